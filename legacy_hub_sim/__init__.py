@@ -1,0 +1,1 @@
+"""The legacy hub as its clients know it, faults included: a pure core and a thin server."""

@@ -1,0 +1,1 @@
+"""The Redis-direct job stack: queue, API, workers and client."""

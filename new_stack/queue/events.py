@@ -1,0 +1,52 @@
+"""The events of a job's life, as they stand in the streams `progress:{id}` and `events`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+
+class EventKind(StrEnum):
+    """What happened. One word on every wire: stream, SSE `event:` field, history, docs."""
+
+    SUBMITTED = "submitted"
+    CLAIMED = "claimed"
+    PROGRESS = "progress"
+    COMPLETED = "completed"
+    ATTEMPT_FAILED = "attempt_failed"
+    """This attempt failed and the job will run again."""
+    FAILED = "failed"
+    """The job failed for good."""
+    CANCELLED = "cancelled"
+    RELEASED = "released"
+    LEASE_EXPIRED = "lease_expired"
+    RETRIED = "retried"
+    """Somebody put an ended job back in the line by hand."""
+
+
+ENDINGS: Final = frozenset({EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED})
+"""After one of these a job's stream says nothing more, unless the job is retried by hand."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One event. `id` is the entry's id in the stream it was read from; `at` is ms since the epoch by Redis's clock."""
+
+    id: str
+    kind: EventKind
+    job_id: str
+    at: int
+    service_required: str
+    priority: int
+    client_id: str | None = None
+    attempt: int = 0
+    worker_id: str | None = None
+    progress: float | None = None
+    status: str | None = None
+    message: str | None = None
+    details: dict[str, Any] | None = None
+    result: msgspec.Raw | None = None
+    result_omitted: bool = False
+    """The result is too large to travel with the event: read it from the job."""
+    error: str | None = None

@@ -1,0 +1,173 @@
+"""What a job is: its states, the moves between them, and the shapes that cross the queue's edge."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+PRIORITY_LIMIT: Final = 4096
+"""Priorities run from -PRIORITY_LIMIT to PRIORITY_LIMIT: beyond, priority and sequence do not fit one exact score."""
+
+
+class JobState(StrEnum):
+    """Where a job is; the legacy protocol's status words are the same ones."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens to the job unless somebody retries it by hand."""
+        return not MOVES[self] or self is JobState.FAILED or self is JobState.CANCELLED
+
+
+MOVES: Final[dict[JobState, dict[str, JobState]]] = {
+    JobState.PENDING: {"claim": JobState.CLAIMED, "cancel": JobState.CANCELLED},
+    JobState.CLAIMED: {
+        "complete": JobState.COMPLETED,
+        "fail_for_good": JobState.FAILED,
+        "fail_and_retry": JobState.PENDING,
+        "release": JobState.PENDING,
+        "reap": JobState.PENDING,
+        "reap_for_good": JobState.FAILED,
+        "cancel": JobState.CANCELLED,
+    },
+    JobState.COMPLETED: {},
+    JobState.FAILED: {"retry": JobState.PENDING},
+    JobState.CANCELLED: {"retry": JobState.PENDING},
+}
+"""The state machine. Every move is one Redis Function; docs/architecture.md shows this table."""
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A job as its submitter describes it. `payload` is the raw JSON text of a JSON object, kept as it came."""
+
+    payload: msgspec.Raw = msgspec.Raw(b"{}")
+    service_required: str = "unknown"
+    priority: int = 0
+    id: str | None = None
+    client_id: str | None = None
+    max_retries: int | None = None
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a submit. `created` is false where the same job was there already (an idempotent repeat)."""
+
+    job_id: str
+    state: JobState
+    created: bool
+    position: int
+    """1-based, among pending jobs of the same service; 0 where the job is no longer pending."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as it stands in Redis. Times are ms since the epoch by Redis's clock; absent is None."""
+
+    id: str
+    state: JobState
+    service_required: str
+    payload: msgspec.Raw
+    priority: int
+    client_id: str | None
+    max_retries: int
+    attempt: int
+    """The fencing token: the number of the newest claim; 0 before the first."""
+    failures: int
+    """Failed attempts that count against `max_retries`."""
+    worker_id: str | None
+    progress: float | None
+    status_message: str | None
+    result: msgspec.Raw | None
+    error: str | None
+    cancel_reason: str | None
+    created_at: int
+    claimed_at: int | None
+    ended_at: int | None
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker's hold on one job until `expires_at` (ms since the epoch), renewed while it works."""
+
+    job_id: str
+    attempt: int
+    worker_id: str
+    service_required: str
+    payload: msgspec.Raw
+    priority: int
+    client_id: str | None
+    max_retries: int
+    failures: int
+    expires_at: int
+
+
+class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of a job in hand; `progress` in percent, -1 where it cannot tell (PROTOCOL.md)."""
+
+    progress: float
+    status: str = "processing"
+    message: str | None = None
+    details: dict[str, Any] | None = None
+
+
+class Completed(msgspec.Struct, frozen=True, kw_only=True):
+    """A job done: `result` is raw JSON."""
+
+    lease: Lease
+    result: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that failed; `retryable` false ends the job at once."""
+
+    lease: Lease
+    error: str
+    retryable: bool = True
+
+
+class Released(msgspec.Struct, frozen=True, kw_only=True):
+    """A job handed back unfinished (shutdown): it returns to its old place and nothing is counted."""
+
+    lease: Lease
+
+
+End = Completed | Failed | Released
+
+
+class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of itself with each heartbeat."""
+
+    worker_id: str
+    status: str = "idle"
+    concurrency: int = 1
+    running: tuple[str, ...] = ()
+    connectors: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    version: str = ""
+    host: str = ""
+    pid: int = 0
+
+
+class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker as the queue knows it; `alive` is false once its heartbeat has run out."""
+
+    report: WorkerReport
+    alive: bool
+    registered_at: int
+    seen_at: int
+
+
+class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs are in each state, and how many pending ones of each service."""
+
+    pending: int
+    claimed: int
+    completed: int
+    failed: int
+    cancelled: int
+    delayed: int
+    by_service: dict[str, int]
