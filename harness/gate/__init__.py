@@ -1,0 +1,1 @@
+"""The release gate: phases that gather evidence, criteria that judge it, one verdict."""
