@@ -1,0 +1,26 @@
+"""What can go wrong while an environment is put up, each with a sentence for the person who reads it."""
+
+from __future__ import annotations
+
+
+class EnvironmentFailure(Exception):  # noqa: N818 - the root of several, none of them named Error
+    """The environment could not be put up, or a part of it died: the run says nothing about the software judged."""
+
+
+class ProcessDied(EnvironmentFailure):
+    """A process ended that nobody had stopped. `name` and `returncode` say which and how."""
+
+    def __init__(self, name: str, returncode: int, when: str, tail: str) -> None:
+        how = f"was killed by signal {-returncode}" if returncode < 0 else f"ended with status {returncode}"
+        shown = f"; the last lines of its log:\n{tail}" if tail else "; its log is empty"
+        super().__init__(f"{name} {how} {when}{shown}")
+        self.name = name
+        self.returncode = returncode
+
+
+class NotReady(EnvironmentFailure):
+    """A process lives but did not become ready in time."""
+
+
+class RedisUnusable(EnvironmentFailure):
+    """There is no Redis to work with: unreachable, too old, or no engine to start one in."""

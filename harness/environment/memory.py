@@ -1,0 +1,100 @@
+"""How much memory processes really hold: proportional set size, so that shared pages are not counted for each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import psutil
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """One process's memory in bytes. `pss` equals `rss` where the system does not tell it (`exact` is false)."""
+
+    pss: int
+    rss: int
+    exact: bool = True
+
+
+class MemorySample(msgspec.Struct, frozen=True):
+    """The memory of every process at one moment, in ms of the sampler's clock."""
+
+    at_ms: float
+    by_name: dict[str, Memory]
+
+    @property
+    def total_pss(self) -> int:
+        """Bytes held by all of them together."""
+        return sum(memory.pss for memory in self.by_name.values())
+
+
+def memory_of(pid: int) -> Memory | None:
+    """Memory of a process, or None where it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    except OSError:
+        return _resident(pid)
+    fields = dict(line.split(":", 1) for line in text.splitlines()[1:] if ":" in line)
+    try:
+        return Memory(pss=_kilobytes(fields["Pss"]), rss=_kilobytes(fields["Rss"]))
+    except KeyError:
+        return _resident(pid)
+
+
+def _kilobytes(value: str) -> int:
+    return int(value.strip().partition(" ")[0]) * 1024
+
+
+def _resident(pid: int) -> Memory | None:
+    try:
+        rss: int = psutil.Process(pid).memory_info().rss
+    except psutil.Error:
+        return None
+    return Memory(pss=rss, rss=rss, exact=False) if rss else None
+
+
+class MemorySampler:
+    """Samples the memory of named processes on a fixed beat, as an async context; `samples` grows meanwhile.
+
+    `pids` is asked before each sample, so processes that come, go and restart are followed.
+    """
+
+    def __init__(
+        self,
+        pids: Callable[[], Mapping[str, int]],
+        *,
+        every_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pids = pids
+        self._every_s = every_s
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+        self.samples: list[MemorySample] = []
+
+    def sample(self) -> MemorySample:
+        """Take one sample now."""
+        found = {name: memory for name, pid in self._pids().items() if (memory := memory_of(pid)) is not None}
+        taken = MemorySample(at_ms=self._clock() * 1000, by_name=found)
+        self.samples.append(taken)
+        return taken
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="memory sampler")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        self.sample()
+
+    async def _run(self) -> None:
+        while True:
+            self.sample()
+            await asyncio.sleep(self._every_s)
