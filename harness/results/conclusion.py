@@ -1,0 +1,152 @@
+"""From the findings to a run with a verdict, and the checks that the results agree with themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from harness.results.criteria import Criterion, Link, LinkTo
+from harness.results.figures import Chart, Distribution
+from harness.results.jobs import Tally, Timeline
+from harness.results.matrix import ScenarioRow
+from harness.results.run import SCHEMA, About, LogFile, Run
+from harness.results.trials import DefectRow, FaultRow
+from harness.results.verdict import Verdict, combine
+from harness.results.words import listed, plural, quantity
+
+
+def conclude(  # noqa: PLR0913 - a run has this many parts, all named by the caller
+    about: About,
+    *,
+    criteria: Sequence[Criterion] = (),
+    matrix: Sequence[ScenarioRow] = (),
+    distributions: Sequence[Distribution] = (),
+    charts: Sequence[Chart] = (),
+    tallies: Sequence[Tally] = (),
+    timelines: Sequence[Timeline] = (),
+    faults: Sequence[FaultRow] = (),
+    defects: Sequence[DefectRow] = (),
+    logs: Sequence[LogFile] = (),
+    problems: Sequence[str] = (),
+) -> Run:
+    """The run with its verdict: the criteria's, and inconclusive at best where the results have a problem.
+
+    `problems` are sentences of the caller's own (a phase that broke off); the checks of `inconsistencies` are added.
+    """
+    draft = Run(
+        schema=SCHEMA,
+        about=about,
+        verdict=Verdict.INCONCLUSIVE,
+        headline="",
+        criteria=tuple(criteria),
+        matrix=tuple(matrix),
+        distributions=tuple(distributions),
+        charts=tuple(charts),
+        tallies=tuple(tallies),
+        timelines=tuple(timelines),
+        faults=tuple(faults),
+        defects=tuple(defects),
+        logs=tuple(logs),
+    )
+    found = (*problems, *inconsistencies(draft))
+    verdict = judge_run(draft.criteria, found)
+    return _with(draft, verdict, found)
+
+
+def judge_run(criteria: Iterable[Criterion], problems: Sequence[str]) -> Verdict:
+    """The criteria combined; a problem with the results themselves counts as one inconclusive criterion."""
+    doubts = [Verdict.INCONCLUSIVE] if problems else []
+    return combine([*(criterion.verdict for criterion in criteria), *doubts])
+
+
+def inconsistencies(run: Run) -> list[str]:
+    """Where the results contradict themselves: counts that do not add up, ids used twice, links to nothing."""
+    return [*_sums(run.tallies), *_doubles(run), *_dangling(run)]
+
+
+def _with(draft: Run, verdict: Verdict, problems: Sequence[str]) -> Run:
+    parts = {name: getattr(draft, name) for name in draft.__struct_fields__}
+    decided = {
+        "verdict": verdict,
+        "headline": headline(verdict, draft.criteria),
+        "reasons": tuple(reasons(verdict, draft.criteria, problems)),
+        "problems": tuple(problems),
+    }
+    return Run(**(parts | decided))
+
+
+_OPENING: Final = {
+    Verdict.HOLDS: "The stack can replace the hub",
+    Verdict.FAILS: "The stack cannot replace the hub yet",
+    Verdict.INCONCLUSIVE: "This run cannot tell whether the stack can replace the hub",
+}
+
+
+def headline(verdict: Verdict, criteria: Sequence[Criterion]) -> str:
+    """The verdict in a sentence."""
+    total = plural(len(criteria), "criterion", "criteria")
+    failed = [criterion for criterion in criteria if criterion.verdict is Verdict.FAILS]
+    unsure = [criterion for criterion in criteria if criterion.verdict is Verdict.INCONCLUSIVE]
+    if verdict is Verdict.HOLDS:
+        detail = f"all {total} hold" if len(criteria) > 1 else "the one criterion that was tried holds"
+    elif verdict is Verdict.FAILS:
+        detail = f"{len(failed)} of {total} {'does' if len(failed) == 1 else 'do'} not hold"
+    elif not criteria:
+        detail = "nothing was judged"
+    elif unsure:
+        detail = f"{len(unsure)} of {total} {'is' if len(unsure) == 1 else 'are'} inconclusive"
+    else:
+        detail = "the results contradict themselves"
+    return f"{_OPENING[verdict]}: {detail}."
+
+
+def reasons(verdict: Verdict, criteria: Sequence[Criterion], problems: Sequence[str]) -> list[str]:
+    """Why the verdict is what it is: each criterion that decides it, then the problems."""
+    decisive = [] if verdict is Verdict.HOLDS else [c for c in criteria if c.verdict is verdict]
+    return [f"{criterion.title}: {criterion.explanation}" for criterion in decisive] + list(problems)
+
+
+def _sums(tallies: Iterable[Tally]) -> Iterator[str]:
+    for tally in tallies:
+        if tally.unaccounted > 0:
+            yield f"{tally.title}: {tally.unaccounted:,} of {tally.total:,} {tally.total_label} are in no class."
+        elif tally.unaccounted < 0:
+            yield (
+                f"{tally.title}: the classes hold {quantity(-tally.unaccounted)} more than the {tally.total:,} "
+                f"{tally.total_label} there are."
+            )
+
+
+def _doubles(run: Run) -> Iterator[str]:
+    for kind, names in _names(run).items():
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
+        if twice:
+            yield f"More than one {kind} is called {listed(twice)}."
+
+
+def _names(run: Run) -> dict[str, list[str]]:
+    return {
+        "criterion": [criterion.id for criterion in run.criteria],
+        LinkTo.CELL: [f"{row.name}/{cell.column}" for row in run.matrix for cell in row.cells],
+        LinkTo.FIGURE: [*(plot.id for plot in run.distributions), *(plot.id for plot in run.charts)],
+        LinkTo.TIMELINE: [timeline.id for timeline in run.timelines],
+        LinkTo.TALLY: [tally.id for tally in run.tallies],
+        LinkTo.FAULT: [fault.id for fault in run.faults],
+        LinkTo.DEFECT: [defect.id for defect in run.defects],
+    }
+
+
+def _dangling(run: Run) -> Iterator[str]:
+    names = {kind: set(values) for kind, values in _names(run).items()}
+    for owner, links in _links(run):
+        for link in links:
+            if link.to is not LinkTo.FILE and link.ref not in names[link.to]:
+                yield f"{owner} points to the {link.to} {link.ref}, which is not in the results."
+
+
+def _links(run: Run) -> Iterator[tuple[str, Sequence[Link]]]:
+    for criterion in run.criteria:
+        yield criterion.title, criterion.links
+    for fault in run.faults:
+        yield fault.title, fault.links

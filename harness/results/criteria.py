@@ -1,0 +1,231 @@
+"""A criterion: one sentence of the plan, what was measured for it, and what that comes to."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Final, Self
+
+import msgspec
+
+from harness.results.verdict import Verdict, combine
+from harness.results.words import listed, quantity
+
+
+class Comparison(StrEnum):
+    """How an observed value is held against a limit."""
+
+    BELOW = "<"
+    AT_MOST = "<="
+    EQUAL = "="
+    AT_LEAST = ">="
+    ABOVE = ">"
+
+
+_TEST: Final[dict[Comparison, Callable[[float, float], bool]]] = {
+    Comparison.BELOW: operator.lt,
+    Comparison.AT_MOST: operator.le,
+    Comparison.EQUAL: operator.eq,
+    Comparison.AT_LEAST: operator.ge,
+    Comparison.ABOVE: operator.gt,
+}
+_SIGN: Final = {Comparison.AT_MOST: "≤", Comparison.AT_LEAST: "≥"}
+
+
+class Threshold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The limit that was set, in the measurement's unit; `plan` is the plan's own, weaker number where it has one."""
+
+    comparison: Comparison
+    limit: float
+    plan: float | None = None
+
+    def admits(self, value: float) -> bool:
+        """Whether the value is on the good side of the limit."""
+        return _TEST[self.comparison](value, self.limit)
+
+    def told(self, unit: str) -> str:
+        """As a reader sees it: `< 20 ms`."""
+        return f"{_SIGN.get(self.comparison, self.comparison.value)} {quantity(self.limit, unit)}"
+
+    def plan_told(self, unit: str) -> str | None:
+        """The plan's own limit in the same words, or None."""
+        if self.plan is None:
+            return None
+        return f"{_SIGN.get(self.comparison, self.comparison.value)} {quantity(self.plan, unit)}"
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One figure held against one threshold. `observed` is None where it could not be measured, and finite: what
+    never came (a job that was not recovered) is counted in a measurement of its own.
+
+    `counterexample` says that a bad value is proof by itself, however little was seen (a job that was lost is lost);
+    without it the figure is a statistic, and below the least evidence it says nothing, good or bad.
+    """
+
+    what: str
+    observed: float | None
+    threshold: Threshold
+    unit: str = ""
+    counterexample: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """By the figure alone."""
+        if self.observed is None or not math.isfinite(self.observed):
+            return Verdict.INCONCLUSIVE
+        return Verdict.HOLDS if self.threshold.admits(self.observed) else Verdict.FAILS
+
+    def told(self) -> str:
+        """As a sentence's part: `p99 of claims was 31 ms, to be < 20 ms`."""
+        return f"{self.what} was {quantity(self.observed, self.unit)}, to be {self.threshold.told(self.unit)}"
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much was seen, and the least that a verdict needs: jobs, workers, seconds."""
+
+    what: str
+    had: float
+    least: float
+    unit: str = ""
+
+    @property
+    def enough(self) -> bool:
+        """Whether the least was reached."""
+        return self.had >= self.least
+
+    def told(self) -> str:
+        """`1,204 of at least 2,000 jobs`."""
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{quantity(self.had)} of at least {quantity(self.least)}{unit} {self.what}"
+
+
+class LinkTo(StrEnum):
+    """What evidence a link opens."""
+
+    CELL = "cell"
+    """`scenario/column`, as in `happy-path/stack-websocket`."""
+    FIGURE = "figure"
+    TIMELINE = "timeline"
+    TALLY = "tally"
+    FAULT = "fault"
+    DEFECT = "defect"
+    FILE = "file"
+    """A path below the run's folder."""
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """From a verdict to its reason."""
+
+    to: LinkTo
+    ref: str
+    label: str = ""
+
+
+class Criterion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One criterion, judged: `sentence` is what is claimed, `source` where the plan says so, `measured` how.
+
+    Made by `judged`, or by `unmeasured` where the measuring itself came to nothing.
+    """
+
+    id: str
+    title: str
+    sentence: str
+    source: str
+    measured: str
+    verdict: Verdict
+    explanation: str
+    measurements: tuple[Measurement, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    links: tuple[Link, ...] = ()
+    seconds: float | None = None
+
+    @classmethod
+    def judged(  # noqa: PLR0913 - a criterion has this many parts, all named by the caller
+        cls,
+        *,
+        id: str,  # noqa: A002 - the field's name
+        title: str,
+        sentence: str,
+        source: str,
+        measured: str,
+        measurements: Sequence[Measurement],
+        evidence: Sequence[Evidence] = (),
+        links: Sequence[Link] = (),
+        explanation: str | None = None,
+        seconds: float | None = None,
+    ) -> Self:
+        """A criterion with the verdict that its figures and its evidence come to; `explanation` adds to the reason."""
+        verdict = judge(measurements, evidence)
+        reason = explain(verdict, measurements, evidence)
+        return cls(
+            id=id,
+            title=title,
+            sentence=sentence,
+            source=source,
+            measured=measured,
+            verdict=verdict,
+            explanation=f"{reason} {explanation}" if explanation else reason,
+            measurements=tuple(measurements),
+            evidence=tuple(evidence),
+            links=tuple(links),
+            seconds=seconds,
+        )
+
+    @classmethod
+    def unmeasured(
+        cls,
+        *,
+        id: str,  # noqa: A002
+        title: str,
+        sentence: str,
+        source: str,
+        measured: str,
+        why: str,
+        links: Sequence[Link] = (),
+    ) -> Self:
+        """A criterion that nothing can be said of; `why` is a sentence (the process did not start, the time was up)."""
+        return cls(
+            id=id,
+            title=title,
+            sentence=sentence,
+            source=source,
+            measured=measured,
+            verdict=Verdict.INCONCLUSIVE,
+            explanation=why,
+            links=tuple(links),
+        )
+
+
+def judge(measurements: Sequence[Measurement], evidence: Sequence[Evidence]) -> Verdict:
+    """The figures combined. Below the least evidence only a counterexample counts, all else is inconclusive."""
+    enough = all(part.enough for part in evidence)
+    verdicts = [
+        m.verdict if enough or (m.counterexample and m.verdict is Verdict.FAILS) else Verdict.INCONCLUSIVE
+        for m in measurements
+    ]
+    return combine(verdicts)
+
+
+def explain(verdict: Verdict, measurements: Sequence[Measurement], evidence: Sequence[Evidence]) -> str:
+    """The reason of the verdict in one or two sentences, the figures in it."""
+    short = [part.told() for part in evidence if not part.enough]
+    if verdict is Verdict.FAILS:
+        enough = not short
+        bad = [m.told() for m in measurements if m.verdict is Verdict.FAILS and (enough or m.counterexample)]
+        return _sentence(listed(bad))
+    if verdict is Verdict.INCONCLUSIVE:
+        if short:
+            return _sentence(f"too little was seen to judge: {listed(short)}")
+        missing = [m.what for m in measurements if m.verdict is Verdict.INCONCLUSIVE]
+        return _sentence(f"{listed(missing)} could not be measured" if missing else "nothing was measured")
+    return _sentence(
+        listed(
+            [f"{m.what} was {quantity(m.observed, m.unit)} (limit {m.threshold.told(m.unit)})" for m in measurements]
+        )
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

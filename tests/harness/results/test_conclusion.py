@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from harness.results import (
+    About,
+    Criterion,
+    Detection,
+    Link,
+    LinkTo,
+    Machine,
+    Tally,
+    Timeline,
+    Verdict,
+    conclude,
+    detection,
+)
+
+ABOUT = About(
+    id="r1",
+    started_at=datetime(2026, 11, 24, tzinfo=UTC),
+    seconds=9,
+    profile="quick",
+    command=("hubgate", "gate"),
+    machine=Machine(system="Linux", cores=2),
+)
+
+
+def criterion(verdict: Verdict, *links: Link, id: str = "claims") -> Criterion:  # noqa: A002
+    return Criterion(
+        id=id,
+        title="Claims",
+        sentence="s",
+        source="p",
+        measured="m",
+        verdict=verdict,
+        explanation="It was so.",
+        links=links,
+    )
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_run_comes_to_what_its_criteria_come_to(verdict: Verdict) -> None:
+    assert conclude(ABOUT, criteria=[criterion(verdict)]).verdict is verdict
+
+
+def test_a_run_in_which_nothing_was_judged_is_inconclusive_and_says_so() -> None:
+    run = conclude(ABOUT)
+    assert run.verdict is Verdict.INCONCLUSIVE
+    assert run.headline == "This run cannot tell whether the stack can replace the hub: nothing was judged."
+
+
+@pytest.mark.parametrize(("ended", "said"), [(7, "1 of 10 jobs are in no class"), (9, "hold 1 more than the 10 jobs")])
+def test_counts_that_do_not_add_up_keep_a_run_from_holding(ended: int, said: str) -> None:
+    tally = Tally.of(id="t", title="Jobs", total_label="jobs", total=10, good={"ended": ended}, bad={"lost": 2})
+    run = conclude(ABOUT, criteria=[criterion(Verdict.HOLDS)], tallies=[tally])
+    assert run.verdict is Verdict.INCONCLUSIVE
+    assert said in run.problems[0]
+    assert run.reasons == run.problems
+
+
+def test_counts_that_add_up_are_no_problem() -> None:
+    tally = Tally.of(id="t", title="Jobs", total_label="jobs", total=10, good={"ended": 9}, bad={"lost": 1})
+    assert conclude(ABOUT, criteria=[criterion(Verdict.HOLDS)], tallies=[tally]).verdict is Verdict.HOLDS
+
+
+def test_a_link_to_nothing_is_told() -> None:
+    link = Link(to=LinkTo.TIMELINE, ref="job-1")
+    run = conclude(ABOUT, criteria=[criterion(Verdict.HOLDS, link)])
+    assert run.verdict is Verdict.INCONCLUSIVE
+    assert run.problems == ("Claims points to the timeline job-1, which is not in the results.",)
+    there = Timeline(id="job-1", job_id="job-1", check="lost", trouble="It was lost.", entries=())
+    assert conclude(ABOUT, criteria=[criterion(Verdict.HOLDS, link)], timelines=[there]).problems == ()
+
+
+def test_an_id_used_twice_is_told() -> None:
+    run = conclude(ABOUT, criteria=[criterion(Verdict.HOLDS), criterion(Verdict.HOLDS)])
+    assert run.problems == ("More than one criterion is called claims.",)
+
+
+def test_a_problem_does_not_hide_a_failure() -> None:
+    run = conclude(ABOUT, criteria=[criterion(Verdict.FAILS)], problems=["The load phase broke off."])
+    assert run.verdict is Verdict.FAILS
+    assert run.reasons == ("Claims: It was so.", "The load phase broke off.")
+
+
+@pytest.mark.parametrize(
+    ("expected", "caught", "crashed", "came_to"),
+    [
+        (("order",), ("order", "latency"), False, Detection.CAUGHT),
+        (("order",), ("latency",), False, Detection.ELSEWHERE),
+        (("order",), ("order",), True, Detection.ELSEWHERE),
+        (("order",), (), False, Detection.MISSED),
+    ],
+)
+def test_a_defect_is_caught_only_by_a_criterion_that_should(
+    expected: tuple[str, ...], caught: tuple[str, ...], crashed: bool, came_to: Detection
+) -> None:
+    assert detection(expected, caught, crashed=crashed) is came_to
