@@ -25,9 +25,7 @@ def finding(sentence: str, *, declared: bool = False, noise: bool = False) -> Fi
 
 
 def cell(*findings: Finding, rows: tuple[Row, ...] = (SEEN,)) -> Cell:
-    return Cell.judged(
-        Column.STACK_WEBSOCKET, findings=findings, rows=rows, expected_name="hub", observed_name="stack"
-    )
+    return Cell.judged(Column.STACK_WEBSOCKET, findings=findings, rows=rows, expected_name="hub", observed_name="stack")
 
 
 @pytest.mark.parametrize(
