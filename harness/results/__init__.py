@@ -9,7 +9,7 @@ from harness.results.figures import Chart, Distribution, Limit, Line, Mark, Perc
 from harness.results.jobs import Count, Tally, Timeline, TimelineEntry
 from harness.results.matrix import Cell, CellVerdict, Column, Deviation, Finding, FindingKind, Frame, Row, ScenarioRow
 from harness.results.run import SCHEMA, About, LogFile, Machine, Run, Target
-from harness.results.storage import UnreadableRun, decode, json_schema, load, save
+from harness.results.storage import UnreadableRun, decode, load, save
 from harness.results.trials import DefectRow, Detection, FaultOutcome, FaultRow, Standing, detection
 from harness.results.verdict import Verdict, combine
 
@@ -62,7 +62,6 @@ __all__ = [
     "conclude",
     "decode",
     "detection",
-    "json_schema",
     "load",
     "save",
 ]

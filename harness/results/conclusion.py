@@ -29,10 +29,12 @@ def conclude(  # noqa: PLR0913 - a run has this many parts, all named by the cal
     defects: Sequence[DefectRow] = (),
     logs: Sequence[LogFile] = (),
     problems: Sequence[str] = (),
+    headline: str | None = None,
 ) -> Run:
     """The run with its verdict: the criteria's, and inconclusive at best where the results have a problem.
 
     `problems` are sentences of the caller's own (a phase that broke off); the checks of `inconsistencies` are added.
+    `headline` takes the place of the sentence on replacing the hub, for runs that judge something else.
     """
     draft = Run(
         schema=SCHEMA,
@@ -51,7 +53,7 @@ def conclude(  # noqa: PLR0913 - a run has this many parts, all named by the cal
     )
     found = (*problems, *inconsistencies(draft))
     verdict = judge_run(draft.criteria, found)
-    return _with(draft, verdict, found)
+    return _with(draft, verdict, found, headline or told(verdict, draft.criteria))
 
 
 def judge_run(criteria: Iterable[Criterion], problems: Sequence[str]) -> Verdict:
@@ -65,11 +67,11 @@ def inconsistencies(run: Run) -> list[str]:
     return [*_sums(run.tallies), *_doubles(run), *_dangling(run)]
 
 
-def _with(draft: Run, verdict: Verdict, problems: Sequence[str]) -> Run:
+def _with(draft: Run, verdict: Verdict, problems: Sequence[str], headline: str) -> Run:
     parts = {name: getattr(draft, name) for name in draft.__struct_fields__}
     decided = {
         "verdict": verdict,
-        "headline": headline(verdict, draft.criteria),
+        "headline": headline,
         "reasons": tuple(reasons(verdict, draft.criteria, problems)),
         "problems": tuple(problems),
     }
@@ -83,7 +85,7 @@ _OPENING: Final = {
 }
 
 
-def headline(verdict: Verdict, criteria: Sequence[Criterion]) -> str:
+def told(verdict: Verdict, criteria: Sequence[Criterion]) -> str:
     """The verdict in a sentence."""
     total = plural(len(criteria), "criterion", "criteria")
     failed = [criterion for criterion in criteria if criterion.verdict is Verdict.FAILS]

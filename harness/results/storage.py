@@ -1,9 +1,9 @@
-"""run.json: written, read back, and described by a JSON Schema (docs/run-schema.json)."""
+"""run.json, written and read back."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -60,9 +60,3 @@ def load(path: Path) -> Run:
     except OSError as error:
         raise UnreadableRun(f"{file} cannot be read: {error.strerror}") from error
     return decode(data, str(file))
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of run.json."""
-    schema = msgspec.json.schema(Run)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A run of hubgate"} | schema

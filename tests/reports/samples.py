@@ -1,0 +1,345 @@
+"""Sample runs, as the gate would make them: what the report's tests read and what its pages are looked at with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from random import Random
+
+from harness.results import (
+    About,
+    Chart,
+    Comparison,
+    Criterion,
+    DefectRow,
+    Detection,
+    Distribution,
+    Evidence,
+    FaultOutcome,
+    FaultRow,
+    Limit,
+    Line,
+    Link,
+    LinkTo,
+    LogFile,
+    Machine,
+    Mark,
+    Measurement,
+    Run,
+    Series,
+    Standing,
+    Tally,
+    Target,
+    Threshold,
+    Timeline,
+    TimelineEntry,
+    conclude,
+)
+from tests.reports.sample_transcripts import NAMES, RENAMED, scenario
+
+SMALL = ("happy-path", "submit-with-no-worker", "ask-for-status", "cancel-pending")
+LOGS = tuple(
+    LogFile(path=f"logs/{name}.log", about=about)
+    for name, about in {"api": "The stack's API.", "hub": "The hub simulator.", "worker-01": "A worker."}.items()
+)
+
+
+def about(profile: str, seconds: float) -> About:
+    return About(
+        id=f"20261124-203105-{profile}",
+        started_at=datetime(2026, 11, 24, 20, 31, 5, tzinfo=UTC),
+        seconds=seconds,
+        profile=profile,
+        command=("hubgate", "gate", "--profile", profile, "--seed", "7"),
+        machine=Machine(system="Linux 6.8 x86_64", cores=2, memory_bytes=8_200_000_000, python="3.11.7"),
+        versions={"hubgate": "0.1.0", "valkey": "9.1.2", "aiohttp": "3.14.5", "redis-py": "8.1.0"},
+        targets=(
+            Target(name="legacy hub", kind="hub", url="ws://127.0.0.1:40123", version="simulator"),
+            Target(name="new stack", kind="stack", url="http://127.0.0.1:40125", version="0.1.0"),
+        ),
+        revision="0123abcd",
+        seed=7,
+    )
+
+
+def limit(comparison: Comparison, value: float, plan: float | None = None) -> Threshold:
+    return Threshold(comparison=comparison, limit=value, plan=plan)
+
+
+def compatibility(different: int, scenarios: int, least: int = 4) -> Criterion:
+    links = (
+        [Link(to=LinkTo.CELL, ref=f"{RENAMED}/stack-websocket", label="the frame that differs")] if different else []
+    )
+    return Criterion.judged(
+        id="compatibility",
+        title="Old clients work unchanged",
+        sentence="All existing WebSocket clients work unchanged.",
+        source="Plan, success criterion 1",
+        measured="Every cassette is played against the hub twice and against the stack; what differs and is neither "
+        "noise nor declared counts.",
+        measurements=[
+            Measurement(
+                what="scenarios that differ undeclared",
+                observed=different,
+                threshold=limit(Comparison.EQUAL, 0),
+                counterexample=True,
+            )
+        ],
+        evidence=[Evidence(what="scenarios", had=scenarios, least=least)],
+        links=links,
+    )
+
+
+def latency(id: str, title: str, what: str, observed: float, most: float, plan: float, jobs: int) -> Criterion:  # noqa: A002
+    return Criterion.judged(
+        id=id,
+        title=title,
+        sentence=f"{title}, with 48 workers connected.",
+        source="Plan, phase 2B",
+        measured="From the intended moment of the submit, at a steady 50 jobs/s, at full resolution.",
+        measurements=[
+            Measurement(
+                what=f"p99 of {what}", observed=observed, unit="ms", threshold=limit(Comparison.BELOW, most, plan)
+            )
+        ],
+        evidence=[Evidence(what="jobs", had=jobs, least=1000), Evidence(what="workers", had=48, least=40)],
+        links=[Link(to=LinkTo.FIGURE, ref=f"{id}-latency", label="the distribution")],
+    )
+
+
+def nothing_lost(lost: int, twice: int, kills: int) -> Criterion:
+    def none(what: str, count: int) -> Measurement:
+        return Measurement(what=what, observed=count, threshold=limit(Comparison.EQUAL, 0), counterexample=True)
+
+    return Criterion.judged(
+        id="nothing-lost",
+        title="No job lost when workers die",
+        sentence="No acknowledged job is lost or ended twice while workers are killed.",
+        source="Plan, phase 2B",
+        measured="2,000 jobs while a third of the workers is killed in waves; the history of all that clients, workers "
+        "and Redis saw is checked.",
+        measurements=[none("jobs lost", lost), none("jobs ended twice", twice)],
+        evidence=[Evidence(what="jobs", had=2000, least=2000), Evidence(what="kills", had=kills, least=100)],
+        links=[Link(to=LinkTo.TALLY, ref="crash-jobs", label="what became of every job")]
+        + ([Link(to=LinkTo.TIMELINE, ref="lost-0001", label="the first lost job")] if lost else []),
+    )
+
+
+def others() -> list[Criterion]:
+    def one(id: str, title: str, what: str, observed: float, unit: str, threshold: Threshold) -> Criterion:  # noqa: A002
+        return Criterion.judged(
+            id=id,
+            title=title,
+            sentence=f"{title}.",
+            source="Plan, success criteria",
+            measured="As docs/criteria.md says.",
+            measurements=[Measurement(what=what, observed=observed, unit=unit, threshold=threshold)],
+            evidence=[Evidence(what="samples", had=60, least=30)],
+        )
+
+    return [
+        one("recovery", "A killed worker's job runs again soon", "slowest recovery", 16_120, "ms",
+            limit(Comparison.AT_MOST, 17_000)),
+        one("memory", "Less memory than the hub", "API's memory against the hub's", 61.4, "%",
+            limit(Comparison.BELOW, 100)),
+        one("conflicts", "Two workers never hold one job", "double claims", 0, "", limit(Comparison.EQUAL, 0)),
+        one("simplicity", "Simpler than the hub", "lines of code against the hub's", 46.8, "%",
+            limit(Comparison.AT_MOST, 50)),
+        one("functionality", "All features are there", "scenario suites failed", 0, "", limit(Comparison.EQUAL, 0)),
+    ]  # fmt: skip
+
+
+def spread(random: Random, median: float, sigma: float, count: int) -> list[float]:
+    return [random.lognormvariate(math.log(median), sigma) for _ in range(count)]
+
+
+def distributions(random: Random) -> list[Distribution]:
+    def one(id: str, title: str, most: float, stack: list[float], hub: list[float]) -> Distribution:  # noqa: A002
+        return Distribution(
+            id=id,
+            title=title,
+            unit="ms",
+            series=(Series.of_values("new stack", stack), Series.of_values("hub", hub)),
+            limits=(Limit(value=most, label="limit for p99", percent=99),),
+            sentence="From the intended moment, 48 workers, 50 jobs/s on the stack and 5 jobs/s on the hub.",
+        )
+
+    return [
+        one("claim-latency", "Submit to claim", 20, spread(random, 3.1, 0.5, 3000), spread(random, 12, 0.35, 300)),
+        one("progress-latency", "Worker's progress to client", 30, spread(random, 4, 0.6, 12_000),
+            spread(random, 3, 0.4, 1200)),
+    ]  # fmt: skip
+
+
+def charts(random: Random) -> list[Chart]:
+    seconds = range(60)
+    kills = tuple(Mark(x=at, label="16 workers killed") for at in (15, 30, 45))
+    depth = [(s, max(0.0, 40 * math.exp(-((s - 16) % 15) / 4) if s > 14 else 2) + random.random() * 3) for s in seconds]
+    return [
+        Chart(id="queue-depth", title="Jobs waiting", unit="jobs", lines=(Line.of("pending", depth),), marks=kills),
+        Chart(
+            id="throughput",
+            title="Jobs ended each second",
+            unit="jobs/s",
+            lines=(Line.of("new stack", [(s, 50 + random.gauss(0, 3)) for s in seconds]),
+                   Line.of("hub", [(s, 5 + random.gauss(0, 0.6)) for s in seconds])),
+            marks=kills,
+        ),
+        Chart(
+            id="memory",
+            title="Memory under the same load",
+            unit="bytes",
+            lines=(Line.of("API (PSS)", [(s, 36e6 + 2e6 * (1 - math.exp(-s / 9))) for s in seconds]),
+                   Line.of("hub (PSS)", [(s, 52e6 + 1.2e5 * s) for s in seconds])),
+        ),
+        Chart(
+            id="saturation",
+            title="The highest rate that holds",
+            unit="ms",
+            x_title="rate",
+            x_unit="jobs/s",
+            lines=(Line.of("new stack, p99", [(25, 9), (50, 11), (100, 14), (200, 22), (400, 61), (800, 4100)]),
+                   Line.of("hub, p99", [(2, 20), (5, 27), (10, 310), (20, 2800)])),
+            limits=(Limit(value=500, label="p99 limit"),),
+        ),
+    ]  # fmt: skip
+
+
+def lost_job(number: int, random: Random) -> Timeline:
+    job, start = f"job-{random.getrandbits(128):032x}", random.uniform(0, 40_000)
+    first, second = (f"worker-{random.randrange(48):02d}" for _ in range(2))
+    told = [
+        (0, "client", "submitted", None, None, ""), (0.9, "api", "accepted", None, None, "answered 201"),
+        (4, "redis", "claimed", first, 1, ""), (48, "worker", "progress", first, 1, "10 %"),
+        (96, "worker", "progress", first, 1, "50 %"), (130, "fault", "killed", first, None, "SIGKILL"),
+        (15_120, "redis", "lease_expired", first, 1, ""), (15_133, "redis", "claimed", second, 2, ""),
+        (15_160, "worker", "progress", second, 2, "10 %"), (21_000, "fault", "killed", second, None, "SIGKILL"),
+        (46_500, "check", "lost", None, None, "nothing more was seen of it"),
+    ]  # fmt: skip
+    entries = tuple(
+        TimelineEntry(at_ms=start + at, source=source, kind=kind, worker_id=worker, attempt=attempt, note=note,
+                      wrong=kind == "lost")
+        for at, source, kind, worker, attempt, note in told
+    )  # fmt: skip
+    trouble = f"Acknowledged, claimed by {first} and {second}, and then lost: no ending was ever seen."
+    return Timeline(id=f"lost-{number:04d}", job_id=job, check="nothing-lost", trouble=trouble, entries=entries)
+
+
+def tally(lost: int) -> Tally:
+    good = {"completed once": 1891 - lost, "completed after recovery": 107, "cancelled": 2}
+    return Tally.of(id="crash-jobs", title="Jobs under kills", total_label="acknowledged jobs", total=2000,
+                    good=good, bad={"lost": lost, "ended twice": 0, "stuck": 0})  # fmt: skip
+
+
+def faults() -> list[FaultRow]:
+    def row(id: str, title: str, how: str, standing: Standing, stack: str, hub: str | None) -> FaultRow:  # noqa: A002
+        return FaultRow(id=id, title=title, how=how, standing=standing, stack=FaultOutcome(sentence=stack),
+                        hub=FaultOutcome(sentence=hub) if hub else None)  # fmt: skip
+
+    return [
+        row("kill-workers", "A third of the workers killed", "SIGKILL of 16 of 48 workers, three waves.",
+            Standing.BETTER, "All 107 orphaned jobs ran again within 16.1 s.", "12 jobs waited until a worker spoke."),
+        row("stop-workers", "Workers frozen", "SIGSTOP for 20 s of 8 workers.", Standing.SAME,
+            "All jobs ended once.", "All jobs ended once."),
+        row("restart-redis", "Redis killed and restarted", "SIGKILL, restart on its append-only file after 2 s.",
+            Standing.ALONE, "Nothing acknowledged was lost; the queue stood still for 2.4 s.", None),
+        row("slow-reader", "A client that reads slowly", "A client that reads 1 kB/s through a proxy.", Standing.WORSE,
+            "Disconnected after 9 s, resumed without a gap.", "Served to the end."),
+    ]  # fmt: skip
+
+
+MISTAKES = (
+    "last in, first out", "priority ignored", "claim in two steps", "no reaper", "lease never renewed",
+    "retry without limit", "retry counted twice", "failure on SIGTERM", "cancel ignored by workers",
+    "late completion overwrites cancel", "progress dropped", "progress reordered", "progress duplicated",
+    "event without id", "no replay for a late subscriber", "resume skips one", "wrong type name", "missing field",
+    "number as text", "second subscriber starved", "position off by one", "notifications left off",
+    "completion before last progress", "result lost", "error text never stored",
+)  # fmt: skip
+
+
+def defects(missed: tuple[str, ...] = ()) -> list[DefectRow]:
+    expected = ("nothing-lost", "compatibility", "claim", "progress")
+    return [
+        DefectRow(
+            id=mistake.replace(" ", "-").replace(",", ""),
+            mistake=f"{mistake.capitalize()}.",
+            expected_by=(expected[number % 4],),
+            caught_by=() if mistake in missed else (expected[number % 4],),
+            detection=Detection.MISSED if mistake in missed else Detection.CAUGHT,
+            seconds=4.2 + number / 10,
+        )
+        for number, mistake in enumerate(MISTAKES)
+    ]
+
+
+def holds() -> Run:
+    return conclude(
+        about("quick", 96.4),
+        criteria=[compatibility(0, 4), latency("claim", "Claims are fast", "claims", 12.4, 20, 1000, 3000)],
+        matrix=[scenario(name) for name in SMALL],
+        distributions=distributions(Random(1))[:1],
+        logs=LOGS,
+    )
+
+
+def fails() -> Run:
+    return conclude(
+        about("quick", 88.2),
+        criteria=[compatibility(1, 4), latency("claim", "Claims are fast", "claims", 31.7, 20, 1000, 3000)],
+        matrix=[scenario(name, broken=name == RENAMED) for name in SMALL],
+        distributions=distributions(Random(1))[:1],
+        logs=LOGS,
+    )
+
+
+def inconclusive() -> Run:
+    unmeasured = Criterion.unmeasured(
+        id="memory",
+        title="Less memory than the hub",
+        sentence="The API needs less memory than the hub.",
+        source="Plan, success criteria",
+        measured="Proportional set size under the same load.",
+        why="The hub simulator did not become ready within 10 s; its log says why.",
+        links=[Link(to=LinkTo.FILE, ref="logs/hub.log", label="the hub's log")],
+    )
+    return conclude(
+        about("quick", 31),
+        criteria=[compatibility(0, 2), latency("claim", "Claims are fast", "claims", 8.1, 20, 1000, 214), unmeasured],
+        matrix=[scenario(name) for name in SMALL[:2]],
+        distributions=distributions(Random(1))[:1],
+        problems=["The load phase broke off after 6 s: the hub simulator did not become ready."],
+        logs=LOGS,
+    )
+
+
+def full(lost: int = 1) -> Run:
+    """A full gate with the most that a report has to carry."""
+    random = Random(7)
+    return conclude(
+        about("full", 812.6),
+        criteria=[
+            compatibility(0, len(NAMES), 32),
+            latency("claim", "Claims are fast", "claims", 12.4, 20, 1000, 3000),
+            latency("progress", "Progress arrives at once", "progress", 18.9, 30, 500, 12_000),
+            nothing_lost(lost, 0, 112),
+            *others(),
+        ],
+        matrix=[scenario(name) for name in NAMES],
+        distributions=distributions(random),
+        charts=charts(random),
+        tallies=[tally(lost)],
+        timelines=[lost_job(number, random) for number in range(1, lost + 1)],
+        faults=faults(),
+        defects=defects(),
+        logs=LOGS,
+    )
+
+
+SAMPLES: dict[str, Callable[[], Run]] = {
+    "holds": holds,
+    "fails": fails,
+    "inconclusive": inconclusive,
+    "full": full,
+}
