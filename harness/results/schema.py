@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ TARGET: Final = Path(__file__).parents[2] / "docs" / "run-schema.json"
 
 def json_schema() -> dict[str, Any]:
     """The schema, with what the model's docstrings say of each type and field."""
-    made = json.loads(msgspec.json.encode(msgspec.json.schema(Run)))
+    made: dict[str, Any] = json.loads(msgspec.json.encode(msgspec.json.schema(Run)))
     for name, definition in made["$defs"].items():
         for field, words in _field_words(getattr(model, name)).items():
             if field in definition.get("properties", {}):
@@ -39,7 +40,7 @@ def _field_words(described: type) -> dict[str, str]:
     statements = body.body if isinstance(body, ast.ClassDef) else []
     return {
         field.target.id: " ".join(words.value.value.split())
-        for field, words in zip(statements, statements[1:], strict=False)
+        for field, words in pairwise(statements)
         if isinstance(field, ast.AnnAssign)
         and isinstance(field.target, ast.Name)
         and isinstance(words, ast.Expr)
