@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.errors import CouldNotRun
 
 
-class EnvironmentFailure(CouldNotRun):  # noqa: N818 - the root of several, none of them named Error
+class EnvironmentFailure(CouldNotRun):
     """The environment could not be put up, or a part of it died: the run says nothing about the software judged."""
 
 
