@@ -65,7 +65,7 @@ _ALL: Final = (
         title="The transition is seamless",
         sentence="Clients move over one by one, and back again, with jobs in flight.",
         source="Plan, success criterion: seamless transition",
-        measured="The migration suite moves the hub's clients to the stack and back while their jobs run on both sides.",
+        measured="The migration suite moves the hub's clients to the stack and back with jobs in flight on both.",
     ),
     Statement(
         id=CriterionId.CLAIMS,
