@@ -44,3 +44,7 @@ class LeaseLost(QueueError):  # noqa: N818
         super().__init__(f"job {job_id} is no longer held by this worker: {why}")
         self.job_id = job_id
         self.cancelled = cancelled
+
+
+class SettingsError(QueueError):
+    """A setting that cannot be: one sentence that names it."""

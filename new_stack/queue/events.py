@@ -31,7 +31,7 @@ ENDINGS: Final = frozenset({EventKind.COMPLETED, EventKind.FAILED, EventKind.CAN
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One event. `id` is the entry's id in the stream it was read from; `at` is ms since the epoch by Redis's clock."""
+    """One event. `id` is the entry's id, the same in both streams; `at` is ms since the epoch by Redis's clock."""
 
     id: str
     kind: EventKind

@@ -162,7 +162,10 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many jobs are in each state, and how many pending ones of each service."""
+    """How many jobs are in each state, and how many in the line for each service.
+
+    `delayed` of the pending ones wait for their back-off to end, outside the line.
+    """
 
     pending: int
     claimed: int
@@ -171,3 +174,33 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     delayed: int
     by_service: dict[str, int]
+
+
+class Wake(StrEnum):
+    """Why a wait ended."""
+
+    WORK = "work"
+    SIGNAL = "signal"
+    TIMEOUT = "timeout"
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """A word to one worker: this attempt of this job was cancelled."""
+
+    job_id: str
+    attempt: int
+
+
+class LeaseState(StrEnum):
+    """How a lease stands after a renewal."""
+
+    HELD = "held"
+    LOST = "lost"
+    CANCELLED = "cancelled"
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of jobs, newest first; `cursor` is None on the last one."""
+
+    jobs: tuple[Job, ...]
+    cursor: str | None

@@ -1,0 +1,71 @@
+--@include context job events line ending
+-- reap: what the clock alone brings about. Anyone may call it, at any time, any number at once.
+-- Keys: `jobs:pending`. Arguments: the terms; how many of each kind at most.
+-- Reply: {ids of jobs put back or given up, '1' if there may be more to do}.
+-- Invariant: a job whose lease ran out is back in its old place (or failed for good after too many lost workers).
+local function expire_lease(q, id)
+  local job = read_job(q, id)
+  if not job or job.state ~= 'claimed' then
+    redis.call('ZREM', q.prefix .. 'jobs:leases', id)
+    return false
+  end
+  local worker_id = job.worker_id
+  local deliveries = job.deliveries + 1
+  if deliveries >= q.max_deliveries then
+    local reason = 'lost its worker ' .. deliveries .. ' times; the last one was ' .. worker_id
+    finish(q, job, 'failed', 'deliveries', deliveries, 'error', reason)
+    emit(q, job, 'failed', { 'worker_id', worker_id, 'error', reason })
+    return true
+  end
+  give_back(q, job, 'deliveries', deliveries)
+  enter_line(q, job)
+  emit(q, job, 'lease_expired', { 'worker_id', worker_id })
+  return true
+end
+
+local function expire_leases(q, limit)
+  local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'jobs:leases', '-inf', q.now, 'LIMIT', 0, limit)
+  local reaped = {}
+  for _, id in ipairs(due) do
+    if expire_lease(q, id) then reaped[#reaped + 1] = id end
+  end
+  if #reaped > 0 then wake(q, #reaped) end
+  return reaped, #due == limit
+end
+
+local function forget_ended(q, limit)
+  local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'jobs:expiring', '-inf', q.now, 'LIMIT', 0, limit)
+  for _, id in ipairs(due) do
+    redis.call('DEL', q.prefix .. 'job:' .. id, q.prefix .. 'progress:' .. id)
+    redis.call('ZREM', q.prefix .. 'jobs:expiring', id)
+    for _, state in ipairs({ 'completed', 'failed', 'cancelled' }) do
+      redis.call('ZREM', q.prefix .. 'jobs:state:' .. state, id)
+    end
+  end
+  return #due == limit
+end
+
+local function forget_workers(q)
+  for _, id in ipairs(redis.call('SMEMBERS', q.prefix .. 'workers:active')) do
+    local key = q.prefix .. 'worker:' .. id
+    local seen_at = tonumber(redis.call('HGET', key, 'seen_at') or 0)
+    if seen_at + q.forget_worker_ms < q.now and redis.call('EXISTS', key .. ':heartbeat') == 0 then
+      redis.call('SREM', q.prefix .. 'workers:active', id)
+      redis.call('DEL', key, key .. ':signals')
+    end
+  end
+end
+
+redis.register_function{
+  function_name = 'hubgate_reap',
+  flags = { 'allow-oom' },
+  callback = function(keys, args)
+    local q = open(keys, args)
+    local limit = tonumber(args[FIRST])
+    local reaped, more = expire_leases(q, limit)
+    more = promote(q, limit) == limit or more
+    more = forget_ended(q, limit) or more
+    forget_workers(q)
+    return { reaped, more and '1' or '0' }
+  end,
+}

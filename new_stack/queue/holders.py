@@ -1,0 +1,214 @@
+"""The workers' part of the queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from new_stack.queue import library
+from new_stack.queue.calls import Calls
+from new_stack.queue.errors import LeaseLost, QueueError
+from new_stack.queue.gather import Gather
+from new_stack.queue.jobs import (
+    Completed,
+    End,
+    Failed,
+    JobState,
+    Lease,
+    LeaseState,
+    ProgressUpdate,
+    Released,
+    Signal,
+    Wake,
+    WorkerReport,
+)
+from new_stack.queue.replies import lease_of
+from new_stack.queue.wire import Argument, RedisRefused, Reply, Wire
+
+REAP_BATCH: Final = 200
+ERROR_LIMIT: Final = 65_536
+"""Longest error text kept of an attempt, in characters."""
+
+Turn = tuple[str, Sequence[End], int]
+"""One call of `end_and_claim`: worker id, ends, how many to claim."""
+
+Turned = tuple[list[JobState | QueueError], list[Lease]]
+
+
+class Holders:
+    """Claim, renew, progress, end, wait, reap, heartbeat."""
+
+    _calls: Calls
+
+    def _prepare_holding(self) -> None:
+        self._turns: Gather[Turn, Turned] = Gather(self._take_turns)
+
+    async def claim(self, worker_id: str, count: int = 1) -> list[Lease]:
+        """Take up to `count` jobs, highest priority first, then oldest, each with a lease."""
+        rows = await self._calls.write("claim", worker_id, count)
+        return [lease_of(worker_id, row) for row in rows]
+
+    async def renew(self, leases: Sequence[Lease]) -> list[LeaseState]:
+        """Keep the leases for another term; answers how each stands."""
+        if not leases:
+            return []
+        rows = (value for lease in leases for value in (lease.job_id, lease.attempt, lease.worker_id))
+        replies = await self._calls.write("renew", len(leases), *rows)
+        return [LeaseState(reply.decode()) for reply in replies]
+
+    async def progress(self, lease: Lease, update: ProgressUpdate) -> None:
+        """Also renews the lease. Raises LeaseLost."""
+        if not -1 <= update.progress <= 100:
+            raise ValueError(f"progress must be from -1 to 100, not {update.progress}")
+        held = await self._calls.write(
+            "progress",
+            lease.job_id,
+            lease.attempt,
+            lease.worker_id,
+            _number(update.progress),
+            update.status,
+            update.message or "",
+            msgspec.json.encode(update.details) if update.details is not None else "",
+        )
+        if held != b"held":
+            raise LeaseLost(lease.job_id, cancelled=held == b"cancelled")
+
+    async def end(self, end: End) -> JobState:
+        """Complete, fail or release. Raises LeaseLost. Answers the job's new state (PENDING: it will run again)."""
+        states, _ = await self.end_and_claim(end.lease.worker_id, [end], 0)
+        if isinstance(states[0], QueueError):
+            raise states[0]
+        return states[0]
+
+    async def end_and_claim(
+        self, worker_id: str, ends: Sequence[End], count: int
+    ) -> tuple[list[JobState | QueueError], list[Lease]]:
+        """End jobs and claim up to `count` next ones in one round trip, shared by calls made at once."""
+        return await self._turns.add((worker_id, ends, count))
+
+    async def wait(self, worker_id: str, *, for_work: bool, timeout_ms: int) -> tuple[Wake, Signal | None]:
+        """Block until there may be work (if `for_work`), a signal for this worker, or the time-out."""
+        keys = self._calls.keys
+        lists = (keys.signals(worker_id), keys.wake) if for_work else (keys.signals(worker_id),)
+        async with self._calls.blocking() as wire:
+            reply = await wire.call("BLPOP", *lists, timeout_ms / 1000, patience=timeout_ms / 1000)
+        return _woken(reply)
+
+    async def wait_and_claim(self, worker_id: str, count: int, *, timeout_ms: int) -> tuple[list[Lease], Signal | None]:
+        """Wait as `wait` does, and claim as soon as it ends: the claim travels with the wait, in one round trip.
+
+        Cancelled, it gives back at once what it may have claimed meanwhile.
+        """
+        keys = self._calls.keys
+        wait = ("BLPOP", keys.signals(worker_id), keys.wake, timeout_ms / 1000)
+        claim = self._calls.change("claim", worker_id, count)
+        async with self._calls.blocking() as wire:
+            both = asyncio.ensure_future(wire.call_together(wait, claim, patience=timeout_ms / 1000))
+            try:
+                woken, rows = await asyncio.shield(both)
+            except asyncio.CancelledError:
+                await self._break_off(worker_id, wire, both)
+                raise
+            except RedisRefused as refused:
+                if not library.is_missing(refused):
+                    raise
+                await self._calls.reinstall(refused)
+                return [], None
+        return [lease_of(worker_id, row) for row in rows], _woken(woken)[1]
+
+    async def _break_off(self, worker_id: str, wire: Wire, both: asyncio.Future[list[Reply]]) -> None:
+        """End a wait early and hand back what its claim took."""
+        try:
+            await self._calls.main.call("CLIENT", "UNBLOCK", wire.client_id)
+            _, rows = await both
+            if rows:
+                ends = [Released(lease=lease_of(worker_id, row)) for row in rows]
+                await self.end_and_claim(worker_id, ends, 0)
+        except QueueError:
+            return  # Redis is gone: the leases, if any, run out
+        finally:
+            both.cancel()
+
+    async def reap(self) -> list[str]:
+        """Put back jobs whose lease ran out, promote delayed retries that are due, forget dead workers and old ends."""
+        reaped: list[str] = []
+        more = True
+        while more:
+            ids, flag = await self._calls.write("reap", REAP_BATCH)
+            reaped += [job_id.decode() for job_id in ids]
+            more = flag == b"1"
+        return reaped
+
+    async def heartbeat(self, report: WorkerReport) -> None:
+        """Say that a worker is alive, and what it is doing."""
+        await self._calls.write("heartbeat", report.worker_id, msgspec.json.encode(report))
+
+    async def unregister(self, worker_id: str) -> None:
+        """Forget a worker that left in order."""
+        await self._calls.write("unregister", worker_id)
+
+    async def _take_turns(self, turns: Sequence[Turn]) -> list[Turned]:
+        answers: list[Turned | None] = [None] * len(turns)
+        by_worker: dict[str, list[int]] = {}
+        for place, turn in enumerate(turns):
+            by_worker.setdefault(turn[0], []).append(place)
+        calls = (self._take_turn(worker_id, [turns[p] for p in places]) for worker_id, places in by_worker.items())
+        for places, turned in zip(by_worker.values(), await asyncio.gather(*calls), strict=True):
+            for place, answer in zip(places, turned, strict=True):
+                answers[place] = answer
+        return [answer for answer in answers if answer is not None]
+
+    async def _take_turn(self, worker_id: str, turns: Sequence[Turn]) -> list[Turned]:
+        """All turns of one worker in one call; the claimed jobs go to the turns in their order."""
+        limit = self._calls.settings.result_limit
+        rows = [_end_row(end, limit) for _, ends, _ in turns for end in ends]
+        count = sum(turn[2] for turn in turns)
+        words, claimed = await self._calls.write(
+            "end_and_claim", worker_id, count, len(rows), *(value for row in rows for value in row)
+        )
+        leases = [lease_of(worker_id, row) for row in claimed]
+        turned: list[Turned] = []
+        for _, ends, wanted in turns:
+            states = [_state(end, word) for end, word in zip(ends, words, strict=False)]
+            words = words[len(ends) :]
+            turned.append((states, leases[:wanted]))
+            leases = leases[wanted:]
+        return turned
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))
+
+
+def _end_row(end: End, result_limit: int) -> tuple[Argument, ...]:
+    lease = end.lease
+    held = (lease.job_id, lease.attempt, lease.worker_id)
+    match end:
+        case Completed(result=result):
+            size = len(memoryview(result))
+            if size > result_limit:
+                return ("fail", *held, f"the result is {size} bytes long; the limit is {result_limit}", "0")
+            return ("complete", *held, bytes(result) or b"null", "")
+        case Failed(error=error, retryable=retryable):
+            return ("fail", *held, error[:ERROR_LIMIT], "1" if retryable else "0")
+        case Released():
+            return ("release", *held, "", "")
+
+
+def _state(end: End, word: bytes) -> JobState | QueueError:
+    if word in {b"lost", b"cancelled"}:
+        return LeaseLost(end.lease.job_id, cancelled=word == b"cancelled")
+    return JobState(word.decode())
+
+
+def _woken(reply: Any) -> tuple[Wake, Signal | None]:
+    if reply is None:
+        return Wake.TIMEOUT, None
+    key, value = reply
+    if not key.endswith(b":signals"):
+        return Wake.WORK, None
+    attempt, _, job_id = value.decode().partition(" ")
+    return Wake.SIGNAL, Signal(job_id=job_id, attempt=int(attempt))
