@@ -1,0 +1,61 @@
+"""Cassettes: recordings of what passed between clients, workers, monitors and one server."""
+
+from harness.cassettes.errors import CassetteError
+from harness.cassettes.events import (
+    HTTP_ACTOR,
+    INCOMING,
+    OUTGOING,
+    VERSION,
+    Cassette,
+    Close,
+    Closed,
+    Drop,
+    Event,
+    Header,
+    Incoming,
+    Note,
+    Open,
+    Outgoing,
+    Receive,
+    Request,
+    Response,
+    Role,
+    Send,
+    kind_of,
+)
+from harness.cassettes.reading import DEFAULT_LIMITS, Limits, load
+from harness.cassettes.strings import CannotExpand, contracted, expanded
+from harness.cassettes.writing import CassetteWriter, event_as_line, save
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "HTTP_ACTOR",
+    "INCOMING",
+    "OUTGOING",
+    "VERSION",
+    "CannotExpand",
+    "Cassette",
+    "CassetteError",
+    "CassetteWriter",
+    "Close",
+    "Closed",
+    "Drop",
+    "Event",
+    "Header",
+    "Incoming",
+    "Limits",
+    "Note",
+    "Open",
+    "Outgoing",
+    "Receive",
+    "Request",
+    "Response",
+    "Role",
+    "Send",
+    "contracted",
+    "event_as_line",
+    "expanded",
+    "kind_of",
+    "load",
+    "save",
+]
