@@ -1,0 +1,155 @@
+"""Every subscriber gets every update it is owed, once, in order, and the end last."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from harness.history.events import ENDINGS, HistoryEvent, Kind, Mode
+from harness.history.history import History, JobHistory
+from harness.history.verdicts import CheckResult, Limits, Violation
+
+OWED: Final = frozenset({Kind.CLAIMED, Kind.PROGRESS, Kind.COMPLETED, Kind.FAILED, Kind.ATTEMPT_FAILED, Kind.CANCELLED})
+"""What both protocols tell; the rest (released, lease expired, …) only the modern one does, and it is not judged."""
+
+Key = tuple[str, int, float | None]
+
+
+class Subscription:
+    """What one subscriber saw of one job."""
+
+    def __init__(self, job: JobHistory, subscriber: str) -> None:
+        self.job = job
+        self.subscriber = subscriber
+        own = [event for event in job.events if event.by == subscriber]
+        self.got = [event for event in own if event.kind is Kind.DELIVERED and event.of in OWED]
+        self.gap_ms = max((event.at_ms for event in own if event.kind is Kind.GAP), default=0.0)
+        self._periods = _periods(own)
+        # The legacy protocol has no attempt numbers and one word for both kinds of failure.
+        self.legacy = bool(self.got) and all(event.attempt == 0 for event in self.got)
+
+    def key(self, event: HistoryEvent) -> Key:
+        """What makes two updates the same one."""
+        kind = event.of if event.kind is Kind.DELIVERED else event.kind
+        if self.legacy:
+            word = "failed" if kind is Kind.ATTEMPT_FAILED else str(kind)
+            return (word, 0, event.progress if kind is Kind.PROGRESS else None)
+        return (str(kind), event.attempt, event.progress if kind is Kind.PROGRESS else None)
+
+    def is_owed(self, event: HistoryEvent, limits: Limits, ended_ms: float) -> bool:
+        """Whether it was there for this update, long enough that nothing excuses its absence."""
+        for mode, since_ms, left_ms in self._periods:
+            until_ms = min(left_ms, ended_ms)
+            joined = mode is Mode.WHOLE or event.at_ms > since_ms + limits.clock_slack_ms
+            if joined and max(event.at_ms, since_ms) + limits.delivery_grace_ms <= until_ms:
+                return True
+        return False
+
+
+def _periods(own: list[HistoryEvent]) -> list[tuple[Mode, float, float]]:
+    periods: list[tuple[Mode, float, float]] = []
+    since: HistoryEvent | None = None
+    for event in own:
+        if event.kind is Kind.SUBSCRIBED and since is None:
+            since = event
+        elif event.kind is Kind.UNSUBSCRIBED and since:
+            periods.append((since.mode or Mode.WHOLE, since.at_ms, event.at_ms))
+            since = None
+    if since:
+        periods.append((since.mode or Mode.WHOLE, since.at_ms, float("inf")))
+    return periods
+
+
+def check_not_delivered(history: History, limits: Limits) -> CheckResult:
+    """Per subscriber and job: nothing lost, doubled, invented or out of order, and no progress after the end."""
+    violations: list[Violation] = []
+    counts = {"subscriptions": 0, "updates": 0, "excused by a gap": 0}
+    for job in history.jobs.values():
+        subscribers = dict.fromkeys(e.by for e in job.events if e.kind in (Kind.SUBSCRIBED, Kind.DELIVERED))
+        for name in subscribers:
+            subscription = Subscription(job, name)
+            counts["subscriptions"] += 1
+            counts["updates"] += len(subscription.got)
+            found = _compare(subscription, history, limits)
+            excused = [v for v in found if v.form == "lost" and v.at_ms <= subscription.gap_ms]
+            counts["excused by a gap"] += len(excused)
+            violations += [violation for violation in found if violation not in excused]
+    doubts = (f"the recorder of the log missed entries {history.log_gaps} times",) if history.log_gaps else ()
+    return CheckResult(
+        name="not_delivered",
+        examined=counts["subscriptions"],
+        violations=tuple(violations),
+        counts=counts,
+        doubts=doubts,
+    )
+
+
+def _compare(subscription: Subscription, history: History, limits: Limits) -> list[Violation]:
+    log = [event for event in subscription.job.log if event.kind in OWED]
+    if not log:
+        return []
+    happened = Counter(subscription.key(event) for event in log)
+    once, found = _without_doubles(subscription, happened, complete=not history.log_gaps)
+    found += _lost(subscription, log, limits, history.ended_ms)
+    reordered = _out_of_turn(subscription, once, log)
+    return found + ([reordered] if reordered else [])
+
+
+def _without_doubles(
+    subscription: Subscription, happened: Counter[Key], *, complete: bool
+) -> tuple[list[HistoryEvent], list[Violation]]:
+    left = happened.copy()
+    once: list[HistoryEvent] = []
+    found: list[Violation] = []
+    for event in subscription.got:
+        key = subscription.key(event)
+        if left[key] > 0:
+            left[key] -= 1
+            once.append(event)
+        elif happened[key]:
+            found.append(_violation(subscription, event, "duplicated", f"{_name(event)} delivered more than once"))
+        elif complete:
+            found.append(
+                _violation(subscription, event, "invented", f"{_name(event)} delivered, but it never happened")
+            )
+    return once, found
+
+
+def _lost(subscription: Subscription, log: list[HistoryEvent], limits: Limits, ended_ms: float) -> list[Violation]:
+    left = Counter(subscription.key(event) for event in subscription.got)
+    found = []
+    for event in reversed(log):  # from the end: who joined late has the last of several equal updates
+        key = subscription.key(event)
+        if left[key] > 0:
+            left[key] -= 1
+        elif subscription.is_owed(event, limits, ended_ms):
+            found.append(_violation(subscription, event, "lost", f"{_name(event)} never delivered"))
+    return found[::-1]
+
+
+def _out_of_turn(subscription: Subscription, once: list[HistoryEvent], log: list[HistoryEvent]) -> Violation | None:
+    """What was delivered has to be a subsequence of what happened."""
+    rest = iter(log)
+    for index, event in enumerate(once):
+        key = subscription.key(event)
+        if not any(subscription.key(happened) == key for happened in rest):
+            ended = any(before.of in ENDINGS for before in once[:index])
+            early = ended and event.of is Kind.PROGRESS
+            form = "end before last progress" if early else "reordered"
+            return _violation(subscription, event, form, f"{_name(event)} delivered out of turn")
+    return None
+
+
+def _name(event: HistoryEvent) -> str:
+    kind = event.of if event.kind is Kind.DELIVERED else event.kind
+    return f"progress {event.progress:g}" if kind is Kind.PROGRESS and event.progress is not None else str(kind)
+
+
+def _violation(subscription: Subscription, event: HistoryEvent, form: str, sentence: str) -> Violation:
+    return Violation(
+        job_id=subscription.job.id,
+        form=form,
+        sentence=f"{sentence} to {subscription.subscriber}",
+        at_ms=event.at_ms,
+        subscriber=subscription.subscriber,
+    )

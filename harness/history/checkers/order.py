@@ -1,0 +1,117 @@
+"""The line: higher priority first, then first in, first out."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import NamedTuple
+
+from harness.history.events import LETS_GO, HistoryEvent, Kind
+from harness.history.history import History
+from harness.history.verdicts import CheckResult, Limits, Violation
+
+
+class Rank(NamedTuple):
+    """A job's place in its service's line; the smallest is next."""
+
+    minus_priority: int
+    sequence: int
+    job_id: str
+
+
+class Line:
+    """The jobs that wait, as the log tells it, and since when."""
+
+    def __init__(self) -> None:
+        self.ranks: dict[str, Rank] = {}
+        self._waiting: dict[str, list[Rank]] = {}
+        self._since: dict[str, float] = {}
+        self._beside: set[str] = set()
+        """Jobs that failed or were retried by hand: they wait out a delay that no event ends, so nobody's fault."""
+
+    def take(self, event: HistoryEvent) -> None:
+        """Follow one event of the log."""
+        job_id = event.job_id or ""
+        if event.kind is Kind.SUBMITTED and job_id not in self.ranks:
+            self.ranks[job_id] = Rank(-event.priority, len(self.ranks), job_id)
+            self._enter(event)
+        elif event.kind in (Kind.RELEASED, Kind.LEASE_EXPIRED):
+            self._enter(event)
+        elif event.kind in (Kind.ATTEMPT_FAILED, Kind.RETRIED):
+            self._beside.add(job_id)
+        if event.kind is Kind.CLAIMED or event.kind in LETS_GO - {Kind.RELEASED, Kind.LEASE_EXPIRED}:
+            self._leave(event)
+
+    def ahead_of(self, claim: HistoryEvent, window_ms: float) -> list[Rank]:
+        """Who of the same service ranks higher than the claimed job and has waited long enough to be meant."""
+        rank = self.ranks.get(claim.job_id or "")
+        line = self._waiting.get(claim.service, [])
+        if rank is None:
+            return []
+        before = line[: bisect_left(line, rank)]
+        return [other for other in before if self._since[other.job_id] <= claim.at_ms - window_ms]
+
+    def _enter(self, event: HistoryEvent) -> None:
+        job_id = event.job_id or ""
+        if job_id in self.ranks and job_id not in self._beside:
+            self._leave(event)
+            insort(self._waiting.setdefault(event.service, []), self.ranks[job_id])
+            self._since[job_id] = event.at_ms
+
+    def _leave(self, event: HistoryEvent) -> None:
+        rank = self.ranks.get(event.job_id or "")
+        line = self._waiting.get(event.service, [])
+        if rank is not None:
+            index = bisect_left(line, rank)
+            if index < len(line) and line[index] == rank:
+                del line[index]
+
+
+def check_out_of_order(history: History, limits: Limits) -> CheckResult:
+    """No claim passes over a job that ranks higher and waited all the while; and the line is as clients made it."""
+    line = Line()
+    violations: list[Violation] = []
+    examined = 0
+    for event in history.log:
+        if event.kind is Kind.CLAIMED:
+            examined += 1
+            ahead = line.ahead_of(event, limits.order_window_ms)
+            if ahead:
+                violations.append(_passed_over(event, ahead))
+        line.take(event)
+    violations += _entered_out_of_turn(history)
+    return CheckResult(name="out_of_order", examined=examined, violations=tuple(violations))
+
+
+def _passed_over(claim: HistoryEvent, ahead: list[Rank]) -> Violation:
+    first = ahead[0]
+    higher = first.minus_priority < -claim.priority
+    form = "lower priority first" if higher else "younger first"
+    sentence = (
+        f"claimed by {claim.worker_id} with priority {claim.priority} while {len(ahead)} that rank higher waited, "
+        f"the first being {first.job_id} with priority {-first.minus_priority}"
+    )
+    return Violation(
+        job_id=claim.job_id or "",
+        form=form,
+        sentence=sentence,
+        at_ms=claim.at_ms,
+        others=tuple(rank.job_id for rank in ahead[:5]),
+    )
+
+
+def _entered_out_of_turn(history: History) -> list[Violation]:
+    """What was acknowledged before another was even sent stands before it in the log."""
+    found: list[Violation] = []
+    earliest: HistoryEvent | None = None
+    entered = [event for event in history.log if event.kind is Kind.SUBMITTED]
+    for event in reversed(entered):
+        job = history.jobs[event.job_id or ""]
+        if earliest and job.submit and earliest.at_ms < job.submit.at_ms:
+            sentence = f"entered the line before {earliest.job_id}, which was acknowledged before this one was sent"
+            others = (earliest.job_id or "",)
+            found.append(
+                Violation(job_id=job.id, form="entered early", sentence=sentence, at_ms=event.at_ms, others=others)
+            )
+        if job.acked and (earliest is None or job.acked.at_ms < earliest.at_ms):
+            earliest = job.acked
+    return found

@@ -1,0 +1,191 @@
+"""`History`: the events of a run, put in order and indexed the ways that the checkers ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Self
+
+from harness.history.events import ENDED, LETS_GO, LOG_KINDS, HistoryEvent, Kind, Source, State
+from harness.history.file import DEFAULT_BOUNDS, Bounds, read_events
+
+WORKER_FAULTS: Final = frozenset({Kind.KILLED, Kind.TERMINATED, Kind.STOPPED})
+SHARED_FAULTS: Final = frozenset({Kind.REDIS_DOWN, Kind.CUT, Kind.SLOWED, Kind.PARTITIONED})
+"""Faults that may reach every worker at once."""
+
+
+class Hold:
+    """One worker's hold on one job, as the system's own account tells it."""
+
+    def __init__(self, claim: HistoryEvent) -> None:
+        self.claim = claim
+        self.events: list[HistoryEvent] = []
+        self.end: HistoryEvent | None = None
+        self.ended_by_claim: HistoryEvent | None = None
+        """The next claim, where it came while this hold was still open."""
+
+    @property
+    def worker_id(self) -> str:
+        """Who held it."""
+        return self.claim.worker_id or ""
+
+    @property
+    def until_ms(self) -> float | None:
+        """When it ended, or None."""
+        last = self.end or self.ended_by_claim
+        return last.at_ms if last else None
+
+
+class JobHistory:
+    """Everything about one job, in order."""
+
+    def __init__(self, job_id: str) -> None:
+        self.id = job_id
+        self.events: list[HistoryEvent] = []
+        self.log: list[HistoryEvent] = []
+        """The system's own account of it."""
+        self.submit: HistoryEvent | None = None
+        self.acked: HistoryEvent | None = None
+
+    def take(self, event: HistoryEvent, log_source: Source) -> None:
+        """Append the next event."""
+        self.events.append(event)
+        if event.source is log_source and event.kind in LOG_KINDS:
+            self.log.append(event)
+        elif event.kind is Kind.SUBMIT:
+            self.submit = self.submit or event
+        elif event.kind is Kind.ACKED:
+            self.acked = self.acked or event
+
+    @cached_property
+    def holds(self) -> list[Hold]:
+        """Who held it, one after the other."""
+        holds: list[Hold] = []
+        for event in self.log:
+            current = holds[-1] if holds and holds[-1].until_ms is None else None
+            if event.kind is Kind.CLAIMED:
+                if current:
+                    current.ended_by_claim = event
+                holds.append(Hold(event))
+            elif current:
+                current.events.append(event)
+                if event.kind in LETS_GO:
+                    current.end = event
+        return holds
+
+    @cached_property
+    def survey(self) -> HistoryEvent | None:
+        """The last time somebody asked the server for its state."""
+        return next((event for event in reversed(self.events) if event.kind is Kind.STATUS), None)
+
+    @cached_property
+    def log_state(self) -> State | None:
+        """The state that the system's own account leads to; None where it never names the job."""
+        words = {kind: state for state, kind in ENDED.items()}
+        for event in reversed(self.log):
+            if event.kind in words:
+                return words[event.kind]
+            if event.kind in (Kind.CLAIMED, Kind.PROGRESS):
+                return State.CLAIMED
+            return State.PENDING
+        return None
+
+    @property
+    def last_sign_ms(self) -> float:
+        """When the system last did something with it (or took it on)."""
+        if self.log:
+            return self.log[-1].at_ms
+        return (self.acked or self.events[0]).at_ms
+
+
+def _without_repeats(events: Iterable[HistoryEvent]) -> Iterator[HistoryEvent]:
+    """A log that two recorders read, or that one read again after it was cut off, counts once."""
+    seen: set[str] = set()
+    for event in events:
+        if event.source is Source.REDIS and event.entry:
+            if event.entry in seen:
+                continue
+            seen.add(event.entry)
+        yield event
+
+
+class History:
+    """A whole run. Read only; every index is built once, when it is first asked for."""
+
+    def __init__(self, events: Iterable[HistoryEvent]) -> None:
+        # Sorting is stable: what one source saw within the same ms stays in its order.
+        self.events = sorted(_without_repeats(events), key=lambda event: event.at_ms)
+
+    @classmethod
+    def load(cls, *paths: Path, bounds: Bounds = DEFAULT_BOUNDS) -> Self:
+        """Read one run, which may be spread over several files. Raises HistoryFileError."""
+        return cls(event for path in paths for event in read_events(path, bounds))
+
+    @cached_property
+    def log_source(self) -> Source:
+        """Where the system's own account comes from: the stack's stream, else the hub's broadcasts."""
+        from_redis = any(e.source is Source.REDIS and e.kind in LOG_KINDS for e in self.events)
+        return Source.REDIS if from_redis else Source.MONITOR
+
+    @cached_property
+    def log(self) -> list[HistoryEvent]:
+        """The system's own account of all jobs, in its order."""
+        return [e for e in self.events if e.source is self.log_source and e.kind in LOG_KINDS]
+
+    @cached_property
+    def log_gaps(self) -> int:
+        """How often the recorder of the log was told that entries are missing."""
+        return sum(1 for e in self.events if e.kind is Kind.GAP and e.source is self.log_source)
+
+    @cached_property
+    def jobs(self) -> dict[str, JobHistory]:
+        """Every job that anybody named."""
+        jobs: dict[str, JobHistory] = {}
+        for event in self.events:
+            if event.job_id is not None:
+                jobs.setdefault(event.job_id, JobHistory(event.job_id)).take(event, self.log_source)
+        return jobs
+
+    @cached_property
+    def acknowledged(self) -> list[JobHistory]:
+        """The jobs that are owed, by the time of their acknowledgement."""
+        owed = [(job.acked.at_ms, job) for job in self.jobs.values() if job.acked]
+        return [job for _, job in sorted(owed, key=lambda pair: pair[0])]
+
+    @cached_property
+    def ended_ms(self) -> float:
+        """When the run was over: the harness's word (`settled`), else the last event."""
+        settled = [event.at_ms for event in self.events if event.kind is Kind.SETTLED]
+        return settled[-1] if settled else (self.events[-1].at_ms if self.events else 0.0)
+
+    @cached_property
+    def faults(self) -> list[HistoryEvent]:
+        """What the harness broke and healed, in order."""
+        return [event for event in self.events if event.source is Source.HARNESS and event.kind is not Kind.SETTLED]
+
+    def worker_faults(self, worker_id: str) -> list[HistoryEvent]:
+        """What was done to this worker, or to all of them at once, and what healed it."""
+        healing = {Kind.CONTINUED, Kind.UP, Kind.REDIS_UP, Kind.HEALED}
+        return [
+            event
+            for event in self.faults
+            if (event.kind in WORKER_FAULTS and event.worker_id == worker_id)
+            or event.kind in SHARED_FAULTS
+            or (event.kind in healing and event.worker_id in (worker_id, None))
+        ]
+
+    def was_sound(self, worker_id: str, from_ms: float, to_ms: float) -> bool:
+        """Whether nothing was broken that could keep this worker from renewing its lease in that time."""
+        broken_since: dict[str, float] = {}
+        for event in self.worker_faults(worker_id):
+            key = event.target or event.worker_id or ""
+            if event.kind in WORKER_FAULTS | SHARED_FAULTS:
+                if from_ms <= event.at_ms <= to_ms:
+                    return False
+                broken_since[key] = event.at_ms
+            else:
+                since = broken_since.pop(key, None)
+                if since is not None and since <= to_ms and event.at_ms >= from_ms:
+                    return False
+        return not any(since <= to_ms for since in broken_since.values())

@@ -1,0 +1,76 @@
+"""What a checker answers, and the limits it judges by."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long things may take in the run that is judged. All in ms; the defaults are the stack's own settings."""
+
+    lease_ms: float = 15_000
+    recovery_slack_ms: float = 2_000
+    """A lost worker's job has to move again within the lease and this."""
+    stuck_after_ms: float = 20_000
+    """A job that has not ended and shows no sign of life for so long, at the end of the run, is stuck."""
+    delivery_grace_ms: float = 2_000
+    """An update is owed to a subscriber who stayed so long after it happened."""
+    cancel_within_ms: float = 3_000
+    """A cancelled job's worker has to be free again within this."""
+    clock_slack_ms: float = 100
+    """How far two observers' clocks, or an act and its observation, may be apart."""
+    order_window_ms: float = 0
+    """For the order of claims: a job has to have waited so long before the claim to have had a right to it.
+
+    0 where the log is the queue's own total order (the stack); a hub that first offers a job and then hears of the
+    claim needs the time between the two.
+    """
+    retry_backoff_ms: float = 0
+    """The least delay before a retry; 0: not judged."""
+    max_retries: int = 3
+    """Where the submission does not say."""
+
+
+class Violation(msgspec.Struct, frozen=True, kw_only=True):
+    """One broken promise: which job, in which way, said in a sentence."""
+
+    job_id: str
+    form: str
+    """The way of going wrong, one word or two, to count by."""
+    sentence: str
+    at_ms: float
+    others: tuple[str, ...] = ()
+    """Other jobs that are part of it (who overtook)."""
+    subscriber: str | None = None
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one checker found."""
+
+    name: str
+    examined: int
+    """How many cases (jobs, claims, subscriptions, kills) it could judge: the evidence behind a clean answer."""
+    violations: tuple[Violation, ...] = ()
+    counts: dict[str, int] = {}
+    figures: dict[str, tuple[float, ...]] = {}
+    """Measured times in ms, by what they are."""
+    doubts: tuple[str, ...] = ()
+    """Why the answer is worth less than it seems: entries of the log were lost, a source is missing."""
+
+    @property
+    def clean(self) -> bool:
+        """No violation. Says nothing where `examined` is 0."""
+        return not self.violations
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The jobs in trouble, each once, in the order found."""
+        return tuple(dict.fromkeys(violation.job_id for violation in self.violations))
+
+    @property
+    def forms(self) -> dict[str, int]:
+        """How many violations of each form."""
+        forms: dict[str, int] = {}
+        for violation in self.violations:
+            forms[violation.form] = forms.get(violation.form, 0) + 1
+        return forms
