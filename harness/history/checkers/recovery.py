@@ -45,28 +45,34 @@ def _moves(event: HistoryEvent) -> bool:
 
 
 def _interrupted(history: History) -> list[tuple[JobHistory, Hold, HistoryEvent]]:
-    """The holds that were open when their worker was killed, terminated or stopped."""
-    faults = [e for e in history.faults if e.kind in (Kind.KILLED, Kind.TERMINATED, Kind.STOPPED) and e.worker_id]
+    """The holds that were open when their worker was killed, terminated or stopped, with the fault that counts."""
     by_worker: dict[str, list[HistoryEvent]] = {}
-    for fault in faults:
-        by_worker.setdefault(fault.worker_id or "", []).append(fault)
+    for fault in history.faults:
+        if fault.worker_id:
+            by_worker.setdefault(fault.worker_id, []).append(fault)
     found = []
     for job in history.jobs.values():
         for hold in job.holds:
-            until_ms = hold.until_ms if hold.until_ms is not None else float("inf")
-            for fault in by_worker.get(hold.worker_id, ()):
-                if hold.claim.at_ms <= fault.at_ms < until_ms and not _outlived(hold, fault, history):
-                    found.append((job, hold, fault))
-                    break
+            fault = _fault_of(hold, by_worker.get(hold.worker_id, []))
+            if fault:
+                found.append((job, hold, fault))
     return found
 
 
-def _outlived(hold: Hold, fault: HistoryEvent, history: History) -> bool:
-    """A stop that was over before the lease was: the hold went on, and nothing had to be recovered."""
-    if fault.kind is not Kind.STOPPED or (hold.end and hold.end.kind is Kind.LEASE_EXPIRED):
-        return False
-    later = (event for event in history.faults if event.worker_id == fault.worker_id and event.at_ms > fault.at_ms)
-    return any(event.kind is Kind.CONTINUED for event in later)
+def _fault_of(hold: Hold, faults: list[HistoryEvent]) -> HistoryEvent | None:
+    """The first fault that nothing made good while the hold lasted; a process started anew does not."""
+    until_ms = hold.until_ms if hold.until_ms is not None else float("inf")
+    fault: HistoryEvent | None = None
+    for event in faults:
+        if not hold.claim.at_ms <= event.at_ms < until_ms:
+            continue
+        if event.kind in (Kind.KILLED, Kind.TERMINATED):
+            return fault or event
+        if event.kind is Kind.STOPPED:
+            fault = event
+        elif event.kind is Kind.CONTINUED:
+            fault = None
+    return fault
 
 
 def _redis_down_ms(history: History, since_ms: float) -> float:

@@ -79,7 +79,7 @@ def _tells_last(history: History) -> bool:
 def _next_attempts(job: JobHistory, history: History, limits: Limits) -> list[Violation]:
     found = []
     for hold, following in zip(job.holds, job.holds[1:], strict=False):
-        if not hold.end or hold.end.kind is not Kind.ATTEMPT_FAILED:
+        if not hold.end or hold.end.kind is not Kind.ATTEMPT_FAILED or _by_hand(job, hold.end, following.claim):
             continue
         waited_ms = following.claim.at_ms - hold.end.at_ms
         if waited_ms < limits.retry_backoff_ms:
@@ -91,6 +91,11 @@ def _next_attempts(job: JobHistory, history: History, limits: Limits) -> list[Vi
                 said = f"{hold.worker_id} failed it and got it again, although {other} was alive"
                 found.append(Violation(job_id=job.id, form="same worker", sentence=said, at_ms=following.claim.at_ms))
     return found
+
+
+def _by_hand(job: JobHistory, after: HistoryEvent, before: HistoryEvent) -> bool:
+    """Somebody asked for this attempt; then neither the delay nor the choice of the worker is owed."""
+    return any(event.kind is Kind.RETRIED and after.at_ms <= event.at_ms <= before.at_ms for event in job.log)
 
 
 def _another_alive(claim: HistoryEvent, history: History, limits: Limits) -> str | None:
