@@ -36,6 +36,14 @@ class Subscription:
             return (word, 0, event.progress if kind is Kind.PROGRESS else None)
         return (str(kind), event.attempt, event.progress if kind is Kind.PROGRESS else None)
 
+    def may_get(self, event: HistoryEvent, limits: Limits) -> bool:
+        """Whether it was there, or near enough to be told."""
+        slack = limits.clock_slack_ms
+        return not self._periods or any(
+            mode is Mode.WHOLE or since_ms - slack <= event.at_ms <= left_ms + slack
+            for mode, since_ms, left_ms in self._periods
+        )
+
     def is_owed(self, event: HistoryEvent, limits: Limits, ended_ms: float) -> bool:
         """Whether it was there for this update, long enough that nothing excuses its absence."""
         for mode, since_ms, left_ms in self._periods:
@@ -85,8 +93,8 @@ def check_not_delivered(history: History, limits: Limits) -> CheckResult:
 
 
 def _compare(subscription: Subscription, history: History, limits: Limits) -> list[Violation]:
-    log = [event for event in subscription.job.log if event.kind in OWED]
-    if not log:
+    log = [e for e in subscription.job.log if e.kind in OWED and subscription.may_get(e, limits)]
+    if not history.log or (history.log_gaps and not log):
         return []
     happened = Counter(subscription.key(event) for event in log)
     once, found = _without_doubles(subscription, happened, complete=not history.log_gaps)

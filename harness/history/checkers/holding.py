@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from harness.history.events import HistoryEvent, Kind, Source
 from harness.history.history import History, Hold, JobHistory
 from harness.history.verdicts import CheckResult, Limits, Violation
@@ -20,7 +22,7 @@ def check_held_by_two(history: History, _limits: Limits) -> CheckResult:
 
 def _overlaps(job: JobHistory, history: History) -> list[Violation]:
     found = []
-    for hold, following in zip(job.holds, job.holds[1:], strict=False):
+    for hold, following in pairwise(job.holds):
         claim = following.claim
         if hold.ended_by_claim and not _excused(hold, claim, history):
             sentence = f"claimed by {following.worker_id} while {hold.worker_id} still held it"

@@ -53,9 +53,9 @@ def _interrupted(history: History) -> list[tuple[JobHistory, Hold, HistoryEvent]
     found = []
     for job in history.jobs.values():
         for hold in job.holds:
-            fault = _fault_of(hold, by_worker.get(hold.worker_id, []))
-            if fault:
-                found.append((job, hold, fault))
+            interruption = _fault_of(hold, by_worker.get(hold.worker_id, []))
+            if interruption:
+                found.append((job, hold, interruption))
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from harness.history.events import ENDINGS, HistoryEvent, Kind, Source
 from harness.history.history import History, JobHistory
 from harness.history.verdicts import CheckResult, Limits, Violation
@@ -78,7 +80,7 @@ def _tells_last(history: History) -> bool:
 
 def _next_attempts(job: JobHistory, history: History, limits: Limits) -> list[Violation]:
     found = []
-    for hold, following in zip(job.holds, job.holds[1:], strict=False):
+    for hold, following in pairwise(job.holds):
         if not hold.end or hold.end.kind is not Kind.ATTEMPT_FAILED or _by_hand(job, hold.end, following.claim):
             continue
         waited_ms = following.claim.at_ms - hold.end.at_ms
