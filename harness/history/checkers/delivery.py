@@ -138,13 +138,14 @@ def _lost(subscription: Subscription, log: list[HistoryEvent], limits: Limits, e
 def _out_of_turn(subscription: Subscription, once: list[HistoryEvent], log: list[HistoryEvent]) -> Violation | None:
     """What was delivered has to be a subsequence of what happened."""
     rest = iter(log)
-    for index, event in enumerate(once):
+    ended = False
+    for event in once:
         key = subscription.key(event)
         if not any(subscription.key(happened) == key for happened in rest):
-            ended = any(before.of in ENDINGS for before in once[:index])
             early = ended and event.of is Kind.PROGRESS
             form = "end before last progress" if early else "reordered"
             return _violation(subscription, event, form, f"{_name(event)} delivered out of turn")
+        ended = event.of in ENDINGS or (ended and event.of is not Kind.CLAIMED)
     return None
 
 
