@@ -11,10 +11,18 @@ Answer = TypeVar("Answer")
 
 
 class Gather(Generic[Item, Answer]):
-    """Collects items until the loop's next turn, then hands them all to one `run`, which answers each in order."""
+    """Collects items until the loop's next turn, then hands them all to one `run`, which answers each in order.
 
-    def __init__(self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]]) -> None:
+    An answer that nobody waits for any more (its caller was cancelled) goes to `unwanted`.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
+        unwanted: Callable[[Sequence[Answer]], Awaitable[None]],
+    ) -> None:
         self._run = run
+        self._unwanted = unwanted
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._running: set[asyncio.Task[None]] = set()
 
@@ -43,6 +51,11 @@ class Gather(Generic[Item, Answer]):
             if not isinstance(error, Exception):
                 raise
             return
+        unwanted = []
         for (_, future), answer in zip(batch, answers, strict=True):
-            if not future.done():
+            if future.done():
+                unwanted.append(answer)
+            else:
                 future.set_result(answer)
+        if unwanted:
+            await self._unwanted(unwanted)

@@ -29,6 +29,7 @@ from new_stack.queue.replies import lease_of
 from new_stack.queue.wire import Argument, RedisRefused, Reply, Wire
 
 REAP_BATCH: Final = 200
+BREAK_OFF_SECONDS: Final = 1.0
 ERROR_LIMIT: Final = 65_536
 """Longest error text kept of an attempt, in characters."""
 
@@ -44,12 +45,12 @@ class Holders:
     _calls: Calls
 
     def _prepare_holding(self) -> None:
-        self._turns: Gather[Turn, Turned] = Gather(self._take_turns)
+        self._turns: Gather[Turn, Turned] = Gather(self._take_turns, self._hand_back)
 
     async def claim(self, worker_id: str, count: int = 1) -> list[Lease]:
         """Take up to `count` jobs, highest priority first, then oldest, each with a lease."""
-        rows = await self._calls.write("claim", worker_id, count)
-        return [lease_of(worker_id, row) for row in rows]
+        _, leases = await self.end_and_claim(worker_id, [], count)
+        return leases
 
     async def renew(self, leases: Sequence[Lease]) -> list[LeaseState]:
         """Keep the leases for another term; answers how each stands."""
@@ -122,15 +123,20 @@ class Holders:
     async def _break_off(self, worker_id: str, wire: Wire, both: asyncio.Future[list[Reply]]) -> None:
         """End a wait early and hand back what its claim took."""
         try:
-            await self._calls.main.call("CLIENT", "UNBLOCK", wire.client_id)
-            _, rows = await both
-            if rows:
-                ends = [Released(lease=lease_of(worker_id, row)) for row in rows]
-                await self.end_and_claim(worker_id, ends, 0)
-        except QueueError:
-            return  # Redis is gone: the leases, if any, run out
+            async with asyncio.timeout(BREAK_OFF_SECONDS):
+                await self._calls.main.call("CLIENT", "UNBLOCK", wire.client_id)
+                _, rows = await both
+                await self._hand_back([([], [lease_of(worker_id, row) for row in rows])])
+        except (QueueError, TimeoutError):
+            return  # Redis is gone or does not answer: leases, if there are any, run out
         finally:
             both.cancel()
+
+    async def _hand_back(self, unwanted: Sequence[Turned]) -> None:
+        """Release the leases that nobody waits for any more."""
+        ends = [Released(lease=lease) for _, leases in unwanted for lease in leases]
+        if ends:
+            await self.end_and_claim(ends[0].lease.worker_id, ends, 0)
 
     async def reap(self) -> list[str]:
         """Put back jobs whose lease ran out, promote delayed retries that are due, forget dead workers and old ends."""

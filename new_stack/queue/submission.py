@@ -61,11 +61,14 @@ def _payload(job: NewJob, limit: int) -> bytes:
         raise InvalidJob("payload", f"is {size} bytes long; the limit is {limit}")
     try:
         content = msgspec.json.decode(job.payload)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJob("payload", f"is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise InvalidJob("payload", "must be a JSON object")
-    return msgspec.json.encode(content, order="sorted")
+    try:
+        return msgspec.json.encode(content, order="sorted")
+    except OverflowError:  # a whole number of more than 64 bits: such a payload is the same only to the letter
+        return bytes(job.payload)
 
 
 def _digest(job: NewJob, payload: bytes, retries: int) -> str:

@@ -19,13 +19,17 @@ BATCH_BYTES: Final = 1_000_000
 """What one call of `submit` may carry: enough to spread its cost, little enough not to hold up Redis."""
 
 
+REASON_LIMIT: Final = 4_096
+"""Longest reason kept of a cancellation, in characters."""
+
+
 class Submitters:
     """Submit, cancel, retry."""
 
     _calls: Calls
 
     def _prepare_submitting(self) -> None:
-        self._submits: Gather[tuple[Argument, ...], list[Any]] = Gather(self._submit_rows)
+        self._submits: Gather[tuple[Argument, ...], list[Any]] = Gather(self._submit_rows, _let_be)
 
     async def submit(self, job: NewJob) -> Submission:
         """Raises InvalidJob, JobConflict, QueueUnavailable. Calls made at once share one round trip."""
@@ -57,7 +61,7 @@ class Submitters:
 
         Raises JobNotFound, MoveRefused (it completed or failed).
         """
-        return _moved(job_id, "cancelled", await self._calls.write("cancel", job_id, reason))
+        return _moved(job_id, "cancelled", await self._calls.write("cancel", job_id, reason[:REASON_LIMIT]))
 
     async def retry(self, job_id: str) -> Job:
         """Put a failed or cancelled job back in the line by hand, its failures forgotten.
@@ -84,6 +88,10 @@ class Submitters:
         for batch in _batches(rows):
             replies += await self._calls.write("submit", len(batch), *(value for row in batch for value in row))
         return replies
+
+
+async def _let_be(_: object) -> None:
+    """A job whose submitter went away is a job all the same."""
 
 
 _UNANSWERED: Final = QueueError("not answered")

@@ -30,8 +30,11 @@ TRANSIENT: Final = (
     "TRYAGAIN",
     "CLUSTERDOWN",
     "NOREPLICAS",
+    "NOAUTH",
+    "WRONGPASS",
+    "NOPERM",
 )
-"""First words of errors that say: not now."""
+"""First words of errors that say: not now, or not as you stand."""
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -111,20 +114,22 @@ class Wire(asyncio.Protocol):
 
     # sending
     def _send(self, arguments: tuple[Argument, ...], patience: float) -> asyncio.Future[Reply]:
+        packed = _pack(arguments)
         future: asyncio.Future[Reply] = self._loop.create_future()
-        now = self._loop.time()
-        self._waiting.append((now + self._timeout + patience, future))
+        self._waiting.append((self._loop.time() + self._timeout + patience, future))
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(hiredis.pack_command(arguments))  # type: ignore[arg-type] # the stub knows tuples of one only
+        self._unsent.append(packed)
         if self._watch is None:
             self._watch = self._loop.call_later(self._timeout + patience, self._check_overdue)
         return future
 
     def _flush(self) -> None:
-        if self._transport is not None and self._unsent:
+        if self._transport is None:
+            self._lose("the connection broke")
+        elif self._unsent:
             self._transport.write(b"".join(self._unsent) if len(self._unsent) > 1 else self._unsent[0])
-        self._unsent.clear()
+            self._unsent.clear()
 
     def _check_overdue(self) -> None:
         self._watch = None
@@ -206,6 +211,15 @@ class Wire(asyncio.Protocol):
             await self._send(("SELECT", address.database), 0)
         if self._blocking:
             self.client_id = await self._send(("CLIENT", "ID"), 0)
+
+
+def _pack(arguments: tuple[Argument, ...]) -> bytes:
+    try:
+        packed: bytes = hiredis.pack_command(cast("Any", arguments))  # its stub knows tuples of one only
+    except UnicodeEncodeError:
+        plain = (value.encode("utf-8", "replace") if isinstance(value, str) else value for value in arguments)
+        packed = hiredis.pack_command(cast("Any", tuple(plain)))
+    return packed
 
 
 def as_queue_error(reply: Exception) -> QueueError:

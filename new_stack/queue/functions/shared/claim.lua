@@ -21,11 +21,24 @@ local function hold(q, job, worker_id)
   }
 end
 
--- A record that no rule can work with must not stop the line: it leaves it, and is listed in `jobs:malformed`.
+-- A record that no rule can work with must not stop the line: it leaves it, is listed in `jobs:malformed`, and its
+-- followers hear that it failed. Which service's line it stood in is not known any more, so all are looked through.
 local function set_aside(q, id, why)
   redis.call('ZREM', q.prefix .. 'jobs:pending', id)
   redis.call('ZREM', q.prefix .. 'jobs:state:pending', id)
-  if why == 'malformed' then redis.call('SADD', q.prefix .. 'jobs:malformed', id) end
+  for _, service in ipairs(redis.call('HKEYS', q.prefix .. 'jobs:services')) do
+    if redis.call('ZREM', q.prefix .. 'jobs:pending:' .. service, id) == 1
+        and redis.call('HINCRBY', q.prefix .. 'jobs:services', service, -1) <= 0 then
+      redis.call('HDEL', q.prefix .. 'jobs:services', service)
+    end
+  end
+  if why ~= 'malformed' then return end
+  redis.call('SADD', q.prefix .. 'jobs:malformed', id)
+  local reason = 'its record in Redis is malformed'
+  redis.call('ZADD', q.prefix .. 'jobs:expiring', q.now + q.finished_ttl_ms, id)
+  redis.pcall('HSET', q.prefix .. 'job:' .. id, 'state', 'failed', 'error', reason, 'ended_at', q.now)
+  local unknown = { id = id, service_required = 'unknown', priority = 0, attempt = 0, client_id = '' }
+  emit(q, unknown, 'failed', { 'error', reason })
 end
 
 local function claim(q, worker_id, count)

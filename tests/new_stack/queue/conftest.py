@@ -1,0 +1,54 @@
+"""Calling one function of the library alone, and looking at the keys that it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from new_stack.queue import Queue, QueueSettings
+from new_stack.queue.calls import Calls
+from new_stack.queue.wire import Argument
+
+
+class Redis:
+    """The queue's functions and plain commands, under one prefix."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self.prefix = calls.keys.prefix
+
+    async def write(self, function: str, *arguments: Argument) -> Any:
+        return await self.calls.write(function, *arguments)
+
+    async def read(self, function: str, *arguments: Argument) -> Any:
+        return await self.calls.read(function, *arguments)
+
+    async def command(self, name: str, key: str, *arguments: Argument) -> Any:
+        """A plain command on a key of this prefix."""
+        return await self.calls.main.call(name, self.prefix + key, *arguments)
+
+    async def submit(self, job_id: str, priority: int = 0, *, service: str = "s", retries: int = 3) -> Any:
+        [reply] = await self.write("submit", 1, job_id, service, "{}", priority, "", retries, "digest")
+        return reply
+
+    async def end(self, kind: str, job_id: str, attempt: int = 1, body: str = "null", again: str = "1") -> bytes:
+        """End a job of worker w1; the word that answers it."""
+        [[word], _] = await self.write("end_and_claim", "w1", 0, 1, kind, job_id, attempt, "w1", body, again)
+        return word
+
+    async def record(self, job_id: str) -> dict[str, str]:
+        flat = await self.command("HGETALL", f"job:{job_id}")
+        return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+
+    async def kinds(self, job_id: str) -> list[str]:
+        entries = await self.command("XRANGE", f"progress:{job_id}", "-", "+")
+        return [entry[1][1].decode() for entry in entries]
+
+
+@pytest.fixture
+async def redis(queue: Queue, settings: QueueSettings) -> AsyncIterator[Redis]:
+    calls = Calls(settings, install=False)
+    yield Redis(calls)
+    calls.close()

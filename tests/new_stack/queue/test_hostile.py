@@ -1,0 +1,185 @@
+"""What must not stop the line: broken records, workers that fail everything, huge and odd input, a moving clock."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from new_stack.queue import Completed, Failed, InvalidJob, JobState, NewJob, Queue, WorkerReport
+from tests.new_stack.queue.conftest import Redis
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        ("SET", "job:bad", "text"),
+        ("DEL", "job:bad"),
+        ("HSET", "job:bad", "priority", "high"),
+        ("HSET", "job:bad", "attempt", ""),
+        ("HDEL", "job:bad", "service_required"),
+        ("HDEL", "job:bad", "state"),
+        ("HSET", "job:bad", "state", "completed"),
+    ],
+    ids=" ".join,
+)
+async def test_a_broken_record_at_the_head_leaves_the_line_and_the_next_job_is_claimed(
+    queue: Queue, redis: Redis, damage: tuple[str, ...]
+) -> None:
+    await queue.submit(NewJob(id="bad", priority=9))
+    await queue.submit(NewJob(id="good"))
+    await redis.command(*damage)
+    assert [lease.job_id for lease in await queue.claim("w1")] == ["good"]
+    counts = await queue.counts()
+    assert (counts.pending, counts.by_service) == (0, {})
+
+
+async def test_followers_of_a_malformed_job_hear_that_it_failed(queue: Queue, redis: Redis) -> None:
+    await queue.submit(NewJob(id="bad"))
+    await redis.command("HDEL", "job:bad", "sequence")
+    assert await queue.claim("w1") == []
+    last = (await queue.history("bad"))[-1]
+    assert (last.kind, last.error) == ("failed", "its record in Redis is malformed")
+    assert await redis.command("SMEMBERS", "jobs:malformed") == [b"bad"]
+
+
+async def test_a_hundred_jobs_that_i_failed_do_not_hide_the_good_one(connect) -> None:
+    queue = await connect(retry_backoff_ms=0)
+    for worker in ("w1", "w2"):
+        await queue.heartbeat(WorkerReport(worker_id=worker))
+    await queue.submit_many([NewJob(id=f"bad{i:03}", priority=5) for i in range(250)])
+    leases = await queue.claim("w1", count=250)
+    await queue.end_and_claim("w1", [Failed(lease=lease, error="no") for lease in leases], 0)
+    await queue.submit(NewJob(id="good"))
+    assert [lease.job_id for lease in await queue.claim("w1", count=3)] == ["good"]
+    assert [lease.job_id for lease in await queue.claim("w2", count=2)] == ["bad000", "bad001"]
+
+
+async def test_the_last_worker_alive_gets_back_what_it_failed(connect) -> None:
+    queue = await connect(retry_backoff_ms=0, heartbeat_ttl_ms=60)
+    await queue.heartbeat(WorkerReport(worker_id="w2"))
+    await queue.submit(NewJob(id="a"))
+    [lease] = await queue.claim("w1")
+    await queue.end(Failed(lease=lease, error="no"))
+    assert await queue.claim("w1") == []
+    async with asyncio.timeout(5):
+        while not (again := await queue.claim("w1")):
+            await asyncio.sleep(0.01)
+    assert again[0].attempt == 2
+
+
+async def test_backoff_doubles_up_to_its_limit(connect, redis: Redis) -> None:
+    queue = await connect(retry_backoff_ms=1000, retry_backoff_max_ms=3000)
+    await queue.submit(NewJob(id="a", max_retries=9))
+    delays = []
+    for _ in range(4):
+        await redis.command("ZADD", "jobs:delayed", "XX", 1, "a")
+        [lease] = await queue.claim("w1")
+        await queue.end(Failed(lease=lease, error="no"))
+        seconds, micros = await redis.calls.main.call("TIME")
+        now = int(seconds) * 1000 + int(micros) // 1000
+        delays.append(float(await redis.command("ZSCORE", "jobs:delayed", "a")) - now)
+    assert all(0 <= full - delay < 500 for full, delay in zip([1000, 2000, 3000, 3000], delays, strict=True)), delays
+
+
+async def test_the_place_in_line_does_not_depend_on_when_but_on_the_turn(connect, redis: Redis) -> None:
+    """A job given back, reaped or retried stands where it stood; no score ever holds a time."""
+    queue = await connect(retry_backoff_ms=0)
+    await queue.submit_many([NewJob(id=job_id) for job_id in "abc"])
+    before = await redis.command("ZRANGE", "jobs:pending", 0, -1, "WITHSCORES")
+    [lease] = await queue.claim("w1")
+    await queue.end(Failed(lease=lease, error="no"))
+    await queue.cancel("a")
+    await queue.retry("a")
+    await queue.claim("w2")
+    await redis.command("ZADD", "jobs:leases", 1, "a")
+    await queue.reap()
+    assert await redis.command("ZRANGE", "jobs:pending", 0, -1, "WITHSCORES") == before
+
+
+async def test_a_large_result_is_kept_whole_but_not_told_whole(queue: Queue) -> None:
+    await queue.submit(NewJob(id="a"))
+    [lease] = await queue.claim("w1")
+    result = msgspec.json.encode("x" * 70_000)
+    await queue.end(Completed(lease=lease, result=msgspec.Raw(result)))
+    last = (await queue.history("a"))[-1]
+    assert (last.result, last.result_omitted) == (None, True)
+    job = await queue.job("a")
+    assert job is not None
+    assert job.result == msgspec.Raw(result)
+
+
+async def test_a_result_over_the_limit_fails_the_job_with_a_reason(connect) -> None:
+    queue = await connect(result_limit=100)
+    await queue.submit(NewJob(id="a"))
+    [lease] = await queue.claim("w1")
+    assert await queue.end(Completed(lease=lease, result=msgspec.Raw(b'"%s"' % (b"x" * 200)))) is JobState.FAILED
+    job = await queue.job("a")
+    assert job is not None
+    assert job.error == "the result is 202 bytes long; the limit is 100"
+
+
+async def test_a_batch_with_bad_submissions_stores_the_good_ones_only(queue: Queue) -> None:
+    answers = await queue.submit_many(
+        [NewJob(id="a"), NewJob(id="b", payload=msgspec.Raw(b"[1]")), NewJob(id="c", priority=9999), NewJob(id="d")]
+    )
+    assert [getattr(answer, "job_id", getattr(answer, "field", None)) for answer in answers] == [
+        "a",
+        "payload",
+        "priority",
+        "d",
+    ]
+    assert all(isinstance(answer, InvalidJob) for answer in answers[1:3])
+    assert (await queue.counts()).pending == 2
+
+
+async def test_a_batch_larger_than_one_call_is_answered_in_order(queue: Queue) -> None:
+    big = msgspec.Raw(b'{"p":"%s"}' % (b"x" * 400_000))
+    jobs = [NewJob(id=f"j{i}", payload=big if i % 100 == 0 else msgspec.Raw(b"{}")) for i in range(450)]
+    answers = await queue.submit_many(jobs)
+    assert [answer.job_id for answer in answers] == [job.id for job in jobs]
+    assert [lease.job_id for lease in await queue.claim("w1", count=450)] == [job.id for job in jobs]
+
+
+async def test_odd_text_comes_back_or_is_replaced_but_breaks_nothing(queue: Queue) -> None:
+    await queue.submit(NewJob(id="ä 1", service_required="größe 大", client_id="✓"))
+    [lease] = await queue.claim("wörker")
+    await queue.end(Failed(lease=lease, error="half a pair \ud800 \x00\r\n", retryable=False))
+    job = await queue.job("ä 1")
+    assert job is not None
+    assert (job.service_required, job.client_id, job.worker_id) == ("größe 大", "✓", "wörker")
+    assert job.error == "half a pair ? \x00\r\n"
+    assert await queue.job("\udfff") is None
+
+
+async def test_a_cancelled_claim_gives_its_job_back_at_once(queue: Queue) -> None:
+    await queue.submit(NewJob(id="a"))
+    claiming = asyncio.create_task(queue.claim("w1"))
+    await asyncio.sleep(0)
+    claiming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await claiming
+    async with asyncio.timeout(5):
+        while not await queue.claim("w2"):
+            await asyncio.sleep(0.005)
+
+
+async def test_a_wait_broken_off_holds_nothing(queue: Queue) -> None:
+    broken_off = 0
+    for _ in range(20):
+        waiting = asyncio.create_task(queue.wait_and_claim("w1", 1, timeout_ms=60_000))
+        await asyncio.sleep(0.005)
+        submitting = asyncio.create_task(queue.submit(NewJob()))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, submitting, return_exceptions=True)
+        broken_off += waiting.cancelled()
+        held = [] if waiting.cancelled() else waiting.result()[0]
+        assert (await queue.counts()).claimed == len(held)
+        left = held + await queue.claim("w1")
+        assert await queue.end_and_claim("w1", [Completed(lease=lease) for lease in left], 0) == (
+            [JobState.COMPLETED],
+            [],
+        )
+    assert broken_off

@@ -1,0 +1,93 @@
+"""The functions library: how it is put together, and when it is loaded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from new_stack.queue import NewJob, Queue, QueueSettings, QueueUnavailable, library
+from new_stack.queue.wire import Address, Wire
+
+FUNCTIONS = sorted(library.FOLDER.glob("*.lua"))
+KEY = "jobs:pending"
+
+
+@pytest.fixture
+async def wire(own_valkey):
+    opened = Wire(Address.parse(own_valkey.url), timeout=5)
+    yield opened
+    opened.close()
+
+
+async def put(wire: Wire, version: int) -> None:
+    """Load a library of another version, with a mark of its own."""
+    code = library.source().replace(f"VERSION = {library.VERSION}", f"VERSION = {version}")
+    await wire.call("FUNCTION", "LOAD", "REPLACE", code)
+
+
+@pytest.mark.parametrize("path", FUNCTIONS, ids=lambda path: path.stem)
+def test_a_file_holds_one_function_named_like_it_with_a_whole_header(path: Path) -> None:
+    text = path.read_text()
+    assert re.findall(r"hubgate_(\w+)", text) == [path.stem]
+    header = "\n".join(line for line in text.splitlines() if line.startswith("--"))
+    for word in ("Keys:", "Arguments:", "Reply:", "Invariant:"):
+        assert word in header, f"{path.name}: no {word} in its header"
+
+
+@pytest.mark.parametrize("path", sorted(library.FOLDER.rglob("*.lua")), ids=lambda path: path.stem)
+def test_no_file_uses_keys_or_another_clock(path: Path) -> None:
+    code = "\n".join(line for line in path.read_text().splitlines() if not line.strip().startswith("--"))
+    assert "'KEYS'" not in code
+    assert "os.time" not in code
+    assert code.count("'TIME'") == (1 if path.stem == "context" else 0)
+
+
+def test_a_piece_comes_once_and_after_those_it_needs() -> None:
+    text = library.source()
+    assert text.startswith("#!lua name=hubgate\n")
+    assert text.count("local function read_job(") == 1
+    assert text.index("local function read_job(") < text.index("local function promote(")
+    assert text.index("local function emit(") < text.index("local function complete(")
+
+
+async def test_loads_where_nothing_is_loaded(wire: Wire) -> None:
+    assert await library.loaded_version(wire, KEY) == 0
+    await library.install(wire, KEY)
+    assert await library.loaded_version(wire, KEY) == library.VERSION
+
+
+@pytest.mark.parametrize(("there", "then"), [(library.VERSION - 1, library.VERSION), (99, 99)])
+async def test_replaces_an_older_library_and_leaves_a_newer_one(wire: Wire, there: int, then: int) -> None:
+    await put(wire, there)
+    await library.install(wire, KEY)
+    assert await library.loaded_version(wire, KEY) == then
+
+
+async def test_replaces_a_library_without_a_version(wire: Wire) -> None:
+    await wire.call("FUNCTION", "LOAD", "#!lua name=hubgate\nredis.register_function('hubgate_x', function() end)")
+    await library.install(wire, KEY)
+    assert await library.loaded_version(wire, KEY) == library.VERSION
+
+
+async def test_without_install_nothing_is_ever_loaded(wire: Wire, own_valkey) -> None:
+    guest = await Queue.connect(QueueSettings(redis_url=own_valkey.url), install=False)
+    with pytest.raises(QueueUnavailable, match="may not load"):
+        await guest.submit(NewJob())
+    assert await wire.call("FUNCTION", "LIST") == []
+    await library.install(wire, KEY)
+    assert (await guest.submit(NewJob())).created
+    await guest.close()
+
+
+async def test_a_lost_library_is_loaded_again_and_the_call_repeated(wire: Wire, own_valkey) -> None:
+    queue = await Queue.connect(QueueSettings(redis_url=own_valkey.url))
+    await wire.call("FUNCTION", "FLUSH")
+    assert (await queue.submit(NewJob(id="a"))).created
+    await wire.call("FUNCTION", "FLUSH")
+    assert await queue.wait_and_claim("w1", 1, timeout_ms=1000) == ([], None)
+    assert [lease.job_id for lease in await queue.claim("w1")] == ["a"]
+    await wire.call("FUNCTION", "FLUSH")
+    assert (await queue.counts()).claimed == 1
+    await queue.close()

@@ -1,0 +1,129 @@
+"""Redis gone, back again, silent, full: QueueUnavailable, nothing half done, and then it works again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from new_stack.queue import Completed, NewJob, ProgressUpdate, Queue, QueueSettings, QueueUnavailable, WorkerReport
+from new_stack.queue.wire import Address, Wire
+from tests.new_stack.conftest import ValkeyProcess
+
+
+@pytest.fixture
+async def lone(own_valkey: ValkeyProcess):
+    queue = await Queue.connect(QueueSettings(redis_url=own_valkey.url, call_timeout_ms=400))
+    yield queue
+    await queue.close()
+
+
+@pytest.fixture
+def durable():
+    process = ValkeyProcess("--appendonly", "yes", "--appendfsync", "always")
+    process.start()
+    yield process
+    process.remove()
+
+
+async def test_a_server_that_is_not_there_is_unavailable_at_once() -> None:
+    with pytest.raises(QueueUnavailable, match=r"127\.0\.0\.1:1 cannot be reached"):
+        await Queue.connect(QueueSettings(redis_url="redis://127.0.0.1:1"))
+
+
+async def test_calls_in_flight_and_waits_fail_when_redis_dies(lone: Queue, own_valkey: ValkeyProcess) -> None:
+    waits = [
+        asyncio.create_task(lone.wait("w1", for_work=True, timeout_ms=60_000)),
+        asyncio.create_task(lone.wait_and_claim("w1", 1, timeout_ms=60_000)),
+        asyncio.create_task(lone.events("$", block_ms=60_000)),
+    ]
+    await asyncio.sleep(0.1)
+    own_valkey.kill()
+    answers = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 5)
+    assert all(isinstance(answer, QueueUnavailable) for answer in answers), answers
+    for call in (lone.submit(NewJob()), lone.claim("w1"), lone.job("a"), lone.counts(), lone.ping()):
+        with pytest.raises(QueueUnavailable):
+            await call
+
+
+async def test_works_again_after_a_restart_that_lost_everything(lone: Queue, own_valkey: ValkeyProcess) -> None:
+    await lone.submit(NewJob(id="a"))
+    own_valkey.kill()
+    own_valkey.start()
+    await asyncio.sleep(0.05)  # the loop hears of the end only when it runs again
+    assert await lone.job("a") is None
+    assert (await lone.submit(NewJob(id="b"))).created
+    [lease] = await lone.claim("w1")
+    assert lease.job_id == "b"
+
+
+async def test_acknowledged_jobs_outlive_a_restart_with_an_append_only_file(durable: ValkeyProcess) -> None:
+    queue = await Queue.connect(QueueSettings(redis_url=durable.url))
+    await queue.submit_many([NewJob(id=f"j{i}") for i in range(50)])
+    held = await queue.claim("w1", count=2)
+    durable.kill()
+    durable.start()
+    await asyncio.sleep(0.05)
+    assert await queue.renew(held) == ["held", "held"]
+    assert await queue.end(Completed(lease=held[0])) == "completed"
+    assert [lease.job_id for lease in await queue.claim("w2", count=99)] == [f"j{i}" for i in range(2, 50)]
+    await queue.close()
+
+
+async def test_a_silent_redis_is_unavailable_after_the_time_out(lone: Queue, own_valkey: ValkeyProcess) -> None:
+    own_valkey.pause()
+    try:
+        async with asyncio.timeout(3):
+            with pytest.raises(QueueUnavailable):
+                await lone.submit(NewJob())
+            with pytest.raises(QueueUnavailable):
+                await lone.wait("w1", for_work=True, timeout_ms=100)
+    finally:
+        own_valkey.resume()
+    async with asyncio.timeout(5):
+        await lone.submit(NewJob(id="b"))
+
+
+async def test_a_full_redis_refuses_submissions_whole_and_lets_work_be_kept(
+    lone: Queue, own_valkey: ValkeyProcess
+) -> None:
+    await lone.submit_many([NewJob(id="a"), NewJob(id="b")])
+    [held] = await lone.claim("w1")
+    admin = Wire(Address.parse(own_valkey.url), timeout=5)
+    await admin.call("CONFIG", "SET", "maxmemory", 1_000_000)
+    await admin.call("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    keys = sorted(await admin.call("KEYS", "*"))
+    payload = msgspec.Raw(b'{"p":"%s"}' % (b"x" * 100_000))
+    with pytest.raises(QueueUnavailable, match="OOM"):
+        await lone.submit(NewJob(id="c", payload=payload))
+    with pytest.raises(QueueUnavailable, match="OOM"):
+        await lone.progress(held, ProgressUpdate(progress=1))
+    with pytest.raises(QueueUnavailable, match="OOM"):
+        await lone.end(Completed(lease=held))
+    assert sorted(await admin.call("KEYS", "*")) == keys
+    assert await lone.renew([held]) == ["held"]
+    assert await lone.reap() == []
+    await lone.heartbeat(WorkerReport(worker_id="w1"))
+    assert (await lone.cancel("b")).state == "cancelled"
+    assert (await lone.counts()).cancelled == 1
+    await admin.call("CONFIG", "SET", "maxmemory", 0)
+    assert await lone.end(Completed(lease=held)) == "completed"
+    assert (await lone.submit(NewJob(id="c", payload=payload))).created
+    admin.close()
+
+
+async def test_a_wrong_password_is_told(own_valkey: ValkeyProcess) -> None:
+    admin = Wire(Address.parse(own_valkey.url), timeout=5)
+    await admin.call("CONFIG", "SET", "requirepass", "secret word")
+    with pytest.raises(QueueUnavailable, match="NOAUTH"):
+        await Queue.connect(QueueSettings(redis_url=own_valkey.url))
+    wrong = own_valkey.url.replace("redis://", "redis://:wrong@")
+    with pytest.raises(QueueUnavailable, match="WRONGPASS"):
+        await Queue.connect(QueueSettings(redis_url=wrong))
+    right = own_valkey.url.replace("redis://", "redis://:secret%20word@").replace("/0", "/3")
+    queue = await Queue.connect(QueueSettings(redis_url=right))
+    assert await queue.ping() < 1000
+    assert b"db=3" in await queue._calls.main.call("CLIENT", "INFO")
+    await queue.close()
+    admin.close()

@@ -1,0 +1,76 @@
+"""What may be submitted, and what counts as the same."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from new_stack.queue import InvalidJob, NewJob
+from new_stack.queue.submission import check
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+def digest(job: NewJob) -> str:
+    return check(job, payload_limit=1000_000, default_retries=3).digest
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "reason"),
+    [
+        ({"payload": msgspec.Raw(b"[]")}, "payload", "must be a JSON object"),
+        ({"payload": msgspec.Raw(b"null")}, "payload", "must be a JSON object"),
+        ({"payload": msgspec.Raw(b"{")}, "payload", "is not JSON"),
+        ({"payload": msgspec.Raw(b'{"a":"\xff"}')}, "payload", "is not JSON"),
+        ({"payload": msgspec.Raw(b'{"a":' + b"[" * 100_000)}, "payload", "is not JSON"),
+        ({"payload": msgspec.Raw(b"{}" + b" " * 1_000_000)}, "payload", "is 1000002 bytes long; the limit is 1000000"),
+        ({"priority": True}, "priority", "must be a whole number"),
+        ({"priority": 2.5}, "priority", "must be a whole number"),
+        ({"priority": "5"}, "priority", "must be a whole number"),
+        ({"priority": 4097}, "priority", "must be from -4096 to 4096"),
+        ({"max_retries": -1}, "max_retries", "must be from 0 to 1000"),
+        ({"service_required": ""}, "service_required", "must not be empty"),
+        ({"service_required": 5}, "service_required", "must be text"),
+        ({"id": " "}, "id", "must not be empty"),
+        ({"id": "a\nb"}, "id", "must not contain control characters"),
+        ({"id": "\ud800"}, "id", "must not contain control characters"),
+        ({"client_id": "c" * 257}, "client_id", "must not be longer than 256 characters"),
+    ],
+)
+def test_what_cannot_be_a_job_is_refused_with_its_field(changes: dict, field: str, reason: str) -> None:
+    with pytest.raises(InvalidJob) as invalid:
+        digest(NewJob(**changes))
+    assert invalid.value.field == field
+    assert reason in invalid.value.reason
+
+
+@given(content=st.dictionaries(st.text(), json, max_size=5))
+def test_key_order_and_white_space_make_no_other_job(content: dict) -> None:
+    turned = dict(reversed(content.items()))
+    spaced = msgspec.json.format(msgspec.json.encode(turned), indent=3)
+    assert digest(NewJob(payload=msgspec.Raw(msgspec.json.encode(content)))) == digest(
+        NewJob(payload=msgspec.Raw(spaced))
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"payload": msgspec.Raw(b'{"a":1}')}, {"priority": 1}, {"service_required": "x"}, {"max_retries": 4}],
+)
+def test_other_content_is_another_job(other: dict) -> None:
+    assert digest(NewJob(**other)) != digest(NewJob())
+
+
+def test_a_default_spelt_out_and_another_submitter_are_the_same_job() -> None:
+    assert digest(NewJob(max_retries=3, client_id="c")) == digest(NewJob())
+
+
+def test_a_number_of_any_size_may_be_submitted() -> None:
+    huge = msgspec.Raw(b'{"n": 123456789012345678901234567890}')
+    assert digest(NewJob(payload=huge)) == digest(NewJob(payload=huge))
