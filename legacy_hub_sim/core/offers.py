@@ -1,0 +1,108 @@
+"""Who is offered which job: one idle worker one job, by priority, then age."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from legacy_hub_sim.core import messages
+from legacy_hub_sim.core.leaks import Leak
+from legacy_hub_sim.core.peers import Role
+from legacy_hub_sim.core.shapes import Field, Kind, must_fit
+from legacy_hub_sim.core.store import Fields
+from legacy_hub_sim.core.turn import Turn
+
+CAPABILITY_FIELDS = (
+    Field("version", Kind.TEXT, required=False, default="1.0.0"),
+    Field("supported_job_types", Kind.ANYTHING, nullable=True, required=False),
+    Field("cpu", Kind.FLAG, nullable=True, required=False),
+    Field("memory", Kind.TEXT, nullable=True, required=False),
+)
+
+
+def capabilities_of(turn: Turn, worker: str) -> dict[str, Any]:
+    """What a worker said it can do, with the defaults filled in; raises `Leak` where its words do not fit."""
+    given = turn.memory.capabilities.get(worker, {})
+    known = must_fit("WorkerCapabilities", CAPABILITY_FIELDS, given)
+    known["supported_job_types"] = job_types(known["supported_job_types"])
+    return {**known, **{name: value for name, value in given.items() if name not in known}}
+
+
+def job_types(given: Any) -> list[str]:
+    """The job types a worker lists, in any of the forms the hub understands."""
+    if given is None:
+        return []
+    if isinstance(given, str):
+        try:
+            decoded = json.loads(given)
+        except ValueError:
+            return [given]
+        given = decoded if isinstance(decoded, list) else given
+    return [str(item) for item in given] if isinstance(given, list) else [str(given)]
+
+
+def offer_waiting(turn: Turn) -> None:
+    """Offer waiting jobs to idle workers. One odd priority among them, and nobody is offered anything."""
+    idle = {worker: types_of(turn, worker) for worker, status in turn.memory.status.items() if status == "idle"}
+    try:
+        jobs = in_order(turn, sorted(set().union(*idle.values())))
+    except ValueError:
+        return
+    for job_id, fields in jobs:
+        fitting = (worker for worker in idle if may_take(turn, worker, idle[worker], job_id, fields))
+        worker = next(fitting, None)
+        if worker is None:
+            continue
+        try:
+            offer = as_offer(turn, job_id, fields)
+        except Leak:
+            continue
+        turn.to(Role.WORKER, worker, offer)
+        del idle[worker]
+
+
+def in_order(turn: Turn, types: list[str]) -> list[tuple[str, Fields]]:
+    """The waiting jobs of some types, the most urgent first and then the oldest; raises ValueError on an odd one."""
+    jobs = [job for job_type in types for job in turn.jobs.waiting(job_type)]
+    return sorted(jobs, key=lambda job: (-int(job[1].get("priority", 0)), float(job[1].get("created_at", 0))))
+
+
+def types_of(turn: Turn, worker: str) -> list[str]:
+    """The job types a worker is offered; none where its capabilities do not fit."""
+    try:
+        types: list[str] = capabilities_of(turn, worker)["supported_job_types"]
+    except Leak:
+        return []
+    return types
+
+
+def may_take(turn: Turn, worker: str, types: list[str], job_id: str, fields: Fields) -> bool:
+    """A worker is offered jobs of its types that it has not failed."""
+    return fields.get("job_type") in types and job_id not in turn.memory.kept.failed_by.get(worker, ())
+
+
+def as_offer(turn: Turn, job_id: str, fields: Fields) -> messages.Message:
+    """The offer of a job; raises `Leak` where its payload is no object."""
+    return messages.job_available(
+        turn.now,
+        job_id=job_id,
+        job_type=fields["job_type"],
+        priority=fields.get("priority", 0),
+        job_request_payload=json.loads(fields.get("job_request_payload", "{}")),
+    )
+
+
+def offer_again(turn: Turn, job_id: str, priority: int) -> None:
+    """Tell every idle subscribed worker of a job whose failure history was cleared.
+
+    The hub looks for the job's type under a name it does not store it by, finds none, and so only tells a worker
+    that lists the empty type.
+    """
+    for worker in turn.memory.told_of_jobs:
+        idle = turn.memory.status.get(worker) == "idle"
+        if not idle or job_id in turn.memory.kept.failed_by.get(worker, ()):
+            continue
+        if "" in capabilities_of(turn, worker)["supported_job_types"]:
+            turn.to(
+                Role.WORKER, worker, messages.job_available(turn.now, job_id=job_id, job_type="", priority=priority)
+            )
