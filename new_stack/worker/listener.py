@@ -1,0 +1,87 @@
+"""The worker's two ears: one blocked on new work while there is room, one on signals always."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from new_stack.queue import Queue, Signal
+from new_stack.queue.errors import QueueUnavailable
+from new_stack.worker.hands import Hands
+from new_stack.worker.outage import Outage
+
+
+class WorkListener:
+    """Waits for work and claims it in the same round trip, for places that it has reserved in the hands."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        worker_id: str,
+        *,
+        hands: Hands,
+        signalled: Callable[[Signal], None],
+        unsure: Callable[[], None],
+        outage: Outage,
+        wait_ms: int,
+    ) -> None:
+        self._queue = queue
+        self._worker_id = worker_id
+        self._hands = hands
+        self._signalled = signalled
+        self._unsure = unsure
+        self._outage = outage
+        self._wait_ms = wait_ms
+        self._wait: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it is waiting for work now."""
+        return self._wait is not None
+
+    def break_off(self) -> None:
+        """End the wait; what it may claim meanwhile goes back to the line. It begins anew if there is room."""
+        if self._wait is not None:
+            self._wait.cancel()
+
+    async def run(self) -> None:
+        """Listen for ever."""
+        while True:
+            await self._hands.until_room()
+            self._wait = asyncio.create_task(self._listen())
+            try:
+                await self._wait
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    self._wait.cancel()
+                    raise
+            except QueueUnavailable as error:
+                self._unsure()
+                self._outage.noticed(error)
+                await self._outage.pause()
+            finally:
+                self._wait = None
+
+    async def _listen(self) -> None:
+        with self._hands.reserved() as places:
+            leases, signal = await self._queue.wait_and_claim(self._worker_id, places, timeout_ms=self._wait_ms)
+        for lease in leases:
+            self._hands.begin(lease)
+        if signal is not None:
+            self._signalled(signal)
+
+
+async def listen_for_signals(
+    queue: Queue, worker_id: str, *, signalled: Callable[[Signal], None], outage: Outage, wait_ms: int
+) -> None:
+    """Pass on every signal, for ever."""
+    while True:
+        try:
+            _, signal = await queue.wait(worker_id, for_work=False, timeout_ms=wait_ms)
+        except QueueUnavailable as error:
+            outage.noticed(error)
+            await outage.pause()
+        else:
+            if signal is not None:
+                signalled(signal)

@@ -1,0 +1,100 @@
+"""The worker's settings: built once, from options over environment over defaults, and passed in."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from typing import Any, Final, Self
+
+import msgspec
+
+from new_stack.queue.settings import QueueSettings, SettingsError
+from new_stack.worker.connectors.catalogue import ConnectorSpec, parse_list
+
+
+def fresh_worker_id() -> str:
+    """An id that no other worker has: host, process and a random end."""
+    return f"worker-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How one worker process behaves. Times are ms unless the name says otherwise."""
+
+    worker_id: str = msgspec.field(default_factory=fresh_worker_id)
+    """Must be this worker's alone; leave it out where several are started from one configuration."""
+    connectors: tuple[ConnectorSpec, ...] = (ConnectorSpec(name="simulation"),)
+    max_concurrent_jobs: int = 1
+    """How many jobs run at once."""
+    poll_interval_ms: int = 1_000
+    """How often an idle worker looks for work on its own; a submission wakes it at once all the same."""
+    heartbeat_interval_ms: int = 5_000
+    """How often it says that it is alive and renews its leases."""
+    job_timeout_minutes: float = 30
+    """How long one attempt may take; then it is stopped and counts as failed. 0: as long as it likes."""
+    shutdown_grace_ms: int = 30_000
+    """How long SIGTERM lets running jobs finish before they are handed back."""
+    stop_grace_ms: int = 10_000
+    """How long a connector may take to stop a job that was cancelled, before it is left behind."""
+    reap_interval_ms: int = 5_000
+    """About how often it puts back jobs whose worker vanished, and retries that are due."""
+    wait_ms: int = 60_000
+    """How long one blocking wait for work lasts."""
+    connect_timeout_ms: int = 30_000
+    """How long it waits for Redis at its start before it gives up."""
+    queue: QueueSettings = QueueSettings()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], options: Mapping[str, Any] | None = None) -> Self:
+        """Read every setting; `options` (by field name, None where not given) win. Raises SettingsError."""
+        values: dict[str, Any] = {}
+        for field in msgspec.structs.fields(cls):
+            raw = environment.get(environment_name(field.name))
+            if field.name != "queue" and raw:
+                values[field.name] = _parse(environment_name(field.name), raw, field.type)
+        values.update({name: value for name, value in (options or {}).items() if value is not None})
+        queue = values.pop("queue", None) or QueueSettings.from_environment(environment)
+        settings = cls(queue=queue, **values)
+        check(settings)
+        return settings
+
+
+def environment_name(field: str) -> str:
+    """The environment variable that sets a field."""
+    return "WORKER_ID" if field == "worker_id" else f"WORKER_{field.upper()}"
+
+
+_ZERO_ALLOWED: Final = frozenset({"job_timeout_minutes", "shutdown_grace_ms"})
+
+
+def check(settings: WorkerSettings) -> None:
+    """Raise SettingsError where a value cannot work, alone or beside another."""
+    for field in msgspec.structs.fields(WorkerSettings):
+        value = getattr(settings, field.name)
+        if not isinstance(value, int | float):
+            continue
+        if value < 0 or (value == 0 and field.name not in _ZERO_ALLOWED):
+            raise SettingsError(f"{environment_name(field.name)} must be greater than 0, not {value}.")
+    if not settings.worker_id or len(settings.worker_id) > 200:
+        raise SettingsError("WORKER_ID must have 1 to 200 characters.")
+    if not settings.connectors:
+        raise SettingsError("WORKER_CONNECTORS names no connector.")
+    shortest = min(settings.queue.lease_ms, settings.queue.heartbeat_ttl_ms)
+    if settings.heartbeat_interval_ms * 2 > shortest:
+        raise SettingsError(
+            f"WORKER_HEARTBEAT_INTERVAL_MS is {settings.heartbeat_interval_ms}: it may be at most half of HUBGATE_LEASE_MS "
+            f"and of HUBGATE_HEARTBEAT_TTL_MS (the shorter is {shortest}), or leases run out while their worker is well."
+        )
+
+
+def _parse(name: str, raw: str, kind: Any) -> Any:
+    if kind is str:
+        return raw
+    if kind is int or kind is float:
+        try:
+            return kind(raw)
+        except ValueError:
+            word = "a whole number" if kind is int else "a number"
+            raise SettingsError(f"{name} must be {word}, not {raw!r}.") from None
+    return parse_list(raw)

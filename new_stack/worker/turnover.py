@@ -1,0 +1,146 @@
+"""Ends jobs and claims the next ones in one call; whatever ends at the same moment shares it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from new_stack.queue import Queue
+from new_stack.queue.errors import LeaseLost, QueueError, QueueUnavailable
+from new_stack.queue.jobs import Completed, End, Failed, Job, JobState, Lease, Released
+from new_stack.worker.hands import Hands
+from new_stack.worker.log import EventLog
+from new_stack.worker.outage import Outage
+
+STRAYS_LIMIT: Final = 1_000
+"""How many jobs are looked through for strays after an outage; leases of any others run out."""
+
+
+class Turnover:
+    """The one place where leases come in and ends go out. Ends wait here through an outage; none is dropped."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        worker_id: str,
+        *,
+        hands: Hands,
+        outage: Outage,
+        log: EventLog,
+    ) -> None:
+        self._queue = queue
+        self._worker_id = worker_id
+        self._hands = hands
+        self._outage = outage
+        self._log = log
+        self._ends: list[End] = []
+        self._wanted = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._unsure = False
+
+    @property
+    def waiting(self) -> int:
+        """How many ends have not been told yet."""
+        return len(self._ends)
+
+    def end(self, end: End | None) -> None:
+        """A place is free: send this end, if there is one, with the next call, and claim in the same."""
+        if end is not None:
+            self._ends.append(end)
+            self._settled.clear()
+        self._wanted.set()
+
+    def look(self) -> None:
+        """There may be work: claim what there is room for."""
+        self._wanted.set()
+
+    def unsure(self) -> None:
+        """A call that may have claimed something got no answer: look for strays before the next one."""
+        self._unsure = True
+        self._wanted.set()
+
+    async def until_settled(self) -> None:
+        """Return once every end was told."""
+        await self._settled.wait()
+
+    async def run(self) -> None:
+        """Turn over for ever."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            ends, self._ends = self._ends, []
+            try:
+                await self._turn(ends)
+            except QueueUnavailable as error:
+                self._ends[:0] = ends
+                self._unsure = True
+                self._wanted.set()
+                self._outage.noticed(error)
+                await self._outage.pause()
+            except asyncio.CancelledError:
+                self._ends[:0] = ends
+                raise
+
+    async def _turn(self, ends: Sequence[End]) -> None:
+        if self._unsure:
+            await self._hand_back_strays(ends)
+        with self._hands.reserved() as places:
+            if not ends and not places:
+                return
+            states, leases = await self._queue.end_and_claim(self._worker_id, ends, places)
+        self._outage.over()
+        for lease in leases:
+            self._hands.begin(lease)
+        put_off = self._read(ends, states)
+        if not self._ends:
+            self._settled.set()
+        if len(leases) < places:
+            self._hands.look_again()
+        if put_off:
+            await self._outage.pause()
+
+    def _read(self, ends: Sequence[End], states: Sequence[JobState | QueueError]) -> bool:
+        """Act on the answers; tells whether some ends have to wait for a better moment."""
+        put_off = False
+        for end, state in zip(ends, states, strict=True):
+            if isinstance(state, QueueUnavailable):
+                put_off = True
+                self.end(end)
+            elif isinstance(state, QueueError):
+                self._refused(end, state)
+            elif isinstance(end, Failed):
+                self._log.warning("attempt_failed", job_id=end.lease.job_id, error=end.error, state=state)
+        return put_off
+
+    def _refused(self, end: End, error: QueueError) -> None:
+        self._log.warning("end_refused", job_id=end.lease.job_id, error=str(error))
+        if isinstance(end, Completed) and not isinstance(error, LeaseLost):
+            self.end(Failed(lease=end.lease, error=f"the result could not be stored: {error}", retryable=False))
+
+    async def _hand_back_strays(self, ends: Sequence[End]) -> None:
+        """A call whose answer was lost may have claimed jobs that nobody runs: give them back to the line."""
+        in_hand = {(lease.job_id, lease.attempt) for lease in self._hands.leases}
+        in_hand |= {(end.lease.job_id, end.lease.attempt) for end in (*ends, *self._ends)}
+        page = await self._queue.jobs(state=JobState.CLAIMED, worker_id=self._worker_id, limit=STRAYS_LIMIT)
+        for job in page.jobs:
+            if (job.id, job.attempt) not in in_hand:
+                self._log.warning("stray_handed_back", job_id=job.id, attempt=job.attempt)
+                self.end(Released(lease=_lease_of(job, self._worker_id)))
+        self._unsure = False
+
+
+def _lease_of(job: Job, worker_id: str) -> Lease:
+    return Lease(
+        job_id=job.id,
+        attempt=job.attempt,
+        worker_id=worker_id,
+        service_required=job.service_required,
+        payload=job.payload,
+        priority=job.priority,
+        client_id=job.client_id,
+        max_retries=job.max_retries,
+        failures=job.failures,
+        expires_at=0,
+    )

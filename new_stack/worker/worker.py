@@ -1,0 +1,140 @@
+"""`Worker`: takes what it has room for, keeps its leases, and leaves in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from new_stack.queue import Queue, Signal
+from new_stack.queue.errors import QueueUnavailable
+from new_stack.worker.attempt import Stop
+from new_stack.worker.hands import Hands
+from new_stack.worker.listener import WorkListener, listen_for_signals
+from new_stack.worker.log import EventLog
+from new_stack.worker.outage import Outage
+from new_stack.worker.pulse import Heartbeat, Poll, Sweeper, every
+from new_stack.worker.roster import Roster
+from new_stack.worker.settings import WorkerSettings
+from new_stack.worker.turnover import Turnover
+
+LAST_WORDS_S: Final = 5.0
+"""How long a leaving worker tries to tell the queue its last ends."""
+HURRIED_WORDS_S: Final = 1.0
+"""The same for one that was told twice to stop."""
+
+
+class Worker:
+    """One worker on one queue. `run` returns once `stop` was called and all is handed over."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        queue: Queue,
+        roster: Roster,
+        log: EventLog,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._roster = roster
+        self._log = log
+        self._chance = chance or random.Random()  # noqa: S311 - jitter needs no secrecy
+        self._stopping = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._outage = outage = Outage(log, now=now, chance=self._chance)
+        self._hands = Hands(
+            settings, queue, roster, outage=outage, log=log, ended=lambda end: self._turnover.end(end)
+        )
+        self._turnover = Turnover(queue, settings.worker_id, hands=self._hands, outage=outage, log=log)
+        self._listener = WorkListener(
+            queue,
+            settings.worker_id,
+            hands=self._hands,
+            signalled=self._signalled,
+            unsure=self._turnover.unsure,
+            outage=outage,
+            wait_ms=settings.wait_ms,
+        )
+
+    def stop(self) -> None:
+        """Take no more, let what runs finish within the grace period, hand back the rest. Called again: hurry."""
+        if self._stopping.is_set():
+            self._hurried.set()
+        self._stopping.set()
+        self._hands.close()
+        self._listener.break_off()
+
+    async def run(self) -> int:
+        """Work until stopped. Answers how many jobs could not be handed over: their leases will run out.
+
+        Raises SettingsError where a connector cannot be opened.
+        """
+        await self._roster.open()
+        try:
+            async with asyncio.TaskGroup() as group:
+                loops = [group.create_task(loop) for loop in self._loops()]
+                await self._stopping.wait()
+                left = await self._leave()
+                for loop in loops:
+                    loop.cancel()
+        finally:
+            self._hands.drop_all()
+            await self._roster.close()
+        return left
+
+    def _loops(self) -> list[Coroutine[Any, Any, None]]:
+        settings, queue, outage = self._settings, self._queue, self._outage
+        heartbeat = Heartbeat(settings, queue, self._hands, self._roster, outage)
+        sweeper = Sweeper(queue, self._log)
+        poll = Poll(queue, self._listener, self._turnover, self._hands, self._log)
+
+        def on_a_beat(interval_ms: int, act: Callable[[], Awaitable[None]]) -> Coroutine[Any, Any, None]:
+            return every(interval_ms, act, outage=outage, chance=self._chance)
+
+        return [
+            self._turnover.run(),
+            self._listener.run(),
+            listen_for_signals(
+                queue, settings.worker_id, signalled=self._signalled, outage=outage, wait_ms=settings.wait_ms
+            ),
+            on_a_beat(settings.heartbeat_interval_ms, heartbeat.beat),
+            on_a_beat(settings.poll_interval_ms, poll.look),
+            on_a_beat(settings.sweep_interval_ms, sweeper.sweep),
+        ]
+
+    def _signalled(self, signal: Signal) -> None:
+        self._hands.stop(signal.job_id, signal.attempt, Stop.CANCELLED)
+
+    async def _leave(self) -> int:
+        running = len(self._hands.leases)
+        self._log.info("worker_stopping", running=running)
+        await self._in_grace(self._hands.until_empty())
+        handed_back = len(self._hands.leases)
+        self._hands.stop_all(Stop.SHUTDOWN)
+        words_s = HURRIED_WORDS_S if self._hurried.is_set() else LAST_WORDS_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(words_s + self._settings.stop_grace_ms / 1000):
+                await self._hands.until_empty()
+        with contextlib.suppress(TimeoutError, QueueUnavailable):
+            async with asyncio.timeout(words_s):
+                await self._turnover.until_settled()
+                await self._queue.unregister(self._settings.worker_id)
+        left = len(self._hands.leases) + self._turnover.waiting
+        self._log.info("worker_stopped", handed_back=handed_back, left=left)
+        return left
+
+    async def _in_grace(self, empty: Awaitable[None]) -> None:
+        """Wait for the jobs in hand, as long as the grace period lasts and nobody hurries us."""
+        waits = [asyncio.ensure_future(empty), asyncio.ensure_future(self._hurried.wait())]
+        try:
+            grace_s = self._settings.shutdown_grace_ms / 1000
+            await asyncio.wait(waits, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
