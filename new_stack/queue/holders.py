@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,7 @@ from new_stack.queue.jobs import (
     JobState,
     Lease,
     LeaseState,
+    Look,
     ProgressUpdate,
     Released,
     Signal,
@@ -45,6 +47,7 @@ class Holders:
     _calls: Calls
 
     def _prepare_holding(self) -> None:
+        self._claiming: dict[str, Wire] = {}
         self._turns: Gather[Turn, Turned] = Gather(self._take_turns, self._hand_back)
 
     async def claim(self, worker_id: str, count: int = 1) -> list[Lease]:
@@ -106,7 +109,7 @@ class Holders:
         keys = self._calls.keys
         wait = ("BLPOP", keys.signals(worker_id), keys.wake, timeout_ms / 1000)
         claim = self._calls.change("claim", worker_id, count)
-        async with self._calls.blocking() as wire:
+        async with self._calls.blocking() as wire, self._known(worker_id, wire):
             both = asyncio.ensure_future(wire.call_together(wait, claim, patience=timeout_ms / 1000))
             try:
                 woken, rows = await asyncio.shield(both)
@@ -119,6 +122,14 @@ class Holders:
                 await self._calls.reinstall(refused)
                 return [], None
         return [lease_of(worker_id, row) for row in rows], _woken(woken)[1]
+
+    @asynccontextmanager
+    async def _known(self, worker_id: str, wire: Wire) -> AsyncIterator[None]:
+        self._claiming[worker_id] = wire
+        try:
+            yield
+        finally:
+            del self._claiming[worker_id]
 
     async def _break_off(self, worker_id: str, wire: Wire, both: asyncio.Future[list[Reply]]) -> None:
         """End a wait early and hand back what its claim took."""
@@ -151,6 +162,18 @@ class Holders:
     async def heartbeat(self, report: WorkerReport) -> None:
         """Say that a worker is alive, and what it is doing."""
         await self._calls.write("heartbeat", report.worker_id, msgspec.json.encode(report))
+
+    async def look(self, worker_id: str, report: WorkerReport | None = None) -> Look:
+        """Bring about what is due (retries, leases that ran out), wake whoever should be awake; with a report, beat."""
+        words = msgspec.json.encode(report) if report is not None else ""
+        pending, reaped = await self._calls.write("look", worker_id, words)
+        return Look(pending=pending, reaped=tuple(job_id.decode() for job_id in reaped))
+
+    async def end_wait(self, worker_id: str) -> None:
+        """Make a `wait_and_claim` of this worker return now, with what there is to claim."""
+        wire = self._claiming.get(worker_id)
+        if wire is not None and wire.client_id:
+            await self._calls.main.call("CLIENT", "UNBLOCK", wire.client_id)
 
     async def unregister(self, worker_id: str) -> None:
         """Forget a worker that left in order."""

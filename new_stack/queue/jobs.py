@@ -161,6 +161,13 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: int
 
 
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look at the line found: how many jobs stand in it, and which ones had lost their worker."""
+
+    pending: int
+    reaped: tuple[str, ...] = ()
+
+
 class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many jobs are in each state, and how many in the line for each service.
 

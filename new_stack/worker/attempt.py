@@ -32,7 +32,12 @@ class Attempt:
     """A lease in hand. `ended` is called once, with the end, or None where there is nothing to tell the queue."""
 
     def __init__(
-        self, lease: Lease, connector: Connector, lane: ProgressLane, ended: Callable[[Attempt, End | None], None], log: EventLog
+        self,
+        lease: Lease,
+        connector: Connector,
+        lane: ProgressLane,
+        ended: Callable[[Attempt, End | None], None],
+        log: EventLog,
     ) -> None:
         self.lease = lease
         self.stop_reason: Stop | None = None

@@ -18,7 +18,7 @@ from new_stack.worker.settings import WorkerSettings
 
 
 class Hands:
-    """As many jobs at once as `max_concurrent_jobs`. `ended` is told each end; None: a place is free, nothing to tell."""
+    """As many jobs at once as `max_concurrent_jobs`. `ended` is told each end; None: a place is free."""
 
     def __init__(
         self,

@@ -39,6 +39,14 @@ class WorkListener:
         """Whether it is waiting for work now."""
         return self._wait is not None
 
+    async def woken(self, within_s: float) -> bool:
+        """Whether the wait that is on now ends within that time."""
+        wait = self._wait
+        if wait is None:
+            return True
+        done, _ = await asyncio.wait([wait], timeout=within_s)
+        return bool(done)
+
     def break_off(self) -> None:
         """End the wait; what it may claim meanwhile goes back to the line. It begins anew if there is room."""
         if self._wait is not None:

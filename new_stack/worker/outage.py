@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -17,10 +18,12 @@ LONGEST_PAUSE_S: Final = 2.0
 class Outage:
     """Whether Redis is away, since when, and how long to pause before the next try."""
 
-    def __init__(self, log: EventLog, *, now: Callable[[], float], chance: random.Random) -> None:
+    def __init__(
+        self, log: EventLog, *, now: Callable[[], float] = time.monotonic, chance: random.Random | None = None
+    ) -> None:
         self._log = log
         self._now = now
-        self._chance = chance
+        self._chance = chance or random.Random()  # noqa: S311 - jitter needs no secrecy
         self._since: float | None = None
         self._tries = 0
 

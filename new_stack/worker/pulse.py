@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import Awaitable, Callable
+from typing import Final
 
 from new_stack import __version__
 from new_stack.queue import LeaseState, Queue
@@ -14,49 +14,90 @@ from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.jobs import WorkerReport
 from new_stack.worker.attempt import Stop
 from new_stack.worker.hands import Hands
+from new_stack.worker.listener import WorkListener
 from new_stack.worker.log import EventLog
 from new_stack.worker.outage import Outage
 from new_stack.worker.roster import Roster
 from new_stack.worker.settings import WorkerSettings
 
-
-async def every(interval_ms: int, act: Callable[[], Awaitable[None]], *, outage: Outage, chance: random.Random) -> None:
-    """Act now and then on a jittered beat, for ever; while Redis is away, at the outage's pace."""
-    while True:
-        try:
-            await act()
-        except QueueUnavailable as error:
-            outage.noticed(error)
-            await outage.pause()
-        else:
-            await asyncio.sleep(interval_ms / 1000 * (0.9 + 0.2 * chance.random()))
+UNWOKEN_S: Final = 0.05
+"""How long after a look that found work the wake-up may take."""
 
 
-class Heartbeat:
-    """Says that the worker is alive and keeps its leases; stops what was cancelled or lost."""
+class Pulse:
+    """Says that the worker is alive, keeps its leases, and looks at the line while the worker waits for work."""
 
-    def __init__(self, settings: WorkerSettings, queue: Queue, hands: Hands, roster: Roster, outage: Outage) -> None:
+    def __init__(  # noqa: PLR0913 - all by name
+        self,
+        settings: WorkerSettings,
+        queue: Queue,
+        *,
+        hands: Hands,
+        roster: Roster,
+        listener: WorkListener,
+        outage: Outage,
+        log: EventLog,
+        chance: random.Random,
+    ) -> None:
         self._settings = settings
         self._queue = queue
         self._hands = hands
         self._roster = roster
+        self._listener = listener
         self._outage = outage
+        self._log = log
+        self._chance = chance
         self._host = socket.gethostname()
         self._pid = os.getpid()
 
-    async def beat(self) -> None:
-        """Renew first: after an outage, each lease renewed is a job that need not run again."""
-        leases = self._hands.leases
-        if leases:
-            states = await self._queue.renew(leases)
-            for lease, state in zip(leases, states, strict=True):
-                if state is not LeaseState.HELD:
-                    reason = Stop.CANCELLED if state is LeaseState.CANCELLED else Stop.LEASE_LOST
-                    self._hands.stop(lease.job_id, lease.attempt, reason)
-        await self._queue.heartbeat(self._report())
+    async def run(self) -> None:
+        """Beat and look for ever, each at its own interval; while Redis is away, at the outage's pace."""
+        clock = asyncio.get_running_loop().time
+        beat_at = look_at = clock()
+        while True:
+            now = clock()
+            try:
+                await self._tick(beat=now >= beat_at, look=now >= look_at)
+            except QueueUnavailable as error:
+                self._outage.noticed(error)
+                await self._outage.pause()
+                beat_at = look_at = clock()
+                continue
+            if now >= beat_at:
+                beat_at = now + self._jittered(self._settings.heartbeat_interval_ms)
+            if now >= look_at:
+                look_at = now + self._jittered(self._settings.poll_interval_ms)
+            await asyncio.sleep(max(0.0, min(beat_at, look_at) - clock()))
+
+    async def _tick(self, *, beat: bool, look: bool) -> None:
+        if beat:
+            await self._renew()
+        if look and self._listener.waiting:
+            await self._look(self.report() if beat else None)
+        elif beat:
+            await self._queue.heartbeat(self.report())
+        else:
+            return
         self._outage.over()
 
-    def _report(self) -> WorkerReport:
+    async def _renew(self) -> None:
+        """Before all else: after an outage, each lease renewed is a job that need not run again."""
+        leases = self._hands.leases
+        for lease, state in zip(leases, await self._queue.renew(leases), strict=True):
+            if state is not LeaseState.HELD:
+                reason = Stop.CANCELLED if state is LeaseState.CANCELLED else Stop.LEASE_LOST
+                self._hands.stop(lease.job_id, lease.attempt, reason)
+
+    async def _look(self, report: WorkerReport | None) -> None:
+        """The safety net under the wake-ups: where there is work and this did not wake us, go and claim."""
+        seen = await self._queue.look(self._settings.worker_id, report)
+        if seen.reaped:
+            self._log.warning("leases_expired", job_ids=seen.reaped)
+        if seen.pending and not await self._listener.woken(UNWOKEN_S):
+            await self._queue.end_wait(self._settings.worker_id)
+
+    def report(self) -> WorkerReport:
+        """What the worker says of itself."""
         running = tuple(lease.job_id for lease in self._hands.leases)
         working = "busy" if running else "idle"
         return WorkerReport(
@@ -71,36 +112,21 @@ class Heartbeat:
             pid=self._pid,
         )
 
-
-class Poll:
-    """The safety net under the wake-ups: work that stands in the line while this worker waits for some."""
-
-    def __init__(self, queue: Queue, listener: WorkListener, hands: Hands, log: EventLog) -> None:
-        self._queue = queue
-        self._listener = listener
-        self._hands = hands
-        self._log = log
-
-    async def look(self) -> None:
-        """Look, which also wakes those who should be awake; where that did not wake us, listen anew."""
-        if not self._listener.waiting:
-            return
-        seen = await self._queue.look()
-        if seen.reaped:
-            self._log.warning("leases_expired", job_ids=seen.reaped)
-        if seen.pending and not await self._listener.woken(UNWOKEN_S):
-            self._listener.break_off()
+    def _jittered(self, interval_ms: int) -> float:
+        return interval_ms / 1000 * (0.9 + 0.2 * self._chance.random())
 
 
-class Sweeper:
-    """Forgets what is past: ended jobs that have expired, workers long gone. Any number may do so at once."""
+async def sweep(queue: Queue, interval_ms: int, *, outage: Outage, log: EventLog, chance: random.Random) -> None:
+    """Forget what is past (ended jobs that have expired, workers long gone) now and then, for ever.
 
-    def __init__(self, queue: Queue, log: EventLog) -> None:
-        self._queue = queue
-        self._log = log
-
-    async def sweep(self) -> None:
-        """One round; it reaps as well, for workers that are all busy."""
-        reaped = await self._queue.reap()
-        if reaped:
-            self._log.warning("leases_expired", job_ids=reaped)
+    It reaps as well, for workers that are all busy. Any number of processes may do so at once.
+    """
+    while True:
+        await asyncio.sleep(interval_ms / 1000 * (0.75 + 0.5 * chance.random()))
+        try:
+            reaped = await queue.reap()
+        except QueueUnavailable as error:
+            outage.noticed(error)
+        else:
+            if reaped:
+                log.warning("leases_expired", job_ids=reaped)

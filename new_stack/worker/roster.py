@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-from new_stack.queue.settings import SettingsError
 from new_stack.worker.connectors.catalogue import ConnectorSpec, build
 from new_stack.worker.connectors.contract import Connector
+
+
+class ConnectorUnusable(Exception):  # noqa: N818 - the state is the name
+    """A connector could not be opened."""
 
 
 class Roster:
@@ -43,7 +46,7 @@ class Roster:
         return self._by_service.get(service, self._rest)
 
     async def open(self) -> None:
-        """Open every connector. Raises SettingsError where one cannot be opened; those before it are closed again."""
+        """Open every connector; where one cannot be opened, close the others again. Raises ConnectorUnusable."""
         opened: list[Connector] = []
         for name, connector in zip(self.names, self._connectors, strict=True):
             try:
@@ -51,7 +54,7 @@ class Roster:
             except Exception as error:
                 for earlier in reversed(opened):
                     await earlier.close()
-                raise SettingsError(f"connector {name} could not be opened: {error}") from error
+                raise ConnectorUnusable(f"connector {name} could not be opened: {error}") from error
             opened.append(connector)
 
     async def close(self) -> None:

@@ -10,7 +10,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from new_stack.queue.settings import QueueSettings, SettingsError
+from new_stack.queue.errors import SettingsError
+from new_stack.queue.settings import QueueSettings
 from new_stack.worker.connectors.catalogue import ConnectorSpec, parse_list
 
 
@@ -37,8 +38,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long SIGTERM lets running jobs finish before they are handed back."""
     stop_grace_ms: int = 10_000
     """How long a connector may take to stop a job that was cancelled, before it is left behind."""
-    reap_interval_ms: int = 5_000
-    """About how often it puts back jobs whose worker vanished, and retries that are due."""
+    reap_interval_ms: int = 30_000
+    """About how often even a busy worker puts back jobs whose worker vanished and forgets what has expired. (An idle
+    one puts back jobs with every poll.)"""
     wait_ms: int = 60_000
     """How long one blocking wait for work lasts."""
     connect_timeout_ms: int = 30_000
@@ -83,8 +85,8 @@ def check(settings: WorkerSettings) -> None:
     shortest = min(settings.queue.lease_ms, settings.queue.heartbeat_ttl_ms)
     if settings.heartbeat_interval_ms * 2 > shortest:
         raise SettingsError(
-            f"WORKER_HEARTBEAT_INTERVAL_MS is {settings.heartbeat_interval_ms}: it may be at most half of HUBGATE_LEASE_MS "
-            f"and of HUBGATE_HEARTBEAT_TTL_MS (the shorter is {shortest}), or leases run out while their worker is well."
+            f"WORKER_HEARTBEAT_INTERVAL_MS is {settings.heartbeat_interval_ms}: it may be at most half of "
+            f"HUBGATE_LEASE_MS and of HUBGATE_HEARTBEAT_TTL_MS (the shorter is {shortest})."
         )
 
 

@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from new_stack.queue import Queue, Signal
 from new_stack.queue.errors import QueueUnavailable
+from new_stack.queue.jobs import End
 from new_stack.worker.attempt import Stop
 from new_stack.worker.hands import Hands
 from new_stack.worker.listener import WorkListener, listen_for_signals
 from new_stack.worker.log import EventLog
 from new_stack.worker.outage import Outage
-from new_stack.worker.pulse import Heartbeat, Poll, Sweeper, every
+from new_stack.worker.pulse import Pulse, sweep
 from new_stack.worker.roster import Roster
 from new_stack.worker.settings import WorkerSettings
 from new_stack.worker.turnover import Turnover
@@ -48,9 +49,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._hurried = asyncio.Event()
         self._outage = outage = Outage(log, now=now, chance=self._chance)
-        self._hands = Hands(
-            settings, queue, roster, outage=outage, log=log, ended=lambda end: self._turnover.end(end)
-        )
+        self._hands = Hands(settings, queue, roster, outage=outage, log=log, ended=self._job_ended)
         self._turnover = Turnover(queue, settings.worker_id, hands=self._hands, outage=outage, log=log)
         self._listener = WorkListener(
             queue,
@@ -60,6 +59,17 @@ class Worker:
             unsure=self._turnover.unsure,
             outage=outage,
             wait_ms=settings.wait_ms,
+        )
+
+        self._pulse = Pulse(
+            settings,
+            queue,
+            hands=self._hands,
+            roster=roster,
+            listener=self._listener,
+            outage=outage,
+            log=log,
+            chance=self._chance,
         )
 
     def stop(self) -> None:
@@ -73,10 +83,11 @@ class Worker:
     async def run(self) -> int:
         """Work until stopped. Answers how many jobs could not be handed over: their leases will run out.
 
-        Raises SettingsError where a connector cannot be opened.
+        Raises ConnectorUnusable where a connector cannot be opened.
         """
         await self._roster.open()
         try:
+            await self._register()
             async with asyncio.TaskGroup() as group:
                 loops = [group.create_task(loop) for loop in self._loops()]
                 await self._stopping.wait()
@@ -88,25 +99,35 @@ class Worker:
             await self._roster.close()
         return left
 
+    async def _register(self) -> None:
+        """Be known before anything is claimed."""
+        while not self._stopping.is_set():
+            try:
+                await self._queue.heartbeat(self._pulse.report())
+            except QueueUnavailable as error:
+                self._outage.noticed(error)
+                await self._outage.pause()
+            else:
+                self._outage.over()
+                self._log.info(
+                    "worker_ready", connectors=self._roster.names, concurrency=self._settings.max_concurrent_jobs
+                )
+                return
+
     def _loops(self) -> list[Coroutine[Any, Any, None]]:
-        settings, queue, outage = self._settings, self._queue, self._outage
-        heartbeat = Heartbeat(settings, queue, self._hands, self._roster, outage)
-        sweeper = Sweeper(queue, self._log)
-        poll = Poll(queue, self._listener, self._turnover, self._hands, self._log)
-
-        def on_a_beat(interval_ms: int, act: Callable[[], Awaitable[None]]) -> Coroutine[Any, Any, None]:
-            return every(interval_ms, act, outage=outage, chance=self._chance)
-
+        settings, queue, outage, log, chance = self._settings, self._queue, self._outage, self._log, self._chance
         return [
             self._turnover.run(),
             self._listener.run(),
             listen_for_signals(
                 queue, settings.worker_id, signalled=self._signalled, outage=outage, wait_ms=settings.wait_ms
             ),
-            on_a_beat(settings.heartbeat_interval_ms, heartbeat.beat),
-            on_a_beat(settings.poll_interval_ms, poll.look),
-            on_a_beat(settings.sweep_interval_ms, sweeper.sweep),
+            self._pulse.run(),
+            sweep(queue, settings.reap_interval_ms, outage=outage, log=log, chance=chance),
         ]
+
+    def _job_ended(self, end: End | None) -> None:
+        self._turnover.end(end)
 
     def _signalled(self, signal: Signal) -> None:
         self._hands.stop(signal.job_id, signal.attempt, Stop.CANCELLED)

@@ -1,4 +1,4 @@
---@include context
+--@include context workers
 -- heartbeat: a worker says that it is alive and what it is doing.
 -- Keys: `jobs:pending`. Arguments: the terms; worker id; its report (JSON).
 -- Reply: 'ok'.
@@ -8,11 +8,7 @@ redis.register_function{
   flags = { 'allow-oom' },
   callback = function(keys, args)
     local q = open(keys, args)
-    local key = q.prefix .. 'worker:' .. args[FIRST]
-    redis.call('HSET', key, 'report', args[FIRST + 1], 'seen_at', q.now)
-    redis.call('HSETNX', key, 'registered_at', q.now)
-    redis.call('SET', key .. ':heartbeat', q.now, 'PX', q.heartbeat_ttl_ms)
-    redis.call('SADD', q.prefix .. 'workers:active', args[FIRST])
+    beat(q, args[FIRST], args[FIRST + 1])
     return 'ok'
   end,
 }

@@ -1,38 +1,8 @@
---@include context job events line ending
+--@include context job events line ending expire
 -- reap: what the clock alone brings about. Anyone may call it, at any time, any number at once.
 -- Keys: `jobs:pending`. Arguments: the terms; how many of each kind at most.
 -- Reply: {ids of jobs put back or given up, '1' if there may be more to do}.
 -- Invariant: a job whose lease ran out is back in its old place (or failed for good after too many lost workers).
-local function expire_lease(q, id)
-  local job = read_job(q, id)
-  if not job or job.state ~= 'claimed' then
-    redis.call('ZREM', q.prefix .. 'jobs:leases', id)
-    return false
-  end
-  local worker_id = job.worker_id
-  local deliveries = job.deliveries + 1
-  if deliveries >= q.max_deliveries then
-    local reason = 'lost its worker ' .. deliveries .. ' times; the last one was ' .. worker_id
-    finish(q, job, 'failed', 'deliveries', deliveries, 'error', reason)
-    emit(q, job, 'failed', { 'worker_id', worker_id, 'error', reason })
-    return true
-  end
-  give_back(q, job, 'deliveries', deliveries)
-  enter_line(q, job)
-  emit(q, job, 'lease_expired', { 'worker_id', worker_id })
-  return true
-end
-
-local function expire_leases(q, limit)
-  local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'jobs:leases', '-inf', q.now, 'LIMIT', 0, limit)
-  local reaped = {}
-  for _, id in ipairs(due) do
-    if expire_lease(q, id) then reaped[#reaped + 1] = id end
-  end
-  if #reaped > 0 then wake(q, #reaped) end
-  return reaped, #due == limit
-end
-
 local function forget_ended(q, limit)
   local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'jobs:expiring', '-inf', q.now, 'LIMIT', 0, limit)
   for _, id in ipairs(due) do

@@ -18,11 +18,6 @@ GROUP: Final = "hubgate.connectors"
 
 BUILT_IN: Final[Mapping[str, str]] = {
     "simulation": "new_stack.worker.connectors.simulation:SimulationConnector",
-    "rest-sync": "new_stack.worker.connectors.rest_sync:RestSyncConnector",
-    "rest-async": "new_stack.worker.connectors.rest_async:RestAsyncConnector",
-    "websocket": "new_stack.worker.connectors.websocket:WebSocketConnector",
-    "comfyui": "new_stack.worker.connectors.comfyui:ComfyUIConnector",
-    "a1111": "new_stack.worker.connectors.a1111:A1111Connector",
 }
 """Ours, found also where the package is not installed (a checkout on the path)."""
 
@@ -35,7 +30,7 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     services: tuple[str, ...] = ()
-    """The `service_required` values that it takes besides its own name; with none given, it takes what nobody else does."""
+    """The `service_required` values that it takes besides its own name; with none, it takes what nobody else does."""
     options: dict[str, str] = {}
 
     @classmethod
@@ -102,7 +97,8 @@ def build(spec: ConnectorSpec) -> Connector:
     unknown = sorted(set(spec.options) - known)
     if unknown:
         raise SettingsError(
-            f"connector {spec.name}: there is no setting {unknown[0]!r}; there are: {', '.join(sorted(known)) or 'none'}"
+            f"connector {spec.name}: there is no setting {unknown[0]!r}; "
+            f"there are: {', '.join(sorted(known)) or 'none'}"
         )
     try:
         settings = msgspec.convert(spec.options, kind.Settings, strict=False)

@@ -71,16 +71,32 @@ class Assignment:
         return self._payload
 
     async def progress(
-        self, percent: float, message: str | None = None, *, status: str = "processing", details: dict[str, Any] | None = None
+        self,
+        percent: float,
+        message: str | None = None,
+        *,
+        status: str = "processing",
+        details: dict[str, Any] | None = None,
     ) -> None:
         """Tell one step; it is delivered, in order. Returns once Redis has it (or is known to be away)."""
-        await self._sink.tell(ProgressUpdate(progress=percent, status=status, message=message, details=details))
+        await self._sink.tell(_update(percent, message, status, details))
 
     def report(
-        self, percent: float, message: str | None = None, *, status: str = "processing", details: dict[str, Any] | None = None
+        self,
+        percent: float,
+        message: str | None = None,
+        *,
+        status: str = "processing",
+        details: dict[str, Any] | None = None,
     ) -> None:
-        """Tell where the job stands without waiting: for back ends that speak often; of unsent ones the newest counts."""
-        self._sink.report(ProgressUpdate(progress=percent, status=status, message=message, details=details))
+        """Tell where the job stands without waiting, for back ends that speak often: the newest unsent one counts."""
+        self._sink.report(_update(percent, message, status, details))
+
+
+def _update(percent: float, message: str | None, status: str, details: dict[str, Any] | None) -> ProgressUpdate:
+    if not -1 <= percent <= 100:
+        raise ValueError(f"progress must be from -1 to 100, not {percent}")
+    return ProgressUpdate(progress=percent, status=status, message=message, details=details)
 
 
 class Connector(ABC):
@@ -91,10 +107,10 @@ class Connector(ABC):
     def __init__(self, settings: Any) -> None:
         self.settings = settings
 
-    async def open(self) -> None:
+    async def open(self) -> None:  # noqa: B027 - most connectors have nothing to do here
         """Called once, before the first job. An exception here ends the worker with a sentence."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - as above
         """Called once, after the last job."""
 
     @abstractmethod

@@ -8,3 +8,12 @@ local function another_is_alive(q, worker_id)
   end
   return false
 end
+
+-- A worker says that it is alive and what it is doing.
+local function beat(q, worker_id, report)
+  local key = q.prefix .. 'worker:' .. worker_id
+  redis.call('HSET', key, 'report', report, 'seen_at', q.now)
+  redis.call('HSETNX', key, 'registered_at', q.now)
+  redis.call('SET', key .. ':heartbeat', q.now, 'PX', q.heartbeat_ttl_ms)
+  redis.call('SADD', q.prefix .. 'workers:active', worker_id)
+end

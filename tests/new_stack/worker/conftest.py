@@ -1,0 +1,161 @@
+"""Workers in this process and in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from new_stack.queue import Job, NewJob, Queue, QueueSettings
+from new_stack.worker import Connector, EventLog, Roster, Worker, WorkerSettings
+from new_stack.worker.connectors.catalogue import ConnectorSpec
+from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
+
+ROOT = Path(__file__).parents[3]
+
+
+async def eventually(fact: Callable[[], Awaitable[Any]], *, within: float = 10.0) -> Any:
+    """The first true answer of `fact`, asked again and again; fails after `within` seconds."""
+    async with asyncio.timeout(within):
+        while not (answer := await fact()):
+            await asyncio.sleep(0.01)
+        return answer
+
+
+async def ended(queue: Queue, job_id: str, *, within: float = 10.0) -> Job:
+    """The job once it has ended."""
+
+    async def fact() -> Job | None:
+        job = await queue.job(job_id)
+        return job if job is not None and job.state in {"completed", "failed", "cancelled"} else None
+
+    return await eventually(fact, within=within)
+
+
+async def in_state(queue: Queue, job_id: str, state: str, *, within: float = 10.0) -> Job:
+    """The job once it is in that state."""
+
+    async def fact() -> Job | None:
+        job = await queue.job(job_id)
+        return job if job is not None and job.state == state else None
+
+    return await eventually(fact, within=within)
+
+
+async def simulate(queue: Queue, *steps: dict[str, Any], **more: Any) -> str:
+    """Submit a job with a script; its id."""
+    payload = msgspec.Raw(msgspec.json.encode({"simulate": list(steps)}))
+    return (await queue.submit(NewJob(payload=payload, **more))).job_id
+
+
+class RunningWorker:
+    """A worker in this process, with what it logged."""
+
+    def __init__(self, worker: Worker, settings: WorkerSettings, lines: list[dict[str, Any]]) -> None:
+        self.worker = worker
+        self.settings = settings
+        self.lines = lines
+        self.task = asyncio.create_task(worker.run())
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["event"] == event]
+
+    async def stop(self) -> int:
+        self.worker.stop()
+        return await self.task
+
+
+StartWorker = Callable[..., Awaitable[RunningWorker]]
+
+
+@pytest.fixture
+async def start_worker(settings: QueueSettings) -> AsyncIterator[StartWorker]:
+    """Start workers: `await start_worker(connector, max_concurrent_jobs=3, queue={"lease_ms": 500})`."""
+    running: list[RunningWorker] = []
+    queues: list[Queue] = []
+
+    async def start(
+        connector: Connector | None = None, *, queue: dict[str, Any] | None = None, **changes: Any
+    ) -> RunningWorker:
+        own = msgspec.structs.replace(settings, **(queue or {}))
+        opened = await Queue.connect(own)
+        queues.append(opened)
+        changes.setdefault("worker_id", f"w{len(running) + 1}")
+        worker_settings = WorkerSettings(queue=own, **changes)
+        lines: list[dict[str, Any]] = []
+        log = EventLog(lambda line: lines.append(msgspec.json.decode(line)))
+        chosen = connector or SimulationConnector(SimulationSettings())
+        roster = Roster([(ConnectorSpec(name="test"), chosen)])
+        running.append(RunningWorker(Worker(worker_settings, opened, roster, log), worker_settings, lines))
+        await eventually(lambda: _ready(running[-1]))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.task.cancel()
+    await asyncio.gather(*(one.task for one in running), return_exceptions=True)
+    for opened in queues:
+        await opened.close()
+
+
+async def _ready(one: RunningWorker) -> bool:
+    if one.task.done():
+        one.task.result()
+    return bool(one.logged("worker_ready"))
+
+
+class WorkerProcess:
+    """`python -m new_stack.worker` as an operator runs it."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "new_stack.worker", *arguments],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    async def exit_status(self, *, within: float = 15.0) -> int:
+        async with asyncio.timeout(within):
+            while self.process.poll() is None:
+                await asyncio.sleep(0.02)
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+    def said(self) -> str:
+        """Its standard error, once it has ended."""
+        assert self.process.stderr is not None
+        return self.process.stderr.read()
+
+
+StartProcess = Callable[..., WorkerProcess]
+
+
+@pytest.fixture
+def start_process(settings: QueueSettings) -> Iterator[StartProcess]:
+    """Start worker processes: `start_process("--concurrency", "20", WORKER_SHUTDOWN_GRACE_MS="500")`."""
+    started: list[WorkerProcess] = []
+
+    def start(*arguments: str, redis_url: str | None = None, **environment: str) -> WorkerProcess:
+        options = ["--redis", redis_url or settings.redis_url, "--prefix", settings.prefix, *arguments]
+        started.append(WorkerProcess(options, environment))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.wait()
+        assert one.process.stderr is not None
+        one.process.stderr.close()
