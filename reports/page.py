@@ -1,0 +1,208 @@
+"""report.html: one page with all in it, made from the templates. It opens offline and stays under a size."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.results import CellVerdict, Chart, Column, Deviation, Measurement, Run, ScenarioRow, Timeline, Verdict
+from harness.results.words import plural, quantity
+from reports import words
+from reports.facts import defects_told, matrix_told, run_facts
+from reports.plots import draw_chart, draw_distribution, draw_life
+from reports.plots.life import kept
+from reports.plots.svg import tag
+from reports.transcripts import Transcript, transcript
+
+PAGE_LIMIT: Final = 2_900_000
+"""Bytes. Beyond it transcripts are left out, those that tell nothing new first."""
+TIMELINES_DRAWN: Final = 40
+TIMELINES_LISTED: Final = 400
+
+_PARTS: Final = {
+    "criteria": "Criteria",
+    "scenarios": "Scenarios",
+    "figures": "Figures",
+    "faults": "Faults",
+    "jobs": "Jobs",
+    "defects": "Seeded defects",
+    "about": "This run",
+    "transcripts": "Transcripts",
+}
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A transcript on the page; its rows are None where they were left out for size."""
+
+    ref: str
+    scenario: ScenarioRow
+    cell: Any
+    loose: Any
+    rows: Any
+    left_out: int
+
+
+def page(run: Run, limit: int = PAGE_LIMIT) -> str:
+    """The whole page as text, in UTF-8 at most about `limit` bytes long."""
+    environment = _environment()
+    transcripts = [
+        transcript(scenario, cell)
+        for scenario in run.matrix
+        for cell in scenario.cells
+        if cell.verdict is not CellVerdict.NOT_APPLICABLE
+    ]
+    bare = _render(environment, run, [_without_rows(each) for each in transcripts])
+    room = limit - len(bare.encode())
+    kept_whole = _that_fit(environment, transcripts, room)
+    shown = [_whole(each) if each.ref in kept_whole else _without_rows(each) for each in transcripts]
+    return _render(environment, run, shown)
+
+
+def _that_fit(environment: Environment, transcripts: Sequence[Transcript], room: int) -> set[str]:
+    """Which transcripts the page has room for: what differs first, then what is declared, then the rest."""
+    order = [CellVerdict.DIFFERENT, CellVerdict.INCONCLUSIVE, CellVerdict.DECLARED, CellVerdict.SAME]
+    template = environment.get_template("transcripts.html.j2")
+    fitting = set()
+    for each in sorted(transcripts, key=lambda one: order.index(one.cell.verdict)):
+        size = len(template.render(transcripts=[_whole(each)], m=_macros(environment)).encode())
+        if size <= room:
+            room -= size
+            fitting.add(each.ref)
+    return fitting
+
+
+def _whole(each: Transcript) -> Shown:
+    return Shown(each.ref, each.scenario, each.cell, each.loose, each.rows, each.left_out)
+
+
+def _without_rows(each: Transcript) -> Shown:
+    return Shown(each.ref, each.scenario, each.cell, each.loose, None if each.rows else (), 0)
+
+
+def _render(environment: Environment, run: Run, transcripts: Sequence[Shown]) -> str:
+    style, _, _ = environment.loader.get_source(environment, "page.css")  # type: ignore[union-attr]  # it has one
+    script, _, _ = environment.loader.get_source(environment, "page.js")  # type: ignore[union-attr]
+    drawn, left = _timelines(run)
+    return environment.get_template("page.html.j2").render(
+        run=run,
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        script_hash=b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        m=_macros(environment),
+        parts=[(part, title) for part, title in _PARTS.items() if _has(run, part)],
+        decisive=[c for c in run.criteria if c.verdict is run.verdict and run.verdict is not Verdict.HOLDS],
+        facts=run_facts(run),
+        columns=[column for column in Column if any(row.cell(column) for row in run.matrix)],
+        calm={row.name for row in run.matrix if _calm(row)},
+        matrix_said=matrix_told(run),
+        deviations=_deviations(run),
+        timelines=drawn,
+        timelines_left=left,
+        timelines_said=_timelines_told(run),
+        listed_most=TIMELINES_LISTED,
+        defects_said=defects_told(run),
+        transcripts=transcripts,
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "address": words.address,
+        "anchor": lambda kind, ref: words.anchor(str(kind), ref),
+        "chart": draw_chart,
+        "column": words.COLUMN.__getitem__,
+        "column_about": words.COLUMN_ABOUT.__getitem__,
+        "distribution": draw_distribution,
+        "gauge": gauge,
+        "glyph": words.GLYPH.__getitem__,
+        "kept": kept,
+        "lasted": words.lasted,
+        "life": draw_life,
+        "marks": _marks,
+        "quantity": quantity,
+        "relative": words.relative,
+        "swatch": _swatch,
+        "tone": words.TONE.__getitem__,
+        "when": words.when,
+    }
+    return environment
+
+
+def _macros(environment: Environment) -> Any:
+    return environment.get_template("macros.html.j2").module
+
+
+def gauge(measured: Measurement) -> Markup:
+    """A small bar: the observed value, and a tick where the limit is. Nothing where there is no room between them."""
+    limit, value = measured.threshold.limit, measured.observed
+    if value is None or limit <= 0 or value < 0:
+        return Markup("")
+    top = max(limit * 1.25, value)
+    bar = Markup('<i style="width:{:.0f}%"></i><b style="left:{:.0f}%"></b>').format(
+        100 * value / top, 100 * limit / top
+    )
+    return Markup('<span class="gauge" aria-hidden="true">{}</span>').format(bar)
+
+
+def _swatch(index: int) -> Markup:
+    line = tag("line", x1=0, x2=24, y1=5, y2=5, class_=f"line s{index % 6}")
+    return Markup('<svg class="swatch" viewBox="0 0 24 10" aria-hidden="true">{}</svg>').format(line)
+
+
+def _marks(figure: Chart) -> list[tuple[str, int]]:
+    return list(Counter(mark.label for mark in figure.marks).items())
+
+
+def _has(run: Run, part: str) -> bool:
+    present = {
+        "scenarios": run.matrix,
+        "figures": run.distributions or run.charts,
+        "faults": run.faults,
+        "jobs": run.tallies or run.timelines,
+        "defects": run.defects,
+        "transcripts": run.matrix,
+    }
+    return bool(present.get(part, True))
+
+
+def _calm(row: ScenarioRow) -> bool:
+    quiet = {CellVerdict.SAME, CellVerdict.NOT_APPLICABLE}
+    return all(cell.verdict in quiet for cell in row.cells)
+
+
+def _deviations(run: Run) -> list[tuple[str, Deviation]]:
+    found = [
+        (row.name, finding.declared)
+        for row in run.matrix
+        for cell in row.cells
+        for finding in cell.findings
+        if finding.declared is not None
+    ]
+    return list({(name, one.reason): (name, one) for name, one in found}.values())
+
+
+def _timelines(run: Run) -> tuple[Sequence[Timeline], Sequence[Timeline]]:
+    """Those that are drawn (what the criteria link to first), and the rest."""
+    linked = {link.ref for criterion in run.criteria for link in criterion.links}
+    ordered = sorted(run.timelines, key=lambda timeline: timeline.id not in linked)
+    return ordered[:TIMELINES_DRAWN], ordered[TIMELINES_DRAWN:]
+
+
+def _timelines_told(run: Run) -> str:
+    counted = Counter(timeline.check for timeline in run.timelines)
+    jobs = plural(len(run.timelines), "job")
+    return f"{jobs}: " + ", ".join(f"{count:,} by {check}" for check, count in counted.most_common()) + "."

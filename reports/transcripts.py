@@ -1,0 +1,144 @@
+"""A cell's transcripts as the page shows them: rows with their state, their frames and what differs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+from markupsafe import Markup
+
+from harness.results import Cell, Finding, FindingKind, Frame, Row, ScenarioRow
+from reports.frames import ROOT, show_frame
+
+MOST_ROWS: Final = 400
+"""A longer transcript is shown around its differences and at its beginning."""
+VALUE_LIMIT: Final = 300
+
+
+class State(StrEnum):
+    """How a row, or a finding, stands; also the style's class."""
+
+    SAME = "same"
+    NOISE = "noise"
+    ALONE = "alone"
+    """On one side only, and nothing objects: an addition that is allowed."""
+    DECLARED = "declared"
+    DIFFERENT = "different"
+
+
+_WEIGHT: Final = list(State)
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding below its row."""
+
+    state: State
+    finding: Finding
+    expected: str | None
+    observed: str | None
+
+
+class ShownRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row: `both` where one line stands for the two sides, else `expected` and `observed`."""
+
+    actor: str
+    state: State
+    both: Markup | None
+    expected: Markup | None
+    observed: Markup | None
+    expected_head: str
+    observed_head: str
+    notes: tuple[Note, ...]
+
+
+class Transcript(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cell's page section shows. `left_out` counts rows that are not shown."""
+
+    ref: str
+    scenario: ScenarioRow
+    cell: Cell
+    loose: tuple[Note, ...]
+    rows: tuple[ShownRow, ...]
+    left_out: int
+
+
+def state_of(finding: Finding) -> State:
+    """Noise outranks declared: what the hub itself does not repeat needs no excuse."""
+    if finding.noise:
+        return State.NOISE
+    return State.DECLARED if finding.declared else State.DIFFERENT
+
+
+def transcript(scenario: ScenarioRow, cell: Cell) -> Transcript:
+    """The cell, ready to be shown."""
+    by_row: dict[int, list[Finding]] = {}
+    for finding in cell.findings:
+        if finding.row is not None and 0 <= finding.row < len(cell.rows):
+            by_row.setdefault(finding.row, []).append(finding)
+    placed = {id(finding) for found in by_row.values() for finding in found}
+    chosen = _chosen(len(cell.rows), by_row)
+    return Transcript(
+        ref=f"{scenario.name}/{cell.column}",
+        scenario=scenario,
+        cell=cell,
+        loose=tuple(_note(finding) for finding in cell.findings if id(finding) not in placed),
+        rows=tuple(_shown(cell.rows[index], by_row.get(index, ())) for index in chosen),
+        left_out=len(cell.rows) - len(chosen),
+    )
+
+
+def _chosen(count: int, by_row: dict[int, list[Finding]]) -> Sequence[int]:
+    if count <= MOST_ROWS:
+        return range(count)
+    near = {index + step for index in by_row for step in range(-3, 4)}
+    wanted = sorted(index for index in near if 0 <= index < count)[: MOST_ROWS // 2]
+    return sorted({*wanted, *range(MOST_ROWS - len(wanted))})
+
+
+def _shown(row: Row, findings: Sequence[Finding]) -> ShownRow:
+    state = max((state_of(finding) for finding in findings), key=_WEIGHT.index, default=State.SAME)
+    if state is State.SAME and (row.expected is None or row.observed is None):
+        state = State.ALONE
+    marks = {finding.field: state_of(finding).value for finding in findings if finding.field}
+    whole = [state_of(finding).value for finding in findings if not finding.field]
+    if whole:
+        marks[ROOT] = whole[0]
+    together = state is State.SAME
+    return ShownRow(
+        actor=row.actor,
+        state=state,
+        both=show_frame(row.observed, {}) if together and row.observed else None,
+        expected=None if together else _side(row.expected, marks),
+        observed=None if together else _side(row.observed, marks),
+        expected_head=_head(row.expected),
+        observed_head=_head(row.observed),
+        notes=tuple(_note(finding) for finding in findings),
+    )
+
+
+def _side(frame: Frame | None, marks: dict[str, str]) -> Markup | None:
+    return None if frame is None else show_frame(frame, marks)
+
+
+def _head(frame: Frame | None) -> str:
+    return "" if frame is None else f"{frame.event} at {frame.at:,.0f} ms"
+
+
+def _note(finding: Finding) -> Note:
+    told = finding.kind is FindingKind.CHANGED and bool(finding.field)
+    return Note(
+        state=state_of(finding),
+        finding=finding,
+        expected=_value(finding.expected) if told else None,
+        observed=_value(finding.observed) if told else None,
+    )
+
+
+def _value(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) <= VALUE_LIMIT:
+        return text
+    return f"{text[:VALUE_LIMIT]} … {len(text) - VALUE_LIMIT:,} characters left out"
