@@ -32,6 +32,13 @@ _TEST: Final[dict[Comparison, Callable[[float, float], bool]]] = {
     Comparison.ABOVE: operator.gt,
 }
 _SIGN: Final = {Comparison.AT_MOST: "≤", Comparison.AT_LEAST: "≥"}
+_WORDS: Final = {
+    Comparison.BELOW: "under",
+    Comparison.AT_MOST: "at most",
+    Comparison.EQUAL: "",
+    Comparison.AT_LEAST: "at least",
+    Comparison.ABOVE: "over",
+}
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -78,8 +85,9 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return Verdict.HOLDS if self.threshold.admits(self.observed) else Verdict.FAILS
 
     def told(self) -> str:
-        """As a sentence's part: `p99 of claims was 31 ms, to be < 20 ms`."""
-        return f"{self.what} was {quantity(self.observed, self.unit)}, to be {self.threshold.told(self.unit)}"
+        """As a sentence's part: `p99 of claims = 31 ms, must be under 20 ms`."""
+        must = f"must be {_WORDS[self.threshold.comparison]} {quantity(self.threshold.limit, self.unit)}"
+        return f"{self.what} = {quantity(self.observed, self.unit)}, {' '.join(must.split())}"
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -212,20 +220,16 @@ def explain(verdict: Verdict, measurements: Sequence[Measurement], evidence: Seq
     """The reason of the verdict in one or two sentences, the figures in it."""
     short = [part.told() for part in evidence if not part.enough]
     if verdict is Verdict.FAILS:
-        enough = not short
-        bad = [m.told() for m in measurements if m.verdict is Verdict.FAILS and (enough or m.counterexample)]
-        return _sentence(listed(bad))
+        proved = [m for m in measurements if m.verdict is Verdict.FAILS and (m.counterexample or not short)]
+        return _sentence("; ".join(m.told() for m in proved))
     if verdict is Verdict.INCONCLUSIVE:
         if short:
             return _sentence(f"too little was seen to judge: {listed(short)}")
         missing = [m.what for m in measurements if m.verdict is Verdict.INCONCLUSIVE]
         return _sentence(f"{listed(missing)} could not be measured" if missing else "nothing was measured")
-    return _sentence(
-        listed(
-            [f"{m.what} was {quantity(m.observed, m.unit)} (limit {m.threshold.told(m.unit)})" for m in measurements]
-        )
-    )
+    return _sentence("; ".join(m.told() for m in measurements))
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+    """With a full stop, and a capital unless it begins with a name such as p99."""
+    return text[:1].upper() + text[1:] + "." if text[1:2].isalpha() else text + "."

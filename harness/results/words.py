@@ -19,15 +19,15 @@ def number(value: float) -> str:
 
 
 def quantity(value: float | None, unit: str = "") -> str:
-    """A value with its unit; bytes in the unit that fits, ms from 10 s on in seconds, no value as "not measured"."""
+    """A value with its unit; bytes in the unit that fits, ms from 1 s on in seconds, no value as "not measured"."""
     if value is None:
         return "not measured"
     if unit == "bytes":
         for size, name in _BYTES:
             if abs(value) >= size:
                 return f"{number(float(f'{value / size:.3g}'))} {name}"
-    if unit == "ms" and abs(value) >= 10_000:
-        return f"{number(float(f'{value / 1000:.4g}'))} s"
+    if unit == "ms" and abs(value) >= 1_000:
+        return f"{number(float(f'{value / 1000:.3g}'))} s"
     return f"{number(value)} {unit}".rstrip()
 
 

@@ -54,13 +54,16 @@ def tight(values: Sequence[float], start: float, end: float, steps: int = 6) -> 
 
 
 def logarithmic(values: Sequence[float], start: float, end: float) -> Scale:
-    """A logarithmic scale over the positive values, with a tick at each power of ten (and at 2 and 5 where few)."""
+    """A logarithmic scale over the positive values; ticks at the powers of ten, at 2 and 5 as well where few."""
     positive = [value for value in values if value > 0] or [1.0]
-    low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
-    high = max(high, low + 1)
-    inner = (1.0, 2.0, 5.0) if high - low <= 2 else (1.0,)
-    ticks = [factor * 10.0**power for power in range(low, high) for factor in inner] + [10.0**high]
-    return Scale(low=10.0**low, high=10.0**high, start=start, end=end, ticks=tuple(ticks), log=True)
+    lowest, highest = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
+    round_values = [factor * 10.0**power for power in range(lowest, highest + 1) for factor in (1.0, 2.0, 5.0)]
+    low = max(value for value in round_values if value <= min(positive))
+    high = min(value for value in round_values if value >= max(positive) and value > low)
+    inside = [value for value in round_values if low <= value <= high]
+    powers = [value for value in inside if math.log10(value).is_integer()]
+    ticks = powers if len(powers) > 2 else inside
+    return Scale(low=low, high=high, start=start, end=end, ticks=tuple(ticks), log=True)
 
 
 def value_scale(values: Sequence[float], start: float, end: float) -> Scale:
@@ -71,13 +74,13 @@ def value_scale(values: Sequence[float], start: float, end: float) -> Scale:
     return linear(values, start, end, from_zero=True)
 
 
-_PREFIXES: Final = {"bytes": ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")), "ms": ((10_000.0, "s"),)}
+_PREFIXES: Final = {"bytes": ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")), "ms": ((5_000.0, "s"),)}
 
 
-def axis_unit(unit: str, high: float) -> tuple[float, str]:
+def axis_unit(unit: str, scale: Scale) -> tuple[float, str]:
     """By what the axis's numbers are divided, and the unit that they then have."""
     for size, name in _PREFIXES.get(unit, ()):
-        if high >= size:
+        if scale.high >= size and not scale.log:
             return (1000.0, name) if unit == "ms" else (size, name)
     return 1.0, unit
 

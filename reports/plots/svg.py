@@ -70,7 +70,7 @@ def text(words: str, x: float, y: float, *, anchor: str = "start", kind: str | N
 
 def value_axis(scale: Scale, unit: str) -> list[Markup]:
     """Horizontal grid lines with their numbers, and the unit above them."""
-    divisor, name = axis_unit(unit, scale.high)
+    divisor, name = axis_unit(unit, scale)
     parts = [text(name + (", log" if scale.log else ""), 2, 10, kind="axis")]
     for tick in scale.ticks:
         y = scale.place(tick)
@@ -85,7 +85,8 @@ def base_axis(ticks: Iterable[tuple[float, str]], title: str, height: float = HE
     parts = [text(title, WIDTH - RIGHT, height - 4, anchor="end", kind="axis")]
     for x, words in ticks:
         parts.append(tag("line", x1=x, x2=x, y1=bottom, y2=bottom + 4, class_="tick"))
-        parts.append(text(words, x, bottom + 16, anchor="middle"))
+        last = x + 4 * len(words) > WIDTH
+        parts.append(text(words, WIDTH if last else x, bottom + 16, anchor="end" if last else "middle"))
     return parts
 
 

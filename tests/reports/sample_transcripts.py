@@ -75,8 +75,9 @@ def played(events: list[dict[str, Any]], random: Random) -> list[dict[str, Any]]
     ids: dict[str, str] = {}
     text = JOB_ID.sub(lambda found: ids.setdefault(found[0], f"job-{random.getrandbits(128):032x}"), json.dumps(events))
     moved = json.loads(text)
+    pace = random.uniform(0.2, 0.4)
     for event in moved:
-        event["at"] = round(event["at"] * random.uniform(0.2, 0.4), 1)
+        event["at"] = round(event["at"] * pace, 1)
         if isinstance(event.get("message"), dict) and "timestamp" in event["message"]:
             event["message"]["timestamp"] += 3600.5
     return moved  # type: ignore[no-any-return]

@@ -60,7 +60,7 @@ def test_a_criterion_is_judged_by_its_figures_and_its_evidence(
 
 def test_a_failure_names_the_figure_and_the_limit() -> None:
     said = criterion([p99(31.4), lost(0)], [ENOUGH]).explanation
-    assert said == "P99 of claims was 31.4 ms, to be < 20 ms."
+    assert said == "p99 of claims = 31.4 ms, must be under 20 ms."
 
 
 def test_too_little_evidence_says_how_much_was_missing() -> None:
@@ -70,7 +70,7 @@ def test_too_little_evidence_says_how_much_was_missing() -> None:
 
 def test_a_lost_job_under_little_evidence_is_told_without_the_statistics_beside_it() -> None:
     said = criterion([p99(900), lost(2)], [TOO_LITTLE]).explanation
-    assert said == "Lost jobs was 2, to be = 0."
+    assert said == "Lost jobs = 2, must be 0."
 
 
 @given(

@@ -1,0 +1,107 @@
+"""summary.md: the run in one comment on a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from harness.results import Cell, CellVerdict, Criterion, Detection, Finding, Run, ScenarioRow, Verdict
+from harness.results.words import quantity
+from reports.facts import defects_told, matrix_told, run_facts
+from reports.words import COLUMN, GLYPH
+
+LENGTH_LIMIT: Final = 60_000
+"""Characters; a comment may have 65,536."""
+DIFFERENCES_TOLD: Final = 30
+TEXT_LIMIT: Final = 400
+_SPECIAL: Final = re.compile(r"[\\`*_\[\]<>|~$#]")
+_JOINER: Final = "\u2060"
+"""A word joiner: invisible, and after it `@name` and `#12` are no mention and no reference any more."""
+
+
+def summary(run: Run) -> str:
+    """Verdict, reasons, criteria with their figures, what differs, defects; where it is too long, cut and said so."""
+    parts = [*_opening(run), *_criteria(run.criteria), *_matrix(run), *_faults(run), *_defects(run), *_closing(run)]
+    text = "\n".join(parts) + "\n"
+    if len(text) <= LENGTH_LIMIT:
+        return text
+    cut = text[:LENGTH_LIMIT].rpartition("\n")[0]
+    closing = "\n</details>" * (cut.count("<details>") - cut.count("</details>"))
+    return f"{cut}{closing}\n\nThe rest is left out here: report.html has it all.\n"
+
+
+def plain(text: str) -> str:
+    """Text of others as text: no markup, no mention, no link, no HTML, on one line, cut where it is long."""
+    line = " ".join(text.split())
+    if len(line) > TEXT_LIMIT:
+        line = f"{line[:TEXT_LIMIT]} … {len(line) - TEXT_LIMIT:,} characters left out"
+    escaped = _SPECIAL.sub(lambda found: f"\\{found[0]}", line.replace("&", "&amp;"))
+    return escaped.replace("@", f"@{_JOINER}").replace("\\#", f"\\#{_JOINER}").replace("://", "&#58;//")
+
+
+def _opening(run: Run) -> list[str]:
+    title = f"## {GLYPH[run.verdict]} hubgate: {run.verdict.value}"
+    return [title, "", f"**{plain(run.headline)}**", "", *(f"- {plain(reason)}" for reason in run.reasons), "",
+            f"<sub>{' · '.join(plain(fact) for fact in run_facts(run))}</sub>", ""]  # fmt: skip
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    names = list(head)
+    lines = [f"| {' | '.join(names)} |", f"| {' | '.join('---' for _ in names)} |"]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
+def _criteria(criteria: Iterable[Criterion]) -> list[str]:
+    rows = []
+    for criterion in criteria:
+        figures = [f"{plain(m.what)}: **{quantity(m.observed, m.unit)}**" for m in criterion.measurements]
+        limits = [plain(m.threshold.told(m.unit)) for m in criterion.measurements]
+        seen = [plain(f"{quantity(part.had, part.unit)} {part.what}") for part in criterion.evidence]
+        verdict = f"{GLYPH[criterion.verdict]} {criterion.verdict.value}"
+        figure = "<br>".join(figures) or plain(criterion.explanation)
+        rows.append((verdict, plain(criterion.title), figure, "<br>".join(limits), ", ".join(seen)))
+    return _table(("", "What has to hold", "Observed", "Limit", "Seen"), rows) if rows else []
+
+
+def _matrix(run: Run) -> list[str]:
+    if not run.matrix:
+        return []
+    rows = [
+        (row, cell, finding)
+        for row in run.matrix
+        for cell in row.cells
+        if cell.verdict is CellVerdict.DIFFERENT
+        for finding in cell.findings
+        if not finding.excused
+    ]
+    lines = [matrix_told(run), ""]
+    if rows:
+        lines += ["<details open><summary>What differs, undeclared</summary>", ""]
+        lines += _table(("Scenario", "Side", "Difference"), [_difference(*row) for row in rows[:DIFFERENCES_TOLD]])
+        if len(rows) > DIFFERENCES_TOLD:
+            lines += [f"and {len(rows) - DIFFERENCES_TOLD:,} more", ""]
+        lines += ["</details>", ""]
+    return lines
+
+
+def _difference(row: ScenarioRow, cell: Cell, finding: Finding) -> tuple[str, str, str]:
+    return plain(row.name), COLUMN[cell.column], f"{finding.kind.value}: {plain(finding.sentence)}"
+
+
+def _faults(run: Run) -> list[str]:
+    rows = [(f"{GLYPH[f.standing]} {f.standing.value}", plain(f.title)) for f in run.faults]
+    return ["<details><summary>Faults</summary>", "", *_table(("", "Fault"), rows), "</details>", ""] if rows else []
+
+
+def _defects(run: Run) -> list[str]:
+    if not run.defects:
+        return []
+    missed = [defect for defect in run.defects if defect.detection in {Detection.MISSED, Detection.ELSEWHERE}]
+    lines = [f"Seeded defects: {defects_told(run)}", ""]
+    return [*lines, *(f"- {defect.detection.value}: {plain(defect.mistake)}" for defect in missed), ""]
+
+
+def _closing(run: Run) -> list[str]:
+    ending = "" if run.verdict is Verdict.HOLDS else " It shows the transcripts side by side and the jobs in trouble."
+    return [f"The whole report is report.html in the run's artifacts.{ending}"]

@@ -1,0 +1,83 @@
+"""The run as a table in a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.results import CellVerdict, Criterion, Run, Verdict
+from harness.results.words import plural, quantity
+from reports.facts import defects_told, matrix_told
+from reports.words import COLUMN, GLYPH
+
+STYLE: Final = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.INCONCLUSIVE: "yellow"}
+DIFFERENCES_TOLD: Final = 8
+
+
+def print_run(run: Run, console: Console, page: Path | None = None) -> None:
+    """Print the criteria, what differs, and last the verdict; `page` is where the report is."""
+    console.print(terminal(run))
+    if page is not None:
+        console.print(Text.assemble("Report: ", (str(page), "underline")), soft_wrap=True)
+
+
+def terminal(run: Run) -> RenderableType:
+    """The same as something that rich can draw. No text of others is taken for markup or for control codes."""
+    parts: list[RenderableType] = []
+    if run.criteria:
+        parts.append(_criteria(run))
+    if run.matrix:
+        parts += [Text(matrix_told(run)), *_differences(run)]
+    if run.defects:
+        parts.append(Text(f"Seeded defects: {defects_told(run)}"))
+    parts.append(Text())
+    verdict = f"{GLYPH[run.verdict]} {run.verdict.value}"
+    parts.append(Text.assemble((verdict, STYLE[run.verdict]), "  ", (plain(run.headline), "bold")))
+    parts += [Text(f"  {plain(reason)}") for reason in run.reasons]
+    return Group(*parts)
+
+
+def plain(text: str) -> str:
+    """Without the control codes that would move the cursor or colour the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _criteria(run: Run) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("Verdict", no_wrap=True)
+    table.add_column("Criterion", ratio=3)
+    table.add_column("Figure", ratio=2)
+    table.add_column("Observed", justify="right", no_wrap=True)
+    table.add_column("Limit", no_wrap=True)
+    table.add_column("Seen", no_wrap=True)
+    for criterion in run.criteria:
+        _criterion(table, criterion)
+    return table
+
+
+def _criterion(table: Table, criterion: Criterion) -> None:
+    verdict = Text(f"{GLYPH[criterion.verdict]} {criterion.verdict.value}", STYLE[criterion.verdict])
+    seen = Text(", ".join(f"{quantity(part.had, part.unit)} {plain(part.what)}" for part in criterion.evidence))
+    title = Text(plain(criterion.title))
+    for measured in criterion.measurements:
+        observed = Text(quantity(measured.observed, measured.unit), STYLE[measured.verdict])
+        limit = Text(measured.threshold.told(measured.unit))
+        table.add_row(verdict, title, Text(plain(measured.what)), observed, limit, seen)
+        verdict, title, seen = Text(), Text(), Text()
+    if not criterion.measurements:
+        table.add_row(verdict, title, Text(plain(criterion.explanation)), Text(), Text(), seen)
+
+
+def _differences(run: Run) -> list[Text]:
+    cells = [(row, cell) for row in run.matrix for cell in row.cells if cell.verdict is CellVerdict.DIFFERENT]
+    told = [
+        Text.assemble(("  ✗ ", "red"), f"{plain(row.name)}, {COLUMN[cell.column]}: {plain(cell.sentence)}")
+        for row, cell in cells[:DIFFERENCES_TOLD]
+    ]
+    if len(cells) > DIFFERENCES_TOLD:
+        told.append(Text(f"    and {plural(len(cells) - DIFFERENCES_TOLD, 'more comparison')}"))
+    return told
