@@ -1,0 +1,75 @@
+"""Reading what a legacy connection sends: JSON text to fields, each still raw, or the error to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+Fields = Mapping[str, Raw]
+
+_fields: Final = msgspec.json.Decoder(dict[str, Raw])
+_any: Final = msgspec.json.Decoder()
+
+PYTHON_NAMES: Final = {b"[": "list", b'"': "str", b"t": "bool", b"f": "bool", b"n": "NoneType"}
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure
+    """The message is answered with an `error` that says this."""
+
+
+def read_message(text: str) -> Fields:
+    """The fields of one message. Raises Refusal with the hub's words where it is no JSON object."""
+    try:
+        return _fields.decode(text)
+    except msgspec.ValidationError:
+        # Valid JSON so far, but no object. The hub lets Python's own words through; clients know them.
+        _require_json(text)
+        raise Refusal(f"Server error processing message: {_python_name(text)!r} object has no attribute 'get'") from None
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        raise Refusal("Invalid JSON format") from None
+
+
+def _require_json(text: str) -> None:
+    try:
+        _any.decode(text)
+    except msgspec.DecodeError:
+        raise Refusal("Invalid JSON format") from None
+
+
+def _python_name(text: str) -> str:
+    trimmed = text.strip()
+    name = PYTHON_NAMES.get(trimmed[:1].encode())
+    return name or ("float" if any(mark in trimmed for mark in ".eE") else "int")
+
+
+def value(fields: Fields, name: str, default: Any = None) -> Any:
+    """One field, decoded; the default where it is absent."""
+    raw = fields.get(name)
+    return default if raw is None else _any.decode(raw)
+
+
+def text_field(fields: Fields, name: str) -> str | None:
+    """A field that has to be text; None where it is absent, null or empty. Raises Refusal."""
+    found = value(fields, name)
+    if found is None or found == "":
+        return None
+    if not isinstance(found, str):
+        raise Refusal(f"{name} must be text, not {spelled(found)}")
+    return found
+
+
+def job_id_of(fields: Fields, message_type: str) -> str:
+    """The `job_id` that a message needs. Raises Refusal in the hub's words."""
+    found = text_field(fields, "job_id")
+    if found is None:
+        raise Refusal(f"Missing job_id in {message_type} request")
+    return found
+
+
+def spelled(found: Any) -> str:
+    """A value as a reader of the error would type it, cut short."""
+    text = msgspec.json.encode(found).decode()
+    return text if len(text) <= 60 else text[:57] + "..."

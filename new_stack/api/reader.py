@@ -1,0 +1,52 @@
+"""The one reader of the stream `events` in a process: it feeds the fan-out and survives Redis being away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from new_stack.api.fanout import FanOut
+from new_stack.api.log import log
+from new_stack.api.sse.cursor import parse_id
+from new_stack.queue.errors import QueueUnavailable
+from new_stack.queue.queue import Queue
+
+BLOCK_MS: Final = 2_000
+PAUSE_SECONDS: Final = 0.004
+"""The least time between two reads: under load, many events share one read; alone, an event does not wait."""
+BACKOFF_SECONDS: Final = (0.1, 0.2, 0.5, 1.0)
+
+
+async def read_events(queue: Queue, fanout: FanOut) -> None:
+    """Publish every event from now on, until cancelled."""
+    loop = asyncio.get_running_loop()
+    after: str | None = None
+    failures = 0
+    while True:
+        began = loop.time()
+        try:
+            if after is None:
+                after = await queue.last_event_id()
+            if failures:
+                if await _trimmed(queue, after):
+                    fanout.missed()
+                log("events_resumed", after=after)
+            events = await queue.events(after, block_ms=BLOCK_MS)
+            failures = 0
+        except QueueUnavailable as error:
+            if not failures:
+                log("events_unavailable", error=str(error))
+            await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
+            failures += 1
+            continue
+        if events:
+            after = events[-1].id
+            fanout.publish(events)
+        await asyncio.sleep(max(0.0, PAUSE_SECONDS - (loop.time() - began)))
+
+
+async def _trimmed(queue: Queue, after: str) -> bool:
+    """Whether entries after this id have left the stream unread."""
+    first, last = parse_id(await queue.first_event_id()), parse_id(await queue.last_event_id())
+    at = parse_id(after) or (0, 0)
+    return (first is not None and first > at) or (last is not None and last < at)

@@ -1,0 +1,94 @@
+"""What every route and every connection works with, built once per process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from aiohttp import web
+
+from new_stack.api.fanout import FanOut
+from new_stack.api.limits import Addresses
+from new_stack.api.metrics import Metrics
+from new_stack.api.settings import ApiSettings
+from new_stack.api.snapshot import Snapshots
+from new_stack.queue.errors import QueueUnavailable
+from new_stack.queue.queue import Queue
+
+T = TypeVar("T")
+
+
+class Connections:
+    """The long-lived connections of this process, by role and name: what stats and metrics show of them."""
+
+    def __init__(self) -> None:
+        self.sse = 0
+        self._names: dict[str, Counter[str]] = {"client": Counter(), "monitor": Counter()}
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Count one SSE stream."""
+        self.sse += 1
+        try:
+            yield
+        finally:
+            self.sse -= 1
+
+    @contextmanager
+    def socket(self, role: str, name: str) -> Iterator[None]:
+        """Count one WebSocket of a role under its name."""
+        names = self._names[role]
+        names[name] += 1
+        try:
+            yield
+        finally:
+            names[name] -= 1
+            if not names[name]:
+                del names[name]
+
+    def names(self, role: str) -> list[str]:
+        """Who is connected in this role."""
+        return list(self._names[role])
+
+    def count(self, role: str) -> int:
+        """How many sockets there are in this role."""
+        return self._names[role].total()
+
+
+class Services:
+    """The queue, the fan-out and the settings, with a clock and ids that tests may own."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        settings: ApiSettings,
+        *,
+        clock: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self.queue = queue
+        self.settings = settings
+        self.clock = clock
+        self.new_id = new_id
+        self.fanout = FanOut(settings.subscriber_queue)
+        self.addresses = Addresses(settings.connections_per_address)
+        self.connections = Connections()
+        self.metrics = Metrics()
+        self.snapshots = Snapshots(queue)
+        self.stopping = asyncio.Event()
+
+    async def bounded(self, call: Awaitable[T]) -> T:
+        """Await the queue, but not for ever. Raises QueueUnavailable when the time is up."""
+        try:
+            async with asyncio.timeout(self.settings.queue_timeout_ms / 1000):
+                return await call
+        except TimeoutError:
+            raise QueueUnavailable("Redis did not answer in time") from None
+
+
+SERVICES: Final = web.AppKey("services", Services)

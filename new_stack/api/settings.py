@@ -1,0 +1,98 @@
+"""The API server's settings: built once, from options over environment over defaults, and passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Self
+
+import msgspec
+
+from new_stack.queue.settings import QueueSettings, SettingsError
+
+PLAIN_NAMES: Final = {
+    "host": "API_HOST",
+    "port": "API_PORT",
+    "token": "WEBSOCKET_AUTH_TOKEN",
+    "cors_origins": "CORS_ORIGINS",
+}
+"""Settings known by the names that deployments of the hub already use; all others are `HUBGATE_<FIELD>`."""
+
+
+class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How one API process behaves. Times are ms, sizes bytes."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    token: str = ""
+    """Where set, every connection and every request but health, `/` and the documents has to show it."""
+    open_rest: bool = False
+    """With a token set, leave HTTP unguarded as the hub did, for legacy REST callers that have no token yet."""
+    cors_origins: tuple[str, ...] = ("*",)
+    body_limit: int = 12_000_000
+    message_limit: int = 12_000_000
+    """The largest WebSocket message a client may send."""
+    batch_limit: int = 1_000
+    """How many jobs one POST may carry."""
+    connections_per_address: int = 2_000
+    """Long-lived connections (SSE, WebSocket) from one address at once."""
+    messages_per_second: int = 500
+    """What one WebSocket may send, sustained; twice that in a burst. Beyond it, its messages wait unread."""
+    subscriptions_per_connection: int = 10_000
+    subscriber_queue: int = 1_000
+    """Events that wait for one slow reader before it is disconnected."""
+    send_timeout_ms: int = 20_000
+    """How long one write to a client that does not read may take."""
+    trust_forwarded: bool = False
+    """Behind a proxy that sets X-Forwarded-For: count connections by the address it names."""
+    keepalive_ms: int = 15_000
+    sse_retry_ms: int = 1_000
+    stats_changed_ms: int = 1_000
+    """How often monitors are told when something changed."""
+    stats_idle_ms: int = 5_000
+    """How often monitors are told anyway."""
+    reap_ms: int = 1_000
+    queue_timeout_ms: int = 5_000
+    """How long a request waits for Redis before it is answered with 503."""
+    shutdown_grace_ms: int = 5_000
+    queue: QueueSettings = QueueSettings()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], options: Mapping[str, Any] | None = None) -> Self:
+        """Read every setting; `options` (by field name, None where not given) win. Raises SettingsError."""
+        values: dict[str, Any] = {}
+        for field in msgspec.structs.fields(cls):
+            if field.name == "queue":
+                continue
+            name = PLAIN_NAMES.get(field.name, f"HUBGATE_{field.name.upper()}")
+            raw = environment.get(name)
+            if raw is not None:
+                values[field.name] = _parse(name, raw, field.type)
+        values.update({name: value for name, value in (options or {}).items() if value is not None})
+        queue = values.pop("queue", None) or QueueSettings.from_environment(environment)
+        settings = cls(queue=queue, **values)
+        _check(settings)
+        return settings
+
+
+def _parse(name: str, raw: str, kind: Any) -> Any:
+    if kind is str:
+        return raw
+    if kind is bool:
+        if raw.lower() not in {"0", "1", "true", "false", "yes", "no"}:
+            raise SettingsError(f"{name} must be true or false, not {raw!r}.")
+        return raw.lower() in {"1", "true", "yes"}
+    if kind is int:
+        try:
+            return int(raw)
+        except ValueError:
+            raise SettingsError(f"{name} must be a whole number, not {raw!r}.") from None
+    return tuple(part.strip() for part in raw.split(",") if part.strip())
+
+
+def _check(settings: ApiSettings) -> None:
+    if not 0 <= settings.port <= 65_535:
+        raise SettingsError(f"The port must be between 0 and 65535, not {settings.port}.")
+    for field in msgspec.structs.fields(ApiSettings):
+        value = getattr(settings, field.name)
+        if field.type is int and field.name != "port" and value <= 0:
+            raise SettingsError(f"{field.name} must be greater than 0, not {value}.")

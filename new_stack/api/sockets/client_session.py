@@ -1,0 +1,202 @@
+"""A client's connection: it does what the messages ask for and delivers each event of its jobs once, in order."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from new_stack.api.fanout import Published
+from new_stack.api.legacy import clients_v2
+from new_stack.api.legacy.actions import (
+    AskStatus,
+    Cancel,
+    ForceRetry,
+    StayAlive,
+    Submit,
+    Subscribe,
+    SubscribeStats,
+    Unsubscribe,
+)
+from new_stack.api.legacy.client import HubDialect
+from new_stack.api.legacy.frames import encode as encode_frame
+from new_stack.api.legacy.messages import Fields, Refusal
+from new_stack.api.services import Services
+from new_stack.api.sockets.connection import Connection
+from new_stack.api.sockets.session import Session
+from new_stack.queue.errors import JobConflict, JobNotFound, MoveRefused
+from new_stack.queue.events import ENDINGS, Event
+from new_stack.queue.jobs import Job, JobState
+
+TOLD_KEPT: Final = 1_000
+
+
+def _hub_text(event: Event) -> str:
+    frame = HubDialect.event(event)
+    return "" if frame is None else encode_frame(frame).decode()
+
+
+def _later_text(event: Event) -> str:
+    frame = clients_v2.LaterDialect.event(event)
+    return "" if frame is None else encode_frame(frame).decode()
+
+
+class ClientSession(Session):
+    """One client. It hears of every job that carries its id, also of those it left behind on an older connection."""
+
+    def __init__(self, services: Services, connection: Connection, name: str) -> None:
+        super().__init__(services, connection, name)
+        self.dialect: type[HubDialect | clients_v2.LaterDialect] = HubDialect
+        self._text = _hub_text
+        self._followed: dict[str, None] = {}
+        self._held: dict[str, list[Published]] = {}
+        self._told: dict[str, int] = {}
+        services.fanout.follow_client(self.subscriber, name)
+
+    def leave(self) -> None:
+        """Forget all subscriptions."""
+        self.services.fanout.remove(self.subscriber, jobs=self._followed, client_id=self.name)
+
+    async def handle(self, fields: Fields) -> None:
+        """Serve one message."""
+        if self.dialect is HubDialect and clients_v2.tells(fields):
+            self.dialect, self._text = clients_v2.LaterDialect, _later_text
+            await self.connection.send(clients_v2.connected(self.name, self.now))
+        match self.dialect.read(fields, self.name):
+            case Submit() as action:
+                await self._submit(action)
+            case AskStatus(job_id):
+                await self.connection.send(self.dialect.status(await self._job(job_id), self.now))
+            case Subscribe(job_id):
+                await self._subscribe(job_id)
+            case Unsubscribe(job_id):
+                self._unfollow(job_id)
+                await self.connection.send(self.dialect.unsubscribed(job_id, self.now))
+            case Cancel(job_id, reason):
+                await self._cancel(job_id, reason)
+            case ForceRetry(job_id):
+                await self._retry(job_id)
+            case StayAlive():
+                await self.connection.send(self.dialect.alive(self.now))
+            case SubscribeStats():
+                await self.connection.send(self.dialect.stats_subscribed(self.now))
+
+    async def refuse(self, sentence: str) -> None:
+        """Answer with an error in the dialect that is spoken."""
+        await self.connection.send(self.dialect.error(sentence, None, self.now))
+
+    async def deliver(self, item: Published) -> None:
+        """Send an event, unless it has to wait for the answer to the submission it belongs to."""
+        job_id = item.event.job_id
+        if not self.dialect.follows_own_jobs and job_id not in self._followed:
+            return
+        held = self._held.get(job_id)
+        if held is None:
+            await self._send_event(item)
+        else:
+            held.append(item)
+
+    async def _send_event(self, item: Published) -> None:
+        event = item.event
+        if event.kind in ENDINGS and self._told.get(event.job_id, -1) >= event.at:
+            return
+        if event.result_omitted:
+            await self.connection.send_text(self._text(await self.with_result(event)))
+            return
+        text = item.encoded(self._text)
+        if text:
+            await self.connection.send_text(text)
+
+    async def _submit(self, action: Submit) -> None:
+        job = action.job
+        if job.id is None:
+            job = msgspec.structs.replace(job, id=f"job-{self.services.new_id()}")
+        job_id = job.id or ""
+        self._held[job_id] = []
+        try:
+            submission = await self.services.bounded(self.services.queue.submit(job))
+            self.services.metrics.submitted["websocket"] += 1
+            if not submission.created and self.dialect.follows_own_jobs:
+                self._follow(job_id)
+            await self.connection.send(self.dialect.accepted(submission, action.message_id, self.now))
+            if submission.state.ended:
+                await self._tell_ending(job_id)
+        except JobConflict as error:
+            raise Refusal(f"Job {job_id} exists already with other content: {error}") from None
+        finally:
+            await self._release(job_id)
+
+    async def _subscribe(self, job_id: str) -> None:
+        self._held[job_id] = []
+        try:
+            self._follow(job_id)
+            await self.connection.send(self.dialect.subscribed(job_id, self.now))
+            await self._tell_ending(job_id)
+        finally:
+            await self._release(job_id)
+
+    async def _cancel(self, job_id: str, reason: str) -> None:
+        queue = self.services.queue
+        before = await self.services.bounded(queue.job(job_id))
+        try:
+            job = await self.services.bounded(queue.cancel(job_id, reason))
+        except (JobNotFound, MoveRefused):
+            raise Refusal(
+                f"Failed to cancel job {job_id}. Job may not exist or is already in a terminal state."
+            ) from None
+        answer = self.dialect.cancelled(job, self.now)
+        await self.connection.send(answer)
+        if before is not None and before.state is JobState.CANCELLED and self._hears_of(job):
+            await self.connection.send(answer)
+
+    async def _retry(self, job_id: str) -> None:
+        queue = self.services.queue
+        try:
+            job = await self.services.bounded(queue.retry(job_id))
+        except JobNotFound:
+            raise Refusal(f"Failed to force retry job {job_id}. Job does not exist.") from None
+        except MoveRefused:
+            standing = await self._job(job_id)
+            await self.connection.send(self.dialect.retried(standing, cleared=False, now=self.now))
+            return
+        self._told.pop(job_id, None)
+        await self.connection.send(self.dialect.retried(job, cleared=True, now=self.now))
+
+    async def _job(self, job_id: str) -> Job:
+        job = await self.services.bounded(self.services.queue.job(job_id))
+        if job is None:
+            raise Refusal(f"Job {job_id} not found")
+        return job
+
+    async def _tell_ending(self, job_id: str) -> None:
+        """A job that has ended already will say nothing more: tell the late-comer how it ended."""
+        job = await self.services.bounded(self.services.queue.job(job_id))
+        if job is None or job.ended_at is None:
+            return
+        ending: Any = self.dialect.ending(job)
+        if ending is not None:
+            self._told[job_id] = job.ended_at
+            if len(self._told) > TOLD_KEPT:
+                del self._told[next(iter(self._told))]
+            await self.connection.send(ending)
+
+    async def _release(self, job_id: str) -> None:
+        """Deliver what happened while the answer was on its way; nothing overtakes it."""
+        held = self._held[job_id]
+        while held:
+            await self._send_event(held.pop(0))
+        del self._held[job_id]
+
+    def _hears_of(self, job: Job) -> bool:
+        return job.id in self._followed or (self.dialect.follows_own_jobs and job.client_id == self.name)
+
+    def _follow(self, job_id: str) -> None:
+        self.services.fanout.follow_job(self.subscriber, job_id)
+        self._followed.pop(job_id, None)
+        self._followed[job_id] = None
+        if len(self._followed) > self.services.settings.subscriptions_per_connection:
+            self._unfollow(next(iter(self._followed)))
+
+    def _unfollow(self, job_id: str) -> None:
+        self._followed.pop(job_id, None)
+        self.services.fanout.leave_job(self.subscriber, job_id)

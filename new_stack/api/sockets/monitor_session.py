@@ -1,0 +1,231 @@
+"""A monitor's connection, in the hub's dialect or the later one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from new_stack.api.fanout import Published
+from new_stack.api.legacy import monitors_v2 as later
+from new_stack.api.legacy.frames import (
+    BareError,
+    BareSubscriptionConfirmed,
+    StayAliveResponse,
+    SubscriptionConfirmed,
+)
+from new_stack.api.legacy.messages import Fields, value
+from new_stack.api.legacy.monitor import (
+    AskStats,
+    MonitorStayAlive,
+    SubscribeChannels,
+    Unsupported,
+    ack,
+    monitor_text,
+    read_monitor_action,
+    status_changes,
+    worker_status,
+)
+from new_stack.api.legacy.stats import Connected, stats_broadcast
+from new_stack.api.services import Services
+from new_stack.api.snapshot import Snapshot
+from new_stack.api.sockets.connection import Connection
+from new_stack.api.sockets.session import Session
+from new_stack.api.sse.cursor import parse_id
+from new_stack.queue.events import EventKind
+from new_stack.queue.jobs import Job, JobState, WorkerInfo
+
+PENDING_SHOWN = 500
+ENDED_SHOWN = 100
+
+
+class MonitorSession(Session):
+    """One monitor. Greeted as the hub does; from the first message that only the later dialect knows, it speaks that."""
+
+    def __init__(self, services: Services, connection: Connection, name: str) -> None:
+        super().__init__(services, connection, name)
+        self._channels: frozenset[Any] | None = None
+        self._later = False
+        self._interest = later.Interest()
+        self._statuses: dict[str, str] = {}
+        self._workers: dict[str, WorkerInfo] = {}
+        services.fanout.follow_all(self.subscriber)
+        services.fanout.follow_snapshots(self.subscriber)
+
+    def leave(self) -> None:
+        """Forget all subscriptions."""
+        self.services.fanout.remove(self.subscriber)
+
+    @property
+    def now_ms(self) -> int:
+        """Ms since the epoch."""
+        return int(self.now * 1000)
+
+    def speak_later_dialect(self) -> None:
+        """Nothing of the hub's is sent from here on."""
+        self._later = True
+
+    async def handle(self, fields: Fields) -> None:
+        """Serve one message."""
+        if not self._later and later.tells(fields):
+            self.speak_later_dialect()
+        if self._later:
+            await self._handle_later(fields)
+        else:
+            await self._handle_hub(fields)
+
+    async def deliver(self, item: Published) -> None:
+        """Send what a monitor of its dialect gets for an event."""
+        if self._later:
+            await self._deliver_later(item)
+            return
+        if item.event.result_omitted:
+            event = await self.with_result(item.event)
+            await self.connection.send_text(monitor_text(event))
+            return
+        text = item.encoded(monitor_text)
+        if text:
+            await self.connection.send_text(text)
+
+    async def deliver_snapshot(self, snapshot: Snapshot) -> None:
+        """Send the periodic stats, and what changed among the workers."""
+        if self._later:
+            await self._deliver_snapshot_later(snapshot)
+            return
+        for name, status in status_changes(self._statuses, snapshot.workers).items():
+            if self._listens_to("worker_status"):
+                told = worker_status(name, status, self.now)
+                await self.connection.send(told)
+                await self.connection.send(ack(told.message_id, "worker_status", self.now))
+        self._remember(snapshot)
+        if self._listens_to("stats_broadcast"):
+            await self.send_stats(snapshot)
+
+    async def send_stats(self, snapshot: Snapshot, *, brief: bool = False) -> None:
+        """One `stats_broadcast` and its `ack`."""
+        frame = stats_broadcast(snapshot, connected(self.services), self.now, brief=brief)
+        await self.connection.send(frame)
+        await self.connection.send(ack(frame["message_id"], "stats_broadcast", self.now))
+
+    async def open(self) -> None:
+        """What the hub sends a monitor at once."""
+        snapshot = await self.services.bounded(self.services.snapshots.take())
+        self._remember(snapshot)
+        await self.send_stats(snapshot)
+
+    def _remember(self, snapshot: Snapshot) -> None:
+        self._workers = {worker.report.worker_id: worker for worker in snapshot.workers if worker.alive}
+        self._statuses = {name: worker.report.status for name, worker in self._workers.items()}
+
+    def _listens_to(self, kind: str) -> bool:
+        return self._channels is None or kind in self._channels
+
+    async def _handle_hub(self, fields: Fields) -> None:
+        send = self.connection.send
+        match read_monitor_action(fields):
+            case SubscribeChannels(channels):
+                self._channels = frozenset(word for word in channels if isinstance(word, str)) or None
+                await send(BareSubscriptionConfirmed(channels=list(channels)))
+                await send(
+                    SubscriptionConfirmed(
+                        timestamp=self.now,
+                        job_id="monitor-subscription",
+                        monitor_id=self.name,
+                        channels=list(channels),
+                    )
+                )
+                await self.send_stats(await self.services.bounded(self.services.snapshots.take()), brief=True)
+            case AskStats():
+                await self.send_stats(await self.services.bounded(self.services.snapshots.take()))
+            case MonitorStayAlive():
+                await send(StayAliveResponse(timestamp=self.now))
+            case Unsupported(kind):
+                await send(BareError(error=f"Unsupported message type: {kind}"))
+
+    async def _handle_later(self, fields: Fields) -> None:
+        send = self.connection.send
+        kind = value(fields, "type")
+        match kind:
+            case "monitor_connect":
+                monitor_id = value(fields, "monitor_id") or self.name
+                await send({"type": "monitor_connected", "monitor_id": monitor_id, "timestamp": self.now_ms})
+                if value(fields, "request_full_state"):
+                    await self._send_full_state()
+            case "subscribe":
+                self._interest = later.read_interest(fields)
+                topics = sorted(self._interest.topics)
+                await send({"type": "subscribed", "topics": topics, "timestamp": self.now_ms})
+            case "heartbeat":
+                await send(
+                    {"type": "heartbeat_ack", "timestamp": self.now_ms, "server_timestamp": self.now_ms}
+                )
+            case "resync_request":
+                await self._resync(fields)
+            case _:
+                error = f"Unsupported message type: {kind}"
+                await send({"type": "error", "error": error, "timestamp": self.now_ms})
+
+    async def _send_full_state(self) -> None:
+        queue = self.services.queue
+        snapshot, pending, completed, failed = await self.services.bounded(
+            asyncio.gather(
+                self.services.snapshots.take(),
+                queue.jobs(state=JobState.PENDING, limit=PENDING_SHOWN),
+                queue.jobs(state=JobState.COMPLETED, limit=ENDED_SHOWN),
+                queue.jobs(state=JobState.FAILED, limit=ENDED_SHOWN),
+            )
+        )
+        self._remember(snapshot)
+        jobs = {
+            "pending": pending.jobs,
+            "active": snapshot.active,
+            "completed": completed.jobs,
+            "failed": failed.jobs,
+        }
+        await self.connection.send(later.full_state(snapshot, jobs, self.now_ms))
+
+    async def _deliver_later(self, item: Published) -> None:
+        event = item.event
+        if not self._interest.wants_event(event):
+            return
+        job: Job | None = None
+        if event.kind is EventKind.SUBMITTED:
+            job = await self.services.queue.job(event.job_id)
+        elif event.result_omitted:
+            event = await self.with_result(event)
+        await self.connection.send(later.event_message(event, job))
+
+    async def _deliver_snapshot_later(self, snapshot: Snapshot) -> None:
+        alive = {worker.report.worker_id: worker for worker in snapshot.workers if worker.alive}
+        for name, message in later.worker_messages(self._workers, alive, self.now_ms):
+            if self._interest.wants_worker(name):
+                await self.connection.send(message)
+        self._remember(snapshot)
+        if "system_stats" in self._interest.topics:
+            figures = later.system_stats(snapshot.counts, snapshot.workers)
+            await self.connection.send(
+                {"type": "system_stats", "timestamp": self.now_ms, "data": figures}
+            )
+
+    async def _resync(self, fields: Fields) -> None:
+        since = later.number(fields, "since_timestamp", 0)
+        wanted = min(later.number(fields, "max_events", later.RESYNC_LIMIT), later.RESYNC_LIMIT)
+        queue = self.services.queue
+        first = parse_id(await self.services.bounded(queue.first_event_id()))
+        after = f"{max(since - 1, 0)}-{2**64 - 1}"
+        found = await self.services.bounded(queue.events(after, block_ms=0, count=wanted + 1))
+        chosen = found[:wanted]
+        await self.connection.send(
+            {
+                "type": "resync_response",
+                "timestamp": self.now_ms,
+                "events": [later.event_message(event) for event in chosen],
+                "has_more": len(found) > wanted,
+                "oldest_available_timestamp": first[0] if first is not None else None,
+            }
+        )
+
+
+def connected(services: Services) -> Connected:
+    """Who is connected to this process, as the stats show it."""
+    names = services.connections.names
+    return Connected(tuple(names("client")), tuple(names("monitor")))

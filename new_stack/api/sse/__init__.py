@@ -1,0 +1,1 @@
+"""Server-sent events: frames, cursors, and the streams that join history with what happens now."""
