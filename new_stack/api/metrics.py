@@ -60,8 +60,7 @@ class Metrics:
             _sample(lines, "hubgate_jobs_submitted_total", (("interface", interface),), count)
         _family(lines, "hubgate_socket_messages_total", "counter", "WebSocket messages, by role and direction.")
         for (role, direction), count in sorted(self.frames.items()):
-            labels = (("role", role), ("direction", direction))
-            _sample(lines, "hubgate_socket_messages_total", labels, count)
+            _sample(lines, "hubgate_socket_messages_total", (("role", role), ("direction", direction)), count)
         _family(lines, "hubgate_jobs_reaped_total", "counter", "Jobs whose lease this process found expired.")
         _sample(lines, "hubgate_jobs_reaped_total", (), self.reaped)
         for name, (text, values) in gauges.items():
@@ -82,7 +81,7 @@ def _family(lines: list[str], name: str, kind: str, text: str) -> None:
 
 def _sample(lines: list[str], name: str, labels: Labels, value: float) -> None:
     inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels)
-    lines.append(f"{name}{{{inside}}} {value:g}" if inside else f"{name} {value:g}")
+    lines.append(f"{name}{{{inside}}} {value}" if inside else f"{name} {value}")
 
 
 def _histogram(lines: list[str], name: str, labels: Labels, histogram: Histogram) -> None:

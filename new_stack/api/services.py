@@ -6,10 +6,11 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final
 
+import msgspec
 from aiohttp import web
 
 from new_stack.api.fanout import FanOut
@@ -18,9 +19,8 @@ from new_stack.api.metrics import Metrics
 from new_stack.api.settings import ApiSettings
 from new_stack.api.snapshot import Snapshots
 from new_stack.queue.errors import QueueUnavailable
+from new_stack.queue.events import Event
 from new_stack.queue.queue import Queue
-
-T = TypeVar("T")
 
 
 class Connections:
@@ -82,13 +82,16 @@ class Services:
         self.snapshots = Snapshots(queue)
         self.stopping = asyncio.Event()
 
-    async def bounded(self, call: Awaitable[T]) -> T:
-        """Await the queue, but not for ever. Raises QueueUnavailable when the time is up."""
+
+async def with_result(services: Services, event: Event) -> Event:
+    """The event with its result, which was too large to travel with it; waits while Redis is away."""
+    while True:
         try:
-            async with asyncio.timeout(self.settings.queue_timeout_ms / 1000):
-                return await call
-        except TimeoutError:
-            raise QueueUnavailable("Redis did not answer in time") from None
+            job = await services.queue.job(event.job_id)
+        except QueueUnavailable:
+            await asyncio.sleep(1.0)
+            continue
+        return event if job is None else msgspec.structs.replace(event, result=job.result, result_omitted=False)
 
 
 SERVICES: Final = web.AppKey("services", Services)

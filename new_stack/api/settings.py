@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from new_stack.queue.settings import QueueSettings, SettingsError
+from new_stack.queue import QueueSettings, SettingsError
 
 PLAIN_NAMES: Final = {
     "host": "API_HOST",
@@ -51,8 +51,6 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     stats_idle_ms: int = 5_000
     """How often monitors are told anyway."""
     reap_ms: int = 1_000
-    queue_timeout_ms: int = 5_000
-    """How long a request waits for Redis before it is answered with 503."""
     shutdown_grace_ms: int = 5_000
     queue: QueueSettings = QueueSettings()
 

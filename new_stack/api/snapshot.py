@@ -30,6 +30,8 @@ class Snapshots:
         self._lock = asyncio.Lock()
         self._last: Snapshot | None = None
         self._at = 0.0
+        self.shown: object = None
+        """What of a snapshot was broadcast last: monitors are told at once when it differs."""
 
     async def take(self) -> Snapshot:
         """A snapshot no older than `FRESH_SECONDS`. Raises QueueUnavailable."""

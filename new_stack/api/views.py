@@ -7,13 +7,14 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from new_stack.api.problems import Problem
 from new_stack.queue.events import Event
 from new_stack.queue.jobs import PRIORITY_LIMIT, Job, JobState, NewJob, QueueCounts, WorkerInfo
 
 Priority = Annotated[int, Meta(ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT)]
 Retries = Annotated[int, Meta(ge=0, le=1_000)]
-JobId = Annotated[str, Meta(min_length=1, max_length=200)]
-Service = Annotated[str, Meta(min_length=1, max_length=200)]
+JobId = Annotated[str, Meta(min_length=1, max_length=256)]
+Service = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
 class JobRequest(msgspec.Struct, kw_only=True):
@@ -24,7 +25,7 @@ class JobRequest(msgspec.Struct, kw_only=True):
     payload: Raw | UnsetType = UNSET
     priority: Priority = 0
     id: JobId | None = None
-    client_id: Annotated[str, Meta(max_length=200)] | None = None
+    client_id: Annotated[str, Meta(max_length=256)] | None = None
     max_retries: Retries | None = None
 
     def new_job(self) -> NewJob:
@@ -83,14 +84,6 @@ class JobsView(msgspec.Struct, kw_only=True):
     cursor: str | None
 
 
-class BatchItem(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What became of one job of a batch: the `job`, or the `problem`, with the status that it alone would have had."""
-
-    status: int
-    job: Submitted | None = None
-    problem: dict[str, Any] | None = None
-
-
 class Submitted(msgspec.Struct, kw_only=True):
     """A job accepted in a batch."""
 
@@ -98,6 +91,14 @@ class Submitted(msgspec.Struct, kw_only=True):
     status: JobState
     created: bool
     position: int | None
+
+
+class BatchItem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What became of one job of a batch: the `job`, or the `problem`, with the status that it alone would have had."""
+
+    status: int
+    job: Submitted | None = None
+    problem: Problem | None = None
 
 
 class EventView(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -21,7 +21,6 @@ from new_stack.api.legacy.submission import new_job
 from new_stack.queue.events import Event
 from new_stack.queue.jobs import Job, Submission
 
-
 MANUALLY: Final = "Manually cancelled"
 
 
@@ -88,16 +87,12 @@ class HubDialect:
     def retried(job: Job, *, cleared: bool, now: float) -> Frame:
         """The job may run again, or there was nothing to forget."""
         message = events.CLEARED if cleared else events.NOTHING_TO_CLEAR
-        return JobStatus(
-            timestamp=now, job_id=job.id, status=job.state.value, worker_id=job.worker_id, message=message
-        )
+        return JobStatus(timestamp=now, job_id=job.id, status=job.state.value, worker_id=job.worker_id, message=message)
 
     @staticmethod
     def alive(now: float) -> Frame:
         """The connection is alive."""
-        return JobStatus(
-            timestamp=now, job_id="keep-alive", status="acknowledged", message="Connection is alive"
-        )
+        return JobStatus(timestamp=now, job_id="keep-alive", status="acknowledged", message="Connection is alive")
 
     @staticmethod
     def stats_subscribed(now: float) -> Frame:

@@ -18,8 +18,8 @@ from new_stack.api.legacy.actions import (
     Unsubscribe,
 )
 from new_stack.api.legacy.client import MANUALLY
-from new_stack.api.legacy.events import event_frame, ending_frame
-from new_stack.api.legacy.frames import JobCompleted, JobFailed, JobProgress, JobStatus, Frame
+from new_stack.api.legacy.events import ending_frame, event_frame
+from new_stack.api.legacy.frames import Frame, JobCompleted, JobFailed, JobProgress, JobStatus
 from new_stack.api.legacy.messages import Fields, Refusal, job_id_of, text_field, value
 from new_stack.api.legacy.submission import new_job
 from new_stack.queue.events import Event
@@ -49,7 +49,7 @@ def connected(client_id: str, now: float) -> dict[str, Any]:
     return {"type": "connected", "client_id": client_id, "timestamp": iso(now)}
 
 
-def read_action(fields: Fields, client_id: str) -> Action:
+def read_action(fields: Fields, client_id: str) -> Action:  # noqa: PLR0911 - one line for each message
     """What a message asks for. Raises Refusal."""
     kind = value(fields, "type")
     match kind:

@@ -21,7 +21,7 @@ CLEARED: Final = "Job failure history cleared. Job can now be assigned to any wo
 NOTHING_TO_CLEAR: Final = "Job has no failure history to clear."
 
 
-def event_frame(event: Event) -> Frame | None:
+def event_frame(event: Event) -> Frame | None:  # noqa: PLR0911 - one branch for each kind
     """The one frame that a subscriber gets for an event; None for what the hub keeps to itself."""
     now = event.at / 1000
     match event.kind:
@@ -77,9 +77,7 @@ def ending_frame(job: Job) -> Frame | None:
         case JobState.COMPLETED:
             return JobCompleted(timestamp=at, job_id=job.id, worker_id=job.worker_id, result=job.result)
         case JobState.FAILED:
-            return JobFailed(
-                timestamp=at, job_id=job.id, worker_id=job.worker_id, error=job.error or "unknown error"
-            )
+            return JobFailed(timestamp=at, job_id=job.id, worker_id=job.worker_id, error=job.error or "unknown error")
         case JobState.CANCELLED:
             return cancelled_frame(job.id, job.cancel_reason, at)
     return None

@@ -27,7 +27,9 @@ def read_message(text: str) -> Fields:
     except msgspec.ValidationError:
         # Valid JSON so far, but no object. The hub lets Python's own words through; clients know them.
         _require_json(text)
-        raise Refusal(f"Server error processing message: {_python_name(text)!r} object has no attribute 'get'") from None
+        raise Refusal(
+            f"Server error processing message: {_python_name(text)!r} object has no attribute 'get'"
+        ) from None
     except (msgspec.DecodeError, UnicodeEncodeError):
         raise Refusal("Invalid JSON format") from None
 

@@ -62,16 +62,12 @@ def monitor_text(event: Event) -> str:
 
 def ack(original_id: str, original_type: str, now: float) -> Ack:
     """The message that follows a broadcast."""
-    return Ack(
-        timestamp=now, message_id=f"ack-{int(now)}", original_id=original_id, original_type=original_type
-    )
+    return Ack(timestamp=now, message_id=f"ack-{int(now)}", original_id=original_id, original_type=original_type)
 
 
 def worker_status(worker_id: str, status: str, now: float) -> WorkerStatus:
     """A worker's new status."""
-    return WorkerStatus(
-        timestamp=now, message_id=f"worker-status-{int(now)}", worker_id=worker_id, status=status
-    )
+    return WorkerStatus(timestamp=now, message_id=f"worker-status-{int(now)}", worker_id=worker_id, status=status)
 
 
 def status_changes(before: dict[str, str], workers: tuple[WorkerInfo, ...]) -> dict[str, str]:

@@ -111,12 +111,16 @@ def event_message(event: Event, job: Job | None = None) -> dict[str, Any]:
             change = {"old_status": "pending", "new_status": "assigned", "assigned_at": event.at}
             return {"type": "job_assigned"} | told | {"worker_id": event.worker_id} | change
         case EventKind.PROGRESS:
-            return {"type": "job_progress"} | told | {
-                "worker_id": event.worker_id,
-                "progress": plain_number(event.progress),
-                "status": event.status,
-                "message": event.message,
-            }
+            return (
+                {"type": "job_progress"}
+                | told
+                | {
+                    "worker_id": event.worker_id,
+                    "progress": plain_number(event.progress),
+                    "status": event.status,
+                    "message": event.message,
+                }
+            )
         case EventKind.COMPLETED:
             ended = {"worker_id": event.worker_id, "result": event.result, "completed_at": event.at}
             return {"type": "job_completed"} | told | ended
@@ -124,12 +128,16 @@ def event_message(event: Event, job: Job | None = None) -> dict[str, Any]:
             ended = {"worker_id": event.worker_id, "error": event.error, "failed_at": event.at}
             return {"type": "job_failed"} | told | ended
     old, new = STATUS_EVENTS[event.kind]
-    return {"type": "job_status_changed"} | told | {
-        "old_status": old,
-        "new_status": new,
-        "worker_id": event.worker_id,
-        "reason": event.error or event.message or event.kind.value,
-    }
+    return (
+        {"type": "job_status_changed"}
+        | told
+        | {
+            "old_status": old,
+            "new_status": new,
+            "worker_id": event.worker_id,
+            "reason": event.error or event.message or event.kind.value,
+        }
+    )
 
 
 def _submitted(event: Event, job: Job | None) -> dict[str, Any]:

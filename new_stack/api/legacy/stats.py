@@ -20,7 +20,7 @@ class Connected(msgspec.Struct, frozen=True):
 def stats_broadcast(snapshot: Snapshot, connected: Connected, now: float, *, brief: bool = False) -> dict[str, Any]:
     """The message; `brief`, as right after `subscribe`, leaves out the lists of jobs and workers at work."""
     alive = [worker for worker in snapshot.workers if worker.alive]
-    frame = {
+    return {
         "type": "stats_broadcast",
         "timestamp": now,
         "message_id": f"stats-{int(now)}",
@@ -37,7 +37,6 @@ def stats_broadcast(snapshot: Snapshot, connected: Connected, now: float, *, bri
         },
         "system": _system(snapshot, alive, brief=brief),
     }
-    return frame
 
 
 def essence(snapshot: Snapshot, connected: Connected) -> object:

@@ -20,6 +20,7 @@ from new_stack.api.legacy.actions import (
 )
 from new_stack.api.legacy.client import HubDialect
 from new_stack.api.legacy.frames import encode as encode_frame
+from new_stack.api.legacy.frames import greeting
 from new_stack.api.legacy.messages import Fields, Refusal
 from new_stack.api.services import Services
 from new_stack.api.sockets.connection import Connection
@@ -52,6 +53,10 @@ class ClientSession(Session):
         self._held: dict[str, list[Published]] = {}
         self._told: dict[str, int] = {}
         services.fanout.follow_client(self.subscriber, name)
+
+    async def greet(self) -> None:
+        """The welcome."""
+        await self.connection.send(greeting("Client", self.name, self.now))
 
     def leave(self) -> None:
         """Forget all subscriptions."""
@@ -114,7 +119,7 @@ class ClientSession(Session):
         job_id = job.id or ""
         self._held[job_id] = []
         try:
-            submission = await self.services.bounded(self.services.queue.submit(job))
+            submission = await self.services.queue.submit(job)
             self.services.metrics.submitted["websocket"] += 1
             if not submission.created and self.dialect.follows_own_jobs:
                 self._follow(job_id)
@@ -137,9 +142,9 @@ class ClientSession(Session):
 
     async def _cancel(self, job_id: str, reason: str) -> None:
         queue = self.services.queue
-        before = await self.services.bounded(queue.job(job_id))
+        before = await queue.job(job_id)
         try:
-            job = await self.services.bounded(queue.cancel(job_id, reason))
+            job = await queue.cancel(job_id, reason)
         except (JobNotFound, MoveRefused):
             raise Refusal(
                 f"Failed to cancel job {job_id}. Job may not exist or is already in a terminal state."
@@ -152,7 +157,7 @@ class ClientSession(Session):
     async def _retry(self, job_id: str) -> None:
         queue = self.services.queue
         try:
-            job = await self.services.bounded(queue.retry(job_id))
+            job = await queue.retry(job_id)
         except JobNotFound:
             raise Refusal(f"Failed to force retry job {job_id}. Job does not exist.") from None
         except MoveRefused:
@@ -163,14 +168,14 @@ class ClientSession(Session):
         await self.connection.send(self.dialect.retried(job, cleared=True, now=self.now))
 
     async def _job(self, job_id: str) -> Job:
-        job = await self.services.bounded(self.services.queue.job(job_id))
+        job = await self.services.queue.job(job_id)
         if job is None:
             raise Refusal(f"Job {job_id} not found")
         return job
 
     async def _tell_ending(self, job_id: str) -> None:
         """A job that has ended already will say nothing more: tell the late-comer how it ended."""
-        job = await self.services.bounded(self.services.queue.job(job_id))
+        job = await self.services.queue.job(job_id)
         if job is None or job.ended_at is None:
             return
         ending: Any = self.dialect.ending(job)

@@ -12,6 +12,7 @@ from new_stack.api.legacy.frames import (
     BareSubscriptionConfirmed,
     StayAliveResponse,
     SubscriptionConfirmed,
+    greeting,
 )
 from new_stack.api.legacy.messages import Fields, value
 from new_stack.api.legacy.monitor import (
@@ -25,7 +26,7 @@ from new_stack.api.legacy.monitor import (
     status_changes,
     worker_status,
 )
-from new_stack.api.legacy.stats import Connected, stats_broadcast
+from new_stack.api.legacy.stats import Connected, essence, stats_broadcast
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
 from new_stack.api.sockets.connection import Connection
@@ -39,7 +40,7 @@ ENDED_SHOWN = 100
 
 
 class MonitorSession(Session):
-    """One monitor. Greeted as the hub does; from the first message that only the later dialect knows, it speaks that."""
+    """One monitor: greeted as the hub does, and spoken to in the later dialect once it has used it."""
 
     def __init__(self, services: Services, connection: Connection, name: str) -> None:
         super().__init__(services, connection, name)
@@ -106,10 +107,13 @@ class MonitorSession(Session):
         await self.connection.send(frame)
         await self.connection.send(ack(frame["message_id"], "stats_broadcast", self.now))
 
-    async def open(self) -> None:
-        """What the hub sends a monitor at once."""
-        snapshot = await self.services.bounded(self.services.snapshots.take())
+    async def greet(self) -> None:
+        """The welcome, and the first stats."""
+        await self.connection.send(greeting("Monitor", self.name, self.now))
+        snapshot = await self.services.snapshots.take()
         self._remember(snapshot)
+        if self.services.snapshots.shown is None:
+            self.services.snapshots.shown = essence(snapshot, connected(self.services))
         await self.send_stats(snapshot)
 
     def _remember(self, snapshot: Snapshot) -> None:
@@ -133,9 +137,9 @@ class MonitorSession(Session):
                         channels=list(channels),
                     )
                 )
-                await self.send_stats(await self.services.bounded(self.services.snapshots.take()), brief=True)
+                await self.send_stats(await self.services.snapshots.take(), brief=True)
             case AskStats():
-                await self.send_stats(await self.services.bounded(self.services.snapshots.take()))
+                await self.send_stats(await self.services.snapshots.take())
             case MonitorStayAlive():
                 await send(StayAliveResponse(timestamp=self.now))
             case Unsupported(kind):
@@ -155,9 +159,7 @@ class MonitorSession(Session):
                 topics = sorted(self._interest.topics)
                 await send({"type": "subscribed", "topics": topics, "timestamp": self.now_ms})
             case "heartbeat":
-                await send(
-                    {"type": "heartbeat_ack", "timestamp": self.now_ms, "server_timestamp": self.now_ms}
-                )
+                await send({"type": "heartbeat_ack", "timestamp": self.now_ms, "server_timestamp": self.now_ms})
             case "resync_request":
                 await self._resync(fields)
             case _:
@@ -166,13 +168,11 @@ class MonitorSession(Session):
 
     async def _send_full_state(self) -> None:
         queue = self.services.queue
-        snapshot, pending, completed, failed = await self.services.bounded(
-            asyncio.gather(
-                self.services.snapshots.take(),
-                queue.jobs(state=JobState.PENDING, limit=PENDING_SHOWN),
-                queue.jobs(state=JobState.COMPLETED, limit=ENDED_SHOWN),
-                queue.jobs(state=JobState.FAILED, limit=ENDED_SHOWN),
-            )
+        snapshot, pending, completed, failed = await asyncio.gather(
+            self.services.snapshots.take(),
+            queue.jobs(state=JobState.PENDING, limit=PENDING_SHOWN),
+            queue.jobs(state=JobState.COMPLETED, limit=ENDED_SHOWN),
+            queue.jobs(state=JobState.FAILED, limit=ENDED_SHOWN),
         )
         self._remember(snapshot)
         jobs = {
@@ -202,17 +202,15 @@ class MonitorSession(Session):
         self._remember(snapshot)
         if "system_stats" in self._interest.topics:
             figures = later.system_stats(snapshot.counts, snapshot.workers)
-            await self.connection.send(
-                {"type": "system_stats", "timestamp": self.now_ms, "data": figures}
-            )
+            await self.connection.send({"type": "system_stats", "timestamp": self.now_ms, "data": figures})
 
     async def _resync(self, fields: Fields) -> None:
         since = later.number(fields, "since_timestamp", 0)
         wanted = min(later.number(fields, "max_events", later.RESYNC_LIMIT), later.RESYNC_LIMIT)
         queue = self.services.queue
-        first = parse_id(await self.services.bounded(queue.first_event_id()))
+        first = parse_id(await queue.first_event_id())
         after = f"{max(since - 1, 0)}-{2**64 - 1}"
-        found = await self.services.bounded(queue.events(after, block_ms=0, count=wanted + 1))
+        found = await queue.events(after, block_ms=0, count=wanted + 1)
         chosen = found[:wanted]
         await self.connection.send(
             {

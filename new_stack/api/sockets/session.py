@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final
 
-import msgspec
 from aiohttp import WSCloseCode
 
 from new_stack.api.fanout import SHUTTING_DOWN, Published, Subscriber
 from new_stack.api.legacy.frames import Error
 from new_stack.api.legacy.messages import Fields, Refusal, read_message
 from new_stack.api.log import log
-from new_stack.api.services import Services
+from new_stack.api.services import Services, with_result
 from new_stack.api.snapshot import Snapshot
 from new_stack.api.sockets.connection import Connection, ConnectionGone
 from new_stack.queue.errors import QueueError
@@ -36,6 +35,10 @@ class Session:
         """Seconds since the epoch."""
         return self.services.clock()
 
+    async def greet(self) -> None:
+        """What the hub sends at once to this role."""
+        raise NotImplementedError
+
     async def handle(self, fields: Fields) -> None:
         """Serve one message. May raise Refusal."""
         raise NotImplementedError
@@ -53,8 +56,7 @@ class Session:
 
     async def with_result(self, event: Event) -> Event:
         """The event with its result, where that was too large to travel with it."""
-        job = await self.services.queue.job(event.job_id)
-        return event if job is None else msgspec.structs.replace(event, result=job.result, result_omitted=False)
+        return await with_result(self.services, event)
 
     async def refuse(self, sentence: str) -> None:
         """Answer with an error."""
@@ -87,6 +89,22 @@ class Session:
 
 async def run_session(session: Session, messages: AsyncIterator[str], first: str | None = None) -> None:
     """Serve a connection until either side ends it; `first` is a message that was read already."""
+    try:
+        if first is None:
+            await _greet(session)
+        await _serve(session, messages, first)
+    finally:
+        session.leave()
+
+
+async def _greet(session: Session) -> None:
+    try:
+        await session.greet()
+    except QueueError as error:
+        await session.refuse(f"Server error processing message: {error}")
+
+
+async def _serve(session: Session, messages: AsyncIterator[str], first: str | None) -> None:
     pump = asyncio.create_task(_quietly(session.pump()), name=f"pump {session.name}")
     reader = asyncio.create_task(_quietly(_read(session, messages, first)), name=f"read {session.name}")
     try:
@@ -97,7 +115,6 @@ async def run_session(session: Session, messages: AsyncIterator[str], first: str
         for task in (pump, reader):
             task.cancel()
         await asyncio.gather(pump, reader, return_exceptions=True)
-        session.leave()
 
 
 async def _read(session: Session, messages: AsyncIterator[str], first: str | None) -> None:

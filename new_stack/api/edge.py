@@ -1,0 +1,75 @@
+"""The outermost layer of every request: the token, CORS, problems for whatever goes wrong, and the count of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from new_stack.api.access import cors_headers, preflight, require_token
+from new_stack.api.log import log
+from new_stack.api.problems import CONTENT_TYPE, ProblemError, from_queue, problem
+from new_stack.api.services import SERVICES
+from new_stack.queue.errors import QueueError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+HINTS: Final = {
+    404: "The API is described at /openapi.json.",
+    405: "The header Allow says what is answered here.",
+    413: "The limit is a setting of the server (HUBGATE_BODY_LIMIT).",
+}
+
+
+@web.middleware
+async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Serve one request, whatever happens."""
+    services = request.app[SERVICES]
+    began = time.perf_counter()
+    response: web.StreamResponse
+    try:
+        if request.method == "OPTIONS":
+            response = preflight(request, services.settings.cors_origins)
+        else:
+            require_token(request, services.settings.token, open_rest=services.settings.open_rest)
+            response = await handler(request)
+    except ProblemError as error:
+        response = problem_response(error)
+    except QueueError as error:
+        response = problem_response(from_queue(error, request.match_info.get("job_id", "")))
+    except web.HTTPException as error:
+        response = _from_aiohttp(error)
+    except (ConnectionError, TimeoutError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the last line: it is logged whole and answered with a problem
+        log("request_failed", method=request.method, path=request.path, error=repr(error))
+        response = problem_response(problem(500, "The server failed to answer this request; its log says why."))
+    route = request.match_info.route.resource
+    pattern = route.canonical if route is not None else "(none)"
+    services.metrics.request(request.method, pattern, response.status, time.perf_counter() - began)
+    return response
+
+
+def problem_response(error: ProblemError) -> web.Response:
+    """A problem as a response."""
+    return web.Response(
+        body=error.problem.encode(),
+        status=error.problem.status,
+        headers=error.headers,
+        content_type=CONTENT_TYPE,
+    )
+
+
+def _from_aiohttp(error: web.HTTPException) -> web.Response:
+    """aiohttp's own refusals, with the hub's `detail`: the status's phrase."""
+    detail = error.reason if error.status in {404, 405} else (error.text or error.reason)
+    headers = {name: value for name, value in error.headers.items() if name in {"Allow", "Retry-After"}}
+    return problem_response(problem(error.status, detail, headers=headers, hint=HINTS.get(error.status, "")))
+
+
+async def add_cors(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """CORS headers on every response, streams too; a signal, because a stream's headers leave before it returns."""
+    if isinstance(request, web.Request):
+        response.headers.update(cors_headers(request, request.app[SERVICES].settings.cors_origins))

@@ -1,0 +1,25 @@
+"""GET /dashboard: the live monitor, one page that needs nothing but this server."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from aiohttp import web
+
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+async def page(_request: web.Request) -> web.Response:
+    """The page; it fetches /api/stats and follows /api/events itself."""
+    return web.Response(
+        body=_page(), content_type="text/html", charset="utf-8", headers={"Content-Security-Policy": POLICY}
+    )
+
+
+@cache
+def _page() -> bytes:
+    return files("new_stack.api").joinpath("dashboard/page.html").read_bytes()

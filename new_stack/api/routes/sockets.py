@@ -1,0 +1,103 @@
+"""The WebSocket paths of the hub: /ws/client/{id}, /ws/monitor/{id}, /ws/worker/{id} and /."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import WSCloseCode, web
+
+from new_stack.api.access import address_of, token_holds
+from new_stack.api.legacy import monitors_v2
+from new_stack.api.legacy.frames import INVALID_TOKEN, BareError, greeting
+from new_stack.api.legacy.messages import Refusal, read_message
+from new_stack.api.routes.health import root as say_ok
+from new_stack.api.services import SERVICES, Services
+from new_stack.api.sockets.client_session import ClientSession
+from new_stack.api.sockets.connection import Connection, ConnectionGone
+from new_stack.api.sockets.monitor_session import MonitorSession
+from new_stack.api.sockets.session import Session, run_session
+
+WORKERS: Final = (
+    "Workers talk to Redis directly: start them with REDIS_URL set to this stack's Redis "
+    "(python -m new_stack.worker), not with a WebSocket address"
+)
+
+
+async def root(request: web.Request) -> web.StreamResponse:
+    """GET /: the hub's word that it is up; as a WebSocket, a client or monitor that its first message tells apart."""
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        return await say_ok(request)
+    services = request.app[SERVICES]
+    return await _connect(request, services, "client", f"client-{services.new_id()[:8]}", by_first=True)
+
+
+async def client(request: web.Request) -> web.StreamResponse:
+    """A client under its own id."""
+    return await _connect(request, request.app[SERVICES], "client", request.match_info["name"])
+
+
+async def monitor(request: web.Request) -> web.StreamResponse:
+    """A monitor under its own id."""
+    return await _connect(request, request.app[SERVICES], "monitor", request.match_info["name"])
+
+
+async def worker(request: web.Request) -> web.StreamResponse:
+    """A hub's worker: told where to go, and closed."""
+    services = request.app[SERVICES]
+    connection = Connection(services, "worker")
+    await connection.accept(request)
+    if await _let_in(request, services, connection):
+        await connection.send(BareError(error=WORKERS))
+        await connection.close(WSCloseCode.POLICY_VIOLATION, "workers talk to Redis: set REDIS_URL")
+    return connection.response
+
+
+async def _let_in(request: web.Request, services: Services, connection: Connection) -> bool:
+    """Whether the token holds; where it does not, say so as the hub does and close."""
+    if token_holds(request, services.settings.token):
+        return True
+    await connection.send(INVALID_TOKEN)
+    await connection.close()
+    return False
+
+
+async def _connect(
+    request: web.Request, services: Services, role: str, name: str, *, by_first: bool = False
+) -> web.StreamResponse:
+    address = address_of(request, trust_forwarded=services.settings.trust_forwarded)
+    with services.addresses.connection(address):
+        connection = Connection(services, role)
+        await connection.accept(request)
+        try:
+            if await _let_in(request, services, connection):
+                with services.connections.socket(role, name):
+                    await _serve(services, connection, role, name, by_first=by_first)
+        except ConnectionGone:
+            pass
+        return connection.response
+
+
+async def _serve(services: Services, connection: Connection, role: str, name: str, *, by_first: bool) -> None:
+    messages = connection.messages()
+    first: str | None = None
+    if by_first:
+        await connection.send(greeting("Client", name, services.clock()))
+        first = await anext(messages, None)
+        if first is None:
+            return
+        role = "monitor" if _is_monitor(first) else "client"
+    session: Session = _SESSIONS[role](services, connection, name)
+    await run_session(session, messages, first)
+
+
+_SESSIONS: Final[dict[str, type[ClientSession | MonitorSession]]] = {
+    "client": ClientSession,
+    "monitor": MonitorSession,
+}
+
+
+def _is_monitor(text: str) -> bool:
+    try:
+        return monitors_v2.tells(read_message(text))
+    except Refusal:
+        return False

@@ -1,0 +1,66 @@
+"""Running the application: listen, serve, and stop without leaving anybody hanging."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+
+from aiohttp import web
+
+from new_stack.api.app import create_app
+from new_stack.api.log import log
+from new_stack.api.services import Services
+from new_stack.api.settings import ApiSettings
+from new_stack.queue.queue import Queue
+
+BACKLOG = 1_024
+
+
+async def serve(settings: ApiSettings) -> int:
+    """Serve until SIGTERM or SIGINT (answers 0), or until a background task dies (answers 3)."""
+    listener = _listen(settings.host, settings.port)
+    queue = await Queue.connect(settings.queue)
+    services = Services(queue, settings)
+    failed = False
+
+    def died(_name: str, _error: BaseException) -> None:
+        nonlocal failed
+        failed = True
+        services.stopping.set()
+
+    runner = web.AppRunner(
+        create_app(services, died),
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=settings.shutdown_grace_ms / 1000,
+        keepalive_timeout=75.0,
+    )
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, services.stopping.set)
+    try:
+        await runner.setup()
+        site = web.SockSite(runner, listener, backlog=BACKLOG)
+        await site.start()
+        log("api_ready", host=settings.host, port=listener.getsockname()[1], prefix=settings.queue.prefix)
+        await services.stopping.wait()
+        log("api_stopping", streams=services.connections.sse)
+        services.fanout.stop()
+    finally:
+        await runner.cleanup()
+        await queue.close()
+    log("api_stopped")
+    return 3 if failed else 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises OSError with a sentence."""
+    try:
+        return socket.create_server((host, port), reuse_port=False, family=_family(host))
+    except OSError as error:
+        raise OSError(f"Cannot listen on {host}:{port}: {error.strerror or error}.") from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

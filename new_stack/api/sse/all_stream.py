@@ -1,0 +1,116 @@
+"""The stream of all jobs' events, for monitors and dashboards: live, or from a cursor on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from new_stack.api.fanout import Gap, Published, Subscriber
+from new_stack.api.services import Services, with_result
+from new_stack.api.sse import frames
+from new_stack.api.sse.cursor import StreamId, before, parse_id
+from new_stack.api.sse.stream import Stream
+from new_stack.queue.events import Event
+
+PAGE: Final = 500
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which events a reader wants; an empty set wants all."""
+
+    services: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+
+    def wants(self, event: Event) -> bool:
+        """Whether this event is sent."""
+        return (not self.services or event.service_required in self.services) and (
+            not self.kinds or event.kind.value in self.kinds
+        )
+
+
+class AllStream:
+    """Follows everything for one reader."""
+
+    def __init__(self, services: Services, stream: Stream, subscriber: Subscriber, wanted: Filter) -> None:
+        self._services = services
+        self._stream = stream
+        self._subscriber = subscriber
+        self._wanted = wanted
+        self._last: StreamId = (0, 0)
+
+    async def run(self, cursor: str | None) -> None:
+        """Send what came after the cursor, then what comes, until the server has to break off."""
+        if cursor:
+            await self._resume(cursor)
+        self._services.fanout.follow_all(self._subscriber)
+        if cursor:
+            await self._read_on()
+        seconds = self._services.settings.keepalive_ms / 1000
+        while self._subscriber.closed is None:
+            items = await self._subscriber.take(seconds)
+            if any(isinstance(item, Gap) for item in items):
+                await self._stream.write(frames.gap_frame("missed", await self._oldest()))
+            live = [item for item in items if isinstance(item, Published)]
+            if live:
+                await self._send_live(live)
+            elif self._subscriber.closed is None:
+                await self._stream.write(frames.KEEPALIVE)
+        await self._stream.write(frames.disconnect_frame(self._subscriber.closed or ""))
+
+    async def _oldest(self) -> str:
+        return await self._services.queue.first_event_id()
+
+    async def _resume(self, cursor: str) -> None:
+        """Find the cursor in the stream and read on from it until little is left; tell a gap where it is not there."""
+        at = parse_id(cursor)
+        if at is None:
+            await self._stream.write(frames.gap_frame("malformed", await self._oldest()))
+            return
+        self._last = at
+        if at != (0, 0):
+            found = await self._services.queue.events(before(at), block_ms=0, count=1)
+            if not found or parse_id(found[0].id) != at:
+                oldest = await self._oldest()
+                reason = "trimmed" if at < (parse_id(oldest) or (0, 0)) else "unknown"
+                await self._stream.write(frames.gap_frame(reason, oldest))
+                if reason == "unknown":
+                    self._last = (0, 0)
+        while await self._read_page() == PAGE and self._subscriber.closed is None:
+            pass
+
+    async def _read_on(self) -> None:
+        """The last pages, read after the subscription began: what they hold, the subscription need not repeat."""
+        while await self._read_page() == PAGE and self._subscriber.closed is None:
+            pass
+
+    async def _read_page(self) -> int:
+        after = f"{self._last[0]}-{self._last[1]}"
+        page = await self._services.queue.events(after, block_ms=0, count=PAGE)
+        await self._send(page)
+        return len(page)
+
+    async def _send(self, events: Iterable[Event]) -> None:
+        parts: list[bytes] = []
+        for event in events:
+            self._last = parse_id(event.id) or self._last
+            if self._wanted.wants(event):
+                whole = await with_result(self._services, event) if event.result_omitted else event
+                parts.append(frames.event_frame(whole))
+        await self._stream.write_all(parts)
+
+    async def _send_live(self, items: list[Published]) -> None:
+        parts: list[bytes] = []
+        for item in items:
+            at = parse_id(item.event.id) or (0, 0)
+            if at <= self._last:
+                continue
+            self._last = at
+            if not self._wanted.wants(item.event):
+                continue
+            if item.event.result_omitted:
+                parts.append(frames.event_frame(await with_result(self._services, item.event)))
+            else:
+                parts.append(item.encoded(frames.event_frame))
+        await self._stream.write_all(parts)
