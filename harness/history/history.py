@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from harness.history.events import ENDED, LETS_GO, LOG_KINDS, HistoryEvent, Kind, Source, State
 from harness.history.file import DEFAULT_BOUNDS, Bounds, read_events
+from harness.history.hub_log import completed_log
 
 WORKER_FAULTS: Final = frozenset({Kind.KILLED, Kind.TERMINATED, Kind.STOPPED})
 SHARED_FAULTS: Final = frozenset({Kind.REDIS_DOWN, Kind.CUT, Kind.SLOWED, Kind.PARTITIONED})
@@ -115,7 +116,7 @@ class History:
 
     def __init__(self, events: Iterable[HistoryEvent]) -> None:
         # Sorting is stable: what one source saw within the same ms stays in its order.
-        self.events = sorted(_without_repeats(events), key=lambda event: event.at_ms)
+        self.events = sorted(completed_log(_without_repeats(events)), key=lambda event: event.at_ms)
 
     @classmethod
     def load(cls, *paths: Path, bounds: Bounds = DEFAULT_BOUNDS) -> Self:

@@ -1,0 +1,19 @@
+"""Recorders: what each party sees on its wire, written down as history."""
+
+from harness.history.recorders.clients import LegacyTranslator, sse_delivery, transcript_events
+from harness.history.recorders.hub import HubRecorder, from_frame
+from harness.history.recorders.stack import StackRecorder, from_entry, from_event
+from harness.history.recorders.survey import WorkerWatch, survey
+
+__all__ = [
+    "HubRecorder",
+    "LegacyTranslator",
+    "StackRecorder",
+    "WorkerWatch",
+    "from_entry",
+    "from_event",
+    "from_frame",
+    "sse_delivery",
+    "survey",
+    "transcript_events",
+]

@@ -1,0 +1,108 @@
+"""The stack's own account: its `events` stream, by `GET /api/events` (SSE), or entry by entry from elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+import httpx_sse
+import msgspec
+
+from harness.history.events import LOG_KINDS, HistoryEvent, Kind, Source
+from harness.history.file import HistoryWriter
+from harness.history.recorders.background import Background
+
+RECONNECT_S: Final = 0.1
+QUIET_S: Final = 60.0
+"""Longer than the stack's keep-alive: a line that says nothing for so long is dead."""
+KINDS: Final = {str(kind): kind for kind in LOG_KINDS}
+
+
+def from_event(data: Mapping[str, Any], entry: str = "", *, by: str = "events") -> HistoryEvent | None:
+    """One event as the API tells it (the `data:` of `/api/events`); None for a kind that the history does not know."""
+    kind = KINDS.get(str(data.get("kind")))
+    if kind is None or "job_id" not in data:
+        return None
+    return HistoryEvent(
+        at_ms=float(data.get("at", 0)),
+        source=Source.REDIS,
+        kind=kind,
+        by=by,
+        job_id=str(data["job_id"]),
+        worker_id=_text(data.get("worker_id")),
+        attempt=int(data.get("attempt") or 0),
+        priority=int(data.get("priority") or 0),
+        service=str(data.get("service_required") or data.get("job_type") or ""),
+        progress=_number(data.get("progress")),
+        message=_text(data.get("message")),
+        error=_text(data.get("error")),
+        entry=entry,
+    )
+
+
+def from_entry(entry: str, fields: Mapping[str, str]) -> HistoryEvent | None:
+    """One entry of the stream as Redis has it: its id and its flat fields, all text."""
+    return from_event(fields, entry)
+
+
+def _text(value: object) -> str | None:
+    return None if value in (None, "") else str(value)
+
+
+def _number(value: Any) -> float | None:
+    return None if value in (None, "") else float(value)
+
+
+class StackRecorder(Background):
+    """Follows `/api/events` into a history, across restarts of the API, from the last id that it saw.
+
+    An async context manager; on exit it stops. A `gap` that the API reports is written down, because checkers that need
+    the whole log cannot be sure then.
+    """
+
+    def __init__(self, urls: str | list[str], writer: HistoryWriter, *, token: str | None = None) -> None:
+        super().__init__()
+        self._urls = [urls] if isinstance(urls, str) else urls
+        self._writer = writer
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._last_id = ""
+        self.recorded = 0
+
+    async def follow(self) -> None:
+        """See `Background`."""
+        turn = 0
+        async with httpx.AsyncClient(timeout=httpx.Timeout(5, read=QUIET_S)) as http:
+            while True:
+                url = self._urls[turn % len(self._urls)]
+                turn += 1
+                # The API may be down (it is killed on purpose): the next turn asks again, from the last id.
+                with contextlib.suppress(httpx.HTTPError, httpx_sse.SSEError):
+                    await self._read(http, url)
+                await asyncio.sleep(RECONNECT_S)
+
+    async def _read(self, http: httpx.AsyncClient, url: str) -> None:
+        headers = dict(self._headers)
+        if self._last_id:
+            headers["Last-Event-ID"] = self._last_id
+        async with httpx_sse.aconnect_sse(http, "GET", f"{url}/api/events", headers=headers) as stream:
+            stream.response.raise_for_status()
+            self.ready.set()
+            async for message in stream.aiter_sse():
+                self._take(message)
+
+    def _take(self, message: httpx_sse.ServerSentEvent) -> None:
+        if message.id:
+            self._last_id = message.id
+        if message.event == "gap":
+            at_ms = self._writer.clock()
+            gap = HistoryEvent(at_ms=at_ms, source=Source.REDIS, kind=Kind.GAP, by="events", note=message.data[:200])
+            self._writer.add(gap)
+            return
+        with contextlib.suppress(msgspec.DecodeError):  # keep-alives and kinds to come have no such data
+            event = from_event(msgspec.json.decode(message.data, type=dict[str, Any]), message.id)
+            if event:
+                self.recorded += 1
+                self._writer.add(event)
