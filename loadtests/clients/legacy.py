@@ -1,0 +1,136 @@
+"""A client of the legacy WebSocket protocol, as one user of a load."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+from loadtests.clients.socket import ConnectionFailed, JsonSocket, websocket_url
+from loadtests.figures import Figure, Wire
+from loadtests.load import Load
+from loadtests.news import Kind
+from loadtests.wire import legacy
+
+RECONNECT_S = (0.1, 0.2, 0.5, 1.0)
+"""Pauses before the attempts to reconnect; the last one is repeated."""
+
+
+class LegacyClient:
+    """Submits over its one connection, reconnects under its id when that is lost, and subscribes again to its jobs."""
+
+    wire = Wire.WEBSOCKET
+
+    def __init__(self, load: Load, host: str, name: str) -> None:
+        self._load = load
+        self._name = name
+        self._url = websocket_url(host, f"/ws/client/{name}", load.token)
+        self._socket: JsonSocket | None = None
+        self._unanswered: list[str] = []
+        """Submissions without an answer, in the order they were sent: answers come in that order."""
+        self._asked: dict[str, str] = {}
+        self._answered = Event()
+        self._closed = False
+
+    def open(self) -> None:
+        """Connect. Raises ConnectionFailed."""
+        self._closed = False
+        self._socket = JsonSocket(self._url, on_frame=self._on_frame, on_lost=self._on_lost)
+
+    def submit(self, job_id: str, intended: float) -> None:
+        """Send a job; its news go to the load as they come."""
+        job = self._load.job
+        self._load.submitting(job_id, self.wire, self._name, intended)
+        self._unanswered.append(job_id)
+        self._send(legacy.submit(job_id, job.service, job.payload, job.priority, self._load.clock()))
+
+    @property
+    def idle(self) -> bool:
+        """Whether no job of this client is under way."""
+        return not self._load.ledger.open_jobs(self._name)
+
+    def audit(self, timeout_s: float) -> None:
+        """Ask what became of every job whose end was not seen, and close the books on it."""
+        open_jobs = self._load.ledger.open_jobs(self._name)
+        for job_id in open_jobs:
+            self._asked[job_id] = ""
+            self._send(legacy.ask_status(job_id, self._load.clock()))
+        with gevent.Timeout(timeout_s, False):
+            while not all(self._asked.values()):
+                self._answered.clear()
+                self._answered.wait()
+        for job_id in open_jobs:
+            self._load.audited(job_id, self._name, self._asked.get(job_id) or None)
+        self._asked.clear()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._closed = True
+        if self._socket:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, message: dict[str, Any]) -> None:
+        """Send, or count an error: a job that was not sent stays in the ledger, as one without an answer."""
+        try:
+            if self._socket is None:
+                raise ConnectionFailed("not connected")
+            self._socket.send(message)
+        except ConnectionFailed as error:
+            self._load.error(self.wire, str(message["type"]), str(error))
+
+    def _on_frame(self, frame: dict[str, Any]) -> None:
+        if frame.get("type") == "error" or self._asked:
+            self._on_answer(frame)
+        news = legacy.news_of(frame)
+        if news is None:
+            return
+        if news.kind is Kind.ACCEPTED:
+            self._forget_unanswered(news.job_id)
+            self._load.accepted(news.job_id, self._name)
+        self._load.heard(news, self.wire, self._name)
+
+    def _on_answer(self, frame: dict[str, Any]) -> None:
+        """An error, or an answer to the audit."""
+        status = legacy.status_of(frame)
+        if status and status[0] in self._asked:
+            self._asked[status[0]] = status[1]
+            self._answered.set()
+        elif frame.get("type") == "error":
+            why = str(frame.get("error"))
+            if self._unanswered:
+                self._load.refused(self._unanswered.pop(0), self._name, self.wire, why)
+            else:
+                self._load.error(self.wire, Figure.ACCEPTED, why)
+
+    def _forget_unanswered(self, job_id: str) -> None:
+        if job_id in self._unanswered:
+            self._unanswered.remove(job_id)
+
+    def _on_lost(self, why: str) -> None:
+        """Reconnect and ask for the jobs that are still awaited (in the reader's greenlet, which has nothing to do)."""
+        self._socket = None
+        self._unanswered.clear()
+        if self._closed:
+            return
+        self._load.error(self.wire, "connection", why)
+        for pause in _pauses():
+            gevent.sleep(pause)
+            if self._closed:
+                return
+            try:
+                self.open()
+            except ConnectionFailed as error:
+                self._load.error(self.wire, "connection", str(error))
+                continue
+            break
+        for job_id in self._load.ledger.open_jobs(self._name):
+            self._send(legacy.subscribe(job_id, self._load.clock()))
+            self._send(legacy.ask_status(job_id, self._load.clock()))
+
+
+def _pauses() -> Any:
+    yield from RECONNECT_S
+    while True:
+        yield RECONNECT_S[-1]

@@ -1,0 +1,199 @@
+"""`Load`: what the users of one Locust process share: the plan's tickets, the ledger, the recorder, the journal."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any, Protocol
+
+import msgspec
+from gevent.event import Event
+
+from loadtests.clock import Clock, EpochClock
+from loadtests.figures import Figure, Recorder, Wire
+from loadtests.journal import Journal
+from loadtests.ledger import Latency, Ledger
+from loadtests.news import ENDINGS, Kind, News
+from loadtests.pacing import Tickets
+from loadtests.plan import Plan
+
+ENDLESS_S = 1e9
+"""The duration of a plan that ends when somebody stops it."""
+
+
+class LocustEnvironment(Protocol):
+    """What is used of `locust.env.Environment`."""
+
+    events: Any
+    parsed_options: Any
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What the users of a load submit."""
+
+    service: str = "simulation"
+    priority: int = 0
+    payload: dict[str, Any] = {}
+
+    @property
+    def succeeds(self) -> bool:
+        """Whether the script ends well whenever nobody interferes."""
+        return not any("fail" in step for step in self.payload.get("simulate", ()))
+
+
+SCRIPT = (
+    {"progress": 10, "stamp": True},
+    {"sleep_ms": 50},
+    {"progress": 55, "stamp": True},
+    {"sleep_ms": 50},
+    {"progress": 100, "stamp": True},
+)
+"""A tenth of a second of work, with three updates that carry their send time (`wire.stamp`)."""
+
+DEFAULT_JOB = JobSpec(payload={"simulate": list(SCRIPT)})
+
+
+class Load:
+    """One process's share of a load. Users of one Locust environment find it by `Load.of`."""
+
+    def __init__(
+        self,
+        environment: LocustEnvironment,
+        *,
+        plan: Plan | None = None,
+        job: JobSpec = DEFAULT_JOB,
+        token: str | None = None,
+        journal: Journal | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.environment = environment
+        self.plan = plan or Plan(rate=1.0, duration_s=ENDLESS_S)
+        self.job = job
+        self.token = token
+        self.journal = journal
+        self.clock = clock or EpochClock()
+        self.recorder = Recorder(window_s=max(1.0, min(self.plan.duration_s, 86_400) / 240))
+        self.ledger = Ledger(succeed=job.succeeds)
+        self.errors: Counter[str] = Counter()
+        self.watched: Counter[str] = Counter()
+        """Ends of jobs that each monitor has seen."""
+        self.start_at: float | None = None
+        self._tickets: Tickets | None = None
+        self._started = Event()
+
+    @classmethod
+    def of(cls, environment: Any) -> Load:
+        """The environment's load; without `swarm.install` a plain one that starts when the first user does."""
+        load: Load | None = getattr(environment, "hubgate_load", None)
+        if load is None:
+            load = environment.hubgate_load = cls(environment)
+            load.start(load.clock())
+        return load
+
+    def start(self, start_at: float, part: int = 0, parts: int = 1) -> None:
+        """From that moment on, one of `parts` processes hands out its share of the plan."""
+        self.start_at = start_at
+        self._tickets = Tickets.of(self.plan, start_at=start_at, part=part, parts=parts)
+        self._started.set()
+
+    @property
+    def second(self) -> float:
+        """Seconds since the load began; negative before."""
+        return -1.0 if self.start_at is None else self.clock() - self.start_at
+
+    @property
+    def legacy_share(self) -> float:
+        """Which share of the hybrid users is to speak the old protocol now."""
+        return self.plan.legacy_share_at(max(0.0, self.second))
+
+    def take_ticket(self) -> float | None:
+        """The next intended moment; blocks the user until the load has begun; None when the plan is through."""
+        self._started.wait()
+        return self._tickets.take() if self._tickets else None
+
+    def give_back(self, moment: float) -> None:
+        """A user stops before the moment of its ticket."""
+        if self._tickets and moment > self.clock():
+            self._tickets.give_back(moment)
+
+    # what the clients of the users report
+
+    def submitting(self, job_id: str, wire: Wire, user: str, intended: float) -> None:
+        """A job is about to be sent."""
+        now = self.clock()
+        self._record(self.ledger.submit(job_id, wire, user, intended=intended, sent=now))
+        if self.journal:
+            self.journal.submit(now, user, job_id, self.job.service, self.job.priority, self.job.payload)
+
+    def accepted(self, job_id: str, user: str) -> None:
+        """The server acknowledged a submission."""
+        now = self.clock()
+        latencies = self.ledger.accept(job_id, now)
+        self._record(latencies)
+        if latencies and self.journal:
+            self.journal.acked(now, user, job_id)
+
+    def refused(self, job_id: str, user: str, wire: Wire, why: str) -> None:
+        """The server answered a submission with an error."""
+        self.ledger.refuse(job_id)
+        self.error(wire, Figure.ACCEPTED, why)
+        if self.journal:
+            self.journal.refused(self.clock(), user, job_id, why)
+
+    def heard(self, news: News, wire: Wire, user: str) -> None:
+        """A client was told something of a job."""
+        now = self.clock()
+        latencies, complaints = self.ledger.hear(news, now)
+        self._record(latencies)
+        for complaint in complaints:
+            self.error(wire, Figure.ENDED, f"{complaint}")
+        if self.journal:
+            self.journal.delivered(now, user, news)
+
+    def audited(self, job_id: str, user: str, said: str | None) -> None:
+        """The server was asked what became of a job whose end its client has not seen."""
+        self.ledger.audit(job_id, said)
+        if said is not None and self.journal:
+            self.journal.status(self.clock(), user, job_id, said)
+
+    def watching(self, news: News, wire: Wire, monitor: str) -> None:
+        """A monitor was told something of any job."""
+        now = self.clock()
+        if news.kind is Kind.PROGRESS and news.told_at is not None:
+            self._record([Latency(Figure.PROGRESS_WATCHED, wire, news.told_at, now - news.told_at)])
+        elif news.kind in ENDINGS:
+            self.watched[monitor] += 1
+
+    def error(self, wire: Wire, name: str, what: str) -> None:
+        """Something went wrong that is a failure of this kind in the run's result and on Locust's page."""
+        kind = _without_ids(what)
+        self.errors[kind] += 1
+        self._fire(wire, name, 0.0, LoadError(kind))
+
+    def _record(self, latencies: list[Latency]) -> None:
+        for latency in latencies:
+            second = latency.intended - (self.start_at or latency.intended)
+            self.recorder.record(latency.figure, latency.wire, second=max(0.0, second), latency_s=latency.seconds)
+            self._fire(latency.wire, latency.figure, latency.seconds, None)
+
+    def _fire(self, wire: Wire, name: str, seconds: float, exception: Exception | None) -> None:
+        self.environment.events.request.fire(
+            request_type=str(wire),
+            name=str(name),
+            response_time=max(0.0, seconds) * 1000,
+            response_length=0,
+            exception=exception,
+            context={},
+        )
+
+
+class LoadError(Exception):
+    """A failure that Locust shows under its text."""
+
+
+_IDS = re.compile(r"load-[0-9a-f]{8,}|[0-9a-f]{8}-[0-9a-f-]{27}|\b\d{4,}\b")
+
+
+def _without_ids(text: str) -> str:
+    """The text with what differs from job to job taken out, so that errors of one kind count together."""
+    return _IDS.sub("<id>", text)[:200]

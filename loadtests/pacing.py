@@ -1,0 +1,42 @@
+"""Tickets: the intended moments of a load, taken by whichever user is free, and given back by one that stops."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+from loadtests.plan import Plan
+
+
+
+class Tickets:
+    """The intended moments of one process, in order, as seconds since the epoch.
+
+    A ticket is taken ahead of its moment where a user is free, and behind it where none is; it is never dropped, so a
+    system that stalls is charged for every arrival it kept waiting (no coordinated omission).
+    """
+
+    def __init__(self, moments: Iterator[float], *, start_at: float) -> None:
+        self._moments = moments
+        self._start_at = start_at
+        self._returned: list[float] = []
+        self.exhausted = False
+
+    @classmethod
+    def of(cls, plan: Plan, *, start_at: float, part: int = 0, parts: int = 1) -> Tickets:
+        """The share of one of `parts` generators in a plan that starts at that moment."""
+        return cls(plan.moments(part, parts), start_at=start_at)
+
+    def take(self) -> float | None:
+        """The earliest moment that nobody has; None when there is none left."""
+        if self._returned:
+            return heapq.heappop(self._returned)
+        moment = next(self._moments, None)
+        if moment is None:
+            self.exhausted = True
+            return None
+        return self._start_at + moment
+
+    def give_back(self, moment: float) -> None:
+        """A user stops before the moment it holds: the next one takes it."""
+        heapq.heappush(self._returned, moment)

@@ -1,0 +1,141 @@
+"""What a load looks like over time: how many jobs a second, and which share of the users speaks the old protocol.
+
+Pure: a plan says, for any number of generators, at which moment each arrival is intended. The generators follow it,
+however slowly the system under load answers (an open model), so a slow answer cannot thin out the load.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+Knots = tuple[tuple[float, float], ...]
+"""(seconds, value) with rising seconds; straight lines between them, level outside."""
+
+
+class Shape(StrEnum):
+    """How the rate, or the mix, changes during a load."""
+
+    STEADY = "steady"
+    RAMP = "ramp"
+    SPIKE = "spike"
+    SOAK = "soak"
+    MIGRATION = "migration"
+
+
+class Arrivals(StrEnum):
+    """How the intended moments lie: evenly, or as independent users would make them."""
+
+    EVEN = "even"
+    POISSON = "poisson"
+
+
+_RATE: Final[dict[Shape, Knots]] = {
+    Shape.STEADY: ((0.0, 1.0),),
+    Shape.SOAK: ((0.0, 1.0),),
+    Shape.MIGRATION: ((0.0, 1.0),),
+    Shape.RAMP: ((0.0, 0.1), (1.0, 1.0)),
+    Shape.SPIKE: ((0.0, 0.25), (0.4, 0.25), (0.4, 1.0), (0.6, 1.0), (0.6, 0.25), (1.0, 0.25)),
+}
+"""Share of the highest rate by share of the duration."""
+
+_LEGACY: Final[Knots] = ((0.0, 1.0), (0.1, 1.0), (0.45, 0.0), (0.55, 0.0), (0.9, 1.0), (1.0, 1.0))
+"""The migration's share of legacy users: all, none, all again (the way back is part of a migration, too)."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One load. `rate` is the highest rate of the shape, in jobs per second over all users together."""
+
+    shape: Shape = Shape.STEADY
+    rate: float = 10.0
+    duration_s: float = 60.0
+    arrivals: Arrivals = Arrivals.EVEN
+    seed: int = 1
+    legacy_share: float = 0.5
+    """Share of hybrid users that speak the old protocol, where the shape does not move it."""
+
+    def rate_at(self, second: float) -> float:
+        """Jobs per second at that moment of the load; 0 before and after it."""
+        if not 0 <= second <= self.duration_s:
+            return 0.0
+        return self.rate * _value_at(_RATE[self.shape], second / self.duration_s)
+
+    def legacy_share_at(self, second: float) -> float:
+        """Which share of the hybrid users speaks the old protocol at that moment."""
+        if self.shape is not Shape.MIGRATION:
+            return self.legacy_share
+        return _value_at(_LEGACY, second / self.duration_s)
+
+    @property
+    def jobs(self) -> int:
+        """How many arrivals an even plan has."""
+        return sum(1 for _ in self.moments()) if self.arrivals is Arrivals.POISSON else round(self._expected)
+
+    @property
+    def _expected(self) -> float:
+        return sum(area for _, _, area in self._pieces())
+
+    def moments(self, part: int = 0, parts: int = 1) -> Iterator[float]:
+        """The intended moments, in seconds after the start, of one of `parts` generators that share the plan.
+
+        Together the parts give the whole plan, each moment once. The sequence is the same on every call.
+        """
+        for number, count in enumerate(self._unit_times()):
+            moment = self._when(count)
+            if moment is None:
+                return
+            if number % parts == part:
+                yield moment
+
+    def _unit_times(self) -> Iterator[float]:
+        """Arrival times of a process with rate 1: stretching time by the rate makes any other of it."""
+        chance = random.Random(self.seed)  # noqa: S311 - a load, not a secret
+        count = 0.0 if self.arrivals is Arrivals.POISSON else 0.5
+        while True:
+            if self.arrivals is Arrivals.POISSON:
+                count += chance.expovariate(1.0)
+                yield count
+            else:
+                yield count
+                count += 1.0
+
+    def _when(self, count: float) -> float | None:
+        """The moment by which that many jobs have arrived, or None where the plan ends before."""
+        left = count
+        for (start, low), (end, high), area in self._pieces():
+            if left <= area:
+                return start + _solve(low, (high - low) / (end - start), left)
+            left -= area
+        return None
+
+    def _pieces(self) -> list[tuple[tuple[float, float], tuple[float, float], float]]:
+        """Stretches with a straight rate: (second, rate) at both ends, and the jobs that arrive in between."""
+        knots = [(share * self.duration_s, part * self.rate) for share, part in _RATE[self.shape]]
+        if knots[-1][0] < self.duration_s:
+            knots.append((self.duration_s, knots[-1][1]))
+        return [
+            (a, b, (b[0] - a[0]) * (a[1] + b[1]) / 2) for a, b in zip(knots, knots[1:], strict=False) if b[0] > a[0]
+        ]
+
+
+def _value_at(knots: Knots, where: float) -> float:
+    """The value of a line through the knots; at a jump, the value after it."""
+    before = knots[0]
+    for knot in knots[1:]:
+        if where < knot[0]:
+            width = knot[0] - before[0]
+            return before[1] + (knot[1] - before[1]) * (where - before[0]) / width
+        before = knot
+    return before[1]
+
+
+def _solve(rate: float, slope: float, jobs: float) -> float:
+    """Seconds until `jobs` have arrived at a rate that starts at `rate` and grows by `slope` each second."""
+    if abs(slope) < 1e-12:
+        return jobs / rate if rate > 0 else 0.0
+    discriminant: float = max(0.0, rate * rate + 2 * slope * jobs)
+    return (discriminant**0.5 - rate) / slope

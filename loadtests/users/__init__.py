@@ -1,0 +1,24 @@
+"""Locust users for a hub or a stack, to be used from any locustfile:
+
+    from loadtests.users import LegacyWebSocketUser, constant_arrivals
+
+    class OldClient(LegacyWebSocketUser):
+        host = "http://127.0.0.1:8000"
+        wait_time = constant_arrivals(5)
+"""
+
+from loadtests.users.hybrid import HybridUser
+from loadtests.users.jobs import JobUser, constant_arrivals
+from loadtests.users.legacy import LegacyWebSocketUser
+from loadtests.users.modern import ModernSseUser
+from loadtests.users.monitors import MonitorUser, SseMonitorUser
+
+__all__ = [
+    "HybridUser",
+    "JobUser",
+    "LegacyWebSocketUser",
+    "ModernSseUser",
+    "MonitorUser",
+    "SseMonitorUser",
+    "constant_arrivals",
+]
