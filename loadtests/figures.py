@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 import msgspec
-from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped] # hdrhistogram ships no types
+from hdrh.histogram import HdrHistogram
 
 
 class Figure(StrEnum):
@@ -182,6 +182,16 @@ class Recorder:
             if one is figure and wire in (None, by):
                 whole.add(histogram)
         return whole
+
+    def lately(self, figure: Figure, windows: int) -> Histogram:
+        """One figure over the last so many windows that have anything."""
+        self.take()
+        last = max((window for _, _, window in self._windows), default=0)
+        recent = Histogram()
+        for (one, _, window), dumped in self._windows.items():
+            if one is figure and window > last - windows:
+                recent.add(Histogram.load(dumped))
+        return recent
 
     def over_time(self, figure: Figure) -> list[tuple[float, Histogram]]:
         """(second at which the window starts, histogram) for every window with values, in order."""

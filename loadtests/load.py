@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from gevent.event import Event
 
 from loadtests.clock import Clock, EpochClock
 from loadtests.figures import Figure, Recorder, Wire
+from loadtests.flow import FlowCounts, Step
 from loadtests.journal import Journal
 from loadtests.ledger import Latency, Ledger
 from loadtests.news import ENDINGS, Kind, News
 from loadtests.pacing import Tickets
 from loadtests.plan import Plan
 
-ENDLESS_S = 1e9
+_STEPS: Final = {
+    Figure.SENT: Step.SUBMITTED,
+    Figure.ACCEPTED: Step.ACCEPTED,
+    Figure.CLAIM_SEEN: Step.CLAIMED,
+    Figure.ENDED: Step.ENDED,
+}
+
+ENDLESS_S: Final = 1e9
 """The duration of a plan that ends when somebody stops it."""
 
 
@@ -73,6 +81,7 @@ class Load:
         self.journal = journal
         self.clock = clock or EpochClock()
         self.recorder = Recorder(window_s=max(1.0, min(self.plan.duration_s, 86_400) / 240))
+        self.flow = FlowCounts(self.recorder.window_s)
         self.ledger = Ledger(succeed=job.succeeds)
         self.errors: Counter[str] = Counter()
         self.watched: Counter[str] = Counter()
@@ -172,6 +181,8 @@ class Load:
 
     def _record(self, latencies: list[Latency]) -> None:
         for latency in latencies:
+            if (step := _STEPS.get(latency.figure)) is not None:
+                self.flow.count(step, self.second)
             second = latency.intended - (self.start_at or latency.intended)
             self.recorder.record(latency.figure, latency.wire, second=max(0.0, second), latency_s=latency.seconds)
             self._fire(latency.wire, latency.figure, latency.seconds, None)

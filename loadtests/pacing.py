@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from loadtests.plan import Plan
 
 
-
 class Tickets:
     """The intended moments of one process, in order, as seconds since the epoch.
 

@@ -6,6 +6,7 @@ however slowly the system under load answers (an open model), so a slow answer c
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from enum import StrEnum
@@ -137,5 +138,4 @@ def _solve(rate: float, slope: float, jobs: float) -> float:
     """Seconds until `jobs` have arrived at a rate that starts at `rate` and grows by `slope` each second."""
     if abs(slope) < 1e-12:
         return jobs / rate if rate > 0 else 0.0
-    discriminant: float = max(0.0, rate * rate + 2 * slope * jobs)
-    return (discriminant**0.5 - rate) / slope
+    return (math.sqrt(max(0.0, rate * rate + 2 * slope * jobs)) - rate) / slope

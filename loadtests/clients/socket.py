@@ -29,9 +29,7 @@ def websocket_url(host: str, path: str, token: str | None) -> str:
 class JsonSocket:
     """One connection. `on_frame` gets each JSON object, `on_lost` a reason when the other side ends it."""
 
-    def __init__(
-        self, url: str, *, on_frame: Callable[[dict[str, Any]], None], on_lost: Callable[[str], None]
-    ) -> None:
+    def __init__(self, url: str, *, on_frame: Callable[[dict[str, Any]], None], on_lost: Callable[[str], None]) -> None:
         self._url = url
         self._on_frame = on_frame
         self._on_lost = on_lost

@@ -1,10 +1,10 @@
 """Locust users for a hub or a stack, to be used from any locustfile:
 
-    from loadtests.users import LegacyWebSocketUser, constant_arrivals
+from loadtests.users import LegacyWebSocketUser, constant_arrivals
 
-    class OldClient(LegacyWebSocketUser):
-        host = "http://127.0.0.1:8000"
-        wait_time = constant_arrivals(5)
+class OldClient(LegacyWebSocketUser):
+    host = "http://127.0.0.1:8000"
+    wait_time = constant_arrivals(5)
 """
 
 from loadtests.users.hybrid import HybridUser

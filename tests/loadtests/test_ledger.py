@@ -14,7 +14,9 @@ def submitted(*, succeed: bool = True) -> Ledger:
     return ledger
 
 
-def heard(ledger: Ledger, kind: Kind, *, seen: float = 101.0, **more: object) -> tuple[dict[Figure, float], list[Complaint]]:
+def heard(
+    ledger: Ledger, kind: Kind, *, seen: float = 101.0, **more: object
+) -> tuple[dict[Figure, float], list[Complaint]]:
     latencies, complaints = ledger.hear(News(kind=kind, job_id="j", **more), seen)  # type: ignore[arg-type]
     return {latency.figure: latency.seconds for latency in latencies}, complaints
 

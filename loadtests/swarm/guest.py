@@ -1,0 +1,182 @@
+"""What the load does at each of Locust's events, in its one process, its master or its workers."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Final
+
+import gevent
+import msgspec
+from locust.runners import MasterRunner, WorkerRunner
+
+from loadtests.clock import EpochClock
+from loadtests.journal import Journal
+from loadtests.load import Load
+from loadtests.swarm.assembly import Assembly, Report, report_of
+from loadtests.swarm.options import LoadOptions, add_arguments, read_options
+from loadtests.swarm.page import add_tab
+from loadtests.swarm.shape import PlanShape
+
+START: Final = "hubgate_start"
+"""Master to workers: when the load begins, and who takes which part of it."""
+REPORT: Final = "hubgate_report"
+"""Worker to master: its last report of a test."""
+LEAD_S: Final = 1.0
+"""From the moment the last user was started to the first second of the plan: users connect meanwhile."""
+REPORTED: Final = "hubgate"
+
+log = logging.getLogger(__name__)
+
+
+def install(events: Any) -> None:
+    """Make Locust our host: call it with `locust.events` in a locustfile, once."""
+    events.init_command_line_parser.add_listener(add_arguments)
+    events.init.add_listener(_on_init)
+
+
+def _on_init(environment: Any, **_: Any) -> None:
+    try:
+        options = read_options(environment.parsed_options)
+    except ValueError as error:
+        log.error("%s", error)  # noqa: TRY400 - the sentence is all there is to know
+        sys.exit(2)
+    environment.hubgate_guest = Guest(environment, options)
+
+
+class Guest:
+    """The load within one Locust environment."""
+
+    def __init__(self, environment: Any, options: LoadOptions) -> None:
+        self.environment = environment
+        self.options = options
+        self.clock = EpochClock()
+        self.load = self._new_load()
+        self.assembly = Assembly(self.load.recorder.window_s)
+        self._live: Any = None
+        events = environment.events
+        events.test_start.add_listener(self._on_test_start)
+        events.spawning_complete.add_listener(self._on_spawning_complete)
+        events.test_stop.add_listener(self._on_test_stop)
+        self._is_worker = isinstance(environment.runner, WorkerRunner)
+        if self._is_worker:
+            environment.runner.register_message(START, self._on_start)
+            events.report_to_master.add_listener(self._on_report_to_master)
+            return
+        events.worker_report.add_listener(self._on_worker_report)
+        if isinstance(environment.runner, MasterRunner):
+            environment.runner.register_message(REPORT, self._on_last_report)
+        self._set_mix()
+        if options.shape:
+            environment.shape_class = PlanShape(self)
+            environment.shape_class.runner = environment.runner
+        if environment.web_ui:
+            add_tab(environment.web_ui, lambda: self.assembly)
+
+    @property
+    def outstanding(self) -> int:
+        """Jobs under way in all processes."""
+        self._gather()
+        return self.assembly.outstanding
+
+    def _new_load(self) -> Load:
+        self.environment.hubgate_load = Load(
+            self.environment,
+            plan=self.options.plan,
+            job=self.options.job,
+            token=self.options.token,
+            clock=self.clock,
+        )
+        load: Load = self.environment.hubgate_load
+        return load
+
+    def _set_mix(self) -> None:
+        """Exactly the users that were asked for, where any were; else Locust's weights."""
+        if not self.options.users:
+            return
+        wanted = [one for one in self.environment.user_classes if one.__name__ in self.options.users]
+        for user_class in wanted:
+            user_class.fixed_count = self.options.users[user_class.__name__]
+        self.environment.user_classes = wanted
+
+    # events of a test
+
+    def _on_test_start(self, **_: Any) -> None:
+        self.options = read_options(self.environment.parsed_options)
+        self.load = self._new_load()
+        self.assembly = Assembly(self.load.recorder.window_s)
+        if self.options.out:
+            self.options.out.mkdir(parents=True, exist_ok=True)
+            if not isinstance(self.environment.runner, MasterRunner):
+                name = self.environment.runner.client_id if self._is_worker else "local"
+                self.load.journal = Journal(self.options.out / f"history-{name}.jsonl", "clients of a load")
+        if not self._is_worker:
+            self._live = gevent.spawn(self._report_live)
+
+    def _on_spawning_complete(self, **_: Any) -> None:
+        """All users are there: let the plan begin. (Later calls are changes of the number of users.)"""
+        runner = self.environment.runner
+        if self._is_worker or self.load.start_at is not None:
+            return
+        start_at = self.clock() + LEAD_S
+        self.load.start(start_at)
+        if isinstance(runner, MasterRunner):
+            order = [client for client, node in runner.clients.items() if node.user_count]
+            for part, client in enumerate(order):
+                message = {"start_at": start_at, "part": part, "parts": len(order)}
+                runner.send_message(START, message, client_id=client)
+
+    def _on_start(self, msg: Any, **_: Any) -> None:
+        self.load.start(msg.data["start_at"], msg.data["part"], msg.data["parts"])
+
+    def _on_test_stop(self, **_: Any) -> None:
+        """The users have stopped and asked after their last jobs."""
+        if self.load.journal:
+            self.load.journal.close()
+        if self._is_worker:
+            report = msgspec.json.encode(report_of(self.load))
+            self.environment.runner.send_message(REPORT, {REPORTED: report})
+            return
+        if self._live:
+            self._live.kill()
+        self._gather()
+        if self.options.out:
+            self._write_result()
+
+    # gathering
+
+    def _gather(self) -> None:
+        """A single process reports to itself; a master is reported to."""
+        if not isinstance(self.environment.runner, MasterRunner):
+            self.assembly.take("local", report_of(self.load))
+
+    def _on_report_to_master(self, data: dict[str, Any], **_: Any) -> None:
+        data[REPORTED] = msgspec.json.encode(report_of(self.load))
+
+    def _on_worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        if REPORTED in data:
+            self.assembly.take(client_id, msgspec.json.decode(data[REPORTED], type=Report))
+
+    def _on_last_report(self, msg: Any, **_: Any) -> None:
+        self._on_worker_report(msg.node_id, msg.data)
+
+    def _report_live(self) -> None:
+        while True:
+            gevent.sleep(1.0)
+            self._gather()
+            if self.options.out and self.load.start_at is not None:
+                line = self.assembly.live(self.load.second, self.environment.runner.user_count)
+                with (self.options.out / "live.jsonl").open("ab") as file:
+                    file.write(msgspec.json.encode(line) + b"\n")
+
+    def _write_result(self) -> None:
+        runner = self.environment.runner
+        result = self.assembly.result(
+            self.load.plan,
+            host=self.environment.host or "",
+            users=dict(runner.final_user_classes_count or runner.target_user_classes_count),
+            started_at=self.load.start_at or self.clock(),
+            seconds=max(0.0, self.load.second),
+        )
+        if self.options.out:
+            (self.options.out / "swarm.json").write_bytes(msgspec.json.encode(result))

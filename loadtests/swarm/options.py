@@ -1,0 +1,93 @@
+"""The load's options on Locust's command line and in the form of its page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from loadtests.load import DEFAULT_JOB, ENDLESS_S, JobSpec
+from loadtests.plan import Arrivals, Plan, Shape
+
+USERS: Final = {
+    "legacy_users": "LegacyWebSocketUser",
+    "sse_users": "ModernSseUser",
+    "hybrid_users": "HybridUser",
+    "monitor_users": "MonitorUser",
+    "sse_monitor_users": "SseMonitorUser",
+}
+"""Option by option, the user class it counts."""
+
+
+class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the options say. Without a shape, Locust's own users, spawn rate and run time are in force."""
+
+    shape: Shape | None = None
+    rate: float = 10.0
+    duration_s: float = 60.0
+    drain_s: float = 20.0
+    arrivals: Arrivals = Arrivals.EVEN
+    seed: int = 1
+    legacy_share: float = 0.5
+    users: dict[str, int] = {}
+    spawn_rate: float = 50.0
+    job: JobSpec = DEFAULT_JOB
+    token: str | None = None
+    out: Path | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan; one without a shape is steady and ends when Locust does."""
+        return Plan(
+            shape=self.shape or Shape.STEADY,
+            rate=self.rate,
+            duration_s=self.duration_s if self.shape else ENDLESS_S,
+            arrivals=self.arrivals,
+            seed=self.seed,
+            legacy_share=self.legacy_share,
+        )
+
+
+def add_arguments(parser: Any) -> None:
+    """Listener of `init_command_line_parser`."""
+    group = parser.add_argument_group("hubgate", "The load of hubgate's users; see docs/load.md")
+    add = group.add_argument
+    add("--shape", choices=["", *Shape], default="", help="run this shape to its end, then drain and stop")
+    add("--rate", type=float, default=10.0, help="highest rate of the shape, jobs per second over all users")
+    add("--duration", type=float, default=60.0, help="seconds of the shape")
+    add("--drain", type=float, default=20.0, help="seconds to wait for the last jobs to end")
+    add("--arrivals", choices=list(Arrivals), default=Arrivals.EVEN, help="how the intended moments lie")
+    add("--seed", type=int, default=1, help="seed of random arrivals")
+    add("--legacy-share", type=float, default=0.5, help="share of hybrid users that speak the old protocol")
+    for option, name in USERS.items():
+        add(f"--{option.replace('_', '-')}", type=int, default=0, help=f"how many users of {name}")
+    add("--job", default="", help='what is submitted, as JSON: {"service": "simulation", "payload": {...}}')
+    add("--token", default="", is_secret=True, help="token for the server, where it wants one")
+    add("--load-out", default="", include_in_web_ui=False, help="folder for result.json, live.jsonl and the history")
+
+
+def read_options(parsed: Any) -> LoadOptions:
+    """From Locust's parsed options. Raises ValueError with a sentence."""
+    if parsed is None or not hasattr(parsed, "shape"):
+        return LoadOptions()
+    try:
+        job = msgspec.json.decode(parsed.job, type=JobSpec) if parsed.job else DEFAULT_JOB
+    except msgspec.DecodeError as error:
+        raise ValueError(f"--job is no job: {error}") from error
+    if parsed.rate <= 0 or parsed.duration <= 0:
+        raise ValueError("--rate and --duration have to be above 0")
+    users = {name: int(getattr(parsed, option)) for option, name in USERS.items() if getattr(parsed, option)}
+    return LoadOptions(
+        shape=Shape(parsed.shape) if parsed.shape else None,
+        rate=float(parsed.rate),
+        duration_s=float(parsed.duration),
+        drain_s=float(parsed.drain),
+        arrivals=Arrivals(parsed.arrivals),
+        seed=int(parsed.seed),
+        legacy_share=float(parsed.legacy_share),
+        users=users,
+        job=job,
+        token=parsed.token or None,
+        out=Path(parsed.load_out) if parsed.load_out else None,
+    )
