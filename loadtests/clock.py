@@ -15,4 +15,5 @@ class EpochClock:
         self._offset_ns = time.time_ns() - time.monotonic_ns()
 
     def __call__(self) -> float:
+        """Now."""
         return (self._offset_ns + time.monotonic_ns()) / 1e9

@@ -8,6 +8,7 @@ from typing import Any, Final
 from harness.history import HistoryEvent, HistoryWriter, Source
 from harness.history import Kind as Seen
 from harness.history.events import State
+
 from loadtests.news import Kind, News
 
 _DELIVERED: Final = {

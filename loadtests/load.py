@@ -6,17 +6,17 @@ import re
 from collections import Counter
 from typing import Any, Final, Protocol
 
-import msgspec
 from gevent.event import Event
 
 from loadtests.clock import Clock, EpochClock
 from loadtests.figures import Figure, Recorder, Wire
 from loadtests.flow import FlowCounts, Step
+from loadtests.jobs import DEFAULT_JOB, JobSpec
 from loadtests.journal import Journal
 from loadtests.ledger import Latency, Ledger
 from loadtests.news import ENDINGS, Kind, News
 from loadtests.pacing import Tickets
-from loadtests.plan import Plan
+from loadtests.plan import ENDLESS_S, Plan
 
 _STEPS: Final = {
     Figure.SENT: Step.SUBMITTED,
@@ -25,40 +25,12 @@ _STEPS: Final = {
     Figure.ENDED: Step.ENDED,
 }
 
-ENDLESS_S: Final = 1e9
-"""The duration of a plan that ends when somebody stops it."""
-
 
 class LocustEnvironment(Protocol):
     """What is used of `locust.env.Environment`."""
 
     events: Any
     parsed_options: Any
-
-
-class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What the users of a load submit."""
-
-    service: str = "simulation"
-    priority: int = 0
-    payload: dict[str, Any] = {}
-
-    @property
-    def succeeds(self) -> bool:
-        """Whether the script ends well whenever nobody interferes."""
-        return not any("fail" in step for step in self.payload.get("simulate", ()))
-
-
-SCRIPT = (
-    {"progress": 10, "stamp": True},
-    {"sleep_ms": 50},
-    {"progress": 55, "stamp": True},
-    {"sleep_ms": 50},
-    {"progress": 100, "stamp": True},
-)
-"""A tenth of a second of work, with three updates that carry their send time (`wire.stamp`)."""
-
-DEFAULT_JOB = JobSpec(payload={"simulate": list(SCRIPT)})
 
 
 class Load:

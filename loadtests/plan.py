@@ -6,6 +6,7 @@ however slowly the system under load answers (an open model), so a slow answer c
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Iterator
@@ -16,6 +17,10 @@ import msgspec
 
 Knots = tuple[tuple[float, float], ...]
 """(seconds, value) with rising seconds; straight lines between them, level outside."""
+
+
+ENDLESS_S: Final = 1e9
+"""The duration of a plan that ends when somebody stops it."""
 
 
 class Shape(StrEnum):
@@ -118,9 +123,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         knots = [(share * self.duration_s, part * self.rate) for share, part in _RATE[self.shape]]
         if knots[-1][0] < self.duration_s:
             knots.append((self.duration_s, knots[-1][1]))
-        return [
-            (a, b, (b[0] - a[0]) * (a[1] + b[1]) / 2) for a, b in zip(knots, knots[1:], strict=False) if b[0] > a[0]
-        ]
+        return [(a, b, (b[0] - a[0]) * (a[1] + b[1]) / 2) for a, b in itertools.pairwise(knots) if b[0] > a[0]]
 
 
 def _value_at(knots: Knots, where: float) -> float:

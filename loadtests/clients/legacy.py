@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import gevent
@@ -56,7 +57,7 @@ class LegacyClient:
         for job_id in open_jobs:
             self._asked[job_id] = ""
             self._send(legacy.ask_status(job_id, self._load.clock()))
-        with gevent.Timeout(timeout_s, False):
+        with gevent.Timeout(timeout_s, exception=False):
             while not all(self._asked.values()):
                 self._answered.clear()
                 self._answered.wait()
@@ -73,9 +74,10 @@ class LegacyClient:
 
     def _send(self, message: dict[str, Any]) -> None:
         """Send, or count an error: a job that was not sent stays in the ledger, as one without an answer."""
+        if self._socket is None:
+            self._load.error(self.wire, str(message["type"]), "not connected")
+            return
         try:
-            if self._socket is None:
-                raise ConnectionFailed("not connected")
             self._socket.send(message)
         except ConnectionFailed as error:
             self._load.error(self.wire, str(message["type"]), str(error))
@@ -130,7 +132,7 @@ class LegacyClient:
             self._send(legacy.ask_status(job_id, self._load.clock()))
 
 
-def _pauses() -> Any:
+def _pauses() -> Iterator[float]:
     yield from RECONNECT_S
     while True:
         yield RECONNECT_S[-1]

@@ -60,7 +60,7 @@ class ModernClient:
             said = None
             left = limit - self._load.clock()
             if self._api is not None and left > 0:
-                with gevent.Timeout(left, False):
+                with gevent.Timeout(left, exception=False):
                     said = self._status(self._api, job_id)
             self._load.audited(job_id, self._name, said)
 

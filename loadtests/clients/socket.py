@@ -55,10 +55,10 @@ class JsonSocket:
     def close(self) -> None:
         """Close in order; `on_lost` is not told."""
         self._closing = True
-        with gevent.Timeout(1.0, False):
+        with gevent.Timeout(1.0, exception=False):
             self._reader.kill()
             self._socket.close(timeout=0.5)
-        self._socket.shutdown()
+        self._socket.shutdown()  # type: ignore[no-untyped-call] # untyped in the library
 
     def _read(self) -> None:
         why = "the server closed the connection"
@@ -70,5 +70,5 @@ class JsonSocket:
         except msgspec.DecodeError:
             why = "a frame that is no JSON object"
         if not self._closing:
-            self._socket.shutdown()
+            self._socket.shutdown()  # type: ignore[no-untyped-call] # untyped in the library
             self._on_lost(why)

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from loadtests.load import DEFAULT_JOB, ENDLESS_S, JobSpec
-from loadtests.plan import Arrivals, Plan, Shape
+from loadtests.jobs import DEFAULT_JOB, JobSpec
+from loadtests.plan import ENDLESS_S, Arrivals, Plan, Shape
 
 USERS: Final = {
     "legacy_users": "LegacyWebSocketUser",
@@ -51,8 +51,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def add_arguments(parser: Any) -> None:
     """Listener of `init_command_line_parser`."""
-    group = parser.add_argument_group("hubgate", "The load of hubgate's users; see docs/load.md")
-    add = group.add_argument
+    add = parser.add_argument
     add("--shape", choices=["", *Shape], default="", help="run this shape to its end, then drain and stop")
     add("--rate", type=float, default=10.0, help="highest rate of the shape, jobs per second over all users")
     add("--duration", type=float, default=60.0, help="seconds of the shape")

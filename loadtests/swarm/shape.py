@@ -16,7 +16,7 @@ class PlanShape(LoadTestShape):
     abstract = True  # so that Locust does not take it for a shape of the locustfile that imports it
 
     def __init__(self, guest: Guest) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # untyped in Locust
         self._guest = guest
 
     def tick(self) -> tuple[int, float] | None:

@@ -12,9 +12,9 @@ from locust.exception import StopUser
 from loadtests.clients import JobClient
 from loadtests.clients.socket import ConnectionFailed
 from loadtests.figures import Wire
-from loadtests.load import ENDLESS_S, Load
+from loadtests.load import Load
 from loadtests.pacing import Tickets
-from loadtests.plan import Plan
+from loadtests.plan import ENDLESS_S, Plan
 
 AUDIT_S = 10.0
 """How long a user that stops asks after its jobs."""
@@ -49,7 +49,7 @@ class JobUser(User):
         except ConnectionFailed as error:
             self.load.error(self.wire, "connection", str(error))
             raise StopUser from error
-        self.wait()
+        self.wait()  # type: ignore[no-untyped-call] # untyped in Locust
 
     def wait_time(self) -> float:
         """Seconds until the next intended moment of the load, which any user may take."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ plans = st.builds(
 def test_a_steady_plan_is_evenly_spaced() -> None:
     moments = list(Plan(rate=10, duration_s=2).moments())
     assert len(moments) == 20
-    assert all(later - sooner == pytest.approx(0.1) for sooner, later in zip(moments, moments[1:], strict=False))
+    assert all(later - sooner == pytest.approx(0.1) for sooner, later in itertools.pairwise(moments))
 
 
 @given(plans)
