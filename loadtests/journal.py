@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from harness.history import HistoryEvent, HistoryWriter, Source
+from harness.history import HistoryEvent, HistoryWriter, Mode, Source, State
 from harness.history import Kind as Seen
-from harness.history.events import State
-
 from loadtests.news import Kind, News
 
 _DELIVERED: Final = {
@@ -50,6 +48,14 @@ class Journal:
     def acked(self, at: float, user: str, job_id: str) -> None:
         """The submission was answered with the job's id."""
         self._add(at, Seen.ACKED, user, job_id)
+
+    def subscribed(self, at: float, user: str, job_id: str, *, whole: bool) -> None:
+        """From here on the client is owed the job's updates, or all of them from the job's beginning (`whole`)."""
+        self._add(at, Seen.SUBSCRIBED, user, job_id, mode=Mode.WHOLE if whole else Mode.LIVE)
+
+    def unsubscribed(self, at: float, user: str, job_id: str) -> None:
+        """The client's connection is lost: it is owed nothing until it subscribes again."""
+        self._add(at, Seen.UNSUBSCRIBED, user, job_id)
 
     def refused(self, at: float, user: str, job_id: str, why: str) -> None:
         """The submission was answered with an error."""

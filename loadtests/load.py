@@ -114,6 +114,16 @@ class Load:
         if latencies and self.journal:
             self.journal.acked(now, user, job_id)
 
+    def subscribed(self, job_id: str, user: str, *, whole: bool) -> None:
+        """A client is owed the job's updates from here on, or all of them (`whole`)."""
+        if self.journal:
+            self.journal.subscribed(self.clock(), user, job_id, whole=whole)
+
+    def unsubscribed(self, job_id: str, user: str) -> None:
+        """A client has lost the connection over which it was told of the job."""
+        if self.journal:
+            self.journal.unsubscribed(self.clock(), user, job_id)
+
     def refused(self, job_id: str, user: str, wire: Wire, why: str) -> None:
         """The server answered a submission with an error."""
         self.ledger.refuse(job_id)

@@ -11,7 +11,7 @@ __all__ = ["HybridUser", "LegacyWebSocketUser", "ModernSseUser", "MonitorUser", 
 
 LegacyWebSocketUser.weight = 10
 ModernSseUser.weight = 8
-HybridUser.weight = 0
+HybridUser.weight = 1
 MonitorUser.weight = 1
 SseMonitorUser.weight = 1
 

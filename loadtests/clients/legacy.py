@@ -91,6 +91,7 @@ class LegacyClient:
         if news.kind is Kind.ACCEPTED:
             self._forget_unanswered(news.job_id)
             self._load.accepted(news.job_id, self._name)
+            self._load.subscribed(news.job_id, self._name, whole=True)
         self._load.heard(news, self.wire, self._name)
 
     def _on_answer(self, frame: dict[str, Any]) -> None:
@@ -116,6 +117,8 @@ class LegacyClient:
         self._unanswered.clear()
         if self._closed:
             return
+        for job_id in self._load.ledger.open_jobs(self._name):
+            self._load.unsubscribed(job_id, self._name)
         self._load.error(self.wire, "connection", why)
         for pause in _pauses():
             gevent.sleep(pause)
@@ -129,6 +132,7 @@ class LegacyClient:
             break
         for job_id in self._load.ledger.open_jobs(self._name):
             self._send(legacy.subscribe(job_id, self._load.clock()))
+            self._load.subscribed(job_id, self._name, whole=False)
             self._send(legacy.ask_status(job_id, self._load.clock()))
 
 

@@ -51,6 +51,7 @@ class ModernClient:
             self._load.refused(job_id, self._name, self.wire, answer.complaint)
             return
         self._load.accepted(job_id, self._name)
+        self._load.subscribed(job_id, self._name, whole=True)
         self._followers.spawn(self._follow, self._api, job_id)
 
     def audit(self, timeout_s: float) -> None:

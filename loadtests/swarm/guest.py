@@ -94,6 +94,10 @@ class Guest:
         """Exactly the users that were asked for, where any were; else Locust's weights."""
         if not self.options.users:
             return
+        present = {one.__name__ for one in self.environment.user_classes}
+        if missing := set(self.options.users) - present:
+            log.error("there are no users of %s in this locustfile", ", ".join(sorted(missing)))
+            sys.exit(2)
         wanted = [one for one in self.environment.user_classes if one.__name__ in self.options.users]
         for user_class in wanted:
             user_class.fixed_count = self.options.users[user_class.__name__]

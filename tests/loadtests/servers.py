@@ -121,7 +121,8 @@ class Server:
         sent = int(after or 0)
         while True:
             async with self.changed:
-                await self.changed.wait_for(lambda: len(self.jobs.get(job_id, [])) > sent)
+                while len(self.jobs.get(job_id, [])) <= sent:
+                    await self.changed.wait()
                 news = self.jobs[job_id][sent:]
             for kind, data in news:
                 sent += 1
@@ -186,10 +187,13 @@ class Server:
         sent = 0
         while True:
             async with self.changed:
-                await self.changed.wait_for(lambda: len(self.jobs[job_id]) > sent)
+                while len(self.jobs[job_id]) <= sent:
+                    await self.changed.wait()
                 news = self.jobs[job_id][sent:]
             for kind, data in news:
                 sent += 1
+                if socket.closed:
+                    return
                 await socket.send_json(frame_of(kind, data))
                 if kind == "completed" and not self.script.end_twice:
                     return
@@ -230,12 +234,19 @@ def serving(script: Script | None = None) -> Iterator[tuple[str, Server]]:
         await site.start()
         ready.append(f"http://127.0.0.1:{runner.addresses[0][1]}")
 
+    async def end() -> None:
+        await runner.cleanup()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     loop.run_until_complete(start())
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
         yield ready[0], server
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(end(), loop).result(5)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)

@@ -1,0 +1,183 @@
+"""The users in real Locust processes against a small server whose truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.history import Kind
+from loadtests.figures import Figure
+from loadtests.ledger import Complaint, Outcome
+from tests.loadtests.servers import Script, serving
+from tests.loadtests.swarms import history, locust, swarm
+
+FOUR_USERS = ("--shape", "steady", "--rate", "25", "--duration", "2", "--legacy-users", "2", "--sse-users", "2")
+
+
+def test_both_kinds_of_users_and_monitors_see_every_job_through(tmp_path: Path) -> None:
+    with serving() as (host, server):
+        result = swarm(host, tmp_path, *FOUR_USERS, "--monitor-users", "1", "--sse-monitor-users", "1")
+    assert (
+        result.jobs.submitted == result.jobs.outcomes[Outcome.COMPLETED] == server.submitted == result.plan.jobs == 50
+    )
+    assert result.jobs.balanced
+    assert not result.errors
+    assert list(result.watched.values()) == [50, 50]
+    assert result.users == {"LegacyWebSocketUser": 2, "ModernSseUser": 2, "MonitorUser": 1, "SseMonitorUser": 1}
+    for figure in set(Figure) - {Figure.PROGRESS_WATCHED}:
+        assert set(result.figures[figure].by_wire) == {"websocket", "sse"}
+    assert result.figures[Figure.PROGRESS_SEEN].overall.count == 150
+    assert result.figures[Figure.PROGRESS_WATCHED].overall.count == 300
+    # the server claims 20 ms after the submission and works for 60 ms more
+    assert result.figures[Figure.CLAIMED].overall.min_ms >= 18
+    assert result.figures[Figure.ENDED].overall.min_ms >= 78
+    assert sum(window.count for window in result.figures[Figure.ENDED].over_time) == 50
+    assert (sum(flow.ended for flow in result.flow), result.flow[-1].waiting, result.flow[-1].running) == (50, 0, 0)
+
+
+def test_the_history_tells_what_the_clients_saw(tmp_path: Path) -> None:
+    with serving() as (host, _):
+        swarm(host, tmp_path, *FOUR_USERS)
+    jobs = history(tmp_path).jobs
+    assert len(jobs) == 50
+    for job in jobs.values():
+        told = [event.of for event in job.events if event.kind is Kind.DELIVERED]
+        assert told == [Kind.CLAIMED, Kind.PROGRESS, Kind.PROGRESS, Kind.PROGRESS, Kind.COMPLETED]
+        assert [event.kind for event in job.events if event.kind is not Kind.DELIVERED] == [
+            Kind.SUBMIT,
+            Kind.ACKED,
+            Kind.SUBSCRIBED,
+        ]
+        assert job.submit is not None
+        assert job.submit.steps == (10.0, 55.0, 100.0)
+
+
+def test_a_stall_is_charged_to_every_arrival_it_kept_waiting(tmp_path: Path) -> None:
+    """No coordinated omission: half a second of silence shows in a quarter of the arrivals, not in one per user."""
+    script = Script()
+    script.stall = (0.5, 1.0)
+    with serving(script) as (host, _):
+        result = swarm(host, tmp_path, *FOUR_USERS)
+    accepted = result.figures[Figure.ACCEPTED].overall
+    assert accepted.count == 50
+    assert accepted.max_ms > 400
+    assert accepted.p90_ms > 200, "12 of 50 arrivals fell into the stall"
+
+
+def test_progress_is_timed_from_the_workers_own_clock(tmp_path: Path) -> None:
+    script = Script()
+    script.tell_after = 0.1
+    with serving(script) as (host, _):
+        result = swarm(host, tmp_path, *FOUR_USERS)
+    assert result.figures[Figure.PROGRESS_SEEN].overall.min_ms >= 99
+
+
+def test_jobs_that_vanish_are_lost_and_named(tmp_path: Path) -> None:
+    script = Script()
+    script.forget_every = 10
+    with serving(script) as (host, _):
+        result = swarm(host, tmp_path, *FOUR_USERS)
+    assert result.jobs.outcomes[Outcome.LOST] == len(result.jobs.named[Outcome.LOST]) == 5
+    assert result.jobs.outcomes[Outcome.COMPLETED] == 45
+
+
+def test_refusals_are_errors_by_kind(tmp_path: Path) -> None:
+    script = Script()
+    script.refuse_every = 5
+    with serving(script) as (host, _):
+        result = swarm(host, tmp_path, *FOUR_USERS)
+    assert result.jobs.outcomes[Outcome.REFUSED] == 10
+    assert sum(result.errors.values()) == 10
+    assert set(result.errors) == {"no room for job <id>", "HTTP 503 no room for job <id>"}
+
+
+def test_an_end_told_twice_is_an_error(tmp_path: Path) -> None:
+    script = Script()
+    script.end_twice = True
+    with serving(script) as (host, _):
+        result = swarm(host, tmp_path, *FOUR_USERS, "--sse-users", "0")
+    assert result.errors[Complaint.ENDED_TWICE] == 50
+
+
+def test_a_broken_stream_is_resumed_from_its_last_event(tmp_path: Path) -> None:
+    script = Script()
+    script.cut_streams_after = 3
+    with serving(script) as (host, server):
+        result = swarm(host, tmp_path, *FOUR_USERS, "--legacy-users", "0")
+    assert result.jobs.outcomes[Outcome.COMPLETED] == 50
+    assert server.resumed_from == ["3"] * 50
+    assert result.figures[Figure.PROGRESS_SEEN].overall.count == 150
+
+
+def test_a_migration_moves_hybrid_users_over_and_back(tmp_path: Path) -> None:
+    with serving() as (host, server):
+        result = swarm(host, tmp_path, "--shape", "migration", "--rate", "20", "--duration", "4", "--hybrid-users", "8")
+        events = history(tmp_path).events
+    assert result.jobs.outcomes[Outcome.COMPLETED] == 80
+    submits = [(event.at_ms, event.by.endswith("-old")) for event in events if event.kind is Kind.SUBMIT]
+    start = submits[0][0]
+    shares = [
+        [old for at, old in submits if low <= (at - start) / 4000 < high]
+        for low, high in ((0, 0.1), (0.46, 0.54), (0.92, 1.0))
+    ]
+    assert [sum(share) / len(share) for share in shares] == [1, 0, 1]
+    assert server.connections > 8, "who came back to the old protocol connected again"
+
+
+def test_the_number_of_users_and_the_server_are_locusts_own_options() -> None:
+    with serving() as (host, server):
+        done = locust("--host", host, "-u", "4", "-r", "4", "-t", "3s", "--rate", "20", "LegacyWebSocketUser")
+    assert done.returncode == 0, done.stderr
+    assert "submit to claimed" in done.stderr + done.stdout
+    assert server.connections == 4
+    assert server.submitted >= 20
+
+
+def test_a_wrong_option_is_one_sentence_and_status_2() -> None:
+    done = locust("--host", "http://127.0.0.1:1", "--job", "{")
+    assert done.returncode == 2
+    assert "--job is no job" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("workers", [2])
+def test_distributed_figures_are_those_of_one_process(tmp_path: Path, workers: int) -> None:
+    with serving() as (host, server):
+        result = swarm(host, tmp_path, *FOUR_USERS, "--monitor-users", "1", "--processes", str(workers))
+    assert result.generators == workers
+    assert server.submitted == result.jobs.submitted == result.plan.jobs
+    assert result.jobs.outcomes[Outcome.COMPLETED] == 50
+    assert result.jobs.balanced
+    assert result.figures[Figure.ENDED].overall.count == 50
+    assert result.figures[Figure.PROGRESS_SEEN].overall.count == 150
+    assert sum(flow.submitted for flow in result.flow) == 50
+    assert len(list(tmp_path.glob("history-*.jsonl"))) == workers
+
+
+STRANGERS_FILE = """
+from locust import between, task
+from loadtests.users import LegacyWebSocketUser, ModernSseUser, constant_arrivals
+
+
+class Ported(ModernSseUser):
+    wait_time = between(0.1, 0.2)
+
+
+class Old(LegacyWebSocketUser):
+    wait_time = constant_arrivals(10)
+
+    @task
+    def twice(self) -> None:
+        self.submit()
+"""
+
+
+def test_the_users_work_in_somebody_elses_locustfile(tmp_path: Path) -> None:
+    locustfile = tmp_path / "locustfile.py"
+    locustfile.write_text(STRANGERS_FILE)
+    with serving() as (host, server):
+        done = locust("--host", host, "-u", "4", "-r", "4", "-t", "3s", locustfile=locustfile)
+    assert done.returncode == 0, done.stderr
+    assert "submit to ended" in done.stderr + done.stdout
+    assert server.submitted > 20
