@@ -5,7 +5,7 @@ import random
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.figures import Cell, Figure, Histogram, Recorder, Wire
@@ -13,12 +13,14 @@ from loadtests.figures import Cell, Figure, Histogram, Recorder, Wire
 latencies = st.lists(st.floats(0.000_002, 500), min_size=1, max_size=200)
 
 
+@settings(deadline=None)
 @given(latencies, st.sampled_from([50.0, 90.0, 99.0, 100.0]))
 def test_a_percentile_is_exact_to_a_thousandth(values: list[float], percent: float) -> None:
     exact = sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
     assert Histogram.of(values).percentile_ms(percent) == pytest.approx(exact * 1000, rel=0.001, abs=0.001)
 
 
+@settings(deadline=None)
 @given(st.lists(latencies, min_size=1, max_size=4))
 def test_histograms_of_workers_add_up_to_the_one_of_a_single_process(parts: list[list[float]]) -> None:
     merged = Histogram()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.figures import Figure, Wire
@@ -100,6 +100,7 @@ steps = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps)
 def test_every_submission_is_in_exactly_one_class(steps: list[tuple[int, object]]) -> None:
     ledger, submitted_ids = Ledger(), set()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.pacing import Tickets
@@ -25,6 +25,7 @@ def test_a_steady_plan_is_evenly_spaced() -> None:
     assert all(later - sooner == pytest.approx(0.1) for sooner, later in itertools.pairwise(moments))
 
 
+@settings(deadline=None)
 @given(plans)
 def test_moments_rise_and_lie_within_the_load(plan: Plan) -> None:
     moments = list(plan.moments())
@@ -32,12 +33,14 @@ def test_moments_rise_and_lie_within_the_load(plan: Plan) -> None:
     assert all(0 <= moment <= plan.duration_s for moment in moments)
 
 
+@settings(deadline=None)
 @given(plans, st.integers(1, 5))
 def test_the_parts_of_a_plan_are_the_plan(plan: Plan, parts: int) -> None:
     shared = [moment for part in range(parts) for moment in plan.moments(part, parts)]
     assert sorted(shared) == list(plan.moments())
 
 
+@settings(deadline=None)
 @given(plans)
 def test_an_even_plan_has_as_many_arrivals_as_the_area_under_its_rate(plan: Plan) -> None:
     steps = 2000

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.news import Kind
@@ -67,6 +67,7 @@ def test_a_stream_is_read_as_the_standard_says() -> None:
     assert lines.feed("") == SseEvent(event="message", data="c", id="7-0")
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text("ab: c", min_size=1), st.text("xyz:", min_size=1)), max_size=8))
 def test_what_a_server_writes_is_what_is_read(events: list[tuple[str, str]]) -> None:
     lines = SseLines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +27,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sleep_ms: float | None = None
     progress: float | None = None
     message: str | None = None
+    stamp: bool = False
+    """With `progress`: its details carry `sent_at`, when the worker sent it, in seconds since the epoch."""
     fail: str | None = None
     attempts: int | None = None
     """With `fail`: only so many attempts fail; every one without it."""
@@ -61,7 +64,8 @@ class SimulationConnector(Connector):
         if step.sleep_ms is not None:
             await asyncio.sleep(step.sleep_ms / 1000)
         if step.progress is not None:
-            await job.progress(step.progress, step.message)
+            details = {"sent_at": time.time()} if step.stamp else None
+            await job.progress(step.progress, step.message, details=details)
         if step.fail is not None and (step.attempts is None or job.failures < step.attempts):
             raise JobFailed(step.fail)
         if step.hang:
