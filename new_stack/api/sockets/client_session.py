@@ -26,7 +26,7 @@ from new_stack.api.services import Services
 from new_stack.api.sockets.connection import Connection
 from new_stack.api.sockets.session import Session
 from new_stack.queue.errors import JobConflict, JobNotFound, MoveRefused
-from new_stack.queue.events import ENDINGS, Event
+from new_stack.queue.events import Event
 from new_stack.queue.jobs import Job, JobState
 
 TOLD_KEPT: Final = 1_000
@@ -103,8 +103,8 @@ class ClientSession(Session):
 
     async def _send_event(self, item: Published) -> None:
         event = item.event
-        if event.kind in ENDINGS and self._told.get(event.job_id, -1) >= event.at:
-            return
+        if self._told.get(event.job_id, -1) >= event.at:
+            return  # it was told how the job ended before this process had read what led to it
         if event.result_omitted:
             await self.connection.send_text(self._text(await self.with_result(event)))
             return

@@ -1,0 +1,1 @@
+"""Benchmarks of the new stack, each bounded, over loopback only."""
