@@ -18,6 +18,11 @@ GROUP: Final = "hubgate.connectors"
 
 BUILT_IN: Final[Mapping[str, str]] = {
     "simulation": "new_stack.worker.connectors.simulation:SimulationConnector",
+    "rest-sync": "new_stack.worker.connectors.rest_sync:RestSyncConnector",
+    "rest-async": "new_stack.worker.connectors.rest_async:RestAsyncConnector",
+    "websocket": "new_stack.worker.connectors.websocket:WebSocketConnector",
+    "comfyui": "new_stack.worker.connectors.comfyui:ComfyUIConnector",
+    "a1111": "new_stack.worker.connectors.a1111:A1111Connector",
 }
 """Ours, found also where the package is not installed (a checkout on the path)."""
 
