@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from new_stack.worker.connectors.contract import Assignment, Connector, JobFailed
-from new_stack.worker.connectors.http import Backend, HttpSettings, Refused
+from new_stack.worker.connectors.http import Backend, HttpSettings, Refused, through
 
 
 class ComfyUISettings(HttpSettings, frozen=True, kw_only=True):
@@ -52,15 +52,14 @@ class ComfyUIConnector(Connector):
         workflow = workflow_in(job.payload)
         client_id = uuid.uuid4().hex
         socket = await self._listen(client_id)
-        prompt_id = ""
         try:
-            prompt_id = await self._queue_prompt(workflow, client_id)
-            await self._follow(socket, Course(prompt_id, workflow), job)
-            return await self._result(prompt_id)
-        except asyncio.CancelledError:
-            if prompt_id:
+            prompt_id = await through(self._queue_prompt(workflow, client_id), self._stop)
+            try:
+                await self._follow(socket, Course(prompt_id, workflow), job)
+                return await self._result(prompt_id)
+            except asyncio.CancelledError:
                 await self._stop(prompt_id)
-            raise
+                raise
         finally:
             if socket is not None:
                 await socket.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote
@@ -140,6 +142,21 @@ def refusal(method: str, url: str, answer: Answer) -> Refused:
     said = answer.body[: ERROR_EXCERPT * 4].decode("utf-8", "replace").strip()[:ERROR_EXCERPT]
     retryable = answer.status >= 500 or answer.status in WORTH_ANOTHER_TRY
     return Refused(f"{method} {url} was answered {answer.status}: {said}", retryable=retryable, answer=answer)
+
+
+async def through(call: Awaitable[str], undo: Callable[[str], Awaitable[None]]) -> str:
+    """A call that starts something, and its id. Cancelled half-way, it is seen through and what it started undone:
+    else the back end would go on with a job that nobody knows of.
+    """
+    running = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running], timeout=STOP_S)
+        if running.done() and not running.cancelled() and running.exception() is None:
+            await undo(running.result())
+        running.cancel()
+        raise
 
 
 def fill(url: str, job: Assignment, **more: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from new_stack.worker.connectors.contract import Assignment, Connector, JobFailed
-from new_stack.worker.connectors.http import Backend, HttpSettings, fill, job_headers
+from new_stack.worker.connectors.http import Backend, HttpSettings, fill, job_headers, through
 
 
 class RestAsyncSettings(HttpSettings, frozen=True, kw_only=True):
@@ -55,19 +55,26 @@ class RestAsyncConnector(Connector):
 
     async def run(self, job: Assignment) -> Any:
         """Submit and poll; the result is the answer's result field, or the whole answer where it has none."""
-        answer = await self._backend.call(
-            "POST", fill(self.settings.url, job), body=job.payload, headers=job_headers(job)
-        )
+
+        async def undo(remote_id: str) -> None:
+            if self.settings.cancel_url:
+                url = fill(self.settings.cancel_url, job, id=remote_id)
+                await self._backend.tell(self.settings.cancel_method, url)
+
+        remote_id = await through(self._submit(job), undo)
+        try:
+            return await self._follow(job, remote_id)
+        except asyncio.CancelledError:
+            await undo(remote_id)
+            raise
+
+    async def _submit(self, job: Assignment) -> str:
+        url = fill(self.settings.url, job)
+        answer = await self._backend.call("POST", url, body=job.payload, headers=job_headers(job))
         remote_id = field(answer.json(), self.settings.id_field)
         if not isinstance(remote_id, str | int) or remote_id == "":
             raise JobFailed(f"the back end took the job but its answer has no {self.settings.id_field!r}")
-        try:
-            return await self._follow(job, str(remote_id))
-        except asyncio.CancelledError:
-            if self.settings.cancel_url:
-                url = fill(self.settings.cancel_url, job, id=str(remote_id))
-                await self._backend.tell(self.settings.cancel_method, url)
-            raise
+        return str(remote_id)
 
     async def _follow(self, job: Assignment, remote_id: str) -> Any:
         url = fill(self.settings.status_url, job, id=remote_id)

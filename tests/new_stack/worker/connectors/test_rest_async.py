@@ -23,6 +23,9 @@ class Bureau:
         self.cancelled: list[str] = []
         self.taken: list[Any] = []
         self.receipt: Any = {"id": 42}
+        self.taking = asyncio.Event()
+        self.receipt_ready = asyncio.Event()
+        self.receipt_ready.set()
         self.app = web.Application()
         self.app.router.add_post("/jobs", self.take)
         self.app.router.add_get("/jobs/{id}", self.tell)
@@ -30,6 +33,8 @@ class Bureau:
 
     async def take(self, request: web.Request) -> web.Response:
         self.taken.append(await request.json())
+        self.taking.set()
+        await self.receipt_ready.wait()
         return web.json_response(self.receipt, status=202)
 
     async def tell(self, request: web.Request) -> web.Response:
@@ -74,7 +79,7 @@ async def test_fields_may_lie_anywhere_in_the_answer(serve: Serve, connect: Open
 async def test_a_job_that_fails_there_fails_here_with_its_error(serve: Serve, connect: Open) -> None:
     bureau = Bureau({"status": "running"}, {"status": "failed", "error": "no more paper"})
     connector = await connected(await serve(bureau.app), connect)
-    with pytest.raises(JobFailed, match="^no more paper$"):
+    with pytest.raises(JobFailed, match=r"^no more paper$"):
         await connector.run(GivenJob({}))
 
 
@@ -127,4 +132,21 @@ async def test_stopping_a_job_cancels_it_at_the_back_end(serve: Serve, connect: 
     running = asyncio.create_task(connector.run(GivenJob({})))
     await bureau.asked_once.wait()
     await stopped(running)
+    assert bureau.cancelled == ["42"]
+
+
+async def test_stopping_a_job_while_it_is_submitted_cancels_it_at_the_back_end(serve: Serve, connect: Open) -> None:
+    bureau = Bureau({"status": "running"})
+    bureau.receipt_ready.clear()
+    server = await serve(bureau.app)
+    more = f",cancel_url={server.make_url('/jobs')}/{{id}},cancel_method=DELETE"
+    connector = await connected(server, connect, more)
+    running = asyncio.create_task(connector.run(GivenJob({})))
+    await bureau.taking.wait()
+    running.cancel()
+    await asyncio.sleep(0.05)
+    assert not running.done()
+    bureau.receipt_ready.set()
+    await asyncio.wait([running], timeout=2)
+    assert running.cancelled()
     assert bureau.cancelled == ["42"]
