@@ -76,12 +76,11 @@ class Comfy:
         await say("execution_start")
         await say("execution_cached", nodes=["1"])
         await say("executing", node="2")
-        for value in (1, 2):
-            await say("progress", node="2", value=value, max=2)
-            if (socket := self.sockets.get(client_id)) is not None:
-                await socket.send_bytes(b"\x00\x00\x00\x01preview")
+        await say("progress", node="2", value=1, max=2)
+        if client_id in self.sockets:
+            await self.sockets[client_id].send_bytes(b"\x00\x00\x00\x01preview")
+        await say("progress", node="2", value=2, max=2)
         self.at_work.set()
-        await say("progress", node="2", value=2, max=2, note="another client's")
         match self.mishap:
             case "hang":
                 await self.go_on.wait()
@@ -100,14 +99,17 @@ class Comfy:
                 return
         await say("executing", node="3")
         await say("executed", node="3", output={"images": [IMAGE]})
+        self.remember(prompt_id)
+        self.running.clear()
+        await say("executing", node=None)
+        await say("execution_success")
+
+    def remember(self, prompt_id: str) -> None:
         status: dict[str, Any] = {"status_str": "success", "completed": True, "messages": []}
         if self.mishap == "fails unseen":
             data = {"node_id": "2", "node_type": "KSampler", "exception_message": "NaN"}
             status = {"status_str": "error", "completed": False, "messages": [["execution_error", data]]}
         self.history[prompt_id] = {"outputs": {"3": {"images": [IMAGE], "animated": [False]}}, "status": status}
-        self.running.clear()
-        await say("executing", node=None)
-        await say("execution_success")
 
     async def tell_history(self, request: web.Request) -> web.Response:
         prompt_id = request.match_info["id"]
