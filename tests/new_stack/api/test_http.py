@@ -1,0 +1,336 @@
+"""The modern HTTP API, and the hub's REST bodies beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from new_stack.queue import Failed, QueueSettings, WorkerReport
+
+from ..conftest import ValkeyProcess
+from .conftest import Api, StartApi, Work
+
+HUB_FIELDS = {
+    "job_id",
+    "status",
+    "job_type",
+    "client_id",
+    "worker_id",
+    "created_at",
+    "claimed_at",
+    "completed_at",
+    "position",
+    "display_position",
+    "progress",
+    "result",
+    "error",
+    "position_description",
+    "payload",
+    "failures",
+}
+
+
+async def test_a_submission_is_created_where_its_location_says(api: Api) -> None:
+    body = {"service_required": "simulation", "payload": {"a": [1]}, "priority": 3, "id": "order/1 ä", "client_id": "c"}
+    async with api.session.post(f"{api.base}/api/jobs", json=body) as response:
+        assert response.status == 201
+        created = await response.json()
+        location = response.headers["Location"]
+    assert set(created) >= HUB_FIELDS
+    assert (created["status"], created["position"], created["display_position"]) == ("pending", 0, 1)
+    assert await api.get(location) == created
+
+
+async def test_the_same_submission_again_is_the_same_job_and_another_is_a_conflict(api: Api) -> None:
+    body = {"service_required": "simulation", "payload": {"a": 1}, "id": "order-1"}
+    first = await api.post("/api/jobs", body)
+    assert await api.post("/api/jobs", body, 200) == first
+    problem = await api.post("/api/jobs", body | {"payload": {"a": 2}}, 409)
+    assert "order-1" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"service_required": ""}, "service_required"),
+        ({"service_required": 7}, "service_required"),
+        ({"job_type": "other"}, "job_type"),
+        ({"payload": [1]}, "payload"),
+        ({"payload": "text"}, "payload"),
+        ({"payload": None}, "payload"),
+        ({"priority": 2.5}, "priority"),
+        ({"priority": "5"}, "priority"),
+        ({"priority": True}, "priority"),
+        ({"priority": None}, "priority"),
+        ({"priority": 4097}, "priority"),
+        ({"id": ""}, "id"),
+        ({"id": 5}, "id"),
+        ({"id": "x" * 257}, "id"),
+        ({"max_retries": -1}, "max_retries"),
+        ({"client_id": 5}, "client_id"),
+    ],
+)
+async def test_bad_input_is_a_problem_that_names_the_field_and_nothing_is_stored(
+    api: Api, change: dict[str, Any], field: str
+) -> None:
+    body = {"service_required": "simulation", "payload": {}} | change
+    problem = await api.post("/api/jobs", body, 422)
+    assert problem["errors"][0]["field"] == field
+    assert (problem["status"], problem["title"]) == (422, "Unprocessable Entity")
+    assert (await api.queue.counts()).pending == 0
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff\xfe", b'{"service_required": "a", "payload": {"a": NaN}}', b"[" * 5000]
+)
+async def test_what_is_no_json_is_a_problem(api: Api, body: bytes) -> None:
+    async with api.session.post(f"{api.base}/api/jobs", data=body) as response:
+        assert response.status == 400
+        assert response.content_type == "application/problem+json"
+        assert "not JSON" in (await response.json())["detail"]
+
+
+async def test_a_body_beyond_the_limit_is_refused_and_the_server_lives(start_api: StartApi) -> None:
+    api = await start_api(body_limit=100_000)
+    async with api.session.post(f"{api.base}/api/jobs", data=b"x" * 200_000) as response:
+        assert response.status == 413
+        assert response.content_type == "application/problem+json"
+    await api.submit()
+
+
+async def test_a_payload_beyond_the_queues_limit_names_the_limit(api: Api) -> None:
+    problem = await api.post("/api/jobs", {"service_required": "a", "payload": {"x": "y" * 10_000_001}}, 422)
+    assert problem["errors"][0]["field"] == "payload"
+
+
+async def test_a_batch_is_answered_one_by_one(api: Api) -> None:
+    good = {"service_required": "simulation", "payload": {}}
+    bodies = [good | {"id": "a"}, good | {"priority": "x"}, good | {"id": "a"}, good | {"id": "a", "priority": 1}, 7]
+    items = await api.post("/api/jobs", bodies, 200)
+    assert [item["status"] for item in items] == [201, 422, 200, 409, 422]
+    assert items[0]["job"] == {"job_id": "a", "status": "pending", "created": True, "position": 1}
+    assert items[1]["problem"]["errors"][0]["field"] == "priority"
+    assert (await api.queue.counts()).pending == 1
+
+
+async def test_a_batch_beyond_the_limit_is_refused_whole(start_api: StartApi) -> None:
+    api = await start_api(batch_limit=3)
+    problem = await api.post("/api/jobs", [{"service_required": "a"}] * 4, 422)
+    assert "3" in problem["detail"]
+    assert (await api.queue.counts()).pending == 0
+
+
+async def test_jobs_are_listed_newest_first_filtered_and_by_pages(api: Api, work: Work) -> None:
+    ids = [await api.submit(service_required="ab"[n % 2]) for n in range(7)]
+    await work.whole_job()
+    page = await api.get("/api/jobs?limit=3")
+    seen = [job["job_id"] for job in page["jobs"]]
+    while page["cursor"]:
+        page = await api.get(f"/api/jobs?limit=3&cursor={page['cursor']}")
+        seen += [job["job_id"] for job in page["jobs"]]
+    assert seen == ids[::-1]
+    assert [job["job_id"] for job in (await api.get("/api/jobs?status=completed"))["jobs"]] == ids[:1]
+    assert [job["job_id"] for job in (await api.get("/api/jobs?service=b"))["jobs"]] == ids[1::2][::-1]
+    assert [job["job_id"] for job in (await api.get("/api/jobs?worker_id=worker-a"))["jobs"]] == ids[:1]
+    for query, field in (
+        ("status=dancing", "status"),
+        ("limit=0", "limit"),
+        ("limit=x", "limit"),
+        ("cursor=x", "cursor"),
+    ):
+        assert (await api.get(f"/api/jobs?{query}", status=422))["errors"][0]["field"] == field
+
+
+async def test_cancel_and_retry_answer_the_job(api: Api, work: Work) -> None:
+    job_id = await api.submit()
+    cancelled = await api.post(f"/api/jobs/{job_id}/cancel", {"reason": "changed my mind"}, 200)
+    assert (cancelled["status"], cancelled["cancel_reason"]) == ("cancelled", "changed my mind")
+    retried = await api.post(f"/api/jobs/{job_id}/retry", None, 200)
+    assert (retried["status"], retried["display_position"]) == ("pending", 1)
+    await api.post(f"/api/jobs/{job_id}/retry", None, 409)
+    await work.whole_job()
+    problem = await api.post(f"/api/jobs/{job_id}/cancel", None, 409)
+    assert "completed" in problem["detail"]
+    for move in ("cancel", "retry"):
+        assert (await api.post(f"/api/jobs/nowhere/{move}", None, 404))["detail"] == "Job with ID nowhere not found"
+    await api.post(f"/api/jobs/{job_id}/cancel", {"reason": 5}, 422)
+
+
+async def test_a_result_can_be_read(api: Api, work: Work) -> None:
+    job_id = await api.submit()
+    await work.whole_job(40)
+    job = await api.get(f"/api/jobs/{job_id}")
+    assert (job["status"], job["result"], job["progress"]) == ("completed", {"status": "success"}, 40.0)
+    assert float(job["created_at"]) <= float(job["claimed_at"]) <= float(job["completed_at"])
+    assert job["created_at_ms"] / 1000 == float(job["created_at"])
+
+
+async def test_stats_and_workers_show_what_is(api: Api, work: Work) -> None:
+    await api.submit()
+    await api.submit(service_required="image")
+    lease = await work.claim()
+    await work.queue.heartbeat(WorkerReport(worker_id="worker-a", status="busy", running=(lease.job_id,)))
+    client = await api.client()
+    stats = await api.get("/api/stats")
+    assert (stats["queue"]["pending"], stats["queue"]["claimed"]) == (1, 1)
+    assert stats["queue"]["by_service"] == {"image": 1}
+    assert stats["workers"] == {"total": 1, "alive": 1, "busy": 1}
+    assert stats["connections"] == {"sse": 0, "client": 1, "monitor": 0}
+    worker = (await api.get("/api/workers"))["workers"][0]
+    assert (worker["worker_id"], worker["alive"], worker["running"]) == ("worker-a", True, [lease.job_id])
+    await client.raw.close()
+
+
+async def test_metrics_are_prometheus_text(api: Api) -> None:
+    await api.submit()
+    async with api.session.get(f"{api.base}/metrics") as response:
+        assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        lines = (await response.text()).splitlines()
+    assert 'hubgate_jobs{state="pending"} 1' in lines
+    assert 'hubgate_http_requests_total{method="POST",route="/api/jobs",status="201"} 1' in lines
+    assert 'hubgate_http_request_seconds_bucket{method="POST",route="/api/jobs",le="+Inf"} 1' in lines
+    assert 'hubgate_jobs_submitted_total{interface="http"} 1' in lines
+    assert "hubgate_redis_up 1" in lines
+
+
+async def test_the_api_says_503_while_redis_is_away_and_serves_again_when_it_is_back(
+    start_api: StartApi, own_valkey: ValkeyProcess, settings: QueueSettings
+) -> None:
+    api = await start_api(msgspec.structs.replace(settings, redis_url=own_valkey.url, call_timeout_ms=300))
+    client = await api.client()
+    await api.get("/health/ready")
+    own_valkey.kill()
+    for path in ("/health/ready", "/api/stats", "/api/jobs/x", "/api/jobs", "/api/jobs/x/progress", "/api/events"):
+        async with api.session.get(api.base + path) as response:
+            assert response.status == 503, path
+            assert int(response.headers["Retry-After"]) > 0
+            assert "not available" in (await response.json())["detail"]
+    await api.post("/api/jobs", {"service_required": "a"}, 503)
+    await api.get("/health/live")
+    async with api.session.get(f"{api.base}/metrics") as response:
+        assert "hubgate_redis_up 0" in await response.text()
+    await client.send(type="submit_job", job_type="simulation", payload={})
+    assert "Redis" in (await client.receive())["error"]
+    own_valkey.start()
+    async with asyncio.timeout(10):
+        while True:
+            async with api.session.get(f"{api.base}/health/ready") as response:
+                if response.status == 200:
+                    break
+            await asyncio.sleep(0.05)
+    job_id = await api.submit(client_id="client-a")
+    await Work(api.queue).whole_job(50)
+    assert await client.receive_types(3) == ["response_job_status", "update_job_progress", "complete_job"]
+    assert (await api.whole(f"/api/jobs/{job_id}/progress"))[-1].event == "completed"
+
+
+# the hub's REST
+async def test_the_hubs_body_is_answered_as_the_hub_answers(api: Api, work: Work) -> None:
+    assert await api.get("/") == {"status": "ok", "message": "WebSocket Queue API is running"}
+    answer = await api.post("/api/jobs", {"job_type": "simulation", "payload": {"prompt": "a dog"}, "priority": 2}, 200)
+    job_id = answer["job_id"]
+    assert job_id.startswith("job-rest-")
+    assert answer == {
+        "success": True,
+        "job_id": job_id,
+        "message": f"Job submitted successfully with ID: {job_id}",
+    }
+    pending = await api.get(f"/api/jobs/{job_id}")
+    expected = {
+        "status": "pending",
+        "job_type": "simulation",
+        "client_id": "rest-api-client",
+        "worker_id": None,
+        "claimed_at": None,
+        "completed_at": None,
+        "position": 0,
+        "display_position": 1,
+        "progress": None,
+        "result": None,
+        "error": None,
+        "position_description": "Next in queue",
+        "payload": {"prompt": "a dog"},
+        "failures": None,
+    }
+    assert {name: pending[name] for name in expected} == expected
+    lease = await work.claim()
+    await work.progress(lease, 40)
+    claimed = await api.get(f"/api/jobs/{job_id}")
+    assert (claimed["status"], claimed["position"], claimed["progress"]) == ("claimed", None, 40.0)
+    assert (await api.get("/api/jobs/no-such-job", 404))["detail"] == "Job with ID no-such-job not found"
+
+
+async def test_the_hubs_bad_bodies_are_refused_in_its_words(api: Api) -> None:
+    def refused(kind: str, field: str | None, message: str, found: Any) -> dict[str, Any]:
+        return {
+            "type": kind,
+            "loc": ["body"] if field is None else ["body", field],
+            "msg": message,
+            "input": found,
+            "url": f"https://errors.pydantic.dev/2.14/v/{kind}",
+        }
+
+    required = "Field required"
+    cases: list[tuple[Any, list[dict[str, Any]]]] = [
+        ({}, [refused("missing", "job_type", required, {}), refused("missing", "payload", required, {})]),
+        (
+            {"job_type": "simulation"},
+            [refused("missing", "payload", required, {"job_type": "simulation"})],
+        ),
+        (
+            {"job_type": "simulation", "payload": "text"},
+            [refused("dict_type", "payload", "Input should be a valid dictionary", "text")],
+        ),
+        ({"job_type": 5, "payload": {}}, [refused("string_type", "job_type", "Input should be a valid string", 5)]),
+        (
+            {"job_type": "simulation", "payload": {}, "priority": "high"},
+            [
+                refused(
+                    "int_parsing",
+                    "priority",
+                    "Input should be a valid integer, unable to parse string as an integer",
+                    "high",
+                )
+            ],
+        ),
+        (
+            [],
+            [
+                refused(
+                    "model_attributes_type",
+                    None,
+                    "Input should be a valid dictionary or object to extract fields from",
+                    [],
+                )
+            ],
+        ),
+    ]
+    for body, errors in cases:
+        assert (await api.post("/api/jobs", body, 422))["detail"] == errors
+    for extra in ({"priority": 99}, {"surprise": 1}, {"priority": "7"}):
+        await api.post("/api/jobs", {"job_type": "simulation", "payload": {}} | extra, 200)
+    assert (await api.get("/nowhere", 404))["detail"] == "Not Found"
+    async with api.session.delete(f"{api.base}/api/jobs/x") as response:
+        assert (response.status, (await response.json())["detail"]) == (405, "Method Not Allowed")
+        assert response.headers["Allow"] == "GET"
+
+
+async def test_who_waits_is_answered_when_the_job_ends_or_the_time_is_up(api: Api, work: Work) -> None:
+    body = {"job_type": "simulation", "payload": {}, "wait": True, "timeout": 10}
+    waiting = asyncio.create_task(api.post("/api/jobs", body, 200))
+    await asyncio.sleep(0.1)
+    await work.whole_job(50)
+    done = await asyncio.wait_for(waiting, 2)
+    assert (done["status"], done["result"], done["error"]) == ("completed", {"status": "success"}, None)
+
+    waiting = asyncio.create_task(api.post("/api/jobs", body, 200))
+    await asyncio.sleep(0.1)
+    await work.queue.end(Failed(lease=await work.claim(), error="broken", retryable=False))
+    done = await asyncio.wait_for(waiting, 2)
+    assert (done["status"], done["error"]) == ("failed", "broken")
+
+    late = await api.post("/api/jobs", body | {"timeout": 0.1}, 200)
+    assert (late["status"], late["error"]) == ("pending", "Timeout: Job did not complete within 0.1 seconds")
