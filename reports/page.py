@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.results import CellVerdict, Chart, Column, Deviation, Measurement, Run, ScenarioRow, Timeline, Verdict
-from harness.results.words import plural, quantity
+from harness.results.words import listed, plural, quantity
 from reports import words
 from reports.facts import defects_told, matrix_told, run_facts
 from reports.plots import draw_chart, draw_distribution, draw_life
@@ -122,6 +122,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "address": words.address,
+        "brief": brief,
         "anchor": lambda kind, ref: words.anchor(str(kind), ref),
         "chart": draw_chart,
         "column": words.COLUMN.__getitem__,
@@ -144,6 +145,12 @@ def _environment() -> Environment:
 
 def _macros(environment: Environment) -> Any:
     return environment.get_template("macros.html.j2").module
+
+
+def brief(text: str) -> str:
+    """A sentence of others, cut where it is far too long for one."""
+    limit = 600
+    return text if len(text) <= limit else f"{text[:limit]} … {len(text) - limit:,} characters left out"
 
 
 def gauge(measured: Measurement) -> Markup:
@@ -205,4 +212,5 @@ def _timelines(run: Run) -> tuple[Sequence[Timeline], Sequence[Timeline]]:
 def _timelines_told(run: Run) -> str:
     counted = Counter(timeline.check for timeline in run.timelines)
     jobs = plural(len(run.timelines), "job")
-    return f"{jobs}: " + ", ".join(f"{count:,} by {check}" for check, count in counted.most_common()) + "."
+    told = [check if count == len(run.timelines) else f"{check} ({count:,})" for check, count in counted.most_common()]
+    return f"{jobs}, found by {listed(told)}."

@@ -42,11 +42,10 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShownRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row: `both` where one line stands for the two sides, else `expected` and `observed`."""
+    """One row; a side that has nothing there is None."""
 
     actor: str
     state: State
-    both: Markup | None
     expected: Markup | None
     observed: Markup | None
     expected_head: str
@@ -106,13 +105,11 @@ def _shown(row: Row, findings: Sequence[Finding]) -> ShownRow:
     whole = [state_of(finding).value for finding in findings if not finding.field]
     if whole:
         marks[ROOT] = whole[0]
-    together = state is State.SAME
     return ShownRow(
         actor=row.actor,
         state=state,
-        both=show_frame(row.observed, {}) if together and row.observed else None,
-        expected=None if together else _side(row.expected, marks),
-        observed=None if together else _side(row.observed, marks),
+        expected=_side(row.expected, marks),
+        observed=_side(row.observed, marks),
         expected_head=_head(row.expected),
         observed_head=_head(row.observed),
         notes=tuple(_note(finding) for finding in findings),

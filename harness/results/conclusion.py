@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+import msgspec
+
 from harness.results.criteria import Criterion, Link, LinkTo
 from harness.results.figures import Chart, Distribution
 from harness.results.jobs import Tally, Timeline
@@ -68,14 +70,13 @@ def inconsistencies(run: Run) -> list[str]:
 
 
 def _with(draft: Run, verdict: Verdict, problems: Sequence[str], headline: str) -> Run:
-    parts = {name: getattr(draft, name) for name in draft.__struct_fields__}
-    decided = {
-        "verdict": verdict,
-        "headline": headline,
-        "reasons": tuple(reasons(verdict, draft.criteria, problems)),
-        "problems": tuple(problems),
-    }
-    return Run(**(parts | decided))
+    return msgspec.structs.replace(
+        draft,
+        verdict=verdict,
+        headline=headline,
+        reasons=tuple(reasons(verdict, draft.criteria, problems)),
+        problems=tuple(problems),
+    )
 
 
 _OPENING: Final = {
@@ -111,6 +112,9 @@ def reasons(verdict: Verdict, criteria: Sequence[Criterion], problems: Sequence[
 
 def _sums(tallies: Iterable[Tally]) -> Iterator[str]:
     for tally in tallies:
+        below = [part.label for part in tally.classes if part.count < 0]
+        if below:
+            yield f"{tally.title}: fewer than no {tally.total_label} are in {listed(below)}."
         if tally.unaccounted > 0:
             yield f"{tally.title}: {tally.unaccounted:,} of {tally.total:,} {tally.total_label} are in no class."
         elif tally.unaccounted < 0:

@@ -15,6 +15,7 @@ KEPT: Final = 200
 LENGTH_LIMIT: Final = 200
 """Longer lists and objects are cut, visibly."""
 DEPTH_LIMIT: Final = 24
+BITS_LIMIT: Final = 4_096
 
 
 class Column(StrEnum):
@@ -124,6 +125,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         seconds: float | None = None,
     ) -> Self:
         """A cell with the verdict that its findings come to. No rows at all is inconclusive."""
+        findings = [_bounded(finding) for finding in findings]
         verdict = judge_cell(findings, anything_seen=any(row.observed is not None for row in rows))
         return cls(
             column=column,
@@ -187,15 +189,27 @@ def elided(value: object, depth: int = 0) -> Any:
     if depth >= DEPTH_LIMIT and isinstance(value, dict | list):
         return {"$elided": {"depth": depth}}
     if isinstance(value, dict):
-        kept = {str(key): elided(part, depth + 1) for key, part in list(value.items())[:LENGTH_LIMIT]}
+        kept = {_cut(str(key)): elided(part, depth + 1) for key, part in list(value.items())[:LENGTH_LIMIT]}
         return kept | {"$elided": {"entries": len(value) - LENGTH_LIMIT}} if len(value) > LENGTH_LIMIT else kept
     if isinstance(value, list | tuple):
         items = [elided(part, depth + 1) for part in value[:LENGTH_LIMIT]]
         return [*items, {"$elided": {"items": len(value) - LENGTH_LIMIT}}] if len(value) > LENGTH_LIMIT else items
+    if isinstance(value, int) and value.bit_length() > BITS_LIMIT:
+        return f"an integer of {value.bit_length():,} bits"
     return value
 
 
+def _bounded(finding: Finding) -> Finding:
+    return msgspec.structs.replace(
+        finding,
+        sentence=_cut(finding.sentence),
+        expected=elided(finding.expected),
+        observed=elided(finding.observed),
+    )
+
+
 def _cut(text: str) -> str:
+    """At most about STRING_LIMIT characters, and none that UTF-8 cannot carry (half of a surrogate pair)."""
     if len(text) <= STRING_LIMIT:
-        return text
-    return f"{text[:KEPT]} … {len(text) - 2 * KEPT:,} characters left out … {text[-KEPT:]}"
+        return text.encode("utf-8", "replace").decode()
+    return _cut(f"{text[:KEPT]} … {len(text) - 2 * KEPT:,} characters left out … {text[-KEPT:]}")

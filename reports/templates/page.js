@@ -93,5 +93,6 @@
     target.scrollIntoView();
   };
   addEventListener("hashchange", follow);
-  if (location.hash) follow();
+  // The browser scrolls to the fragment once the page has loaded: what is shown comes after that.
+  addEventListener("load", () => setTimeout(() => location.hash && follow()));
 })();

@@ -227,7 +227,8 @@ def lost_job(number: int, random: Random) -> Timeline:
 
 
 def tally(lost: int) -> Tally:
-    good = {"completed once": 1891 - lost, "completed after recovery": 107, "cancelled": 2}
+    recovered = min(107, 2000 - lost)
+    good = {"completed once": 2000 - lost - recovered, "completed after recovery": recovered, "cancelled": 0}
     return Tally.of(id="crash-jobs", title="Jobs under kills", total_label="acknowledged jobs", total=2000,
                     good=good, bad={"lost": lost, "ended twice": 0, "stuck": 0})  # fmt: skip
 

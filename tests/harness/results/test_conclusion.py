@@ -61,6 +61,11 @@ def test_counts_that_do_not_add_up_keep_a_run_from_holding(ended: int, said: str
     assert run.reasons == run.problems
 
 
+def test_a_count_below_zero_does_not_make_the_counts_add_up() -> None:
+    tally = Tally.of(id="t", title="Jobs", total_label="jobs", total=10, good={"ended": 12}, bad={"lost": -2})
+    assert conclude(ABOUT, tallies=[tally]).problems == ("Jobs: fewer than no jobs are in lost.",)
+
+
 def test_counts_that_add_up_are_no_problem() -> None:
     tally = Tally.of(id="t", title="Jobs", total_label="jobs", total=10, good={"ended": 9}, bad={"lost": 1})
     assert conclude(ABOUT, criteria=[criterion(Verdict.HOLDS)], tallies=[tally]).verdict is Verdict.HOLDS
