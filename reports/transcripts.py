@@ -11,7 +11,7 @@ import msgspec
 from markupsafe import Markup
 
 from harness.results import Cell, Finding, FindingKind, Frame, Row, ScenarioRow
-from reports.frames import ROOT, show_frame
+from reports.frames import show_frame
 
 MOST_ROWS: Final = 400
 """A longer transcript is shown around its differences and at its beginning."""
@@ -102,9 +102,6 @@ def _shown(row: Row, findings: Sequence[Finding]) -> ShownRow:
     if state is State.SAME and (row.expected is None or row.observed is None):
         state = State.ALONE
     marks = {finding.field: state_of(finding).value for finding in findings if finding.field}
-    whole = [state_of(finding).value for finding in findings if not finding.field]
-    if whole:
-        marks[ROOT] = whole[0]
     return ShownRow(
         actor=row.actor,
         state=state,

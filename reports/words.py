@@ -62,7 +62,7 @@ COLUMN_ABOUT: Final = {
 
 def anchor(kind: str, ref: str) -> str:
     """The id in the page of what a link points to; distinct refs keep distinct ids."""
-    plain = re.sub(r"[^A-Za-z0-9_.-]", lambda found: f"_{ord(found[0]):x}_" if found[0] != "/" else "__", ref)
+    plain = re.sub(r"[^A-Za-z0-9.-]", lambda found: f"_{ord(found[0]):x}_" if found[0] != "/" else "__", ref)
     return f"{kind}-{plain}"
 
 

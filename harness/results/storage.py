@@ -22,8 +22,16 @@ class _Version(msgspec.Struct):
 
 
 def encode(run: Run) -> bytes:
-    """The run as the bytes of run.json: keys in the schema's order, two spaces of indent."""
-    return msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n"
+    """The run as the bytes of run.json. What UTF-8 cannot carry (half of a surrogate pair in a frame) becomes `?`."""
+    return msgspec.json.format(msgspec.json.encode(_encodable(msgspec.to_builtins(run))), indent=1) + b"\n"
+
+
+def _encodable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_encodable(name): _encodable(part) for name, part in value.items()}
+    return [_encodable(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def decode(data: bytes, name: str = FILE_NAME) -> Run:

@@ -106,6 +106,7 @@ DECLARED = {
         "The text of the error differs.",
         "The hub shows an internal error and stores the job all the same; the stack says what is wrong.",
         field="error",
+        expected='Server error processing message: can only concatenate str (not "int") to str',
         observed=BETTER,
     ),
 }

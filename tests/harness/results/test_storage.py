@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import jsonschema_rs
+import msgspec
 import pytest
 
 from harness.results import SCHEMA, Run, UnreadableRun, decode, load, save
@@ -39,6 +40,11 @@ def test_the_documented_schema_refuses_a_run_without_a_verdict(run: Run) -> None
     del broken["verdict"]
     with pytest.raises(jsonschema_rs.ValidationError):
         jsonschema_rs.validate(json.loads(SCHEMA_FILE.read_text()), broken)
+
+
+def test_half_a_surrogate_pair_in_a_sentence_does_not_cost_the_run(run: Run, tmp_path: Path) -> None:
+    odd = msgspec.structs.replace(run, problems=("a \ud800 b",))
+    assert load(save(odd, tmp_path)).problems == ("a ? b",)
 
 
 def test_a_run_of_a_newer_hubgate_is_refused_with_a_way_out(run: Run) -> None:

@@ -1,0 +1,64 @@
+"""The picture of a report for the README: `python -m reports.picture RUN_DIR docs/report.png`, with chromium."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from harness.results import UnreadableRun, load
+from reports.page import page
+
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+FLAGS: Final = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
+)
+SIZE: Final = (1280, 860)
+DEADLINE: Final = 60.0
+
+
+class NoPicture(Exception):  # noqa: N818 - the state is the name
+    """No picture could be taken, with a sentence that says why."""
+
+
+def take(run_dir: Path, target: Path) -> None:
+    """Write a picture of the first screen of the run's report, at twice its size in points, as PNG."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        raise NoPicture(f"none of {', '.join(BROWSERS)} is installed")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        file = Path(folder) / "report.html"
+        file.write_text(page(load(run_dir)), encoding="utf-8", errors="replace")
+        size = f"--window-size={SIZE[0]},{SIZE[1]}"
+        command = [browser, *FLAGS, size, "--force-device-scale-factor=2", f"--user-data-dir={folder}/profile"]
+        target.unlink(missing_ok=True)
+        subprocess.run(  # noqa: S603 - a browser that the caller installed
+            [*command, f"--screenshot={target.absolute()}", file.as_uri()],
+            check=False,
+            timeout=DEADLINE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    if not target.exists():
+        raise NoPicture(f"{browser} wrote no picture")
+
+
+def main(arguments: list[str]) -> int:
+    """The command; its exit status is 0, 2 for wrong usage, 3 where no picture could be taken."""
+    if len(arguments) != 2:
+        sys.stderr.write("usage: python -m reports.picture RUN_DIR PICTURE.png\n")
+        return 2
+    try:
+        take(Path(arguments[0]), Path(arguments[1]))
+    except (UnreadableRun, NoPicture) as error:
+        sys.stderr.write(f"{error}\n")
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,154 @@
+"""The page in a real browser: opened, read and pressed as its reader would. Skipped only where there is no chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reports import write
+from tests.reports.browser import PATH, Tab, browser
+from tests.reports.samples import fails, full
+from tests.reports.test_page import SCRIPT, hostile
+
+pytestmark = pytest.mark.skipif(PATH is None, reason="chromium is not installed: the report was not tried in a browser")
+
+CELL = "cell-happy-path__stack-websocket"
+
+
+@pytest.fixture(scope="module")
+def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("runs")
+    runs = {"fails": fails(), "full": full(3), "hostile": hostile({"type": SCRIPT, "deep": {SCRIPT: [SCRIPT]}})}
+    return {name: write(run, folder / name).page.as_uri() for name, run in runs.items()}
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Tab]:
+    with browser() as tab:
+        yield tab
+
+
+@pytest.fixture
+def tab(shared: Tab) -> Iterator[Tab]:
+    shared.complaints.clear()
+    shared.look(1280, 900)
+    yield shared
+    assert shared.complaints == []
+
+
+def test_a_reader_follows_the_verdict_to_the_frame_that_differs(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(addresses["fails"])
+    assert "cannot replace the hub yet" in tab.tell("document.querySelector('h1').innerText")
+    tab.tell("[...document.querySelectorAll('.reasons a')].find(a => a.innerText == 'the frame that differs').click()")
+    tab.wait("pane.open")
+    assert tab.tell("document.getElementById('pane-title').innerText") == "happy-path · Stack by WebSocket"
+    differing = "document.querySelector('#pane-body li.different')"
+    assert tab.tell(f"{differing}.querySelector('.left mark').innerText") == "job_accepted"
+    assert tab.tell(f"{differing}.querySelector('.right mark').innerText") == "job_submitted"
+    assert "answered job_submitted" in tab.tell(f"{differing}.querySelector('.finding').innerText")
+    box = f"(({{top, bottom}}) => top >= 0 && bottom <= innerHeight)({differing}.getBoundingClientRect())"
+    assert tab.tell(box)
+
+
+def test_the_two_sides_stand_beside_each_other(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(f"{addresses['fails']}#{CELL}")
+    tab.wait("pane.open")
+    lefts, rights = (
+        tab.tell(f"[...document.querySelectorAll('#pane-body li .{side}')].map(p => p.getBoundingClientRect().x)")
+        for side in ("left", "right")
+    )
+    assert len(lefts) == len(rights) > 20
+    assert max(lefts) + 300 < min(rights)
+
+
+def test_the_keyboard_alone_is_enough(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(addresses["fails"])
+    tab.tell(f"document.querySelector('td a[href=\"#{CELL}\"]').focus()")
+    tab.press("Enter", 13)
+    tab.wait("pane.open && document.activeElement.id == 'pane-title'")
+    tab.press("ArrowRight", 39)
+    tab.wait("document.getElementById('pane-title').innerText == 'happy-path · Stack by SSE'")
+    tab.press("ArrowLeft", 37)
+    tab.wait("document.getElementById('pane-title').innerText == 'happy-path · Stack by WebSocket'")
+    tab.press("n", 78)
+    assert tab.tell("document.querySelectorAll('#pane-body li.at').length") == 1
+    tab.press("Escape", 27)
+    tab.wait(f"!pane.open && document.activeElement.hash == '#{CELL}'")
+    assert tab.tell("document.querySelectorAll('#transcripts .transcript').length") == 16
+
+
+def test_only_differences_leaves_only_them(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(f"{addresses['fails']}#{CELL}")
+    tab.wait("pane.open")
+    seen = "[...document.querySelectorAll('#pane-body li')].filter(li => li.offsetParent).length"
+    assert tab.tell(seen) > 20
+    tab.tell("document.getElementById('only-differences').click()")
+    assert tab.tell(seen) == 1
+
+
+def test_the_matrix_can_be_narrowed_to_what_differs(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(addresses["full"])
+    rows = "[...document.querySelectorAll('.matrix tbody tr')].filter(tr => tr.offsetParent)"
+    seen = f"{rows}.map(tr => tr.cells[0].firstChild.data)"
+    assert len(tab.tell(seen)) == 32
+    tab.tell("document.getElementById('only-differing').click()")
+    assert tab.tell(seen) == ["cancel-running", "second-client-subscribes", "submit-odd-priority-text"]
+
+
+def test_a_link_to_a_job_in_trouble_opens_its_life(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(f"{addresses['full']}#timeline-lost-0003")
+    tab.wait("document.getElementById('timeline-lost-0003').open")
+    assert tab.tell("document.querySelectorAll('#timeline-lost-0003 svg circle').length") == 11
+
+
+def test_a_script_in_a_frame_does_not_run(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(addresses["hostile"])
+    tab.tell("document.querySelector('.matrix a').click()")
+    tab.wait("pane.open")
+    assert "stolen" in tab.tell("document.getElementById('pane-body').innerText")
+    assert "stolen" not in tab.tell("document.title")
+    assert tab.tell("document.images.length") == 0
+
+
+@pytest.mark.parametrize(("width", "name"), [(390, "full"), (390, "fails"), (390, "hostile"), (1280, "full")])
+def test_nothing_sticks_out_sideways(tab: Tab, addresses: dict[str, str], width: int, name: str) -> None:
+    tab.look(width, 844)
+    tab.open(addresses[name])
+    assert tab.tell("document.documentElement.scrollWidth") <= width
+    tab.tell("document.querySelector('.matrix a').click()")
+    tab.wait("pane.open")
+    assert tab.tell("document.getElementById('pane-body').scrollWidth") <= width
+
+
+def test_dark_is_dark_and_paper_is_white(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(addresses["full"])
+    ground = "getComputedStyle(document.body).backgroundColor"
+    tab.look(1280, 900, dark=True)
+    assert tab.tell(ground) == "rgb(18, 21, 24)"
+    tab.look(1280, 900)
+    assert tab.tell(ground) == "rgb(247, 247, 245)"
+    tab.look(1280, 900, dark=True, media="print")
+    assert tab.tell(ground) == "rgb(255, 255, 255)"
+    assert tab.tell("getComputedStyle(document.querySelector('h1')).color") == "rgb(28, 33, 38)"
+    assert tab.tell("getComputedStyle(document.querySelector('nav')).display") == "none"
+
+
+def test_without_scripts_a_cells_link_still_opens_its_transcript(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        tab.open(f"{addresses['full']}#cell-cancel-running__stack-sse")
+        tab.wait("document.getElementById('cell-cancel-running__stack-sse').parentElement.open")
+    finally:
+        tab.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_the_browser_tells_of_a_page_that_is_wrong(shared: Tab, tmp_path: Path) -> None:
+    page = tmp_path / "wrong.html"
+    page.write_text("<script>missing()</script><img src='http://127.0.0.1:9/x.png'>")
+    shared.complaints.clear()
+    shared.open(page.as_uri())
+    shared.wait("document.readyState == 'complete'")
+    assert any("missing" in complaint for complaint in shared.complaints)
+    assert any("asked the network" in complaint for complaint in shared.complaints)

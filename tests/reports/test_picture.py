@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.results import save
+from reports.picture import SIZE, main
+from tests.reports.browser import PATH
+from tests.reports.samples import holds
+
+
+@pytest.mark.skipif(PATH is None, reason="chromium is not installed: no picture was taken")
+def test_a_picture_of_the_first_screen_is_taken(tmp_path: Path) -> None:
+    save(holds(), tmp_path)
+    assert main([str(tmp_path), str(tmp_path / "report.png")]) == 0
+    data = (tmp_path / "report.png").read_bytes()
+    assert data.startswith(b"\x89PNG")
+    width, height = (int.from_bytes(data[at : at + 4]) for at in (16, 20))
+    assert (width, height) == (2 * SIZE[0], 2 * SIZE[1])
+
+
+def test_a_folder_without_a_run_is_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if PATH is None:
+        pytest.skip("chromium is not installed")
+    assert main([str(tmp_path), str(tmp_path / "report.png")]) == 3
+    assert "run.json cannot be read" in capsys.readouterr().err
+
+
+def test_wrong_usage_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "usage:" in capsys.readouterr().err
