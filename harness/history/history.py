@@ -13,7 +13,7 @@ from harness.history.hub_log import completed_log
 
 WORKER_FAULTS: Final = frozenset({Kind.KILLED, Kind.TERMINATED, Kind.STOPPED})
 SHARED_FAULTS: Final = frozenset({Kind.REDIS_DOWN, Kind.CUT, Kind.SLOWED, Kind.PARTITIONED})
-"""Faults that may reach every worker at once."""
+"""Faults that reach every worker at once when they befall the way to Redis (the target says so)."""
 
 
 class Hold:
@@ -172,7 +172,7 @@ class History:
             event
             for event in self.faults
             if (event.kind in WORKER_FAULTS and event.worker_id == worker_id)
-            or event.kind in SHARED_FAULTS
+            or (event.kind in SHARED_FAULTS and event.target.startswith(("redis", "network")))
             or (event.kind in healing and event.worker_id in (worker_id, None))
         ]
 
@@ -184,7 +184,8 @@ class History:
             if event.kind in WORKER_FAULTS | SHARED_FAULTS:
                 if from_ms <= event.at_ms <= to_ms:
                     return False
-                broken_since[key] = event.at_ms
+                if event.kind is not Kind.CUT:  # a cut is over at once
+                    broken_since[key] = event.at_ms
             else:
                 since = broken_since.pop(key, None)
                 if since is not None and since <= to_ms and event.at_ms >= from_ms:

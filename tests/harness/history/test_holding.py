@@ -44,6 +44,11 @@ def test_a_cut_line_to_redis_is_a_cause() -> None:
     assert story.say(Kind.LEASE_EXPIRED, "a").settle().forms("taken_without_cause") == []
 
 
+def test_cut_clients_are_no_cause_for_a_worker() -> None:
+    story = Story().job("a").claim("a", "w1").fault(Kind.PARTITIONED, target="api").wait(1_000)
+    assert story.say(Kind.LEASE_EXPIRED, "a").settle().forms("taken_without_cause") == [("a", "lease not renewed")]
+
+
 def test_a_fault_long_healed_is_no_cause() -> None:
     story = Story().fault(Kind.STOPPED, "w1").fault(Kind.CONTINUED, "w1").wait(5_000)
     story.job("a").claim("a", "w1").wait(1_000).say(Kind.LEASE_EXPIRED, "a").settle()
@@ -104,8 +109,8 @@ def test_recovery_is_measured_and_late_is_late() -> None:
 
 
 def test_recovery_waits_while_redis_is_away() -> None:
-    story = Story().job("a").claim("a", "w1").fault(Kind.KILLED, "w1").fault(Kind.REDIS_DOWN).wait(1_000)
-    story.fault(Kind.REDIS_UP).wait(600).say(Kind.LEASE_EXPIRED, "a").claim("a", "w2").complete("a").settle()
+    story = Story().job("a").claim("a", "w1").fault(Kind.KILLED, "w1").fault(Kind.REDIS_DOWN, target="redis").wait(1_000)
+    story.fault(Kind.REDIS_UP, target="redis").wait(600).say(Kind.LEASE_EXPIRED, "a").claim("a", "w2").complete("a").settle()
     assert story.forms("recovery") == []
 
 

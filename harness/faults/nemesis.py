@@ -1,0 +1,64 @@
+"""What every nemesis has in common: it breaks by plan and seed, writes down what it does, and always heals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from random import Random
+from types import TracebackType
+from typing import Final, Self
+
+from harness.history import HistoryWriter
+
+HEAL_S: Final = 60.0
+"""How long healing may take before the nemesis gives up loudly."""
+
+
+class Nemesis:
+    """An async context manager: it does its work while the block runs, and at the block's end everything is whole.
+
+    `done` waits for the end of its plan. An error in the plan (a process that does not come back) is raised at the
+    end of the block: a nemesis that silently did nothing would make the run's verdict a lie.
+    """
+
+    def __init__(self, writer: HistoryWriter, *, seed: int) -> None:
+        self.writer = writer
+        self.random = Random(seed)  # noqa: S311 - choices that can be repeated, no secret
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in the history."""
+        return type(self).__name__
+
+    async def wreak(self) -> None:
+        """The plan: ends by itself, or is cancelled."""
+        raise NotImplementedError
+
+    async def heal(self) -> None:
+        """Make good what is broken now; called once at the end, also when nothing is."""
+        raise NotImplementedError
+
+    async def done(self) -> None:
+        """Wait for the end of the plan. Raises what the plan raised."""
+        if self._task:
+            await asyncio.shield(self._task)
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self.wreak(), name=f"nemesis {self.name}")
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        task = self._task
+        if task is None:
+            return
+        failure = None if not task.done() or task.cancelled() else task.exception()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):  # told below, after the healing
+            await task
+        async with asyncio.timeout(HEAL_S):
+            await self.heal()
+        if failure and error is None:
+            raise failure

@@ -1,0 +1,228 @@
+"""Faults of processes: killed, terminated or frozen, in waves or at named points of a job's life, and brought back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from enum import StrEnum
+
+from harness.environment import Process
+from harness.faults.nemesis import Nemesis
+from harness.history import HistoryEvent, HistoryWriter, Kind
+
+EXIT_S = 40.0
+"""A terminated process has so long to finish its work; then it is killed, and the history says so."""
+
+
+class How(StrEnum):
+    """What is done to a process."""
+
+    KILL = "SIGKILL"
+    TERMINATE = "SIGTERM"
+    STOP = "SIGSTOP"
+
+
+class Point(StrEnum):
+    """A named point in a job's life, as its events show it."""
+
+    AFTER_CLAIM = "after claim"
+    MID_PROGRESS = "mid-progress"
+    BEFORE_COMPLETION = "before completion"
+
+
+class Victims:
+    """The processes that a nemesis may break, and how each is broken and made whole, with a note of both."""
+
+    def __init__(self, processes: Sequence[Process], writer: HistoryWriter, by: str, *, workers: bool) -> None:
+        self.processes = list(processes)
+        self._writer = writer
+        self._by = by
+        self._workers = workers
+        self._broken: dict[str, How] = {}
+        self.count = 0
+        """How many faults there were."""
+
+    def whole(self) -> list[Process]:
+        """Those that run undisturbed."""
+        return [process for process in self.processes if process.alive and process.name not in self._broken]
+
+    async def strike(self, process: Process, how: How) -> None:
+        """Break one. A terminated process is waited for, within bounds."""
+        self._broken[process.name] = how
+        self.count += 1
+        if how is How.STOP:
+            self._note(Kind.STOPPED, process)
+            process.signal(signal.SIGSTOP)
+        elif how is How.KILL:
+            self._note(Kind.KILLED, process)
+            await asyncio.to_thread(process.kill)
+        else:
+            self._note(Kind.TERMINATED, process)
+            process.terminate()
+
+    async def restore(self, process: Process) -> None:
+        """Make one whole again: continued, or started anew and ready."""
+        how = self._broken.get(process.name)
+        if how is None:
+            return
+        if how is How.STOP and process.alive:
+            process.signal(signal.SIGCONT)
+            self._note(Kind.CONTINUED, process)
+        else:
+            await self._exited(process)
+            await process.arestart()
+            self._note(Kind.UP, process)
+        del self._broken[process.name]
+
+    async def _exited(self, process: Process) -> None:
+        """Wait for the exit of a terminated process; one that does not go is killed."""
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + EXIT_S
+        while process.alive and loop.time() < limit:  # noqa: ASYNC110 - a process tells nobody of its exit
+            await asyncio.sleep(0.02)
+        if process.alive:
+            self._note(Kind.KILLED, process)
+            await asyncio.to_thread(process.kill)
+
+    async def restore_all(self) -> None:
+        """Make all whole."""
+        broken = [process for process in self.processes if process.name in self._broken]
+        await asyncio.gather(*(self.restore(process) for process in broken))
+
+    def _note(self, kind: Kind, process: Process) -> None:
+        worker_id = process.name if self._workers else None
+        self._writer.note(kind, by=self._by, target=process.name, worker_id=worker_id)
+
+
+class Waves(Nemesis):
+    """Every `every_s` a share of the processes is struck at once, and whole again `down_s` later."""
+
+    def __init__(  # noqa: PLR0913 - the plan's own numbers
+        self,
+        processes: Sequence[Process],
+        writer: HistoryWriter,
+        *,
+        seed: int,
+        how: How = How.KILL,
+        share: float = 1 / 3,
+        waves: int = 3,
+        every_s: float = 2.0,
+        down_s: float = 0.5,
+        workers: bool = True,
+    ) -> None:
+        super().__init__(writer, seed=seed)
+        self.victims = Victims(processes, writer, self.name, workers=workers)
+        self._how = how
+        self._share = share
+        self._waves = waves
+        self._every_s = every_s
+        self._down_s = down_s
+
+    @property
+    def strikes(self) -> int:
+        """How many processes were struck so far, each time counted."""
+        return self.victims.count
+
+    async def wreak(self) -> None:
+        """See `Nemesis`."""
+        for _ in range(self._waves):
+            await asyncio.sleep(self._every_s)
+            whole = self.victims.whole()
+            struck = self.random.sample(whole, min(len(whole), max(1, round(len(whole) * self._share))))
+            await asyncio.gather(*(self.victims.strike(process, self._how) for process in struck))
+            await asyncio.sleep(self._down_s)
+            await asyncio.gather(*(self.victims.restore(process) for process in struck))
+
+    async def heal(self) -> None:
+        """See `Nemesis`."""
+        await self.victims.restore_all()
+
+
+class KillServers(Waves):
+    """API processes, one at a time; side by side instances leave the others at work."""
+
+    def __init__(
+        self,
+        servers: Sequence[Process],
+        writer: HistoryWriter,
+        *,
+        seed: int,
+        how: How = How.KILL,
+        times: int = 3,
+        every_s: float = 2.0,
+    ) -> None:
+        one = 1 / max(1, len(servers))
+        super().__init__(
+            servers, writer, seed=seed, how=how, share=one, waves=times, every_s=every_s, down_s=0.3, workers=False
+        )
+
+
+class AtPoint(Nemesis):
+    """Strikes a worker just when a job that it holds reaches a named point: up to `most` times, by a chance each time.
+
+    It hears of the point from the history that a recorder is writing (the stack's events), so a job's script has to
+    stay a little at that point for the strike to meet it there.
+    """
+
+    def __init__(  # noqa: PLR0913 - the plan's own numbers
+        self,
+        workers: Sequence[Process],
+        writer: HistoryWriter,
+        point: Point,
+        *,
+        seed: int,
+        how: How = How.KILL,
+        most: int = 10,
+        chance: float = 1.0,
+        down_s: float = 0.3,
+    ) -> None:
+        super().__init__(writer, seed=seed)
+        self.victims = Victims(workers, writer, f"{self.name} {point}", workers=True)
+        self.point = point
+        self._by_name = {process.name: process for process in workers}
+        self._how = how
+        self._most = most
+        self._chance = chance
+        self._down_s = down_s
+        self._last_steps: dict[str, float] = {}
+        self.struck: list[str] = []
+        """The jobs that were met at the point."""
+
+    async def wreak(self) -> None:
+        """See `Nemesis`."""
+        reached: asyncio.Queue[HistoryEvent] = asyncio.Queue(maxsize=10_000)
+        stop = self.writer.listen(lambda event: self._hear(event, reached))
+        try:
+            async with asyncio.TaskGroup() as mending:
+                while len(self.struck) < self._most:
+                    event = await reached.get()
+                    process = self._by_name[event.worker_id or ""]
+                    if process in self.victims.whole() and self.random.random() < self._chance:
+                        self.struck.append(event.job_id or "")
+                        await self.victims.strike(process, self._how)
+                        mending.create_task(self._mend(process))
+        finally:
+            stop()
+
+    def _hear(self, event: HistoryEvent, reached: asyncio.Queue[HistoryEvent]) -> None:
+        if event.kind is Kind.SUBMIT and event.steps and event.job_id:
+            self._last_steps[event.job_id] = event.steps[-1]
+        elif event.worker_id in self._by_name and self._is_there(event) and not reached.full():
+            reached.put_nowait(event)
+
+    def _is_there(self, event: HistoryEvent) -> bool:
+        if self.point is Point.AFTER_CLAIM:
+            return event.kind is Kind.CLAIMED
+        if event.kind is not Kind.PROGRESS or event.progress is None:
+            return False
+        last = self._last_steps.get(event.job_id or "", 100.0)
+        return event.progress >= last if self.point is Point.BEFORE_COMPLETION else 0 < event.progress < last
+
+    async def _mend(self, process: Process) -> None:
+        await asyncio.sleep(self._down_s)
+        await self.victims.restore(process)
+
+    async def heal(self) -> None:
+        """See `Nemesis`."""
+        await self.victims.restore_all()
