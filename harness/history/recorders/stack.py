@@ -60,15 +60,17 @@ class StackRecorder(Background):
     """Follows `/api/events` into a history, across restarts of the API, from the last id that it saw.
 
     An async context manager; on exit it stops. A `gap` that the API reports is written down, because checkers that need
-    the whole log cannot be sure then.
+    the whole log cannot be sure then. It begins after the id `since`: by default with all that the stream holds.
     """
 
-    def __init__(self, urls: str | list[str], writer: HistoryWriter, *, token: str | None = None) -> None:
+    def __init__(
+        self, urls: str | list[str], writer: HistoryWriter, *, token: str | None = None, since: str = "0-0"
+    ) -> None:
         super().__init__()
         self._urls = [urls] if isinstance(urls, str) else urls
         self._writer = writer
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._last_id = ""
+        self._last_id = since
         self.recorded = 0
 
     async def follow(self) -> None:

@@ -109,8 +109,12 @@ def test_recovery_is_measured_and_late_is_late() -> None:
 
 
 def test_recovery_waits_while_redis_is_away() -> None:
-    story = Story().job("a").claim("a", "w1").fault(Kind.KILLED, "w1").fault(Kind.REDIS_DOWN, target="redis").wait(1_000)
-    story.fault(Kind.REDIS_UP, target="redis").wait(600).say(Kind.LEASE_EXPIRED, "a").claim("a", "w2").complete("a").settle()
+    story = (
+        Story().job("a").claim("a", "w1").fault(Kind.KILLED, "w1").fault(Kind.REDIS_DOWN, target="redis").wait(1_000)
+    )
+    story.fault(Kind.REDIS_UP, target="redis").wait(600).say(Kind.LEASE_EXPIRED, "a").claim("a", "w2").complete(
+        "a"
+    ).settle()
     assert story.forms("recovery") == []
 
 

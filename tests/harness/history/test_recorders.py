@@ -76,7 +76,7 @@ async def test_the_stacks_log_is_read_on_from_the_last_id_after_a_cut() -> None:
     writer = HistoryWriter()
     async with serving(web.get("/api/events", events)) as url, StackRecorder(url, writer) as recorder:
         await until(lambda: recorder.recorded == 3)
-    assert asked == [None, "1-0", "2-0"]
+    assert asked == ["0-0", "1-0", "2-0"]
     assert [event.progress for event in writer.events if event.kind is Kind.PROGRESS] == [1, 2, 3]
     assert [event.at_ms for event in writer.events if event.kind is Kind.PROGRESS] == [1_001, 1_002, 1_003]
     assert History(writer.events).log_gaps == 1
