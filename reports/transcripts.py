@@ -101,7 +101,11 @@ def _shown(row: Row, findings: Sequence[Finding]) -> ShownRow:
     state = max((state_of(finding) for finding in findings), key=_WEIGHT.index, default=State.SAME)
     if state is State.SAME and (row.expected is None or row.observed is None):
         state = State.ALONE
-    marks = {finding.field: state_of(finding).value for finding in findings if finding.field}
+    marks = {
+        finding.field: state_of(finding).value
+        for finding in findings
+        if finding.field and finding.kind is FindingKind.CHANGED
+    }
     return ShownRow(
         actor=row.actor,
         state=state,

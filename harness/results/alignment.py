@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -29,24 +29,41 @@ class Alignment(msgspec.Struct, frozen=True):
 Pair = tuple[int | None, int | None]
 
 
-def align(expected: Sequence[Spoken], observed: Sequence[Spoken]) -> Alignment:
+def align(
+    expected: Sequence[Spoken], observed: Sequence[Spoken], together: Iterable[tuple[int, int]] = ()
+) -> Alignment:
     """Pair the events of each actor by kind and message type, in order; the reference's order gives the rows'.
 
     Where one side has another type in the same place (a renamed message), the two stand beside each other.
+    `together` are pairs (expected, observed) that are known to belong together, in whatever order.
     """
-    pairs: list[tuple[int, int, Pair]] = []
+    tied = _one_to_one(together)
+    taken = set(tied.values())
+    pairs: list[tuple[int, int, Pair]] = [(left, -1, (left, right)) for left, right in tied.items()]
     for actor in dict.fromkeys(event.actor for event in (*expected, *observed)):
         place = -1
-        for step, pair in enumerate(_pairs(actor, expected, observed)):
+        lefts = [index for index, event in enumerate(expected) if event.actor == actor and index not in tied]
+        rights = [index for index, event in enumerate(observed) if event.actor == actor and index not in taken]
+        for step, pair in enumerate(_pairs(lefts, rights, expected, observed)):
             place = place if pair[0] is None else pair[0]
             pairs.append((place, step, pair))
     pairs.sort(key=lambda entry: entry[:2])
     return _rows([pair for _, _, pair in pairs], expected, observed)
 
 
-def _pairs(actor: str, expected: Sequence[Spoken], observed: Sequence[Spoken]) -> Iterator[Pair]:
-    left = [index for index, event in enumerate(expected) if event.actor == actor]
-    right = [index for index, event in enumerate(observed) if event.actor == actor]
+def _one_to_one(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
+    tied: dict[int, int] = {}
+    taken: set[int] = set()
+    for left, right in pairs:
+        if left not in tied and right not in taken:
+            tied[left] = right
+            taken.add(right)
+    return tied
+
+
+def _pairs(
+    left: Sequence[int], right: Sequence[int], expected: Sequence[Spoken], observed: Sequence[Spoken]
+) -> Iterator[Pair]:
     kinds = [_kind(expected[index].frame) for index in left], [_kind(observed[index].frame) for index in right]
     matcher = SequenceMatcher(None, *kinds, autojunk=False)
     for _, left_from, left_to, right_from, right_to in matcher.get_opcodes():

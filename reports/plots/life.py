@@ -64,9 +64,11 @@ def holds(entries: tuple[TimelineEntry, ...]) -> list[Hold]:
         if worker is None:
             continue
         if entry.kind == "claimed":
-            begun[worker] = index
+            begun.setdefault(worker, index)
         elif entry.kind in {"killed", "stopped"} and worker in begun:
             lame.setdefault(worker, index)
+        elif entry.kind == "continued":
+            lame.pop(worker, None)
         elif entry.kind in LETTING_GO and worker in begun:
             found.append(Hold(worker, begun.pop(worker), index, lame.pop(worker, None)))
     last = len(entries) - 1

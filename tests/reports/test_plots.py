@@ -118,6 +118,7 @@ def entry(at: float, kind: str, worker: str | None = None) -> TimelineEntry:
         ([("claimed", "a"), ("completed", "a")], [Hold("a", 0, 1, None)]),
         ([("claimed", "a"), ("killed", "a"), ("lease_expired", "a")], [Hold("a", 0, 2, 1)]),
         ([("claimed", "a"), ("claimed", "b"), ("completed", "b")], [Hold("b", 1, 2, None), Hold("a", 0, 2, None)]),
+        ([("claimed", "a"), ("stopped", "a"), ("continued", "a"), ("failed", "a")], [Hold("a", 0, 3, None)]),
         ([("killed", "a"), ("completed", "b")], []),
     ],
 )

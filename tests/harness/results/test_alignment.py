@@ -53,3 +53,24 @@ def test_a_renamed_message_stands_beside_the_one_it_replaces() -> None:
 def test_a_missing_message_leaves_its_place_empty() -> None:
     rows = align(said("c", "hello", "progress", "done"), said("c", "hello", "done")).rows
     assert [row.observed is None for row in rows] == [False, True, False]
+
+
+@given(transcripts, transcripts, st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=6))
+def test_what_belongs_together_is_in_one_row_and_everything_is_still_in_exactly_one(
+    expected: list[Spoken], observed: list[Spoken], guesses: list[tuple[int, int]]
+) -> None:
+    lefts: dict[int, int] = {}
+    for left, right in guesses:
+        if left < len(expected) and right < len(observed) and expected[left].actor == observed[right].actor:
+            lefts.setdefault(left, right)
+    together = list({right: (left, right) for left, right in lefts.items()}.values())
+    alignment = align(expected, observed, together)
+    assert all(alignment.expected_rows[left] == alignment.observed_rows[right] for left, right in together)
+    assert sorted(alignment.expected_rows) == sorted(n for n, row in enumerate(alignment.rows) if row.expected)
+    assert sorted(alignment.observed_rows) == sorted(n for n, row in enumerate(alignment.rows) if row.observed)
+
+
+def test_a_message_out_of_order_stands_beside_its_twin() -> None:
+    rows = align(said("c", "a", "b", "z"), said("c", "b", "a", "z"), together=[(0, 1), (1, 0)]).rows
+    assert [(row.expected and row.expected.message["type"], row.observed and row.observed.message["type"])
+            for row in rows] == [("a", "a"), ("b", "b"), ("z", "z")]  # fmt: skip
