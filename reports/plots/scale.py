@@ -57,11 +57,11 @@ def logarithmic(values: Sequence[float], start: float, end: float) -> Scale:
     """A logarithmic scale over the positive values; ticks at the powers of ten, at 2 and 5 as well where few."""
     positive = [value for value in values if value > 0] or [1.0]
     lowest, highest = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
-    round_values = [factor * 10.0**power for power in range(lowest, highest + 1) for factor in (1.0, 2.0, 5.0)]
+    round_values = [float(f"{digit}e{power}") for power in range(lowest - 1, highest + 2) for digit in (1, 2, 5)]
     low = max(value for value in round_values if value <= min(positive))
     high = min(value for value in round_values if value >= max(positive) and value > low)
     inside = [value for value in round_values if low <= value <= high]
-    powers = [value for value in inside if math.log10(value).is_integer()]
+    powers = [value for value in inside if f"{value:e}".startswith("1.0")]
     ticks = powers if len(powers) > 2 else inside
     return Scale(low=low, high=high, start=start, end=end, ticks=tuple(ticks), log=True)
 

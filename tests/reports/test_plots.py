@@ -5,7 +5,7 @@ import re
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.results import Chart, Distribution, Limit, Line, Mark, Series, Timeline, TimelineEntry
@@ -28,6 +28,9 @@ def test_a_linear_scale_holds_every_value_between_its_ends(values: list[float], 
 
 
 @given(st.lists(positive, min_size=1, max_size=40))
+@example([10.0**power for power in range(-6, 10)])
+@example([9.999999999999999e-06])
+@example([1.0000000000000001e-05])
 def test_a_logarithmic_scale_holds_every_value_and_keeps_their_order(values: list[float]) -> None:
     scale = logarithmic(values, 200, 10)
     assert scale.low <= min(values)
