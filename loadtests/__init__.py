@@ -1,1 +1,51 @@
-"""Locust users and shapes for mixed clients, the worker fleet, and the benchmarks."""
+"""Load on a hub or a stack: Locust users, open-model plans, exact figures, a fleet of workers, a judged result.
+
+gevent and Locust live in the processes that `run` starts; a program that calls it is not patched by them. In turn,
+what is named here is loaded when it is first used, so that a locustfile gets the users without the rest.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from loadtests.comparison import Comparison, compare
+    from loadtests.plan import Plan, Shape
+    from loadtests.runner import LoadFailed, LoadResult, run
+    from loadtests.saturation import Saturation, find_saturation
+    from loadtests.spec import Kills, LoadSpec, Mix, Side
+    from loadtests.verdict import Demands
+
+__all__ = [
+    "Comparison",
+    "Demands",
+    "Kills",
+    "LoadFailed",
+    "LoadResult",
+    "LoadSpec",
+    "Mix",
+    "Plan",
+    "Saturation",
+    "Shape",
+    "Side",
+    "compare",
+    "find_saturation",
+    "run",
+]
+
+_HOMES: Final = {
+    "comparison": ("Comparison", "compare"),
+    "plan": ("Plan", "Shape"),
+    "runner": ("LoadFailed", "LoadResult", "run"),
+    "saturation": ("Saturation", "find_saturation"),
+    "spec": ("Kills", "LoadSpec", "Mix", "Side"),
+    "verdict": ("Demands",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"loadtests.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

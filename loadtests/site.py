@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -80,6 +81,10 @@ async def open_site(spec: LoadSpec, processes: Processes) -> AsyncIterator[Site]
 async def _given(spec: LoadSpec, processes: Processes) -> Site:
     """Somebody else's target; a fleet of ours may still work for it."""
     site = Site(spec, (spec.url or "").rstrip("/").replace("ws://", "http://"))
+    try:
+        await asyncio.to_thread(_answers, site.url + ("/" if spec.side is Side.HUB else "/health"))
+    except OSError as error:
+        raise SiteError(f"nothing answers at {site.url}: {getattr(error, 'reason', error)}") from error
     if spec.fleet and spec.side is Side.STACK and not spec.redis:
         raise SiteError("a fleet of ours needs the stack's Redis: give its URL, or --fleet 0 where workers are there")
     await _staff(site, processes, spec.redis or "")
@@ -122,6 +127,12 @@ async def _staff(site: Site, processes: Processes, redis_url: str) -> None:
     site.fleet = Fleet(processes, launches)
     await site.fleet.start()
     site.parts |= dict.fromkeys((launch.name for launch in launches), "workers")
+
+
+def _answers(url: str) -> None:
+    """Whatever is answered will do, an error page too."""
+    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(url, timeout=5):  # noqa: S310 - loopback
+        pass
 
 
 def _fetch(url: str, token: str | None) -> dict[str, dict[str, int]]:

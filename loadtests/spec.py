@@ -92,6 +92,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     job: JobSpec = DEFAULT_JOB
     kills: Kills = Kills()
     demands: Demands = Demands()
+    checked: bool = True
+    """Whether the system's own account is recorded, too, and the checkers judge the whole history."""
     sample_s: float = 2.0
     """How often memory and queue depth are sampled."""
 

@@ -12,8 +12,10 @@ from typing import Final
 import msgspec
 
 from harness.environment import MemorySample, MemorySampler, Process, Processes, free_port, services
+from harness.history import Limits
 from harness.results import Verdict
 from loadtests.fleet import FleetResult
+from loadtests.recording import Check, check, recording, settle
 from loadtests.results import LiveLine, SwarmResult
 from loadtests.site import Depth, Site, open_site
 from loadtests.spec import LoadSpec, Side
@@ -52,6 +54,8 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     depth: list[Depth]
     history: list[str]
     """Files of the run's history, below the run's folder."""
+    checks: list[Check]
+    """What the checkers say of it; empty where nobody asked them."""
 
 
 class LoadFailed(Exception):  # noqa: N818 - the failure is the name
@@ -78,6 +82,20 @@ async def run_on(
 ) -> LoadResult:
     """Run the load of a site that is up."""
     spec = site.spec
+    if not spec.checked:
+        return await _load(site, processes, out, on_live=on_live, disturb=disturb)
+    async with recording(site, out) as writer:
+        result = await _load(site, processes, out, on_live=on_live, disturb=disturb)
+        await settle(site, writer, out)
+    checks = await asyncio.to_thread(check, out, Limits())
+    judgement = judge(result.swarm, spec.demands, [*_fleet_findings(result.fleet), *_check_findings(spec, checks)])
+    return msgspec.structs.replace(result, judgement=judgement, checks=checks, history=_histories(out))
+
+
+async def _load(
+    site: Site, processes: Processes, out: Path, *, on_live: OnLive | None, disturb: Disturb | None
+) -> LoadResult:
+    spec = site.spec
     swarm = await _start_swarm(site, processes, out)
     observer = Observer(site, processes, out, on_live)
     with_kills = [_kill_waves(site)] if spec.kills.waves and site.fleet else []
@@ -102,6 +120,7 @@ async def run_on(
         memory=observer.memory(measured),
         depth=observer.depths(measured),
         history=_histories(out),
+        checks=[],
     )
 
 
@@ -256,6 +275,17 @@ async def _kill_waves(site: Site) -> None:
 
 def _histories(out: Path) -> list[str]:
     return sorted(path.name for path in out.glob("history-*.jsonl"))
+
+
+def _check_findings(spec: LoadSpec, checks: list[Check]) -> list[Finding]:
+    """The stack is held to every checker. The hub breaks some by its known faults; its checks are only told."""
+    if spec.side is Side.HUB:
+        return []
+    return [
+        Finding(Verdict.FAILS, f"{one.name.replace('_', ' ')}: {one.violations} times, such as: {one.sentences[0]}")
+        for one in checks
+        if one.violations
+    ]
 
 
 def _fleet_findings(fleet: FleetResult | None) -> list[Finding]:

@@ -1,0 +1,183 @@
+"""`python -m loadtests`, which is also `hubgate load`: one load, a comparison, or the search for the saturation point.
+
+Exit status: 0 holds, 1 does not hold, 2 wrong usage, 3 inconclusive or could not be run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+
+from harness.environment import EnvironmentFailure
+from harness.errors import CouldNotRun
+from harness.results import Verdict
+from loadtests.comparison import Comparison, compare
+from loadtests.display import LiveDisplay, show_comparison, show_load, show_probe, show_saturation, show_turn
+from loadtests.figures import Figure
+from loadtests.jobs import DEFAULT_JOB, JobSpec
+from loadtests.plan import Arrivals, Plan, Shape
+from loadtests.runner import LoadFailed, LoadResult, run
+from loadtests.saturation import Saturation, find_saturation
+from loadtests.site import SiteError
+from loadtests.spec import Kills, LoadSpec, Mix, Side
+from loadtests.verdict import Demands
+
+COULD_NOT_RUN = 3
+
+
+@click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
+@click.option("--side", type=click.Choice(list(Side)), default=Side.STACK, help="What is under load.")
+@click.option("--url", help="A target that runs already, on this machine; without it, one is started.")
+@click.option("--redis", help="Redis to use; without it, an embedded Valkey is started.")
+@click.option("--prefix", default="", help="Prefix of the stack's keys.")
+@click.option("--token", help="Token for the server.")
+@click.option("--shape", type=click.Choice(list(Shape)), default=Shape.STEADY, help="How rate or mix change.")
+@click.option("--rate", type=click.FloatRange(0.1, 10_000), default=20.0, help="Highest rate, jobs per second.")
+@click.option("--duration", type=click.FloatRange(1, 86_400), default=30.0, help="Seconds of the load.")
+@click.option("--drain", type=click.FloatRange(0, 600), default=20.0, help="Seconds to wait for the last jobs.")
+@click.option(
+    "--users", type=click.IntRange(1, 10_000), default=20, help="Users: 50 % legacy, 40 % SSE, 10 % monitors."
+)
+@click.option("--legacy-users", type=click.IntRange(0), help="Instead of --users: exactly so many of each kind.")
+@click.option("--sse-users", type=click.IntRange(0))
+@click.option("--hybrid-users", type=click.IntRange(0))
+@click.option("--monitor-users", type=click.IntRange(0), help="Monitors by WebSocket.")
+@click.option("--sse-monitor-users", type=click.IntRange(0))
+@click.option("--legacy-share", type=click.FloatRange(0, 1), default=0.5, help="Of the hybrid users.")
+@click.option("--fleet", type=click.IntRange(0, 500), default=48, help="Worker processes; 0: the target has its own.")
+@click.option("--poll-ms", type=click.IntRange(10), default=1000, help="How often our workers poll.")
+@click.option("--kill-waves", type=click.IntRange(0), default=0, help="So many times, kill a share of the fleet.")
+@click.option("--kill-share", type=click.FloatRange(0, 1), default=0.33)
+@click.option("--kill-every", type=click.FloatRange(0.1), default=5.0, help="Seconds between the waves.")
+@click.option("--generators", type=click.IntRange(1, 32), default=1, help="Locust processes that make the load.")
+@click.option("--arrivals", type=click.Choice(list(Arrivals)), default=Arrivals.EVEN)
+@click.option("--seed", type=int, default=1)
+@click.option("--job", help='What is submitted, JSON: {"service": "simulation", "payload": {...}}')
+@click.option("--limit", "limits", multiple=True, metavar="FIGURE=MS", help="Highest p99, such as claimed=20.")
+@click.option("--least-jobs", type=click.IntRange(1), default=20, help="Below so many, the load is inconclusive.")
+@click.option("--unchecked", is_flag=True, help="Leave out the system's own account and the checkers.")
+@click.option("--compare", "compared", is_flag=True, help="Hub, stack, stack, hub: the ratios with their spread.")
+@click.option("--saturation", is_flag=True, help="Search the highest rate with p99 < 500 ms and nothing lost.")
+@click.option("--ceiling", type=click.FloatRange(1), default=500.0, help="Where the search ends at the latest.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None, help="Folder for all files.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+def main(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, ceiling: float, **options: Any) -> None:
+    """Put a load on the stack or the hub, measure what clients see, and judge it."""
+    if compared and saturation:
+        raise click.UsageError("--compare and --saturation exclude each other")
+    spec = spec_of(options)
+    folder = out or Path("out") / f"load-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True)
+    try:
+        if compared:
+            status = _finish(_compare(spec, folder, console), as_json=as_json)
+        elif saturation:
+            status = _finish(_saturate(spec, folder, ceiling, console), as_json=as_json)
+        else:
+            status = _finish(_load(spec, folder, console), as_json=as_json)
+    except (SiteError, LoadFailed, EnvironmentFailure, CouldNotRun) as failure:
+        console.print(f"could not be run: {failure}", style="red", markup=False)
+        sys.exit(COULD_NOT_RUN)
+    console.print(f"files: {folder}", markup=False)
+    sys.exit(status)
+
+
+def spec_of(options: dict[str, Any]) -> LoadSpec:
+    """The run that the options describe. Raises click.UsageError."""
+    shape = Shape(options["shape"])
+    return LoadSpec(
+        side=Side(options["side"]),
+        url=options["url"],
+        redis=options["redis"],
+        prefix=options["prefix"],
+        token=options["token"],
+        plan=Plan(
+            shape=shape,
+            rate=options["rate"],
+            duration_s=options["duration"],
+            arrivals=Arrivals(options["arrivals"]),
+            seed=options["seed"],
+            legacy_share=options["legacy_share"],
+        ),
+        mix=_mix(options, shape),
+        fleet=options["fleet"],
+        poll_ms=options["poll_ms"],
+        generators=options["generators"],
+        drain_s=options["drain"],
+        job=_job(options["job"]),
+        kills=Kills(waves=options["kill_waves"], share=options["kill_share"], every_s=options["kill_every"]),
+        demands=Demands(least_jobs=options["least_jobs"], most_p99_ms=_limits(options["limits"])),
+        checked=not options["unchecked"],
+    )
+
+
+def _mix(options: dict[str, Any], shape: Shape) -> Mix:
+    fields = {"legacy": "legacy_users", "sse": "sse_users", "hybrid": "hybrid_users"}
+    fields |= {"monitors": "monitor_users", "sse_monitors": "sse_monitor_users"}
+    exact = {field: options[option] for field, option in fields.items() if options[option] is not None}
+    if not exact:
+        return Mix.of(options["users"], shape)
+    mix = Mix(**(dict.fromkeys(fields, 0) | exact))
+    if not mix.legacy + mix.sse + mix.hybrid:
+        raise click.UsageError("monitors alone submit nothing: some legacy, SSE or hybrid users are needed")
+    return mix
+
+
+def _job(text: str | None) -> JobSpec:
+    try:
+        return msgspec.json.decode(text, type=JobSpec) if text else DEFAULT_JOB
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"--job is no job: {error}") from error
+
+
+def _limits(texts: tuple[str, ...]) -> dict[Figure, float]:
+    found = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            found[Figure[name.upper().replace("-", "_")]] = float(value)
+        except (KeyError, ValueError):
+            known = ", ".join(figure.name.lower().replace("_", "-") for figure in Figure)
+            raise click.UsageError(f"--limit {text}: it has to be FIGURE=MS with a figure of {known}") from None
+    return found
+
+
+def _finish(outcome: Awaitable[tuple[Verdict, msgspec.Struct]], *, as_json: bool) -> int:
+    async def waited() -> tuple[Verdict, msgspec.Struct]:
+        return await outcome
+
+    verdict, result = asyncio.run(waited())
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(result)))
+    return verdict.exit_status
+
+
+async def _load(spec: LoadSpec, folder: Path, console: Console) -> tuple[Verdict, LoadResult]:
+    with LiveDisplay(console, spec.plan) as live:
+        result = await run(spec, folder, on_live=live.show)
+    show_load(console, result)
+    return result.judgement.verdict, result
+
+
+async def _compare(spec: LoadSpec, folder: Path, console: Console) -> tuple[Verdict, Comparison]:
+    hub, stack = (msgspec.structs.replace(spec, side=side) for side in Side)
+    with LiveDisplay(console, spec.plan) as live:
+        found = await compare(hub, stack, folder, on_live=live.show, on_turn=lambda turn: show_turn(console, turn))
+    show_comparison(console, found)
+    return found.verdict, found
+
+
+async def _saturate(spec: LoadSpec, folder: Path, ceiling: float, console: Console) -> tuple[Verdict, Saturation]:
+    quiet = msgspec.structs.replace(spec, checked=False)
+    found = await find_saturation(quiet, folder, ceiling=ceiling, on_probe=lambda probe: show_probe(console, probe))
+    show_saturation(console, found)
+    return (Verdict.INCONCLUSIVE if found.highest is None else Verdict.HOLDS), found
