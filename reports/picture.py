@@ -1,4 +1,4 @@
-"""The picture of a report for the README: `python -m reports.picture RUN_DIR docs/report.png`, with chromium."""
+"""The picture of a report for the README, taken with chromium: `python -m reports.picture [RUN_DIR [PICTURE]]`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ FLAGS: Final = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
 )
+RUNS: Final = Path("out")
+PICTURE: Final = Path("docs/report.png")
 SIZE: Final = (1280, 860)
 DEADLINE: Final = 60.0
 
@@ -47,13 +49,22 @@ def take(run_dir: Path, target: Path) -> None:
         raise NoPicture(f"{browser} wrote no picture")
 
 
-def main(arguments: list[str]) -> int:
+def newest(runs: Path) -> Path:
+    """The folder of the run that was written last."""
+    files = sorted(runs.glob("*/run.json"), key=lambda file: file.stat().st_mtime)
+    if not files:
+        raise NoPicture(f"there is no run in {runs}: make one with `make gate`, or name its folder")
+    return files[-1].parent
+
+
+def main(arguments: list[str], runs: Path = RUNS) -> int:
     """The command; its exit status is 0, 2 for wrong usage, 3 where no picture could be taken."""
-    if len(arguments) != 2:
-        sys.stderr.write("usage: python -m reports.picture RUN_DIR PICTURE.png\n")
+    if len(arguments) > 2 or any(argument.startswith("-") for argument in arguments):
+        sys.stderr.write("usage: python -m reports.picture [RUN_DIR [PICTURE]]\n")
         return 2
     try:
-        take(Path(arguments[0]), Path(arguments[1]))
+        given = [Path(argument) for argument in arguments]
+        take(given[0] if given else newest(runs), given[1] if given[1:] else PICTURE)
     except (UnreadableRun, NoPicture) as error:
         sys.stderr.write(f"{error}\n")
         return 3

@@ -14,7 +14,7 @@ from harness.results.words import quantity
 from reports.plots.svg import RIGHT, WIDTH, drawing, tag, text
 
 LANE: Final = 26
-NAMES: Final = 110
+NAMES: Final = 116
 HEAD: Final = 8
 FOOT: Final = 22
 LETTING_GO: Final = frozenset({"completed", "failed", "attempt_failed", "released", "lease_expired", "cancelled"})
@@ -87,7 +87,7 @@ def _places(entries: tuple[TimelineEntry, ...]) -> list[float]:
 
 def _lane_parts(name: str, index: int) -> list[Markup]:
     y = HEAD + LANE * (index + 0.5)
-    short = name if len(name) <= 17 else f"{name[:8]}…{name[-8:]}"
+    short = name if len(name) <= 14 else f"{name[:6]}…{name[-7:]}"
     line = tag("line", x1=NAMES, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid")
     return [line, text(short, NAMES - 6, y + 4, anchor="end")]
 
@@ -114,7 +114,7 @@ def _times(entries: tuple[TimelineEntry, ...], places: list[float], height: floa
     parts, free = [], 0.0
     for entry, x in zip(entries, places, strict=True):
         words = quantity(round(entry.at_ms - entries[0].at_ms), "ms")
-        width = 6.0 * len(words)
+        width = 7.5 * len(words)
         left = min(x, WIDTH - RIGHT - width / 2)
         if left - width / 2 >= free:
             parts.append(text(words, left, height - 6, anchor="middle"))

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from harness.results import save
-from reports.picture import SIZE, main
+from reports.picture import SIZE, main, newest
 from tests.reports.browser import PATH
 from tests.reports.samples import holds
 
@@ -27,6 +28,17 @@ def test_a_folder_without_a_run_is_told_in_a_sentence(tmp_path: Path, capsys: py
     assert "run.json cannot be read" in capsys.readouterr().err
 
 
+def test_without_a_name_the_newest_run_is_taken(tmp_path: Path) -> None:
+    for name, seconds in (("older", 1), ("newest", 9), ("old", 5)):
+        os.utime(save(holds(), tmp_path / name), (seconds, seconds))
+    assert newest(tmp_path) == tmp_path / "newest"
+
+
+def test_where_there_is_no_run_the_way_to_one_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([], tmp_path) == 3
+    assert "make gate" in capsys.readouterr().err
+
+
 def test_wrong_usage_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
+    assert main(["--help"]) == 2
     assert "usage:" in capsys.readouterr().err
