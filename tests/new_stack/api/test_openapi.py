@@ -1,0 +1,65 @@
+"""The server does what /openapi.json says, and says what it does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from harness.environment import Process, Processes, services
+from new_stack.api.app import ROUTES
+
+from ..conftest import ValkeyProcess
+from .conftest import Api
+
+UNDESCRIBED = {"/", "/openapi.json", "/dashboard", "/ws/client/{name}", "/ws/monitor/{name}", "/ws/worker/{name}"}
+UNSAYABLE: dict[str, list[Any]] = {"/api/jobs": [positive_data_acceptance]}
+"""A schema has no portable words for "printable", which names of jobs and services have to be."""
+
+STREAMS = {"/api/events", "/api/jobs/{job_id}/progress"}
+
+
+async def test_every_route_is_described(api: Api) -> None:
+    document = await api.get("/openapi.json")
+    described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    assert described == {(method, path) for method, path, _ in ROUTES if path not in UNDESCRIBED}
+
+
+@pytest.fixture(scope="module")
+def running(valkey: ValkeyProcess, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder: Path = tmp_path_factory.mktemp("api")
+    with Processes(folder) as processes:
+        yield processes.start(services.api(redis_url=valkey.url, prefix="schema:"))
+
+
+@pytest.fixture(scope="module")
+def document(running: Process) -> schemathesis.BaseSchema:
+    found: schemathesis.BaseSchema = schemathesis.openapi.from_url(f"{running.http_url}/openapi.json")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [(method, path) for method, path, _ in ROUTES if path not in UNDESCRIBED and path not in STREAMS],
+)
+def test_answers_are_as_described(document: schemathesis.BaseSchema, method: str, path: str) -> None:
+    operation = document[path][method]
+
+    @given(case=operation.as_strategy())
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    def answers(case: schemathesis.Case) -> None:
+        case.call_and_validate(timeout=10, excluded_checks=UNSAYABLE.get(path, []))
+
+    answers()
+
+
+async def test_the_document_is_built_from_the_types(api: Api) -> None:
+    document = await api.get("/openapi.json")
+    view = document["components"]["schemas"]["JobView"]
+    assert set(await api.get(f"/api/jobs/{await api.submit()}")) == set(view["properties"])
+    await asyncio.sleep(0)
