@@ -23,12 +23,10 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     """Parse, serve, and answer the exit status: 0 stopped, 2 wrong usage, 3 could not run."""
     options = vars(_parser().parse_args(arguments))
     try:
-        settings = _settings(options, os.environ if environment is None else environment)
+        return _run(_settings(options, os.environ if environment is None else environment))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return USAGE
-    try:
-        return _run(settings)
     except (QueueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return COULD_NOT_RUN

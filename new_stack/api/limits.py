@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from new_stack.api.problems import problem
+
+KERNEL_BUFFER: Final = 65_536
+
+
+def bound_buffers(transport: asyncio.Transport | None, high: int) -> None:
+    """Bound what waits for a peer that does not read: here, and in the kernel, which would hold megabytes for each."""
+    if transport is None:
+        return
+    transport.set_write_buffer_limits(high=high)
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
 
 
 class Addresses:

@@ -32,12 +32,14 @@ def read_message(text: str) -> Fields:
         ) from None
     except (msgspec.DecodeError, UnicodeEncodeError):
         raise Refusal("Invalid JSON format") from None
+    except RecursionError:
+        raise Refusal("Invalid JSON format: nested too deeply") from None
 
 
 def _require_json(text: str) -> None:
     try:
         _any.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise Refusal("Invalid JSON format") from None
 
 

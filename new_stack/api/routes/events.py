@@ -12,7 +12,7 @@ from new_stack.api.services import SERVICES, Services
 from new_stack.api.sse.all_stream import AllStream, Filter
 from new_stack.api.sse.cursor import resume
 from new_stack.api.sse.job_stream import JobStream
-from new_stack.api.sse.stream import ReaderGone, Stream
+from new_stack.api.sse.stream import Stream
 from new_stack.queue.events import EventKind
 
 
@@ -36,12 +36,9 @@ async def job_progress(request: web.Request) -> web.StreamResponse:
             return web.Response(status=204)
         stream = Stream(services)
         with _place(request, services):
-            try:
-                await stream.open(request)
-                await JobStream(services, job_id, stream, subscriber).run(plan, history[0].id if history else "")
-            except ReaderGone:
-                pass
-        return stream.response
+            await stream.open(request)
+            oldest = history[0].id if history else ""
+            return await stream.carry(JobStream(services, job_id, stream, subscriber).run(plan, oldest))
     finally:
         services.fanout.remove(subscriber, jobs=(job_id,))
 
@@ -56,12 +53,8 @@ async def all_events(request: web.Request) -> web.StreamResponse:
     stream = Stream(services)
     try:
         with _place(request, services):
-            try:
-                await stream.open(request)
-                await AllStream(services, stream, subscriber, wanted).run(cursor)
-            except ReaderGone:
-                pass
-        return stream.response
+            await stream.open(request)
+            return await stream.carry(AllStream(services, stream, subscriber, wanted).run(cursor))
     finally:
         services.fanout.remove(subscriber)
 

@@ -10,6 +10,7 @@ from new_stack.api.access import address_of, token_holds
 from new_stack.api.legacy import monitors_v2
 from new_stack.api.legacy.frames import INVALID_TOKEN, BareError, greeting
 from new_stack.api.legacy.messages import Refusal, read_message
+from new_stack.api.log import log
 from new_stack.api.routes.health import root as say_ok
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.sockets.client_session import ClientSession
@@ -74,6 +75,9 @@ async def _connect(
                     await _serve(services, connection, role, name, by_first=by_first)
         except ConnectionGone:
             pass
+        except Exception as error:  # noqa: BLE001 - no response can be sent any more: log it whole and close
+            log("socket_failed", role=role, connection=name, error=repr(error))
+            await connection.close(WSCloseCode.INTERNAL_ERROR, "the server failed; its log says why")
         return connection.response
 
 

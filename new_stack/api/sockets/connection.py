@@ -11,7 +11,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from new_stack.api.legacy.frames import Error
 from new_stack.api.legacy.frames import encode as encode_frame
-from new_stack.api.limits import TokenBucket
+from new_stack.api.limits import TokenBucket, bound_buffers
 from new_stack.api.log import log
 from new_stack.api.services import Services
 
@@ -47,8 +47,7 @@ class Connection:
         """Finish the handshake."""
         await self._socket.prepare(request)
         self._transport = request.transport
-        if self._transport is not None:
-            self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        bound_buffers(self._transport, WRITE_BUFFER)
 
     async def messages(self) -> AsyncIterator[str]:
         """The text messages, at the pace this connection is allowed; a binary one is answered with an error."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
 
+from new_stack.api.limits import bound_buffers
 from new_stack.api.log import log
 from new_stack.api.services import Services
 from new_stack.api.sse import frames
+from new_stack.queue.errors import QueueError
 
-WRITE_BUFFER: Final = 16_384
+WRITE_BUFFER: Final = 8_192
 """What waits in this process for a reader that does not read; more waits in its bounded queue, shared with others."""
 
 HEADERS: Final = {
@@ -36,12 +39,10 @@ class Stream:
         self.response = web.StreamResponse(headers=HEADERS)
 
     async def open(self, request: web.Request) -> None:
-        """Send the headers and how soon to reconnect."""
+        """Send the headers."""
         await self.response.prepare(request)
         self._transport = request.transport
-        if self._transport is not None:
-            self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
-        await self.write(frames.opening(self._services.settings.sse_retry_ms))
+        bound_buffers(self._transport, WRITE_BUFFER)
 
     async def write(self, data: bytes) -> None:
         """Send bytes. Raises ReaderGone."""
@@ -68,3 +69,19 @@ class Stream:
             size += len(part)
         if chunk:
             await self.write(b"".join(chunk))
+
+    async def carry(self, run: Awaitable[None]) -> web.StreamResponse:
+        """Say how soon to reconnect, then let `run` write; whatever ends it, the reader is told what can be told."""
+        try:
+            await self.write(frames.opening(self._services.settings.sse_retry_ms))
+            await run
+        except ReaderGone:
+            pass
+        except QueueError as error:
+            with suppress(ReaderGone):
+                await self.write(frames.disconnect_frame(f"the queue is not available: {error}"))
+        except Exception as error:  # noqa: BLE001 - the response has begun: log it whole and break off
+            log("stream_failed", error=repr(error))
+            if self._transport is not None:
+                self._transport.abort()
+        return self.response

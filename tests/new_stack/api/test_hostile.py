@@ -1,0 +1,154 @@
+"""Peers that mean harm, or do harm: they are bounded, and everybody else is served."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from harness.environment import Process, Processes, services
+from new_stack.queue import NewJob, ProgressUpdate, Queue, QueueSettings
+
+from ..conftest import ValkeyProcess
+from .conftest import Api, StartApi, Work
+
+
+async def handshake(base: str, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A WebSocket by hand, for what no library would do."""
+    host, _, port = base.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    assert b"101" in await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+def frame(payload: bytes, *, opcode: int = 1, length: int | None = None) -> bytes:
+    """A client's frame with an all-zero mask; `length` lies about its size."""
+    size = len(payload) if length is None else length
+    head = bytes([0x80 | opcode])
+    if size < 126:
+        head += bytes([0x80 | size])
+    elif size < 65_536:
+        head += bytes([0x80 | 126]) + size.to_bytes(2, "big")
+    else:
+        head += bytes([0x80 | 127]) + size.to_bytes(8, "big")
+    return head + b"\0\0\0\0" + payload
+
+
+async def test_a_message_beyond_the_limit_closes_the_connection_before_it_is_read(start_api: StartApi) -> None:
+    api = await start_api(message_limit=100_000)
+    reader, writer = await handshake(api.base, "/ws/client/a")
+    writer.write(frame(b"x", length=10**12))
+    rest = await asyncio.wait_for(reader.read(), 5)
+    assert (1009).to_bytes(2, "big") in rest
+    writer.close()
+    await api.submit()
+
+
+async def test_a_flood_is_slowed_down_and_others_are_served(start_api: StartApi) -> None:
+    api = await start_api(messages_per_second=100)
+    flooder = await api.client("flooder")
+    for _ in range(1_000):
+        await flooder.send(type="stay_alive")
+    await asyncio.sleep(0.3)
+    honest = await api.client("honest")
+    await honest.send(type="stay_alive")
+    assert (await honest.receive(1))["job_id"] == "keep-alive"
+    answered = api.services.metrics.frames["client", "in"]
+    assert answered < 350
+
+
+async def keep_sending(writer: asyncio.StreamWriter, data: bytes) -> None:
+    while True:
+        writer.write(data)
+        await writer.drain()
+
+
+async def test_one_that_never_reads_is_cut_off(start_api: StartApi, work: Work) -> None:
+    api = await start_api(send_timeout_ms=300, messages_per_second=100_000)
+    _, writer = await handshake(api.base, "/ws/client/a")
+    writer.transport.set_write_buffer_limits(high=0)
+    nonsense = frame(json.dumps({"type": "x" * 60_000}).encode())
+    flood = asyncio.create_task(keep_sending(writer, nonsense))
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(flood, 20)
+    async with asyncio.timeout(5):
+        while api.services.connections.count("client"):
+            await asyncio.sleep(0.02)
+    assert len(api.services.fanout) == 0
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        os.urandom(2_000),
+        frame(b"\xff\xfe"),
+        frame(b"", opcode=11),
+        frame(b"x" * 200, opcode=9),
+        b"\x00" * 500,
+    ],
+)
+async def test_broken_frames_end_only_their_own_connection(api: Api, junk: bytes) -> None:
+    reader, writer = await handshake(api.base, "/ws/client/a")
+    writer.write(junk)
+    writer.write_eof()
+    await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    client = await api.client()
+    await client.send(type="stay_alive")
+    assert (await client.receive())["job_id"] == "keep-alive"
+
+
+async def test_deeply_nested_messages_are_answered_with_an_error(api: Api) -> None:
+    client = await api.client()
+    await client.raw.send_str('{"type": "submit_job", "payload": {"a": ' + "[" * 100_000 + "]" * 100_000 + "}}")
+    assert (await client.receive())["type"] == "error"
+    await client.raw.send_str("[" * 100_000)
+    assert (await client.receive())["type"] == "error"
+    assert (await api.queue.counts()).pending == 0
+
+
+@pytest.fixture
+async def process(valkey: ValkeyProcess, prefix: str, tmp_path: Path) -> AsyncIterator[Process]:
+    async with Processes(tmp_path) as processes:
+        yield await processes.astart(services.api(redis_url=valkey.url, prefix=prefix))
+
+
+async def test_a_thousand_readers_that_do_not_read_cost_bounded_memory(
+    process: Process, queue: Queue, settings: QueueSettings
+) -> None:
+    """Each is owed 8 MB of events; a server that kept them would grow by gigabytes."""
+    port = int(process.http_url.rpartition(":")[2])
+    job_id = (await queue.submit(NewJob(service_required="slow"))).job_id
+    readers = []
+    for _ in range(1_000):
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
+        writer.write(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        readers.append(writer)
+    async with aiohttp.ClientSession() as session:
+        async with asyncio.timeout(20):
+            while True:
+                async with session.get(f"{process.http_url}/api/stats") as response:
+                    if (await response.json())["connections"]["sse"] == 1_000:
+                        break
+                await asyncio.sleep(0.1)
+        lease = (await queue.claim("w"))[0]
+        before = process.memory()
+        for step in range(2_000):
+            await queue.progress(lease, ProgressUpdate(progress=step % 100, message="x" * 4_000))
+        async with session.get(f"{process.http_url}/api/jobs/{job_id}") as response:
+            assert response.status == 200
+    after = process.memory()
+    assert before is not None
+    assert after is not None
+    assert after.rss - before.rss < 200_000_000
+    for writer in readers:
+        writer.close()

@@ -1,0 +1,100 @@
+"""The server as a process: how it starts, how it refuses to, how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from harness.environment import Process, Processes, services
+from new_stack.queue import NewJob, Queue
+
+from ..conftest import ValkeyProcess
+from .conftest import parse
+
+
+def run(*options: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "new_stack.api", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "status", "words"),
+    [
+        (["--port", "70000"], {}, 2, "between 0 and 65535"),
+        ([], {"API_PORT": "eighty"}, 2, "API_PORT must be a whole number"),
+        ([], {"HUBGATE_BODY_LIMIT": "0"}, 2, "body_limit must be greater than 0"),
+        ([], {"HUBGATE_OPEN_REST": "perhaps"}, 2, "HUBGATE_OPEN_REST must be true or false"),
+        ([], {"HUBGATE_LEASE_MS": "x"}, 2, "HUBGATE_LEASE_MS must be a whole number"),
+        (["--redis", "http://x"], {}, 2, "redis://"),
+        (["--redis", "redis://127.0.0.1:1"], {}, 3, "cannot be reached"),
+        (["--surprise"], {}, 2, "--surprise"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_sentence(
+    options: list[str], environment: dict[str, str], status: int, words: str
+) -> None:
+    port = [] if "API_PORT" in environment or "--port" in options else ["--port", "0"]
+    done = run(*port, *options, environment=environment)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_told(valkey: ValkeyProcess) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("--port", str(taken.getsockname()[1]), "--redis", valkey.url)
+    assert done.returncode == 3
+    assert "Cannot listen on 127.0.0.1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+async def process(valkey: ValkeyProcess, prefix: str, tmp_path: Path) -> AsyncIterator[Process]:
+    async with Processes(tmp_path) as processes:
+        yield await processes.astart(services.api(redis_url=valkey.url, prefix=prefix))
+
+
+async def test_sigterm_ends_streams_with_a_word_and_the_process_with_0(process: Process, queue: Queue) -> None:
+    job_id = (await queue.submit(NewJob(service_required="a"))).job_id
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{process.http_url}/api/jobs/{job_id}/progress") as response:
+            events = parse(response)
+            assert (await anext(events)).event == "submitted"
+            client = await session.ws_connect(f"{process.http_url}/ws/client/a")
+            await client.receive()
+            waiting = asyncio.create_task(
+                session.post(
+                    f"{process.http_url}/api/jobs", json={"job_type": "a", "payload": {}, "wait": True, "timeout": 60}
+                )
+            )
+            await asyncio.sleep(0.2)
+            process.signal(signal.SIGTERM)
+            last = await asyncio.wait_for(anext(events), 5)
+            assert last.event == "disconnect"
+            assert "reconnect" in last.data["reason"]
+        assert (await client.receive(timeout=5)).data == 1001
+        answered = await asyncio.wait_for(waiting, 5)
+        assert "shutting down" in (await answered.json())["error"]
+    async with asyncio.timeout(10):
+        while process.alive:
+            await asyncio.sleep(0.05)
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in process.log_text().splitlines() if line.startswith("{")]
+    assert [line["event"] for line in lines] == ["api_ready", "api_stopping", "api_stopped"]
+
+
+async def test_an_idle_server_is_small(process: Process) -> None:
+    async with aiohttp.ClientSession() as session, session.get(f"{process.http_url}/health/ready") as response:
+        assert response.status == 200
+    memory = process.memory()
+    assert memory is not None
+    assert memory.rss <= 48_000_000
