@@ -1,0 +1,170 @@
+"""Which frame of one stream belongs to which of another: exact ones first, then alike ones, then ones in one place."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from difflib import SequenceMatcher
+from typing import Final
+
+import msgspec
+
+from harness.parity.frames import EVERYTHING, Frame
+
+_LARGEST_TABLE: Final = 4_000_000
+"""Cells of the exact table of common subsequences; longer streams are aligned by a quicker rule."""
+
+
+class Alignment(msgspec.Struct):
+    """Pairs of places (expected, observed), and the places on either side that have no partner."""
+
+    pairs: list[tuple[int, int]]
+    missing: list[int]
+    extra: list[int]
+
+
+def key_of(frame: Frame) -> str:
+    """Equal for frames that tell the same."""
+    return frame.type + json.dumps(frame.body, sort_keys=True, default=str)
+
+
+def align(expected: Sequence[Frame], observed: Sequence[Frame]) -> Alignment:
+    """Pair the frames of one actor's connection."""
+    left, right = [key_of(frame) for frame in expected], [key_of(frame) for frame in observed]
+    in_order = common_subsequence(left, right)
+    pairs = _straightened(_by_key(left, right, in_order), left)
+    found = _Pairing(expected, observed, pairs, in_order)
+    found.pair_rest(lambda frame: (frame.type, frame.subject), same_slot=True)
+    found.pair_rest(lambda frame: (frame.type, frame.subject))
+    found.pair_rest(lambda frame: frame.type, same_slot=True)
+    found.pair_rest(lambda frame: frame.lanes, same_slot=True)
+    return found.alignment()
+
+
+def common_subsequence(left: Sequence[Hashable], right: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Places of a longest common subsequence."""
+    start = 0
+    while start < min(len(left), len(right)) and left[start] == right[start]:
+        start += 1
+    end = 0
+    while end < min(len(left), len(right)) - start and left[-1 - end] == right[-1 - end]:
+        end += 1
+    middle = _middle(left[start : len(left) - end], right[start : len(right) - end])
+    head = [(place, place) for place in range(start)]
+    tail = [(len(left) - back, len(right) - back) for back in range(end, 0, -1)]
+    return [*head, *((one + start, other + start) for one, other in middle), *tail]
+
+
+def _middle(left: Sequence[Hashable], right: Sequence[Hashable]) -> list[tuple[int, int]]:
+    if len(left) * len(right) > _LARGEST_TABLE:
+        blocks = SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
+        return [(block.a + step, block.b + step) for block in blocks for step in range(block.size)]
+    table = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]
+    for i in range(len(left) - 1, -1, -1):
+        for j in range(len(right) - 1, -1, -1):
+            same = left[i] == right[j]
+            table[i][j] = table[i + 1][j + 1] + 1 if same else max(table[i + 1][j], table[i][j + 1])
+    pairs, i, j = [], 0, 0
+    while i < len(left) and j < len(right):
+        if left[i] == right[j]:
+            pairs.append((i, j))
+            i, j = i + 1, j + 1
+        elif table[i + 1][j] >= table[i][j + 1]:
+            i += 1
+        else:
+            j += 1
+    return pairs
+
+
+def _by_key(left: Sequence[str], right: Sequence[str], pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The pairs, and with them equal frames that stand elsewhere in the order."""
+    found = list(pairs)
+    taken_left, taken_right = {one for one, _ in found}, {other for _, other in found}
+    waiting: dict[str, list[int]] = defaultdict(list)
+    for place, key in enumerate(right):
+        if place not in taken_right:
+            waiting[key].append(place)
+    for place, key in enumerate(left):
+        if place not in taken_left and waiting.get(key):
+            found.append((place, waiting[key].pop(0)))
+    return found
+
+
+def _straightened(pairs: Iterable[tuple[int, int]], keys: Sequence[str]) -> list[tuple[int, int]]:
+    """Equal frames are interchangeable: the first of them belongs to the first."""
+    groups: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for one, other in pairs:
+        groups[keys[one]].append((one, other))
+    straight: list[tuple[int, int]] = []
+    for group in groups.values():
+        straight += zip(sorted(one for one, _ in group), sorted(other for _, other in group), strict=True)
+    return sorted(straight)
+
+
+class _Pairing:
+    """Pairs frames that are not equal, by ever weaker likeness."""
+
+    def __init__(
+        self,
+        expected: Sequence[Frame],
+        observed: Sequence[Frame],
+        pairs: list[tuple[int, int]],
+        in_order: Sequence[tuple[int, int]],
+    ) -> None:
+        self._expected, self._observed, self._pairs = expected, observed, pairs
+        left, right = {one for one, _ in pairs}, {other for _, other in pairs}
+        self._missing = [place for place in range(len(expected)) if place not in left]
+        self._extra = [place for place in range(len(observed)) if place not in right]
+        self._left_marks = [one for one, _ in in_order]
+        self._right_marks = [other for _, other in in_order]
+
+    def pair_rest(self, likeness: Callable[[Frame], Hashable], *, same_slot: bool = False) -> None:
+        """Pair frames that are alike, first with first; with `same_slot` only between the same two paired frames."""
+        waiting: dict[Hashable, list[int]] = defaultdict(list)
+        for place in self._extra:
+            slot = bisect_left(self._right_marks, place) if same_slot else 0
+            waiting[slot, likeness(self._observed[place])].append(place)
+        for place in list(self._missing):
+            slot = bisect_left(self._left_marks, place) if same_slot else 0
+            alike = waiting.get((slot, likeness(self._expected[place])))
+            if alike:
+                partner = alike.pop(0)
+                self._missing.remove(place)
+                self._extra.remove(partner)
+                self._pairs.append((place, partner))
+
+    def alignment(self) -> Alignment:
+        return Alignment(sorted(self._pairs), self._missing, self._extra)
+
+
+def out_of_order(expected: Sequence[Frame], pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The fewest pairs, lane by lane, without which the observed order agrees with the expected one."""
+    by_lane: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    everywhere = [pair for pair in pairs if EVERYTHING in expected[pair[0]].lanes]
+    for pair in pairs:
+        for lane in expected[pair[0]].lanes:
+            by_lane[lane].append(pair)
+    moved: set[tuple[int, int]] = set()
+    for lane, members in by_lane.items():
+        line = sorted({*members, *everywhere}) if lane != EVERYTHING else sorted(members)
+        moved |= set(line) - set(_longest_increasing(line))
+    return sorted(moved)
+
+
+def _longest_increasing(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The longest part whose observed places rise with the expected ones."""
+    tails: list[int] = []
+    tops: list[int] = []
+    before: list[int] = []
+    for place, (_, observed) in enumerate(pairs):
+        length = bisect_right(tails, observed)
+        before.append(tops[length - 1] if length else -1)
+        tails[length : length + 1] = [observed]
+        tops[length : length + 1] = [place]
+    chain, place = [], tops[-1] if tops else -1
+    while place >= 0:
+        chain.append(pairs[place])
+        place = before[place]
+    return chain[::-1]

@@ -1,0 +1,119 @@
+"""What each actor was told, as streams of frames, and which frames of a stream have an order between them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from harness.cassettes.events import HTTP_ACTOR, Closed, Event, Open, Receive, Response
+from harness.cassettes.timers import timer_frames
+from harness.parity.normal import normal, normal_frame
+
+EVERYTHING: Final = "everything"
+"""The lane of frames that have an order with all others of their stream."""
+REPLIES: Final = "replies"
+
+_SETTLED_FIRST: Final = frozenset({"connection_established", "connected", "closed", "response", "text"})
+_REPLY_TYPES: Final = frozenset(
+    {"job_accepted", "job_submitted", "subscription_confirmed", "job_assigned", "worker_registered"}
+    | {"job_notifications_subscribed", "job_completed_ack", "job_failed_ack", "worker_heartbeat_ack"}
+    | {"stay_alive_response", "error", "job_status", "subscribed", "unsubscribed"}
+)
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that an actor was told. `body` is normalised; `index` is the event's place in its transcript."""
+
+    index: int
+    actor: str
+    role: str
+    type: str
+    body: Any
+    lanes: frozenset[str]
+
+    @property
+    def subject(self) -> Any:
+        """The job it is about, or None."""
+        return self.body.get("job_id") if isinstance(self.body, dict) else None
+
+
+StreamKey = tuple[str, int]
+"""Actor, and which of its connections, counted from 0."""
+Streams = dict[StreamKey, list[Frame]]
+
+
+def streams(events: Sequence[Event], *, workers_by_facts: bool = False) -> Streams:
+    """What every actor was told, by connection, without what only a clock had caused.
+
+    With `workers_by_facts` a worker's frames are left out but for one fact: which jobs it was given, in what order. On
+    a stack workers speak to Redis and not to the server.
+    """
+    skipped = timer_frames(events)
+    found: Streams = defaultdict(list)
+    roles: dict[str, str] = {}
+    connection: dict[str, int] = defaultdict(lambda: -1)
+    for index, event in enumerate(events):
+        if isinstance(event, Open):
+            connection[event.actor] += 1
+            roles[event.actor] = event.role.value
+        elif index not in skipped and isinstance(event, Receive | Closed | Response):
+            role = roles.get(event.actor, HTTP_ACTOR)
+            by_facts = workers_by_facts and role == "worker"
+            frame = claim_fact(index, event) if by_facts else frame_of(index, role, event)
+            if frame is not None:
+                found[event.actor, max(connection[event.actor], 0)].append(frame)
+    return dict(found)
+
+
+def frame_of(index: int, role: str, event: Receive | Closed | Response) -> Frame:
+    """One event as a frame."""
+    if isinstance(event, Closed):
+        word, body = "closed", {"code": event.code, "reason": event.reason}
+    elif isinstance(event, Response):
+        text = {} if event.text is msgspec.UNSET else {"text": event.text}
+        word, body = "response", {"status": event.status, "body": normal(event.body), **text}
+    elif isinstance(event.content, dict) and event.message is not msgspec.UNSET:
+        word, body = str(event.content.get("type")), normal_frame(event.content)
+    else:
+        word, body = "text", {"text": event.content}
+    return Frame(index=index, actor=event.actor, role=role, type=word, body=body, lanes=lanes_of(word, body))
+
+
+def claim_fact(index: int, event: Receive | Closed | Response) -> Frame | None:
+    """That a worker was given a job, or None for everything else a worker was told."""
+    if not isinstance(event, Receive) or not isinstance(event.content, dict):
+        return None
+    message = event.content
+    whole = message.get("type") == "job_assigned"
+    first_piece = message.get("original_type") == "job_assigned" and message.get("chunk_id") == 0
+    if not whole and not first_piece:
+        return None
+    body = {"type": "job_assigned", "job_id": message.get("job_id")}
+    return Frame(
+        index=index, actor=event.actor, role="worker", type="job_assigned", body=body, lanes=frozenset({EVERYTHING})
+    )
+
+
+def lanes_of(word: str, body: Any) -> frozenset[str]:
+    """The lanes of a frame: two frames of one stream have an order where they share one.
+
+    Frames of one job are in its lane, answers to the actor's own messages in another; a frame of one job and a frame
+    of another commute.
+    """
+    if word in _SETTLED_FIRST or not isinstance(body, dict):
+        return frozenset({EVERYTHING})
+    lanes = set()
+    if isinstance(job := body.get("job_id"), str):
+        lanes.add(f"job {job}")
+    if word in _REPLY_TYPES or (word == "response_job_status" and body.get("status") != "processing"):
+        lanes.add(REPLIES)
+    if word == "job_available":
+        lanes.add("offers")
+    if word in {"stats_broadcast", "ack"}:
+        lanes.add(str(body.get("original_type", word)))
+    if not lanes:
+        lanes.add(f"worker {body['worker_id']}" if isinstance(body.get("worker_id"), str) else REPLIES)
+    return frozenset(lanes)

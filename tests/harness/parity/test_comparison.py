@@ -1,0 +1,253 @@
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.cassettes import Cassette, Event, Receive, load
+from harness.parity import Finding, FindingKind, compare, noise_between
+from harness.parity.frames import EVERYTHING, frame_of
+
+FOLDER = Path(__file__).parents[3] / "scenarios" / "cassettes"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.jsonl"))
+CASSETTES = {name: load(FOLDER / f"{name}.jsonl") for name in NAMES}
+
+
+def edited(name: str, edit: Callable[[list[dict[str, Any]]], None], tmp_path: Path) -> tuple[Event, ...]:
+    """A cassette edited by hand, as lines."""
+    header, *lines = (FOLDER / f"{name}.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    edit(events)
+    path = tmp_path / "edited.jsonl"
+    path.write_text("\n".join([header, *map(json.dumps, events)]))
+    return load(path).events
+
+
+def place_of(events: list[dict[str, Any]], actor: str, word: str, nth: int = 0) -> int:
+    places = [
+        place
+        for place, event in enumerate(events)
+        if event["actor"] == actor and event["event"] == "receive" and event["message"]["type"] == word
+    ]
+    return places[nth]
+
+
+def summary(findings: list[Finding]) -> list[tuple[str, str, str, str]]:
+    return [(finding.kind.value, finding.actor, finding.message_type, finding.field) for finding in findings]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recording_is_the_same_as_itself(name: str) -> None:
+    assert compare(CASSETTES[name].events, CASSETTES[name].events) == []
+    assert compare(CASSETTES[name].events, CASSETTES[name].events, workers_by_facts=True) == []
+
+
+def test_one_field_edited_is_one_changed_field(tmp_path: Path) -> None:
+    def edit(events: list[dict[str, Any]]) -> None:
+        events[place_of(events, "client-a", "update_job_progress", 1)]["message"]["progress"] = 51
+
+    findings = compare(CASSETTES["happy-path"].events, edited("happy-path", edit, tmp_path))
+    assert summary(findings) == [("changed", "client-a", "update_job_progress", "progress")]
+    assert (findings[0].expected, findings[0].observed) == (50, 51)
+
+
+def test_two_frames_exchanged_are_one_reordered_frame(tmp_path: Path) -> None:
+    def edit(events: list[dict[str, Any]]) -> None:
+        one, other = (place_of(events, "client-a", "update_job_progress", nth) for nth in (0, 1))
+        events[one], events[other] = events[other], events[one]
+
+    findings = compare(CASSETTES["happy-path"].events, edited("happy-path", edit, tmp_path))
+    assert summary(findings) == [("reordered", "client-a", "update_job_progress", "order")]
+
+
+def test_completion_before_the_last_progress_is_one_reordered_frame(tmp_path: Path) -> None:
+    def edit(events: list[dict[str, Any]]) -> None:
+        last, end = place_of(events, "client-a", "update_job_progress", 2), place_of(events, "client-a", "complete_job")
+        events[last], events[end] = events[end], events[last]
+
+    findings = compare(CASSETTES["happy-path"].events, edited("happy-path", edit, tmp_path))
+    assert [finding.kind.value for finding in findings] == ["reordered"]
+
+
+def test_one_frame_taken_out_is_one_missing_frame(tmp_path: Path) -> None:
+    def edit(events: list[dict[str, Any]]) -> None:
+        del events[place_of(events, "client-a", "update_job_progress", 1)]
+
+    findings = compare(CASSETTES["happy-path"].events, edited("happy-path", edit, tmp_path))
+    assert summary(findings) == [("missing", "client-a", "update_job_progress", "")]
+
+
+def test_one_frame_twice_is_one_extra_frame(tmp_path: Path) -> None:
+    def edit(events: list[dict[str, Any]]) -> None:
+        place = place_of(events, "client-a", "complete_job")
+        events.insert(place, copy.deepcopy(events[place]))
+
+    findings = compare(CASSETTES["happy-path"].events, edited("happy-path", edit, tmp_path))
+    assert summary(findings) == [("extra", "client-a", "complete_job", "")]
+    assert findings[0].grave
+
+
+def test_another_word_for_a_message_is_one_changed_type(tmp_path: Path) -> None:
+    def edit(events: list[dict[str, Any]]) -> None:
+        events[place_of(events, "client-a", "job_accepted")]["message"]["type"] = "job_submitted"
+
+    findings = compare(CASSETTES["happy-path"].events, edited("happy-path", edit, tmp_path))
+    assert summary(findings) == [("changed", "client-a", "job_accepted", "type")]
+    assert findings[0].sentence == 'client-a: the message is "job_submitted" where the reference has "job_accepted".'
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("timestamp", 1795523554169),
+        ("timestamp", "2026-11-24T20:00:00Z"),
+        ("timestamp", "1795523554.16"),
+        ("timestamp", None),
+        ("position", "1"),
+        ("position", True),
+        ("estimated_start", 1795523554.5),
+    ],
+)
+def test_a_value_of_another_kind_is_a_change(field: str, value: Any, tmp_path: Path) -> None:
+    def edit(events: list[dict[str, Any]]) -> None:
+        events[place_of(events, "client-a", "job_accepted")]["message"][field] = value
+
+    findings = compare(CASSETTES["happy-path"].events, edited("happy-path", edit, tmp_path))
+    assert summary(findings) == [("changed", "client-a", "job_accepted", field)]
+
+
+def test_a_field_left_out_is_a_change_and_one_added_is_none_but_in_the_users_own_data(tmp_path: Path) -> None:
+    def leave_out(events: list[dict[str, Any]]) -> None:
+        del events[place_of(events, "client-a", "job_accepted")]["message"]["estimated_start"]
+
+    def add(events: list[dict[str, Any]]) -> None:
+        events[place_of(events, "client-a", "job_accepted")]["message"]["service_required"] = "simulation"
+
+    def add_to_result(events: list[dict[str, Any]]) -> None:
+        events[place_of(events, "client-a", "complete_job")]["message"]["result"]["seconds"] = 3
+
+    happy = CASSETTES["happy-path"].events
+    assert summary(compare(happy, edited("happy-path", leave_out, tmp_path)))[0][2:] == (
+        "job_accepted",
+        "estimated_start",
+    )
+    assert compare(happy, edited("happy-path", add, tmp_path)) == []
+    assert summary(compare(happy, edited("happy-path", add_to_result, tmp_path)))[0][2:] == (
+        "complete_job",
+        "result.seconds",
+    )
+
+
+@pytest.mark.parametrize("name", ["happy-path", "submit-with-no-worker", "busy-worker-may-not-claim"])
+def test_other_ids_are_bound_and_an_id_that_wanders_is_found(name: str, tmp_path: Path) -> None:
+    text = (FOLDER / f"{name}.jsonl").read_text()
+    old = next(
+        event.content["job_id"]
+        for event in CASSETTES[name].events
+        if isinstance(event, Receive) and event.content["type"] == "job_accepted"
+    )
+    path = tmp_path / "other.jsonl"
+    path.write_text(text.replace(old, "job-00000000-0000-4000-8000-000000000000"))
+    assert compare(CASSETTES[name].events, load(path).events) == []
+
+    def wander(events: list[dict[str, Any]]) -> None:
+        places = [n for n, event in enumerate(events) if event.get("message", {}).get("job_id") == old]
+        receive = next(
+            n for n in reversed(places) if events[n]["event"] == "receive" and events[n]["actor"] == "client-a"
+        )
+        events[receive]["message"]["job_id"] = "job-99999999-0000-4000-8000-000000000000"
+
+    findings = compare(CASSETTES[name].events, edited(name, wander, tmp_path))
+    assert [(finding.kind.value, finding.field) for finding in findings] == [("changed", "job_id")]
+
+
+def test_an_id_that_the_client_chose_has_to_come_back_as_it_was(tmp_path: Path) -> None:
+    def edit(events: list[dict[str, Any]]) -> None:
+        events[place_of(events, "client-a", "job_accepted")]["message"]["job_id"] = "order-1730"
+
+    findings = compare(CASSETTES["client-chosen-job-id"].events, edited("client-chosen-job-id", edit, tmp_path))
+    assert summary(findings) == [("changed", "client-a", "job_accepted", "job_id")]
+
+
+def test_two_jobs_given_one_id_are_found(tmp_path: Path) -> None:
+    text = (FOLDER / "submit-with-no-worker.jsonl").read_text()
+    ids = [
+        event.content["job_id"]
+        for event in CASSETTES["submit-with-no-worker"].events
+        if isinstance(event, Receive) and event.content["type"] == "job_accepted"
+    ]
+    path = tmp_path / "one.jsonl"
+    path.write_text(text.replace(ids[1], ids[0]))
+    assert any(
+        finding.field == "job_id" for finding in compare(CASSETTES["submit-with-no-worker"].events, load(path).events)
+    )
+
+
+def lanes(event: Event) -> frozenset[str]:
+    return frame_of(0, "client", event).lanes if isinstance(event, Receive) else frozenset({EVERYTHING})
+
+
+@given(st.data())
+def test_frames_that_commute_may_come_in_any_order(data: st.DataObject) -> None:
+    cassette: Cassette = data.draw(st.sampled_from(list(CASSETTES.values())))
+    events = list(cassette.events)
+    for _ in range(data.draw(st.integers(0, 40))):
+        place = data.draw(st.integers(0, len(events) - 2))
+        one, other = events[place], events[place + 1]
+        apart = one.actor != other.actor
+        commute = EVERYTHING not in lanes(one) | lanes(other) and not lanes(one) & lanes(other)
+        if apart or commute:
+            events[place], events[place + 1] = other, one
+    assert compare(cassette.events, events) == []
+
+
+@given(st.data())
+def test_a_frame_lost_anywhere_is_found(data: st.DataObject) -> None:
+    cassette: Cassette = data.draw(st.sampled_from([CASSETTES[name] for name in NAMES if name != "rest-bad-requests"]))
+    receives = [
+        place
+        for place, event in enumerate(cassette.events)
+        if isinstance(event, Receive)
+        and isinstance(event.content, dict)
+        and event.content.get("type") != "stats_broadcast"
+        and event.content.get("original_type") != "stats_broadcast"
+    ]
+    place = data.draw(st.sampled_from(receives))
+    left = [event for index, event in enumerate(cassette.events) if index != place]
+    findings = compare(cassette.events, left)
+    assert [finding.kind for finding in findings] == [FindingKind.MISSING]
+
+
+def test_what_two_runs_of_the_hub_differ_in_is_noise_but_never_another_end(tmp_path: Path) -> None:
+    def message(events: list[dict[str, Any]]) -> None:
+        events[place_of(events, "client-a", "update_job_progress", 0)]["message"]["message"] = "about 10"
+
+    def end(events: list[dict[str, Any]]) -> None:
+        message(events)
+        events[place_of(events, "client-a", "complete_job")]["message"]["result"] = None
+
+    happy = CASSETTES["happy-path"].events
+    noise = noise_between(happy, edited("happy-path", end, tmp_path))
+    marked = noise.mark(compare(happy, edited("happy-path", end, tmp_path)))
+    assert [(finding.message_type, finding.noise) for finding in marked] == [
+        ("update_job_progress", True),
+        ("complete_job", False),
+    ]
+
+
+def test_a_large_stream_is_aligned_in_reasonable_time() -> None:
+    event = CASSETTES["happy-path"].events[3]
+    assert isinstance(event, Receive)
+    opened = CASSETTES["happy-path"].events[2]
+    many = [
+        msgspec.structs.replace(event, message={"type": "update_job_progress", "job_id": "j", "progress": n})
+        for n in range(20_000)
+    ]
+    left = [opened, *many]
+    right = [opened, *many[:5_000], *many[5_001:]]
+    assert summary(compare(left, right)) == [("missing", event.actor, "update_job_progress", "")]
