@@ -1,0 +1,108 @@
+"""Which recorded event an observed one is, told while the replay runs. Pure: no clock, no sockets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from harness.cassettes.events import INCOMING, Close, Closed, Drop, Event, Incoming, Open, Receive, Response
+from harness.cassettes.timers import timer_frames
+from harness.cassettes.tokens import Bindings
+from harness.parity.fields import differences
+from harness.parity.normal import normal_frame
+
+WINDOW = 64
+"""How far ahead of the first open expectation an observed frame may belong."""
+
+
+class Expectations:
+    """What every actor is still to be told, by the recording. Ids are bound as events arrive."""
+
+    def __init__(self, events: Sequence[Event], bindings: Bindings, *, ignored: frozenset[str] = frozenset()) -> None:
+        self._events = events
+        self._bindings = bindings
+        self._open: dict[str, list[int]] = defaultdict(list)
+        self._awaited: set[int] = set()
+        self._strays: dict[str, list[Incoming]] = defaultdict(list)
+        self._past: dict[str, int] = {}
+        clock_made = timer_frames(events)
+        leaving: set[str] = set()
+        for index, event in enumerate(events):
+            if isinstance(event, Close | Drop):
+                leaving.add(event.actor)
+            elif isinstance(event, Open):
+                leaving.discard(event.actor)
+            if isinstance(event, INCOMING) and event.actor not in ignored:
+                self._open[event.actor].append(index)
+                if index not in clock_made:
+                    self._awaited.add(index)
+
+    def outstanding(self, before: int) -> list[int]:
+        """Recorded events before that place which have not come and were not given up."""
+        return sorted(index for index in self._awaited if index < before)
+
+    def give_up(self, indices: Sequence[int]) -> None:
+        """Wait no longer for these; they may still come. Strays are taken for them as far as ids are to be had."""
+        for index in indices:
+            self._awaited.discard(index)
+            actor = self._events[index].actor
+            if self._strays[actor]:
+                self._bindings.meet(_content(self._events[index]), _content(self._strays[actor].pop(0)))
+
+    def connect(self, actor: str, index: int) -> None:
+        """The actor has a new connection: what an earlier one was to be told cannot come any more."""
+        self._open[actor] = [place for place in self._open[actor] if place > index]
+        self._strays[actor].clear()
+
+    def arrive(self, event: Incoming) -> int | None:
+        """Find the recorded event that this one is, bind the ids of the two, and answer its place; None if none is."""
+        places = self._open[event.actor][:WINDOW]
+        scores = [(self._likeness(self._events[place], event), -order) for order, place in enumerate(places)]
+        best, order = max(scores, default=(0, 0))
+        if best == 0:
+            self._strays[event.actor].append(event)
+            return None
+        place = places[-order]
+        self._open[event.actor].remove(place)
+        self._awaited.discard(place)
+        self._bindings.meet(_content(self._events[place]), _content(event))
+        return place
+
+    def _likeness(self, recorded: Event, observed: Incoming) -> int:
+        """0: cannot be it; 1: the same type; 2: and the same job; 3: the same but for clocks and unbound ids."""
+        if type(recorded) is not type(observed):
+            return 0
+        if isinstance(observed, Closed | Response):
+            return 3
+        old, new = _content(recorded), self._bindings.incoming(_content(observed))
+        if not isinstance(old, dict) or not isinstance(new, dict):
+            return 3 if old == new else 0
+        if old.get("type") != new.get("type"):
+            return 0
+        left = [
+            d for d in differences(normal_frame(old), normal_frame(new)) if not self._may_be(d.expected, d.observed)
+        ]
+        if not left:
+            return 3
+        ours, theirs = old.get("job_id"), new.get("job_id")
+        same_job = ours == theirs or (isinstance(ours, str) and self._may_be(ours, theirs))
+        return 2 if same_job else int(not isinstance(ours, str) or not self._is_bound(theirs))
+
+    def _may_be(self, recorded: Any, observed: Any) -> bool:
+        """Whether the observed id can be the one that the recorded one stands for."""
+        return (
+            isinstance(recorded, str)
+            and isinstance(observed, str)
+            and self._bindings.is_free(recorded)
+            and not self._is_bound(observed)
+        )
+
+    def _is_bound(self, observed: Any) -> bool:
+        return isinstance(observed, str) and observed in self._bindings.table()
+
+
+def _content(event: Event) -> Any:
+    if isinstance(event, Receive):
+        return event.content
+    return event.body if isinstance(event, Response) else None

@@ -1,0 +1,40 @@
+"""How long a replay waits, and for what. It never sleeps through a recorded gap."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from harness.cassettes import Note
+
+_WITHIN: Final = re.compile(r"within ([0-9.]+) s\b")
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds throughout."""
+
+    deadline_s: float = 3.0
+    """For a frame that the recording has, beyond what the recording itself took for it."""
+    patience_s: float = 40.0
+    """The most that a recorded wait adds to the deadline."""
+    hurried_deadline_s: float = 0.3
+    """The deadline once `hurry_after` frames have not come: the target does not say what was recorded."""
+    hurry_after: int = 6
+    settle_s: float = 35.0
+    """The most that is waited where the recording notes a wait in which nothing came."""
+    quiet_s: float = 0.15
+    """Before an actor leaves that had lingered in the recording: nothing may come for so long."""
+    linger_gap_s: float = 0.2
+    """A recorded gap before leaving that counts as lingering."""
+    connect_s: float = 10.0
+    request_s: float = 60.0
+    whole_s: float = 300.0
+    """A cassette that takes longer is inconclusive."""
+
+
+def noted_wait_s(note: Note) -> float:
+    """The seconds of a deliberate wait that a note tells of, else 0."""
+    found = _WITHIN.search(note.text)
+    return float(found[1]) if found else 0.0

@@ -1,0 +1,292 @@
+"""Plays a cassette: every actor does what it did, in the recorded order, each time once its causes are there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import msgspec
+
+from harness.cassettes import (
+    CannotExpand,
+    Cassette,
+    Close,
+    Drop,
+    Event,
+    Incoming,
+    Note,
+    Open,
+    Outgoing,
+    Receive,
+    Request,
+    Role,
+    Send,
+    contracted,
+    kind_of,
+)
+from harness.cassettes.tokens import Bindings, tokens_of
+from harness.errors import CouldNotRun
+from harness.parity.comparison import translated
+from harness.replay.expectations import Expectations
+from harness.replay.pace import Pace, noted_wait_s
+from harness.replay.puppets import Puppet, Puppets
+from harness.replay.transcript import Transcript
+from harness.replay.wire import Connected, HttpActor, SseActor, WebSocketActor
+from harness.targets import Kind, StackTarget, Target
+
+DEFAULT_PACE = Pace()
+
+
+async def replay(
+    cassette: Cassette,
+    target: Target,
+    *,
+    pace: Pace = DEFAULT_PACE,
+    clock: Callable[[], float] = time.monotonic,
+) -> Transcript:
+    """Play a cassette against a target and answer what was observed.
+
+    All actions keep their recorded order, and each waits until everything that the recording has before it was
+    received; what does not come within its deadline is given up and told as an incident. Raises CouldNotRun where the
+    target cannot be reached, the cassette cannot be sent again, or the whole takes too long.
+    """
+    player = _Player(cassette, target, pace, clock)
+    try:
+        async with asyncio.timeout(pace.whole_s):
+            return await player.play()
+    except TimeoutError as error:
+        raise CouldNotRun(f"{cassette.name} was not played to its end within {pace.whole_s:g} s") from error
+    except CannotExpand as error:
+        raise CouldNotRun(f"{cassette.name} cannot be played: {error}") from error
+    finally:
+        await player.leave()
+
+
+class _Player:
+    """One replay under way."""
+
+    def __init__(self, cassette: Cassette, target: Target, pace: Pace, clock: Callable[[], float]) -> None:
+        self._cassette, self._target, self._pace, self._clock = cassette, target, pace, clock
+        self._events = cassette.events
+        self._bindings = Bindings(tokens_of(cassette.events))
+        workers = frozenset(actor for actor, role in cassette.roles.items() if role == Role.WORKER.value)
+        self._puppet_actors = workers if target.kind is Kind.STACK else frozenset()
+        self._expectations = Expectations(cassette.events, self._bindings, ignored=self._puppet_actors)
+        self._observed: list[Event] = []
+        self._incidents: list[str] = []
+        self._changed = asyncio.Event()
+        self._matched = self._overdue = 0
+        self._last_arrival = self._began = clock()
+        self._connections: dict[str, Connected] = {}
+        self._puppets: Puppets | None = None
+        self._playing: dict[str, Puppet] = {}
+        self._http: dict[str, HttpActor] = {}
+        self._client = httpx.AsyncClient(trust_env=False)
+
+    async def play(self) -> Transcript:
+        if isinstance(self._target, StackTarget) and self._puppet_actors:
+            self._puppets = await Puppets.open(self._target, self._told_by_puppet, self._incidents.append)
+        self._choose_fresh_ids()
+        for index, event in enumerate(self._events):
+            if isinstance(event, Outgoing):
+                await self._causes_of(index)
+                await self._perform(index, event)
+            elif isinstance(event, Note):
+                await self._causes_of(index)
+                await asyncio.sleep(min(noted_wait_s(event), self._settle_s()))
+        await self._causes_of(len(self._events))
+        return self._transcript()
+
+    async def leave(self) -> None:
+        """Close whatever is still open, in whatever state the replay ended."""
+        for connection in self._connections.values():
+            await connection.drop()
+        for asking in self._http.values():
+            await asking.give_up()
+        if self._puppets is not None:
+            await self._puppets.close()
+        await self._client.aclose()
+
+    def _transcript(self) -> Transcript:
+        return Transcript(
+            scenario=self._cassette.name,
+            target=self._target.kind.value,
+            events=tuple(translated(event, self._bindings) for event in self._observed),
+            bindings=self._bindings.table(),
+            incidents=tuple(self._bindings.incoming(text) for text in self._incidents),
+            took_s=self._clock() - self._began,
+        )
+
+    def _now_ms(self) -> float:
+        return round((self._clock() - self._began) * 1000, 1)
+
+    # what is received
+    def _arrived(self, event: Incoming) -> None:
+        self._observed.append(event)
+        self._last_arrival = self._clock()
+        if self._expectations.arrive(event) is not None:
+            self._matched += 1
+        self._changed.set()
+
+    def _told_by_puppet(self, actor: str, message: dict[str, Any]) -> None:
+        self._observed.append(Receive(at=self._now_ms(), actor=actor, message=contracted(message)))
+
+    async def _causes_of(self, index: int) -> None:
+        """Wait for all that the recording has before this place; give up what is overdue."""
+        limit, seen = self._clock() + self._deadline_s(index), self._matched
+        while missing := self._expectations.outstanding(index):
+            for asking in self._http.values():
+                asking.check()
+            if self._matched != seen:
+                limit, seen = max(limit, self._clock() + self._base_deadline_s()), self._matched
+            left = limit - self._clock()
+            if left <= 0:
+                self._give_up(missing)
+                return
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), left)
+
+    def _deadline_s(self, index: int) -> float:
+        missing = self._expectations.outstanding(index)
+        recorded_ms = max((self._events[place].at - self._cause_at(place) for place in missing), default=0.0)
+        return self._base_deadline_s() + min(recorded_ms / 1000, self._pace.patience_s)
+
+    def _cause_at(self, place: int) -> float:
+        """When, in the recording, the last action before that place was done."""
+        before = self._events[:place][::-1]
+        return next((event.at for event in before if isinstance(event, Outgoing)), 0.0)
+
+    def _base_deadline_s(self) -> float:
+        hurried = self._overdue >= self._pace.hurry_after
+        return self._pace.hurried_deadline_s if hurried else self._pace.deadline_s
+
+    def _give_up(self, missing: Sequence[int]) -> None:
+        self._overdue += len(missing)
+        for place in missing:
+            self._incidents.append(f"waited in vain for {described(self._events[place])}")
+        self._expectations.give_up(missing)
+
+    # what is done
+    async def _perform(self, index: int, event: Outgoing) -> None:
+        if isinstance(event, Close | Drop):
+            await self._linger(index)
+        self._observed.append(msgspec.structs.replace(event, at=self._now_ms()))
+        if isinstance(event, Open):
+            await self._open(index, event)
+        elif isinstance(event, Send):
+            await self._send(index, event)
+        elif isinstance(event, Request):
+            await self._ask(event)
+        else:
+            await self._leave(event)
+
+    async def _open(self, index: int, event: Open) -> None:
+        self._expectations.connect(event.actor, index)
+        path = self._path(event.path)
+        if self._puppets is not None and event.actor in self._puppet_actors:
+            puppet = self._playing[event.actor] = self._puppets.puppet(event.actor)
+            await puppet.connect(path.partition("?")[0].rpartition("/")[2] or event.actor)
+        elif event.role is Role.SSE:
+            stream = SseActor(event.actor, self._client, self._arrived, self._now_ms)
+            self._connections[event.actor] = stream
+            await stream.open(self._target.http_url + path, self._pace.connect_s)
+        else:
+            socket = WebSocketActor(event.actor, self._arrived, self._incidents.append, self._now_ms)
+            self._connections[event.actor] = socket
+            await socket.open(self._target.ws_url + path, self._pace.connect_s)
+
+    async def _send(self, index: int, event: Send) -> None:
+        content = self._bindings.outgoing(event.content)
+        if event.actor in self._playing:
+            patience_s = self._pace.deadline_s + self._lease_s()
+            granted = claim_was_granted(self._events, index)
+            await self._playing[event.actor].act(content, granted=granted, patience_s=patience_s)
+        else:
+            await self._connections[event.actor].send(content, is_text=event.message is msgspec.UNSET)
+
+    async def _ask(self, event: Request) -> None:
+        actor = self._http.get(event.actor)
+        if actor is None:
+            actor = self._http[event.actor] = HttpActor(event.actor, self._client, self._arrived, self._now_ms)
+        body = self._bindings.outgoing(event.body if event.text is msgspec.UNSET else event.text)
+        await actor.ask(self._target.http_url + self._path(event.path), event, body, self._pace.request_s)
+
+    async def _leave(self, event: Close | Drop) -> None:
+        if event.actor in self._playing:
+            puppet = self._playing.pop(event.actor)
+            await (puppet.leave() if isinstance(event, Close) else puppet.drop())
+        elif isinstance(event, Close):
+            await self._connections[event.actor].close()
+        else:
+            await self._connections[event.actor].drop()
+
+    async def _linger(self, index: int) -> None:
+        """Where the recording lingered before an actor left, give what was not recorded a chance to show."""
+        gap_s = (self._events[index].at - self._events[index - 1].at) / 1000 if index else 0.0
+        if gap_s < self._pace.linger_gap_s:
+            return
+        limit = self._clock() + gap_s
+        quiet_at = max(self._last_arrival, self._clock()) + self._pace.quiet_s
+        while (now := self._clock()) < min(quiet_at, limit):
+            await asyncio.sleep(min(quiet_at, limit) - now)
+            quiet_at = max(quiet_at, self._last_arrival + self._pace.quiet_s)
+
+    def _settle_s(self) -> float:
+        """How long nothing has to come. On a stack a lost worker's lease is over within its term."""
+        return min(self._pace.settle_s, self._lease_s() + 1.0) if self._puppet_actors else self._pace.settle_s
+
+    def _lease_s(self) -> float:
+        return self._target.lease_ms / 1000 if isinstance(self._target, StackTarget) else 0.0
+
+    def _path(self, path: str) -> str:
+        return "/".join(self._bindings.outgoing(part) for part in path.split("/"))
+
+    def _choose_fresh_ids(self) -> None:
+        """On a target that is not ours, ids that actors choose may be taken from an earlier replay."""
+        if self._target.owned:
+            return
+        for chosen in chosen_ids(self._events):
+            self._bindings.bind(chosen, f"{chosen}-{uuid4()}")
+
+
+def chosen_ids(events: Sequence[Event]) -> list[str]:
+    """The job ids that actors chose themselves, by submitting."""
+    found: dict[str, None] = {}
+    for event in events:
+        content = event.content if isinstance(event, Send) else event.body if isinstance(event, Request) else None
+        if not isinstance(content, dict):
+            continue
+        submits = isinstance(event, Request) or content.get("type") == "submit_job"
+        for field in ("message_id", "job_id", "id"):
+            if submits and isinstance(content.get(field), str) and content[field]:
+                found[content[field]] = None
+    return list(found)
+
+
+def claim_was_granted(events: Sequence[Event], index: int) -> bool:
+    """Whether the hub gave the job that the worker's `claim_job` at that place asked for."""
+    actor = events[index].actor
+    for event in events[index + 1 :]:
+        if event.actor != actor:
+            continue
+        if not isinstance(event, Receive) or not isinstance(event.content, dict):
+            return False
+        if "job_assigned" in {event.content.get("type"), event.content.get("original_type")}:
+            return True
+        if event.content.get("type") == "error":
+            return False
+    return False
+
+
+def described(event: Event) -> str:
+    """A recorded event in a few words, for an incident."""
+    if isinstance(event, Receive):
+        word = event.content.get("type") if isinstance(event.content, dict) else "a text"
+        return f"{word} to {event.actor} (recorded at {event.at:g} ms)"
+    return f"{kind_of(event)} of {event.actor} (recorded at {event.at:g} ms)"

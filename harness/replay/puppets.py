@@ -1,0 +1,215 @@
+"""Puppet workers: on a stack, the worker actors of a cassette take, report and end jobs directly in Redis.
+
+The one door between the harness and the new stack's code: its public `Queue`, opened without installing anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+import msgspec
+
+from harness.errors import CouldNotRun
+from harness.targets import StackTarget
+from new_stack.queue import (
+    Completed,
+    End,
+    Failed,
+    Lease,
+    LeaseLost,
+    LeaseState,
+    ProgressUpdate,
+    Queue,
+    QueueError,
+    QueueSettings,
+    QueueUnavailable,
+    WorkerReport,
+)
+
+Tell = Callable[[str, dict[str, Any]], None]
+"""Called with the actor and what it was told, in the legacy protocol's words."""
+Remark = Callable[[str], None]
+CLAIM_RETRY_S = 0.02
+
+
+class Puppets:
+    """The puppet workers of one replay, and the connection to the queue that they share."""
+
+    def __init__(self, queue: Queue, target: StackTarget, tell: Tell, remark: Remark) -> None:
+        self._queue = queue
+        self._renew_every_s = target.lease_ms / 3000
+        self._tell = tell
+        self._remark = remark
+        self._made: list[Puppet] = []
+
+    @classmethod
+    async def open(cls, target: StackTarget, tell: Tell, remark: Remark) -> Self:
+        """Raises CouldNotRun where the target's Redis cannot be reached or holds no stack."""
+        settings = QueueSettings(
+            redis_url=target.redis_url,
+            prefix=target.prefix,
+            lease_ms=target.lease_ms,
+            retry_backoff_ms=target.retry_backoff_ms,
+        )
+        try:
+            queue = await Queue.connect(settings, install=False)
+        except QueueError as error:
+            raise CouldNotRun(f"the stack's queue at {target.redis_url} cannot be used: {error}") from error
+        return cls(queue, target, tell, remark)
+
+    def puppet(self, actor: str) -> Puppet:
+        """A new worker."""
+        made = Puppet(self._queue, actor, renew_every_s=self._renew_every_s, tell=self._tell, remark=self._remark)
+        self._made.append(made)
+        return made
+
+    async def close(self) -> None:
+        """All of them vanish."""
+        for puppet in self._made:
+            await puppet.drop()
+        await self._queue.close()
+
+
+class Puppet:
+    """One worker actor. It does what the recording says, and only what a real worker of the stack would do."""
+
+    def __init__(self, queue: Queue, actor: str, *, renew_every_s: float, tell: Tell, remark: Remark) -> None:
+        self._queue = queue
+        self._actor = actor
+        self._renew_every_s = renew_every_s
+        self._tell = tell
+        self._remark = remark
+        self._leases: dict[str, Lease] = {}
+        self._services: tuple[str, ...] = ()
+        self._worker_id = actor
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def connect(self, worker_id: str) -> None:
+        """The worker appears."""
+        self._worker_id = worker_id
+        await self._report("idle")
+        self._renewing = asyncio.create_task(self._renew(), name=f"leases of {self._actor}")
+
+    async def act(self, message: Any, *, granted: bool, patience_s: float) -> None:
+        """Do what a message of a hub's worker means. `granted` tells whether the hub gave the job it claimed."""
+        if not isinstance(message, dict):
+            return
+        try:
+            await self._act(message, granted=granted, patience_s=patience_s)
+        except LeaseLost as error:
+            self._leases.pop(error.job_id, None)
+            self._remark(f"{self._actor}: {error}")
+        except QueueUnavailable as error:
+            raise CouldNotRun(f"the stack's Redis went away during the replay: {error}") from error
+        except QueueError as error:
+            self._remark(f"{self._actor}: {error}")
+
+    async def _act(self, message: dict[str, Any], *, granted: bool, patience_s: float) -> None:
+        match message:
+            case {"type": "register_worker"}:
+                capabilities = message.get("capabilities") or {}
+                self._services = tuple(map(str, capabilities.get("supported_job_types") or ()))
+                await self._report(str(message.get("status", "idle")))
+            case {"type": "worker_status" | "worker_heartbeat"}:
+                await self._report(str(message.get("status") or "idle"))
+            case {"type": "claim_job"}:
+                await self._claim(str(message.get("job_id")), granted=granted, patience_s=patience_s)
+            case {"type": "update_job_progress" | "complete_job" | "fail_job", "job_id": str(job_id)}:
+                if job_id in self._leases:
+                    await self._work(self._leases[job_id], message)
+                else:
+                    self._remark(f"{self._actor} says {message['type']} of {job_id}, which it does not hold: not sent")
+            case _:
+                self._remark(f"{self._actor}: a worker of the stack has no such message: {message.get('type')}")
+
+    async def _claim(self, wanted: str, *, granted: bool, patience_s: float) -> None:
+        if self._leases:
+            self._remark(f"{self._actor} is busy and does not ask for {wanted}")
+            return
+        limit = time.monotonic() + (patience_s if granted else 0)
+        while True:
+            await self._queue.reap()
+            leases = await self._queue.claim(self._worker_id, 1)
+            if leases or time.monotonic() >= limit:
+                break
+            await asyncio.sleep(CLAIM_RETRY_S)
+        for lease in leases:
+            self._leases[lease.job_id] = lease
+            self._tell(self._actor, _assigned(lease))
+        if leases:
+            await self._report("busy")
+        else:
+            self._remark(f"{self._actor} asked for work and got none; the recording has it claim {wanted}")
+
+    async def _work(self, lease: Lease, message: dict[str, Any]) -> None:
+        if message["type"] == "update_job_progress":
+            update = ProgressUpdate(
+                progress=message.get("progress", 0),
+                status=str(message.get("status") or "processing"),
+                message=message.get("message"),
+                details=message.get("connector_details"),
+            )
+            await self._queue.progress(lease, update)
+            return
+        end: End
+        if message["type"] == "complete_job":
+            end = Completed(lease=lease, result=msgspec.Raw(msgspec.json.encode(message.get("result"))))
+        else:
+            end = Failed(lease=lease, error=str(message.get("error")))
+        self._leases.pop(lease.job_id, None)
+        await self._queue.end(end)
+        await self._report("idle")
+
+    async def leave(self) -> None:
+        """The worker goes in order; with a job in hand it vanishes, as the hub's workers do."""
+        holds = bool(self._leases)
+        await self.drop()
+        if not holds:
+            with contextlib.suppress(QueueError):
+                await self._queue.unregister(self._worker_id)
+
+    async def drop(self) -> None:
+        """The worker vanishes: it renews nothing any more and says nothing."""
+        self._leases.clear()
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
+            self._renewing = None
+
+    async def _report(self, status: str) -> None:
+        report = WorkerReport(
+            worker_id=self._worker_id,
+            status=status,
+            running=tuple(self._leases),
+            connectors=self._services,
+            services=self._services,
+        )
+        await self._queue.heartbeat(report)
+
+    async def _renew(self) -> None:
+        """Keep what it holds, and reap as every worker does. A lease that is lost is told as a remark."""
+        while True:
+            await asyncio.sleep(self._renew_every_s)
+            held = list(self._leases.values())
+            with contextlib.suppress(QueueUnavailable):
+                await self._queue.reap()
+                await self._report("busy" if held else "idle")
+                for lease, state in zip(held, await self._queue.renew(held) if held else [], strict=True):
+                    if state is not LeaseState.HELD and lease.job_id in self._leases:
+                        del self._leases[lease.job_id]
+                        self._remark(f"{self._actor} is told on renewal that {lease.job_id} is {state.value}")
+
+
+def _assigned(lease: Lease) -> dict[str, Any]:
+    return {
+        "type": "job_assigned",
+        "job_id": lease.job_id,
+        "worker_id": lease.worker_id,
+        "job_type": lease.service_required,
+        "priority": lease.priority,
+        "params": msgspec.json.decode(lease.payload),
+    }
