@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from harness.parity.fields import differences
 from harness.parity.frames import EVERYTHING, Frame
 
 _LARGEST_TABLE: Final = 4_000_000
@@ -31,7 +32,11 @@ def key_of(frame: Frame) -> str:
 
 
 def align(expected: Sequence[Frame], observed: Sequence[Frame]) -> Alignment:
-    """Pair the frames of one actor's connection."""
+    """Pair the frames of one actor's connection. An HTTP actor's answers belong to its requests, in their order."""
+    if all(frame.type == "response" for frame in (*expected, *observed)):
+        shared = min(len(expected), len(observed))
+        pairs = [(place, place) for place in range(shared)]
+        return Alignment(pairs, list(range(shared, len(expected))), list(range(shared, len(observed))))
     left, right = [key_of(frame) for frame in expected], [key_of(frame) for frame in observed]
     in_order = common_subsequence(left, right)
     pairs = _straightened(_by_key(left, right, in_order), left)
@@ -121,7 +126,9 @@ class _Pairing:
         self._right_marks = [other for _, other in in_order]
 
     def pair_rest(self, likeness: Callable[[Frame], Hashable], *, same_slot: bool = False) -> None:
-        """Pair frames that are alike, first with first; with `same_slot` only between the same two paired frames."""
+        """Pair frames that are alike, each with the one that differs least; with `same_slot` only frames that stand
+        between the same two paired ones.
+        """
         waiting: dict[Hashable, list[int]] = defaultdict(list)
         for place in self._extra:
             slot = bisect_left(self._right_marks, place) if same_slot else 0
@@ -130,10 +137,14 @@ class _Pairing:
             slot = bisect_left(self._left_marks, place) if same_slot else 0
             alike = waiting.get((slot, likeness(self._expected[place])))
             if alike:
-                partner = alike.pop(0)
+                partner = min(alike, key=lambda other: self._distance(place, other))
+                alike.remove(partner)
                 self._missing.remove(place)
                 self._extra.remove(partner)
                 self._pairs.append((place, partner))
+
+    def _distance(self, place: int, other: int) -> int:
+        return sum(1 for _ in differences(self._expected[place].body, self._observed[other].body))
 
     def alignment(self) -> Alignment:
         return Alignment(sorted(self._pairs), self._missing, self._extra)

@@ -76,18 +76,20 @@ class Expectations:
         if isinstance(observed, Closed | Response):
             return 3
         old, new = _content(recorded), self._bindings.incoming(_content(observed))
-        if not isinstance(old, dict) or not isinstance(new, dict):
-            return 3 if old == new else 0
+        if isinstance(old, dict) and isinstance(new, dict):
+            return self._message_likeness(old, new)
+        return 3 if old == new else 0
+
+    def _message_likeness(self, old: dict[str, Any], new: dict[str, Any]) -> int:
         if old.get("type") != new.get("type"):
             return 0
-        left = [
-            d for d in differences(normal_frame(old), normal_frame(new)) if not self._may_be(d.expected, d.observed)
-        ]
-        if not left:
+        found = differences(normal_frame(old), normal_frame(new))
+        if all(self._may_be(one.expected, one.observed) for one in found):
             return 3
         ours, theirs = old.get("job_id"), new.get("job_id")
-        same_job = ours == theirs or (isinstance(ours, str) and self._may_be(ours, theirs))
-        return 2 if same_job else int(not isinstance(ours, str) or not self._is_bound(theirs))
+        if ours == theirs or self._may_be(ours, theirs):
+            return 2
+        return int(self._bindings.tokens.isdisjoint(text for text in (ours, theirs) if isinstance(text, str)))
 
     def _may_be(self, recorded: Any, observed: Any) -> bool:
         """Whether the observed id can be the one that the recorded one stands for."""

@@ -19,11 +19,12 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """For a frame that the recording has, beyond what the recording itself took for it."""
     patience_s: float = 40.0
     """The most that a recorded wait adds to the deadline."""
-    hurried_deadline_s: float = 0.3
+    hurried_deadline_s: float = 0.5
     """The deadline once `hurry_after` frames have not come: the target does not say what was recorded."""
-    hurry_after: int = 6
-    settle_s: float = 35.0
-    """The most that is waited where the recording notes a wait in which nothing came."""
+    hurry_after: int = 3
+    settle_s: float = 75.0
+    """The most that is waited where the recording notes a wait in which nothing came. Shorter is quicker, and makes a
+    difference that is found after it inconclusive."""
     quiet_s: float = 0.15
     """Before an actor leaves that had lingered in the recording: nothing may come for so long."""
     linger_gap_s: float = 0.2

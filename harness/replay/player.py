@@ -79,6 +79,7 @@ class _Player:
         self._expectations = Expectations(cassette.events, self._bindings, ignored=self._puppet_actors)
         self._observed: list[Event] = []
         self._incidents: list[str] = []
+        self._cut_short = ""
         self._changed = asyncio.Event()
         self._matched = self._overdue = 0
         self._last_arrival = self._began = clock()
@@ -98,7 +99,7 @@ class _Player:
                 await self._perform(index, event)
             elif isinstance(event, Note):
                 await self._causes_of(index)
-                await asyncio.sleep(min(noted_wait_s(event), self._settle_s()))
+                await self._settle(event)
         await self._causes_of(len(self._events))
         return self._transcript()
 
@@ -119,6 +120,7 @@ class _Player:
             events=tuple(translated(event, self._bindings) for event in self._observed),
             bindings=self._bindings.table(),
             incidents=tuple(self._bindings.incoming(text) for text in self._incidents),
+            cut_short=self._cut_short,
             took_s=self._clock() - self._began,
         )
 
@@ -206,9 +208,16 @@ class _Player:
         if event.actor in self._playing:
             patience_s = self._pace.deadline_s + self._lease_s()
             granted = claim_was_granted(self._events, index)
-            await self._playing[event.actor].act(content, granted=granted, patience_s=patience_s)
+            if not await self._playing[event.actor].act(content, granted=granted, patience_s=patience_s):
+                self._expectations.give_up(self._effects_of(index))
         else:
             await self._connections[event.actor].send(content, is_text=event.message is msgspec.UNSET)
+
+    def _effects_of(self, index: int) -> list[int]:
+        """What the recording has between an action and the next one."""
+        following = range(index + 1, len(self._events))
+        end = next((place for place in following if isinstance(self._events[place], Outgoing)), len(self._events))
+        return [place for place in self._expectations.outstanding(end) if place > index]
 
     async def _ask(self, event: Request) -> None:
         actor = self._http.get(event.actor)
@@ -237,9 +246,17 @@ class _Player:
             await asyncio.sleep(min(quiet_at, limit) - now)
             quiet_at = max(quiet_at, self._last_arrival + self._pace.quiet_s)
 
-    def _settle_s(self) -> float:
-        """How long nothing has to come. On a stack a lost worker's lease is over within its term."""
-        return min(self._pace.settle_s, self._lease_s() + 1.0) if self._puppet_actors else self._pace.settle_s
+    async def _settle(self, note: Note) -> None:
+        """Wait as the recording says, with nothing to come. On a stack a lost lease is over within its term."""
+        noted_s = noted_wait_s(note)
+        by_lease = min(noted_s, self._lease_s() + 1.0) if self._puppet_actors else noted_s
+        waited_s = min(by_lease, self._pace.settle_s)
+        if waited_s < by_lease:
+            self._cut_short = f"The recording waits {noted_s:g} s and the replay waited {waited_s:g} s."
+        if note.actor in self._playing:
+            await self._playing[note.actor].look_for_work(waited_s)
+        else:
+            await asyncio.sleep(waited_s)
 
     def _lease_s(self) -> float:
         return self._target.lease_ms / 1000 if isinstance(self._target, StackTarget) else 0.0

@@ -27,6 +27,7 @@ from new_stack.queue import (
     QueueError,
     QueueSettings,
     QueueUnavailable,
+    Released,
     WorkerReport,
 )
 
@@ -94,12 +95,13 @@ class Puppet:
         await self._report("idle")
         self._renewing = asyncio.create_task(self._renew(), name=f"leases of {self._actor}")
 
-    async def act(self, message: Any, *, granted: bool, patience_s: float) -> None:
-        """Do what a message of a hub's worker means. `granted` tells whether the hub gave the job it claimed."""
-        if not isinstance(message, dict):
-            return
+    async def act(self, message: Any, *, granted: bool, patience_s: float) -> bool:
+        """Do what a message of a hub's worker means; false where it means nothing to a stack, so nothing can follow.
+
+        `granted` tells whether the hub gave the job that was claimed: then the puppet asks until it has one.
+        """
         try:
-            await self._act(message, granted=granted, patience_s=patience_s)
+            return isinstance(message, dict) and await self._act(message, granted=granted, patience_s=patience_s)
         except LeaseLost as error:
             self._leases.pop(error.job_id, None)
             self._remark(f"{self._actor}: {error}")
@@ -107,8 +109,9 @@ class Puppet:
             raise CouldNotRun(f"the stack's Redis went away during the replay: {error}") from error
         except QueueError as error:
             self._remark(f"{self._actor}: {error}")
+        return False
 
-    async def _act(self, message: dict[str, Any], *, granted: bool, patience_s: float) -> None:
+    async def _act(self, message: dict[str, Any], *, granted: bool, patience_s: float) -> bool:
         match message:
             case {"type": "register_worker"}:
                 capabilities = message.get("capabilities") or {}
@@ -117,33 +120,45 @@ class Puppet:
             case {"type": "worker_status" | "worker_heartbeat"}:
                 await self._report(str(message.get("status") or "idle"))
             case {"type": "claim_job"}:
-                await self._claim(str(message.get("job_id")), granted=granted, patience_s=patience_s)
+                return await self._claim(str(message.get("job_id")), patience_s if granted else 0.0)
             case {"type": "update_job_progress" | "complete_job" | "fail_job", "job_id": str(job_id)}:
-                if job_id in self._leases:
-                    await self._work(self._leases[job_id], message)
-                else:
+                if job_id not in self._leases:
                     self._remark(f"{self._actor} says {message['type']} of {job_id}, which it does not hold: not sent")
+                    return False
+                await self._work(self._leases[job_id], message)
             case _:
                 self._remark(f"{self._actor}: a worker of the stack has no such message: {message.get('type')}")
+                return False
+        return True
 
-    async def _claim(self, wanted: str, *, granted: bool, patience_s: float) -> None:
+    async def _claim(self, wanted: str, patience_s: float) -> bool:
         if self._leases:
             self._remark(f"{self._actor} is busy and does not ask for {wanted}")
-            return
-        limit = time.monotonic() + (patience_s if granted else 0)
+            return False
+        if not await self._ask_for_work(patience_s):
+            self._remark(f"{self._actor} asked for work and got none; the recording has it claim {wanted}")
+            return False
+        return True
+
+    async def look_for_work(self, seconds: float) -> None:
+        """Be idle for a while, as a real worker is: whatever there is to do it takes."""
+        began = time.monotonic()
+        if not self._leases:
+            await self._ask_for_work(seconds)
+        await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
+
+    async def _ask_for_work(self, seconds: float) -> bool:
+        limit = time.monotonic() + seconds
         while True:
             await self._queue.reap()
-            leases = await self._queue.claim(self._worker_id, 1)
-            if leases or time.monotonic() >= limit:
-                break
+            for lease in await self._queue.claim(self._worker_id, 1):
+                self._leases[lease.job_id] = lease
+                self._tell(self._actor, _assigned(lease))
+                await self._report("busy")
+                return True
+            if time.monotonic() >= limit:
+                return False
             await asyncio.sleep(CLAIM_RETRY_S)
-        for lease in leases:
-            self._leases[lease.job_id] = lease
-            self._tell(self._actor, _assigned(lease))
-        if leases:
-            await self._report("busy")
-        else:
-            self._remark(f"{self._actor} asked for work and got none; the recording has it claim {wanted}")
 
     async def _work(self, lease: Lease, message: dict[str, Any]) -> None:
         if message["type"] == "update_job_progress":
@@ -165,12 +180,12 @@ class Puppet:
         await self._report("idle")
 
     async def leave(self) -> None:
-        """The worker goes in order; with a job in hand it vanishes, as the hub's workers do."""
-        holds = bool(self._leases)
+        """The worker goes in order: it hands back what it holds."""
+        with contextlib.suppress(QueueError):
+            for lease in self._leases.values():
+                await self._queue.end(Released(lease=lease))
+            await self._queue.unregister(self._worker_id)
         await self.drop()
-        if not holds:
-            with contextlib.suppress(QueueError):
-                await self._queue.unregister(self._worker_id)
 
     async def drop(self) -> None:
         """The worker vanishes: it renews nothing any more and says nothing."""

@@ -18,4 +18,6 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     """The cassette's ids to those that the target really gave."""
     incidents: tuple[str, ...] = ()
     """What did not go as recorded, in sentences: a frame waited for in vain, a send on a closed connection."""
+    cut_short: str = ""
+    """A sentence where a recorded wait was not waited out: then a difference proves nothing."""
     took_s: float = 0.0

@@ -59,6 +59,7 @@ class WebSocketActor:
         self._connection: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._pieces: dict[str, list[str]] = {}
+        self._left = False
 
     async def open(self, url: str, timeout_s: float) -> None:
         """Connect. A handshake that is refused is told as `closed`; raises Unreachable where nobody listens."""
@@ -94,13 +95,15 @@ class WebSocketActor:
             self._remark(f"{self._actor} could not send: its connection was closed")
 
     async def close(self) -> None:
-        """Close in order."""
+        """Close in order. What comes while the connection closes is not looked at, as no client would."""
+        self._left = True
         if self._connection is not None:
             await self._connection.close()
             await self._ended()
 
     async def drop(self) -> None:
         """Cut the TCP connection."""
+        self._left = True
         if self._connection is not None:
             self._connection.transport.abort()
             await self._ended()
@@ -119,6 +122,8 @@ class WebSocketActor:
             self._closed(frame.code if frame else ABNORMAL, frame.reason if frame else "")
 
     def _told(self, data: str | bytes) -> None:
+        if self._left:
+            return
         at = self._clock()
         content = json_object(data) if isinstance(data, str) else None
         if content is None:

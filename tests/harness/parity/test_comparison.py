@@ -173,6 +173,16 @@ def test_an_id_that_the_client_chose_has_to_come_back_as_it_was(tmp_path: Path) 
     assert summary(findings) == [("changed", "client-a", "job_accepted", "job_id")]
 
 
+def test_answers_belong_to_requests_in_their_order(tmp_path: Path) -> None:
+    def edit(events: list[dict[str, Any]]) -> None:
+        answers = [event for event in events if event["event"] == "response"]
+        answers[8] |= {"status": 200, "body": {"jobs": []}}
+        answers[10]["body"]["hint"] = "another"
+
+    findings = compare(CASSETTES["rest-bad-requests"].events, edited("rest-bad-requests", edit, tmp_path))
+    assert [finding.field for finding in findings] == ["status", "body.detail"]
+
+
 def test_two_jobs_given_one_id_are_found(tmp_path: Path) -> None:
     text = (FOLDER / "submit-with-no-worker.jsonl").read_text()
     ids = [
