@@ -14,7 +14,9 @@ def run_facts(run: Run) -> list[str]:
     told = []
     if run.criteria:
         held = sum(criterion.verdict is Verdict.HOLDS for criterion in run.criteria)
-        told.append(f"{held} of {plural(len(run.criteria), 'criterion', 'criteria')} hold")
+        told.append(
+            f"{held} of {plural(len(run.criteria), 'criterion', 'criteria')} {'holds' if held == 1 else 'hold'}"
+        )
     if run.matrix:
         told.append(f"{plural(len(run.matrix), 'scenario')} compared")
     told += [f"{tally.total:,} {tally.total_label}" for tally in run.tallies[:1]]

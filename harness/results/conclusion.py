@@ -15,7 +15,7 @@ from harness.results.matrix import ScenarioRow
 from harness.results.run import SCHEMA, About, LogFile, Run
 from harness.results.trials import DefectRow, FaultRow
 from harness.results.verdict import Verdict, combine
-from harness.results.words import listed, plural, quantity
+from harness.results.words import listed, quantity
 
 
 def conclude(  # noqa: PLR0913 - a run has this many parts, all named by the caller
@@ -32,11 +32,13 @@ def conclude(  # noqa: PLR0913 - a run has this many parts, all named by the cal
     logs: Sequence[LogFile] = (),
     problems: Sequence[str] = (),
     headline: str | None = None,
+    criteria_in_all: int | None = None,
 ) -> Run:
     """The run with its verdict: the criteria's, and inconclusive at best where the results have a problem.
 
     `problems` are sentences of the caller's own (a phase that broke off); the checks of `inconsistencies` are added.
-    `headline` takes the place of the sentence on replacing the hub, for runs that judge something else.
+    `headline` takes the place of the sentence on replacing the hub, for runs that judge something else. A run that
+    tried fewer than `criteria_in_all` does not claim that the stack can replace the hub.
     """
     draft = Run(
         schema=SCHEMA,
@@ -55,7 +57,7 @@ def conclude(  # noqa: PLR0913 - a run has this many parts, all named by the cal
     )
     found = (*problems, *inconsistencies(draft))
     verdict = judge_run(draft.criteria, found)
-    return _with(draft, verdict, found, headline or told(verdict, draft.criteria))
+    return _with(draft, verdict, found, headline or told(verdict, draft.criteria, criteria_in_all))
 
 
 def judge_run(criteria: Iterable[Criterion], problems: Sequence[str]) -> Verdict:
@@ -86,22 +88,33 @@ _OPENING: Final = {
 }
 
 
-def told(verdict: Verdict, criteria: Sequence[Criterion]) -> str:
-    """The verdict in a sentence."""
-    total = plural(len(criteria), "criterion", "criteria")
-    failed = [criterion for criterion in criteria if criterion.verdict is Verdict.FAILS]
-    unsure = [criterion for criterion in criteria if criterion.verdict is Verdict.INCONCLUSIVE]
+_VERBS: Final = {
+    Verdict.HOLDS: ("holds", "hold"),
+    Verdict.FAILS: ("does not hold", "do not hold"),
+    Verdict.INCONCLUSIVE: ("is inconclusive", "are inconclusive"),
+}
+
+
+def told(verdict: Verdict, criteria: Sequence[Criterion], in_all: int | None = None) -> str:
+    """The verdict in a sentence; `in_all` is how many criteria a whole run has."""
+    count, decisive = len(criteria), sum(criterion.verdict is verdict for criterion in criteria)
+    if verdict is Verdict.HOLDS and in_all is not None and count < in_all:
+        held = "1 criterion holds" if count == 1 else f"{count} criteria hold"
+        return f"What was tried holds: {held}, of the {in_all} that a whole run has."
+    return f"{_OPENING[verdict]}: {_detail(verdict, count, decisive)}."
+
+
+def _detail(verdict: Verdict, count: int, decisive: int) -> str:
+    if not count:
+        return "nothing was judged"
+    if not decisive:
+        return "the results contradict themselves or are not complete"
+    one, several = _VERBS[verdict]
+    if count == 1:
+        return f"the one criterion that was tried {one}"
     if verdict is Verdict.HOLDS:
-        detail = f"all {total} hold" if len(criteria) > 1 else "the one criterion that was tried holds"
-    elif verdict is Verdict.FAILS:
-        detail = f"{len(failed)} of {total} {'does' if len(failed) == 1 else 'do'} not hold"
-    elif not criteria:
-        detail = "nothing was judged"
-    elif unsure:
-        detail = f"{len(unsure)} of {total} {'is' if len(unsure) == 1 else 'are'} inconclusive"
-    else:
-        detail = "the results contradict themselves"
-    return f"{_OPENING[verdict]}: {detail}."
+        return f"all {count} criteria hold"
+    return f"{decisive} of {count} criteria {one if decisive == 1 else several}"
 
 
 def reasons(verdict: Verdict, criteria: Sequence[Criterion], problems: Sequence[str]) -> list[str]:

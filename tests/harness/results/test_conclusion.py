@@ -80,6 +80,32 @@ def test_a_link_to_nothing_is_told() -> None:
     assert conclude(ABOUT, criteria=[criterion(Verdict.HOLDS, link)], timelines=[there]).problems == ()
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "in_all", "headline"),
+    [
+        (["holds"] * 3, None, "The stack can replace the hub: all 3 criteria hold."),
+        (["holds"] * 3, 3, "The stack can replace the hub: all 3 criteria hold."),
+        (["holds"] * 2, 3, "What was tried holds: 2 criteria hold, of the 3 that a whole run has."),
+        (["holds"], 3, "What was tried holds: 1 criterion holds, of the 3 that a whole run has."),
+        (["does not hold"], 3, "The stack cannot replace the hub yet: the one criterion that was tried does not hold."),
+        (["holds", "does not hold"], 3, "The stack cannot replace the hub yet: 1 of 2 criteria does not hold."),
+        (
+            ["holds", "inconclusive"],
+            2,
+            "This run cannot tell whether the stack can replace the hub: 1 of 2 criteria is inconclusive.",
+        ),
+    ],
+)
+def test_the_headline_claims_no_more_than_was_tried(verdicts: list[str], in_all: int | None, headline: str) -> None:
+    criteria = [criterion(Verdict(verdict), id=str(number)) for number, verdict in enumerate(verdicts)]
+    assert conclude(ABOUT, criteria=criteria, criteria_in_all=in_all).headline == headline
+
+
+def test_a_single_criterion_among_contradictions_is_told_apart() -> None:
+    run = conclude(ABOUT, criteria=[criterion(Verdict.HOLDS)], problems=["A phase broke off."], criteria_in_all=1)
+    assert run.headline.endswith("the results contradict themselves or are not complete.")
+
+
 def test_an_id_used_twice_is_told() -> None:
     run = conclude(ABOUT, criteria=[criterion(Verdict.HOLDS), criterion(Verdict.HOLDS)])
     assert run.problems == ("More than one criterion is called claims.",)
