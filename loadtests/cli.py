@@ -24,6 +24,7 @@ from loadtests.display import LiveDisplay, show_comparison, show_load, show_prob
 from loadtests.figures import Figure
 from loadtests.jobs import DEFAULT_JOB, JobSpec
 from loadtests.plan import Arrivals, Plan, Shape
+from loadtests.report import write_run
 from loadtests.runner import LoadFailed, LoadResult, run
 from loadtests.saturation import Saturation, find_saturation
 from loadtests.site import SiteError
@@ -34,12 +35,14 @@ COULD_NOT_RUN = 3
 
 
 @click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
-@click.option("--side", type=click.Choice(list(Side)), default=Side.STACK, help="What is under load.")
+@click.option("--side", type=click.Choice([str(one) for one in Side]), default="stack", help="What is under load.")
 @click.option("--url", help="A target that runs already, on this machine; without it, one is started.")
 @click.option("--redis", help="Redis to use; without it, an embedded Valkey is started.")
 @click.option("--prefix", default="", help="Prefix of the stack's keys.")
 @click.option("--token", help="Token for the server.")
-@click.option("--shape", type=click.Choice(list(Shape)), default=Shape.STEADY, help="How rate or mix change.")
+@click.option(
+    "--shape", type=click.Choice([str(one) for one in Shape]), default="steady", help="How rate or mix change."
+)
 @click.option("--rate", type=click.FloatRange(0.1, 10_000), default=20.0, help="Highest rate, jobs per second.")
 @click.option("--duration", type=click.FloatRange(1, 86_400), default=30.0, help="Seconds of the load.")
 @click.option("--drain", type=click.FloatRange(0, 600), default=20.0, help="Seconds to wait for the last jobs.")
@@ -53,12 +56,15 @@ COULD_NOT_RUN = 3
 @click.option("--sse-monitor-users", type=click.IntRange(0))
 @click.option("--legacy-share", type=click.FloatRange(0, 1), default=0.5, help="Of the hybrid users.")
 @click.option("--fleet", type=click.IntRange(0, 500), default=48, help="Worker processes; 0: the target has its own.")
+@click.option("--worker-env", multiple=True, metavar="NAME=VALUE", help="Environment of our workers.")
+@click.option("--server-env", multiple=True, metavar="NAME=VALUE", help="Environment of our API or hub.")
+@click.option("--overlay", type=click.Path(path_type=Path, exists=True), help="Folder of modules that come first.")
 @click.option("--poll-ms", type=click.IntRange(10), default=1000, help="How often our workers poll.")
 @click.option("--kill-waves", type=click.IntRange(0), default=0, help="So many times, kill a share of the fleet.")
 @click.option("--kill-share", type=click.FloatRange(0, 1), default=0.33)
 @click.option("--kill-every", type=click.FloatRange(0.1), default=5.0, help="Seconds between the waves.")
 @click.option("--generators", type=click.IntRange(1, 32), default=1, help="Locust processes that make the load.")
-@click.option("--arrivals", type=click.Choice(list(Arrivals)), default=Arrivals.EVEN)
+@click.option("--arrivals", type=click.Choice([str(one) for one in Arrivals]), default="even")
 @click.option("--seed", type=int, default=1)
 @click.option("--job", help='What is submitted, JSON: {"service": "simulation", "payload": {...}}')
 @click.option("--limit", "limits", multiple=True, metavar="FIGURE=MS", help="Highest p99, such as claimed=20.")
@@ -111,6 +117,9 @@ def spec_of(options: dict[str, Any]) -> LoadSpec:
         mix=_mix(options, shape),
         fleet=options["fleet"],
         poll_ms=options["poll_ms"],
+        worker_environment=_environment(options["worker_env"]),
+        server_environment=_environment(options["server_env"]),
+        overlay=options["overlay"],
         generators=options["generators"],
         drain_s=options["drain"],
         job=_job(options["job"]),
@@ -130,6 +139,13 @@ def _mix(options: dict[str, Any], shape: Shape) -> Mix:
     if not mix.legacy + mix.sse + mix.hybrid:
         raise click.UsageError("monitors alone submit nothing: some legacy, SSE or hybrid users are needed")
     return mix
+
+
+def _environment(texts: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise click.UsageError(f"{wrong[0]}: it has to be NAME=VALUE")
+    return {name: value for name, _, value in pairs}
 
 
 def _job(text: str | None) -> JobSpec:
@@ -164,8 +180,14 @@ def _finish(outcome: Awaitable[tuple[Verdict, msgspec.Struct]], *, as_json: bool
 async def _load(spec: LoadSpec, folder: Path, console: Console) -> tuple[Verdict, LoadResult]:
     with LiveDisplay(console, spec.plan) as live:
         result = await run(spec, folder, on_live=live.show)
+    write_run(result, folder, _command_line())
     show_load(console, result)
     return result.judgement.verdict, result
+
+
+def _command_line() -> list[str]:
+    program = Path(sys.argv[0]).name
+    return ["python", "-m", "loadtests", *sys.argv[1:]] if program == "__main__.py" else [program, *sys.argv[1:]]
 
 
 async def _compare(spec: LoadSpec, folder: Path, console: Console) -> tuple[Verdict, Comparison]:

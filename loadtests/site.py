@@ -95,9 +95,15 @@ async def _own(spec: LoadSpec, processes: Processes) -> Site:
     """A fresh target of ours on its own Redis (or an empty database of a given one)."""
     redis = await asyncio.to_thread(open_redis, spec.redis, processes)
     if spec.side is Side.HUB:
-        launch = services.hub(redis_url=redis.url, token=spec.token)
+        launch = services.hub(redis_url=redis.url, token=spec.token, environment=spec.server_environment)
     else:
-        launch = services.api(redis_url=redis.url, prefix=spec.prefix, token=spec.token)
+        launch = services.api(
+            redis_url=redis.url,
+            prefix=spec.prefix,
+            token=spec.token,
+            environment=spec.server_environment,
+            overlay=spec.overlay,
+        )
     process = await processes.astart(launch)
     site = Site(spec, process.http_url)
     site.parts = {name: "redis" for name in processes.pids() if name.startswith("valkey")}
@@ -121,7 +127,14 @@ async def _staff(site: Site, processes: Processes, redis_url: str) -> None:
         ]
     else:
         launches = [
-            services.worker(f"worker-{number}", redis_url=redis_url, prefix=spec.prefix, poll_ms=spec.poll_ms)
+            services.worker(
+                f"worker-{number}",
+                redis_url=redis_url,
+                prefix=spec.prefix,
+                poll_ms=spec.poll_ms,
+                environment=spec.worker_environment,
+                overlay=spec.overlay,
+            )
             for number in range(1, spec.fleet + 1)
         ]
     site.fleet = Fleet(processes, launches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 
 import msgspec
 
@@ -86,6 +87,11 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = ""
     token: str | None = None
     poll_ms: int = 1000
+    worker_environment: dict[str, str] = {}
+    server_environment: dict[str, str] = {}
+    """Settings of our workers, and of our API or hub."""
+    overlay: Path | None = None
+    """A folder whose modules come first: a stack with something made wrong in it."""
     generators: int = 1
     """Locust processes that make the load; above 1, one more is their master."""
     drain_s: float = 20.0
