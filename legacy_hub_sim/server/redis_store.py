@@ -89,8 +89,11 @@ class RedisStore:
 
     @in_our_words
     def peek(self, job_id: str) -> tuple[str | None, str | None]:
-        """Status and type of one record."""
-        status, job_type = self._redis.hmget(JOB + job_id, "status", "job_type")
+        """Status and type of one record, in a transaction of their own, as the hub asks for them."""
+        pipe = self._redis.pipeline()
+        pipe.hget(JOB + job_id, "status")
+        pipe.hget(JOB + job_id, "job_type")
+        status, job_type = pipe.execute()
         return status, job_type
 
     @in_our_words
