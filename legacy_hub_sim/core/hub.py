@@ -54,7 +54,6 @@ class Hub:
         if self._token and token != self._token:
             turn.reply(peer, messages.bare_error("Authentication failed: Invalid token"), Style.SPACED)
             turn.close(peer.connection, "")
-            self.memory.deaf.add(peer.connection)
             return turn.out
         self.memory.connections[peer.role][peer.name] = peer.connection
         welcome = f"Welcome {peer.role.spoken} {peer.name}! Connected to Redis Hub"

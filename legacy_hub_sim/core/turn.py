@@ -43,7 +43,8 @@ class Turn:
         self.to(role, name, messages.error(text, self.now))
 
     def close(self, connection: int, reason: str) -> None:
-        """Close a connection the ordinary way."""
+        """Close a connection the ordinary way; what may still come from it is not read."""
+        self.memory.deaf.add(connection)
         self.out.append(Close(connection, 1000, reason))
 
     def to_monitors(self, message: Message, style: Style = Style.SPACED) -> None:

@@ -56,6 +56,7 @@ class TestVanishedWorker:
         stage.say("w", "claim_job", job_id="j")
         for percent in range(0, 100, 20):
             stage.wait(25)
+            stage.say("w", "worker_heartbeat", status="busy")
             stage.say("w", "update_job_progress", job_id="j", progress=percent)
         assert stage.store.read("j")["status"] == "claimed"
         stage.wait(61)
