@@ -189,7 +189,8 @@ class SseActor:
                     started.set_result(None)
                 if source.response.status_code == httpx.codes.OK:
                     async for event in source.aiter_sse():
-                        self._told(event)
+                        if event.data:  # else only a `retry:`, which is no event
+                            self._told(event)
         except httpx.ConnectError as error:
             if not started.done():
                 started.set_exception(Unreachable(f"cannot connect to {url}: {error}"))
