@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -16,20 +17,24 @@ from reports.words import COLUMN, GLYPH
 
 STYLE: Final = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 DIFFERENCES_TOLD: Final = 8
+WIDE: Final = 100
 
 
 def print_run(run: Run, console: Console, page: Path | None = None) -> None:
     """Print the criteria, what differs, and last the verdict; `page` is where the report is."""
-    console.print(terminal(run))
+    console.print(terminal(run, wide=console.width >= WIDE))
     if page is not None:
         console.print(Text.assemble("Report: ", (str(page), "underline")), soft_wrap=True)
 
 
-def terminal(run: Run) -> RenderableType:
-    """The same as something that rich can draw. No text of others is taken for markup or for control codes."""
+def terminal(run: Run, *, wide: bool = True) -> RenderableType:
+    """The same as something that rich can draw; `wide` says whether there is room for how much was seen.
+
+    No text of others is taken for markup or for control codes.
+    """
     parts: list[RenderableType] = []
     if run.criteria:
-        parts.append(_criteria(run))
+        parts.append(_criteria(run, wide=wide))
     if run.matrix:
         parts += [Text(matrix_told(run)), *_differences(run)]
     if run.defects:
@@ -46,30 +51,32 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-def _criteria(run: Run) -> Table:
+def _criteria(run: Run, *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("Verdict", no_wrap=True)
-    table.add_column("Criterion", ratio=3)
-    table.add_column("Figure", ratio=2)
+    table.add_column("Criterion", min_width=16)
+    table.add_column("Figure", min_width=16)
     table.add_column("Observed", justify="right", no_wrap=True)
     table.add_column("Limit", no_wrap=True)
-    table.add_column("Seen", no_wrap=True)
+    if wide:
+        table.add_column("Seen", min_width=16)
     for criterion in run.criteria:
-        _criterion(table, criterion)
+        for row in _rows(criterion):
+            table.add_row(*row[: len(table.columns)])
     return table
 
 
-def _criterion(table: Table, criterion: Criterion) -> None:
+def _rows(criterion: Criterion) -> Iterator[tuple[Text, ...]]:
     verdict = Text(f"{GLYPH[criterion.verdict]} {criterion.verdict.value}", STYLE[criterion.verdict])
     seen = Text(", ".join(f"{quantity(part.had, part.unit)} {plain(part.what)}" for part in criterion.evidence))
     title = Text(plain(criterion.title))
     for measured in criterion.measurements:
         observed = Text(quantity(measured.observed, measured.unit), STYLE[measured.verdict])
         limit = Text(measured.threshold.told(measured.unit))
-        table.add_row(verdict, title, Text(plain(measured.what)), observed, limit, seen)
+        yield verdict, title, Text(plain(measured.what)), observed, limit, seen
         verdict, title, seen = Text(), Text(), Text()
     if not criterion.measurements:
-        table.add_row(verdict, title, Text(plain(criterion.explanation)), Text(), Text(), seen)
+        yield verdict, title, Text(plain(criterion.explanation)), Text(), Text(), seen
 
 
 def _differences(run: Run) -> list[Text]:
