@@ -33,12 +33,15 @@ _WEIGHT: Final = list(State)
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding below its row."""
+    """A finding below its row. The two values are None where its sentence tells them already, and `reason` where
+    the finding above has the same one.
+    """
 
     state: State
     finding: Finding
     expected: str | None
     observed: str | None
+    reason: str | None
 
 
 class ShownRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +86,7 @@ def transcript(scenario: ScenarioRow, cell: Cell) -> Transcript:
         ref=f"{scenario.name}/{cell.column}",
         scenario=scenario,
         cell=cell,
-        loose=tuple(_note(finding) for finding in cell.findings if id(finding) not in placed),
+        loose=_notes([finding for finding in cell.findings if id(finding) not in placed]),
         rows=tuple(_shown(cell.rows[index], by_row.get(index, ())) for index in chosen),
         left_out=len(cell.rows) - len(chosen),
     )
@@ -113,7 +116,7 @@ def _shown(row: Row, findings: Sequence[Finding]) -> ShownRow:
         observed=_side(row.observed, marks),
         expected_head=_head(row.expected),
         observed_head=_head(row.observed),
-        notes=tuple(_note(finding) for finding in findings),
+        notes=_notes(findings),
     )
 
 
@@ -125,14 +128,37 @@ def _head(frame: Frame | None) -> str:
     return "" if frame is None else f"{frame.event} at {frame.at:,.0f} ms"
 
 
-def _note(finding: Finding) -> Note:
-    told = finding.kind is FindingKind.CHANGED and bool(finding.field)
+def _notes(findings: Sequence[Finding]) -> tuple[Note, ...]:
+    notes: list[Note] = []
+    above = None
+    for finding in findings:
+        reason = _reason(finding)
+        notes.append(_note(finding, None if reason == above else reason))
+        above = reason
+    return tuple(notes)
+
+
+def _note(finding: Finding, reason: str | None) -> Note:
+    values = _value(finding.expected), _value(finding.observed)
+    shown = finding.kind is FindingKind.CHANGED and bool(finding.field) and not _tells(finding.sentence, values)
     return Note(
         state=state_of(finding),
         finding=finding,
-        expected=_value(finding.expected) if told else None,
-        observed=_value(finding.observed) if told else None,
+        expected=values[0] if shown else None,
+        observed=values[1] if shown else None,
+        reason=reason,
     )
+
+
+def _tells(sentence: str, values: tuple[str, str]) -> bool:
+    return all(value in sentence or value.strip('"()') in sentence for value in values)
+
+
+def _reason(finding: Finding) -> str | None:
+    if finding.noise:
+        return "Two runs of the hub differ in this as well."
+    declared = finding.declared
+    return None if declared is None else f"{declared.reason} ({declared.owner}, until {declared.expires})"
 
 
 def _value(value: Any) -> str:

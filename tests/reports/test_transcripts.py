@@ -41,6 +41,21 @@ def test_a_line_stands_as_its_weightiest_finding(row: Row, findings: list[Findin
     assert len(line.notes) == len(findings)
 
 
+def test_a_reason_that_several_findings_share_is_told_once() -> None:
+    other = msgspec.structs.replace(EXCUSE, reason="another")
+    told = shown([BOTH], finding(0, excuse=EXCUSE), finding(0, excuse=EXCUSE), finding(0, excuse=other)).rows[0].notes
+    assert [note.reason for note in told] == ["r (o, until 2027-01-01)", None, "another (o, until 2027-01-01)"]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "values"), [("It differs.", ("1", '"x"')), ("It is x where the hub has 1.", (None, None))]
+)
+def test_the_values_are_told_unless_the_sentence_has_them(sentence: str, values: tuple[str | None, str | None]) -> None:
+    one = msgspec.structs.replace(finding(0), sentence=sentence, expected=1, observed="x")
+    (note,) = shown([BOTH], one).rows[0].notes
+    assert (note.expected, note.observed) == values
+
+
 @pytest.mark.parametrize("row", [None, 7, -1])
 def test_a_finding_without_its_line_is_still_told(row: int | None) -> None:
     told = shown([BOTH], finding(row))
