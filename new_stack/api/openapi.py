@@ -228,6 +228,7 @@ def _stream_paths() -> dict[str, Schema]:
     filters = [
         _query("job_types", {"type": "string"}, "Only these services, separated by commas."),
         _query("kinds", {"type": "string"}, "Only these kinds, separated by commas."),
+        _query("since", {"type": "integer", "minimum": 0}, "Begin at this time (ms since the epoch), not now."),
     ]
     return {
         "/api/jobs/{job_id}/progress": {

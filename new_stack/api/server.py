@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 
@@ -59,7 +60,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), reuse_port=False, family=_family(host))
     except OSError as error:
-        raise OSError(f"Cannot listen on {host}:{port}: {error.strerror or error}.") from error
+        raise OSError(f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.") from error
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -40,6 +40,6 @@ def whole_number(request: web.Request, name: str, default: int, least: int, most
     text = request.query.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdecimal() or len(text) > 9 or not least <= int(text) <= most:
+    if not text.isascii() or not text.isdecimal() or len(text) > 15 or not least <= int(text) <= most:
         raise invalid(name, f"must be a whole number from {least} to {most}")
     return int(text)

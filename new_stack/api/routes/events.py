@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import Final
 
 from aiohttp import web
 
 from new_stack.api.access import address_of
 from new_stack.api.problems import invalid, not_found
+from new_stack.api.routes.answers import whole_number
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.sse.all_stream import AllStream, Filter
 from new_stack.api.sse.cursor import resume
 from new_stack.api.sse.job_stream import JobStream
 from new_stack.api.sse.stream import Stream
 from new_stack.queue.events import EventKind
+
+LATEST_MS: Final = 10**14
+"""A time that no event has reached: bounds `since`."""
 
 
 def cursor_of(request: web.Request) -> str | None:
@@ -48,13 +53,14 @@ async def all_events(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     wanted = _filter(request)
     cursor = cursor_of(request)
+    since = whole_number(request, "since", 0, 0, LATEST_MS) if "since" in request.query else None
     await services.queue.ping()
     subscriber = services.fanout.subscriber()
     stream = Stream(services)
     try:
         with _place(request, services):
             await stream.open(request)
-            return await stream.carry(AllStream(services, stream, subscriber, wanted).run(cursor))
+            return await stream.carry(AllStream(services, stream, subscriber, wanted).run(cursor, since))
     finally:
         services.fanout.remove(subscriber)
 

@@ -40,12 +40,16 @@ class AllStream:
         self._wanted = wanted
         self._last: StreamId = (0, 0)
 
-    async def run(self, cursor: str | None) -> None:
-        """Send what came after the cursor, then what comes, until the server has to break off."""
+    async def run(self, cursor: str | None, since: int | None = None) -> None:
+        """Send what came after the cursor (or since a time in ms), then what comes, until the server breaks off."""
         if cursor:
-            await self._resume(cursor)
+            await self._find(cursor)
+        elif since is not None:
+            self._last = (since, 0)
+        if cursor or since is not None:
+            await self._read_on()
         self._services.fanout.follow_all(self._subscriber)
-        if cursor:
+        if cursor or since is not None:
             await self._read_on()
         seconds = self._services.settings.keepalive_ms / 1000
         while self._subscriber.closed is None:
@@ -62,8 +66,8 @@ class AllStream:
     async def _oldest(self) -> str:
         return await self._services.queue.first_event_id()
 
-    async def _resume(self, cursor: str) -> None:
-        """Find the cursor in the stream and read on from it until little is left; tell a gap where it is not there."""
+    async def _find(self, cursor: str) -> None:
+        """Look for the cursor in the stream; tell a gap where it is not there."""
         at = parse_id(cursor)
         if at is None:
             await self._stream.write(frames.gap_frame("malformed", await self._oldest()))
@@ -77,11 +81,9 @@ class AllStream:
                 await self._stream.write(frames.gap_frame(reason, oldest))
                 if reason == "unknown":
                     self._last = (0, 0)
-        while await self._read_page() == PAGE and self._subscriber.closed is None:
-            pass
 
     async def _read_on(self) -> None:
-        """The last pages, read after the subscription began: what they hold, the subscription need not repeat."""
+        """Read to the stream's end: once before the subscription, so that it need not hold much, and once after."""
         while await self._read_page() == PAGE and self._subscriber.closed is None:
             pass
 
