@@ -149,6 +149,10 @@ class Ledger:
             self._close(entry, _ENDED[news.kind])
         return latencies, complaints
 
+    def is_open(self, job_id: str) -> bool:
+        """Whether the job's end has not been seen, nor its books been closed."""
+        return job_id in self._open
+
     def open_jobs(self, user: str) -> list[str]:
         """The jobs of that user whose end it has not seen, oldest first."""
         return [entry.job_id for entry in self._open.values() if entry.user == user]

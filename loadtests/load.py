@@ -87,15 +87,17 @@ class Load:
         """Which share of the hybrid users is to speak the old protocol now."""
         return self.plan.legacy_share_at(max(0.0, self.second))
 
-    def take_ticket(self) -> float | None:
-        """The next intended moment; blocks the user until the load has begun; None when the plan is through."""
+    def tickets(self) -> Tickets:
+        """The plan's tickets; blocks the user until the load has begun."""
         self._started.wait()
-        return self._tickets.take() if self._tickets else None
+        if self._tickets is None:
+            raise RuntimeError("the load was started without tickets")
+        return self._tickets
 
-    def give_back(self, moment: float) -> None:
-        """A user stops before the moment of its ticket."""
-        if self._tickets and moment > self.clock():
-            self._tickets.give_back(moment)
+    @property
+    def finished(self) -> bool:
+        """Whether everything was sent and everything has ended."""
+        return self._tickets is not None and self._tickets.used_up and not self.ledger.outstanding
 
     # what the clients of the users report
 
@@ -140,6 +142,19 @@ class Load:
             self.error(wire, Figure.ENDED, f"{complaint}")
         if self.journal:
             self.journal.delivered(now, user, news)
+
+    def answered(self, news: News, said: str, wire: Wire, user: str) -> None:
+        """A client that had lost its connection asked where its job stands: an end that it missed is seen by that.
+
+        An answer is not a delivery; an end that was delivered meanwhile is not a second one.
+        """
+        if self.journal:
+            self.journal.status(self.clock(), user, news.job_id, said)
+        if news.kind in ENDINGS and self.ledger.is_open(news.job_id):
+            latencies, complaints = self.ledger.hear(news, self.clock())
+            self._record(latencies)
+            for complaint in complaints:
+                self.error(wire, Figure.ENDED, f"{complaint}")
 
     def audited(self, job_id: str, user: str, said: str | None) -> None:
         """The server was asked what became of a job whose end its client has not seen."""

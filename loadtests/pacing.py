@@ -19,7 +19,8 @@ class Tickets:
         self._moments = moments
         self._start_at = start_at
         self._returned: list[float] = []
-        self.exhausted = False
+        self._exhausted = False
+        self._in_hand = 0
 
     @classmethod
     def of(cls, plan: Plan, *, start_at: float, part: int = 0, parts: int = 1) -> Tickets:
@@ -29,13 +30,25 @@ class Tickets:
     def take(self) -> float | None:
         """The earliest moment that nobody has; None when there is none left."""
         if self._returned:
+            self._in_hand += 1
             return heapq.heappop(self._returned)
         moment = next(self._moments, None)
         if moment is None:
-            self.exhausted = True
+            self._exhausted = True
             return None
+        self._in_hand += 1
         return self._start_at + moment
 
     def give_back(self, moment: float) -> None:
-        """A user stops before the moment it holds: the next one takes it."""
+        """A user stops before it has used its ticket: the next one takes it."""
+        self._in_hand -= 1
         heapq.heappush(self._returned, moment)
+
+    def use(self) -> None:
+        """A job is sent for a ticket."""
+        self._in_hand -= 1
+
+    @property
+    def used_up(self) -> bool:
+        """Whether every arrival of the plan has been sent."""
+        return self._exhausted and not self._in_hand and not self._returned

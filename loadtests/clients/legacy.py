@@ -31,7 +31,12 @@ class LegacyClient:
         self._unanswered: list[str] = []
         """Submissions without an answer, in the order they were sent: answers come in that order."""
         self._asked: dict[str, str] = {}
+        """The audit's questions, and the answers that have come."""
+        self._asking: set[str] = set()
+        """Jobs whose state was asked for after a reconnect."""
         self._answered = Event()
+        self._backlog: list[tuple[str, float]] = []
+        """Jobs whose moment came while there was no connection."""
         self._closed = False
 
     def open(self) -> None:
@@ -40,7 +45,10 @@ class LegacyClient:
         self._socket = JsonSocket(self._url, on_frame=self._on_frame, on_lost=self._on_lost)
 
     def submit(self, job_id: str, intended: float) -> None:
-        """Send a job; its news go to the load as they come."""
+        """Send a job, at once or when the connection is back; its news go to the load as they come."""
+        if self._socket is None:
+            self._backlog.append((job_id, intended))
+            return
         job = self._load.job
         self._load.submitting(job_id, self.wire, self._name, intended)
         self._unanswered.append(job_id)
@@ -83,10 +91,23 @@ class LegacyClient:
             self._load.error(self.wire, str(message["type"]), str(error))
 
     def _on_frame(self, frame: dict[str, Any]) -> None:
-        if frame.get("type") == "error" or self._asked:
-            self._on_answer(frame)
+        status = legacy.status_of(frame)
+        if status and status[0] in self._asked:
+            self._asked[status[0]] = status[1]
+            self._answered.set()
+            return
+        if frame.get("type") == "error" and status and status[0] in self._asking:
+            self._asking.discard(status[0])  # a submission that was lost with the connection
+            return
+        if frame.get("type") == "error":
+            self._on_error(str(frame.get("error")))
+            return
         news = legacy.news_of(frame)
         if news is None:
+            return
+        if status and news.job_id in self._asking:
+            self._asking.discard(news.job_id)
+            self._load.answered(news, status[1], self.wire, self._name)
             return
         if news.kind is Kind.ACCEPTED:
             self._forget_unanswered(news.job_id)
@@ -94,18 +115,12 @@ class LegacyClient:
             self._load.subscribed(news.job_id, self._name, whole=True)
         self._load.heard(news, self.wire, self._name)
 
-    def _on_answer(self, frame: dict[str, Any]) -> None:
-        """An error, or an answer to the audit."""
-        status = legacy.status_of(frame)
-        if status and status[0] in self._asked:
-            self._asked[status[0]] = status[1]
-            self._answered.set()
-        elif frame.get("type") == "error":
-            why = str(frame.get("error"))
-            if self._unanswered:
-                self._load.refused(self._unanswered.pop(0), self._name, self.wire, why)
-            else:
-                self._load.error(self.wire, Figure.ACCEPTED, why)
+    def _on_error(self, why: str) -> None:
+        """Errors do not name the submission they answer, but answers come in the order of the questions."""
+        if self._unanswered:
+            self._load.refused(self._unanswered.pop(0), self._name, self.wire, why)
+        else:
+            self._load.error(self.wire, Figure.ACCEPTED, why)
 
     def _forget_unanswered(self, job_id: str) -> None:
         if job_id in self._unanswered:
@@ -133,7 +148,11 @@ class LegacyClient:
         for job_id in self._load.ledger.open_jobs(self._name):
             self._send(legacy.subscribe(job_id, self._load.clock()))
             self._load.subscribed(job_id, self._name, whole=False)
+            self._asking.add(job_id)
             self._send(legacy.ask_status(job_id, self._load.clock()))
+        waiting, self._backlog = self._backlog, []
+        for job_id, intended in waiting:
+            self.submit(job_id, intended)
 
 
 def _pauses() -> Iterator[float]:

@@ -24,6 +24,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     submitted: int
     acknowledged: int
     outstanding: int
+    finished: bool
     outcomes: dict[Outcome, int]
     named: dict[Outcome, list[str]]
     errors: dict[str, int]
@@ -39,6 +40,7 @@ def report_of(load: Load) -> Report:
         submitted=ledger.submitted,
         acknowledged=ledger.acknowledged,
         outstanding=ledger.outstanding,
+        finished=load.finished,
         outcomes=ledger.outcomes(),
         named={outcome: ids[:NAMED] for outcome, ids in ledger.named.items()},
         errors=dict(load.errors),
@@ -63,6 +65,10 @@ class Assembly:
     def outstanding(self) -> int:
         """Jobs under way, as far as was reported."""
         return sum(report.outstanding for report in self._reports.values())
+
+    def finished(self, generators: int) -> bool:
+        """Whether so many processes have sent all that was planned and seen all of it end."""
+        return len(self._reports) >= generators and all(report.finished for report in self._reports.values())
 
     @property
     def reports(self) -> list[Report]:

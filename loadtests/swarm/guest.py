@@ -54,6 +54,7 @@ class Guest:
         self.load = self._new_load()
         self.assembly = Assembly(self.load.recorder.window_s)
         self._live: Any = None
+        self._parts = 1
         events = environment.events
         events.test_start.add_listener(self._on_test_start)
         events.spawning_complete.add_listener(self._on_spawning_complete)
@@ -74,10 +75,10 @@ class Guest:
             add_tab(environment.web_ui, lambda: self.assembly)
 
     @property
-    def outstanding(self) -> int:
-        """Jobs under way in all processes."""
+    def finished(self) -> bool:
+        """Whether all processes have sent all that was planned and seen all of it end."""
         self._gather()
-        return self.assembly.outstanding
+        return self.assembly.finished(self._parts)
 
     def _new_load(self) -> Load:
         self.environment.hubgate_load = Load(
@@ -126,6 +127,7 @@ class Guest:
         self.load.start(start_at)
         if isinstance(runner, MasterRunner):
             order = [client for client, node in runner.clients.items() if node.user_count]
+            self._parts = len(order)
             for part, client in enumerate(order):
                 message = {"start_at": start_at, "part": part, "parts": len(order)}
                 runner.send_message(START, message, client_id=client)
@@ -175,10 +177,11 @@ class Guest:
 
     def _write_result(self) -> None:
         runner = self.environment.runner
+        users = runner.final_user_classes_count or runner.target_user_classes_count
         result = self.assembly.result(
             self.load.plan,
             host=self.environment.host or "",
-            users=dict(runner.final_user_classes_count or runner.target_user_classes_count),
+            users={name: count for name, count in users.items() if count},
             started_at=self.load.start_at or self.clock(),
             seconds=max(0.0, self.load.second),
         )

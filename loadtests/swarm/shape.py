@@ -26,7 +26,7 @@ class PlanShape(LoadTestShape):
         if load.second < options.duration_s:
             return users, options.spawn_rate
         overdue = load.second > options.duration_s + options.drain_s
-        return None if overdue or not self._guest.outstanding else (users, options.spawn_rate)
+        return None if overdue or self._guest.finished else (users, options.spawn_rate)
 
 
 def options_users(guest: Guest) -> int:

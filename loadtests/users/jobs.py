@@ -36,6 +36,8 @@ class JobUser(User):
         self.load = Load.of(environment)
         self.name = f"{type(self).__name__}-{uuid.uuid4().hex[:12]}"
         self.ticket: float | None = None
+        """The intended moment of the next job, in hand until the job is sent."""
+        self._drawn_from: Tickets | None = None
         self.client: JobClient = self.make_client()
 
     def make_client(self) -> JobClient:
@@ -53,21 +55,29 @@ class JobUser(User):
 
     def wait_time(self) -> float:
         """Seconds until the next intended moment of the load, which any user may take."""
-        self.ticket = self.load.take_ticket()
+        return self.draw(self.load.tickets())
+
+    def draw(self, tickets: Tickets) -> float:
+        """Take a ticket; answers the seconds until its moment, 0 where that has passed."""
+        self._drawn_from = tickets
+        self.ticket = tickets.take()
         return THROUGH_S if self.ticket is None else max(0.0, self.ticket - self.load.clock())
 
     @tag("submit")
     @task
     def submit(self) -> None:
         """Submit one job."""
-        intended = self.load.clock() if self.ticket is None else self.ticket
-        self.ticket = None
-        self.client.submit(f"load-{uuid.uuid4().hex}", intended)
+        ticket, self.ticket = self.ticket, None
+        try:
+            self.client.submit(f"load-{uuid.uuid4().hex}", self.load.clock() if ticket is None else ticket)
+        finally:
+            if ticket is not None and self._drawn_from:
+                self._drawn_from.use()
 
     def on_stop(self) -> None:
         """Hand back an unused ticket, ask after jobs whose end was not seen, disconnect."""
-        if self.ticket is not None:
-            self.load.give_back(self.ticket)
+        if self.ticket is not None and self._drawn_from:
+            self._drawn_from.give_back(self.ticket)
             self.ticket = None
         self.client.audit(AUDIT_S)
         self.client.close()
@@ -85,7 +95,6 @@ def constant_arrivals(rate: float) -> Callable[[JobUser], float]:
         if shared is None:
             plan = Plan(rate=rate, duration_s=ENDLESS_S)
             shared = tickets[id(user.environment)] = Tickets.of(plan, start_at=user.load.clock())
-        user.ticket = shared.take()
-        return THROUGH_S if user.ticket is None else max(0.0, user.ticket - user.load.clock())
+        return user.draw(shared)
 
     return wait_time

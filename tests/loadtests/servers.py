@@ -26,6 +26,9 @@ class Script:
     """Every so many-th job is acknowledged and never heard of again."""
     refuse_every = 0
     end_twice = False
+    cut_sockets_after = 0.0
+    """WebSockets of clients: break each of the first connections after so many seconds."""
+    cut_sockets = 2
     cut_streams_after = 0
     """SSE: break the connection after so many events, once for each job."""
 
@@ -159,6 +162,10 @@ class Server:
         await socket.prepare(request)
         self.connections += 1
         await socket.send_json({"type": "connection_established", "message": "Welcome"})
+        if self.script.cut_sockets_after and self.connections <= self.script.cut_sockets:
+            transport = request.transport
+            assert transport
+            asyncio.get_running_loop().call_later(self.script.cut_sockets_after, transport.abort)
         async for message in socket:
             if message.type is WSMsgType.TEXT:
                 await self.answer(socket, message.json())

@@ -75,7 +75,10 @@ def test_tickets_given_back_are_taken_next() -> None:
     assert (first, second) == (100.5, 101.5)
     tickets.give_back(100.5)
     assert [tickets.take(), tickets.take(), tickets.take()] == [100.5, 102.5, None]
-    assert tickets.exhausted
+    assert not tickets.used_up, "three are in hand"
+    for _ in range(3):
+        tickets.use()
+    assert tickets.used_up
 
 
 def test_late_tickets_are_not_dropped() -> None:

@@ -60,7 +60,7 @@ async def test_a_load_on_the_stack_is_measured_and_judged(tmp_path: Path) -> Non
 
 
 async def test_the_same_load_on_the_hub(tmp_path: Path) -> None:
-    result = await run(spec(side=Side.HUB, plan=Plan(rate=4, duration_s=4)), tmp_path)
+    result = await run(spec(side=Side.HUB, plan=Plan(rate=4, duration_s=4), generators=2), tmp_path)
     assert result.judgement.verdict is Verdict.HOLDS, result.judgement.reasons
     assert result.swarm.users == {"LegacyWebSocketUser": 6, "MonitorUser": 2}
     assert result.swarm.jobs.outcomes[Outcome.COMPLETED] == 16
@@ -69,8 +69,10 @@ async def test_the_same_load_on_the_hub(tmp_path: Path) -> None:
 
 
 async def test_killed_workers_come_back_and_no_job_is_lost(tmp_path: Path) -> None:
+    quick = {"HUBGATE_LEASE_MS": "2000", "WORKER_HEARTBEAT_INTERVAL_MS": "500"}
     kills = Kills(waves=2, share=0.5, every_s=1.5)
-    result = await run(spec(fleet=4, kills=kills, drain_s=40), tmp_path)
+    terms = {"worker_environment": quick, "server_environment": quick}
+    result = await run(spec(fleet=4, kills=kills, drain_s=40, **terms), tmp_path)
     assert result.judgement.verdict is Verdict.HOLDS, result.judgement.reasons
     assert result.swarm.jobs.outcomes[Outcome.COMPLETED] == 40
     assert result.fleet is not None

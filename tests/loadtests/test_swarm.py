@@ -29,6 +29,7 @@ def test_both_kinds_of_users_and_monitors_see_every_job_through(tmp_path: Path) 
         assert set(result.figures[figure].by_wire) == {"websocket", "sse"}
     assert result.figures[Figure.PROGRESS_SEEN].overall.count == 150
     assert result.figures[Figure.PROGRESS_WATCHED].overall.count == 300
+    assert_told(tmp_path)
     # the server claims 20 ms after the submission and works for 60 ms more
     assert result.figures[Figure.CLAIMED].overall.min_ms >= 18
     assert result.figures[Figure.ENDED].overall.min_ms >= 78
@@ -36,10 +37,9 @@ def test_both_kinds_of_users_and_monitors_see_every_job_through(tmp_path: Path) 
     assert (sum(flow.ended for flow in result.flow), result.flow[-1].waiting, result.flow[-1].running) == (50, 0, 0)
 
 
-def test_the_history_tells_what_the_clients_saw(tmp_path: Path) -> None:
-    with serving() as (host, _):
-        swarm(host, tmp_path, *FOUR_USERS)
-    jobs = history(tmp_path).jobs
+def assert_told(out: Path) -> None:
+    """The history tells what the clients saw."""
+    jobs = history(out).jobs
     assert len(jobs) == 50
     for job in jobs.values():
         told = [event.of for event in job.events if event.kind is Kind.DELIVERED]
@@ -108,6 +108,21 @@ def test_a_broken_stream_is_resumed_from_its_last_event(tmp_path: Path) -> None:
     assert result.jobs.outcomes[Outcome.COMPLETED] == 50
     assert server.resumed_from == ["3"] * 50
     assert result.figures[Figure.PROGRESS_SEEN].overall.count == 150
+
+
+def test_a_client_that_lost_its_connection_asks_for_what_it_missed(tmp_path: Path) -> None:
+    """The server, like the hub, tells a client nothing more of jobs it submitted over another connection."""
+    script = Script()
+    script.cut_sockets_after = 2.0
+    script.step_every = 0.05
+    with serving(script) as (host, server):
+        result = swarm(host, tmp_path, *FOUR_USERS, "--sse-users", "0")
+    assert server.connections == 4
+    assert result.errors.pop("connection lost: Connection to remote host was lost.") == 2
+    assert not result.errors
+    outcomes = result.jobs.outcomes
+    assert outcomes[Outcome.COMPLETED] + outcomes[Outcome.END_UNSEEN] == result.jobs.acknowledged == 50
+    assert 1 <= outcomes[Outcome.END_UNSEEN] <= 10, "what was under way when the connection broke"
 
 
 def test_a_migration_moves_hybrid_users_over_and_back(tmp_path: Path) -> None:
