@@ -114,7 +114,10 @@ class JobBook:
             return False
         ended = {"status": "completed", "completed_at": repr(now)}
         if result:
-            ended["result"] = json.dumps(result)
+            try:
+                ended["result"] = json.dumps(result)
+            except RecursionError:
+                return False
         self.store.write(job_id, ended)
         self._note_gone(job_id, fields)
         return True
@@ -212,13 +215,18 @@ class JobBook:
 
 def key_of(job_id: Any) -> str:
     """An id of any kind as it becomes part of a key; raises `Leak` for text that is no Unicode."""
-    return stored(str(job_id))
+    text = str(job_id)
+    stored(f"job:{text}")
+    return text
 
 
 def payload_text(payload: Any) -> str:
     """A payload as it is stored: an object as JSON, a text that is JSON as it is, another text wrapped."""
     if isinstance(payload, dict):
-        return json.dumps(payload)
+        try:
+            return json.dumps(payload)
+        except RecursionError as error:
+            raise Leak(str(error)) from None
     if not isinstance(payload, str):
         raise Leak(f"the JSON object must be str, bytes or bytearray, not {type(payload).__name__}")
     try:

@@ -177,14 +177,16 @@ def is_json(content_type: str | None) -> bool:
 
 
 def awaited(turn: Turn, waiting: Waiting) -> Answer | None:
-    """The answer of a waiting submission: when the job completed or failed, or with the status so far at the end."""
+    """The answer of a waiting submission: when the job completed or failed, or with the status so far at the end.
+
+    Once the time is up it says so, even of a job that completed since it last looked.
+    """
     try:
         job = turn.jobs.status(waiting.job_id) or {}
-        if job.get("status") in ("completed", "failed"):
-            return Answer(200, status_object(waiting.job_id, job))
-        if turn.now < waiting.until:
-            return None
-        late = f"Timeout: Job did not complete within {waiting.timeout} seconds"
-        return Answer(200, {**status_object(waiting.job_id, job), "error": late})
+        if turn.now >= waiting.until:
+            late = f"Timeout: Job did not complete within {waiting.timeout} seconds"
+            return Answer(200, {**status_object(waiting.job_id, job), "error": late})
+        ended = job.get("status") in ("completed", "failed")
+        return Answer(200, status_object(waiting.job_id, job)) if ended else None
     except Leak as leak:
         return Answer(500, {"detail": leak.text})

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from legacy_hub_sim.core import Answer, Hub, JobStore, MemoryStore, Peer, Request, Role, Waiting
 from legacy_hub_sim.server.cors import cors
@@ -51,6 +51,7 @@ class Server:
             app.router.add_get(f"/ws/{role}/{{name}}", self._socket_of(role))
         app.router.add_route("*", "/{path:.*}", self.rest)
         app.cleanup_ctx.append(self._running)
+        app.on_shutdown.append(self._leave)
         return app
 
     def _socket_of(self, role: Role) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -63,15 +64,18 @@ class Server:
 
     async def socket(self, request: web.Request, role: Role) -> web.WebSocketResponse:
         """One connection, from its greeting to its end. A message is handled before the next is read."""
-        socket = web.WebSocketResponse(heartbeat=self.settings.ping_seconds, max_msg_size=LARGEST_FRAME, compress=False)
+        socket = web.WebSocketResponse(
+            heartbeat=self.settings.ping_seconds, max_msg_size=LARGEST_FRAME, autoclose=False
+        )
         await socket.prepare(request)
         peer = Peer(role, request.match_info["name"], next(self._numbers))
         self.delivery.add(peer.connection, socket, request.transport)
         try:
             await self.delivery.send(self.hub.connect(peer, request.query.get("token"), time.time()))
-            async for frame in socket:
-                if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    await self.delivery.send(self.hub.receive(peer, frame.data, time.time()))
+            while (frame := await socket.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                await self.delivery.send(self.hub.receive(peer, frame.data, time.time()))
+            if frame.type is WSMsgType.CLOSE:
+                await socket.close(code=frame.data or WSCloseCode.OK, message=(frame.extra or "").encode())
         finally:
             self.delivery.remove(peer.connection)
             self._send_later(self.hub.disconnect(peer, time.time()))
@@ -108,6 +112,10 @@ class Server:
         rounds.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await rounds
+
+    async def _leave(self, _app: web.Application) -> None:
+        """Tell every socket that the service restarts."""
+        await self.delivery.close_all(WSCloseCode.SERVICE_RESTART)
 
     async def _rounds(self) -> None:
         while True:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from legacy_hub_sim.core import Close, Frame, Outgoing
-from legacy_hub_sim.server.wire import CHUNK, PAUSE_SECONDS, chunks, text_of
+from legacy_hub_sim.server.wire import CHUNK, PAUSE_SECONDS, UnsendableError, chunks, text_of
 
 
 class Delivery:
@@ -39,10 +39,15 @@ class Delivery:
                 case Close():
                     await self._close(item)
 
+    async def close_all(self, code: int) -> None:
+        """Close everything that is open, all at once."""
+        open_now = [Close(connection, code) for connection in self._sockets]
+        await asyncio.gather(*(self._close(close) for close in open_now))
+
     async def _send_message(self, frame: Frame) -> None:
         try:
             text = text_of(frame.message, frame.style)
-        except UnicodeEncodeError:
+        except UnsendableError:
             return
         if not frame.chunked or len(text) <= CHUNK:
             await self._send_text(frame.connection, text)

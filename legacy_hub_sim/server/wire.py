@@ -17,13 +17,28 @@ PAUSE_SECONDS = 0.05
 """After each chunk."""
 
 
+class UnsendableError(Exception):
+    """A message that cannot be written: text that is no Unicode, or objects in objects without end."""
+
+
 def text_of(message: dict[str, Any], style: Style) -> str:
-    """A message as the hub writes it; raises UnicodeEncodeError for text that is no Unicode, in the compact style."""
-    if style is Style.SPACED:
-        return json.dumps(message)
-    text = json.dumps(finite(message), separators=(",", ":"), ensure_ascii=False)
-    text.encode()
+    """A message as the hub writes it; raises `UnsendableError` where it cannot be written."""
+    try:
+        if style is Style.SPACED:
+            return json.dumps(message)
+        text = compact(message)
+        text.encode()
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise UnsendableError(str(error)) from error
     return text
+
+
+def compact(message: dict[str, Any]) -> str:
+    """No spaces, characters as they are, and null for the numbers JSON does not have."""
+    try:
+        return json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(finite(message), separators=(",", ":"), ensure_ascii=False)
 
 
 def finite(value: Any) -> Any:

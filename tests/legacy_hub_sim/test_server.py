@@ -21,18 +21,13 @@ from harness.environment.ports import free_port
 from harness.environment.probes import http_ok
 from harness.environment.processes import Processes
 from harness.environment.redis import start_valkey
+from harness.environment.services import hub as hub_launch
 from harness.environment.services import module_launch
 from tests.legacy_hub_sim.cassettes import NAMES, events
 from tests.legacy_hub_sim.conftest import StartHub
 from tests.legacy_hub_sim.socket_player import SocketPlayer
 
 TOKENS = {"auth-token": "s3cret"}
-AT_THE_RECORDED_PACE = {
-    "happy-path-seen-by-monitor",
-    "monitor-small-talk-and-nonsense",
-    "worker-small-talk-and-nonsense",
-}
-"""A monitor is sent stats on the hub's own clock: what it sees between two sends depends on the time between them."""
 TOO_LONG = {"worker-drops-mid-job"}
 """75 seconds of silence; played against the core, on its clock."""
 
@@ -40,7 +35,7 @@ TOO_LONG = {"worker-drops-mid-job"}
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in TOO_LONG])
 async def test_the_server_answers_as_the_recorded_hub(name: str, redis_url: str, start_hub: StartHub) -> None:
     port = await start_hub(redis_url=redis_url, token=TOKENS.get(name, ""))
-    player = SocketPlayer(port, paced=name in AT_THE_RECORDED_PACE)
+    player = SocketPlayer(port)
     await player.play(events(name))
     assert player.differences() == {}
 
@@ -214,3 +209,35 @@ async def test_a_redis_that_is_gone_is_shown_to_who_asks_and_the_hub_goes_on(
     await say(client, "submit_job", job_type="t")
     await hear(client, "job_accepted")
     await client.close()
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1000, "done"), (1001, ""), (4001, "bye")])
+async def test_a_close_is_answered_with_its_own_code_and_reason(code: int, reason: str, start_hub: StartHub) -> None:
+    client = await talk(await start_hub(), "client", "c")
+    await client.close(code, reason)
+    assert (client.close_code, client.close_reason) == (code, reason)
+
+
+async def test_a_hub_that_stops_says_so_to_every_socket(processes: Processes) -> None:
+    launch = hub_launch()
+    hub = await processes.astart(launch)
+    client = await talk(launch.port or 0, "client", "c")
+    hub.terminate()
+    await client.wait_closed()
+    assert client.close_code == 1012
+    assert hub.stop() == 0
+
+
+async def test_what_is_nested_too_deep_to_be_written_is_dropped_and_the_hub_goes_on(start_hub: StartHub) -> None:
+    port = await start_hub()
+    client, worker = await talk(port, "client", "c"), await talk(port, "worker", "w")
+    await say(worker, "register_worker", capabilities={"supported_job_types": ["t"]})
+    for depth in (300, 900, 960, 980):
+        nested = '{"a":' * depth + "1" + "}" * depth
+        await client.send('{"type": "submit_job", "job_type": "t", "payload": ' + nested + "}")
+    await say(client, "stay_alive")
+    await hear(client, "response_job_status")
+    await say(worker, "worker_heartbeat", worker_id="w")
+    await hear(worker, "worker_heartbeat_ack")
+    await client.close()
+    await worker.close()
