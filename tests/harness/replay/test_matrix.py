@@ -11,7 +11,7 @@ from harness.parity.deviations import Deviations
 from harness.replay import Pace
 from harness.replay.files import Against, CassetteResult, run_files
 from harness.replay.matrix import Matrix, play_matrix
-from harness.results import CellVerdict, Column
+from harness.results import CellVerdict, Column, FindingKind
 from harness.targets import HubStage, StackStage
 from tests.harness.replay.conftest import CASSETTES
 
@@ -58,6 +58,9 @@ def test_the_matrix_is_given_in_the_words_of_the_results(matrix: Matrix) -> None
     assert cell.verdict is CellVerdict.DECLARED
     assert all(finding.declared and finding.row is not None for finding in cell.findings)
     assert len(cell.rows) >= 28
+    missing = [cell.rows[finding.row or 0] for finding in cell.findings if finding.kind is FindingKind.MISSING]
+    assert missing
+    assert all(row.observed is None for row in missing)
 
 
 async def test_a_difference_that_is_not_declared_is_told_with_its_frame(processes: Processes, valkey: Valkey) -> None:
