@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,13 @@ NULL: Final = "(null)"
 
 class BadDeviations(CouldNotRun):
     """The file of declared differences is malformed."""
+
+
+class View(StrEnum):
+    """The level of a comparison."""
+
+    FRAMES = "frames"
+    FACTS = "facts"
 
 
 class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +57,8 @@ class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Fields that the frame has to have with these values, for the deviation of a whole frame."""
     times: int = 1
     """How many such differences one run may have at most."""
+    view: View = View.FRAMES
+    """Whether it is about what old clients are told, or about the facts that clients of the other kind are told."""
     fault: int | None = None
     """The number of the hub's known fault (docs/scenarios.md) that this is a side of."""
     reason: str
@@ -56,9 +66,9 @@ class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     expires: dt.date
     """The last day on which it is valid."""
 
-    def of_scenario(self, name: str) -> bool:
-        """Whether it is about that scenario."""
-        return fnmatchcase(name, self.scenario)
+    def of(self, scenario: str, view: View) -> bool:
+        """Whether it is about that scenario, seen so."""
+        return self.view is view and fnmatchcase(scenario, self.scenario)
 
     def covers(self, finding: Finding) -> bool:
         """Whether the finding is this difference."""
@@ -124,9 +134,11 @@ class Deviations:
             raise BadDeviations(f"{path}: {problem}")
         return cls(file.deviation, file.fault)
 
-    def declare(self, findings: Sequence[Finding], scenario: str, today: dt.date) -> list[Finding]:
+    def declare(
+        self, findings: Sequence[Finding], scenario: str, today: dt.date, view: View = View.FRAMES
+    ) -> list[Finding]:
         """The findings, each marked with the valid deviation that covers it. Noise needs none."""
-        left = {entry.name: entry.times for entry in self.entries if entry.of_scenario(scenario)}
+        left = {entry.name: entry.times for entry in self.entries if entry.of(scenario, view)}
         marked = []
         for finding in findings:
             name = None if finding.noise else self._covering(finding, left, today)
@@ -153,13 +165,13 @@ class Deviations:
             if entry.expires < today
         ]
 
-    def unneeded(self, played: Collection[str], findings: Iterable[Finding]) -> list[str]:
+    def unneeded(self, played: Collection[str], findings: Iterable[Finding], view: View = View.FRAMES) -> list[str]:
         """A sentence for each whose scenarios were played and showed no such difference."""
         used = {finding.declared_by for finding in findings}
         return [
             f"The declared difference {entry.name} of {entry.owner} was not seen in {entry.scenario}: take it out."
             for entry in self.entries
-            if entry.name not in used and any(entry.of_scenario(name) for name in played)
+            if entry.name not in used and any(entry.of(name, view) for name in played)
         ]
 
 

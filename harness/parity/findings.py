@@ -10,9 +10,11 @@ import msgspec
 from harness.parity.fields import ABSENT
 from harness.results import FindingKind
 
-_ENDING_TYPES: Final = frozenset({"complete_job", "fail_job", "job_completed", "job_failed"})
+_ENDING_TYPES: Final = frozenset(
+    {"complete_job", "fail_job", "job_completed", "job_failed", "completed", "attempt_failed", "cancelled"}
+)
 _ENDING_STATES: Final = frozenset({"completed", "failed", "cancelled"})
-_ACCEPTING_TYPES: Final = frozenset({"job_accepted", "job_submitted"})
+_ACCEPTING_TYPES: Final = frozenset({"job_accepted", "job_submitted", "accepted"})
 _LONGEST_SHOWN: Final = 120
 
 

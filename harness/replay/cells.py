@@ -15,6 +15,8 @@ from harness.results import Finding as FindingResult
 def cell_of(result: CassetteResult, column: Column, deviations: Deviations, *, names: tuple[str, str]) -> Cell:
     """The matrix cell; `names` head the two transcripts, the reference first."""
     observed = result.transcript.events if result.transcript else ()
+    if result.verdict is CellVerdict.NOT_APPLICABLE:
+        return Cell.not_applicable(column, result.reason)
     known = [(finding.expected_index, finding.observed_index) for finding in result.findings]
     alignment = align([spoken(event) for event in result.reference], [spoken(event) for event in observed], known)
     if result.verdict is CellVerdict.INCONCLUSIVE:

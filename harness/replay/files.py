@@ -14,7 +14,8 @@ import msgspec
 from harness.cassettes import Cassette, Event, Open, Receive, Response, load
 from harness.errors import CouldNotRun
 from harness.parity import Finding, Noise, compare
-from harness.parity.deviations import Deviations
+from harness.parity.deviations import Deviations, View
+from harness.parity.facts import as_facts, asks_for_facts
 from harness.replay.pace import Pace
 from harness.replay.player import DEFAULT_PACE, replay
 from harness.replay.transcript import Transcript
@@ -22,6 +23,7 @@ from harness.results import CellVerdict
 from harness.targets import Kind, Needs, Stage
 
 NO_DEVIATIONS = Deviations()
+NO_FACTS = "No client of this recording submits or follows a job: there is nothing for another kind of client to do."
 
 
 class CassetteResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +72,7 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     cassette: Cassette | None = None
     transcript: Transcript | None = None
     reason: str = ""
+    view: View = View.FRAMES
     took_s: float = 0.0
 
 
@@ -103,14 +106,18 @@ async def play_files(
     *,
     pace: Pace = DEFAULT_PACE,
     at_once: int = 3,
+    view: View = View.FRAMES,
     done: Callable[[Played], None] = lambda _: None,
 ) -> list[Played]:
-    """Play every file without judging it; the longest recordings begin first, the answer is in the files' order."""
+    """Play every file without judging it; the longest recordings begin first, the answer is in the files' order.
+
+    With the view FACTS the clients are played as clients of the stack's own kind.
+    """
     slots = asyncio.Semaphore(at_once)
 
     async def one(path: Path) -> Played:
         async with slots:
-            played = await play_file(path, stage, pace=pace)
+            played = await play_file(path, stage, pace=pace, view=view)
         done(played)
         return played
 
@@ -120,17 +127,22 @@ async def play_files(
     return [running[path].result() for path in files]
 
 
-async def play_file(path: Path, stage: Stage, *, pace: Pace = DEFAULT_PACE) -> Played:
+async def play_file(path: Path, stage: Stage, *, pace: Pace = DEFAULT_PACE, view: View = View.FRAMES) -> Played:
     """Play one file."""
     began = time.monotonic()
-    cassette = None
+    cassette = transcript = None
+    reason = ""
     try:
         cassette = await asyncio.to_thread(load, path)
-        async with stage.stand(needs_of(cassette)) as target:
-            transcript = await replay(cassette, target, pace=pace)
+        if view is View.FACTS and not asks_for_facts(cassette.events):
+            reason = NO_FACTS
+        else:
+            async with stage.stand(needs_of(cassette)) as target:
+                transcript = await replay(cassette, target, pace=pace, modern_clients=view is View.FACTS)
     except CouldNotRun as error:
-        return Played(path=path, cassette=cassette, reason=str(error), took_s=time.monotonic() - began)
-    return Played(path=path, cassette=cassette, transcript=transcript, took_s=transcript.took_s)
+        reason = str(error)
+    took_s = transcript.took_s if transcript else time.monotonic() - began
+    return Played(path=path, cassette=cassette, transcript=transcript, reason=reason, view=view, took_s=took_s)
 
 
 def recorded_ms(path: Path) -> float:
@@ -148,17 +160,19 @@ def judged(played: Played, against: Against) -> CassetteResult:
         return CassetteResult(
             path=played.path,
             cassette=cassette,
-            verdict=CellVerdict.INCONCLUSIVE,
+            verdict=CellVerdict.NOT_APPLICABLE if played.reason == NO_FACTS else CellVerdict.INCONCLUSIVE,
             reason=played.reason,
             took_s=played.took_s,
         )
     reference = tuple(against.references.get(cassette.name, cassette.events))
+    if played.view is View.FACTS:
+        reference = as_facts(reference)
     on_stack = transcript.target == Kind.STACK.value
     findings = compare(reference, transcript.events, workers_by_facts=on_stack)
     findings = against.noise.get(cassette.name, Noise()).mark(findings)
     if on_stack:
-        findings = against.deviations.declare(findings, cassette.name, against.today)
-    verdict, reason = verdict_of(findings, transcript)
+        findings = against.deviations.declare(findings, cassette.name, against.today, played.view)
+    verdict, reason = verdict_of(findings, transcript, reference)
     return CassetteResult(
         path=played.path,
         cassette=cassette,
@@ -171,16 +185,19 @@ def judged(played: Played, against: Against) -> CassetteResult:
     )
 
 
-def verdict_of(findings: Iterable[Finding], transcript: Transcript) -> tuple[CellVerdict, str]:
-    """Different outranks declared outranks same. A side that never said a thing is inconclusive, and so is a
-    difference after a wait that was cut short.
+def verdict_of(
+    findings: Iterable[Finding], transcript: Transcript, reference: Iterable[Event]
+) -> tuple[CellVerdict, str]:
+    """Different outranks declared outranks same. A side that never said a thing where the reference has some is
+    inconclusive, and so is a difference after a wait that was cut short.
     """
     found = list(findings)
     if any(not finding.excused for finding in found):
         if transcript.cut_short:
             return CellVerdict.INCONCLUSIVE, transcript.cut_short
         return CellVerdict.DIFFERENT, ""
-    if not any(isinstance(event, Receive | Response) for event in transcript.events):
+    silent = not any(isinstance(event, Receive | Response) for event in transcript.events)
+    if silent and any(isinstance(event, Receive | Response) for event in reference):
         return CellVerdict.INCONCLUSIVE, "Nothing was seen on this side."
     return (CellVerdict.DECLARED if any(finding.declared_by for finding in found) else CellVerdict.SAME), ""
 

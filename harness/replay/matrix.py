@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from harness.parity import Noise, noise_between
-from harness.parity.deviations import Deviations
+from harness.parity.deviations import Deviations, View
 from harness.replay.cells import cell_of
 from harness.replay.files import Against, CassetteResult, Played, judged, play_files
 from harness.replay.pace import Pace
@@ -22,7 +22,9 @@ NAMES = {
     Column.HUB: ("recording", "hub"),
     Column.HUB_AGAIN: ("hub", "hub again"),
     Column.STACK_WEBSOCKET: ("hub", "stack"),
+    Column.STACK_SSE: ("hub, as facts", "stack by HTTP and events"),
 }
+VIEWS = {Column.STACK_SSE: View.FACTS}
 Done = Callable[[Column, Played], None]
 
 
@@ -46,22 +48,26 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
     at_once: int = 2,
     done: Done = lambda _column, _played: None,
 ) -> Matrix:
-    """Play every file three times, all sides at once, `at_once` files on each. The hub is held against the recording,
+    """Play every file on every side, all sides at once, `at_once` files on each. The hub is held against the recording,
     its second run and the stack against its first; what the hub's two runs differ in is noise on the stack. Where the
     hub could not be played, or not to the end of a recorded wait, the recording stands in for it.
     """
 
     async def play(column: Column, stage: Stage) -> list[Played]:
-        return await play_files(files, stage, pace=pace, at_once=at_once, done=lambda played: done(column, played))
+        view = VIEWS.get(column, View.FRAMES)
+        return await play_files(
+            files, stage, pace=pace, at_once=at_once, view=view, done=lambda played: done(column, played)
+        )
 
     async with asyncio.TaskGroup() as tasks:
         playing = {
             Column.HUB: tasks.create_task(play(Column.HUB, hub)),
             Column.HUB_AGAIN: tasks.create_task(play(Column.HUB_AGAIN, hub)),
             Column.STACK_WEBSOCKET: tasks.create_task(play(Column.STACK_WEBSOCKET, stack)),
+            Column.STACK_SSE: tasks.create_task(play(Column.STACK_SSE, stack)),
         }
     columns = judge_columns({column: task.result() for column, task in playing.items()}, deviations, today)
-    problems = problems_of(columns[Column.STACK_WEBSOCKET], deviations, today)
+    problems = problems_of(columns, deviations, today)
     return Matrix(columns=columns, rows=rows_of(columns, deviations), problems=problems)
 
 
@@ -75,10 +81,12 @@ def judge_columns(
         for run in first
         if run.cassette and run.transcript and not run.transcript.cut_short
     }
+    on_stack = Against(deviations=deviations, today=today, references=hub, noise=_noise(first, again))
     against = {
         Column.HUB: Against(today=today),
         Column.HUB_AGAIN: Against(today=today, references=hub),
-        Column.STACK_WEBSOCKET: Against(deviations=deviations, today=today, references=hub, noise=_noise(first, again)),
+        Column.STACK_WEBSOCKET: on_stack,
+        Column.STACK_SSE: on_stack,
     }
     return {column: [judged(run, against[column]) for run in runs] for column, runs in played.items()}
 
@@ -102,8 +110,14 @@ def rows_of(columns: Mapping[Column, Sequence[CassetteResult]], deviations: Devi
     return [ScenarioRow(name=name, about=abouts[name], cells=tuple(row)) for name, row in cells.items()]
 
 
-def problems_of(results: Sequence[CassetteResult], deviations: Deviations, today: dt.date) -> list[str]:
+def problems_of(
+    columns: Mapping[Column, Sequence[CassetteResult]], deviations: Deviations, today: dt.date
+) -> list[str]:
     """What is wrong with the declared differences, as far as these results can tell."""
-    played = {result.name for result in results if result.transcript is not None}
-    findings = [finding for result in results for finding in result.findings]
-    return deviations.expired(today) + deviations.unneeded(played, findings)
+    problems = deviations.expired(today)
+    for column in (Column.STACK_WEBSOCKET, Column.STACK_SSE):
+        results = columns.get(column, ())
+        played = {result.name for result in results if result.transcript is not None}
+        findings = [finding for result in results for finding in result.findings]
+        problems += deviations.unneeded(played, findings, VIEWS.get(column, View.FRAMES))
+    return problems

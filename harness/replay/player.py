@@ -32,7 +32,9 @@ from harness.cassettes import (
 from harness.cassettes.tokens import Bindings, tokens_of
 from harness.errors import CouldNotRun
 from harness.parity.comparison import translated
+from harness.parity.facts import as_facts
 from harness.replay.expectations import Expectations
+from harness.replay.modern import ModernActor
 from harness.replay.pace import Pace, noted_wait_s
 from harness.replay.puppets import Puppet, Puppets
 from harness.replay.transcript import Transcript
@@ -47,15 +49,21 @@ async def replay(
     target: Target,
     *,
     pace: Pace = DEFAULT_PACE,
+    modern_clients: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Transcript:
     """Play a cassette against a target and answer what was observed.
+
+    With `modern_clients` the clients of the recording use HTTP and server-sent events, and are told facts: the
+    transcript is then to be held against `harness.parity.facts.as_facts` of the reference.
 
     All actions keep their recorded order, and each waits until everything that the recording has before it was
     received; what does not come within its deadline is given up and told as an incident. Raises CouldNotRun where the
     target cannot be reached, the cassette cannot be sent again, or the whole takes too long.
     """
-    player = _Player(cassette, target, pace, clock)
+    if modern_clients:
+        cassette = msgspec.structs.replace(cassette, events=as_facts(cassette.events))
+    player = _Player(cassette, target, pace, clock, modern_clients=modern_clients)
     try:
         async with asyncio.timeout(pace.whole_s):
             return await player.play()
@@ -70,9 +78,18 @@ async def replay(
 class _Player:
     """One replay under way."""
 
-    def __init__(self, cassette: Cassette, target: Target, pace: Pace, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        cassette: Cassette,
+        target: Target,
+        pace: Pace,
+        clock: Callable[[], float],
+        *,
+        modern_clients: bool,
+    ) -> None:
         self._cassette, self._target, self._pace, self._clock = cassette, target, pace, clock
         self._events = cassette.events
+        self._modern_clients = modern_clients
         self._bindings = Bindings(tokens_of(cassette.events))
         workers = frozenset(actor for actor, role in cassette.roles.items() if role == Role.WORKER.value)
         self._puppet_actors = workers if target.kind is Kind.STACK else frozenset()
@@ -194,6 +211,15 @@ class _Player:
         if self._puppets is not None and event.actor in self._puppet_actors:
             puppet = self._playing[event.actor] = self._puppets.puppet(event.actor)
             await puppet.connect(path.partition("?")[0].rpartition("/")[2] or event.actor)
+        elif self._modern_clients and event.role is Role.CLIENT:
+            self._connections[event.actor] = ModernActor(
+                event.actor,
+                self._target.http_url,
+                self._client,
+                self._arrived,
+                self._incidents.append,
+                self._now_ms,
+            )
         elif event.role is Role.SSE:
             stream = SseActor(event.actor, self._client, self._arrived, self._now_ms)
             self._connections[event.actor] = stream

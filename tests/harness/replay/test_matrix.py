@@ -18,6 +18,8 @@ from tests.harness.replay.conftest import CASSETTES
 FILES = sorted(CASSETTES.glob("*.jsonl"))
 TODAY = dt.date(2026, 11, 24)
 HURRIED = Pace(settle_s=5)
+pytestmark = pytest.mark.timeout(400)
+"""Over a hundred processes are started for it."""
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,17 @@ def test_every_cassette_is_the_same_or_declared_on_the_stack(matrix: Matrix) -> 
     declared = {result.name for result in results if result.verdict is CellVerdict.DECLARED}
     assert "cancel-running" in declared
     assert "happy-path" not in declared
+
+
+def test_another_kind_of_client_is_told_the_same_facts(matrix: Matrix) -> None:
+    results = matrix.columns[Column.STACK_SSE]
+    verdicts = {result.name: result.verdict for result in results}
+    assert CellVerdict.DIFFERENT not in verdicts.values(), told(results)
+    assert CellVerdict.INCONCLUSIVE not in verdicts.values(), told(results)
+    assert verdicts["happy-path"] is CellVerdict.SAME
+    assert verdicts["fail-until-given-up"] is CellVerdict.SAME
+    assert verdicts["cancel-running"] is CellVerdict.DECLARED
+    assert verdicts["rest-submit-and-poll"] is CellVerdict.NOT_APPLICABLE
 
 
 def test_no_declared_difference_is_unneeded(matrix: Matrix) -> None:
