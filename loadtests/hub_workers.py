@@ -1,7 +1,8 @@
 """`python -m loadtests.hub_workers`: workers of a hub, as many as wanted in one process, playing the payload's script.
 
 On a hub a worker is a WebSocket; that several share a process spares the machine under test and changes nothing that
-the hub can see.
+the hub can see. Unlike `harness.actors.HubWorker`, which keeps all it heard for a test to look at, these forget, so
+that they can work for hours, and they come back when their connection is lost.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections import Counter
 from typing import Any, Final
 
 import click
@@ -17,20 +19,22 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from harness.actors.script import Step, steps_of
 from loadtests.wire.stamp import STAMP
 
 HEARTBEAT_S: Final = 10.0
 RECONNECT_S: Final = 0.5
-DEFAULT_SCRIPT: Final = tuple({"sleep_ms": 10, "progress": step} for step in (25, 50, 75, 100))
 
 
 class HubWorker:
     """One worker: it takes one job at a time, tells its steps, and says when it is idle again."""
 
-    def __init__(self, url: str, worker_id: str, services: list[str]) -> None:
+    def __init__(self, url: str, worker_id: str, services: list[str], attempts: Counter[str]) -> None:
         self._url = f"{url}/ws/worker/{worker_id}"
         self._id = worker_id
         self._services = services
+        self._attempts = attempts
+        """How often each job was begun, by any worker: the hub does not tell."""
         self._jobs: set[asyncio.Task[None]] = set()
         self.registered = asyncio.Event()
 
@@ -71,29 +75,30 @@ class HubWorker:
 
     async def _work(self, socket: ClientConnection, job_id: str, payload: dict[str, Any]) -> None:
         """Play the script, end the job, report idle."""
+        self._attempts[job_id] += 1
         result: Any = {"status": "success"}
         try:
-            for step in payload.get("simulate", DEFAULT_SCRIPT):
+            for step in steps_of(payload):
                 result = await self._play(socket, job_id, step, result)
-        except ScriptFailed as failure:
+        except (ScriptFailed, ValueError) as failure:
             await self._say(socket, "fail_job", job_id=job_id, error=str(failure))
         else:
             await self._say(socket, "complete_job", job_id=job_id, result=result)
         self._jobs.discard(asyncio.current_task())
         await self._say(socket, "worker_status", status="idle")
 
-    async def _play(self, socket: ClientConnection, job_id: str, step: dict[str, Any], result: Any) -> Any:
-        if "sleep_ms" in step:
-            await asyncio.sleep(step["sleep_ms"] / 1000)
-        if "progress" in step:
-            details = {"connector_details": {STAMP: time.time()}} if step.get("stamp") else {}
-            said = {"progress": step["progress"], "status": "processing", "message": step.get("message")}
+    async def _play(self, socket: ClientConnection, job_id: str, step: Step, result: Any) -> Any:
+        if step.sleep_ms is not None:
+            await asyncio.sleep(step.sleep_ms / 1000)
+        if step.progress is not None:
+            details = {"connector_details": {STAMP: time.time()}} if step.stamp else {}
+            said = {"progress": step.progress, "status": "processing", "message": step.message}
             await self._say(socket, "update_job_progress", job_id=job_id, **said, **details)
-        if "fail" in step:
-            raise ScriptFailed(step["fail"])
-        if step.get("hang"):
+        if step.fail is not None and (step.attempts is None or self._attempts[job_id] <= step.attempts):
+            raise ScriptFailed(step.fail)
+        if step.hang:
             await asyncio.Event().wait()
-        return step.get("result", result)
+        return result if step.result is msgspec.UNSET else step.result
 
     async def _beat(self, socket: ClientConnection) -> None:
         while True:
@@ -110,7 +115,8 @@ class ScriptFailed(Exception):  # noqa: N818 - the failure is the name
 
 async def work(url: str, count: int, services: list[str]) -> None:
     """Run that many workers; says `workers_ready` on stderr when all are registered."""
-    workers = [HubWorker(url, f"hub-worker-{number}", services) for number in range(1, count + 1)]
+    attempts: Counter[str] = Counter()
+    workers = [HubWorker(url, f"hub-worker-{number}", services, attempts) for number in range(1, count + 1)]
     async with asyncio.TaskGroup() as group:
         for worker in workers:
             group.create_task(worker.run())

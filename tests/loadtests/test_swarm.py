@@ -121,7 +121,8 @@ def test_a_client_that_lost_its_connection_asks_for_what_it_missed(tmp_path: Pat
     assert result.errors.pop("connection lost: Connection to remote host was lost.") == 2
     assert not result.errors
     outcomes = result.jobs.outcomes
-    assert outcomes[Outcome.COMPLETED] + outcomes[Outcome.END_UNSEEN] == result.jobs.acknowledged == 50
+    assert outcomes[Outcome.COMPLETED] + outcomes[Outcome.END_UNSEEN] == result.jobs.acknowledged
+    assert result.jobs.acknowledged + outcomes[Outcome.UNANSWERED] == 50, "a submission may go down with the connection"
     assert 1 <= outcomes[Outcome.END_UNSEEN] <= 10, "what was under way when the connection broke"
 
 

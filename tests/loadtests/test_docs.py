@@ -1,0 +1,66 @@
+"""Every command of docs/load.md is one that the programs understand, and its table of options is the true one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from loadtests.cli import main, spec_of
+from tests.loadtests.swarms import LOCUSTFILE
+
+PAGE = Path(__file__).parents[2] / "docs" / "load.md"
+COMMANDS = [
+    line for block in re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL) for line in block.splitlines()
+]
+
+
+def parsed(arguments: list[str]) -> dict[str, object]:
+    return dict(main.make_context("load", arguments).params)
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith("hubgate load")])
+def test_a_command_of_the_page_makes_a_load(command: str) -> None:
+    assert spec_of(parsed(shlex.split(command)[2:])).fleet == 48
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith("locust")])
+def test_a_locust_command_of_the_page_is_understood(command: str) -> None:
+    """Locust parses all its options before it lists the users."""
+    arguments = [*shlex.split(command)[1:], "--list"]
+    done = subprocess.run(
+        [sys.executable, "-m", "locust", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=LOCUSTFILE.parents[1],
+    )
+    assert done.returncode == 0, done.stderr
+    assert "HybridUser" in done.stdout + done.stderr
+
+
+def test_every_command_of_the_page_is_tried() -> None:
+    assert all(command.startswith(("hubgate load", "locust")) for command in COMMANDS)
+    assert len(COMMANDS) == 5
+
+
+def test_the_options_named_on_the_page_exist() -> None:
+    table = PAGE.read_text().split("| I want |")[1].split("## ")[0]
+    named = set(re.findall(r"(--[a-z][a-z-]+)", table))
+    known = {option for parameter in main.params if isinstance(parameter, click.Option) for option in parameter.opts}
+    assert named <= known
+
+
+def test_the_locustfile_of_the_page_works(tmp_path: Path) -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "locustfile.py").write_text(snippet)
+    command = [sys.executable, "-m", "locust", "-f", str(tmp_path / "locustfile.py"), "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=LOCUSTFILE.parents[1])
+    assert done.returncode == 0, done.stderr
+    assert "OldClient" in done.stdout + done.stderr
