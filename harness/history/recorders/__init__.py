@@ -2,12 +2,14 @@
 
 from harness.history.recorders.clients import LegacyTranslator, sse_delivery, transcript_events
 from harness.history.recorders.hub import HubRecorder, from_frame
+from harness.history.recorders.legacy_client import LegacyClient
 from harness.history.recorders.stack import StackRecorder, from_entry, from_event
 from harness.history.recorders.stack_client import StackClient
 from harness.history.recorders.survey import WorkerWatch, survey
 
 __all__ = [
     "HubRecorder",
+    "LegacyClient",
     "LegacyTranslator",
     "StackClient",
     "StackRecorder",

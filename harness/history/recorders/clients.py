@@ -140,7 +140,13 @@ def script_facts(payload: object, *, max_retries: int = 3) -> tuple[tuple[float,
                 return tuple(steps), Kind.FAILED, False
         if "progress" in step:
             steps.append(float(step["progress"]))
-    return tuple(steps), Kind.COMPLETED, False
+    return tuple(steps), Kind.FAILED if _fails(script) else Kind.COMPLETED, False
+
+
+def _fails(script: list[Any]) -> bool:
+    """Whether the last result is a failure in a success's clothes (`success: false`)."""
+    results = [step["result"] for step in script if isinstance(step, dict) and "result" in step]
+    return bool(results) and isinstance(results[-1], dict) and results[-1].get("success") is False
 
 
 def transcript_events(lines: Iterable[Mapping[str, Any]], *, start_ms: float = 0.0) -> Iterator[HistoryEvent]:

@@ -198,6 +198,7 @@ def test_a_script_tells_its_steps_and_its_end() -> None:
     assert facts({"progress": 10}, {"fail": "CUDA out of memory"}) == ((10.0,), Kind.FAILED, False)
     assert facts({"fail": "once", "attempts": 1}, {"progress": 5}) == ((5.0,), Kind.COMPLETED, False)
     assert facts({"progress": 10}, {"hang": True}) == ((10.0,), None, True)
+    assert facts({"result": {"success": False, "error": "no model"}}) == ((), Kind.FAILED, False)
     assert script_facts({"prompt": "a cat"}) == (None, None, False)
 
 

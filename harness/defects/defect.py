@@ -1,0 +1,94 @@
+"""What a seeded defect is, and how a copy of the stack is made that has it."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from harness.errors import CouldNotRun
+
+PACKAGE: Final = "new_stack"
+
+
+class DefectDoesNotApply(CouldNotRun):
+    """The stack's text is not the one that the defect was written against."""
+
+
+class Replacement(msgspec.Struct, frozen=True, kw_only=True):
+    """In one file of the stack (its path inside the package), one text in place of another that stands there once."""
+
+    file: str
+    old: str
+    new: str
+
+
+class Defect(msgspec.Struct, frozen=True, kw_only=True):
+    """One realistic mistake of such a migration."""
+
+    name: str
+    mistake: str
+    """What was done wrong, in a sentence."""
+    caught_by: tuple[str, ...]
+    """The criteria that should catch it: one of them has to."""
+    replacements: tuple[Replacement, ...]
+    checks: tuple[str, ...] = ()
+    """The checkers of a history that see it, where one does (see `harness.history.CHECKERS`)."""
+
+    @property
+    def touches_lua(self) -> bool:
+        """Whether it changes the functions in Redis. These are global to a server: it needs one of its own."""
+        return any(replacement.file.endswith(".lua") for replacement in self.replacements)
+
+
+def edit(file: str, old: str, new: str) -> Replacement:
+    """A replacement, written shortly."""
+    return Replacement(file=file, old=old, new=new)
+
+
+def source_of_stack() -> Path:
+    """Where the stack's package lies, found without importing it. Raises CouldNotRun."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise CouldNotRun(f"the package {PACKAGE} is not installed, so no defect can be seeded into it")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def apply(defect: Defect, into: Path, *, source: Path | None = None) -> Path:
+    """Copy the stack into a folder, with the defect; answers the folder to put first on `PYTHONPATH` (`overlay`).
+
+    Raises DefectDoesNotApply where a text to replace does not stand in its file exactly once, and leaves nothing behind
+    then.
+    """
+    source = source or source_of_stack()
+    changed = {name: _changed(defect, source / name) for name in _files(defect)}
+    target = into / PACKAGE
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, text in changed.items():
+        (target / name).write_text(text, encoding="utf-8")
+    return into
+
+
+def _files(defect: Defect) -> list[str]:
+    return list(dict.fromkeys(replacement.file for replacement in defect.replacements))
+
+
+def _changed(defect: Defect, file: Path) -> str:
+    if not file.is_file():
+        raise DefectDoesNotApply(f"defect {defect.name}: the stack has no file {file}")
+    text = file.read_text(encoding="utf-8")
+    for replacement in defect.replacements:
+        if not file.as_posix().endswith(f"/{replacement.file}"):
+            continue
+        times = text.count(replacement.old)
+        if times != 1:
+            shown = replacement.old.strip().splitlines()[0]
+            raise DefectDoesNotApply(
+                f"defect {defect.name}: the text to replace, beginning with {shown!r}, stands {times} times in {file}, "
+                "not once; the stack has changed, so the defect has to be written anew"
+            )
+        text = text.replace(replacement.old, replacement.new)
+    return text

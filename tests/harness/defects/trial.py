@@ -1,0 +1,132 @@
+"""A short run that goes through everything a seeded defect may get wrong, with real processes and a few faults."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from harness.environment import Process, Processes, services, start_valkey
+from harness.faults import Cuts, How, KillRedis, Proxy, Waves
+from harness.history import History, HistoryWriter, Kind, Limits
+from harness.history.recorders import LegacyClient, StackClient, StackRecorder, WorkerWatch, survey
+
+LEASE_MS = 1_500
+FAST = {
+    "HUBGATE_LEASE_MS": str(LEASE_MS),
+    "HUBGATE_HEARTBEAT_TTL_MS": "1500",
+    "HUBGATE_RETRY_BACKOFF_MS": "250",
+    "HUBGATE_RETRY_BACKOFF_MAX_MS": "250",
+    "WORKER_HEARTBEAT_INTERVAL_MS": "400",
+    "WORKER_REAP_INTERVAL_MS": "500",
+    "WORKER_SHUTDOWN_GRACE_MS": "100",
+}
+LIMITS = Limits(
+    lease_ms=LEASE_MS, recovery_slack_ms=2_000, retry_backoff_ms=240, stuck_after_ms=5_000, cancel_within_ms=900
+)
+END_S = 12.0
+"""Jobs of the sound stack have all ended by then."""
+
+SHORT: dict[str, Any] = {"simulate": [{"progress": 25}, {"sleep_ms": 60}, {"progress": 75, "message": "nearly"}]}
+BURST: dict[str, Any] = {"simulate": [{"progress": step} for step in range(10, 100, 10)]}
+LONG: dict[str, Any] = {"simulate": [{"progress": 5}, {"sleep_ms": 2 * LEASE_MS + 800}, {"progress": 95}]}
+FAILS: dict[str, Any] = {"simulate": [{"progress": 50}, {"fail": "CUDA out of memory"}]}
+RECOVERS: dict[str, Any] = {"simulate": [{"fail": "CUDA out of memory", "attempts": 1}, {"progress": 50}]}
+HIDDEN: dict[str, Any] = {"simulate": [{"progress": 50}, {"result": {"success": False, "error": "no such model"}}]}
+CANCELLED: dict[str, Any] = {"simulate": [{"progress": 10}] + [{"sleep_ms": 250}, {"progress": 20}] * 12}
+
+
+class Trial:
+    """One run against one overlay (None: the sound stack)."""
+
+    def __init__(self, folder: Path, overlay: Path | None) -> None:
+        self.folder = folder
+        self.overlay = overlay
+        self.writer = HistoryWriter()
+        self.jobs: list[str] = []
+        self.ending: list[asyncio.Task[None]] = []
+
+    async def run(self) -> History:
+        async with AsyncExitStack() as open_:
+            processes = await open_.enter_async_context(Processes(self.folder))
+            self.valkey = start_valkey(processes, appendonly=True)
+            common = {"redis_url": self.valkey.url, "environment": FAST, "overlay": self.overlay}
+            self.api = await processes.astart(services.api(**common))  # type: ignore[arg-type]
+            launches = [services.worker(f"worker-{n}", poll_ms=250, **common) for n in range(5)]  # type: ignore[arg-type]
+            workers = await processes.astart_all(launches)
+            await open_.enter_async_context(StackRecorder(self.api.http_url, self.writer))
+            await open_.enter_async_context(WorkerWatch(self.api.http_url, self.writer, every_ms=200))
+            await self._play(open_, workers)
+            processes.check()
+        return History(self.writer.events)
+
+    async def _play(self, open_: AsyncExitStack, workers: list[Process]) -> None:
+        host, port = "127.0.0.1", int(self.api.launch.port or 0)
+        proxy = await open_.enter_async_context(Proxy(host, port, name="api"))
+        url = f"http://{host}:{proxy.port}"
+        self.direct = await open_.enter_async_context(StackClient("modern", self.api.http_url, self.writer))
+        self.cut = await open_.enter_async_context(StackClient("cut", url, self.writer))
+        self.late = await open_.enter_async_context(StackClient("late", self.api.http_url, self.writer))
+        self.legacy = await open_.enter_async_context(LegacyClient("legacy", self.api.ws_url, self.writer))
+        await self._begin()
+        seeds = {"writer": self.writer, "every_s": 0.3}
+        async with Cuts(proxy, seed=1, times=4, **seeds) as cuts:  # type: ignore[arg-type]
+            await self._cancel()
+            await self._rush()
+            await cuts.done()
+        await self._faults(workers)
+        await asyncio.wait(self.ending, timeout=END_S)
+        await survey(self.api.http_url, self.jobs, self.writer)
+        self.writer.note(Kind.SETTLED)
+
+    async def _submit(self, job_id: str, payload: dict[str, Any], **options: Any) -> None:
+        self.jobs.append(job_id)
+        await self.direct.submit(job_id, payload, **options)
+        self.ending += [self.direct.follow(job_id), self.cut.follow(job_id)]
+
+    async def _begin(self) -> None:
+        """Long and failing jobs, which the rest of the run goes on beside."""
+        await self._submit("long", LONG)
+        await self._submit("fails", FAILS)
+        await self._submit("recovers", RECOVERS)
+        await self._submit("hidden", HIDDEN)
+        await self._submit("cancelled", CANCELLED, priority=9)
+
+    async def _cancel(self) -> None:
+        await self._until("cancelled", Kind.PROGRESS)
+        await self.direct.cancel("cancelled")
+        await asyncio.sleep(0.1)
+        self.ending.append(self.late.follow("hidden"))
+
+    async def _rush(self) -> None:
+        """More jobs than workers, of three priorities, over both protocols; some are submitted twice."""
+        for number in range(24):
+            job_id, payload, priority = f"rush-{number}", BURST if number % 3 == 0 else SHORT, number % 3
+            if number % 4 == 3:
+                self.jobs.append(job_id)
+                await self.legacy.submit(job_id, payload, priority=priority)
+                await self.legacy.subscribe(job_id)
+                self.ending.append(self.late.follow(job_id))
+            else:
+                await self._submit(job_id, payload, priority=priority)
+        await self.direct.submit("rush-0", BURST, priority=0)
+
+    async def _faults(self, workers: list[Process]) -> None:
+        for how in (How.KILL, How.TERMINATE, How.STOP):
+            for number in range(5):
+                await self._submit(f"{how}-{number}", {"simulate": [{"progress": 10}, {"sleep_ms": 500}]})
+            down_s = LEASE_MS / 1000 + 1.0 if how is How.STOP else 0.1
+            plan = {"seed": 3, "how": how, "waves": 1, "share": 0.6, "every_s": 0.2, "down_s": down_s}
+            async with Waves(workers, self.writer, **plan) as waves:  # type: ignore[arg-type]
+                await waves.done()
+        async with KillRedis(self.valkey, self.writer, every_s=0.2, down_s=0.4) as killing:
+            await self._submit("redis", SHORT)
+            await killing.done()
+
+    async def _until(self, job_id: str, kind: Kind) -> None:
+        """Until the log says so, or long enough: a defect may keep it from being said."""
+        for _ in range(150):
+            if any(e.job_id == job_id and e.kind is kind for e in self.writer.events):
+                return
+            await asyncio.sleep(0.01)
