@@ -64,7 +64,7 @@ def apply(defect: Defect, into: Path, *, source: Path | None = None) -> Path:
     then.
     """
     source = source or source_of_stack()
-    changed = {name: _changed(defect, source / name) for name in _files(defect)}
+    changed = {name: _changed(defect, source, name) for name in _files(defect)}
     target = into / PACKAGE
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     for name, text in changed.items():
@@ -76,16 +76,15 @@ def _files(defect: Defect) -> list[str]:
     return list(dict.fromkeys(replacement.file for replacement in defect.replacements))
 
 
-def _changed(defect: Defect, file: Path) -> str:
+def _changed(defect: Defect, source: Path, name: str) -> str:
+    file = source / name
     if not file.is_file():
         raise DefectDoesNotApply(f"defect {defect.name}: the stack has no file {file}")
     text = file.read_text(encoding="utf-8")
-    for replacement in defect.replacements:
-        if not file.as_posix().endswith(f"/{replacement.file}"):
-            continue
+    for replacement in (one for one in defect.replacements if one.file == name):
         times = text.count(replacement.old)
         if times != 1:
-            shown = replacement.old.strip().splitlines()[0]
+            shown = replacement.old.strip().partition("\n")[0]
             raise DefectDoesNotApply(
                 f"defect {defect.name}: the text to replace, beginning with {shown!r}, stands {times} times in {file}, "
                 "not once; the stack has changed, so the defect has to be written anew"

@@ -44,6 +44,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing = {direction: asyncio.Event() for direction in BOTH}
         self._refusing = False
+        self._closing = False
         self.delay_s = 0.0
         self.bytes_per_s = 0.0
         """0: not limited."""
@@ -69,6 +70,7 @@ class Proxy:
     async def __aexit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
     ) -> None:
+        self._closing = True
         if self._server:
             self._server.close()
         for link in list(self._links):
@@ -117,6 +119,11 @@ class Proxy:
         try:
             await self._pass_on(reader, writer)
         except (OSError, TimeoutError):
+            _reset(writer)
+        except asyncio.CancelledError:
+            if not self._closing:
+                raise
+            # asyncio's own callback on this task takes a cancelled one for a failure and prints it
             _reset(writer)
         finally:
             self._links.discard(link)

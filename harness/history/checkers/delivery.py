@@ -22,6 +22,7 @@ class Subscription:
         self.job = job
         self.subscriber = subscriber
         own = [event for event in job.events if event.by == subscriber]
+        self._asked_ms = [event.at_ms for event in own if event.kind is Kind.SUBSCRIBED]
         self.got = [event for event in own if event.kind is Kind.DELIVERED and event.of in OWED]
         self.gap_ms = max((event.at_ms for event in own if event.kind is Kind.GAP), default=0.0)
         self._periods = _periods(own)
@@ -35,6 +36,10 @@ class Subscription:
             word = "failed" if kind is Kind.ATTEMPT_FAILED else str(kind)
             return (word, 0, event.progress if kind is Kind.PROGRESS else None)
         return (str(kind), event.attempt, event.progress if kind is Kind.PROGRESS else None)
+
+    def asked_after(self, event: HistoryEvent) -> int:
+        """How often it subscribed after that: who asks about a job that has ended may be told of the end again."""
+        return sum(1 for asked_ms in self._asked_ms if asked_ms >= event.at_ms)
 
     def may_get(self, event: HistoryEvent, limits: Limits) -> bool:
         """Whether it was there, or near enough to be told."""
@@ -97,14 +102,15 @@ def _compare(subscription: Subscription, history: History, limits: Limits) -> li
     if not history.log or (history.log_gaps and not log):
         return []
     happened = Counter(subscription.key(event) for event in log)
-    once, found = _without_doubles(subscription, happened, complete=not history.log_gaps)
+    again = Counter({subscription.key(e): subscription.asked_after(e) for e in log if e.kind in ENDINGS})
+    once, found = _without_doubles(subscription, happened, again, complete=not history.log_gaps)
     found += _lost(subscription, log, limits, history.ended_ms)
     reordered = _out_of_turn(subscription, once, log)
     return found + ([reordered] if reordered else [])
 
 
 def _without_doubles(
-    subscription: Subscription, happened: Counter[Key], *, complete: bool
+    subscription: Subscription, happened: Counter[Key], again: Counter[Key], *, complete: bool
 ) -> tuple[list[HistoryEvent], list[Violation]]:
     left = happened.copy()
     once: list[HistoryEvent] = []
@@ -114,6 +120,8 @@ def _without_doubles(
         if left[key] > 0:
             left[key] -= 1
             once.append(event)
+        elif again[key] > 0:
+            again[key] -= 1
         elif happened[key]:
             found.append(_violation(subscription, event, "duplicated", f"{_name(event)} delivered more than once"))
         elif complete:

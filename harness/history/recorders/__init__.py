@@ -3,6 +3,7 @@
 from harness.history.recorders.clients import LegacyTranslator, sse_delivery, transcript_events
 from harness.history.recorders.hub import HubRecorder, from_frame
 from harness.history.recorders.legacy_client import LegacyClient
+from harness.history.recorders.redis_log import RedisRecorder
 from harness.history.recorders.stack import StackRecorder, from_entry, from_event
 from harness.history.recorders.stack_client import StackClient
 from harness.history.recorders.survey import WorkerWatch, survey
@@ -11,6 +12,7 @@ __all__ = [
     "HubRecorder",
     "LegacyClient",
     "LegacyTranslator",
+    "RedisRecorder",
     "StackClient",
     "StackRecorder",
     "WorkerWatch",

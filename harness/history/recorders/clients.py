@@ -66,8 +66,8 @@ class LegacyTranslator:
         if kind == "job_accepted":
             return self._accepted(job_id, at_ms)
         if kind == "subscription_confirmed":
-            known = job_id in self._owned or job_id == "stats"
-            return [] if known else [self._event(Kind.SUBSCRIBED, at_ms, job_id, mode=Mode.LIVE)]
+            asked = job_id != "stats"
+            return [self._event(Kind.SUBSCRIBED, at_ms, job_id, mode=Mode.LIVE)] if asked else []
         of = frame_kind(message)
         if of is Kind.CANCELLED and self._cancels[job_id]:
             self._cancels[job_id] -= 1

@@ -62,6 +62,13 @@ def test_a_double_under_the_same_name_and_an_invention() -> None:
     assert story.forms("not_delivered") == [("a", "duplicated"), ("a", "invented")]
 
 
+def test_who_subscribes_again_after_the_end_may_be_told_of_it_again() -> None:
+    story = Story().job("a").subscribe("a", "s").claim("a", "w1").complete("a").got("a", "s", Kind.CLAIMED)
+    story.got("a", "s", Kind.COMPLETED).wait(300).subscribe("a", "s").got("a", "s", Kind.COMPLETED).settle()
+    assert story.forms("not_delivered") == []
+    assert story.got("a", "s", Kind.COMPLETED).settle().forms("not_delivered") == [("a", "duplicated")]
+
+
 def test_the_same_progress_in_two_attempts_is_no_double() -> None:
     story = Story().job("a").subscribe("a", "s").claim("a", "w1").progress("a", 10).say(Kind.ATTEMPT_FAILED, "a")
     story.claim("a", "w2").progress("a", 10).complete("a")

@@ -1,0 +1,9 @@
+"""Print the functions library."""
+
+from __future__ import annotations
+
+import sys
+
+from new_stack.queue import library
+
+sys.stdout.write(library.source())
