@@ -58,7 +58,7 @@ COULD_NOT_RUN = 3
 @click.option("--fleet", type=click.IntRange(0, 500), default=48, help="Worker processes; 0: the target has its own.")
 @click.option("--worker-env", multiple=True, metavar="NAME=VALUE", help="Environment of our workers.")
 @click.option("--server-env", multiple=True, metavar="NAME=VALUE", help="Environment of our API or hub.")
-@click.option("--overlay", type=click.Path(path_type=Path, exists=True), help="Folder of modules that come first.")
+@click.option("--overlay", type=click.Path(exists=True), help="Folder of modules that come first.")
 @click.option("--poll-ms", type=click.IntRange(10), default=1000, help="How often our workers poll.")
 @click.option("--kill-waves", type=click.IntRange(0), default=0, help="So many times, kill a share of the fleet.")
 @click.option("--kill-share", type=click.FloatRange(0, 1), default=0.33)

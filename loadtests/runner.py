@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from harness.environment import MemorySample, MemorySampler, Process, Processes, free_port, services
-from harness.history import Limits
+from harness.history import HistoryWriter, Limits
 from harness.results import Verdict
 from loadtests.fleet import FleetResult
 from loadtests.recording import Check, check, recording, settle
@@ -26,7 +26,7 @@ SETTLE_S: Final = 60.0
 """What a swarm may take beyond its plan and drain: to start, to connect, to ask after its last jobs."""
 
 OnLive = Callable[[LiveLine], None]
-Disturb = Callable[[Site], Awaitable[None]]
+Disturb = Callable[[Site, HistoryWriter], Awaitable[None]]
 
 
 class MemorySeries(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ async def run(
 ) -> LoadResult:
     """Run one load with everything it needs, and write `out/load.json`.
 
-    `disturb` runs beside the load and may do to the site what it likes. Raises LoadFailed, SiteError and
+    `disturb` runs beside a checked load, may do to the site what it likes, and notes it in the history. Raises
     EnvironmentFailure, and then nothing of it is left running.
     """
     await asyncio.to_thread(out.mkdir, parents=True, exist_ok=True)
@@ -83,9 +83,10 @@ async def run_on(
     """Run the load of a site that is up."""
     spec = site.spec
     if not spec.checked:
-        return await _load(site, processes, out, on_live=on_live, disturb=disturb)
+        return await _load(site, processes, out, on_live=on_live)
     async with recording(site, out) as writer:
-        result = await _load(site, processes, out, on_live=on_live, disturb=disturb)
+        beside = [disturb(site, writer)] if disturb else []
+        result = await _load(site, processes, out, on_live=on_live, beside=beside)
         await settle(site, writer, out)
     checks = await asyncio.to_thread(check, out, Limits())
     judgement = judge(result.swarm, spec.demands, [*_fleet_findings(result.fleet), *_check_findings(spec, checks)])
@@ -93,13 +94,13 @@ async def run_on(
 
 
 async def _load(
-    site: Site, processes: Processes, out: Path, *, on_live: OnLive | None, disturb: Disturb | None
+    site: Site, processes: Processes, out: Path, *, on_live: OnLive | None, beside: Sequence[Awaitable[None]] = ()
 ) -> LoadResult:
     spec = site.spec
     swarm = await _start_swarm(site, processes, out)
     observer = Observer(site, processes, out, on_live)
     with_kills = [_kill_waves(site)] if spec.kills.waves and site.fleet else []
-    others = [observer.watch(), *with_kills, *([disturb(site)] if disturb else [])]
+    others = [observer.watch(), *with_kills, *beside]
     tasks = [asyncio.ensure_future(other) for other in others]
     try:
         await _wait_for(swarm, spec, tasks)

@@ -9,12 +9,13 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from harness.environment import Processes, log_says, open_redis, services
+from harness.environment import Process, Processes, RedisServer, log_says, open_redis, services
 from loadtests.fleet import Fleet
 from loadtests.spec import LoadSpec, Side
 
@@ -37,6 +38,9 @@ class Site:
         self.spec = spec
         self.url = url
         self.fleet: Fleet | None = None
+        self.server: Process | None = None
+        """The hub or the API, where it is ours."""
+        self.redis: RedisServer | None = None
         self.parts: dict[str, str] = {}
         """Process name to part: api, hub, redis, workers."""
 
@@ -93,7 +97,7 @@ async def _given(spec: LoadSpec, processes: Processes) -> Site:
 
 async def _own(spec: LoadSpec, processes: Processes) -> Site:
     """A fresh target of ours on its own Redis (or an empty database of a given one)."""
-    redis = await asyncio.to_thread(open_redis, spec.redis, processes)
+    redis = await asyncio.to_thread(open_redis, spec.redis, processes, appendonly=spec.durable)
     if spec.side is Side.HUB:
         launch = services.hub(redis_url=redis.url, token=spec.token, environment=spec.server_environment)
     else:
@@ -102,10 +106,11 @@ async def _own(spec: LoadSpec, processes: Processes) -> Site:
             prefix=spec.prefix,
             token=spec.token,
             environment=spec.server_environment,
-            overlay=spec.overlay,
+            overlay=Path(spec.overlay) if spec.overlay else None,
         )
     process = await processes.astart(launch)
     site = Site(spec, process.http_url)
+    site.server, site.redis = process, redis
     site.parts = {name: "redis" for name in processes.pids() if name.startswith("valkey")}
     site.parts[process.name] = str(spec.side) if spec.side is Side.HUB else "api"
     await _staff(site, processes, redis.url)
@@ -133,7 +138,7 @@ async def _staff(site: Site, processes: Processes, redis_url: str) -> None:
                 prefix=spec.prefix,
                 poll_ms=spec.poll_ms,
                 environment=spec.worker_environment,
-                overlay=spec.overlay,
+                overlay=Path(spec.overlay) if spec.overlay else None,
             )
             for number in range(1, spec.fleet + 1)
         ]

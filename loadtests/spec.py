@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 
 import msgspec
 
@@ -90,7 +89,7 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     worker_environment: dict[str, str] = {}
     server_environment: dict[str, str] = {}
     """Settings of our workers, and of our API or hub."""
-    overlay: Path | None = None
+    overlay: str | None = None
     """A folder whose modules come first: a stack with something made wrong in it."""
     generators: int = 1
     """Locust processes that make the load; above 1, one more is their master."""
@@ -100,6 +99,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     demands: Demands = Demands()
     checked: bool = True
     """Whether the system's own account is recorded, too, and the checkers judge the whole history."""
+    durable: bool = False
+    """Whether the embedded Valkey keeps an append-only file, so that it can be killed."""
     sample_s: float = 2.0
     """How often memory and queue depth are sampled."""
 

@@ -22,10 +22,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 EXCEPTIONS: dict[str, tuple[str, ...]] = {
     "harness/replay/puppets.py": ("new_stack.queue", "new_stack.worker"),
+    "harness/gate/loads.py": ("loadtests",),
     "harness/cli": ("new_stack", "legacy_hub_sim", "reports", "loadtests"),
     "loadtests/bench": ("new_stack.queue",),
 }
-"""The doors: the one adapter that puppets the stack's workers, the command line, the benchmarks."""
+"""The doors: the adapter that puppets the stack's workers, the gate's way to the project's one load generator, the
+command line, the benchmarks."""
 
 
 def imported(path: Path) -> set[str]:
