@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 import msgspec
@@ -228,3 +228,32 @@ def _assigned(lease: Lease) -> dict[str, Any]:
         "priority": lease.priority,
         "params": msgspec.json.decode(lease.payload),
     }
+
+
+async def contend(
+    target: StackTarget, *, workers: int, rounds: int, submit: Callable[[int], Awaitable[None]]
+) -> list[int]:
+    """Let that many workers, each on a connection of its own, claim at the same moment while one job waits.
+
+    `submit` puts the job of a round in the line. Answers how many got it, round by round. Raises CouldNotRun.
+    """
+    settings = QueueSettings(redis_url=target.redis_url, prefix=target.prefix, lease_ms=target.lease_ms)
+    queues: list[Queue] = []
+    try:
+        queues.extend([await Queue.connect(settings, install=False) for _ in range(workers)])
+        counts = []
+        for number in range(rounds):
+            await submit(number)
+            claims = await asyncio.gather(*(queue.claim(f"contender-{index}") for index, queue in enumerate(queues)))
+            held = [(queue, lease) for queue, leases in zip(queues, claims, strict=True) for lease in leases]
+            counts.append(len(held))
+            for queue, lease in held:
+                with contextlib.suppress(LeaseLost):
+                    await queue.end(Completed(lease=lease))
+    except QueueError as error:
+        raise CouldNotRun(f"the stack's queue at {target.redis_url} cannot be used: {error}") from error
+    else:
+        return counts
+    finally:
+        for queue in queues:
+            await queue.close()

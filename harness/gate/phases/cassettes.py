@@ -1,0 +1,134 @@
+"""Legacy clients: every cassette on the hub, on the hub again, and on the stack."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from harness.errors import CouldNotRun
+from harness.gate.bench import Bench, Phase
+from harness.gate.findings import Findings, judged
+from harness.gate.statements import CriterionId
+from harness.parity.deviations import Deviations
+from harness.replay.files import Played
+from harness.replay.matrix import Matrix, play_matrix
+from harness.results import (
+    CellVerdict,
+    Column,
+    Comparison,
+    Criterion,
+    Evidence,
+    Link,
+    LinkTo,
+    Measurement,
+    Threshold,
+)
+from harness.targets import GivenStage, HubStage, HubTarget, StackStage, StackTarget, Stage
+
+LINKS_SHOWN: Final = 8
+GOOD_REFERENCE: Final = (CellVerdict.SAME, CellVerdict.DECLARED)
+"""A recording that the hub itself no longer plays as recorded says nothing about the stack."""
+
+
+async def gather(bench: Bench) -> Findings:
+    """Play, compare, judge."""
+    files = cassettes()
+    matrix = await play_matrix(
+        files,
+        hub_stage(bench),
+        await stack_stage(bench),
+        deviations=Deviations.load(scenarios_folder() / "deviations.toml"),
+        today=dt.datetime.now(dt.UTC).date(),
+        done=_progress(bench, 3 * len(files)),
+    )
+    return Findings(
+        criteria=[judge(matrix, bench.limits.legacy_clients.undeclared_differences, bench.least.cassettes)],
+        matrix=matrix.rows,
+    )
+
+
+def judge(matrix: Matrix, limit: int, least: int) -> Criterion:
+    """No difference that nobody declared, over recordings that the hub itself still plays as recorded."""
+    on_stack = matrix.columns[Column.STACK_WEBSOCKET]
+    hub = {result.name: result.verdict for result in matrix.columns[Column.HUB]}
+    different = [result for result in on_stack if result.verdict is CellVerdict.DIFFERENT]
+    told = [
+        result
+        for result in on_stack
+        if result.verdict is not CellVerdict.INCONCLUSIVE and hub.get(result.name) in GOOD_REFERENCE
+    ]
+    undeclared = Measurement(
+        what="recordings that differ in something nobody declared",
+        observed=len(different),
+        threshold=Threshold(comparison=Comparison.AT_MOST, limit=limit),
+        counterexample=True,
+    )
+    stale = Measurement(
+        what="declared differences that have expired or that no run needs",
+        observed=len(matrix.problems),
+        threshold=Threshold(comparison=Comparison.EQUAL, limit=0),
+        counterexample=True,
+    )
+    shown = different or [result for result in on_stack if result.verdict is CellVerdict.INCONCLUSIVE]
+    links = [
+        Link(to=LinkTo.CELL, ref=f"{result.name}/{Column.STACK_WEBSOCKET.value}", label=result.name)
+        for result in shown[:LINKS_SHOWN]
+    ]
+    return judged(
+        CriterionId.LEGACY_CLIENTS,
+        [undeclared, stale],
+        [Evidence(what="recordings", had=len(told), least=least)],
+        links=links,
+        explanation=" ".join([*(result.told() + "." for result in different[:3]), *matrix.problems]) or None,
+    )
+
+
+def hub_stage(bench: Bench) -> Stage:
+    """Where hubs come from: the simulator, or the one that was given."""
+    if bench.options.legacy:
+        return GivenStage(HubTarget.at(bench.options.legacy))
+    return HubStage(bench.processes)
+
+
+async def stack_stage(bench: Bench) -> Stage:
+    """Where stacks come from: API processes on the run's Valkey, or the one that was given."""
+    if bench.options.candidate and bench.options.redis:
+        return GivenStage(StackTarget.at(bench.options.candidate, redis_url=bench.options.redis))
+    return StackStage(bench.processes, await bench.valkey(), overlay=bench.overlay)
+
+
+def cassettes() -> list[Path]:
+    """The project's recordings."""
+    found = sorted((scenarios_folder() / "cassettes").glob("*.jsonl"))
+    if not found:
+        raise CouldNotRun(f"there are no cassettes in {scenarios_folder() / 'cassettes'}")
+    return found
+
+
+def scenarios_folder() -> Path:
+    """Where the scenarios are. They are found, not imported: the harness does not depend on them."""
+    found = importlib.util.find_spec("scenarios")
+    if found is None or found.origin is None:
+        raise CouldNotRun("the package scenarios, which holds the cassettes, is not installed here")
+    return Path(found.origin).parent
+
+
+def _progress(bench: Bench, total: int) -> Callable[[Column, Played], None]:
+    played: list[str] = []
+
+    def done(column: Column, one: Played) -> None:
+        played.append(one.path.stem)
+        bench.tell(f"{len(played)} of {total}: {one.path.stem} on {column.value}")
+
+    return done
+
+
+CASSETTES: Final = Phase(
+    name="cassettes",
+    about="replay recorded traffic on the hub, the hub again, and the stack",
+    feeds=(CriterionId.LEGACY_CLIENTS,),
+    gather=gather,
+)

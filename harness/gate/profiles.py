@@ -1,0 +1,61 @@
+"""How much a run does: `quick` for every pull request (3 minutes on 2 cores), `full` for a release (15 minutes)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """The amounts of a run. Rates are jobs a second, times seconds."""
+
+    name: str
+    workers: int
+    """Worker processes on each side."""
+    load_rate: float
+    load_s: float
+    subscribers: int
+    hub_rate: float
+    """The hub is measured at a rate that it holds (PROTOCOL.md, fault 8), the memory at the same rate on both sides."""
+    memory_s: float
+    polling_jobs: int
+    contended_jobs: int
+    fault_jobs: int
+    fault_rate: float
+    kill_waves: int
+    restart_jobs: int
+
+
+PROFILES: Final[dict[str, Profile]] = {
+    "quick": Profile(
+        name="quick",
+        workers=48,
+        load_rate=50,
+        load_s=12,
+        subscribers=100,
+        hub_rate=5,
+        memory_s=10,
+        polling_jobs=24,
+        contended_jobs=25,
+        fault_jobs=600,
+        fault_rate=20,
+        kill_waves=3,
+        restart_jobs=200,
+    ),
+    "full": Profile(
+        name="full",
+        workers=48,
+        load_rate=50,
+        load_s=60,
+        subscribers=100,
+        hub_rate=5,
+        memory_s=40,
+        polling_jobs=80,
+        contended_jobs=200,
+        fault_jobs=2400,
+        fault_rate=25,
+        kill_waves=8,
+        restart_jobs=600,
+    ),
+}

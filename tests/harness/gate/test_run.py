@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.environment import ProcessDied
+from harness.errors import CouldNotRun
+from harness.gate.bench import Bench, Options, Phase, Stage
+from harness.gate.findings import Findings, judged
+from harness.gate.run import run_gate
+from harness.gate.statements import CriterionId
+from harness.results import Comparison, Measurement, Threshold, Verdict
+
+CLAIMS, PROGRESS = CriterionId.CLAIMS, CriterionId.PROGRESS
+
+
+def holding(which: CriterionId, observed: float = 0) -> Findings:
+    limit = Threshold(comparison=Comparison.EQUAL, limit=0)
+    return Findings(criteria=[judged(which, [Measurement(what="x", observed=observed, threshold=limit)], [])])
+
+
+def phase(*feeds: CriterionId, error: Exception | None = None, observed: float = 0) -> Phase:
+    async def gather(_: Bench) -> Findings:
+        if error is not None:
+            raise error
+        return Findings.merged(holding(which, observed) for which in feeds)
+
+    return Phase(name="-".join(feeds), about="a phase of the test", feeds=feeds, gather=gather)
+
+
+def options(tmp_path: Path, *only: CriterionId) -> Options:
+    return Options(out=tmp_path, only=only)
+
+
+async def test_a_run_in_which_all_hold_holds(tmp_path: Path) -> None:
+    run, folder = await run_gate(options(tmp_path, CLAIMS, PROGRESS), phases=[phase(CLAIMS), phase(PROGRESS)])
+    assert run.verdict is Verdict.HOLDS
+    assert folder.parent == tmp_path
+
+
+async def test_a_criterion_that_no_phase_judged_makes_the_run_inconclusive(tmp_path: Path) -> None:
+    run, _ = await run_gate(options(tmp_path, CLAIMS, PROGRESS), phases=[phase(CLAIMS)])
+    assert run.verdict is Verdict.INCONCLUSIVE
+    assert [c.id for c in run.criteria if c.verdict is Verdict.INCONCLUSIVE] == [PROGRESS]
+
+
+async def test_an_empty_run_never_passes(tmp_path: Path) -> None:
+    run, _ = await run_gate(options(tmp_path), phases=[])
+    assert run.verdict is Verdict.INCONCLUSIVE
+    assert len(run.criteria) == len(CriterionId)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [CouldNotRun("no Redis"), OSError("no port"), RuntimeError("a bug of ours"), ProcessDied("hub", -9, "", "")],
+)
+async def test_a_phase_that_broke_off_is_inconclusive_and_the_others_are_judged(
+    tmp_path: Path, error: Exception
+) -> None:
+    run, folder = await run_gate(
+        options(tmp_path, CLAIMS, PROGRESS), phases=[phase(CLAIMS, error=error), phase(PROGRESS)]
+    )
+    assert run.verdict is Verdict.INCONCLUSIVE
+    assert {c.id: c.verdict for c in run.criteria} == {CLAIMS: Verdict.INCONCLUSIVE, PROGRESS: Verdict.HOLDS}
+    assert (folder / "logs" / "claims.traceback.log").read_text()
+
+
+@pytest.mark.parametrize("name", ["api", "api-2", "worker-7"])
+async def test_a_stack_that_crashes_fails(tmp_path: Path, name: str) -> None:
+    died = ExceptionGroup("tasks", [ProcessDied(name, 1, "on its own", "Traceback…")])
+    run, _ = await run_gate(options(tmp_path, CLAIMS), phases=[phase(CLAIMS, error=died)])
+    assert run.verdict is Verdict.FAILS
+    assert name in run.criteria[0].explanation
+
+
+async def test_a_stack_that_says_it_cannot_run_here_is_inconclusive(tmp_path: Path) -> None:
+    refused = ProcessDied("api", 3, "before it was ready", "Redis cannot be reached")
+    run, _ = await run_gate(options(tmp_path, CLAIMS), phases=[phase(CLAIMS, error=refused)])
+    assert run.verdict is Verdict.INCONCLUSIVE
+
+
+async def test_a_failure_outranks_a_phase_that_broke_off(tmp_path: Path) -> None:
+    run, _ = await run_gate(
+        options(tmp_path, CLAIMS, PROGRESS),
+        phases=[phase(CLAIMS, error=CouldNotRun("no Redis")), phase(PROGRESS, observed=1)],
+    )
+    assert run.verdict is Verdict.FAILS
+
+
+async def test_only_keeps_the_other_phases_from_running(tmp_path: Path) -> None:
+    stages: list[tuple[str, Stage]] = []
+    await run_gate(
+        options(tmp_path, CLAIMS),
+        lambda which, stage, _: stages.append((which.name, stage)),
+        [phase(CLAIMS), phase(PROGRESS)],
+    )
+    assert stages == [("claims", Stage.RUNNING), ("claims", Stage.DONE)]
