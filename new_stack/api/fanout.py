@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
 from new_stack.api.snapshot import Snapshot
@@ -19,11 +19,22 @@ SHUTTING_DOWN: Final = "this server is shutting down: reconnect"
 class Published:
     """An event on its way to many subscribers: what one of them encodes, the others share."""
 
-    __slots__ = ("_encoded", "event")
+    __slots__ = ("_encoded", "_fetching", "event")
 
     def __init__(self, event: Event) -> None:
         self.event = event
         self._encoded: dict[Callable[[Event], object], object] = {}
+        self._fetching: asyncio.Lock | None = None
+
+    async def complete(self, fetch: Callable[[Event], Awaitable[Event]]) -> None:
+        """Where the result was too large to travel with the event, fetch it, once for all subscribers."""
+        if not self.event.result_omitted:
+            return
+        if self._fetching is None:
+            self._fetching = asyncio.Lock()
+        async with self._fetching:
+            if self.event.result_omitted:
+                self.event = await fetch(self.event)
 
     def encoded(self, encode: Callable[[Event], T]) -> T:
         """`encode(event)`, done once for all subscribers."""

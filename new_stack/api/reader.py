@@ -12,6 +12,7 @@ from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.queue import Queue
 
 BLOCK_MS: Final = 2_000
+PAGE: Final = 500
 PAUSE_SECONDS: Final = 0.004
 """The least time between two reads: under load, many events share one read; alone, an event does not wait."""
 BACKOFF_SECONDS: Final = (0.1, 0.2, 0.5, 1.0)
@@ -31,7 +32,10 @@ async def read_events(queue: Queue, fanout: FanOut) -> None:
                 if await _trimmed(queue, after):
                     fanout.missed()
                 log("events_resumed", after=after)
-            events = await queue.events(after, block_ms=BLOCK_MS)
+            events = await queue.events(after, block_ms=BLOCK_MS, count=PAGE)
+            if len(events) == PAGE and await _trimmed(queue, after):
+                log("events_missed", after=after)  # this process was behind by more than the stream keeps
+                fanout.missed()
             failures = 0
         except QueueUnavailable as error:
             if not failures:
@@ -49,4 +53,5 @@ async def _trimmed(queue: Queue, after: str) -> bool:
     """Whether entries after this id have left the stream unread."""
     first, last = parse_id(await queue.first_event_id()), parse_id(await queue.last_event_id())
     at = parse_id(after) or (0, 0)
-    return (first is not None and first > at) or (last is not None and last < at)
+    lost = at != (0, 0) and first is not None and first > at
+    return lost or (last is not None and last < at)

@@ -82,16 +82,17 @@ class Services:
         self.snapshots = Snapshots(queue)
         self.stopping = asyncio.Event()
 
-
-async def with_result(services: Services, event: Event) -> Event:
-    """The event with its result, which was too large to travel with it; waits while Redis is away."""
-    while True:
-        try:
-            job = await services.queue.job(event.job_id)
-        except QueueUnavailable:
-            await asyncio.sleep(1.0)
-            continue
-        return event if job is None else msgspec.structs.replace(event, result=job.result, result_omitted=False)
+    async def with_result(self, event: Event) -> Event:
+        """The event with its result, which was too large to travel with it; waits while Redis is away."""
+        while event.result_omitted:
+            try:
+                job = await self.queue.job(event.job_id)
+            except QueueUnavailable:
+                await asyncio.sleep(1.0)
+                continue
+            result = None if job is None else job.result
+            event = msgspec.structs.replace(event, result=result, result_omitted=False)
+        return event
 
 
 SERVICES: Final = web.AppKey("services", Services)

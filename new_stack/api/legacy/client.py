@@ -86,7 +86,7 @@ class HubDialect:
     @staticmethod
     def retried(job: Job, *, cleared: bool, now: float) -> Frame:
         """The job may run again, or there was nothing to forget."""
-        message = events.CLEARED if cleared else events.NOTHING_TO_CLEAR
+        message = events.CLEARED if cleared else events.nothing_to_clear(job)
         return JobStatus(timestamp=now, job_id=job.id, status=job.state.value, worker_id=job.worker_id, message=message)
 
     @staticmethod

@@ -36,7 +36,7 @@ def tells(fields: Fields) -> bool:
     kind = value(fields, "type")
     if kind == "submit_job":
         return bytes(fields.get("data", msgspec.Raw(b""))).lstrip()[:1] == b"{"
-    return kind in TELLING
+    return isinstance(kind, str) and kind in TELLING
 
 
 def iso(seconds: float) -> str:

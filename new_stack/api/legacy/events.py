@@ -18,7 +18,6 @@ from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import Job, JobState
 
 CLEARED: Final = "Job failure history cleared. Job can now be assigned to any worker."
-NOTHING_TO_CLEAR: Final = "Job has no failure history to clear."
 
 
 def event_frame(event: Event) -> Frame | None:  # noqa: PLR0911 - one branch for each kind
@@ -68,6 +67,13 @@ def status_frame(job: Job, now: float) -> JobStatus:
         result=job.result,
         message=f"Job cancelled: {job.cancel_reason}" if job.state is JobState.CANCELLED else job.status_message,
     )
+
+
+def nothing_to_clear(job: Job) -> str:
+    """Why a retry by hand changed nothing: the hub's words, or that the stack retries by itself."""
+    if job.failures and not job.state.ended:
+        return f"Job has failed {job.failures} times and is retried by itself: there is nothing to clear."
+    return "Job has no failure history to clear."
 
 
 def ending_frame(job: Job) -> Frame | None:

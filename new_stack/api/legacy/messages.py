@@ -50,9 +50,12 @@ def _python_name(text: str) -> str:
 
 
 def value(fields: Fields, name: str, default: Any = None) -> Any:
-    """One field, decoded; the default where it is absent."""
+    """One field, decoded; the default where it is absent. Raises Refusal for a number that no program can hold."""
     raw = fields.get(name)
-    return default if raw is None else _any.decode(raw)
+    try:
+        return default if raw is None else _any.decode(raw)
+    except msgspec.DecodeError as error:
+        raise Refusal(f"{name} cannot be read: {error}") from None
 
 
 def text_field(fields: Fields, name: str) -> str | None:

@@ -58,7 +58,7 @@ class Interest(msgspec.Struct, frozen=True):
 def tells(fields: Fields) -> bool:
     """Whether this message can only come from a monitor of this dialect."""
     kind = value(fields, "type")
-    return kind in TELLING or (kind == "subscribe" and "topics" in fields)
+    return isinstance(kind, str) and (kind in TELLING or (kind == "subscribe" and "topics" in fields))
 
 
 def read_interest(fields: Fields) -> Interest:

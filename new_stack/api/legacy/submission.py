@@ -34,7 +34,7 @@ def _service(fields: Fields) -> str:
 
 def _priority(fields: Fields) -> int:
     found = value(fields, "priority", 0)
-    whole = isinstance(found, int | float) and not isinstance(found, bool) and float(found).is_integer()
+    whole = type(found) is int or (isinstance(found, float) and found.is_integer())
     if not whole or abs(found) > PRIORITY_LIMIT:
         raise Refusal(
             f"priority must be a whole number from -{PRIORITY_LIMIT} to {PRIORITY_LIMIT}, not {spelled(found)}"

@@ -105,9 +105,7 @@ class ClientSession(Session):
         event = item.event
         if self._told.get(event.job_id, -1) >= event.at:
             return  # it was told how the job ended before this process had read what led to it
-        if event.result_omitted:
-            await self.connection.send_text(self._text(await self.with_result(event)))
-            return
+        await item.complete(self.services.with_result)
         text = item.encoded(self._text)
         if text:
             await self.connection.send_text(text)

@@ -79,10 +79,7 @@ class MonitorSession(Session):
         if self._later:
             await self._deliver_later(item)
             return
-        if item.event.result_omitted:
-            event = await self.with_result(item.event)
-            await self.connection.send_text(monitor_text(event))
-            return
+        await item.complete(self.services.with_result)
         text = item.encoded(monitor_text)
         if text:
             await self.connection.send_text(text)
@@ -190,9 +187,8 @@ class MonitorSession(Session):
         job: Job | None = None
         if event.kind is EventKind.SUBMITTED:
             job = await self.services.queue.job(event.job_id)
-        elif event.result_omitted:
-            event = await self.with_result(event)
-        await self.connection.send(later.event_message(event, job))
+        await item.complete(self.services.with_result)
+        await self.connection.send(later.event_message(item.event, job))
 
     async def _deliver_snapshot_later(self, snapshot: Snapshot) -> None:
         alive = {worker.report.worker_id: worker for worker in snapshot.workers if worker.alive}

@@ -12,11 +12,10 @@ from new_stack.api.fanout import SHUTTING_DOWN, Published, Subscriber
 from new_stack.api.legacy.frames import Error
 from new_stack.api.legacy.messages import Fields, Refusal, read_message
 from new_stack.api.log import log
-from new_stack.api.services import Services, with_result
+from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
 from new_stack.api.sockets.connection import Connection, ConnectionGone
 from new_stack.queue.errors import QueueError
-from new_stack.queue.events import Event
 
 IDLE_SECONDS: Final = 30.0
 
@@ -53,10 +52,6 @@ class Session:
     def leave(self) -> None:
         """Forget all subscriptions."""
         raise NotImplementedError
-
-    async def with_result(self, event: Event) -> Event:
-        """The event with its result, where that was too large to travel with it."""
-        return await with_result(self.services, event)
 
     async def refuse(self, sentence: str) -> None:
         """Answer with an error."""

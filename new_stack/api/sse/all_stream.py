@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from new_stack.api.fanout import Gap, Published, Subscriber
-from new_stack.api.services import Services, with_result
+from new_stack.api.services import Services
 from new_stack.api.sse import frames
 from new_stack.api.sse.cursor import StreamId, before, parse_id
 from new_stack.api.sse.stream import Stream
@@ -98,8 +98,7 @@ class AllStream:
         for event in events:
             self._last = parse_id(event.id) or self._last
             if self._wanted.wants(event):
-                whole = await with_result(self._services, event) if event.result_omitted else event
-                parts.append(frames.event_frame(whole))
+                parts.append(frames.event_frame(await self._services.with_result(event)))
         await self._stream.write_all(parts)
 
     async def _send_live(self, items: list[Published]) -> None:
@@ -111,8 +110,6 @@ class AllStream:
             self._last = at
             if not self._wanted.wants(item.event):
                 continue
-            if item.event.result_omitted:
-                parts.append(frames.event_frame(await with_result(self._services, item.event)))
-            else:
-                parts.append(item.encoded(frames.event_frame))
+            await item.complete(self._services.with_result)
+            parts.append(item.encoded(frames.event_frame))
         await self._stream.write_all(parts)

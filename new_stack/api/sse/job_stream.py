@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from new_stack.api.fanout import Published, Subscriber
-from new_stack.api.services import Services, with_result
+from new_stack.api.services import Services
 from new_stack.api.sse import frames
 from new_stack.api.sse.cursor import Resume, StreamId, parse_id
 from new_stack.api.sse.stream import Stream
@@ -52,10 +52,8 @@ class JobStream:
             if at <= self._last:
                 continue
             self._last = at
-            if item.event.result_omitted:
-                parts.append(frames.event_frame(await with_result(self._services, item.event)))
-            else:
-                parts.append(item.encoded(frames.event_frame))
+            await item.complete(self._services.with_result)
+            parts.append(item.encoded(frames.event_frame))
             if item.event.kind in ENDINGS:
                 await self._stream.write_all(parts)
                 return True
@@ -67,8 +65,7 @@ class JobStream:
         ended = False
         parts: list[bytes] = []
         for event in events:
-            whole = await with_result(self._services, event) if event.result_omitted else event
-            parts.append(frames.event_frame(whole))
+            parts.append(frames.event_frame(await self._services.with_result(event)))
             self._last = parse_id(event.id) or self._last
             ended = event.kind in ENDINGS
         await self._stream.write_all(parts)

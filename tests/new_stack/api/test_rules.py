@@ -1,0 +1,291 @@
+"""The pure rules, by property: translation, cursors, frames, fan-out, limits, settings."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from new_stack.api.fanout import TOO_SLOW, FanOut, Published
+from new_stack.api.legacy import clients_v2, monitors_v2
+from new_stack.api.legacy.client import read_action
+from new_stack.api.legacy.events import event_frame as legacy_frame
+from new_stack.api.legacy.messages import Refusal, read_message
+from new_stack.api.legacy.monitor import read_monitor_action
+from new_stack.api.legacy.rest import LegacyRefusal, read_legacy_job
+from new_stack.api.limits import TokenBucket
+from new_stack.api.metrics import Metrics
+from new_stack.api.settings import ApiSettings
+from new_stack.api.sse.cursor import before, parse_id, resume
+from new_stack.api.sse.frames import event_frame
+from new_stack.queue import PRIORITY_LIMIT, Event, EventKind, SettingsError
+
+texts = st.text(max_size=20)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+types = st.sampled_from(
+    [
+        "submit_job",
+        "request_job_status",
+        "subscribe_job",
+        "cancel_job",
+        "force_retry_job",
+        "stay_alive",
+        "subscribe_stats",
+        "request_stats",
+        "subscribe",
+        "subscribe_progress",
+        "get_job_status",
+        "monitor_connect",
+        "resync_request",
+    ]
+)
+names = st.sampled_from(
+    ["job_type", "priority", "payload", "message_id", "job_id", "reason", "data", "id", "topics", "filters", "channels"]
+)
+
+
+def event(kind: EventKind, number: int, *, job_id: str = "j", client_id: str | None = None, **more: Any) -> Event:
+    return Event(
+        id=f"{1000 + number}-0",
+        kind=kind,
+        job_id=job_id,
+        at=1000 + number,
+        service_required="a",
+        priority=0,
+        client_id=client_id,
+        **more,
+    )
+
+
+def refused_or(read: Callable[..., Any], *arguments: Any) -> Any:
+    """What `read` answers, or the words it refuses with; anything else it raises is a fault."""
+    try:
+        return read(*arguments)
+    except (Refusal, LegacyRefusal) as refusal:
+        return str(refusal)
+
+
+# what clients send
+@given(st.text() | json_values.map(json.dumps))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    fields = refused_or(read_message, text)
+    if isinstance(fields, str):
+        assert fields.startswith(("Invalid JSON format", "Server error processing message: '"))
+    else:
+        assert isinstance(json.loads(text), dict)
+        assert set(fields) == set(json.loads(text))
+
+
+@given(types | json_values, st.dictionaries(names, json_values))
+def test_any_message_is_an_action_or_refused(kind: Any, more: dict[str, Any]) -> None:
+    fields = read_message(json.dumps({"type": kind} | more))
+    for read in (read_action, clients_v2.read_action):
+        assert refused_or(read, fields, "client-a")
+    for look in (read_monitor_action, clients_v2.tells, monitors_v2.tells, monitors_v2.read_interest):
+        assert refused_or(look, fields) is not None
+
+
+@given(st.dictionaries(st.sampled_from(["job_type", "payload", "priority", "job_id", "wait", "timeout"]), json_values))
+def test_any_legacy_body_is_a_job_or_refused_field_by_field(body: dict[str, Any]) -> None:
+    fields = {name: msgspec.Raw(json.dumps(value).encode()) for name, value in body.items()}
+    wanted = refused_or(read_legacy_job, fields, "x")
+    if isinstance(wanted, str):
+        assert wanted
+    else:
+        assert wanted.job.service_required == body["job_type"]
+        assert isinstance(body["payload"], dict)
+
+
+@given(st.integers(-PRIORITY_LIMIT, PRIORITY_LIMIT))
+def test_a_whole_priority_is_taken(priority: int) -> None:
+    for spelled in (str(priority), f"{priority}.0"):
+        action = read_action(read_message(f'{{"type": "submit_job", "priority": {spelled}}}'), "c")
+        assert action.job.priority == priority  # type: ignore[union-attr] # it is a submission
+
+
+@pytest.mark.parametrize(
+    "priority", ["2.5", '"5"', "null", "true", "[]", str(PRIORITY_LIMIT + 1), "1e400", "NaN", "1" + "0" * 400]
+)
+def test_no_other_priority_is(priority: str) -> None:
+    with pytest.raises(Refusal):
+        read_action(read_message(f'{{"type": "submit_job", "priority": {priority}}}'), "c")
+
+
+# what they get
+@pytest.mark.parametrize("kind", list(EventKind))
+def test_every_kind_of_event_has_its_words_in_every_dialect(kind: EventKind) -> None:
+    happened = event(kind, 0, worker_id="w", progress=5.0, message="m", error="e")
+    frame = legacy_frame(happened)
+    silent = {EventKind.SUBMITTED, EventKind.RELEASED, EventKind.LEASE_EXPIRED}
+    assert (frame is None) == (kind in silent)
+    assert (clients_v2.LaterDialect.event(happened) is None) == (kind in silent)
+    assert monitors_v2.event_message(happened)["job_id"] == "j"
+
+
+# cursors
+@given(st.integers(1, 30), st.data())
+def test_resuming_after_any_event_gives_exactly_the_rest(length: int, data: st.DataObject) -> None:
+    ended = data.draw(st.booleans())
+    middle = [event(EventKind.PROGRESS, n) for n in range(1, length)]
+    history = [event(EventKind.SUBMITTED, 0), *middle, *([event(EventKind.COMPLETED, length)] if ended else [])]
+    at = data.draw(st.integers(0, len(history) - 1))
+    plan = resume(history, history[at].id)
+    assert [*history[: at + 1], *plan.events] == history
+    assert plan.gap is None
+    assert plan.over == (ended and at == len(history) - 1)
+
+
+@given(st.text(max_size=30))
+def test_no_cursor_is_ever_silently_wrong(cursor: str) -> None:
+    history = [event(EventKind.SUBMITTED, 0), event(EventKind.CLAIMED, 5)]
+    plan = resume(history, cursor)
+    known = {parse_id(entry.id) for entry in history}
+    if cursor and parse_id(cursor) not in known | {(0, 0)}:
+        assert plan.gap is not None
+        assert list(plan.events) == history
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_before_is_the_id_right_before(ms: int, sequence: int) -> None:
+    found = parse_id(before((ms, sequence)))
+    assert found is not None
+    if (ms, sequence) != (0, 0):
+        assert found < (ms, sequence)
+        assert found in {(ms, sequence - 1), (ms - 1, 2**64 - 1)}
+
+
+# frames
+@given(json_values, st.text() | st.none())
+def test_an_event_comes_back_whole_from_its_frame(result: Any, message: str | None) -> None:
+    laid_out = msgspec.Raw(json.dumps(result, indent=2).replace("\n", "\r\n").encode())
+    text = event_frame(event(EventKind.COMPLETED, 1, result=laid_out, message=message)).decode()
+    assert text.endswith("\n\n")
+    assert "\n\n" not in text[:-2]
+    assert "\r" not in text
+    lines = [line.partition(": ") for line in text.split("\n") if line]
+    assert {name for name, _, _ in lines} == {"id", "event", "data"}
+    data = json.loads("\n".join(value for name, _, value in lines if name == "data"))
+    assert data.get("message") == message
+    assert data["result"] == result
+
+
+# fan-out
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["x", "y", None])), max_size=40),
+    st.sets(st.sampled_from("abc")),
+    st.sets(st.sampled_from("xy"), max_size=1),
+    st.booleans(),
+)
+def test_each_subscriber_gets_what_it_follows_once_and_in_order(
+    happened: list[tuple[str, str | None]], jobs: set[str], clients: set[str], everything: bool
+) -> None:
+    fanout = FanOut(100)
+    subscriber = fanout.subscriber()
+    for job_id in jobs:
+        fanout.follow_job(subscriber, job_id)
+    for client_id in clients:
+        fanout.follow_client(subscriber, client_id)
+    if everything:
+        fanout.follow_all(subscriber)
+    events = [
+        event(EventKind.PROGRESS, number, job_id=job_id, client_id=client_id)
+        for number, (job_id, client_id) in enumerate(happened)
+    ]
+    fanout.publish(events)
+    items = asyncio.run(subscriber.take(0))
+    got = [item.event for item in items if isinstance(item, Published)]
+    assert got == [entry for entry in events if everything or entry.job_id in jobs or entry.client_id in clients]
+    fanout.remove(subscriber, jobs=jobs, client_id=next(iter(clients), None))
+    assert not len(fanout)
+    assert not fanout._by_job
+    assert not fanout._by_client
+
+
+def test_a_full_queue_closes_its_subscriber_only() -> None:
+    fanout = FanOut(2)
+    slow, quick = fanout.subscriber(), fanout.subscriber()
+    for subscriber in (slow, quick):
+        fanout.follow_all(subscriber)
+    for number in range(3):
+        fanout.publish([event(EventKind.PROGRESS, number)])
+        assert len(asyncio.run(quick.take(0))) == 1
+    assert slow.closed == TOO_SLOW
+    assert asyncio.run(slow.take(0)) == []
+    assert quick.closed is None
+    fanout.remove(slow)
+    assert fanout.too_slow == 1
+
+
+async def test_a_large_result_is_fetched_once_for_all() -> None:
+    fetched = 0
+
+    async def fetch(omitted: Event) -> Event:
+        nonlocal fetched
+        fetched += 1
+        await asyncio.sleep(0)
+        return msgspec.structs.replace(omitted, result=msgspec.Raw(b"1"), result_omitted=False)
+
+    item = Published(event(EventKind.COMPLETED, 1, result_omitted=True))
+    await asyncio.gather(*(item.complete(fetch) for _ in range(10)))
+    assert fetched == 1
+    assert b'"result":1' in item.encoded(event_frame)
+
+
+# limits
+@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=200))
+def test_a_bucket_never_lets_more_through_than_burst_and_rate(gaps: list[float]) -> None:
+    now = 0.0
+    bucket = TokenBucket(10, lambda: now)
+    passed: list[float] = []
+    for gap in gaps:
+        now += gap
+        now += bucket.delay()
+        passed.append(now)
+    for first in range(len(passed)):
+        for last in range(first, len(passed)):
+            assert last - first + 1 <= 20 + 10 * (passed[last] - passed[first]) + 1.001
+
+
+# metrics
+def test_metrics_escape_labels_and_add_up() -> None:
+    metrics = Metrics()
+    for seconds in (0.0001, 0.2, 9.0):
+        metrics.request("GET", "/x", 200, seconds)
+    text = metrics.render({"hubgate_jobs_pending": ("Jobs.", {(("service", 'a"\n\\'),): 2_000_000})})
+    assert 'hubgate_jobs_pending{service="a\\"\\n\\\\"} 2000000' in text
+    assert 'le="0.25"} 2' in text
+    assert 'hubgate_http_request_seconds_count{method="GET",route="/x"} 3' in text
+
+
+# settings
+def test_options_beat_the_environment_and_that_beats_defaults() -> None:
+    environment = {
+        "API_PORT": "9000",
+        "REDIS_URL": "redis://r:1/2",
+        "CORS_ORIGINS": "https://a, https://b",
+        "WEBSOCKET_AUTH_TOKEN": "t",
+        "HUBGATE_PREFIX": "p:",
+        "HUBGATE_KEEPALIVE_MS": "7",
+        "HUBGATE_OPEN_REST": "yes",
+    }
+    settings = ApiSettings.from_environment(environment, {"port": 1234, "token": None})
+    assert (settings.port, settings.token, settings.keepalive_ms, settings.open_rest) == (1234, "t", 7, True)
+    assert settings.cors_origins == ("https://a", "https://b")
+    assert (settings.queue.redis_url, settings.queue.prefix) == ("redis://r:1/2", "p:")
+    assert ApiSettings.from_environment({}) == ApiSettings()
+
+
+@pytest.mark.parametrize("name", ["API_PORT", "HUBGATE_BODY_LIMIT", "HUBGATE_LEASE_MS", "HUBGATE_OPEN_REST"])
+def test_a_malformed_setting_is_named(name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        ApiSettings.from_environment({name: "a lot"})
