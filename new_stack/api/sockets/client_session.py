@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any, Final
 
 import msgspec
@@ -21,15 +23,17 @@ from new_stack.api.legacy.actions import (
 from new_stack.api.legacy.client import HubDialect
 from new_stack.api.legacy.frames import encode as encode_frame
 from new_stack.api.legacy.frames import greeting
-from new_stack.api.legacy.messages import Fields, Refusal
+from new_stack.api.legacy.messages import Fields, Refusal, value
 from new_stack.api.services import Services
-from new_stack.api.sockets.connection import Connection
+from new_stack.api.sockets.connection import Connection, ConnectionGone
+from new_stack.api.sockets.followed_job import follow_job
 from new_stack.api.sockets.session import Session
-from new_stack.queue.errors import JobConflict, JobNotFound, MoveRefused
+from new_stack.queue.errors import JobConflict, JobNotFound, MoveRefused, QueueError
 from new_stack.queue.events import Event
 from new_stack.queue.jobs import Job, JobState
 
 TOLD_KEPT: Final = 1_000
+STREAMS_AT_ONCE: Final = 100
 
 
 def _hub_text(event: Event) -> str:
@@ -52,6 +56,7 @@ class ClientSession(Session):
         self._followed: dict[str, None] = {}
         self._held: dict[str, list[Published]] = {}
         self._told: dict[str, int] = {}
+        self._streams: set[asyncio.Task[None]] = set()
         services.fanout.follow_client(self.subscriber, name)
 
     async def greet(self) -> None:
@@ -60,10 +65,18 @@ class ClientSession(Session):
 
     def leave(self) -> None:
         """Forget all subscriptions."""
+        for stream in self._streams:
+            stream.cancel()
         self.services.fanout.remove(self.subscriber, jobs=self._followed, client_id=self.name)
 
     async def handle(self, fields: Fields) -> None:
         """Serve one message."""
+        if value(fields, "type") == "follow_job":
+            self._start_stream(fields)
+        else:
+            await self._act(fields)
+
+    async def _act(self, fields: Fields) -> None:
         if self.dialect is HubDialect and clients_v2.tells(fields):
             self.dialect, self._text = clients_v2.LaterDialect, _later_text
             await self.connection.send(clients_v2.connected(self.name, self.now))
@@ -85,6 +98,23 @@ class ClientSession(Session):
                 await self.connection.send(self.dialect.alive(self.now))
             case SubscribeStats():
                 await self.connection.send(self.dialect.stats_subscribed(self.now))
+
+    def _start_stream(self, fields: Fields) -> None:
+        """Serve a job's stream beside whatever else this connection asks for."""
+        if len(self._streams) >= STREAMS_AT_ONCE:
+            raise Refusal(f"One connection may follow {STREAMS_AT_ONCE} streams at once")
+        task = asyncio.create_task(self._stream(fields), name=f"stream to {self.name}")
+        self._streams.add(task)
+        task.add_done_callback(self._streams.discard)
+
+    async def _stream(self, fields: Fields) -> None:
+        try:
+            await follow_job(self.services, self.connection, fields)
+        except ConnectionGone:
+            return
+        except (Refusal, QueueError) as error:
+            with contextlib.suppress(ConnectionGone):
+                await self.refuse(str(error))
 
     async def refuse(self, sentence: str) -> None:
         """Answer with an error in the dialect that is spoken."""

@@ -8,7 +8,7 @@ from new_stack.api.fanout import Published, Subscriber
 from new_stack.api.services import Services
 from new_stack.api.sse import frames
 from new_stack.api.sse.cursor import Resume, StreamId, parse_id
-from new_stack.api.sse.stream import Stream
+from new_stack.api.sse.stream import Writer
 from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.events import ENDINGS, Event, EventKind
 from new_stack.queue.jobs import Job, JobState
@@ -23,7 +23,7 @@ ENDED: dict[JobState, EventKind] = {
 class JobStream:
     """Follows one job for one reader. The subscription is older than the history, so nothing falls between them."""
 
-    def __init__(self, services: Services, job_id: str, stream: Stream, subscriber: Subscriber) -> None:
+    def __init__(self, services: Services, job_id: str, stream: Writer, subscriber: Subscriber) -> None:
         self._services = services
         self._job_id = job_id
         self._stream = stream

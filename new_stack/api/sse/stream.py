@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -27,6 +27,16 @@ HEADERS: Final = {
 
 class ReaderGone(Exception):  # noqa: N818 - it says what is, not what failed
     """The reader closed the connection, or was cut off because it does not read."""
+
+
+class Writer(Protocol):
+    """Where the text of a stream goes: a response, or the messages of a WebSocket."""
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+    async def write_all(self, parts: Iterable[bytes]) -> None:
+        """Send many frames in few writes."""
 
 
 class Stream:

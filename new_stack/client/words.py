@@ -1,0 +1,106 @@
+"""What the client says and hears, typed: the same types over HTTP and over a WebSocket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from new_stack.queue.events import ENDINGS, EventKind
+from new_stack.queue.jobs import JobState
+
+
+class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something happened to a job. `id` is the place in the job's stream to go on from, where the server tells it."""
+
+    kind: EventKind
+    job_id: str
+    id: str | None = None
+    at: int | None = None
+    """Ms since the epoch."""
+    service_required: str | None = None
+    priority: int | None = None
+    attempt: int | None = None
+    worker_id: str | None = None
+    client_id: str | None = None
+    progress: float | None = None
+    status: str | None = None
+    message: str | None = None
+    details: dict[str, Any] | None = None
+    result: Any = None
+    error: str | None = None
+
+    @property
+    def ending(self) -> bool:
+        """Whether the job has ended with this."""
+        return self.kind in ENDINGS
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """Events are missing here, and why: `trimmed`, `unknown`, `malformed`, `reconnected`."""
+
+    job_id: str
+    reason: str
+    oldest: str | None = None
+    """The oldest event that the server still has."""
+
+
+class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job stands. Over an old hub's WebSocket only the upper fields are known."""
+
+    job_id: str
+    status: JobState
+    progress: float | None = None
+    worker_id: str | None = None
+    result: Any = None
+    status_message: str | None = None
+    error: str | None = None
+    cancel_reason: str | None = None
+    service_required: str | None = None
+    payload: Any = None
+    priority: int | None = None
+    client_id: str | None = None
+    attempt: int | None = None
+    failures: int | None = None
+    max_retries: int | None = None
+    display_position: int | None = None
+    created_at_ms: int | None = None
+    claimed_at_ms: int | None = None
+    ended_at_ms: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens to it by itself."""
+        return self.status.ended
+
+    @property
+    def ok(self) -> bool:
+        """Whether it completed."""
+        return self.status is JobState.COMPLETED
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that the server has taken."""
+
+    job_id: str
+    status: JobState
+    position: int | None = None
+    """1-based among the pending jobs of its service."""
+
+
+class JobPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of jobs, newest first; `cursor` asks for the next one."""
+
+    jobs: tuple[JobStatus, ...]
+    cursor: str | None = None
+
+
+class JobOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A job as the client asks for it. The id is always the client's: so a repeated request is the same job."""
+
+    id: str
+    service_required: str
+    payload: dict[str, Any] = {}
+    priority: int = 0
+    client_id: str | None = None
+    max_retries: int | None = None
