@@ -1,0 +1,320 @@
+"""The client against the real server: HTTP and WebSocket give the same; breaks are survived."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from new_stack.client import (
+    BlockingClient,
+    Conflict,
+    EventKind,
+    Gap,
+    HybridClient,
+    JobEvent,
+    JobState,
+    Mode,
+    NotServed,
+    Patience,
+    RequestRefused,
+    ServerUnavailable,
+    UnknownJob,
+    WaitedTooLong,
+)
+from new_stack.queue import Completed, Failed, Lease, ProgressUpdate, Queue
+from tests.new_stack.client.conftest import HubWorker, StartApi, StartProxy
+
+QUICK = Patience(request_s=5, connect_s=2, silence_s=2, away_s=5)
+MODES: list[Mode] = ["http", "websocket"]
+
+
+async def claim(queue: Queue) -> Lease:
+    async with asyncio.timeout(5):
+        while not (leases := await queue.claim("w1")):
+            await asyncio.sleep(0.01)
+        return leases[0]
+
+
+async def work(queue: Queue, *percents: float, result: bytes = b'{"n":1}') -> None:
+    lease = await claim(queue)
+    for percent in percents:
+        await queue.progress(lease, ProgressUpdate(progress=percent, message=f"at {percent}"))
+    await queue.end(Completed(lease=lease, result=msgspec.Raw(result)))
+
+
+async def collect(client: HybridClient, job_id: str, **more: Any) -> list[JobEvent | Gap]:
+    async with asyncio.timeout(15):
+        return [event async for event in client.follow(job_id, **more)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_job_is_submitted_followed_and_its_result_read(mode: Mode, start_api: StartApi) -> None:
+    api = await start_api()
+    async with HybridClient(api.base, mode=mode, client_id="me", patience=QUICK) as client:
+        accepted = await client.submit("simulation", {"prompt": "a cat"}, priority=3)
+        assert (accepted.status, accepted.position) == (JobState.PENDING, 1)
+        stored = await api.queue.job(accepted.job_id)
+        assert stored is not None
+        assert (stored.client_id, stored.priority, stored.payload) == ("me", 3, msgspec.Raw(b'{"prompt":"a cat"}'))
+        worker = asyncio.create_task(work(api.queue, 10, 60))
+        events = await collect(client, accepted.job_id)
+        assert [event.kind for event in events if isinstance(event, JobEvent)] == [
+            EventKind.SUBMITTED,
+            EventKind.CLAIMED,
+            EventKind.PROGRESS,
+            EventKind.PROGRESS,
+            EventKind.COMPLETED,
+        ]
+        assert [event.progress for event in events[2:4]] == [10, 60]  # type: ignore[union-attr]
+        await worker
+        status = await client.wait(accepted.job_id, timeout_s=5)
+        assert (status.ok, status.result, status.worker_id) == (True, {"n": 1}, "w1")
+
+
+async def test_both_ways_give_the_very_same_events(start_api: StartApi) -> None:
+    api = await start_api()
+    job_id = await api.submit()
+    lease = await claim(api.queue)
+    await api.queue.progress(lease, ProgressUpdate(progress=5, message="ä\nb", details={"step": 1}))
+    await api.queue.end(Failed(lease=lease, error="no", retryable=False))
+    seen = []
+    for mode in MODES:
+        async with HybridClient(api.base, mode=mode, patience=QUICK) as client:
+            seen.append(await collect(client, job_id))
+    assert seen[0] == seen[1]
+    assert seen[0][-1].kind is EventKind.FAILED  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_broken_connection_is_taken_up_again_without_gap_or_double(
+    mode: Mode, start_api: StartApi, start_proxy: StartProxy
+) -> None:
+    api = await start_api(sse_retry_ms=10)
+    proxy, url = await start_proxy(api.base)
+    job_id = await api.submit()
+    lease = await claim(api.queue)
+    async with HybridClient(url, mode=mode, patience=QUICK) as client:
+        following = asyncio.create_task(collect(client, job_id))
+        for percent in range(1, 41):
+            await api.queue.progress(lease, ProgressUpdate(progress=percent))
+            if percent % 10 == 0:
+                await asyncio.sleep(0.3)
+                proxy.cut()
+        await api.queue.end(Completed(lease=lease))
+        events = await following
+    assert proxy.connections >= 4
+    assert not [event for event in events if isinstance(event, Gap)]
+    told = [event for event in events if isinstance(event, JobEvent)]
+    assert [event.progress for event in told if event.kind == "progress"] == list(range(1, 41))
+    assert [event.kind for event in told[-1:]] == [EventKind.COMPLETED]
+    assert len({event.id for event in told}) == len(told)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_following_goes_on_after_an_event_and_is_over_after_the_last(mode: Mode, start_api: StartApi) -> None:
+    api = await start_api()
+    job_id = await api.submit()
+    await work(api.queue, 10, 20)
+    async with HybridClient(api.base, mode=mode, patience=QUICK) as client:
+        whole = await collect(client, job_id)
+        assert await collect(client, job_id, after=whole[2].id) == whole[3:]  # type: ignore[union-attr]
+        assert await collect(client, job_id, after=whole[-1].id) == []  # type: ignore[union-attr]
+        [gap, *rest] = await collect(client, job_id, after="1-1")
+        assert gap == Gap(job_id=job_id, reason="unknown", oldest=whole[0].id)  # type: ignore[union-attr]
+        assert rest == whole
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_request_repeated_after_a_break_is_the_same_job(
+    mode: Mode, start_api: StartApi, start_proxy: StartProxy
+) -> None:
+    api = await start_api()
+    proxy, url = await start_proxy(api.base)
+    proxy.refusing = True
+    async with HybridClient(url, mode=mode, patience=QUICK) as client:
+        submitting = asyncio.create_task(client.submit("simulation", {"x": 1}, job_id="mine"))
+        await asyncio.sleep(0.3)
+        assert not submitting.done()
+        proxy.refusing = False
+        assert (await submitting).job_id == "mine"
+        assert (await client.submit("simulation", {"x": 1}, job_id="mine")).job_id == "mine"
+        with pytest.raises(Conflict):
+            await client.submit("simulation", {"x": 2}, job_id="mine")
+    assert (await api.queue.counts()).pending == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_requests_in_flight_at_once_get_each_its_own_reply(mode: Mode, start_api: StartApi) -> None:
+    api = await start_api()
+    async with HybridClient(api.base, mode=mode, patience=QUICK) as client:
+        wanted = [f"job-{number}" for number in range(30)]
+        accepted = await asyncio.gather(*(client.submit("simulation", {"n": name}, job_id=name) for name in wanted))
+        assert [one.job_id for one in accepted] == wanted
+        questions = [client.status(name) for name in wanted] + [client.cancel(name) for name in wanted[::2]]
+        replies = await asyncio.gather(*questions)
+        assert [reply.job_id for reply in replies] == wanted + wanted[::2]
+        assert {reply.status for reply in replies[30:]} == {JobState.CANCELLED}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_cancel_and_retry(mode: Mode, start_api: StartApi) -> None:
+    api = await start_api()
+    async with HybridClient(api.base, mode=mode, patience=QUICK) as client:
+        job_id = (await client.submit("simulation")).job_id
+        cancelled = await client.cancel(job_id, "changed my mind")
+        assert (cancelled.status, cancelled.cancel_reason) == (JobState.CANCELLED, "changed my mind")
+        assert (await client.wait(job_id)).status is JobState.CANCELLED
+        assert (await client.retry(job_id)).status is JobState.PENDING
+        await work(api.queue)
+        with pytest.raises(Conflict):
+            await client.cancel(job_id)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_unknown_job_is_an_error_and_not_silence(mode: Mode, start_api: StartApi) -> None:
+    api = await start_api()
+    async with HybridClient(api.base, mode=mode, patience=QUICK) as client:
+        for question in (client.status("nosuch"), client.wait("nosuch", timeout_s=5), collect(client, "nosuch")):
+            with pytest.raises(UnknownJob, match="nosuch"):
+                await question
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_waiting_has_a_time_out_and_the_job_goes_on(mode: Mode, start_api: StartApi) -> None:
+    api = await start_api()
+    async with HybridClient(api.base, mode=mode, patience=QUICK) as client:
+        job_id = (await client.submit("simulation")).job_id
+        with pytest.raises(WaitedTooLong):
+            await client.wait(job_id, timeout_s=0.2)
+        assert (await client.status(job_id)).status is JobState.PENDING
+
+
+async def test_bad_input_names_the_field(start_api: StartApi) -> None:
+    api = await start_api()
+    async with HybridClient(api.base, patience=QUICK) as client:
+        with pytest.raises(RequestRefused) as caught:
+            await client.submit("simulation", priority=99_999)
+        assert caught.value.status == 422
+        assert caught.value.fields[0]["field"] == "priority"
+
+
+async def test_a_listing_comes_in_pages_over_http_only(start_api: StartApi) -> None:
+    api = await start_api()
+    job_ids = [await api.submit() for _ in range(5)]
+    async with HybridClient(api.base, patience=QUICK) as client:
+        first = await client.jobs(status="pending", limit=3)
+        second = await client.jobs(limit=3, cursor=first.cursor)
+        assert [job.job_id for job in first.jobs + second.jobs] == job_ids[::-1]
+        assert second.cursor is None
+    async with HybridClient(api.base, mode="websocket", patience=QUICK) as client:
+        with pytest.raises(NotServed):
+            await client.jobs()
+
+
+@pytest.mark.parametrize("mode", [*MODES, "auto"])
+async def test_the_token_is_shown_and_a_wrong_one_is_refused(mode: Mode, start_api: StartApi) -> None:
+    api = await start_api(token="s3cret")
+    async with HybridClient(api.base, mode=mode, token="s3cret", patience=QUICK) as client:
+        assert (await client.submit("simulation")).status is JobState.PENDING
+    async with HybridClient(api.base, mode=mode, token="wrong", patience=QUICK) as client:
+        with pytest.raises(RequestRefused, match="Invalid token") as caught:
+            await client.submit("simulation")
+        assert caught.value.status == 401
+
+
+async def test_a_server_that_stays_away_is_given_up_in_time(unused_tcp_port: int) -> None:
+    patience = Patience(connect_s=0.5, away_s=0.5)
+    for mode in (*MODES, "auto"):
+        async with HybridClient(f"http://127.0.0.1:{unused_tcp_port}", mode=mode, patience=patience) as client:  # type: ignore[arg-type]
+            with pytest.raises(ServerUnavailable):
+                async with asyncio.timeout(5):
+                    await client.submit("simulation")
+
+
+async def test_auto_prefers_http(start_api: StartApi) -> None:
+    api = await start_api()
+    async with HybridClient(api.base, patience=QUICK) as client:
+        assert client.transport is None
+        await client.submit("simulation")
+        assert client.transport == "http"
+
+
+async def test_an_old_hub_is_spoken_to_in_its_own_words(hub: str) -> None:
+    progress = {"type": "update_job_progress", "progress": 50, "status": "processing", "message": "half"}
+    worker = HubWorker(hub, progress, {"type": "complete_job", "result": {"n": 1}})
+    async with HybridClient(hub, patience=QUICK) as client:
+        job_id = (await client.submit("simulation", {"x": 1})).job_id
+        assert client.transport == "websocket"
+        working = asyncio.create_task(worker.run())
+        events = await collect(client, job_id)
+        assert [event.kind for event in events if isinstance(event, JobEvent)] == [
+            EventKind.SUBMITTED,
+            EventKind.CLAIMED,
+            EventKind.PROGRESS,
+            EventKind.COMPLETED,
+        ]
+        assert (events[2].progress, events[2].message) == (50, "half")  # type: ignore[union-attr]
+        assert (await client.status(job_id)).result == {"n": 1}
+        working.cancel()
+
+
+async def test_on_an_old_hub_a_last_failure_is_told_from_the_others(hub: str) -> None:
+    worker = HubWorker(hub, {"type": "fail_job", "error": "CUDA"})
+    async with HybridClient(hub, patience=QUICK) as client:
+        job_id = (await client.submit("simulation")).job_id
+        working = asyncio.create_task(worker.run())
+        async for event in client.follow(job_id):
+            if isinstance(event, JobEvent) and event.kind is EventKind.ATTEMPT_FAILED:
+                assert event.error == "CUDA"
+                break
+        assert (await client.cancel(job_id)).status is JobState.CANCELLED
+        working.cancel()
+
+
+async def test_on_an_old_hub_an_end_missed_in_a_break_is_asked_for(hub: str, start_proxy: StartProxy) -> None:
+    proxy, url = await start_proxy(hub)
+    worker = HubWorker(hub, {"type": "complete_job", "result": {"n": 7}})
+    worker.go_on.clear()
+    async with HybridClient(url, patience=QUICK) as client:
+        job_id = (await client.submit("simulation")).job_id
+        working = asyncio.create_task(worker.run())
+        following = asyncio.create_task(collect(client, job_id))
+        await worker.claimed.wait()
+        await asyncio.sleep(0.1)
+        proxy.refusing = True
+        proxy.cut()
+        worker.go_on.set()
+        await asyncio.sleep(0.2)
+        proxy.refusing = False
+        events = await following
+        assert Gap(job_id=job_id, reason="reconnected") in events
+        assert isinstance(events[-1], JobEvent)
+        assert (events[-1].kind, events[-1].result) == (EventKind.COMPLETED, {"n": 7})
+        working.cancel()
+
+
+async def test_the_blocking_twin_does_the_same_from_a_thread(start_api: StartApi) -> None:
+    api = await start_api()
+
+    def whole() -> tuple[list[str], Any, int]:
+        with BlockingClient(api.base, patience=QUICK) as client:
+            job_id = client.submit("simulation", {"x": 1}).job_id
+            kinds = [event.kind.value for event in client.follow(job_id) if isinstance(event, JobEvent)]
+            with pytest.raises(UnknownJob):
+                client.status("nosuch")
+            return kinds, client.wait(job_id).result, len(client.jobs().jobs)
+
+    worker = asyncio.create_task(work(api.queue, 50))
+    kinds, result, listed = await asyncio.to_thread(whole)
+    assert kinds == ["submitted", "claimed", "progress", "completed"]
+    assert (result, listed) == ({"n": 1}, 1)
+    await worker
+
+
+def test_a_mode_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=re.escape("mode is auto, http or websocket, not 'carrier pigeon'")):
+        HybridClient("http://h", mode="carrier pigeon")  # type: ignore[arg-type]
