@@ -174,4 +174,7 @@ async def run(settings: Settings) -> None:
     runner, _port = await start(settings)
     await stop.wait()
     await runner.cleanup()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)  # Told twice, it still ends as told the first time.
     log.info("hub_stopped")
