@@ -39,6 +39,8 @@ class Figures(msgspec.Struct, kw_only=True):
     sse_p99_ms: float
     sse_max_ms: float
     rss_idle_mb: float
+    rss_after_posts_mb: float
+    """After tens of thousands of jobs: it does not grow with them."""
     rss_busy_mb: float
     pss_busy_mb: float
     jobs_per_second_busy: float
@@ -188,6 +190,8 @@ async def measure(*, seconds: float) -> Figures:
         memory = api.memory()
         idle = memory.rss / 1e6 if memory is not None else float("nan")
         rate, took = await posts(_port(api), connections=32, seconds=seconds)
+        memory = api.memory()
+        after = memory.rss / 1e6 if memory is not None else float("nan")
     async with stack() as (api, redis_url):
         queue = await Queue.connect(QueueSettings(redis_url=redis_url))
         latencies = await sse_latencies(_port(api), queue, readers=READERS, rounds=max(3, int(seconds)))
@@ -206,6 +210,7 @@ async def measure(*, seconds: float) -> Figures:
         sse_p99_ms=percentile(latencies, 0.99),
         sse_max_ms=max(latencies, default=float("nan")),
         rss_idle_mb=idle,
+        rss_after_posts_mb=after,
         rss_busy_mb=rss,
         pss_busy_mb=pss,
         jobs_per_second_busy=jobs,
