@@ -193,6 +193,14 @@ class TestCancelAndRetry:
         assert "ended_at" not in await redis.record("a")
         assert await redis.kinds("a") == ["submitted", "cancelled", "retried"]
 
+    async def test_a_job_retried_by_hand_may_go_to_the_worker_that_failed_it(self, redis: Redis) -> None:
+        await redis.write("heartbeat", "w2", "{}")
+        await redis.submit("a", retries=0)
+        await redis.write("claim", "w1", 1)
+        await redis.end("fail", "a")
+        await redis.write("retry", "a")
+        assert len(await redis.write("claim", "w1", 1)) == 1
+
 
 class TestReap:
     async def test_puts_back_what_ran_out_and_leaves_the_rest(self, redis: Redis) -> None:

@@ -183,3 +183,13 @@ async def test_a_wait_broken_off_holds_nothing(queue: Queue) -> None:
             [],
         )
     assert broken_off
+
+
+async def test_events_go_on_after_somebody_deleted_the_stream_and_the_clock_went_back(
+    queue: Queue, redis: Redis
+) -> None:
+    await queue.submit(NewJob(id="a"))
+    await redis.command("XADD", "progress:a", "99999999999999-0", "kind", "somebody else's")
+    await redis.command("DEL", "events")
+    assert len(await queue.claim("w1")) == 1
+    assert [event.kind for event in await queue.history("a")] == ["submitted", "claimed"]

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -44,6 +45,9 @@ from tests.new_stack.conftest import ValkeyProcess
 from tests.new_stack.queue.model import MAX_DELIVERIES, Model
 
 WORKERS = ("w1", "w2", "w3")
+JOBS = 5
+"""Few, so that the rules meet again and again at the same ones."""
+
 KINDS = ("complete", "fail", "fail_for_good", "release")
 ENDS = frozenset({"completed", "failed", "cancelled"})
 
@@ -64,7 +68,7 @@ class QueueMachine(RuleBasedStateMachine):
     url = ""
     jobs: Bundle[str] = Bundle("jobs")
     leases: Bundle[Lease] = Bundle("leases")
-    workers = st.sampled_from(WORKERS)
+    workers = st.sampled_from((*WORKERS, "w1", "w1"))
     priorities = st.sampled_from([0, 0, 0, 1, -1, 4096, -4096])
 
     @initialize()
@@ -97,6 +101,7 @@ class QueueMachine(RuleBasedStateMachine):
         return {member.decode() for member in self.redis("ZRANGE", key, 0, -1)}
 
     # submitters
+    @precondition(lambda self: len(self.model.jobs) < JOBS)
     @rule(target=jobs, priority=priorities, retries=st.integers(0, 2))
     def submit(self, priority: int, retries: int) -> str:
         job_id = f"j{len(self.model.jobs) + 1}"
@@ -106,7 +111,8 @@ class QueueMachine(RuleBasedStateMachine):
         assert said.position == [job.id for job in self.model.line()].index(job_id) + 1
         return job_id
 
-    @rule(target=jobs, priorities=st.lists(priorities, min_size=2, max_size=5))
+    @precondition(lambda self: len(self.model.jobs) < JOBS)
+    @rule(target=jobs, priorities=st.lists(priorities, min_size=2, max_size=3))
     def submit_many(self, priorities: list[int]) -> Any:
         first = len(self.model.jobs) + 1
         batch = [NewJob(id=f"j{first + i}", priority=p, max_retries=1) for i, p in enumerate(priorities)]
@@ -247,6 +253,14 @@ class QueueMachine(RuleBasedStateMachine):
     def reap(self) -> None:
         assert set(self.run(self.queue.reap())) == self.model.reap()
 
+    @rule(target=leases, lease=leases, worker_id=workers, kind=st.sampled_from(KINDS))
+    def a_slow_worker_ends_what_was_given_to_another(self, lease: Lease, worker_id: str, kind: str) -> Any:
+        self.a_lease_runs_out(lease.job_id)
+        self.reap()
+        again = self.claim(worker_id, JOBS + 3)
+        self.end(lease, kind, repeated=False)
+        return again
+
     # what must hold at any time
     @invariant()
     def redis_agrees(self) -> None:
@@ -281,6 +295,6 @@ def test_the_queue_agrees_with_the_model(valkey: ValkeyProcess) -> None:
     run_state_machine_as_test(
         QueueMachine,
         settings=settings(
-            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
