@@ -24,7 +24,7 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
     "harness/replay/puppets.py": ("new_stack.queue", "new_stack.worker"),
     "harness/gate/loads.py": ("loadtests",),
     "harness/cli": ("new_stack", "legacy_hub_sim", "reports", "loadtests"),
-    "loadtests/bench": ("new_stack.queue",),
+    "loadtests/bench": ("new_stack.queue", "new_stack.worker"),
 }
 """The doors: the adapter that puppets the stack's workers, the gate's way to the project's one load generator, the
 command line, the benchmarks."""

@@ -1,0 +1,90 @@
+"""What is measured of our queue alone: the cost of a job with many waiting, and a worker process that is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import msgspec
+
+from loadtests.bench.measure import Trial
+from new_stack.queue import Completed, NewJob, Queue, QueueSettings
+
+FEW, MANY = 1_000, 100_000
+TURNS = 3_000
+HELD = 20
+RECOVERY_LIMIT_SECONDS = 40.0
+
+
+class Alone(msgspec.Struct, kw_only=True):
+    """Our own figures."""
+
+    few_us: float
+    """Time of one claim and its end with `FEW` jobs waiting, in µs."""
+    many_us: float
+    recovered: int
+    recovery_s: float
+    """From SIGKILL of a process that held `HELD` jobs to the last one's new start, at default settings."""
+
+
+def measure(trial: Trial) -> Alone:
+    """Both measurements."""
+    few, many = asyncio.run(_depth(trial))
+    recovered, took = asyncio.run(_recovery(trial))
+    return Alone(few_us=few, many_us=many, recovered=recovered, recovery_s=took)
+
+
+async def _depth(trial: Trial) -> tuple[float, float]:
+    """The same turns with few waiting and with many, by turns, the better half of each."""
+    queue = await Queue.connect(QueueSettings(redis_url=trial.valkey.url))
+    costs: dict[int, list[float]] = {FEW: [], MANY: []}
+    for _ in range(2):
+        for waiting in (FEW, MANY):
+            trial.admin.flushdb()
+            for _ in range(waiting // 1000):
+                await queue.submit_many([NewJob(service_required="bench")] * 1000)
+            costs[waiting].append(await _turns(queue))
+    await queue.close()
+    return min(costs[FEW]), min(costs[MANY])
+
+
+async def _turns(queue: Queue) -> float:
+    """Each turn ends one job, claims the next and submits another, so that as many wait as before."""
+    [lease] = await queue.claim("bench")
+    took = 0.0
+    for _ in range(TURNS):
+        await queue.submit(NewJob(service_required="bench"))
+        began = time.perf_counter()
+        _, [lease] = await queue.end_and_claim("bench", [Completed(lease=lease)], 1)
+        took += time.perf_counter() - began
+    return took / TURNS * 1e6
+
+
+async def _recovery(trial: Trial) -> tuple[int, float]:
+    """Kill two worker processes that hold all jobs; two others run them all again."""
+    trial.admin.flushdb()
+    queue = await Queue.connect(QueueSettings(redis_url=trial.valkey.url))
+    jobs = [NewJob(service_required="bench", payload=msgspec.Raw(b'{"hold_s": 60}')) for _ in range(HELD)]
+    ids = {said.job_id for said in await queue.submit_many(jobs) if not isinstance(said, Exception)}
+    with trial.workers(HELD // 10) as first:
+        (first / "go").touch()
+        await _until_begun(trial, first, ids)
+        with trial.workers(2) as second:
+            (second / "go").touch()
+            await asyncio.sleep(1.0)
+            trial.kill_workers(first)
+            killed = time.monotonic()
+            again = await _until_begun(trial, second, ids)
+    await queue.close()
+    return len(again), max(again.values(), default=killed) - killed
+
+
+async def _until_begun(trial: Trial, folder: Path, ids: set[str]) -> dict[str, float]:
+    """When each of the jobs began in these workers, once all have, or what there is after a while."""
+    limit = time.monotonic() + RECOVERY_LIMIT_SECONDS
+    while True:
+        begun = {job: at for job, at in trial.starts(folder) if job in ids}
+        if len(begun) == len(ids) or time.monotonic() > limit:
+            return begun
+        await asyncio.sleep(0.05)

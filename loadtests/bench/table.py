@@ -1,0 +1,76 @@
+"""The benchmark's table: a row for each system, and ours as the measure of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import StringIO
+from typing import Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.bench.alone import HELD, MANY, Alone
+from loadtests.bench.measure import Measured
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One figure: where it is, what it is called, and whether more of it is better."""
+
+    field: str
+    title: str
+    digits: int
+    more_is_better: bool
+
+
+WIDTH: Final = 200
+
+COLUMNS: Final = (
+    Column("p50_ms", "claim p50 ms", 2, more_is_better=False),
+    Column("p99_ms", "claim p99 ms", 2, more_is_better=False),
+    Column("drain_per_s", "drain jobs/s", 0, more_is_better=True),
+    Column("each_per_s", "submit one by one /s", 0, more_is_better=True),
+    Column("bulk_per_s", "submit in bulk /s", 0, more_is_better=True),
+    Column("round_trips_per_job", "round trips per job", 1, more_is_better=False),
+    Column("idle_round_trips_per_s", "idle round trips/s", 1, more_is_better=False),
+    Column("idle_commands_per_s", "idle commands/s", 0, more_is_better=False),
+    Column("worker_pss_mb", "worker MB (PSS)", 1, more_is_better=False),
+)
+
+
+def show(cores: int, systems: Sequence[Measured], alone: Alone | None) -> str:
+    """The table and what it means, as text."""
+    out = StringIO()
+    console = Console(file=out, width=WIDTH)
+    table = Table(title=f"40 workers, one Valkey, {cores} cores; in brackets: how many times better ours is")
+    table.add_column("system")
+    for column in COLUMNS:
+        table.add_column(column.title, justify="right")
+    for system in systems:
+        cells = [_cell(column, system, systems[0]) for column in COLUMNS]
+        table.add_row(f"{system.name} {system.version}\n{system.shape}", *cells)
+    console.print(table)
+    for system in systems:
+        if system.note:
+            console.print(f"{system.name}: {system.note}")
+    if alone is not None:
+        console.print(
+            f"hubgate, end and claim: {alone.few_us:.0f} µs with 1,000 jobs waiting, {alone.many_us:.0f} µs with "
+            f"{MANY:,} ({alone.many_us / alone.few_us:.2f} times)"
+        )
+        console.print(
+            f"hubgate, a killed worker's jobs: {alone.recovered} of {HELD} ran again within {alone.recovery_s:.1f} s"
+        )
+    return out.getvalue()
+
+
+def _cell(column: Column, system: Measured, ours: Measured) -> str:
+    value = getattr(system, column.field)
+    if value is None:
+        return "-"
+    text = f"{value:,.{column.digits}f}"
+    own = getattr(ours, column.field)
+    if system is ours or not own or value <= 0 or own <= 0:
+        return text
+    ratio = own / value if column.more_is_better else value / own
+    return f"{text} ({ratio:.1f})"
