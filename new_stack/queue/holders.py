@@ -106,6 +106,8 @@ class Holders:
 
         Cancelled, it gives back at once what it may have claimed meanwhile.
         """
+        if count < 1:
+            raise ValueError("a wait must have room for at least one job, or its wake-up is lost")
         keys = self._calls.keys
         wait = ("BLPOP", keys.signals(worker_id), keys.wake, timeout_ms / 1000)
         claim = self._calls.change("claim", worker_id, count)

@@ -73,6 +73,8 @@ class WorkListener:
 
     async def _listen(self) -> None:
         with self._hands.reserved() as places:
+            if not places:  # a turnover that began meanwhile took them: a wait for nothing would eat a wake-up
+                return
             leases, signal = await self._queue.wait_and_claim(self._worker_id, places, timeout_ms=self._wait_ms)
         for lease in leases:
             self._hands.begin(lease)

@@ -193,3 +193,8 @@ async def test_events_go_on_after_somebody_deleted_the_stream_and_the_clock_went
     await redis.command("DEL", "events")
     assert len(await queue.claim("w1")) == 1
     assert [event.kind for event in await queue.history("a")] == ["submitted", "claimed"]
+
+
+async def test_a_wait_with_no_room_is_refused_as_it_would_eat_a_wake_up(queue: Queue) -> None:
+    with pytest.raises(ValueError, match="room for at least one"):
+        await queue.wait_and_claim("w1", 0, timeout_ms=10)
