@@ -27,6 +27,7 @@ from loadtests.plan import Arrivals, Plan, Shape
 from loadtests.report import write_run
 from loadtests.runner import LoadFailed, LoadResult, run
 from loadtests.saturation import Saturation, find_saturation
+from loadtests.side_by_side import write_comparison, write_saturation
 from loadtests.site import SiteError
 from loadtests.spec import Kills, LoadSpec, Mix, Side
 from loadtests.verdict import Demands
@@ -178,6 +179,7 @@ def _finish(outcome: Awaitable[tuple[Verdict, msgspec.Struct]], *, as_json: bool
 
 
 async def _load(spec: LoadSpec, folder: Path, console: Console) -> tuple[Verdict, LoadResult]:
+    console.print(f"starting the {spec.side}, {spec.fleet} workers and {spec.mix.users} users", highlight=False)
     with LiveDisplay(console, spec.plan) as live:
         result = await run(spec, folder, on_live=live.show)
     write_run(result, folder, _command_line())
@@ -194,12 +196,15 @@ async def _compare(spec: LoadSpec, folder: Path, console: Console) -> tuple[Verd
     hub, stack = (msgspec.structs.replace(spec, side=side) for side in Side)
     with LiveDisplay(console, spec.plan) as live:
         found = await compare(hub, stack, folder, on_live=live.show, on_turn=lambda turn: show_turn(console, turn))
+    write_comparison(found, folder, _command_line())
     show_comparison(console, found)
     return found.verdict, found
 
 
 async def _saturate(spec: LoadSpec, folder: Path, ceiling: float, console: Console) -> tuple[Verdict, Saturation]:
+    began = time.monotonic()
     quiet = msgspec.structs.replace(spec, checked=False)
     found = await find_saturation(quiet, folder, ceiling=ceiling, on_probe=lambda probe: show_probe(console, probe))
+    write_saturation(found, folder, _command_line(), seconds=time.monotonic() - began)
     show_saturation(console, found)
     return (Verdict.INCONCLUSIVE if found.highest is None else Verdict.HOLDS), found

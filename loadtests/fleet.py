@@ -83,7 +83,7 @@ class Fleet:
     async def kill(
         self, count: int, *, chance: random.Random, how: signal.Signals = signal.SIGKILL, restart: bool = True
     ) -> list[str]:
-        """End that many workers, chosen by chance, and start them again; answers who they were."""
+        """End that many workers (SIGKILL or SIGTERM), chosen by chance, start them again, and say who they were."""
         alive = [worker for worker in self.workers if worker.alive and worker.name not in self._held]
         chosen = chance.sample(alive, min(count, len(alive)))
         self._held |= {worker.name for worker in chosen}

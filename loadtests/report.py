@@ -58,7 +58,7 @@ def run_of(result: LoadResult, folder: Path, command: Sequence[str]) -> Run:
         seconds=swarm.seconds,
         profile=f"load, {swarm.plan.shape}",
         command=tuple(command),
-        machine=_machine(),
+        machine=machine(),
         targets=(Target(name=result.side, kind=result.side, url=swarm.host, started_by_us=result.owned),),
         seed=swarm.plan.seed,
     )
@@ -123,7 +123,7 @@ def distributions_of(result: LoadResult) -> list[Distribution]:
             id=f"{result.side}-{_slug(figure)}",
             title=f"{str(figure).capitalize()} ({result.side})",
             unit="ms",
-            series=_series(found),
+            series=series_of(found),
             limits=_limits(result, figure),
         )
         for figure, found in result.swarm.figures.items()
@@ -169,7 +169,8 @@ def tallies_of(result: LoadResult) -> list[Tally]:
     return tallies
 
 
-def _series(found: FigureResult) -> tuple[Series, ...]:
+def series_of(found: FigureResult) -> tuple[Series, ...]:
+    """All values first, then by protocol where there is more than one."""
     by_wire = found.by_wire if len(found.by_wire) > 1 else {}
     named = {"all": found.overall, **by_wire}
     series = []
@@ -293,7 +294,8 @@ def _slug(figure: Figure) -> str:
     return figure.name.lower().replace("_", "-")
 
 
-def _machine() -> Machine:
+def machine() -> Machine:
+    """This one."""
     return Machine(
         system=f"{platform.system()} {platform.release()}",
         cores=os.cpu_count() or 1,

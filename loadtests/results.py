@@ -23,12 +23,23 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     max_ms: float
 
 
+class Rounded(msgspec.Struct, frozen=True, kw_only=True):
+    """What Locust itself says of a figure on one protocol, in ms, rounded as its page rounds."""
+
+    count: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+
+
 class FigureResult(msgspec.Struct, frozen=True, kw_only=True):
     """One figure: overall, by the client's protocol, and over time."""
 
     overall: Distribution
     by_wire: dict[str, Distribution]
     over_time: list[Window]
+    by_locust: dict[str, Rounded] = {}
+    """Locust's own, rounded percentiles by protocol, beside the exact ones."""
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 
@@ -11,7 +12,7 @@ from loadtests.flow import Step, flow_of
 from loadtests.ledger import Outcome
 from loadtests.load import Load
 from loadtests.plan import Plan
-from loadtests.results import NAMED, FigureResult, Jobs, LiveLine, SwarmResult, Window
+from loadtests.results import NAMED, FigureResult, Jobs, LiveLine, Rounded, SwarmResult, Window
 
 LIVE_WINDOWS = 5
 """How many of the last windows a live percentile looks at."""
@@ -47,6 +48,14 @@ def report_of(load: Load) -> Report:
         watched=dict(load.watched),
         flow=load.flow.dump(),
     )
+
+
+Rounding = Callable[[Figure, Wire], Rounded | None]
+
+
+def no_rounding(figure: Figure, wire: Wire) -> Rounded | None:  # noqa: ARG001 - the shape of a Rounding
+    """Nothing to say."""
+    return None
 
 
 class Assembly:
@@ -91,8 +100,8 @@ class Assembly:
             ended_p99_ms=self._lately(Figure.ENDED),
         )
 
-    def figures(self) -> dict[Figure, FigureResult]:
-        """Every figure that has values."""
+    def figures(self, rounded: Rounding = no_rounding) -> dict[Figure, FigureResult]:
+        """Every figure that has values; `rounded` tells what Locust says of each."""
         found = {}
         for figure in Figure:
             total = self._recorder.total(figure)
@@ -105,10 +114,20 @@ class Assembly:
                         if (by := self._recorder.total(figure, wire)).count
                     },
                     over_time=[_window(second, one) for second, one in self._recorder.over_time(figure)],
+                    by_locust={wire.value: said for wire in Wire if (said := rounded(figure, wire))},
                 )
         return found
 
-    def result(self, plan: Plan, *, host: str, users: dict[str, int], started_at: float, seconds: float) -> SwarmResult:
+    def result(
+        self,
+        plan: Plan,
+        *,
+        host: str,
+        users: dict[str, int],
+        started_at: float,
+        seconds: float,
+        rounded: Rounding = no_rounding,
+    ) -> SwarmResult:
         """The whole load, when it is over."""
         errors: Counter[str] = Counter()
         watched: dict[str, int] = {}
@@ -123,7 +142,7 @@ class Assembly:
             started_at=started_at,
             seconds=round(seconds, 3),
             jobs=self._jobs(),
-            figures=self.figures(),
+            figures=self.figures(rounded),
             flow=flow_of((report.flow for report in self.reports), self._recorder.window_s),
             errors=dict(errors.most_common()),
             watched=watched,

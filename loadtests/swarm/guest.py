@@ -11,8 +11,10 @@ import msgspec
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtests.clock import EpochClock
+from loadtests.figures import Figure, Wire
 from loadtests.journal import Journal
 from loadtests.load import Load
+from loadtests.results import Rounded
 from loadtests.swarm.assembly import Assembly, Report, report_of
 from loadtests.swarm.options import LoadOptions, add_arguments, read_options
 from loadtests.swarm.page import add_tab
@@ -175,6 +177,14 @@ class Guest:
                 with (self.options.out / "live.jsonl").open("ab") as file:
                     file.write(msgspec.json.encode(line) + b"\n")
 
+    def _rounded(self, figure: Figure, wire: Wire) -> Rounded | None:
+        """Locust's own word on a figure."""
+        entry = self.environment.stats.entries.get((str(figure), str(wire)))
+        if entry is None or not entry.num_requests:
+            return None
+        p50, p99 = (entry.get_response_time_percentile(share) for share in (0.5, 0.99))
+        return Rounded(count=entry.num_requests, p50_ms=p50, p99_ms=p99, max_ms=entry.max_response_time)
+
     def _write_result(self) -> None:
         runner = self.environment.runner
         users = runner.final_user_classes_count or runner.target_user_classes_count
@@ -184,6 +194,7 @@ class Guest:
             users={name: count for name, count in users.items() if count},
             started_at=self.load.start_at or self.clock(),
             seconds=max(0.0, self.load.second),
+            rounded=self._rounded,
         )
         if self.options.out:
             (self.options.out / "swarm.json").write_bytes(msgspec.json.encode(result))

@@ -57,8 +57,18 @@ async def test_a_search_reports_the_highest_rate_and_what_stopped_it(tmp_path: P
     assert found.highest is not None
     assert 30 <= found.highest <= 33 < (found.lowest_failed or 0)
     assert not found.generator_bound
-    assert [probe.rate for probe in found.probes[:4]] == [5, 10, 20, 40]
+    assert [probe.rate for probe in found.probes[:5]] == [5, 10, 20, 40, 40], "what fails is tried again"
     assert (tmp_path / "saturation.json").exists()
+
+
+async def test_one_stumble_is_forgiven(tmp_path: Path) -> None:
+    tried: list[float] = []
+
+    async def load(spec: LoadSpec, _: Path, **__: Any) -> LoadResult:
+        tried.append(spec.plan.rate)
+        return await loaded(spec, 0 if tried == [5] else 33, Verdict.FAILS)
+
+    assert ((await find_saturation(LoadSpec(), tmp_path, load=load)).highest or 0) >= 30
 
 
 async def test_a_search_that_the_generator_ended_says_so(tmp_path: Path) -> None:

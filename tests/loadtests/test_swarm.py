@@ -30,6 +30,10 @@ def test_both_kinds_of_users_and_monitors_see_every_job_through(tmp_path: Path) 
     assert result.figures[Figure.PROGRESS_SEEN].overall.count == 150
     assert result.figures[Figure.PROGRESS_WATCHED].overall.count == 300
     assert_told(tmp_path)
+    for found in result.figures.values():
+        for wire, rounded in found.by_locust.items():
+            assert rounded.count == found.by_wire[wire].count
+            assert rounded.p99_ms == pytest.approx(found.by_wire[wire].p99_ms, rel=0.05, abs=1), "rounded, not exact"
     # the server claims 20 ms after the submission and works for 60 ms more
     assert result.figures[Figure.CLAIMED].overall.min_ms >= 18
     assert result.figures[Figure.ENDED].overall.min_ms >= 78
