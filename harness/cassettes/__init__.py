@@ -2,6 +2,7 @@
 
 from harness.cassettes.errors import CassetteError
 from harness.cassettes.events import (
+    BLANKED,
     HTTP_ACTOR,
     INCOMING,
     OUTGOING,
@@ -28,6 +29,7 @@ from harness.cassettes.strings import CannotExpand, contracted, expanded
 from harness.cassettes.writing import CassetteWriter, event_as_line, save
 
 __all__ = [
+    "BLANKED",
     "DEFAULT_LIMITS",
     "HTTP_ACTOR",
     "INCOMING",

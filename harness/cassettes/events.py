@@ -9,6 +9,8 @@ import msgspec
 
 VERSION: Final = 1
 HTTP_ACTOR: Final = "http"
+BLANKED: Final = "BLANKED"
+"""Stands in a recording where a secret stood."""
 
 
 class Role(StrEnum):
@@ -45,6 +47,8 @@ class Open(_Event, frozen=True, tag="open"):
 
     role: Role
     path: str
+    headers: dict[str, str] = {}
+    """Only those that change the answer; secrets in them are blanked."""
 
 
 class _Frame(_Event, frozen=True):
@@ -87,6 +91,7 @@ class Request(_Event, frozen=True, tag="request"):
 
     method: str
     path: str
+    headers: dict[str, str] = {}
     body: Any = None
     text: Any = msgspec.UNSET
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.cassettes import Cassette, Event, Open, Receive, Response, load
+from harness.cassettes import BLANKED, Cassette, Event, Open, Receive, Request, Response, load
 from harness.errors import CouldNotRun
 from harness.parity import Finding, Noise, compare
 from harness.parity.deviations import Deviations, View
@@ -203,11 +203,17 @@ def verdict_of(
 
 
 def needs_of(cassette: Cassette) -> Needs:
-    """The token that the recorded server demanded: the one that opened a connection which was greeted."""
+    """The token that the recorded server demanded: the one that opened a connection which was greeted, or a header
+    with which a request was answered. One that was blanked is any token at all.
+    """
     for index, event in enumerate(cassette.events):
-        token = re.search(r"[?&]token=([^&]*)", event.path) if isinstance(event, Open) else None
-        if token and _was_greeted(cassette.events[index + 1 :], event.actor):
-            return Needs(token=token[1])
+        if isinstance(event, Open):
+            token = re.search(r"[?&]token=([^&]*)", event.path)
+            found = token[1] if token else BLANKED if event.headers.get("Authorization") == BLANKED else None
+            if found and _was_greeted(cassette.events[index + 1 :], event.actor):
+                return Needs(token=found)
+        elif isinstance(event, Request) and event.headers.get("Authorization") == BLANKED:
+            return Needs(token=BLANKED)
     return Needs()
 
 

@@ -7,12 +7,14 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 import msgspec
 
 from harness.cassettes import (
+    BLANKED,
     CannotExpand,
     Cassette,
     Close,
@@ -223,11 +225,11 @@ class _Player:
         elif event.role is Role.SSE:
             stream = SseActor(event.actor, self._client, self._arrived, self._now_ms)
             self._connections[event.actor] = stream
-            await stream.open(self._target.http_url + path, self._pace.connect_s)
+            await stream.open(self._target.http_url + path, self._pace.connect_s, self._headers(event.headers))
         else:
             socket = WebSocketActor(event.actor, self._arrived, self._incidents.append, self._now_ms)
             self._connections[event.actor] = socket
-            await socket.open(self._target.ws_url + path, self._pace.connect_s)
+            await socket.open(self._target.ws_url + path, self._pace.connect_s, self._headers(event.headers))
 
     async def _send(self, index: int, event: Send) -> None:
         content = self._bindings.outgoing(event.content)
@@ -250,7 +252,8 @@ class _Player:
         if actor is None:
             actor = self._http[event.actor] = HttpActor(event.actor, self._client, self._arrived, self._now_ms)
         body = self._bindings.outgoing(event.body if event.text is msgspec.UNSET else event.text)
-        await actor.ask(self._target.http_url + self._path(event.path), event, body, self._pace.request_s)
+        url = self._target.http_url + self._path(event.path)
+        await actor.ask(url, event, body, self._headers(event.headers), self._pace.request_s)
 
     async def _leave(self, event: Close | Drop) -> None:
         if event.actor in self._playing:
@@ -288,7 +291,17 @@ class _Player:
         return self._target.lease_ms / 1000 if isinstance(self._target, StackTarget) else 0.0
 
     def _path(self, path: str) -> str:
-        return "/".join(self._bindings.outgoing(part) for part in path.split("/"))
+        """The path with this run's ids, and the target's token where one was blanked."""
+        bound = "/".join(self._bindings.outgoing(part) for part in path.split("/"))
+        return bound.replace(f"={BLANKED}", f"={quote(self._target.token)}") if self._target.token else bound
+
+    def _headers(self, headers: dict[str, str]) -> dict[str, str]:
+        """The recorded headers; a blanked one is left out where there is no token to put in its place."""
+        token = f"Bearer {self._target.token}" if self._target.token else None
+        filled = {
+            name: token if value == BLANKED else self._bindings.outgoing(value) for name, value in headers.items()
+        }
+        return {name: value for name, value in filled.items() if value is not None}
 
     def _choose_fresh_ids(self) -> None:
         """On a target that is not ours, ids that actors choose may be taken from an earlier replay."""

@@ -61,11 +61,12 @@ class WebSocketActor:
         self._pieces: dict[str, list[str]] = {}
         self._left = False
 
-    async def open(self, url: str, timeout_s: float) -> None:
+    async def open(self, url: str, timeout_s: float, headers: dict[str, str]) -> None:
         """Connect. A handshake that is refused is told as `closed`; raises Unreachable where nobody listens."""
         try:
             self._connection = await connect(
                 url,
+                additional_headers=headers,
                 open_timeout=timeout_s,
                 close_timeout=2,
                 ping_interval=None,
@@ -158,10 +159,10 @@ class SseActor:
         self._reader: asyncio.Task[None] | None = None
         self._left = False
 
-    async def open(self, url: str, timeout_s: float) -> None:
+    async def open(self, url: str, timeout_s: float, headers: dict[str, str]) -> None:
         """Connect, and read from then on. Raises Unreachable."""
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._reader = asyncio.create_task(self._read(url, started), name=f"reader of {self._actor}")
+        self._reader = asyncio.create_task(self._read(url, headers, started), name=f"reader of {self._actor}")
         async with asyncio.timeout(timeout_s):
             await started
 
@@ -180,10 +181,10 @@ class SseActor:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
 
-    async def _read(self, url: str, started: asyncio.Future[None]) -> None:
+    async def _read(self, url: str, headers: dict[str, str], started: asyncio.Future[None]) -> None:
         code = ABNORMAL
         try:
-            async with httpx_sse.aconnect_sse(self._client, "GET", url, timeout=None) as source:
+            async with httpx_sse.aconnect_sse(self._client, "GET", url, headers=headers, timeout=None) as source:
                 code = 1000 if source.response.is_success else source.response.status_code
                 if not started.done():
                     started.set_result(None)
@@ -221,10 +222,12 @@ class HttpActor:
         self._clock = clock
         self._asking: asyncio.Task[None] | None = None
 
-    async def ask(self, url: str, request: Request, body: Any, timeout_s: float) -> None:
+    async def ask(self, url: str, request: Request, body: Any, headers: dict[str, str], timeout_s: float) -> None:
         """Send a request and return at once: it may be answered only after other actors have done something."""
         await self.finish()
-        self._asking = asyncio.create_task(self._ask(url, request, body, timeout_s), name=f"request of {self._actor}")
+        self._asking = asyncio.create_task(
+            self._ask(url, request, body, headers, timeout_s), name=f"request of {self._actor}"
+        )
 
     async def finish(self) -> None:
         """Wait for the answer that is still due. Raises Unreachable."""
@@ -243,10 +246,10 @@ class HttpActor:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
 
-    async def _ask(self, url: str, request: Request, body: Any, timeout_s: float) -> None:
+    async def _ask(self, url: str, request: Request, body: Any, headers: dict[str, str], timeout_s: float) -> None:
         has_text = request.text is not msgspec.UNSET
         content = None if body is None else (body if has_text else json.dumps(expanded(body))).encode()
-        headers = {"Content-Type": "application/json"} if content is not None else {}
+        headers = headers | ({"Content-Type": "application/json"} if content is not None else {})
         try:
             answer = await self._client.request(
                 request.method, url, content=content, headers=headers, timeout=timeout_s

@@ -59,7 +59,7 @@ class HubStage:
         name = f"{self._name}-{next(self._numbers)}"
         process = await self._processes.astart(services.hub(token=needs.token, without=self._without, name=name))
         try:
-            yield HubTarget(http_url=process.http_url, owned=True)
+            yield HubTarget(http_url=process.http_url, owned=True, token=needs.token)
         finally:
             await asyncio.to_thread(process.stop)
 
@@ -98,6 +98,7 @@ class StackStage:
         yield StackTarget(
             http_url=process.http_url,
             owned=True,
+            token=needs.token,
             redis_url=self._valkey.url_of(database),
             lease_ms=self._lease_ms,
             retry_backoff_ms=self._retry_backoff_ms,

@@ -24,6 +24,8 @@ class _Target(msgspec.Struct, frozen=True, kw_only=True):
     http_url: str
     owned: bool = False
     """Whether this run started it: then its state was emptied before, and ids that clients choose need no change."""
+    token: str | None = None
+    """What stands for a token that was blanked in a recording."""
 
     @property
     def ws_url(self) -> str:

@@ -1,0 +1,156 @@
+"""Where recorded events go: one cassette for each session, and with `per job` one for each job of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from harness.cassettes import (
+    Cassette,
+    CassetteWriter,
+    Event,
+    Header,
+    Open,
+    Receive,
+    Request,
+    Response,
+    Send,
+    load,
+    save,
+)
+
+FORMAT: Final = 1
+
+
+class Per(StrEnum):
+    """What one cassette holds."""
+
+    SESSION = "session"
+    """All that passes from the first connection until nobody is connected any more."""
+    JOB = "job"
+    """One job: the actors that had to do with it, and of their messages those about it."""
+
+
+class Sessions:
+    """Writes events as they happen. `out` names the first cassette; later ones get a number."""
+
+    def __init__(
+        self,
+        out: Path,
+        *,
+        per: Per = Per.SESSION,
+        about: str = "",
+        target: str = "hub",
+        today: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._out, self._per, self._about, self._target, self._today = out, per, about, target, today
+        self._clock = clock
+        self._writer: CassetteWriter | None = None
+        self._began = 0.0
+        self._open: set[object] = set()
+        self.written: list[Path] = []
+
+    def begin(self, activity: object) -> None:
+        """Something goes on (a connection, a request): the session lasts at least until it has ended."""
+        if self._writer is None:
+            path = numbered(self._out, len(self.written) + 1)
+            self.written.append(path)
+            scenario = path.stem
+            header = Header(
+                cassette=FORMAT, scenario=scenario, about=self._about, target=self._target, recorded=self._today
+            )
+            self._writer = CassetteWriter(path, header)
+            self._began = self._clock()
+        self._open.add(activity)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a session is under way."""
+        return self._writer is not None
+
+    def now_ms(self) -> float:
+        """ms since the session began."""
+        return round((self._clock() - self._began) * 1000, 1)
+
+    def put(self, event: Event) -> None:
+        """Record an event."""
+        if self._writer is not None:
+            self._writer.write(event)
+
+    def end(self, activity: object) -> None:
+        """It has ended; with the last one the session ends and its cassette is complete."""
+        self._open.discard(activity)
+        if not self._open and self._writer is not None:
+            self._writer.close()
+            path, self._writer = self._writer.path, None
+            if self._per is Per.JOB:
+                self._split(path)
+
+    def _split(self, path: Path) -> None:
+        whole = load(path)
+        for number, part in enumerate(by_job(whole), start=1):
+            name = path.with_name(f"{path.stem}-job-{number}{path.suffix}")
+            save(msgspec.structs.replace(part, header=msgspec.structs.replace(part.header, scenario=name.stem)), name)
+            self.written.append(name)
+
+
+def numbered(path: Path, number: int) -> Path:
+    """The first file as it was named, later ones with a number before the suffix."""
+    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def by_job(cassette: Cassette) -> list[Cassette]:
+    """A cassette for each job, in the order in which they were submitted: the actors that had to do with the job,
+    whole connections of them, without their messages about other jobs.
+    """
+    jobs = jobs_of(cassette.events)
+    order = list(dict.fromkeys(job for job in jobs if job is not None))
+    return [msgspec.structs.replace(cassette, events=_of_job(cassette.events, jobs, job)) for job in order]
+
+
+def _of_job(events: Sequence[Event], jobs: Sequence[str | None], job: str) -> tuple[Event, ...]:
+    actors = {event.actor for event, about in zip(events, jobs, strict=True) if about == job}
+    return tuple(
+        event
+        for event, about in zip(events, jobs, strict=True)
+        if event.actor in actors and (about == job or (about is None and not isinstance(event, Request | Response)))
+    )
+
+
+def jobs_of(events: Sequence[Event]) -> list[str | None]:
+    """The job that each event is about, or None. A submission is about the job that its answer names."""
+    found: list[str | None] = []
+    submitting: dict[str, list[int]] = {}
+    for place, event in enumerate(events):
+        content = _content(event)
+        job = content.get("job_id") if isinstance(content, dict) else None
+        found.append(job if isinstance(job, str) else None)
+        if isinstance(event, Send | Request) and found[-1] is None:
+            if isinstance(event, Request) or _type(content) == "submit_job":
+                submitting.setdefault(event.actor, []).append(place)
+        elif isinstance(event, Response) or (isinstance(event, Receive) and _type(content) == "job_accepted"):
+            for waiting in submitting.pop(event.actor, [])[:1]:
+                found[waiting] = found[-1]
+    return found
+
+
+def _content(event: Event) -> Any:
+    if isinstance(event, Send | Receive):
+        return event.content
+    if isinstance(event, Request):
+        parts = event.path.partition("?")[0].split("/")
+        in_path = {"job_id": parts[3]} if parts[1:3] == ["api", "jobs"] and len(parts) > 3 else {}
+        return {**(event.body if isinstance(event.body, dict) else {}), **in_path}
+    if isinstance(event, Open):
+        return {}
+    return event.body if isinstance(event, Response) else None
+
+
+def _type(content: Any) -> Any:
+    return content.get("type") if isinstance(content, dict) else None
