@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.environment import Process, Processes, services, start_valkey
-from harness.faults import Cuts, How, KillRedis, Proxy, Waves
+from harness.faults import AtPoint, Cuts, How, KillRedis, Point, Proxy, Waves
 from harness.history import History, HistoryWriter, Kind, Limits
 from harness.history.recorders import LegacyClient, RedisRecorder, StackClient, WorkerWatch, survey
 
@@ -126,16 +126,22 @@ class Trial:
         await self.direct.submit("rush-0", BURST, priority=0)
 
     async def _faults(self, workers: list[Process]) -> None:
-        for how in (How.KILL, How.TERMINATE, How.STOP):
-            for number in range(5):
-                await self._submit(f"{how}-{number}", {"simulate": [{"progress": 10}, {"sleep_ms": 500}]})
+        async with AtPoint(workers, self.writer, Point.AFTER_CLAIM, seed=3, most=3, down_s=0.1) as killing:
+            await self._five("SIGKILL")
+            await killing.done()
+        for how in (How.TERMINATE, How.STOP):
+            await self._five(how)
             down_s = LEASE_MS / 1000 + 1.0 if how is How.STOP else 0.1
             plan = {"seed": 3, "how": how, "waves": 1, "share": 0.6, "every_s": 0.2, "down_s": down_s}
             async with Waves(workers, self.writer, **plan) as waves:  # type: ignore[arg-type]
                 await waves.done()
-        async with KillRedis(self.valkey, self.writer, every_s=0.2, down_s=0.4) as killing:
+        async with KillRedis(self.valkey, self.writer, every_s=0.2, down_s=0.4) as restarting:
             await self._submit("redis", SHORT)
-            await killing.done()
+            await restarting.done()
+
+    async def _five(self, name: str) -> None:
+        for number in range(5):
+            await self._submit(f"{name}-{number}", {"simulate": [{"progress": 10}, {"sleep_ms": 500}]})
 
     async def _until(self, job_id: str, kind: Kind) -> None:
         """Until the log says so, or long enough: a defect may keep it from being said."""
