@@ -42,8 +42,20 @@ class Options:
 
 
 @dataclass(kw_only=True)
+class Shared:
+    """What one phase leaves for others."""
+
+    checks: list[tuple[str, dict[str, CheckResult]]] = field(default_factory=list)
+    """What the checkers said of each phase's history, for criteria that look at all of them."""
+    only_waiting: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by a phase in the background when all that is left of it is waiting, so that others may have the machine."""
+    valkey: Valkey | None = None
+    starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bench:
-    """The bench that phases share. `tell` takes a sentence for the live display, `overlay` is a seeded defect."""
+    """What one phase works with. `tell` takes a sentence for the live display, `overlay` is a seeded defect."""
 
     options: Options
     folder: Path
@@ -53,10 +65,8 @@ class Bench:
     profile: Profile
     tell: Callable[[str], None]
     overlay: Path | None = None
-    wanted: frozenset[CriterionId] = field(default_factory=lambda: frozenset(CriterionId))
-    checks: list[tuple[str, dict[str, CheckResult]]] = field(default_factory=list)
-    """What the checkers said of each phase's history, for criteria that look at all of them."""
-    _valkey: Valkey | None = None
+    wanted: frozenset[CriterionId] = frozenset(CriterionId)
+    shared: Shared = field(default_factory=Shared)
 
     def wants(self, *criteria: CriterionId) -> bool:
         """Whether any of these is to be judged in this run (`--only`)."""
@@ -64,9 +74,10 @@ class Bench:
 
     async def valkey(self) -> Valkey:
         """The Valkey that phases share, a database each; started when it is first asked for."""
-        if self._valkey is None:
-            self._valkey = await asyncio.to_thread(start_valkey, self.processes)
-        return self._valkey
+        async with self.shared.starting:
+            if self.shared.valkey is None:
+                self.shared.valkey = await asyncio.to_thread(start_valkey, self.processes)
+            return self.shared.valkey
 
     def path(self, *parts: str) -> Path:
         """A path below the run's folder, its parent made."""
@@ -77,9 +88,13 @@ class Bench:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """One part of the run. `feeds` are the criteria that it judges: all of them, whatever happens."""
+    """One part of the run. `feeds` are the criteria that it judges: all of them, whatever happens.
+
+    A phase in the background sets `only_waiting` when others may begin, and ends when it ends.
+    """
 
     name: str
     about: str
     feeds: tuple[CriterionId, ...]
     gather: Callable[[Bench], Awaitable[Findings]]
+    background: bool = False

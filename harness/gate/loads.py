@@ -54,8 +54,7 @@ def spec_for(bench: Bench, side: Side, *, rate: float, seconds: float, mix: Mix,
         side=side,
         plan=Plan(rate=rate, duration_s=seconds, seed=options.seed),
         mix=mix,
-        fleet=bench.profile.workers,
-        **{**(settings if side is Side.STACK else {}), **given, **more},
+        **{"fleet": bench.profile.workers, **(settings if side is Side.STACK else {}), **given, **more},
     )
 
 

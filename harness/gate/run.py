@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import importlib.metadata
 import os
 import platform
@@ -9,7 +11,7 @@ import secrets
 import subprocess
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,11 +24,14 @@ from harness.errors import CouldNotRun
 from harness.gate.bench import Bench, Options, Phase, Stage
 from harness.gate.breakdown import broken
 from harness.gate.findings import Findings, unmeasured
-from harness.gate.phases import PHASES
+from harness.gate.phases import GROUPS
 from harness.gate.profiles import PROFILES
 from harness.gate.statements import STATEMENTS, CriterionId
 from harness.gate.thresholds import DEFAULT, load_thresholds
 from harness.results import About, Criterion, LogFile, Machine, Run, conclude
+
+Report = Callable[[Phase, Stage, str], None]
+"""Takes where a phase stands, with a sentence."""
 
 
 def silent(phase: Phase, stage: Stage, sentence: str) -> None:
@@ -34,7 +39,7 @@ def silent(phase: Phase, stage: Stage, sentence: str) -> None:
 
 
 async def run_gate(
-    options: Options, report: Callable[[Phase, Stage, str], None] = silent, phases: Sequence[Phase] = PHASES
+    options: Options, report: Report = silent, groups: Sequence[Sequence[Phase]] = GROUPS
 ) -> tuple[Run, Path]:
     """Carry out a run; answers it and its folder. Raises CouldNotRun where it cannot even begin."""
     profile, thresholds = PROFILES[options.profile], load_thresholds(options.thresholds or DEFAULT)
@@ -54,19 +59,33 @@ async def run_gate(
             overlay=overlay,
             wanted=frozenset(options.only) or frozenset(CriterionId),
         )
-        found = Findings.merged([await _carry_out(phase, bench, report) for phase in chosen(phases, bench)])
+        found = Findings.merged(await _carry_out_all(groups, bench, report))
     about = describe(options, folder.name, started, time.monotonic() - clock)
     return _concluded(about, found, bench, folder), folder
 
 
-def chosen(phases: Iterable[Phase], bench: Bench) -> list[Phase]:
-    """The phases that feed a criterion of this run."""
-    return [phase for phase in phases if bench.wants(*phase.feeds)]
+async def _carry_out_all(groups: Sequence[Sequence[Phase]], bench: Bench, report: Report) -> list[Findings]:
+    """The phases that feed a criterion of this run: one group after the other, those of a group side by side."""
+    async with asyncio.TaskGroup() as running:
+        tasks = []
+        for group in groups:
+            chosen = [phase for phase in group if bench.wants(*phase.feeds)]
+            begun = [(phase, running.create_task(_carry_out(phase, bench, report))) for phase in chosen]
+            tasks += [task for _, task in begun]
+            for phase, task in begun:
+                await (_until_waiting(task, bench) if phase.background else asyncio.wait([task]))
+    return [task.result() for task in tasks]
 
 
-async def _carry_out(phase: Phase, bench: Bench, report: Callable[[Phase, Stage, str], None]) -> Findings:
+async def _until_waiting(task: asyncio.Task[Findings], bench: Bench) -> None:
+    signal = asyncio.ensure_future(bench.shared.only_waiting.wait())
+    await asyncio.wait([task, signal], return_when=asyncio.FIRST_COMPLETED)
+    signal.cancel()
+
+
+async def _carry_out(phase: Phase, bench: Bench, report: Report) -> Findings:
     """One phase. What breaks it off makes its criteria inconclusive or failed, never silent and never passed."""
-    bench.tell = lambda sentence: report(phase, Stage.RUNNING, sentence)
+    bench = dataclasses.replace(bench, tell=lambda sentence: report(phase, Stage.RUNNING, sentence))
     report(phase, Stage.RUNNING, "")
     try:
         found = await phase.gather(bench)

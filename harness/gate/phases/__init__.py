@@ -13,5 +13,14 @@ from harness.gate.phases.memory import MEMORY
 from harness.gate.phases.restarts import RESTARTS
 from harness.gate.phases.simplicity import SIMPLICITY
 
-PHASES: Final[tuple[Phase, ...]] = (CASSETTES, LOAD, MEMORY, FAULTS, RESTARTS, CONTENTION, SIMPLICITY)
-"""Contention comes after the phases whose histories it looks at."""
+GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (
+    (CASSETTES,),
+    (LOAD,),
+    (MEMORY, RESTARTS),
+    (FAULTS,),
+    (CONTENTION, SIMPLICITY),
+)
+"""Groups are carried out one after the other, the phases of a group side by side. Latencies need the machine for
+themselves; contention comes after the phases whose histories it looks at."""
+
+PHASES: Final = tuple(phase for group in GROUPS for phase in group)

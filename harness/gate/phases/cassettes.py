@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged
 from harness.gate.statements import CriterionId
 from harness.parity.deviations import Deviations
-from harness.replay.files import Played
+from harness.replay.files import Played, recorded_ms
 from harness.replay.matrix import Matrix, play_matrix
 from harness.results import (
     CellVerdict,
@@ -29,6 +29,8 @@ from harness.results import (
 from harness.targets import GivenStage, HubStage, HubTarget, StackStage, StackTarget, Stage
 
 LINKS_SHOWN: Final = 8
+LONG_MS: Final = 30_000
+"""A recording that takes so long waits for most of it."""
 GOOD_REFERENCE: Final = (CellVerdict.SAME, CellVerdict.DECLARED)
 """A recording that the hub itself no longer plays as recorded says nothing about the stack."""
 
@@ -42,7 +44,7 @@ async def gather(bench: Bench) -> Findings:
         await stack_stage(bench),
         deviations=Deviations.load(scenarios_folder() / "deviations.toml"),
         today=dt.datetime.now(dt.UTC).date(),
-        done=_progress(bench, 3 * len(files)),
+        done=_progress(bench, files),
     )
     return Findings(
         criteria=[judge(matrix, bench.limits.legacy_clients.undeclared_differences, bench.least.cassettes)],
@@ -116,12 +118,16 @@ def scenarios_folder() -> Path:
     return Path(found.origin).parent
 
 
-def _progress(bench: Bench, total: int) -> Callable[[Column, Played], None]:
+def _progress(bench: Bench, files: Sequence[Path]) -> Callable[[Column, Played], None]:
+    """Tells how far it is, and when nothing is left but recordings in which the hub was silent for long."""
     played: list[str] = []
+    total, long = 3 * len(files), 3 * sum(recorded_ms(path) > LONG_MS for path in files)
 
     def done(column: Column, one: Played) -> None:
         played.append(one.path.stem)
         bench.tell(f"{len(played)} of {total}: {one.path.stem} on {column.value}")
+        if len(played) >= total - long:
+            bench.shared.only_waiting.set()
 
     return done
 
@@ -131,4 +137,5 @@ CASSETTES: Final = Phase(
     about="replay recorded traffic on the hub, the hub again, and the stack",
     feeds=(CriterionId.LEGACY_CLIENTS,),
     gather=gather,
+    background=True,
 )

@@ -30,7 +30,7 @@ async def gather(bench: Bench) -> Findings:
         winners = await contend(
             target, workers=bench.profile.workers, rounds=bench.profile.contended_jobs, submit=submit
         )
-    seen = {where: len(checks["held_by_two"].violations) for where, checks in bench.checks}
+    seen = {where: len(checks["held_by_two"].violations) for where, checks in bench.shared.checks}
     held = sum(seen.values()) + sum(number > 1 for number in winners)
     criterion = judged(
         CriterionId.NO_CONFLICTS,

@@ -55,7 +55,7 @@ async def gather(bench: Bench) -> Findings:
     _, folder = await put_load(bench, "faults", spec, disturb)
     bench.tell("going through the history")
     history, checks = await checks_of(folder)
-    bench.checks.append(("faults", checks))
+    bench.shared.checks.append(("faults", checks))
     findings = Findings(timelines=timelines_of(history, checks.values()), tallies=[tally_of(checks["accounting"])])
     findings.criteria = [judge_losses(bench, checks), judge_recovery(bench, checks["recovery"])]
     findings.distributions = [_recoveries(checks["recovery"])]

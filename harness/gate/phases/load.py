@@ -44,7 +44,7 @@ async def gather(bench: Bench) -> Findings:
         free = min(free, await free_percent())
         result, folder = await put_load(bench, f"steady-{len(results) + 1}", spec)
         _, checks = await checks_of(folder)
-        bench.checks.append(("steady load", checks))
+        bench.shared.checks.append(("steady load", checks))
         results.append(result)
     best = min(results, key=lambda result: excess(bench, result))
     calm = machine_was_free(free) if excess(bench, best) > 1 else []
@@ -69,7 +69,7 @@ async def _by_polling(bench: Bench) -> LoadResult:
     )
     result, folder = await put_load(bench, "polling", spec)
     _, checks = await checks_of(folder)
-    bench.checks.append(("polling", checks))
+    bench.shared.checks.append(("polling", checks))
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from harness.gate.bench import Bench, Phase
@@ -14,20 +15,9 @@ PARTS: Final = {Side.HUB: "hub", Side.STACK: "api"}
 
 
 async def gather(bench: Bench) -> Findings:
-    """The same load on both, at a rate that the hub holds."""
+    """The same load on both at once, at a rate that the hub holds: memory is not a matter of speed."""
     profile = bench.profile
-    held: dict[Side, tuple[int, list[tuple[float, int]]]] = {}
-    for side, part in PARTS.items():
-        spec = spec_for(
-            bench,
-            side,
-            rate=profile.hub_rate,
-            seconds=profile.memory_s,
-            mix=Mix.of(profile.subscribers),
-            sample_s=1.0,
-        )
-        result, _ = await put_load(bench, f"memory-{side.value}", spec)
-        held[side] = memory_of_part(result, part)
+    held = dict(zip(PARTS, await asyncio.gather(*(_held(bench, side) for side in PARTS)), strict=True))
     (hub, hub_points), (stack, stack_points) = held[Side.HUB], held[Side.STACK]
     measurement = Measurement(
         what="the API's memory as a share of the hub's",
@@ -54,6 +44,14 @@ async def gather(bench: Bench) -> Findings:
         explanation=chart.sentence,
     )
     return Findings(criteria=[criterion], charts=[chart])
+
+
+async def _held(bench: Bench, side: Side) -> tuple[int, list[tuple[float, int]]]:
+    profile = bench.profile
+    mix = Mix.of(profile.subscribers)
+    spec = spec_for(bench, side, rate=profile.hub_rate, seconds=profile.memory_s, mix=mix, sample_s=1.0)
+    result, _ = await put_load(bench, f"memory-{side.value}", spec)
+    return memory_of_part(result, PARTS[side])
 
 
 def _megabytes(points: list[tuple[float, int]]) -> list[tuple[float, float]]:

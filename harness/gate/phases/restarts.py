@@ -26,7 +26,7 @@ async def gather(bench: Bench) -> Findings:
         return Findings(criteria=[unmeasured(CriterionId.RESTARTS, why)])
     seconds = bench.profile.restart_jobs / RATE
     spec = spec_for(
-        bench, Side.STACK, rate=RATE, seconds=seconds, mix=Mix.of(USERS), durable=True, drain_s=30.0, fleet=12
+        bench, Side.STACK, rate=RATE, seconds=seconds, mix=Mix.of(USERS), durable=True, drain_s=15.0, fleet=12
     )
 
     async def disturb(site: Site, writer: HistoryWriter) -> None:
@@ -34,7 +34,7 @@ async def gather(bench: Bench) -> Findings:
 
     _, folder = await put_load(bench, "restarts", spec, disturb)
     history, checks = await checks_of(folder)
-    bench.checks.append(("restarts", checks))
+    bench.shared.checks.append(("restarts", checks))
     counts, accounting = checks["recovery"].counts, checks["accounting"]
     broken = [violation for name in CHECKED for violation in checks[name].violations]
     criterion = judged(
