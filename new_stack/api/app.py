@@ -51,6 +51,8 @@ def create_app(services: Services, died: Callable[[str, BaseException], None] | 
     app[SERVICES] = services
     for method, path, handler in ROUTES:
         app.router.add_route(method, path, handler)
+    for path, handler in (("/", health.root), ("/health", health.ready), ("/health/live", health.live)):
+        app.router.add_route("HEAD", path, handler)  # what some load balancers ask with
     app.on_response_prepare.append(edge.add_cors)
 
     async def background(_app: web.Application) -> AsyncIterator[None]:

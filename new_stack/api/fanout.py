@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from new_stack.api.snapshot import Snapshot
+from new_stack.api.sse.cursor import StreamId, parse_id
 from new_stack.queue.events import Event
 
 T = TypeVar("T")
@@ -50,7 +53,17 @@ class Gap:
     __slots__ = ()
 
 
-Item = Published | Gap | Snapshot
+class Reply:
+    """An answer that has to come after the events that led to it: it waits in their queue until it is `sent`."""
+
+    __slots__ = ("frame", "sent")
+
+    def __init__(self, frame: msgspec.Struct | dict[str, Any]) -> None:
+        self.frame = frame
+        self.sent = asyncio.Event()
+
+
+Item = Published | Gap | Snapshot | Reply
 
 
 class Subscriber:
@@ -114,6 +127,8 @@ class FanOut:
         self._stopping = False
         self.too_slow = 0
         self.published = 0
+        self._read_to: StreamId = (0, 0)
+        self._waiting: list[tuple[StreamId, asyncio.Future[None]]] = []
 
     def subscriber(self) -> Subscriber:
         """A new subscriber that hears of nothing yet."""
@@ -165,8 +180,32 @@ class FanOut:
         if subscriber.closed == TOO_SLOW:
             self.too_slow += 1
 
-    def publish(self, events: Iterable[Event]) -> None:
+    def publish(self, events: Sequence[Event]) -> None:
         """Hand each event once to everybody whom it concerns."""
+        self._hand_out(events)
+        if events:
+            self.read_to(parse_id(events[-1].id) or (0, 0))
+
+    def read_to(self, at: StreamId) -> None:
+        """Everything up to this id has been handed out."""
+        self._read_to = at
+        waiting, self._waiting = self._waiting, []
+        for wanted, future in waiting:
+            if wanted > at and not future.done():
+                self._waiting.append((wanted, future))
+            elif not future.done():
+                future.set_result(None)
+
+    async def reached(self, at: StreamId, seconds: float) -> None:
+        """Wait until everything up to this id has been handed out, but not longer than this."""
+        if at <= self._read_to:
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((at, future))
+        await asyncio.wait({future}, timeout=seconds)
+        future.cancel()
+
+    def _hand_out(self, events: Sequence[Event]) -> None:
         for event in events:
             self.published += 1
             item = Published(event)

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from typing import Final
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Told apart by name; a caller could invent others without end."""
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 Labels = tuple[tuple[str, str], ...]
@@ -40,6 +43,7 @@ class Metrics:
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered HTTP request; `route` is its pattern, never its path."""
+        method = method if method in METHODS else "other"
         self.requests[(method, route, status)] += 1
         histogram = self.durations.get((method, route))
         if histogram is None:

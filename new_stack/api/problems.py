@@ -84,7 +84,7 @@ def unavailable(why: str) -> ProblemError:
         503,
         f"The queue is not available: {why.rstrip('.')}.",
         headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-        hint=f"Nothing was changed. Try again in {RETRY_AFTER_SECONDS} s.",
+        hint=f"Try again in {RETRY_AFTER_SECONDS} s. A job submitted with its own `id` is never stored twice.",
     )
 
 

@@ -28,6 +28,7 @@ async def read_events(queue: Queue, fanout: FanOut) -> None:
         try:
             if after is None:
                 after = await queue.last_event_id()
+                fanout.read_to(parse_id(after) or (0, 0))
             if failures:
                 if await _trimmed(queue, after):
                     fanout.missed()

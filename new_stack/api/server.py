@@ -47,6 +47,7 @@ async def serve(settings: ApiSettings) -> int:
         log("api_ready", host=settings.host, port=listener.getsockname()[1], prefix=settings.queue.prefix)
         await services.stopping.wait()
         log("api_stopping", streams=services.connections.sse)
+        await site.stop()
         services.fanout.stop()
     finally:
         await runner.cleanup()

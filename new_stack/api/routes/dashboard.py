@@ -15,9 +15,8 @@ POLICY = (
 
 async def page(_request: web.Request) -> web.Response:
     """The page; it fetches /api/stats and follows /api/events itself."""
-    return web.Response(
-        body=_page(), content_type="text/html", charset="utf-8", headers={"Content-Security-Policy": POLICY}
-    )
+    headers = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
+    return web.Response(body=_page(), content_type="text/html", charset="utf-8", headers=headers)
 
 
 @cache

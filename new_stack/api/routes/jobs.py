@@ -29,21 +29,21 @@ async def submit(request: web.Request) -> web.Response:
     """POST /api/jobs: a modern job, a list of them, or a legacy body, told apart by what they hold."""
     services = request.app[SERVICES]
     body = await request.read()
-    if body[:1] == b"[" or body.lstrip()[:1] == b"[":
+    if body[:64].lstrip()[:1] == b"[":
         return await _submit_many(services, body)
     try:
         wanted = _request.decode(body)
-        modern = isinstance(wanted.service_required, str)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        modern = b'"service_required"' in body
-    if not modern:
+        if b'"service_required"' not in body:
+            return await submit_legacy(services, body)
+        wanted = decoded(body, _request)
+    if not isinstance(wanted.service_required, str):
         return await submit_legacy(services, body)
-    return await _submit_one(services, read_job(body))
+    return await _submit_one(services, read_job(wanted))
 
 
-def read_job(body: bytes | msgspec.Raw) -> NewJob:
+def read_job(wanted: views.JobRequest) -> NewJob:
     """One modern job. Raises a problem that names the field."""
-    wanted = decoded(bytes(body), _request)
     if not isinstance(wanted.service_required, str):
         raise invalid("service_required", "is missing")
     if isinstance(wanted.job_type, str) and wanted.job_type != wanted.service_required:
@@ -75,7 +75,7 @@ async def _submit_many(services: Services, body: bytes) -> web.Response:
     jobs: list[NewJob] = []
     for row in rows:
         try:
-            jobs.append(read_job(row))
+            jobs.append(read_job(decoded(bytes(row), _request)))
             items.append(None)
         except ProblemError as error:
             items.append(_refused(error))

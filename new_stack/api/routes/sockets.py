@@ -71,8 +71,7 @@ async def _connect(
         await connection.accept(request)
         try:
             if await _let_in(request, services, connection):
-                with services.connections.socket(role, name):
-                    await _serve(services, connection, role, name, by_first=by_first)
+                await _serve(services, connection, role, name, by_first=by_first)
         except ConnectionGone:
             pass
         except Exception as error:  # noqa: BLE001 - no response can be sent any more: log it whole and close
@@ -90,8 +89,9 @@ async def _serve(services: Services, connection: Connection, role: str, name: st
         if first is None:
             return
         role = "monitor" if _is_monitor(first) else "client"
-    session: Session = _SESSIONS[role](services, connection, name)
-    await run_session(session, messages, first)
+    with services.connections.socket(role, name):
+        session: Session = _SESSIONS[role](services, connection, name)
+        await run_session(session, messages, first)
 
 
 _SESSIONS: Final[dict[str, type[ClientSession | MonitorSession]]] = {

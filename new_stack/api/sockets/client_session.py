@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from new_stack.api.fanout import Published
+from new_stack.api.fanout import Published, Reply
 from new_stack.api.legacy import clients_v2
 from new_stack.api.legacy.actions import (
     AskStatus,
@@ -28,11 +28,14 @@ from new_stack.api.services import Services
 from new_stack.api.sockets.connection import Connection, ConnectionGone
 from new_stack.api.sockets.followed_job import follow_job
 from new_stack.api.sockets.session import Session
+from new_stack.api.sse.cursor import parse_id
 from new_stack.queue.errors import JobConflict, JobNotFound, MoveRefused, QueueError
 from new_stack.queue.events import Event
 from new_stack.queue.jobs import Job, JobState
 
 TOLD_KEPT: Final = 1_000
+IN_TURN_SECONDS: Final = 0.25
+"""How long an answer waits for the events before it; the reader is a few ms behind, unless Redis is away."""
 STREAMS_AT_ONCE: Final = 100
 
 
@@ -84,7 +87,7 @@ class ClientSession(Session):
             case Submit() as action:
                 await self._submit(action)
             case AskStatus(job_id):
-                await self.connection.send(self.dialect.status(await self._job(job_id), self.now))
+                await self._in_turn(self.dialect.status(await self._job(job_id), self.now))
             case Subscribe(job_id):
                 await self._subscribe(job_id)
             case Unsubscribe(job_id):
@@ -178,9 +181,9 @@ class ClientSession(Session):
                 f"Failed to cancel job {job_id}. Job may not exist or is already in a terminal state."
             ) from None
         answer = self.dialect.cancelled(job, self.now)
-        await self.connection.send(answer)
+        await self._in_turn(answer)
         if before is not None and before.state is JobState.CANCELLED and self._hears_of(job):
-            await self.connection.send(answer)
+            await self._in_turn(answer)
 
     async def _retry(self, job_id: str) -> None:
         queue = self.services.queue
@@ -190,10 +193,18 @@ class ClientSession(Session):
             raise Refusal(f"Failed to force retry job {job_id}. Job does not exist.") from None
         except MoveRefused:
             standing = await self._job(job_id)
-            await self.connection.send(self.dialect.retried(standing, cleared=False, now=self.now))
+            await self._in_turn(self.dialect.retried(standing, cleared=False, now=self.now))
             return
         self._told.pop(job_id, None)
-        await self.connection.send(self.dialect.retried(job, cleared=True, now=self.now))
+        await self._in_turn(self.dialect.retried(job, cleared=True, now=self.now))
+
+    async def _in_turn(self, frame: Any) -> None:
+        """Answer after every event that happened before: who reads "completed" has had the completion already."""
+        newest = parse_id(await self.services.queue.last_event_id()) or (0, 0)
+        await self.services.fanout.reached(newest, IN_TURN_SECONDS)
+        reply = Reply(frame)
+        self.subscriber.put(reply)
+        await reply.sent.wait()  # ends with the session at the latest, which cancels it
 
     async def _job(self, job_id: str) -> Job:
         job = await self.services.queue.job(job_id)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aiohttp import WSCloseCode
 
-from new_stack.api.fanout import SHUTTING_DOWN, Published, Subscriber
+from new_stack.api.fanout import SHUTTING_DOWN, Published, Reply, Subscriber
 from new_stack.api.legacy.frames import Error
 from new_stack.api.legacy.messages import Fields, Refusal, read_message
 from new_stack.api.log import log
@@ -75,6 +75,9 @@ class Session:
                     await self.deliver(item)
                 elif isinstance(item, Snapshot):
                     await self.deliver_snapshot(item)
+                elif isinstance(item, Reply):
+                    await self.connection.send(item.frame)
+                    item.sent.set()
                 else:
                     log("socket_missed_events", connection=self.name)
         going = self.subscriber.closed == SHUTTING_DOWN

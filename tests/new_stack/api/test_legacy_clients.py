@@ -220,3 +220,30 @@ async def test_a_large_result_comes_whole(api: Api, work: Work) -> None:
     assert (await client.receive())["result"] == {"blob": "cd" * 1_250_000}
     events = await api.whole(f"/api/jobs/{job_id}/progress")
     assert events[-1].data["result"] == {"blob": "cd" * 1_250_000}
+
+
+async def test_an_answer_never_overtakes_the_events_before_it(api: Api, work: Work) -> None:
+    client = await api.client()
+    for number in range(30):
+        await client.send(type="submit_job", job_type="simulation", payload={}, message_id=f"j{number}")
+        await client.receive()
+        await work.whole_job(50)
+        await client.send(type="request_job_status", job_id=f"j{number}")
+        told = [await client.receive() for _ in range(4)]
+        assert [message["type"] for message in told] == [
+            "response_job_status",
+            "update_job_progress",
+            "complete_job",
+            "response_job_status",
+        ]
+        assert told[-1]["status"] == "completed"
+
+
+async def test_answers_come_in_the_order_of_the_questions(api: Api) -> None:
+    client = await api.client()
+    await client.send(type="submit_job", job_type="simulation", payload={}, message_id="j")
+    await client.receive()
+    for _ in range(50):
+        await client.send(type="request_job_status", job_id="j")
+        await client.send(type="stay_alive")
+    assert [(await client.receive())["job_id"] for _ in range(100)] == ["j", "keep-alive"] * 50
