@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.cassettes import BLANKED, Cassette, Event, Open, Receive, Request, Response, load
+from harness.cassettes import BLANKED, Cassette, Event, Open, Receive, Request, Response, Send, load
 from harness.errors import CouldNotRun
 from harness.parity import Finding, Noise, compare
 from harness.parity.deviations import Deviations, View
@@ -20,7 +20,7 @@ from harness.replay.pace import Pace
 from harness.replay.player import DEFAULT_PACE, replay
 from harness.replay.transcript import Transcript
 from harness.results import CellVerdict
-from harness.targets import Kind, Needs, Stage
+from harness.targets import Kind, Needs, Stage, Target
 
 NO_DEVIATIONS = Deviations()
 NO_FACTS = "No client of this recording submits or follows a job: there is nothing for another kind of client to do."
@@ -138,6 +138,7 @@ async def play_file(path: Path, stage: Stage, *, pace: Pace = DEFAULT_PACE, view
             reason = NO_FACTS
         else:
             async with stage.stand(needs_of(cassette)) as target:
+                refuse_harm(cassette, target)
                 transcript = await replay(cassette, target, pace=pace, modern_clients=view is View.FACTS)
     except CouldNotRun as error:
         reason = str(error)
@@ -221,3 +222,13 @@ def _was_greeted(events: Iterable[Event], actor: str) -> bool:
     told = (event for event in events if event.actor == actor and isinstance(event, Receive))
     first = next(told, None)
     return first is not None and isinstance(first.content, dict) and first.content.get("type") != "error"
+
+
+def refuse_harm(cassette: Cassette, target: Target) -> None:
+    """Raise CouldNotRun for a recording that would leave a hub that is not ours unable to answer anybody (fault 2)."""
+    if target.kind is not Kind.HUB or target.owned:
+        return
+    for event in cassette.events:
+        content = event.content if isinstance(event, Send) else None
+        if isinstance(content, dict) and isinstance(content.get("priority"), float):
+            raise CouldNotRun("It sends a priority that stops a hub for good: it is only played on a hub of our own.")

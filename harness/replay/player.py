@@ -39,6 +39,7 @@ from harness.replay.expectations import Expectations
 from harness.replay.modern import ModernActor
 from harness.replay.pace import Pace, noted_wait_s
 from harness.replay.puppets import Puppet, Puppets
+from harness.replay.tidying import tidy_up
 from harness.replay.transcript import Transcript
 from harness.replay.wire import Connected, HttpActor, SseActor, WebSocketActor
 from harness.targets import Kind, StackTarget, Target
@@ -120,6 +121,8 @@ class _Player:
                 await self._causes_of(index)
                 await self._settle(event)
         await self._causes_of(len(self._events))
+        if not self._target.owned:
+            await tidy_up(self._target, self._bindings.table().values())
         return self._transcript()
 
     async def leave(self) -> None:

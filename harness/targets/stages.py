@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
 
 import msgspec
 
-from harness.environment import Process, Processes, Valkey, services
+from harness.environment import Process, Processes, RedisServer, Valkey, empty, services
 from harness.targets.targets import HubTarget, StackTarget, Target
 
 
@@ -64,13 +65,22 @@ class HubStage:
             await asyncio.to_thread(process.stop)
 
 
+class Room(msgspec.Struct, frozen=True):
+    """A part of a Redis that is one API's own."""
+
+    url: str
+    prefix: str
+
+
 class StackStage:
-    """API processes on one Valkey, each with a database of its own that is emptied before every cassette."""
+    """API processes on one Redis, each with a room of its own that is emptied before every cassette: a database where
+    the Redis is ours, else a prefix.
+    """
 
     def __init__(  # noqa: PLR0913 - each is one fact of the stack
         self,
         processes: Processes,
-        valkey: Valkey,
+        redis: RedisServer,
         *,
         first_database: int = 32,
         lease_ms: int = 3_000,
@@ -80,42 +90,52 @@ class StackStage:
         name: str = "replay-api",
     ) -> None:
         self._processes = processes
-        self._valkey = valkey
-        self._databases = itertools.count(first_database)
+        self._redis = redis
+        self._numbers = itertools.count(first_database)
         self._lease_ms = lease_ms
         self._retry_backoff_ms = retry_backoff_ms
         self._overlay = overlay
         self._environment = dict(environment or {})
         self._name = name
-        self._idle: dict[str | None, list[tuple[int, Process]]] = {}
+        self._idle: dict[str | None, list[tuple[Room, Process]]] = {}
 
     @asynccontextmanager
     async def stand(self, needs: Needs) -> AsyncIterator[Target]:
-        """An API whose database is empty."""
+        """An API whose room is empty."""
         idle = self._idle.setdefault(needs.token, [])
-        database, process = idle.pop() if idle else await self._another(needs.token)
-        await asyncio.to_thread(self._valkey.flush, database)
+        room, process = idle.pop() if idle else await self._another(needs.token)
+        await asyncio.to_thread(empty, room.url, room.prefix)
         yield StackTarget(
             http_url=process.http_url,
             owned=True,
             token=needs.token,
-            redis_url=self._valkey.url_of(database),
+            redis_url=room.url,
+            prefix=room.prefix,
             lease_ms=self._lease_ms,
             retry_backoff_ms=self._retry_backoff_ms,
         )
-        idle.append((database, process))
+        if not self._redis.owned:
+            await asyncio.to_thread(empty, room.url, room.prefix)
+        idle.append((room, process))
 
-    async def _another(self, token: str | None) -> tuple[int, Process]:
-        database = next(self._databases)
+    async def _another(self, token: str | None) -> tuple[Room, Process]:
+        number = next(self._numbers)
+        room = self._room(number)
         terms = {
             "HUBGATE_LEASE_MS": str(self._lease_ms),
             "HUBGATE_RETRY_BACKOFF_MS": str(self._retry_backoff_ms),
         }
         launch = services.api(
-            redis_url=self._valkey.url_of(database),
+            redis_url=room.url,
+            prefix=room.prefix,
             token=token,
-            name=f"{self._name}-{database}",
+            name=f"{self._name}-{number}",
             environment={**self._environment, **terms},
             overlay=self._overlay,
         )
-        return database, await self._processes.astart(launch)
+        return room, await self._processes.astart(launch)
+
+    def _room(self, number: int) -> Room:
+        if isinstance(self._redis, Valkey):
+            return Room(self._redis.url_of(number), "")
+        return Room(self._redis.url, f"hubgate-{uuid4().hex[:12]}:")
