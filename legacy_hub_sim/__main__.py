@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 import click
 import msgspec
-import structlog
 
 from legacy_hub_sim.faults import UnknownFaultError, all_without
 from legacy_hub_sim.settings import Settings
@@ -39,7 +40,9 @@ def main(
         faults = all_without(name.strip() for name in off.split(",") if name.strip())
     except UnknownFaultError as error:
         fail(str(error), USAGE)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="time=%(asctime)s level=%(levelname)s %(message)s"
+    )
     raise SystemExit(serve(msgspec.structs.replace(settings, faults=faults)))
 
 
@@ -52,7 +55,8 @@ def serve(settings: Settings) -> int:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(run(settings))
     except StoreError as error:
-        fail(f"Redis at {settings.redis_url} does not answer: {error.text}", COULD_NOT_RUN)
+        url = re.sub("//[^@/]*@", "//", settings.redis_url)
+        fail(f"Redis at {url} does not answer: {error.text}", COULD_NOT_RUN)
     except OSError as error:
         fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}", COULD_NOT_RUN)
     return 0

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import signal
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from legacy_hub_sim.core import Answer, Hub, JobStore, MemoryStore, Peer, Request, Role, Waiting
@@ -25,7 +25,7 @@ LARGEST_BODY = 64 * 1024 * 1024
 POLL_SECONDS = 0.5
 """How often a submission with `wait` looks at its job."""
 
-log = structlog.get_logger()
+log = logging.getLogger("legacy_hub_sim")
 
 
 class Server:
@@ -126,7 +126,7 @@ class Server:
 def told_if_dead(task: asyncio.Task[None]) -> None:
     """The rounds never end by themselves: if they do, the process goes with them."""
     if not task.cancelled() and (error := task.exception()):
-        log.error("hub_rounds_died", error=repr(error))
+        log.error("event=hub_rounds_died error=%r", error)
         signal.raise_signal(signal.SIGTERM)
 
 
@@ -161,7 +161,8 @@ async def start(settings: Settings) -> tuple[web.AppRunner, int]:
         await runner.cleanup()
         raise
     port: int = runner.addresses[0][1]
-    log.info("hub_ready", host=settings.host, port=port, faults=",".join(sorted(settings.faults)))
+    faults = ",".join(sorted(settings.faults))
+    log.info("event=hub_ready host=%s port=%d faults=%s", settings.host, port, faults)
     return runner, port
 
 
@@ -177,4 +178,4 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)  # Told twice, it still ends as told the first time.
-    log.info("hub_stopped")
+    log.info("event=hub_stopped")

@@ -39,8 +39,11 @@ class RedisStore:
     """A `JobStore` over one connection; raises `StoreError` when Redis does not answer."""
 
     def __init__(self, url: str) -> None:
-        self._redis: Any = redis.Redis.from_url(url, decode_responses=True, socket_timeout=TIMEOUT_SECONDS)
-        self._raw: Any = redis.Redis.from_url(url, socket_timeout=TIMEOUT_SECONDS)
+        try:
+            self._redis: Any = redis.Redis.from_url(url, decode_responses=True, socket_timeout=TIMEOUT_SECONDS)
+            self._raw: Any = redis.Redis.from_url(url, socket_timeout=TIMEOUT_SECONDS)
+        except ValueError as error:
+            raise StoreError(str(error)) from error
 
     @in_our_words
     def ping(self) -> None:

@@ -67,7 +67,8 @@ def test_the_process_takes_its_settings_from_options_and_environment_and_ends_wh
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
-        (["--redis", "redis://127.0.0.1:1/0"], 3, "hub: Redis at redis://127.0.0.1:1/0 does not answer"),
+        (["--redis", "redis://:secret@127.0.0.1:1/0"], 3, "hub: Redis at redis://127.0.0.1:1/0 does not answer"),
+        (["--redis", "nowhere"], 3, "hub: Redis at nowhere does not answer"),
         (["--without", "slow"], 2, "hub: there is no fault named 'slow'"),
         (["--in-memory", "--redis", "redis://x"], 2, "hub: --in-memory and --redis exclude each other"),
         (["--port", "many"], 2, "Usage:"),
@@ -80,6 +81,7 @@ def test_what_keeps_it_from_running_is_told_in_one_sentence(arguments: list[str]
     assert ended.returncode == status
     assert ended.stderr.startswith(sentence)
     assert "Traceback" not in ended.stderr
+    assert "secret" not in ended.stderr
 
 
 async def talk(port: int, role: str, name: str, **options: Any) -> ClientConnection:
