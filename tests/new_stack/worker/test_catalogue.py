@@ -1,0 +1,74 @@
+"""Finding connectors by name and reading their settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from new_stack.queue.errors import SettingsError
+from new_stack.worker.connectors.catalogue import BUILT_IN, ConnectorSpec, build, find, parse_list
+from new_stack.worker.connectors.contract import Connector
+from new_stack.worker.connectors.rest_sync import RestSyncConnector
+from new_stack.worker.roster import Roster
+
+
+def test_a_list_is_read_without_ambiguity() -> None:
+    text = r"simulation, rest-sync:services=a+b,url=http://h:1/run?x=1,timeout_s=60,authorization=Bearer x\,y,comfyui"
+    assert parse_list(text) == (
+        ConnectorSpec(name="simulation"),
+        ConnectorSpec(
+            name="rest-sync",
+            services=("a", "b"),
+            options={"url": "http://h:1/run?x=1", "timeout_s": "60", "authorization": "Bearer x,y"},
+        ),
+        ConnectorSpec(name="comfyui"),
+    )
+
+
+def test_settings_are_typed() -> None:
+    connector = build(ConnectorSpec.parse("rest-sync:url=http://h,timeout_s=2.5,max_response_bytes=10"))
+    assert isinstance(connector, RestSyncConnector)
+    assert (connector.settings.timeout_s, connector.settings.max_response_bytes) == (2.5, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "a name is letters"),
+        ("a b", "a name is letters"),
+        ("simulation:step_ms", "not of the form setting=value"),
+        ("simulation:step_ms=soon", "step_ms"),
+        ("simulation:speed=1", "there is no setting 'speed'; there are: step_ms"),
+        ("rest-sync", "url"),
+        ("rest-sync:url=h", "begins with http:// or https://"),
+        ("websocket:url=tcp://h", "begins with ws:// or wss://"),
+        ("nosuch", "there is no connector 'nosuch'; there are: a1111, comfyui"),
+    ],
+)
+def test_what_is_wrong_with_a_connector_is_told(text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        build(ConnectorSpec.parse(text))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_every_built_in_connector_is_one(name: str) -> None:
+    assert issubclass(find(name), Connector)
+
+
+def test_jobs_go_to_the_connector_that_serves_them() -> None:
+    specs = parse_list(
+        "simulation:services=sim,rest-sync:url=http://h,rest-async:url=http://a,status_url=http://a/{id}"
+    )
+    roster = Roster.build(specs)
+    kinds = {
+        service: type(roster.connector_for(service)).__name__
+        for service in ("sim", "simulation", "rest-async", "anything")
+    }
+    assert kinds == {
+        "sim": "SimulationConnector",
+        "simulation": "SimulationConnector",
+        "rest-async": "RestAsyncConnector",
+        "anything": "RestSyncConnector",
+    }
+    assert roster.services == ("rest-async", "rest-sync", "sim", "simulation", "*")
+    assert Roster.build(parse_list("simulation:services=sim")).connector_for("other") is None
