@@ -13,10 +13,9 @@ import msgspec
 
 from harness.environment import EnvironmentFailure, Processes, start_valkey
 from loadtests.bench import alone, rivals
-from loadtests.bench.measure import Measured, Size, Trial
+from loadtests.bench.measure import OURS, Measured, Size, Trial
 from loadtests.bench.table import show
 
-OURS = "hubgate"
 QUICK = Size(each=1_000, bulk=5_000, drain=5_000, idle_seconds=3.0, paced=150)
 
 

@@ -18,6 +18,7 @@ from harness.environment import Launch, Process, Processes, Valkey
 from loadtests.bench import starts
 
 ROOT = Path(__file__).parent.parent.parent
+OURS = "hubgate"
 READY_SECONDS = 60.0
 DRAIN_SECONDS = 60.0
 SETTLE_SECONDS = 2.0

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests.bench.alone import HELD, MANY, Alone
-from loadtests.bench.measure import Measured
+from loadtests.bench.measure import OURS, Measured
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -44,10 +44,11 @@ def show(cores: int, systems: Sequence[Measured], alone: Alone | None) -> str:
     console = Console(file=out, width=WIDTH)
     table = Table(title=f"40 workers, one Valkey, {cores} cores; in brackets: how many times better ours is")
     table.add_column("system")
+    ours = next((system for system in systems if system.name == OURS), Measured(name=OURS))
     for column in COLUMNS:
         table.add_column(column.title, justify="right")
     for system in systems:
-        cells = [_cell(column, system, systems[0]) for column in COLUMNS]
+        cells = [_cell(column, system, ours) for column in COLUMNS]
         table.add_row(f"{system.name} {system.version}\n{system.shape}", *cells)
     console.print(table)
     for system in systems:

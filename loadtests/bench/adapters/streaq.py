@@ -19,9 +19,10 @@ def _worker(url: str, starts: Starts | None) -> tuple[Worker, Any]:
 
     async def bench() -> None:
         if starts is not None:
-            starts.mark(worker.task_context().task_id)
+            starts.mark(task.context.task_id)
 
-    return worker, worker.task(bench)
+    task = worker.task(bench)
+    return worker, task
 
 
 def work(url: str, starts: Starts) -> None:
