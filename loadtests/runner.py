@@ -70,7 +70,7 @@ async def run(
     `disturb` runs beside a checked load, may do to the site what it likes, and notes it in the history. Raises
     EnvironmentFailure, and then nothing of it is left running.
     """
-    await asyncio.to_thread(out.mkdir, parents=True, exist_ok=True)
+    await asyncio.to_thread(_clear, out)
     async with Processes(out / "logs") as processes, open_site(spec, processes) as site:
         result = await run_on(site, processes, out, on_live=on_live, disturb=disturb)
     await asyncio.to_thread((out / "load.json").write_bytes, msgspec.json.format(msgspec.json.encode(result)))
@@ -125,6 +125,13 @@ async def _load(
     )
 
 
+def _clear(out: Path) -> None:
+    """Make the folder, or take what an earlier load left in it: it must not be read as this one's."""
+    out.mkdir(parents=True, exist_ok=True)
+    for old in (*out.glob("history-*.jsonl"), *(out / name for name in ("swarm.json", "live.jsonl", "load.json"))):
+        old.unlink(missing_ok=True)
+
+
 class Observer:
     """Looks on while a load runs: the live lines, the memory, the depth of the queue."""
 
@@ -171,17 +178,24 @@ class Observer:
 
     async def _tell_live(self, on_live: OnLive) -> None:
         position = 0
-        while True:
-            await asyncio.sleep(0.3)
-            if not self._live.exists():
-                continue
-            with self._live.open("rb") as file:
-                file.seek(position)
-                lines = file.read()
-            whole = lines[: lines.rfind(b"\n") + 1]
-            position += len(whole)
-            for line in whole.splitlines():
-                on_live(msgspec.json.decode(line, type=LiveLine))
+        try:
+            while True:
+                await asyncio.sleep(0.3)
+                position = self._tell_lines(on_live, position)
+        finally:
+            self._tell_lines(on_live, position)
+
+    def _tell_lines(self, on_live: OnLive, position: int) -> int:
+        """Tell the lines written since that position of the file; answers the new one."""
+        if not self._live.exists():
+            return position
+        with self._live.open("rb") as file:
+            file.seek(position)
+            lines = file.read()
+        whole = lines[: lines.rfind(b"\n") + 1]
+        for line in whole.splitlines():
+            on_live(msgspec.json.decode(line, type=LiveLine))
+        return position + len(whole)
 
 
 def _series(part: str, names: list[str], samples: list[MemorySample], swarm: SwarmResult) -> MemorySeries:

@@ -26,6 +26,7 @@ REPORT: Final = "hubgate_report"
 """Worker to master: its last report of a test."""
 LEAD_S: Final = 1.0
 """From the moment the last user was started to the first second of the plan: users connect meanwhile."""
+LIVE: Final = "live.jsonl"
 REPORTED: Final = "hubgate"
 
 log = logging.getLogger(__name__)
@@ -118,6 +119,8 @@ class Guest:
                 name = self.environment.runner.client_id if self._is_worker else "local"
                 self.load.journal = Journal(self.options.out / f"history-{name}.jsonl", "clients of a load")
         if not self._is_worker:
+            if self.options.out:
+                (self.options.out / LIVE).unlink(missing_ok=True)
             self._live = gevent.spawn(self._report_live)
 
     def _on_spawning_complete(self, **_: Any) -> None:
@@ -149,6 +152,7 @@ class Guest:
             self._live.kill()
         self._gather()
         if self.options.out:
+            self._write_live()
             self._write_result()
 
     # gathering
@@ -172,10 +176,13 @@ class Guest:
         while True:
             gevent.sleep(1.0)
             self._gather()
-            if self.options.out and self.load.start_at is not None:
-                line = self.assembly.live(self.load.second, self.environment.runner.user_count)
-                with (self.options.out / "live.jsonl").open("ab") as file:
-                    file.write(msgspec.json.encode(line) + b"\n")
+            self._write_live()
+
+    def _write_live(self) -> None:
+        if self.options.out and self.load.start_at is not None:
+            line = self.assembly.live(self.load.second, self.environment.runner.user_count)
+            with (self.options.out / LIVE).open("ab") as file:
+                file.write(msgspec.json.encode(line) + b"\n")
 
     def _rounded(self, figure: Figure, wire: Wire) -> Rounded | None:
         """Locust's own word on a figure."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from harness.environment import Processes, services, start_valkey
 from harness.results import Verdict
@@ -19,7 +20,7 @@ from loadtests.fleet import Fleet
 from loadtests.ledger import Outcome
 from loadtests.plan import Plan
 from loadtests.results import LiveLine
-from loadtests.runner import LoadResult, run
+from loadtests.runner import LoadFailed, LoadResult, run
 from loadtests.spec import Kills, LoadSpec, Mix, Side
 from loadtests.verdict import Demands
 
@@ -79,6 +80,14 @@ async def test_killed_workers_come_back_and_no_job_is_lost(tmp_path: Path) -> No
     assert len(result.fleet.deaths) == 4
     assert all(death.ours and death.back_after_s is not None for death in result.fleet.deaths)
     assert result.fleet.alive == 4
+
+
+async def test_what_an_earlier_load_left_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    for name in ("swarm.json", "live.jsonl", "history-local.jsonl"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(LoadFailed, match="left no result"):
+        await run(spec(fleet=0, plan=Plan(rate=1, duration_s=-1)), tmp_path)
+    assert not (tmp_path / "swarm.json").exists()
 
 
 async def test_without_workers_the_load_does_not_hold(tmp_path: Path) -> None:
