@@ -40,7 +40,7 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     except QueueError as error:
         response = problem_response(from_queue(error, request.match_info.get("job_id", "")))
     except web.HTTPException as error:
-        response = _from_aiohttp(error)
+        response = await _without_slash(request) or _from_aiohttp(error)
     except (ConnectionError, TimeoutError):
         raise
     except Exception as error:  # noqa: BLE001 - the last line: it is logged whole and answered with a problem
@@ -50,6 +50,18 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     pattern = route.canonical if route is not None else "(none)"
     services.metrics.request(request.method, pattern, response.status, time.perf_counter() - began)
     return response
+
+
+async def _without_slash(request: web.Request) -> web.Response | None:
+    """One slash too many: the hub sends such a request to the page without it, so clients may rely on that."""
+    bare = request.path.rstrip("/")
+    if not bare or bare == request.path:
+        return None
+    target = request.rel_url.with_path(bare).with_query(request.query)
+    found = await request.app.router.resolve(request.clone(rel_url=target))
+    if found.http_exception is not None:
+        return None
+    return web.Response(status=307, headers={"Location": str(target)})
 
 
 def problem_response(error: ProblemError) -> web.Response:

@@ -215,7 +215,10 @@ def position_description(position: int | None) -> str | None:
     """The place in the line in words, as the hub puts it."""
     if position is None:
         return None
-    return "Next in queue" if position <= 1 else f"Position {position} in queue"
+    ahead = position - 1
+    if ahead <= 0:
+        return "Next in queue"
+    return "1 job ahead in queue" if ahead == 1 else f"{ahead} jobs ahead in queue"
 
 
 def event_view(event: Event) -> EventView:

@@ -42,8 +42,7 @@ async def job_progress(request: web.Request) -> web.StreamResponse:
         stream = Stream(services)
         with _place(request, services):
             await stream.open(request)
-            oldest = history[0].id if history else ""
-            return await stream.carry(JobStream(services, job_id, stream, subscriber).run(plan, oldest))
+            return await stream.carry(JobStream(services, job_id, stream, subscriber).run(plan))
     finally:
         services.fanout.remove(subscriber, jobs=(job_id,))
 

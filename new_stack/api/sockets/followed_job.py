@@ -45,7 +45,7 @@ async def follow_job(services: Services, connection: Connection, fields: Fields)
         plan = resume(history, text_field(fields, "after"))
         if not plan.over:
             writer = SocketWriter(connection, job_id)
-            await JobStream(services, job_id, writer, subscriber).run(plan, history[0].id if history else "")
+            await JobStream(services, job_id, writer, subscriber).run(plan)
         over = subscriber.closed is None
         await connection.send({"type": "job_stream_end", "job_id": job_id, "over": over})
     finally:

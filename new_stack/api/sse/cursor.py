@@ -33,29 +33,38 @@ def before(at: StreamId) -> str:
     return f"{ms - 1}-{_LIMIT - 1}" if ms else "0-0"
 
 
-class Resume(msgspec.Struct, frozen=True):
+class Resume(msgspec.Struct, frozen=True, kw_only=True):
     """What to send a reader first: a gap or none, then these events; `over` when it has had the ending already."""
 
     events: tuple[Event, ...]
     gap: str | None = None
     over: bool = False
+    oldest: str = ""
+    newest: str = ""
+    """The ids between which the history lies: what is not newer has been sent, before or now."""
 
 
 def resume(history: Sequence[Event], cursor: str | None) -> Resume:
     """Decide how a job's stream goes on, from its kept history and the reader's cursor."""
-    whole = tuple(history)
-    complete = bool(whole) and whole[0].kind is EventKind.SUBMITTED
-    if not cursor:
-        return Resume(whole, None if complete else "trimmed")
-    at = parse_id(cursor)
+    found = _place(history, cursor)
+    if isinstance(found, int):
+        rest = tuple(history[found + 1 :])
+        over = not rest and history[found].kind in ENDINGS
+        return Resume(events=rest, over=over, oldest=history[0].id, newest=history[-1].id)
+    oldest, newest = (history[0].id, history[-1].id) if history else ("", "")
+    return Resume(events=tuple(history), gap=found, oldest=oldest, newest=newest)
+
+
+def _place(history: Sequence[Event], cursor: str | None) -> int | str | None:
+    """Where in the history the cursor stands; else which gap there is, None where the whole history is whole."""
+    complete = bool(history) and history[0].kind is EventKind.SUBMITTED
+    at = parse_id(cursor) if cursor else (0, 0)
     if at is None:
-        return Resume(whole, "malformed")
-    for index, event in enumerate(whole):
+        return "malformed"
+    for index, event in enumerate(history):
         if parse_id(event.id) == at:
-            rest = whole[index + 1 :]
-            return Resume(rest, over=not rest and event.kind in ENDINGS)
+            return index
     if at == (0, 0):
-        return Resume(whole, None if complete else "trimmed")
-    if whole and not complete and at < (parse_id(whole[0].id) or (0, 0)):
-        return Resume(whole, "trimmed")
-    return Resume(whole, "unknown")
+        return None if complete else "trimmed"
+    before_all = bool(history) and at < (parse_id(history[0].id) or (0, 0))
+    return "trimmed" if before_all and not complete else "unknown"

@@ -30,10 +30,11 @@ class JobStream:
         self._subscriber = subscriber
         self._last: StreamId = (0, 0)
 
-    async def run(self, resume: Resume, oldest: str) -> None:
+    async def run(self, resume: Resume) -> None:
         """Send everything from the history on, until the job ends or the server has to break off."""
         if resume.gap is not None:
-            await self._stream.write(frames.gap_frame(resume.gap, oldest))
+            await self._stream.write(frames.gap_frame(resume.gap, resume.oldest))
+        self._last = parse_id(resume.newest) or self._last
         ended = await self._send(resume.events) or await self._ended_unseen(resume.events)
         seconds = self._services.settings.keepalive_ms / 1000
         while not ended and self._subscriber.closed is None:

@@ -334,3 +334,11 @@ async def test_who_waits_is_answered_when_the_job_ends_or_the_time_is_up(api: Ap
 
     late = await api.post("/api/jobs", body | {"timeout": 0.1}, 200)
     assert (late["status"], late["error"]) == ("pending", "Timeout: Job did not complete within 0.1 seconds")
+
+
+async def test_one_slash_too_many_is_sent_to_the_page_without_it(api: Api) -> None:
+    job = {"job_type": "simulation", "payload": {}}
+    assert (await api.post("/api/jobs/", job, 200))["success"]
+    async with api.session.get(f"{api.base}/api/jobs/?limit=1&cursor=5", allow_redirects=False) as response:
+        assert (response.status, response.headers["Location"]) == (307, "/api/jobs?limit=1&cursor=5")
+    assert (await api.get("/nowhere/", 404))["detail"] == "Not Found"
