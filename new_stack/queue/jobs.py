@@ -41,7 +41,7 @@ MOVES: Final[dict[JobState, dict[str, JobState]]] = {
     JobState.FAILED: {"retry": JobState.PENDING},
     JobState.CANCELLED: {"retry": JobState.PENDING},
 }
-"""The state machine. Every move is one Redis Function; docs/architecture.md shows this table."""
+"""The state machine. Every move is one Redis Function; docs/queue.md shows this table."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

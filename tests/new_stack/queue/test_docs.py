@@ -1,0 +1,82 @@
+"""docs/queue.md tells what the code does: its tables are made from the code, its keys are those that Redis holds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from new_stack.queue import MOVES, Completed, EventKind, Failed, NewJob, ProgressUpdate, Queue, WorkerReport, library
+from tests.new_stack.queue.conftest import Redis
+
+PAGE = Path(library.__file__).parents[2] / "docs" / "queue.md"
+
+MEANINGS = {
+    EventKind.SUBMITTED: "the job is in the line",
+    EventKind.CLAIMED: "a worker holds it, under a new attempt number",
+    EventKind.PROGRESS: "its worker says how far it is",
+    EventKind.COMPLETED: "it is done; the result comes with it",
+    EventKind.ATTEMPT_FAILED: "this attempt failed and the job will run again",
+    EventKind.FAILED: "it failed for good",
+    EventKind.CANCELLED: "somebody cancelled it; the reason is the message",
+    EventKind.RELEASED: "its worker handed it back unfinished",
+    EventKind.LEASE_EXPIRED: "its worker was not heard of in time; it is back in the line",
+    EventKind.RETRIED: "somebody put it back in the line by hand",
+}
+
+
+def moves() -> list[str]:
+    rows = [f"| {state} | {move} | {then} |" for state, ways in MOVES.items() for move, then in ways.items()]
+    return ["| state | move | then |", "| --- | --- | --- |", *rows]
+
+
+def functions() -> list[str]:
+    rows = ["| function | what it is for |", "| --- | --- |"]
+    for path in sorted(library.FOLDER.glob("*.lua")):
+        header = " ".join(
+            line.removeprefix("-- ") for line in path.read_text().split("-- Keys:")[0].splitlines() if line[:3] == "-- "
+        )
+        name, _, meaning = header.partition(": ")
+        assert name == path.stem
+        rows.append(f"| `hubgate_{name}` | {meaning} |")
+    return rows
+
+
+def events() -> list[str]:
+    return ["| event | when |", "| --- | --- |", *(f"| `{kind}` | {MEANINGS[kind]} |" for kind in EventKind)]
+
+
+@pytest.mark.parametrize("table", [moves, functions, events], ids=lambda table: table.__name__)
+def test_a_table_of_the_page_is_the_codes(table) -> None:
+    assert section(table.__name__) == "\n".join(table())
+
+
+async def test_redis_holds_the_keys_of_the_page_and_no_others(queue: Queue, redis: Redis) -> None:
+    await queue.submit_many([NewJob(id=job_id, service_required="s") for job_id in "abcdefg"])
+    await queue.heartbeat(WorkerReport(worker_id="w1"))
+    held = await queue.claim("w1", count=4)
+    await queue.progress(held[0], ProgressUpdate(progress=1))
+    await queue.end(Completed(lease=held[0]))
+    await queue.end(Failed(lease=held[1], error="no"))
+    await queue.end(Failed(lease=held[2], error="no", retryable=False))
+    await queue.cancel("d")
+    await queue.claim("w1")
+    await redis.command("HDEL", "job:f", "state")
+    await queue.claim("w1")
+    await queue.submit(NewJob(id="h", service_required="s"))
+    found = await redis.calls.main.call("KEYS", f"{redis.prefix}*")
+    names = {key.decode().removeprefix(redis.prefix) for key in found}
+    patterns = set(re.findall(r"^\| `(.*?)` \|", section("keys"), re.MULTILINE))
+    assert {name for name in names if not any(matches(pattern, name) for pattern in patterns)} == set()
+    assert {pattern for pattern in patterns if not any(matches(pattern, name) for name in names)} == set()
+
+
+def section(name: str) -> str:
+    """What stands between the page's marks of that name."""
+    [written] = re.findall(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", PAGE.read_text(), re.DOTALL)
+    return str(written)
+
+
+def matches(pattern: str, name: str) -> bool:
+    return re.fullmatch(re.sub(r"\\{\w+\\}", r"[^:]+", re.escape(pattern)), name) is not None
