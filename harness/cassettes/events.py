@@ -74,6 +74,8 @@ class Receive(_Frame, frozen=True, tag="receive"):
 class Close(_Event, frozen=True, tag="close"):
     """The actor closes its connection in order."""
 
+    code: int = 1000
+
 
 class Drop(_Event, frozen=True, tag="drop"):
     """The actor's connection is cut with no closing handshake."""

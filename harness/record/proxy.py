@@ -255,7 +255,7 @@ class _SocketRelay:
 
     async def stop(self) -> None:
         """End it from here: the recording ends with an orderly close."""
-        self._leave(orderly=True, code=WSCloseCode.GOING_AWAY)
+        self._leave(orderly=True)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._done.wait(), STOP_S)
 
@@ -264,7 +264,8 @@ class _SocketRelay:
         if self._left:
             return
         self._left = True
-        self._sessions.put((Close if orderly else Drop)(at=self._sessions.now_ms(), actor=self._actor))
+        at = self._sessions.now_ms()
+        self._sessions.put(Close(at=at, actor=self._actor, code=code) if orderly else Drop(at=at, actor=self._actor))
         if orderly:
             self._closing = asyncio.create_task(self._server.close(code=code, message=reason.encode()))
         else:

@@ -129,7 +129,7 @@ class ModernActor:
     def _tell(self, fact: Fact) -> None:
         self._arrived(Receive(at=self._clock(), actor=self._actor, message=fact))
 
-    async def close(self) -> None:
+    async def close(self, code: int) -> None:  # noqa: ARG002 - as every connection has it
         """Stop reading."""
         await self.drop()
 

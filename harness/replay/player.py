@@ -263,7 +263,7 @@ class _Player:
             puppet = self._playing.pop(event.actor)
             await (puppet.leave() if isinstance(event, Close) else puppet.drop())
         elif isinstance(event, Close):
-            await self._connections[event.actor].close()
+            await self._connections[event.actor].close(event.code)
         else:
             await self._connections[event.actor].drop()
 

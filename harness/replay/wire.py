@@ -39,7 +39,7 @@ class Connected(Protocol):
         """Send one frame."""
         ...
 
-    async def close(self) -> None:
+    async def close(self, code: int) -> None:
         """Close in order, and wait until it is closed."""
         ...
 
@@ -95,11 +95,11 @@ class WebSocketActor:
         except ConnectionClosed:
             self._remark(f"{self._actor} could not send: its connection was closed")
 
-    async def close(self) -> None:
+    async def close(self, code: int) -> None:
         """Close in order. What comes while the connection closes is not looked at, as no client would."""
         self._left = True
         if self._connection is not None:
-            await self._connection.close()
+            await self._connection.close(code)
             await self._ended()
 
     async def drop(self) -> None:
@@ -170,7 +170,7 @@ class SseActor:
         """Nothing is ever sent on such a stream."""
         raise CouldNotRun(f"{self._actor} reads server-sent events and cannot send")
 
-    async def close(self) -> None:
+    async def close(self, code: int) -> None:  # noqa: ARG002 - as every connection has it
         """Stop reading."""
         await self.drop()
 
