@@ -1,0 +1,131 @@
+"""Options, markers and the stacks that the suites of Phase 2A run against.
+
+python -m pytest scenarios                               everything, on an embedded Valkey
+python -m pytest scenarios -k mixed --redis redis://…    one suite, on your own Redis
+python -m pytest scenarios --candidate http://…          against a stack that you run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from harness.environment import Processes, RedisUnusable, open_redis, services
+from harness.targets import HubTarget, StackTarget
+from scenarios.grounds import Grounds, OwnStack, Stack, died
+
+HERE: Final = Path(__file__).parent
+COULD_NOT_RUN: Final = 3
+LONGEST_S: Final = 40
+PASSWORD: Final = "open-sesame"  # noqa: S105 - of a stack that lives for one run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("scenarios of hubgate")
+    group.addoption("--redis", metavar="URL", help="a Redis or Valkey that you run (default: an embedded one)")
+    group.addoption("--candidate", metavar="URL", help="a stack that you run, with its workers (default: started here)")
+    group.addoption("--legacy", metavar="URL", help="a hub that you run (default: the simulator, started here)")
+    group.addoption("--overlay", metavar="DIR", type=Path, help="a folder whose new_stack is run in place of ours")
+    group.addoption("--workers", metavar="N", type=int, default=4, help="workers of the shared stack (default: 4)")
+    group.addoption("--run-folder", metavar="DIR", type=Path, help="where logs and found cassettes go")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "criterion(id): the criterion of the gate that this scenario is evidence for")
+    config.addinivalue_line("markers", "cassettes: replays some recordings; the gate replays them all")
+    config.addinivalue_line("markers", "xdist_group(name): run by the same process (pytest-xdist)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE not in item.path.parents:
+            continue
+        marker = item.get_closest_marker("criterion")
+        if marker is None:
+            raise pytest.UsageError(f"{item.nodeid} does not say which criterion it is evidence for")
+        item.user_properties.append(("criterion", marker.args[0]))
+        item.add_marker(pytest.mark.xdist_group("scenarios"))
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONGEST_S))
+
+
+@pytest.fixture(scope="session")
+def run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this run's logs and the cassettes that it found go."""
+    given: Path | None = request.config.getoption("--run-folder")
+    return given.resolve() if given else tmp_path_factory.mktemp("scenarios")
+
+
+@pytest.fixture(scope="session")
+def grounds(request: pytest.FixtureRequest, run_folder: Path) -> Iterator[Grounds]:
+    """The Redis and the processes of this run. Without a Redis nothing can be said of the stack."""
+    with Processes(run_folder / "logs") as processes:
+        try:
+            server = open_redis(request.config.getoption("--redis"), processes)
+        except RedisUnusable as error:
+            pytest.exit(str(error), returncode=COULD_NOT_RUN)
+        yield Grounds(processes, server, overlay=request.config.getoption("--overlay"))
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The stack that all suites share, with several workers: the one that was given, or our own."""
+    given: str | None = request.config.getoption("--candidate")
+    if given:
+        yield Stack(StackTarget.at(given, redis_url="").http_url)
+        return
+    grounds: Grounds = request.getfixturevalue("grounds")
+    with grounds.stack("shared", workers=request.config.getoption("--workers")) as own:
+        yield own
+
+
+@pytest.fixture(scope="session")
+def _yard(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
+    if request.config.getoption("--candidate"):
+        pytest.skip("needs a stack whose workers it can start and stop")
+    grounds: Grounds = request.getfixturevalue("grounds")
+    with grounds.stack("yard") as own:
+        yield own
+
+
+@pytest.fixture
+def yard(_yard: OwnStack) -> Iterator[OwnStack]:
+    """A stack with no worker and no job but those that the test brings."""
+    yield _yard
+    _yard.empty()
+
+
+@pytest.fixture(scope="session")
+def guarded(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
+    """A stack that demands a token."""
+    if request.config.getoption("--candidate"):
+        pytest.skip("needs a stack with a token that it knows")
+    grounds: Grounds = request.getfixturevalue("grounds")
+    with grounds.stack("guarded", token=PASSWORD) as own:
+        yield own
+
+
+@pytest.fixture(scope="session")
+def hub(request: pytest.FixtureRequest) -> HubTarget:
+    """The hub that is replaced: the one that was given, or the simulator, on the stack's own Redis if it is ours."""
+    given: str | None = request.config.getoption("--legacy")
+    if given:
+        return HubTarget.at(given)
+    grounds: Grounds = request.getfixturevalue("grounds")
+    process = grounds.processes.start(services.hub(redis_url=grounds.redis.url if grounds.redis.owned else None))
+    return HubTarget(http_url=process.http_url, owned=True)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_died(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A process that ends though nobody stopped it fails the scenario that it happened in."""
+    if request.config.getoption("--candidate"):
+        yield
+        return
+    grounds: Grounds = request.getfixturevalue("grounds")
+    yield
+    assert not died(grounds.processes)

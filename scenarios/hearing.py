@@ -1,0 +1,44 @@
+"""What a client was told of a job, as facts that belong to no protocol: both kinds can be held against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.actors import Conversation, Told
+from harness.parity.facts import Fact, fact_of_event, fact_of_message
+
+ANSWERS = frozenset({"accepted", "status"})
+"""What a client is told because it asked."""
+ENDINGS = frozenset({"completed", "failed", "cancelled"})
+
+
+def facts_by_websocket(client: Conversation, job_id: str) -> list[Fact]:
+    """What an old client was told of a job unasked. Who cancels its own job hears of it twice; that is one fact."""
+    found: list[Fact] = []
+    for entry in client.heard:
+        fact = fact_of_message(entry.message)
+        if fact is None or fact["job_id"] != job_id or fact["type"] in ANSWERS:
+            continue
+        if fact["type"] != "cancelled" or fact not in found:
+            found.append(fact)
+    return found
+
+
+def facts_by_events(events: Iterable[Told]) -> list[Fact]:
+    """What server-sent events told."""
+    return [fact for told in events if (fact := fact_of_event(told.data)) is not None]
+
+
+def progress_of(facts: Iterable[Fact]) -> list[float]:
+    """How far the work had come, each time that was told."""
+    return [fact["progress"] for fact in facts if fact["type"] == "progress"]
+
+
+def kinds(events: Iterable[Told]) -> list[str]:
+    """The events' kinds, in order."""
+    return [told.kind for told in events]
+
+
+def claimed_by(events: Iterable[Told]) -> list[str]:
+    """Which workers held the job, one after the other."""
+    return [told.data["worker_id"] for told in events if told.kind == "claimed"]
