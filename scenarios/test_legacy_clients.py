@@ -173,7 +173,7 @@ async def test_a_client_with_a_wrong_token_is_turned_away(guarded: OwnStack) -> 
 async def test_some_recorded_clients_play_as_they_did_on_the_hub(grounds: Grounds, stack: Stack) -> None:
     if not isinstance(stack, OwnStack) or not grounds.redis.owned:
         pytest.skip("replays need databases that may be emptied; the gate replays every recording on a given stack")
-    stage = StackStage(grounds.processes, grounds.redis, overlay=grounds.overlay)  # type: ignore[arg-type]
+    stage = StackStage(grounds.processes, grounds.redis, overlay=grounds.overlay)
     files = [HERE / "cassettes" / f"{name}.jsonl" for name in SOME_CASSETTES]
     against = Against(deviations=Deviations.load(HERE / "deviations.toml"), today=dt.datetime.now(dt.UTC).date())
     results = await run_files(files, stage, against)
