@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from legacy_hub_sim.core.leaving import leave, reason
 from legacy_hub_sim.core.outgoing import Outgoing, Style
 from legacy_hub_sim.core.peers import Peer, Role
 from legacy_hub_sim.core.state import Kept, Memory
-from legacy_hub_sim.core.store import JobStore
+from legacy_hub_sim.core.store import JobStore, StoreError
 from legacy_hub_sim.core.timers import Timers
 from legacy_hub_sim.core.turn import Turn
 from legacy_hub_sim.faults import ALL_FAULTS, Fault
@@ -135,7 +136,9 @@ class Hub:
 
     def _keep(self) -> None:
         """Without fault `amnesia`, what must outlive the process is written after every step that may change it."""
-        if Fault.AMNESIA not in self.faults:
+        if Fault.AMNESIA in self.faults:
+            return
+        with contextlib.suppress(StoreError):  # The next step writes all of it again.
             self._store.remember(msgspec.msgpack.encode(self.memory.kept))
 
 

@@ -9,7 +9,7 @@ from legacy_hub_sim.core import messages
 from legacy_hub_sim.core.leaks import Leak
 from legacy_hub_sim.core.peers import Role
 from legacy_hub_sim.core.shapes import Field, Kind, must_fit
-from legacy_hub_sim.core.store import Fields
+from legacy_hub_sim.core.store import Fields, StoreError
 from legacy_hub_sim.core.turn import Turn
 
 CAPABILITY_FIELDS = (
@@ -42,11 +42,11 @@ def job_types(given: Any) -> list[str]:
 
 
 def offer_waiting(turn: Turn) -> None:
-    """Offer waiting jobs to idle workers. One odd priority among them, and nobody is offered anything."""
+    """Offer waiting jobs to idle workers. One odd priority among them, or no store, and nobody is offered anything."""
     idle = {worker: types_of(turn, worker) for worker, status in turn.memory.status.items() if status == "idle"}
     try:
         jobs = in_order(turn, sorted(set().union(*idle.values())))
-    except ValueError:
+    except (ValueError, StoreError):
         return
     for job_id, fields in jobs:
         fitting = (worker for worker in idle if may_take(turn, worker, idle[worker], job_id, fields))

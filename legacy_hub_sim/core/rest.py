@@ -133,9 +133,9 @@ def submit(turn: Turn, request: Request) -> Answer | Waiting:
         return Answer(422, {"detail": shapes.detail(problems, "body")})
     job_id = given["job_id"] or f"job-rest-{turn.new_id()}"
     job = Submission(job_id, given["job_type"], given["priority"], given["payload"], CLIENT)
-    if refusal := refused(turn, job):
-        return Answer(409, {"detail": refusal})
     try:
+        if refusal := refused(turn, job):
+            return Answer(409, {"detail": refusal})
         if not already_there(turn, job):
             turn.jobs.add(job, turn.now)
     except Leak as leak:

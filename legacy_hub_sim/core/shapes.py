@@ -20,9 +20,7 @@ MANUAL = "https://errors.pydantic.dev/2.14/v/"
 """Where the hub's validation errors point to."""
 
 WHOLE = re.compile(r"\s*([+-]?[0-9]+(?:_[0-9]+)*)(?:\.0+)?\s*", re.ASCII)
-NUMBER = re.compile(
-    r"\s*[+-]?(?:[0-9]+(?:_[0-9]+)*\.?[0-9]*|\.[0-9]+|inf|infinity|nan)(?:e[+-]?[0-9]+)?\s*", re.ASCII | re.IGNORECASE
-)
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+|inf|infinity|nan)(?:e[+-]?[0-9]+)?", re.ASCII | re.IGNORECASE)
 TRUE_WORDS = frozenset({"1", "on", "t", "true", "y", "yes"})
 FALSE_WORDS = frozenset({"0", "off", "f", "false", "n", "no"})
 MOST_DIGITS = 4300
@@ -103,11 +101,17 @@ def number(value: Any) -> float:
                 return float(value)
             except OverflowError:
                 raise Refusal("float_type", "Input should be a valid number") from None
-        case str() if NUMBER.fullmatch(value):
-            return float(value)
+        case str() if NUMBER.fullmatch(plain := value.strip(" \t\r\n\f\v")) or NUMBER.fullmatch(plain := joined(value)):
+            return float(plain)
         case str():
             raise Refusal("float_parsing", "Input should be a valid number, unable to parse string as a number")
     raise Refusal("float_type", "Input should be a valid number")
+
+
+def joined(text: str) -> str:
+    """A text without the single underscores inside it, which group a number's digits."""
+    grouped = "_" in text.strip("_") == text and "__" not in text
+    return text.replace("_", "") if grouped else text
 
 
 def flag(value: Any) -> bool:
@@ -119,7 +123,7 @@ def flag(value: Any) -> bool:
             return bool(value)
         case str() if value.lower() in TRUE_WORDS | FALSE_WORDS:
             return value.lower() in TRUE_WORDS
-        case int() | str():
+        case str() | int() | float() if isinstance(value, str) or (value == value // 1 and abs(value) < 2**63):
             raise Refusal("bool_parsing", "Input should be a valid boolean, unable to interpret input")
     raise Refusal("bool_type", "Input should be a valid boolean")
 

@@ -7,6 +7,7 @@ from typing import Any
 from legacy_hub_sim.core import messages, subscriptions
 from legacy_hub_sim.core.offers import capabilities_of
 from legacy_hub_sim.core.peers import Role
+from legacy_hub_sim.core.store import StoreError
 from legacy_hub_sim.core.turn import Turn
 
 
@@ -70,15 +71,19 @@ def empty_stats() -> dict[str, Any]:
 def system_stats(turn: Turn) -> dict[str, Any]:
     """The `system` part: the queue, every job, every worker that ever registered.
 
-    A job with an odd priority ends the count where it stands, and the workers are left out.
+    A job with an odd priority ends the count where it stands, as does a store that does not answer, and the workers
+    are left out.
     """
     stats = empty_stats()
     active_jobs: list[dict[str, Any]] = []
     stats["jobs"]["active_jobs"] = active_jobs
     active_workers: list[dict[str, Any]] = []
     stats["workers"]["active_workers"] = active_workers
-    stats["queues"]["priority"] = stats["queues"]["total"] = turn.jobs.store.queued()
-    records = list(turn.jobs.store.every())
+    try:
+        stats["queues"]["priority"] = stats["queues"]["total"] = turn.jobs.store.queued()
+        records = list(turn.jobs.store.every())
+    except StoreError:
+        return stats
     stats["jobs"]["total"] = len(records)
     for job_id, fields in records:
         status = fields.get("status", "unknown")

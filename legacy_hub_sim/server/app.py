@@ -119,7 +119,7 @@ class Server:
 
     async def _rounds(self) -> None:
         while True:
-            await self.delivery.send(self.hub.tick(time.time()))
+            self._send_later(self.hub.tick(time.time()))
             await asyncio.sleep(max(0.0, self.hub.due - time.time()))
 
 

@@ -207,10 +207,19 @@ async def test_a_redis_that_is_gone_is_shown_to_who_asks_and_the_hub_goes_on(
     assert (await hear(client, "error"))["error"].startswith("Server error processing message: ")
     await say(client, "stay_alive")
     await hear(client, "response_job_status")
+    monitor, worker = await talk(port, "monitor", "m"), await talk(port, "worker", "w")
+    assert (await hear(monitor, "stats_broadcast"))["connections"]["clients"] == ["c"]
+    await say(worker, "register_worker", capabilities={"supported_job_types": ["t"]})
+    await hear(worker, "worker_registered")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        assert (await http.post("/api/jobs", json={"job_type": "t", "payload": {}})).status_code == 500
+        assert (await http.get("/api/jobs/j")).status_code == 500
     valkey.restart()
     await say(client, "submit_job", job_type="t")
     await hear(client, "job_accepted")
-    await client.close()
+    await hear(worker, "job_available")
+    for socket in (client, monitor, worker):
+        await socket.close()
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1000, "done"), (1001, ""), (4001, "bye")])
