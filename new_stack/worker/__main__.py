@@ -13,7 +13,7 @@ from typing import Any, Final
 from new_stack.queue import Queue
 from new_stack.queue.errors import QueueError, QueueUnavailable, SettingsError
 from new_stack.queue.settings import QueueSettings
-from new_stack.worker.connectors.catalogue import names, parse_list
+from new_stack.worker.connectors.catalogue import BUILT_IN, parse_list
 from new_stack.worker.log import EventLog
 from new_stack.worker.outage import Outage
 from new_stack.worker.roster import ConnectorUnusable, Roster
@@ -76,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
         "--connector",
         action="append",
         metavar="NAME[:SETTINGS]",
-        help=f"what to run jobs with, may be given several times (WORKER_CONNECTORS): {', '.join(names())}",
+        help=f"what to run jobs with, may be given several times (WORKER_CONNECTORS): {', '.join(BUILT_IN)}, "
+        "or one of an installed package",
     )
     parser.add_argument("--concurrency", type=int, metavar="N", help="jobs at once (WORKER_MAX_CONCURRENT_JOBS)")
     parser.add_argument("--poll-ms", type=int, metavar="MS", help="(WORKER_POLL_INTERVAL_MS)")

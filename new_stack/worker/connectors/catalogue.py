@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
 from new_stack.queue.errors import SettingsError
 from new_stack.worker.connectors.contract import Connector
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 GROUP: Final = "hubgate.connectors"
 """The entry-point group under which a package names its connectors."""
@@ -71,7 +73,7 @@ def parse_list(text: str) -> tuple[ConnectorSpec, ...]:
 
 def names() -> tuple[str, ...]:
     """Every connector that can be named here: ours and those of installed packages."""
-    return tuple(sorted({*BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))}))
+    return tuple(sorted({*BUILT_IN, *(entry.name for entry in _installed())}))
 
 
 def find(name: str) -> type[Connector]:
@@ -80,13 +82,20 @@ def find(name: str) -> type[Connector]:
         module, _, attribute = BUILT_IN[name].partition(":")
         found = getattr(import_module(module), attribute)
     else:
-        found = _load(name, tuple(entry_points(group=GROUP, name=name)))
+        found = _load(name)
     if not (isinstance(found, type) and issubclass(found, Connector)):
         raise SettingsError(f"connector {name}: the entry point names no Connector class")
     return found
 
 
-def _load(name: str, entries: tuple[EntryPoint, ...]) -> object:
+def _installed(**wanted: str) -> EntryPoints:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - a worker of built-in connectors starts faster without
+
+    return entry_points(group=GROUP, **wanted)
+
+
+def _load(name: str) -> object:
+    entries = tuple(_installed(name=name))
     if not entries:
         raise SettingsError(f"there is no connector {name!r}; there are: {', '.join(names())}")
     try:

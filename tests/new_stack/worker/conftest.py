@@ -159,3 +159,52 @@ def start_process(settings: QueueSettings) -> Iterator[StartProcess]:
         one.process.wait()
         assert one.process.stderr is not None
         one.process.stderr.close()
+
+
+class Line:
+    """A line to Redis that can go deaf: what Redis says then gets lost, what it is told does not. `cut` breaks it."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._to = int(redis_url.rpartition(":")[2].partition("/")[0])
+        self._ends: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.deaf = False
+
+    async def open(self) -> str:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/0"
+
+    async def close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        for end in self._ends:
+            end.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        self._ends |= {writer, there_writer}
+        await asyncio.gather(
+            self._pass(reader, there_writer, lossy=False), self._pass(there_reader, writer, lossy=True)
+        )
+        self._ends -= {writer, there_writer}
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, lossy: bool) -> None:
+        try:
+            while data := await reader.read(65_536):
+                if not (lossy and self.deaf):
+                    writer.write(data)
+        except ConnectionError:
+            pass
+        finally:
+            writer.transport.abort()
+
+
+@pytest.fixture
+async def line(settings: QueueSettings) -> AsyncIterator[Line]:
+    """A line to the session's Redis for one worker to use."""
+    opened = Line(settings.redis_url)
+    yield opened
+    await opened.close()

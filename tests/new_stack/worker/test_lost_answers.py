@@ -1,0 +1,64 @@
+"""What a call did whose answer got lost is found out, and made good."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from new_stack.queue import NewJob, Queue
+from tests.new_stack.worker.conftest import Line, StartWorker, ended, in_state, simulate
+
+
+async def test_jobs_claimed_by_a_call_whose_answer_got_lost_do_not_wait_for_their_leases(
+    queue: Queue, start_worker: StartWorker, line: Line
+) -> None:
+    worker = await start_worker(queue={"redis_url": await line.open(), "lease_ms": 60_000})
+    await asyncio.sleep(0.1)
+    line.deaf = True
+    job_id = await simulate(queue, {"result": "done"})
+    claimed = await in_state(queue, job_id, "claimed", within=2)
+    assert (claimed.worker_id, claimed.attempt) == ("w1", 1)
+    line.deaf = False
+    line.cut()
+    job = await ended(queue, job_id, within=5)
+    assert (job.state, job.attempt, job.failures) == ("completed", 2, 0)
+    kinds = [event.kind for event in await queue.history(job_id)]
+    assert kinds == ["submitted", "claimed", "released", "claimed", "completed"]
+    assert [log["job_id"] for log in worker.logged("stray_handed_back")] == [job_id]
+
+
+async def test_an_end_whose_answer_got_lost_counts_once_and_the_next_claim_is_found(
+    queue: Queue, start_worker: StartWorker, line: Line
+) -> None:
+    await start_worker(queue={"redis_url": await line.open(), "lease_ms": 60_000})
+    first = await simulate(queue, {"sleep_ms": 300}, {"result": 1})
+    await in_state(queue, first, "claimed")
+    second = (await queue.submit(NewJob(payload=msgspec.Raw(b'{"simulate": [{"result": 2}]}')))).job_id
+    line.deaf = True
+    await in_state(queue, first, "completed", within=3)
+    await in_state(queue, second, "claimed", within=3)
+    line.deaf = False
+    line.cut()
+    job = await ended(queue, second, within=5)
+    assert (job.state, job.result) == ("completed", msgspec.Raw(b"2"))
+    kinds = [event.kind for event in await queue.history(first)]
+    assert kinds == ["submitted", "claimed", "completed"]
+
+
+async def test_a_worker_whose_line_breaks_often_runs_every_job_once(
+    queue: Queue, start_worker: StartWorker, line: Line
+) -> None:
+    await start_worker(queue={"redis_url": await line.open()}, max_concurrent_jobs=4)
+    job_ids = [await simulate(queue, {"progress": 50}, {"sleep_ms": 5}) for _ in range(200)]
+    for round_ in range(8):
+        await asyncio.sleep(0.1)
+        line.deaf = round_ % 2 == 0
+        await asyncio.sleep(0.02)
+        line.deaf = False
+        line.cut()
+    for job_id in job_ids:
+        job = await ended(queue, job_id, within=20)
+        assert (job.state, job.failures) == ("completed", 0)
+        ends = [event for event in await queue.history(job_id) if event.kind == "completed"]
+        assert len(ends) == 1
