@@ -88,14 +88,14 @@ def find(name: str) -> type[Connector]:
     return found
 
 
-def _installed(**wanted: str) -> EntryPoints:
+def _installed() -> EntryPoints:
     from importlib.metadata import entry_points  # noqa: PLC0415 - a worker of built-in connectors starts faster without
 
-    return entry_points(group=GROUP, **wanted)
+    return entry_points(group=GROUP)
 
 
 def _load(name: str) -> object:
-    entries = tuple(_installed(name=name))
+    entries = [entry for entry in _installed() if entry.name == name]
     if not entries:
         raise SettingsError(f"there is no connector {name!r}; there are: {', '.join(names())}")
     try:
