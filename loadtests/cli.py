@@ -32,7 +32,7 @@ from loadtests.site import SiteError
 from loadtests.spec import Kills, LoadSpec, Mix, Side
 from loadtests.verdict import Demands
 
-COULD_NOT_RUN = 3
+COULD_NOT_RUN, INTERRUPTED = 3, 130
 
 
 @click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
@@ -94,6 +94,9 @@ def main(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, c
     except (SiteError, LoadFailed, EnvironmentFailure, CouldNotRun) as failure:
         console.print(f"could not be run: {failure}", style="red", markup=False)
         sys.exit(COULD_NOT_RUN)
+    except KeyboardInterrupt:
+        console.print("interrupted: nothing was judged, and nothing is left running", style="yellow")
+        sys.exit(INTERRUPTED)
     console.print(f"files: {folder}", markup=False)
     sys.exit(status)
 

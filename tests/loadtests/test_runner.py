@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from harness.environment import Processes, services, start_valkey
@@ -133,6 +136,22 @@ def test_what_cannot_be_run_is_one_sentence_and_status_3(tmp_path: Path) -> None
     elsewhere = _command("--url", "http://192.0.2.1:80", "--out", str(tmp_path))
     assert elsewhere.returncode == 3
     assert "not on this machine" in " ".join(elsewhere.stderr.split())
+
+
+def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "loadtests", "--rate", "5", "--duration", "60", "--fleet", "2"]
+    process = subprocess.Popen([*command, "--out", str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 40
+    while not (tmp_path / "live.jsonl").exists():
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+    below = psutil.Process(process.pid).children(recursive=True)
+    assert len(below) >= 5, "Valkey, the API, two workers and Locust"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert not [child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_a_wrong_option_is_status_2(tmp_path: Path) -> None:
