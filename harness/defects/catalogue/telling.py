@@ -107,8 +107,8 @@ DEFECTS: Final = (
         checks=("not_delivered",),
         replacements=(
             edit("api/sse/cursor.py",
-                 '    if not cursor:\n        return Resume(whole, None if complete else "trimmed")\n',
-                 "    if not cursor:\n        return Resume(())\n"),
+                 "    found = _place(history, cursor)\n",
+                 "    if not cursor:\n        return Resume(events=())\n    found = _place(history, cursor)\n"),
         ),
     ),
     Defect(
@@ -128,7 +128,7 @@ DEFECTS: Final = (
         caught_by=("modern-clients",),
         checks=("not_delivered",),
         replacements=(
-            edit("api/sse/cursor.py", "rest = whole[index + 1 :]", "rest = whole[index + 2 :]"),
+            edit("api/sse/cursor.py", "tuple(history[found + 1 :])", "tuple(history[found + 2 :])"),
         ),
     ),
     Defect(
@@ -136,7 +136,7 @@ DEFECTS: Final = (
         mistake="A stream that is resumed begins with the event that the reader had last.",
         caught_by=("modern-clients",),
         checks=("not_delivered",),
-        replacements=(edit("api/sse/cursor.py", "rest = whole[index + 1 :]", "rest = whole[index:]"),),
+        replacements=(edit("api/sse/cursor.py", "tuple(history[found + 1 :])", "tuple(history[found:])"),),
     ),
     Defect(
         name="unknown-job-is-silence",
