@@ -58,7 +58,7 @@ class HybridClient:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         connector = aiohttp.TCPConnector(limit=0)
         self._session = aiohttp.ClientSession(timeout=timeout, headers=headers, connector=connector)
-        self._http = HttpTransport(self._url, self._session, patience)
+        self._http = HttpTransport(self._url, self._session, patience, has_alternative=self._mode == "auto")
         self._socket = WebSocketTransport(self._url, self.client_id, self._session, patience, self._token)
         if self._mode != "auto":
             self._chosen = self._http if self._mode == "http" else self._socket

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any, Final, TypeVar
@@ -32,10 +33,14 @@ Struct = TypeVar("Struct", bound=msgspec.Struct)
 class HttpTransport:
     """Speaks to the modern routes."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession, patience: Patience) -> None:
+    def __init__(
+        self, url: str, session: aiohttp.ClientSession, patience: Patience, *, has_alternative: bool = False
+    ) -> None:
         self._url = url.rstrip("/")
         self._session = session
         self._patience = patience
+        self._must_flow = has_alternative
+        """Whether a stream of which nothing arrives counts as one that is not served: something holds it back."""
 
     async def served(self) -> bool:
         """Whether a server with the modern routes answers here. Raises ServerUnavailable where nothing answers."""
@@ -114,18 +119,33 @@ class HttpTransport:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": cursor.after} if cursor.after else {})
         url = f"{self._url}{_path(cursor.job_id)}/progress"
         timeout = aiohttp.ClientTimeout(sock_connect=self._patience.connect_s, sock_read=self._patience.silence_s)
-        async with self._session.get(url, headers=headers, timeout=timeout) as response:
-            if response.status == 204:
-                cursor.ended = True
-                return
-            await _require_stream(response)
-            async for chunk in response.content.iter_any():
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._patience.connect_s):
+                    response = await stack.enter_async_context(self._session.get(url, headers=headers, timeout=timeout))
+                    if response.status == 204:
+                        cursor.ended = True
+                        return
+                    await _require_stream(response)
+                    first = await response.content.readany()  # the server speaks at once
+            except TimeoutError as error:
+                if self._must_flow:
+                    raise NotServed("nothing of the stream arrives: something on the way holds it back") from error
+                raise
+            self._must_flow = False
+            async for chunk in _after(first, response.content):
                 for message in reader.feed(chunk):
                     event = cursor.take(message)
                     if event is not None:
                         yield event
                     if cursor.ended:
                         return
+
+
+async def _after(first: bytes, rest: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for chunk in rest.iter_any():
+        yield chunk
 
 
 async def _require_stream(response: aiohttp.ClientResponse) -> None:

@@ -235,6 +235,29 @@ async def test_a_server_that_stays_away_is_given_up_in_time(unused_tcp_port: int
                     await client.submit("simulation")
 
 
+async def test_where_streams_are_held_back_auto_follows_over_the_websocket(
+    start_api: StartApi, start_proxy: StartProxy
+) -> None:
+    api = await start_api()
+    proxy, url = await start_proxy(api.base)
+    proxy.holds_streams_back = True
+    job_id = await api.submit()
+    await work(api.queue, 10, 20)
+    patience = Patience(request_s=5, connect_s=0.5, silence_s=2, away_s=1)
+    async with HybridClient(url, patience=patience) as client:
+        events = await collect(client, job_id)
+        assert [event.kind for event in events] == [  # type: ignore[union-attr]
+            EventKind.SUBMITTED,
+            EventKind.CLAIMED,
+            EventKind.PROGRESS,
+            EventKind.PROGRESS,
+            EventKind.COMPLETED,
+        ]
+    async with HybridClient(url, mode="http", patience=patience) as client:
+        with pytest.raises(ServerUnavailable):
+            await collect(client, job_id)
+
+
 async def test_auto_prefers_http(start_api: StartApi) -> None:
     api = await start_api()
     async with HybridClient(api.base, patience=QUICK) as client:
