@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import secrets
 from collections.abc import Iterator, Mapping
@@ -12,10 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import redis
 
 from harness.actors import LegacyClient, ModernClient, Monitor
-from harness.environment import Launch, Process, Processes, RedisServer, services
+from harness.environment import Launch, Process, Processes, RedisServer, empty, services
 from harness.targets import StackTarget
 
 LEASE_MS: Final = 2_000
@@ -27,7 +25,6 @@ TERMS: Final = {
 }
 """Short, so that a suite need not wait long for what takes a lease or a back-off."""
 POLL_MS: Final = 200
-UNLINKED_AT_ONCE: Final = 500
 
 _numbers = itertools.count(1)
 
@@ -117,10 +114,7 @@ class OwnStack(Stack):
         for worker in self._workers:
             worker.kill()
         self._workers.clear()
-        with contextlib.closing(redis.Redis.from_url(self.redis_url)) as connection:
-            keys = connection.scan_iter(match=f"{self.prefix}*", count=UNLINKED_AT_ONCE)
-            while some := list(itertools.islice(keys, UNLINKED_AT_ONCE)):
-                connection.unlink(*some)
+        empty(self.redis_url, self.prefix)
 
     def _worker_launch(self, name: str, settings: Mapping[str, Any], concurrency: int = 1) -> Launch:
         return services.worker(
