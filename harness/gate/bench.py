@@ -14,6 +14,8 @@ from harness.gate.profiles import Profile
 from harness.gate.statements import CriterionId
 from harness.gate.thresholds import Least, Limits
 from harness.history import CheckResult
+from harness.replay.files import Played
+from harness.results import Column
 
 
 class Stage(StrEnum):
@@ -42,8 +44,17 @@ class Options:
 
 
 @dataclass(kw_only=True)
+class Recall:
+    """What several runs against the same hub need to find out only once: how the hub plays the recordings."""
+
+    hub: dict[Column, list[Played]] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
 class Shared:
     """What one phase leaves for others."""
+
+    recall: Recall = field(default_factory=Recall)
 
     checks: list[tuple[str, dict[str, CheckResult]]] = field(default_factory=list)
     """What the checkers said of each phase's history, for criteria that look at all of them."""

@@ -21,7 +21,7 @@ import psutil
 from harness import defects
 from harness.environment import Processes
 from harness.errors import CouldNotRun
-from harness.gate.bench import Bench, Options, Phase, Stage
+from harness.gate.bench import Bench, Options, Phase, Recall, Shared, Stage
 from harness.gate.breakdown import broken
 from harness.gate.findings import Findings, unmeasured
 from harness.gate.phases import GROUPS
@@ -39,7 +39,10 @@ def silent(phase: Phase, stage: Stage, sentence: str) -> None:
 
 
 async def run_gate(
-    options: Options, report: Report = silent, groups: Sequence[Sequence[Phase]] = GROUPS
+    options: Options,
+    report: Report = silent,
+    groups: Sequence[Sequence[Phase]] = GROUPS,
+    recall: Recall | None = None,
 ) -> tuple[Run, Path]:
     """Carry out a run; answers it and its folder. Raises CouldNotRun where it cannot even begin."""
     profile, thresholds = PROFILES[options.profile], load_thresholds(options.thresholds or DEFAULT)
@@ -58,6 +61,7 @@ async def run_gate(
             tell=lambda _: None,
             overlay=overlay,
             wanted=frozenset(options.only) or frozenset(CriterionId),
+            shared=Shared(recall=recall or Recall()),
         )
         found = Findings.merged(await _carry_out_all(groups, bench, report))
     about = describe(options, folder.name, started, time.monotonic() - clock)

@@ -79,10 +79,17 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Simplicity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The hub's size in lines of code, and the share of it that the stack may have."""
+    """The hub's size in lines of code, and the share of it that the stack's core, and the whole of it, may have.
+
+    `whole`, `not_counted` and `core` are paths below the stack's root, or beginnings of such.
+    """
 
     hub_lines: int
     ratio_to_hub: float
+    whole_ratio_to_hub: float
+    whole: tuple[str, ...]
+    not_counted: tuple[str, ...]
+    core: tuple[str, ...]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -90,6 +97,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     legacy_clients: Differences
     modern_clients: Scenarios
+    same_facts: Differences
     mixed_clients: Scenarios
     migration: Scenarios
     claims: Claims
@@ -106,6 +114,7 @@ class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The least evidence: counts, and seconds of load."""
 
     cassettes: int
+    facts: int
     scenarios: int
     workers: int
     load_jobs: int

@@ -46,14 +46,20 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
     today: dt.date,
     pace: Pace = DEFAULT_PACE,
     at_once: int = 2,
+    recall: dict[Column, list[Played]] | None = None,
     done: Done = lambda _column, _played: None,
 ) -> Matrix:
     """Play every file on every side, all sides at once, `at_once` files on each. The hub is held against the recording,
     its second run and the stack against its first; what the hub's two runs differ in is noise on the stack. Where the
     hub could not be played, or not to the end of a recorded wait, the recording stands in for it.
+
+    What `recall` holds of the hub's columns is not played again; what it lacks is put into it.
     """
+    remembered = {} if recall is None else recall
 
     async def play(column: Column, stage: Stage) -> list[Played]:
+        if column in remembered:
+            return remembered[column]
         view = VIEWS.get(column, View.FRAMES)
         return await play_files(
             files, stage, pace=pace, at_once=at_once, view=view, done=lambda played: done(column, played)
@@ -66,7 +72,9 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
             Column.STACK_WEBSOCKET: tasks.create_task(play(Column.STACK_WEBSOCKET, stack)),
             Column.STACK_SSE: tasks.create_task(play(Column.STACK_SSE, stack)),
         }
-    columns = judge_columns({column: task.result() for column, task in playing.items()}, deviations, today)
+    played = {column: task.result() for column, task in playing.items()}
+    remembered.update({column: played[column] for column in (Column.HUB, Column.HUB_AGAIN)})
+    columns = judge_columns(played, deviations, today)
     problems = problems_of(columns, deviations, today)
     return Matrix(columns=columns, rows=rows_of(columns, deviations), problems=problems)
 

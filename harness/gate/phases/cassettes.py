@@ -37,24 +37,30 @@ GOOD_REFERENCE: Final = (CellVerdict.SAME, CellVerdict.DECLARED)
 
 async def gather(bench: Bench) -> Findings:
     """Play, compare, judge."""
-    files = cassettes()
+    files = [path for path in cassettes() if recorded_ms(path) <= bench.profile.longest_recording_ms]
     matrix = await play_matrix(
         files,
         hub_stage(bench),
         await stack_stage(bench),
         deviations=Deviations.load(scenarios_folder() / "deviations.toml"),
         today=dt.datetime.now(dt.UTC).date(),
+        recall=bench.shared.recall.hub,
         done=_progress(bench, files),
     )
-    return Findings(
-        criteria=[judge(matrix, bench.limits.legacy_clients.undeclared_differences, bench.least.cassettes)],
-        matrix=matrix.rows,
-    )
+    limits, least = bench.limits, bench.least
+    frames = judge(matrix, FRAMES, limits.legacy_clients.undeclared_differences, least.cassettes)
+    facts = judge(matrix, FACTS, limits.same_facts.undeclared_differences, least.facts)
+    return Findings(criteria=[frames, facts], matrix=matrix.rows)
 
 
-def judge(matrix: Matrix, limit: int, least: int) -> Criterion:
+FRAMES: Final = (CriterionId.LEGACY_CLIENTS, Column.STACK_WEBSOCKET)
+FACTS: Final = (CriterionId.SAME_FACTS, Column.STACK_SSE)
+
+
+def judge(matrix: Matrix, view: tuple[CriterionId, Column], limit: int, least: int) -> Criterion:
     """No difference that nobody declared, over recordings that the hub itself still plays as recorded."""
-    on_stack = matrix.columns[Column.STACK_WEBSOCKET]
+    which, column = view
+    on_stack = [result for result in matrix.columns[column] if result.verdict is not CellVerdict.NOT_APPLICABLE]
     hub = {result.name: result.verdict for result in matrix.columns[Column.HUB]}
     different = [result for result in on_stack if result.verdict is CellVerdict.DIFFERENT]
     told = [
@@ -76,12 +82,11 @@ def judge(matrix: Matrix, limit: int, least: int) -> Criterion:
     )
     shown = different or [result for result in on_stack if result.verdict is CellVerdict.INCONCLUSIVE]
     links = [
-        Link(to=LinkTo.CELL, ref=f"{result.name}/{Column.STACK_WEBSOCKET.value}", label=result.name)
-        for result in shown[:LINKS_SHOWN]
+        Link(to=LinkTo.CELL, ref=f"{result.name}/{column.value}", label=result.name) for result in shown[:LINKS_SHOWN]
     ]
     return judged(
-        CriterionId.LEGACY_CLIENTS,
-        [undeclared, stale],
+        which,
+        [undeclared, stale] if column is Column.STACK_WEBSOCKET else [undeclared],
         [Evidence(what="recordings", had=len(told), least=least)],
         links=links,
         explanation=" ".join([*(result.told() + "." for result in different[:3]), *matrix.problems]) or None,
@@ -121,7 +126,7 @@ def scenarios_folder() -> Path:
 def _progress(bench: Bench, files: Sequence[Path]) -> Callable[[Column, Played], None]:
     """Tells how far it is, and when nothing is left but recordings in which the hub was silent for long."""
     played: list[str] = []
-    total, long = 3 * len(files), 3 * sum(recorded_ms(path) > LONG_MS for path in files)
+    total, long = len(Column) * len(files), len(Column) * sum(recorded_ms(path) > LONG_MS for path in files)
 
     def done(column: Column, one: Played) -> None:
         played.append(one.path.stem)
@@ -135,7 +140,7 @@ def _progress(bench: Bench, files: Sequence[Path]) -> Callable[[Column, Played],
 CASSETTES: Final = Phase(
     name="cassettes",
     about="replay recorded traffic on the hub, the hub again, and the stack",
-    feeds=(CriterionId.LEGACY_CLIENTS,),
+    feeds=(CriterionId.LEGACY_CLIENTS, CriterionId.SAME_FACTS),
     gather=gather,
     background=True,
 )

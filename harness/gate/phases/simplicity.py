@@ -11,32 +11,34 @@ from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged
 from harness.gate.simplicity import count
 from harness.gate.statements import CriterionId
-from harness.results import Comparison, Evidence, LogFile, Measurement, Threshold
-
-FOLDERS: Final = ("new_stack/queue", "new_stack/api", "new_stack/worker")
-"""What does the hub's work: its queue, its server, and the core of a worker."""
-LEFT_OUT: Final = ("new_stack/worker/connectors",)
-"""The hub's figure has no connectors in it either."""
+from harness.results import Comparison, Evidence, Link, LinkTo, LogFile, Measurement, Threshold
 
 
 async def gather(bench: Bench) -> Findings:
     """Count, and keep the count of every file beside the report."""
-    root = bench.overlay or _root()
-    lines = count(root, FOLDERS, LEFT_OUT)
-    bench.path("simplicity.txt").write_text("".join(f"{number:6}  {path}\n" for path, number in lines.items()))
     limit = bench.limits.simplicity
-    measurement = Measurement(
-        what=f"the stack's share of the hub's {limit.hub_lines:,} lines of code",
-        observed=sum(lines.values()) / limit.hub_lines,
-        threshold=Threshold(comparison=Comparison.AT_MOST, limit=limit.ratio_to_hub),
-    )
+    lines = count(bench.overlay or _root(), limit.whole, limit.not_counted)
+    core = {path: number for path, number in lines.items() if path.startswith(limit.core)}
+    listed = (f"{number:6}  {'core' if path in core else '    '}  {path}\n" for path, number in lines.items())
+    bench.path("simplicity.txt").write_text("".join(listed))
+    whole = sum(lines.values())
     criterion = judged(
         CriterionId.SIMPLICITY,
-        [measurement],
-        [Evidence(what="files counted", had=len(lines), least=10)],
-        explanation=f"It has {sum(lines.values()):,} lines of code in {len(lines)} files.",
+        [
+            _share("the core", sum(core.values()), limit.hub_lines, limit.ratio_to_hub),
+            _share("the whole", whole, limit.hub_lines, limit.whole_ratio_to_hub),
+        ],
+        [Evidence(what="files of the core", had=len(core), least=10)],
+        links=[Link(to=LinkTo.FILE, ref="simplicity.txt", label="every file")],
+        explanation=f"The core has {sum(core.values()):,} lines of code. With what serves old clients only, what the "
+        f"hub has not, types and settings, queue, API and worker have {whole:,}; the hub has {limit.hub_lines:,}.",
     )
     return Findings(criteria=[criterion], logs=[LogFile(path="simplicity.txt", about="lines of code by file")])
+
+
+def _share(what: str, lines: int, of: int, limit: float) -> Measurement:
+    threshold = Threshold(comparison=Comparison.AT_MOST, limit=limit)
+    return Measurement(what=f"{what}, as a share of the hub's {of:,} lines", observed=lines / of, threshold=threshold)
 
 
 def _root() -> Path:
