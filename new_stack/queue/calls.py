@@ -26,7 +26,7 @@ class Calls:
         self._resting: list[Wire] = []
         self._lent: set[Wire] = set()
         self._installing = asyncio.Lock()
-        self._terms: tuple[Argument, ...] = (
+        terms: tuple[Argument, ...] = (
             settings.progress_stream_length,
             settings.events_stream_length,
             settings.lease_ms,
@@ -38,6 +38,7 @@ class Calls:
             settings.heartbeat_ttl_ms,
             settings.forget_worker_ms,
         )
+        self._terms = (len(terms), *terms)
 
     def change(self, function: str, *arguments: Argument) -> tuple[Argument, ...]:
         """The command that calls a function which changes something."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -32,11 +33,14 @@ from new_stack.queue.wire import Argument, RedisRefused, Reply, Wire
 
 REAP_BATCH: Final = 200
 BREAK_OFF_SECONDS: Final = 1.0
+MESSAGE_LIMIT: Final = 4_096
+"""Longest message kept of a progress, in characters."""
+
 ERROR_LIMIT: Final = 65_536
 """Longest error text kept of an attempt, in characters."""
 
-Turn = tuple[str, Sequence[End], int]
-"""One call of `end_and_claim`: worker id, ends, how many to claim."""
+Turn = tuple[Sequence[End], int]
+"""One call of `end_and_claim`: ends, how many to claim."""
 
 Turned = tuple[list[JobState | QueueError], list[Lease]]
 
@@ -48,7 +52,7 @@ class Holders:
 
     def _prepare_holding(self) -> None:
         self._claiming: dict[str, Wire] = {}
-        self._turns: Gather[Turn, Turned] = Gather(self._take_turns, self._hand_back)
+        self._turns: dict[str, Gather[Turn, Turned]] = {}
 
     async def claim(self, worker_id: str, count: int = 1) -> list[Lease]:
         """Take up to `count` jobs, highest priority first, then oldest, each with a lease."""
@@ -74,11 +78,20 @@ class Holders:
             lease.worker_id,
             _number(update.progress),
             update.status,
-            update.message or "",
-            msgspec.json.encode(update.details) if update.details is not None else "",
+            (update.message or "")[:MESSAGE_LIMIT],
+            self._details(update),
         )
         if held != b"held":
             raise LeaseLost(lease.job_id, cancelled=held == b"cancelled")
+
+    def _details(self, update: ProgressUpdate) -> bytes:
+        """Details as JSON; where they are too large to travel with an event, how large they were."""
+        if update.details is None:
+            return b""
+        encoded = msgspec.json.encode(update.details)
+        if len(encoded) > self._calls.settings.inline_result_limit:
+            return msgspec.json.encode({"details_omitted": len(encoded)})
+        return encoded
 
     async def end(self, end: End) -> JobState:
         """Complete, fail or release. Raises LeaseLost. Answers the job's new state (PENDING: it will run again)."""
@@ -91,7 +104,10 @@ class Holders:
         self, worker_id: str, ends: Sequence[End], count: int
     ) -> tuple[list[JobState | QueueError], list[Lease]]:
         """End jobs and claim up to `count` next ones in one round trip, shared by calls made at once."""
-        return await self._turns.add((worker_id, ends, count))
+        turns = self._turns.get(worker_id)
+        if turns is None:
+            turns = self._turns[worker_id] = Gather(partial(self._take_turns, worker_id), self._hand_back)
+        return await turns.add((ends, count))
 
     async def wait(self, worker_id: str, *, for_work: bool, timeout_ms: int) -> tuple[Wake, Signal | None]:
         """Block until there may be work (if `for_work`), a signal for this worker, or the time-out."""
@@ -180,29 +196,19 @@ class Holders:
     async def unregister(self, worker_id: str) -> None:
         """Forget a worker that left in order."""
         await self._calls.write("unregister", worker_id)
+        self._turns.pop(worker_id, None)
 
-    async def _take_turns(self, turns: Sequence[Turn]) -> list[Turned]:
-        answers: list[Turned | None] = [None] * len(turns)
-        by_worker: dict[str, list[int]] = {}
-        for place, turn in enumerate(turns):
-            by_worker.setdefault(turn[0], []).append(place)
-        calls = (self._take_turn(worker_id, [turns[p] for p in places]) for worker_id, places in by_worker.items())
-        for places, turned in zip(by_worker.values(), await asyncio.gather(*calls), strict=True):
-            for place, answer in zip(places, turned, strict=True):
-                answers[place] = answer
-        return [answer for answer in answers if answer is not None]
-
-    async def _take_turn(self, worker_id: str, turns: Sequence[Turn]) -> list[Turned]:
+    async def _take_turns(self, worker_id: str, turns: Sequence[Turn]) -> list[Turned]:
         """All turns of one worker in one call; the claimed jobs go to the turns in their order."""
         limit = self._calls.settings.result_limit
-        rows = [_end_row(end, limit) for _, ends, _ in turns for end in ends]
-        count = sum(turn[2] for turn in turns)
+        rows = [_end_row(end, limit) for ends, _ in turns for end in ends]
+        count = sum(wanted for _, wanted in turns)
         words, claimed = await self._calls.write(
             "end_and_claim", worker_id, count, len(rows), *(value for row in rows for value in row)
         )
         leases = [lease_of(worker_id, row) for row in claimed]
         turned: list[Turned] = []
-        for _, ends, wanted in turns:
+        for ends, wanted in turns:
             states = [_state(end, word) for end, word in zip(ends, words, strict=False)]
             words = words[len(ends) :]
             turned.append((states, leases[:wanted]))

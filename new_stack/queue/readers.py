@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from new_stack.queue.calls import Calls
@@ -13,6 +14,9 @@ from new_stack.queue.replies import event_of, job_of, worker_of
 INSPECT_LIMIT: Final = 1_000
 PAGE_BYTES: Final = 4_000_000
 """What one call of `list` may look at and bring back."""
+
+INSPECT_ROUNDS: Final = 20
+"""How many such calls one page may take: a filter that hardly any job passes gives short pages, never long waits."""
 
 
 class Readers:
@@ -39,12 +43,15 @@ class Readers:
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page:
-        """One page of jobs that match every filter given, newest first. Raises ValueError for a foreign cursor."""
+        """One page of jobs that match every filter given, newest first. Raises ValueError for a foreign cursor.
+
+        A page may be short and yet not the last: go on while it has a cursor.
+        """
         if cursor is not None and not cursor.isdecimal():
             raise ValueError("the cursor is not one that this listing gave out")
         found: list[Job] = []
         below = cursor or "+inf"
-        while below and len(found) < limit:
+        for _ in range(INSPECT_ROUNDS):
             after, rows = await self._calls.read(
                 "list",
                 state or "",
@@ -57,7 +64,7 @@ class Readers:
             )
             below = after.decode()
             found += [job for row in rows if (job := job_of(row[0].decode(), row[1]))]
-            if sum(len(memoryview(job.payload)) for job in found) >= PAGE_BYTES:
+            if not below or len(found) >= limit or _size(found) >= PAGE_BYTES:
                 break
         return Page(jobs=tuple(found), cursor=below or None)
 
@@ -109,3 +116,7 @@ class Readers:
         key = keys.events if job_id is None else keys.progress(job_id)
         entries = await self._calls.main.call("XRANGE", key, "-", "+", "COUNT", 1)
         return entries[0][0].decode() if entries else "0-0"
+
+
+def _size(jobs: Sequence[Job]) -> int:
+    return sum(len(memoryview(job.payload)) + len(memoryview(job.result or b"")) for job in jobs)

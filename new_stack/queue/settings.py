@@ -33,7 +33,8 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often a job may lose its worker (lease expired) before it fails for good."""
     payload_limit: int = 10_000_000
     result_limit: int = 10_000_000
-    inline_result_limit: int = 65_536
+    inline_result_limit: int = 16_384
+    """Larger results (and details of progress) do not travel with events: the streams stay small."""
     progress_stream_length: int = 1_000
     events_stream_length: int = 20_000
     finished_ttl_ms: int = 24 * 3600 * 1000

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from new_stack.queue import submission
 from new_stack.queue.calls import Calls
-from new_stack.queue.errors import InvalidJob, JobConflict, JobNotFound, MoveRefused, QueueError
+from new_stack.queue.errors import InvalidJob, JobConflict, JobNotFound, MoveRefused, QueueError, QueueUnavailable
 from new_stack.queue.gather import Gather
 from new_stack.queue.jobs import Job, JobState, NewJob, Submission
 from new_stack.queue.replies import job_of
@@ -29,7 +29,7 @@ class Submitters:
     _calls: Calls
 
     def _prepare_submitting(self) -> None:
-        self._submits: Gather[tuple[Argument, ...], list[Any]] = Gather(self._submit_rows, _let_be)
+        self._submits: Gather[tuple[Argument, ...], list[Any] | QueueUnavailable] = Gather(self._submit_rows, _let_be)
 
     async def submit(self, job: NewJob) -> Submission:
         """Raises InvalidJob, JobConflict, QueueUnavailable. Calls made at once share one round trip."""
@@ -40,7 +40,10 @@ class Submitters:
         return answer
 
     async def submit_many(self, jobs: Sequence[NewJob]) -> list[Submission | QueueError]:
-        """Submit many in few round trips: an answer or an error for each, in their order."""
+        """Submit many in few round trips: an answer or an error for each, in their order.
+
+        Raises QueueUnavailable where none was stored; where Redis goes away in the middle, the rest answers so.
+        """
         answers: list[Submission | QueueError] = []
         rows: list[tuple[Argument, ...]] = []
         places: list[int] = []
@@ -83,10 +86,17 @@ class Submitters:
             checked.digest,
         )
 
-    async def _submit_rows(self, rows: Sequence[tuple[Argument, ...]]) -> list[list[Any]]:
-        replies: list[list[Any]] = []
+    async def _submit_rows(self, rows: Sequence[tuple[Argument, ...]]) -> list[list[Any] | QueueUnavailable]:
+        """An answer for each. Raises QueueUnavailable where nothing was stored; later batches say it one by one."""
+        replies: list[list[Any] | QueueUnavailable] = []
         for batch in _batches(rows):
-            replies += await self._calls.write("submit", len(batch), *(value for row in batch for value in row))
+            try:
+                replies += await self._calls.write("submit", len(batch), *(value for row in batch for value in row))
+            except QueueUnavailable as error:
+                if not replies:
+                    raise
+                replies += [error] * (len(rows) - len(replies))
+                break
         return replies
 
 
@@ -112,7 +122,9 @@ def _batches(rows: Sequence[tuple[Argument, ...]]) -> Iterator[list[tuple[Argume
         yield batch
 
 
-def _submission(row: tuple[Argument, ...], reply: Sequence[Any]) -> Submission | JobConflict:
+def _submission(row: tuple[Argument, ...], reply: list[Any] | QueueUnavailable) -> Submission | QueueError:
+    if isinstance(reply, QueueUnavailable):
+        return reply
     job_id = str(row[0])
     if reply[0] == b"conflict":
         return JobConflict(f"the id {job_id} is taken by a job with other content")

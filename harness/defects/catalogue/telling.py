@@ -30,7 +30,7 @@ DEFECTS: Final = (
         checks=("steps",),
         replacements=(
             edit("queue/functions/progress.lua", "  emit(q, job, 'progress', said)\n",
-                 "  if args[FIRST + 5] ~= '' then emit(q, job, 'progress', said) end\n"),
+                 "  if args[q.first + 5] ~= '' then emit(q, job, 'progress', said) end\n"),
         ),
     ),
     Defect(

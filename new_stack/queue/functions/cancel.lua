@@ -18,7 +18,7 @@ redis.register_function{
   flags = { 'allow-oom' },
   callback = function(keys, args)
     local q = open(keys, args)
-    local id, reason = args[FIRST], args[FIRST + 1]
+    local id, reason = args[q.first], args[q.first + 1]
     local job = read_job(q, id)
     if not job then return { 'missing' } end
     if job.state == 'completed' or job.state == 'failed' then return { 'refused', job.state } end

@@ -4,5 +4,6 @@
 -- Reply: for each {id, attempt, service_required, payload, priority, client_id, max_retries, failures, expires_at}.
 -- Invariant: no job is held by two workers; the order is priority, then first in first out.
 redis.register_function('hubgate_claim', function(keys, args)
-  return claim(open(keys, args), args[FIRST], tonumber(args[FIRST + 1]))
+  local q = open(keys, args)
+  return claim(q, args[q.first], tonumber(args[q.first + 1]))
 end)

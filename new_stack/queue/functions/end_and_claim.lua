@@ -13,10 +13,10 @@ end
 redis.register_function('hubgate_end_and_claim', function(keys, args)
   local q = open(keys, args)
   local ends = {}
-  for index = 1, tonumber(args[FIRST + 2]) do
-    local at = FIRST + 3 + (index - 1) * 6
+  for index = 1, tonumber(args[q.first + 2]) do
+    local at = q.first + 3 + (index - 1) * 6
     ends[index] = end_one(q, args[at], args[at + 1], tonumber(args[at + 2]), args[at + 3], args[at + 4], args[at + 5])
   end
-  local count = tonumber(args[FIRST + 1])
-  return { ends, count > 0 and claim(q, args[FIRST], count) or {} }
+  local count = tonumber(args[q.first + 1])
+  return { ends, count > 0 and claim(q, args[q.first], count) or {} }
 end)

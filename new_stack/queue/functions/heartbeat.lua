@@ -8,7 +8,7 @@ redis.register_function{
   flags = { 'allow-oom' },
   callback = function(keys, args)
     local q = open(keys, args)
-    beat(q, args[FIRST], args[FIRST + 1])
+    beat(q, args[q.first], args[q.first + 1])
     return 'ok'
   end,
 }

@@ -11,7 +11,7 @@ redis.register_function{
   flags = { 'allow-oom' },
   callback = function(keys, args)
     local q = open(keys, args)
-    if args[FIRST + 1] ~= '' then beat(q, args[FIRST], args[FIRST + 1]) end
+    if args[q.first + 1] ~= '' then beat(q, args[q.first], args[q.first + 1]) end
     local reaped = expire_leases(q, LOOK_LIMIT)
     promote(q, LOOK_LIMIT)
     local pending = redis.call('ZCARD', q.prefix .. 'jobs:pending')

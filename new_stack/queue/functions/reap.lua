@@ -31,7 +31,7 @@ redis.register_function{
   flags = { 'allow-oom' },
   callback = function(keys, args)
     local q = open(keys, args)
-    local limit = tonumber(args[FIRST])
+    local limit = tonumber(args[q.first])
     local reaped, more = expire_leases(q, limit)
     more = promote(q, limit) == limit or more
     more = forget_ended(q, limit) or more

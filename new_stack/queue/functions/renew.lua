@@ -9,8 +9,8 @@ redis.register_function{
   callback = function(keys, args)
     local q = open(keys, args)
     local replies = {}
-    for index = 1, tonumber(args[FIRST]) do
-      local at = FIRST + 1 + (index - 1) * 3
+    for index = 1, tonumber(args[q.first]) do
+      local at = q.first + 1 + (index - 1) * 3
       local job = read_job(q, args[at])
       if holds(job, tonumber(args[at + 1]), args[at + 2]) then
         redis.call('ZADD', q.prefix .. 'jobs:leases', 'XX', q.now + q.lease_ms, args[at])

@@ -5,7 +5,7 @@
 -- Invariant: the attempt number goes on growing, so nothing of an older attempt is accepted.
 redis.register_function('hubgate_retry', function(keys, args)
   local q = open(keys, args)
-  local id = args[FIRST]
+  local id = args[q.first]
   local key = q.prefix .. 'job:' .. id
   local job = read_job(q, id)
   if not job then return { 'missing' } end

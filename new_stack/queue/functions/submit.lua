@@ -34,8 +34,8 @@ local function submit(keys, args)
   local q = open(keys, args)
   local replies = {}
   local created = 0
-  for index = 1, tonumber(args[FIRST]) do
-    local reply = submit_one(q, args, FIRST + 1 + (index - 1) * 7)
+  for index = 1, tonumber(args[q.first]) do
+    local reply = submit_one(q, args, q.first + 1 + (index - 1) * 7)
     if reply[1] == 'created' then created = created + 1 end
     replies[index] = reply
   end

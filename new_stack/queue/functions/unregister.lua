@@ -8,8 +8,8 @@ redis.register_function{
   flags = { 'allow-oom' },
   callback = function(keys, args)
     local q = open(keys, args)
-    local key = q.prefix .. 'worker:' .. args[FIRST]
-    redis.call('SREM', q.prefix .. 'workers:active', args[FIRST])
+    local key = q.prefix .. 'worker:' .. args[q.first]
+    redis.call('SREM', q.prefix .. 'workers:active', args[q.first])
     redis.call('DEL', key, key .. ':heartbeat', key .. ':signals')
     return 'ok'
   end,

@@ -7,7 +7,17 @@ import asyncio
 import msgspec
 import pytest
 
-from new_stack.queue import Completed, Failed, InvalidJob, JobState, NewJob, Queue, WorkerReport
+from new_stack.queue import (
+    Completed,
+    Failed,
+    InvalidJob,
+    JobState,
+    NewJob,
+    ProgressUpdate,
+    Queue,
+    WorkerReport,
+    readers,
+)
 from tests.new_stack.queue.conftest import Redis
 
 
@@ -198,3 +208,25 @@ async def test_events_go_on_after_somebody_deleted_the_stream_and_the_clock_went
 async def test_a_wait_with_no_room_is_refused_as_it_would_eat_a_wake_up(queue: Queue) -> None:
     with pytest.raises(ValueError, match="room for at least one"):
         await queue.wait_and_claim("w1", 0, timeout_ms=10)
+
+
+async def test_details_too_large_for_an_event_say_so(connect) -> None:
+    queue = await connect(inline_result_limit=100)
+    await queue.submit(NewJob(id="a"))
+    [lease] = await queue.claim("w1")
+    await queue.progress(lease, ProgressUpdate(progress=1, message="m" * 9_000, details={"preview": "x" * 200}))
+    last = (await queue.history("a"))[-1]
+    assert last.details == {"details_omitted": 214}
+    assert last.message == "m" * 4_096
+
+
+async def test_a_filter_that_no_job_passes_ends_with_short_pages(queue: Queue, monkeypatch) -> None:
+    monkeypatch.setattr(readers, "INSPECT_LIMIT", 10)
+    monkeypatch.setattr(readers, "INSPECT_ROUNDS", 2)
+    await queue.submit(NewJob(id="old", service_required="rare"))
+    await queue.submit_many([NewJob() for _ in range(45)])
+    pages = [await queue.jobs(service="rare")]
+    while pages[-1].cursor:
+        pages.append(await queue.jobs(service="rare", cursor=pages[-1].cursor))
+    assert [job.id for page in pages for job in page.jobs] == ["old"]
+    assert len(pages) == 3

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import msgspec
 import pytest
 
-from new_stack.queue import Completed, NewJob, ProgressUpdate, Queue, QueueSettings, QueueUnavailable, WorkerReport
+from new_stack.queue import (
+    Completed,
+    NewJob,
+    ProgressUpdate,
+    Queue,
+    QueueSettings,
+    QueueUnavailable,
+    Submission,
+    WorkerReport,
+)
 from new_stack.queue.wire import Address, Wire
 from tests.new_stack.conftest import ValkeyProcess
 
@@ -126,4 +136,22 @@ async def test_a_wrong_password_is_told(own_valkey: ValkeyProcess) -> None:
     assert await queue.ping() < 1000
     assert b"db=3" in await queue._calls.main.call("CLIENT", "INFO")
     await queue.close()
+    admin.close()
+
+
+async def test_a_batch_that_redis_refuses_half_way_says_which_jobs_it_has(
+    lone: Queue, own_valkey: ValkeyProcess
+) -> None:
+    admin = Wire(Address.parse(own_valkey.url), timeout=5)
+    used = re.search(rb"used_memory:(\d+)", await admin.call("INFO", "memory"))
+    assert used is not None
+    await admin.call("CONFIG", "SET", "maxmemory", int(used[1]) + 3_000_000)
+    payload = msgspec.Raw(b'{"p":"%s"}' % (b"x" * 900_000))
+    answers = await lone.submit_many([NewJob(id=f"j{i}", payload=payload) for i in range(12)])
+    stored = [answer.job_id for answer in answers if isinstance(answer, Submission)]
+    refused = [answer for answer in answers if isinstance(answer, QueueUnavailable)]
+    assert stored == [f"j{i}" for i in range(len(stored))]
+    assert 0 < len(stored) < 12
+    assert len(stored) + len(refused) == 12
+    assert (await lone.counts()).pending == len(stored)
     admin.close()

@@ -1,23 +1,23 @@
--- What every function starts from. KEYS[1] is always `{prefix}jobs:pending` (it names the slot and the prefix);
--- the first arguments of every function are the terms below, in this order; its own arguments follow from FIRST on.
+-- What every function starts from. KEYS[1] is always `{prefix}jobs:pending` (it names the slot and the prefix).
+-- The first argument of every function that changes something is how many terms follow, then come the terms below in
+-- this order, then from `q.first` on the function's own arguments: a newer version may add terms without moving these.
 -- Redis's clock is the only clock: `q.now` is ms since the epoch and stands still for the length of the call.
-local FIRST = 11
-
 local function open(keys, args)
   local time = redis.call('TIME')
   return {
+    first = tonumber(args[1]) + 2,
     prefix = string.sub(keys[1], 1, -1 - #'jobs:pending'),
     now = time[1] * 1000 + math.floor(time[2] / 1000),
-    progress_stream_length = args[1],
-    events_stream_length = args[2],
-    lease_ms = tonumber(args[3]),
-    finished_ttl_ms = tonumber(args[4]),
-    inline_result_limit = tonumber(args[5]),
-    retry_backoff_ms = tonumber(args[6]),
-    retry_backoff_max_ms = tonumber(args[7]),
-    max_deliveries = tonumber(args[8]),
-    heartbeat_ttl_ms = tonumber(args[9]),
-    forget_worker_ms = tonumber(args[10]),
+    progress_stream_length = args[2],
+    events_stream_length = args[3],
+    lease_ms = tonumber(args[4]),
+    finished_ttl_ms = tonumber(args[5]),
+    inline_result_limit = tonumber(args[6]),
+    retry_backoff_ms = tonumber(args[7]),
+    retry_backoff_max_ms = tonumber(args[8]),
+    max_deliveries = tonumber(args[9]),
+    heartbeat_ttl_ms = tonumber(args[10]),
+    forget_worker_ms = tonumber(args[11]),
   }
 end
 
