@@ -20,7 +20,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     patience_s: float = 40.0
     """The most that a recorded wait adds to the deadline."""
     hurried_deadline_s: float = 0.5
-    """The deadline once `hurry_after` frames have not come: the target does not say what was recorded."""
+    """The deadline for kinds of frames that did not come before, and for all once `hurry_after` have not come."""
     hurry_after: int = 3
     settle_s: float = 75.0
     """The most that is waited where the recording notes a wait in which nothing came. Shorter is quicker, and makes a

@@ -29,12 +29,20 @@ from harness.cassettes import (
     Role,
     Send,
     contracted,
-    kind_of,
 )
 from harness.cassettes.tokens import Bindings, tokens_of
 from harness.errors import CouldNotRun
 from harness.parity.comparison import translated
 from harness.parity.facts import as_facts
+from harness.replay.causes import (
+    chosen_ids,
+    claim_was_granted,
+    described,
+    effects_of,
+    greetings_of,
+    kind_and_actor,
+    recorded_wait_ms,
+)
 from harness.replay.expectations import Expectations
 from harness.replay.modern import ModernActor
 from harness.replay.pace import Pace, noted_wait_s
@@ -102,6 +110,7 @@ class _Player:
         self._cut_short = ""
         self._changed = asyncio.Event()
         self._matched = self._overdue = 0
+        self._silent: set[str] = set()
         self._last_arrival = self._began = clock()
         self._connections: dict[str, Connected] = {}
         self._puppets: Puppets | None = None
@@ -161,38 +170,40 @@ class _Player:
         self._observed.append(Receive(at=self._now_ms(), actor=actor, message=contracted(message)))
 
     async def _causes_of(self, index: int) -> None:
-        """Wait for all that the recording has before this place; give up what is overdue."""
-        limit, seen = self._clock() + self._deadline_s(index), self._matched
-        while missing := self._expectations.outstanding(index):
+        """Wait for all that the recording has before this place."""
+        await self._wait_for(lambda: self._expectations.outstanding(index))
+
+    async def _wait_for(self, missing: Callable[[], list[int]]) -> None:
+        """Wait until nothing is missing; give up what is overdue."""
+        recorded_ms = max((recorded_wait_ms(self._events, place) for place in missing()), default=0.0)
+        limit = self._clock() + self._base_deadline_s(missing()) + min(recorded_ms / 1000, self._pace.patience_s)
+        seen = self._matched
+        while places := missing():
             for asking in self._http.values():
                 asking.check()
             if self._matched != seen:
-                limit, seen = max(limit, self._clock() + self._base_deadline_s()), self._matched
+                limit, seen = max(limit, self._clock() + self._base_deadline_s(places)), self._matched
             left = limit - self._clock()
             if left <= 0:
-                self._give_up(missing)
+                self._give_up(places)
                 return
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), left)
 
-    def _deadline_s(self, index: int) -> float:
-        missing = self._expectations.outstanding(index)
-        recorded_ms = max((self._events[place].at - self._cause_at(place) for place in missing), default=0.0)
-        return self._base_deadline_s() + min(recorded_ms / 1000, self._pace.patience_s)
-
-    def _cause_at(self, place: int) -> float:
-        """When, in the recording, the last action before that place was done."""
-        before = self._events[:place][::-1]
-        return next((event.at for event in before if isinstance(event, Outgoing)), 0.0)
-
-    def _base_deadline_s(self) -> float:
-        hurried = self._overdue >= self._pace.hurry_after
+    def _base_deadline_s(self, places: Sequence[int]) -> float:
+        """Less for kinds of frames that did not come before, and once so many did not that others will not either."""
+        expected_in_vain = all(kind_and_actor(self._events[place]) in self._silent for place in places)
+        hurried = len(self._silent) > 0 and (expected_in_vain or self._overdue >= self._pace.hurry_after)
         return self._pace.hurried_deadline_s if hurried else self._pace.deadline_s
+
+    def _outstanding_of(self, places: Sequence[int]) -> list[int]:
+        return sorted(set(places) & set(self._expectations.outstanding(len(self._events))))
 
     def _give_up(self, missing: Sequence[int]) -> None:
         self._overdue += len(missing)
         for place in missing:
+            self._silent.add(kind_and_actor(self._events[place]))
             self._incidents.append(f"waited in vain for {described(self._events[place])}")
         self._expectations.give_up(missing)
 
@@ -203,6 +214,7 @@ class _Player:
         self._observed.append(msgspec.structs.replace(event, at=self._now_ms()))
         if isinstance(event, Open):
             await self._open(index, event)
+            await self._wait_for(lambda: self._outstanding_of(greetings_of(self._events, index)))
         elif isinstance(event, Send):
             await self._send(index, event)
         elif isinstance(event, Request):
@@ -240,15 +252,9 @@ class _Player:
             patience_s = self._pace.deadline_s + self._lease_s()
             granted = claim_was_granted(self._events, index)
             if not await self._playing[event.actor].act(content, granted=granted, patience_s=patience_s):
-                self._expectations.give_up(self._effects_of(index))
+                self._expectations.give_up(self._outstanding_of(effects_of(self._events, index)))
         else:
             await self._connections[event.actor].send(content, is_text=event.message is msgspec.UNSET)
-
-    def _effects_of(self, index: int) -> list[int]:
-        """What the recording has between an action and the next one."""
-        following = range(index + 1, len(self._events))
-        end = next((place for place in following if isinstance(self._events[place], Outgoing)), len(self._events))
-        return [place for place in self._expectations.outstanding(end) if place > index]
 
     async def _ask(self, event: Request) -> None:
         actor = self._http.get(event.actor)
@@ -312,40 +318,3 @@ class _Player:
             return
         for chosen in chosen_ids(self._events):
             self._bindings.bind(chosen, f"{chosen}-{uuid4()}")
-
-
-def chosen_ids(events: Sequence[Event]) -> list[str]:
-    """The job ids that actors chose themselves, by submitting."""
-    found: dict[str, None] = {}
-    for event in events:
-        content = event.content if isinstance(event, Send) else event.body if isinstance(event, Request) else None
-        if not isinstance(content, dict):
-            continue
-        submits = isinstance(event, Request) or content.get("type") == "submit_job"
-        for field in ("message_id", "job_id", "id"):
-            if submits and isinstance(content.get(field), str) and content[field]:
-                found[content[field]] = None
-    return list(found)
-
-
-def claim_was_granted(events: Sequence[Event], index: int) -> bool:
-    """Whether the hub gave the job that the worker's `claim_job` at that place asked for."""
-    actor = events[index].actor
-    for event in events[index + 1 :]:
-        if event.actor != actor:
-            continue
-        if not isinstance(event, Receive) or not isinstance(event.content, dict):
-            return False
-        if "job_assigned" in {event.content.get("type"), event.content.get("original_type")}:
-            return True
-        if event.content.get("type") == "error":
-            return False
-    return False
-
-
-def described(event: Event) -> str:
-    """A recorded event in a few words, for an incident."""
-    if isinstance(event, Receive):
-        word = event.content.get("type") if isinstance(event.content, dict) else "a text"
-        return f"{word} to {event.actor} (recorded at {event.at:g} ms)"
-    return f"{kind_of(event)} of {event.actor} (recorded at {event.at:g} ms)"
