@@ -47,6 +47,11 @@ def read_action(fields: Fields, client_id: str) -> Action:  # noqa: PLR0911 - on
     raise Refusal(f"Unsupported message type: {kind}")
 
 
+def stats_subscribed(now: float) -> Frame:
+    """The answer to `subscribe_stats`; nothing is ever sent for it."""
+    return SubscriptionConfirmed(timestamp=now, job_id="stats", channels=["stats"])
+
+
 class HubDialect:
     """How the hub words its answers to clients."""
 
@@ -74,11 +79,6 @@ class HubDialect:
         return SubscriptionConfirmed(timestamp=now, job_id=job_id)
 
     @staticmethod
-    def unsubscribed(job_id: str, now: float) -> Frame:
-        """The hub has no message that asks for this."""
-        raise NotImplementedError(f"no message of the hub's clients unsubscribes from {job_id} at {now}")
-
-    @staticmethod
     def cancelled(job: Job, now: float) -> Frame:
         """The job is cancelled."""
         return events.cancelled_frame(job.id, job.cancel_reason, now)
@@ -93,11 +93,6 @@ class HubDialect:
     def alive(now: float) -> Frame:
         """The connection is alive."""
         return JobStatus(timestamp=now, job_id="keep-alive", status="acknowledged", message="Connection is alive")
-
-    @staticmethod
-    def stats_subscribed(now: float) -> Frame:
-        """Confirmed; nothing is ever sent for it."""
-        return SubscriptionConfirmed(timestamp=now, job_id="stats", channels=["stats"])
 
     @staticmethod
     def error(sentence: str, _message_id: str | None, now: float) -> Frame:

@@ -77,6 +77,11 @@ def _submit(fields: Fields, client_id: str) -> Submit:
     return Submit(new_job(_fields.decode(data), client_id, id_field="id"), text_field(fields, "id"))
 
 
+def unsubscribed(job_id: str, now: float) -> dict[str, Any]:
+    """The answer to `unsubscribe_progress`."""
+    return {"type": "unsubscribed", "job_id": job_id, "timestamp": iso(now)}
+
+
 class LaterDialect:
     """How servers of that time word their answers to clients."""
 
@@ -106,11 +111,6 @@ class LaterDialect:
         return {"type": "subscribed", "job_id": job_id, "timestamp": iso(now)}
 
     @staticmethod
-    def unsubscribed(job_id: str, now: float) -> dict[str, Any]:
-        """The subscription has ended."""
-        return {"type": "unsubscribed", "job_id": job_id, "timestamp": iso(now)}
-
-    @staticmethod
     def cancelled(job: Job, now: float) -> dict[str, Any]:
         """The job is cancelled."""
         return {
@@ -129,11 +129,6 @@ class LaterDialect:
     def alive(now: float) -> dict[str, Any]:
         """The connection is alive."""
         return {"type": "pong", "timestamp": iso(now)}
-
-    @staticmethod
-    def stats_subscribed(now: float) -> dict[str, Any]:
-        """This dialect has no such message."""
-        raise NotImplementedError(f"no message of this dialect subscribes to stats at {now}")
 
     @staticmethod
     def error(sentence: str, message_id: str | None, now: float) -> dict[str, Any]:

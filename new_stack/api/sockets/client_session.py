@@ -20,7 +20,7 @@ from new_stack.api.legacy.actions import (
     SubscribeStats,
     Unsubscribe,
 )
-from new_stack.api.legacy.client import HubDialect
+from new_stack.api.legacy.client import HubDialect, stats_subscribed
 from new_stack.api.legacy.frames import encode as encode_frame
 from new_stack.api.legacy.frames import greeting
 from new_stack.api.legacy.messages import Fields, Refusal, value
@@ -92,7 +92,7 @@ class ClientSession(Session):
                 await self._subscribe(job_id)
             case Unsubscribe(job_id):
                 self._unfollow(job_id)
-                await self.connection.send(self.dialect.unsubscribed(job_id, self.now))
+                await self.connection.send(clients_v2.unsubscribed(job_id, self.now))
             case Cancel(job_id, reason):
                 await self._cancel(job_id, reason)
             case ForceRetry(job_id):
@@ -100,7 +100,7 @@ class ClientSession(Session):
             case StayAlive():
                 await self.connection.send(self.dialect.alive(self.now))
             case SubscribeStats():
-                await self.connection.send(self.dialect.stats_subscribed(self.now))
+                await self.connection.send(stats_subscribed(self.now))
 
     def _start_stream(self, fields: Fields) -> None:
         """Serve a job's stream beside whatever else this connection asks for."""

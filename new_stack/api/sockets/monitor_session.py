@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from new_stack.api.fanout import Published
 from new_stack.api.legacy import monitors_v2 as later
@@ -35,8 +35,8 @@ from new_stack.api.sse.cursor import parse_id
 from new_stack.queue.events import EventKind
 from new_stack.queue.jobs import Job, JobState, WorkerInfo
 
-PENDING_SHOWN = 500
-ENDED_SHOWN = 100
+PENDING_SHOWN: Final = 500
+ENDED_SHOWN: Final = 100
 
 
 class MonitorSession(Session):

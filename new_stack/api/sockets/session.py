@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from new_stack.queue.errors import QueueError
 IDLE_SECONDS: Final = 30.0
 
 
-class Session:
+class Session(ABC):
     """A connection at work. A dialect subclasses it: what to do with a message, what to send for an event."""
 
     def __init__(self, services: Services, connection: Connection, name: str) -> None:
@@ -34,24 +35,24 @@ class Session:
         """Seconds since the epoch."""
         return self.services.clock()
 
+    @abstractmethod
     async def greet(self) -> None:
         """What the hub sends at once to this role."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def handle(self, fields: Fields) -> None:
         """Serve one message. May raise Refusal."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def deliver(self, item: Published) -> None:
         """Send what this connection gets for an event."""
-        raise NotImplementedError
 
-    async def deliver_snapshot(self, snapshot: Snapshot) -> None:
-        """Send the periodic stats; only monitors get them."""
+    async def deliver_snapshot(self, snapshot: Snapshot) -> None:  # noqa: B027 - clients get none
+        """Send the periodic stats to a monitor."""
 
+    @abstractmethod
     def leave(self) -> None:
         """Forget all subscriptions."""
-        raise NotImplementedError
 
     async def refuse(self, sentence: str) -> None:
         """Answer with an error."""

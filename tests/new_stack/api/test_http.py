@@ -342,3 +342,27 @@ async def test_one_slash_too_many_is_sent_to_the_page_without_it(api: Api) -> No
     async with api.session.get(f"{api.base}/api/jobs/?limit=1&cursor=5", allow_redirects=False) as response:
         assert (response.status, response.headers["Location"]) == (307, "/api/jobs?limit=1&cursor=5")
     assert (await api.get("/nowhere/", 404))["detail"] == "Not Found"
+
+
+async def test_a_full_redis_takes_no_jobs_but_lets_them_be_read_and_ended(
+    start_api: StartApi, own_valkey: ValkeyProcess, settings: QueueSettings
+) -> None:
+    api = await start_api(msgspec.structs.replace(settings, redis_url=own_valkey.url))
+    job_id = await api.submit()
+    client = await api.client()
+    await api.queue._calls.main.call("CONFIG", "SET", "maxmemory", "1")
+    problem = await api.post("/api/jobs", {"service_required": "simulation"}, 503)
+    assert "not available" in problem["detail"]
+    await client.send(type="submit_job", job_type="simulation", payload={})
+    assert (await client.receive())["type"] == "error"
+    assert (await api.get(f"/api/jobs/{job_id}"))["status"] == "pending"
+    assert (await api.post(f"/api/jobs/{job_id}/cancel", None, 200))["status"] == "cancelled"
+    await api.queue._calls.main.call("CONFIG", "SET", "maxmemory", "0")
+    assert (await api.queue.counts()).pending == 0
+    await api.submit()
+
+
+async def test_load_balancers_may_ask_with_head(api: Api) -> None:
+    for path in ("/", "/health", "/health/live"):
+        async with api.session.head(api.base + path) as response:
+            assert (response.status, await response.read()) == (200, b"")
