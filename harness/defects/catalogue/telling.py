@@ -165,7 +165,7 @@ DEFECTS: Final = (
         mistake="A listing takes the newest jobs first and filters them afterwards: a page hides what is older.",
         caught_by=("modern-clients",),
         replacements=(
-            edit("queue/readers.py", "        while below and len(found) < limit:\n",
+            edit("queue/readers.py", "        for _ in range(INSPECT_ROUNDS):\n",
                  "        for _ in range(1):\n"),
             edit("queue/readers.py", "                INSPECT_LIMIT,\n", "                limit,\n"),
             edit("queue/readers.py", "cursor=below or None)", "cursor=None)"),
