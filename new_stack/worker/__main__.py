@@ -14,6 +14,7 @@ from new_stack.queue import Queue
 from new_stack.queue.errors import QueueError, QueueUnavailable, SettingsError
 from new_stack.queue.settings import QueueSettings
 from new_stack.worker.connectors.catalogue import BUILT_IN, parse_list
+from new_stack.worker.identity import make_sure_of_name
 from new_stack.worker.log import EventLog
 from new_stack.worker.outage import Outage
 from new_stack.worker.roster import ConnectorUnusable, Roster
@@ -109,7 +110,11 @@ async def _work(settings: WorkerSettings, roster: Roster, log: EventLog) -> int:
     if queue is None:
         return 0
     try:
+        ttl_ms = settings.queue.heartbeat_ttl_ms
+        await make_sure_of_name(queue, settings.worker_id, heartbeat_ttl_ms=ttl_ms)
         worker = Worker(settings, queue, roster, log)
+        if stopped.is_set():
+            return 0
         return 1 if await worker.run() else 0
     finally:
         await queue.close()

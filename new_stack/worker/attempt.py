@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Final
@@ -107,7 +108,8 @@ class Attempt:
         except GeneratorExit:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a connector raises ends its job, never the worker
-            self._log.error("connector_raised", job_id=self.lease.job_id, error=_describe(error))
+            trace = "".join(traceback.format_exception(error, limit=-20))
+            self._log.error("connector_raised", job_id=self.lease.job_id, error=_describe(error), traceback=trace)
             return self._failed(_describe(error))
 
     def _judged(self, result: Any) -> End:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 from typing import Any
 
@@ -185,3 +186,61 @@ async def test_what_cannot_run_says_why_in_one_line(
     last: Any = worker.said().splitlines()[-1]
     assert last.startswith("hubgate worker: ")
     assert said in last
+
+
+async def test_a_second_worker_under_a_name_in_use_does_not_start(queue: Queue, start_process: StartProcess) -> None:
+    quick = {"WORKER_HEARTBEAT_INTERVAL_MS": "300"}
+    first = start_process("--id", "twin", **quick)
+    await alive(queue)
+    second = start_process("--id", "twin", **quick)
+    assert await second.exit_status() == 2
+    assert "a worker named twin is alive on" in second.said()
+    assert first.process.poll() is None
+
+
+async def test_a_worker_may_come_back_at_once_under_the_name_of_one_that_was_killed(
+    queue: Queue, start_process: StartProcess
+) -> None:
+    first = start_process("--id", "phoenix")
+    await alive(queue)
+    first.signal(signal.SIGKILL)
+    await first.exit_status()
+    start_process("--id", "phoenix")
+    job_id = await simulate(queue)
+    assert (await ended(queue, job_id, within=4)).worker_id == "phoenix"
+
+
+async def test_whatever_befalls_workers_every_job_ends_once(queue: Queue, start_process: StartProcess) -> None:
+    """Kills, stops, pauses and restarts among five workers, while 150 jobs run."""
+    quick = {
+        "HUBGATE_LEASE_MS": "800",
+        "HUBGATE_HEARTBEAT_TTL_MS": "800",
+        "HUBGATE_MAX_DELIVERIES": "50",
+        "WORKER_HEARTBEAT_INTERVAL_MS": "250",
+        "WORKER_POLL_INTERVAL_MS": "200",
+        "WORKER_SHUTDOWN_GRACE_MS": "100",
+        "WORKER_MAX_CONCURRENT_JOBS": "3",
+    }
+    chance = random.Random(7)
+    workers = [start_process(**quick) for _ in range(5)]
+    await alive(queue, 5)
+    script = [{"progress": 30}, {"sleep_ms": 60}, {"progress": 80}, {"sleep_ms": 60}]
+    job_ids = [await simulate(queue, *script) for _ in range(150)]
+    for _ in range(10):
+        await asyncio.sleep(0.25)
+        victim = chance.choice(workers)
+        fate = chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
+        victim.signal(fate)
+        if fate is signal.SIGSTOP:
+            await asyncio.sleep(1.2)
+            victim.signal(signal.SIGCONT)
+        else:
+            workers.remove(victim)
+            workers.append(start_process(**quick))
+    for job_id in job_ids:
+        job = await ended(queue, job_id, within=30)
+        assert (job.state, job.failures) == ("completed", 0)
+        history = await queue.history(job_id)
+        assert [event.kind for event in history].count("completed") == 1
+        last = [event for event in history if event.attempt == job.attempt]
+        assert [event.progress for event in last if event.kind == "progress"] == [30, 80]
