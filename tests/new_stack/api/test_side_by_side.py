@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import random
 from contextlib import aclosing
+from typing import Any
 
+import msgspec
 import pytest
 
-from new_stack.queue import Failed, Queue
+from new_stack.api.legacy.events import event_frame
+from new_stack.queue import Failed, LeaseLost, Queue
 
-from .conftest import Api, SseEvent, StartApi, Work
+from .conftest import Api, Socket, SseEvent, StartApi, Work
 
 
 async def follow(instances: list[Api], path: str, chance: random.Random, until: int) -> list[str]:
@@ -35,15 +40,16 @@ async def toil(queue: Queue, name: str, chance: random.Random, jobs: int, done: 
     work = Work(queue, name)
     while not done.is_set():
         for lease in await queue.claim(name, 2):
-            for percent in range(0, chance.randint(1, 60), 7):
-                await work.progress(lease, percent)
-                await asyncio.sleep(chance.random() / 200)
-            if lease.attempt == 1 and chance.random() < 0.3:
-                await queue.end(Failed(lease=lease, error="broken"))
-            else:
-                await work.complete(lease)
+            with contextlib.suppress(LeaseLost):
+                for percent in range(0, chance.randint(1, 60), 7):
+                    await work.progress(lease, percent)
+                    await asyncio.sleep(chance.random() / 200)
+                if lease.attempt == 1 and chance.random() < 0.3:
+                    await queue.end(Failed(lease=lease, error="broken"))
+                else:
+                    await work.complete(lease)
         counts = await queue.counts()
-        if counts.completed + counts.failed == jobs:
+        if counts.completed + counts.failed + counts.cancelled == jobs:
             done.set()
         await asyncio.sleep(0.005)
 
@@ -83,3 +89,45 @@ async def wander(instances: list[Api], job_id: str, chance: random.Random) -> li
                 if wanted == 0:
                     break
     return [event.id for event in seen]
+
+
+async def listen(client: Socket, ended: asyncio.Event) -> list[dict[str, Any]]:
+    """All that a client is told, until everything has ended and nothing more comes."""
+    told: list[dict[str, Any]] = []
+    while True:
+        try:
+            told.append(await client.receive(0.5))
+        except TimeoutError:
+            if ended.is_set():
+                return told
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_old_clients_are_told_exactly_what_the_streams_hold(start_api: StartApi, queue: Queue, seed: int) -> None:
+    """Jobs come over WebSockets, some are cancelled over HTTP, attempts fail: each client hears of its own jobs."""
+    chance = random.Random(seed)
+    instances = [await start_api(), await start_api()]
+    clients = {name: await chance.choice(instances).client(name) for name in ("ann", "bob", "eve")}
+    done = asyncio.Event()
+    mine: dict[str, str] = {}
+    async with asyncio.timeout(40), asyncio.TaskGroup() as group:
+        heard = {name: group.create_task(listen(client, done)) for name, client in clients.items()}
+        for name in ("a", "b"):
+            group.create_task(toil(queue, name, chance, 24, done))
+        for number in range(24):
+            owner = chance.choice(list(clients))
+            mine[f"job-{number}"] = owner
+            await clients[owner].send(
+                type="submit_job", job_type="simulation", payload={}, message_id=f"job-{number}", priority=number % 3
+            )
+            if chance.random() < 0.2:
+                await asyncio.sleep(0.01)
+                await chance.choice(instances).session.post(f"{instances[0].base}/api/jobs/job-{number}/cancel")
+    for job_id, owner in mine.items():
+        frames = [event_frame(event) for event in await queue.history(job_id)]
+        expected = [json.loads(msgspec.json.encode(frame)) for frame in frames if frame is not None]
+        accepted, *told = [message for message in heard[owner].result() if message["job_id"] == job_id]
+        assert accepted["type"] == "job_accepted"
+        assert told == expected
+        others = [name for name in clients if name != owner]
+        assert not any(message["job_id"] == job_id for name in others for message in heard[name].result())
