@@ -52,7 +52,7 @@ _ALL: Final = (
         title="Modern clients work over HTTP and SSE",
         sentence="Clients submit by HTTP and follow by Server-Sent Events, with no gap and no double.",
         source="Plan, Phase 2A scenarios 2 and 5; success criterion: functionality",
-        measured="The scenario suites for modern clients and for progress run against the stack with real workers.",
+        measured="The scenario suites for new clients and for progress run against the stack with real workers.",
     ),
     Statement(
         id=CriterionId.SAME_FACTS,
@@ -69,14 +69,17 @@ _ALL: Final = (
         title="Mixed clients share one queue",
         sentence="A job submitted by one kind of client can be followed, asked for and cancelled by the other.",
         source="Plan, Phase 2A scenario 3",
-        measured="The scenario suites for mixed clients and for many workers run against the stack with real workers.",
+        measured=(
+            "The scenario suites for mixed clients, old clients, many workers, workers that leave, and generated mixes "
+            "run against the stack with real workers."
+        ),
     ),
     Statement(
         id=CriterionId.MIGRATION,
         title="The transition is seamless",
         sentence="Clients move over one by one, and back again, with jobs in flight.",
         source="Plan, success criterion: seamless transition",
-        measured="The migration suite moves the hub's clients to the stack and back with jobs in flight on both.",
+        measured="The migration suite moves the hub's clients to the stack and back, with jobs in flight on both.",
     ),
     Statement(
         id=CriterionId.CLAIMS,

@@ -115,7 +115,9 @@ class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     cassettes: int
     facts: int
-    scenarios: int
+    modern_scenarios: int
+    mixed_scenarios: int
+    migration_scenarios: int
     workers: int
     load_jobs: int
     load_seconds: float

@@ -11,10 +11,12 @@ from harness.gate.phases.faults import FAULTS
 from harness.gate.phases.load import LOAD
 from harness.gate.phases.memory import MEMORY
 from harness.gate.phases.restarts import RESTARTS
+from harness.gate.phases.scenarios import SCENARIOS
 from harness.gate.phases.simplicity import SIMPLICITY
 
 GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (
     (CASSETTES,),
+    (SCENARIOS,),
     (LOAD,),
     (MEMORY, RESTARTS),
     (FAULTS,),

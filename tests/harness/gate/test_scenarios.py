@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.errors import CouldNotRun
+from harness.gate.phases.scenarios import Outcome, Scenario, judge, read_results
+from harness.gate.statements import CriterionId
+from harness.gate.thresholds import Scenarios
+from harness.results import Verdict
+
+LIMIT = Scenarios(failed_scenarios=0)
+SUITE = """
+import pytest
+
+pytestmark = pytest.mark.criterion("modern-clients")
+
+@pytest.fixture
+def broken():
+    raise OSError("no port")
+
+@pytest.fixture
+def messy():
+    yield
+    assert not ["worker-1 ended with status 1"]
+
+def test_good(): pass
+def test_bad(): assert 1 + 1 == 3, "two is two"
+def test_set_up(broken): pass
+def test_tear_down(messy): pass
+def test_left_out(): pytest.skip("needs a stack of its own")
+"""
+CONFTEST = """
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.user_properties.append(("criterion", item.get_closest_marker("criterion").args[0]))
+"""
+
+
+def scenario(outcome: Outcome, criterion: CriterionId = CriterionId.MIGRATION, name: str = "test_it") -> Scenario:
+    said = "expected this, got that" if outcome is Outcome.FAILED else ""
+    return Scenario(suite="suite", name=name, criterion=criterion, outcome=outcome, said=said)
+
+
+def test_what_pytest_wrote_is_read_with_the_worst_that_was_said_of_each_test(tmp_path: Path) -> None:
+    (tmp_path / "test_suite.py").write_text(SUITE)
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    results = tmp_path / "junit.xml"
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-c",
+            "/dev/null",
+            "--junit-xml",
+            str(results),
+        ],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+    )
+    found = {scenario.name: (scenario.outcome, scenario.said) for scenario in read_results(results)}
+    assert found["test_good"] == (Outcome.PASSED, "")
+    assert found["test_bad"] == (Outcome.FAILED, "two is two")
+    assert found["test_set_up"] == (Outcome.FAILED, 'failed on setup with "OSError: no port"')
+    assert found["test_tear_down"][0] is Outcome.FAILED
+    assert "worker-1" in found["test_tear_down"][1]
+    assert found["test_left_out"][0] is Outcome.SKIPPED
+
+
+def test_a_file_that_is_cut_off_is_told(tmp_path: Path) -> None:
+    (tmp_path / "junit.xml").write_text("<testsuites><testsuite>")
+    with pytest.raises(CouldNotRun, match="no JUnit file"):
+        list(read_results(tmp_path / "junit.xml"))
+
+
+def test_a_criterion_holds_when_enough_of_its_scenarios_passed() -> None:
+    found = [scenario(Outcome.PASSED, name=str(number)) for number in range(3)]
+    assert judge(CriterionId.MIGRATION, found, LIMIT, least=3).verdict is Verdict.HOLDS
+
+
+def test_one_that_failed_fails_it_whatever_else_there_is() -> None:
+    criterion = judge(CriterionId.MIGRATION, [scenario(Outcome.FAILED)], LIMIT, least=50)
+    assert criterion.verdict is Verdict.FAILS
+    assert criterion.explanation.endswith("test_it: expected this, got that.")
+
+
+def test_those_that_were_skipped_or_belong_elsewhere_are_no_evidence() -> None:
+    found = [
+        scenario(Outcome.PASSED),
+        scenario(Outcome.SKIPPED, name="skipped"),
+        scenario(Outcome.PASSED, CriterionId.MIXED_CLIENTS),
+    ]
+    criterion = judge(CriterionId.MIGRATION, found, LIMIT, least=2)
+    assert criterion.verdict is Verdict.INCONCLUSIVE
+    assert criterion.evidence[0].had == 1
