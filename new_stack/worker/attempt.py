@@ -48,6 +48,7 @@ class Attempt:
         self._ended = ended
         self._log = log
         self._verdict: End | None = None
+        self._begun = False
         self._over = False
         self._timeout_s = 0.0
         self._stop_grace_s = 0.0
@@ -72,9 +73,12 @@ class Attempt:
         if self.stop_reason is not None:
             return
         self.stop_reason = reason
-        if self._verdict is None:
+        if not self._begun:
             self.task.cancel()
-            self._timers.append(asyncio.get_running_loop().call_later(self._stop_grace_s, self._leave_behind))
+            self._finish()
+        elif self._verdict is None:
+            self.task.cancel()
+            self._timers.append(asyncio.get_running_loop().call_later(self._stop_grace_s, self.leave_behind))
 
     def drop(self) -> None:
         """Let go at once and tell nobody; the lease will run out."""
@@ -87,6 +91,7 @@ class Attempt:
         self.stop(Stop.CANCELLED if error.cancelled else Stop.LEASE_LOST)
 
     async def _run(self) -> None:
+        self._begun = True
         try:
             self._verdict = await self._attempt()
         except asyncio.CancelledError:
@@ -135,7 +140,8 @@ class Attempt:
     def _failed(self, error: str, *, retryable: bool = True) -> Failed:
         return Failed(lease=self.lease, error=error[:ERROR_LENGTH], retryable=retryable)
 
-    def _leave_behind(self) -> None:
+    def leave_behind(self) -> None:
+        """End now, whether or not the connector has given way."""
         if not self._over:
             self._log.error("connector_ignores_stop", job_id=self.lease.job_id, reason=self.stop_reason)
             self._finish()

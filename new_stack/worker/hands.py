@@ -105,6 +105,11 @@ class Hands:
         for attempt in tuple(self._attempts.values()):
             attempt.stop(reason)
 
+    def leave_all_behind(self) -> None:
+        """End everything that was stopped, whether or not its connector has given way."""
+        for attempt in tuple(self._attempts.values()):
+            attempt.leave_behind()
+
     def close(self) -> None:
         """Start nothing more."""
         self._closed = True

@@ -35,6 +35,7 @@ class Turnover:
         self._outage = outage
         self._log = log
         self._ends: list[End] = []
+        self._on_their_way: list[End] = []
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -42,8 +43,8 @@ class Turnover:
 
     @property
     def waiting(self) -> int:
-        """How many ends have not been told yet."""
-        return len(self._ends)
+        """How many ends have not been told yet, as far as we know."""
+        return len(self._ends) + len(self._on_their_way)
 
     def end(self, end: End | None) -> None:
         """A place is free: send this end, if there is one, with the next call, and claim in the same."""
@@ -70,18 +71,14 @@ class Turnover:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            ends, self._ends = self._ends, []
+            self._on_their_way, self._ends = self._ends, []
             try:
-                await self._turn(ends)
+                await self._turn(self._on_their_way)
             except QueueUnavailable as error:
-                self._ends[:0] = ends
-                self._unsure = True
-                self._wanted.set()
+                self._take_back()
+                self.unsure()
                 self._outage.noticed(error)
                 await self._outage.pause()
-            except asyncio.CancelledError:
-                self._ends[:0] = ends
-                raise
 
     async def _turn(self, ends: Sequence[End]) -> None:
         if self._unsure:
@@ -90,6 +87,7 @@ class Turnover:
             if not ends and not places:
                 return
             states, leases = await self._queue.end_and_claim(self._worker_id, ends, places)
+        self._on_their_way = []
         self._outage.over()
         for lease in leases:
             self._hands.begin(lease)
@@ -100,6 +98,10 @@ class Turnover:
             self._hands.look_again()
         if put_off:
             await self._outage.pause()
+
+    def _take_back(self) -> None:
+        self._ends[:0] = self._on_their_way
+        self._on_their_way = []
 
     def _read(self, ends: Sequence[End], states: Sequence[JobState | QueueError]) -> bool:
         """Act on the answers; tells whether some ends have to wait for a better moment."""

@@ -135,27 +135,27 @@ class Worker:
     async def _leave(self) -> int:
         running = len(self._hands.leases)
         self._log.info("worker_stopping", running=running)
-        await self._in_grace(self._hands.until_empty())
+        await self._unhurried(self._hands.until_empty(), self._settings.shutdown_grace_ms / 1000)
         handed_back = len(self._hands.leases)
         self._hands.stop_all(Stop.SHUTDOWN)
-        words_s = HURRIED_WORDS_S if self._hurried.is_set() else LAST_WORDS_S
+        await self._unhurried(self._hands.until_empty(), self._settings.stop_grace_ms / 1000)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(words_s + self._settings.stop_grace_ms / 1000):
+            async with asyncio.timeout(HURRIED_WORDS_S):
                 await self._hands.until_empty()
+        self._hands.leave_all_behind()
         with contextlib.suppress(TimeoutError, QueueUnavailable):
-            async with asyncio.timeout(words_s):
+            async with asyncio.timeout(HURRIED_WORDS_S if self._hurried.is_set() else LAST_WORDS_S):
                 await self._turnover.until_settled()
                 await self._queue.unregister(self._settings.worker_id)
         left = len(self._hands.leases) + self._turnover.waiting
         self._log.info("worker_stopped", handed_back=handed_back, left=left)
         return left
 
-    async def _in_grace(self, empty: Awaitable[None]) -> None:
-        """Wait for the jobs in hand, as long as the grace period lasts and nobody hurries us."""
-        waits = [asyncio.ensure_future(empty), asyncio.ensure_future(self._hurried.wait())]
+    async def _unhurried(self, moment: Awaitable[None], within_s: float) -> None:
+        """Wait for something, so long and no longer, and only while nobody hurries us."""
+        waits = [asyncio.ensure_future(moment), asyncio.ensure_future(self._hurried.wait())]
         try:
-            grace_s = self._settings.shutdown_grace_ms / 1000
-            await asyncio.wait(waits, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()

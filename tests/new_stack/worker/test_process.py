@@ -62,6 +62,24 @@ async def test_a_second_signal_does_not_wait_for_the_grace_period(
     assert (await queue.job(job_id)).state == "pending"  # type: ignore[union-attr]
 
 
+async def test_a_worker_that_must_leave_while_redis_is_gone_says_what_it_leaves(
+    own_valkey: ValkeyProcess, start_process: StartProcess, prefix: str
+) -> None:
+    queue = await Queue.connect(QueueSettings(redis_url=own_valkey.url, prefix=prefix))
+    worker = start_process(redis_url=own_valkey.url, WORKER_SHUTDOWN_GRACE_MS="100", HUBGATE_CALL_TIMEOUT_MS="500")
+    job_id = await simulate(queue, {"hang": True})
+    await in_state(queue, job_id, "claimed")
+    own_valkey.pause()
+    worker.signal(signal.SIGTERM)
+    assert await worker.exit_status(within=12) == 1
+    [left] = [
+        line for line in map(msgspec.json.decode, worker.said().splitlines()) if line["event"] == "worker_stopped"
+    ]
+    assert (left["handed_back"], left["left"]) == (1, 1)
+    own_valkey.resume()
+    await queue.close()
+
+
 async def test_a_killed_workers_jobs_run_again_on_another(queue: Queue, start_process: StartProcess) -> None:
     quick = {"HUBGATE_LEASE_MS": "1000", "HUBGATE_HEARTBEAT_TTL_MS": "1000", "WORKER_HEARTBEAT_INTERVAL_MS": "300"}
     victim = start_process("--id", "victim", "--concurrency", "20", **quick)

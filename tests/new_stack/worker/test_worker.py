@@ -10,6 +10,7 @@ import pytest
 
 from new_stack.queue import NewJob, Queue
 from new_stack.worker import Assignment, Connector, JobFailed
+from new_stack.worker.attempt import Stop
 from tests.new_stack.worker.conftest import StartWorker, ended, eventually, in_state, simulate
 
 
@@ -316,6 +317,48 @@ async def test_what_does_not_finish_in_the_grace_period_is_handed_back_uncounted
         assert job is not None
         assert (job.state, job.failures) == ("pending", 0)
         assert await kinds(queue, job_id) == ["submitted", "claimed", "released"]
+
+
+async def test_a_hurried_worker_waits_for_no_connector(queue: Queue, start_worker: StartWorker) -> None:
+    release = asyncio.Event()
+
+    async def run(job: Assignment) -> None:
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    worker = await start_worker(Scripted(run), shutdown_grace_ms=60_000)
+    job_id = await simulate(queue)
+    await in_state(queue, job_id, "claimed")
+    worker.worker.stop()
+    worker.worker.stop()
+    async with asyncio.timeout(3):
+        assert await worker.task == 0
+    assert (await queue.job(job_id)).state == "pending"  # type: ignore[union-attr]
+    release.set()
+
+
+async def test_a_job_stopped_before_it_began_gives_its_place_back_at_once(
+    queue: Queue, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(shutdown_grace_ms=0)
+    job_id = await simulate(queue)
+    begin = worker.worker._hands.begin
+
+    def begin_and_stop(lease: Any) -> None:
+        begin(lease)
+        worker.worker.stop()
+        worker.worker._hands.stop_all(Stop.SHUTDOWN)
+
+    await ended(queue, job_id)
+    worker.worker._hands.begin = begin_and_stop  # type: ignore[method-assign]
+    job_id = await simulate(queue)
+    async with asyncio.timeout(3):
+        assert await worker.task == 0
+    assert await kinds(queue, job_id) == ["submitted", "claimed", "released"]
+    assert not worker.logged("connector_ignores_stop")
 
 
 async def test_a_retry_goes_to_another_worker_while_one_is_alive(queue: Queue, start_worker: StartWorker) -> None:
