@@ -29,14 +29,16 @@ MEANING = {
 @click.option("--kind", type=click.Choice([kind.value for kind in Kind]), default=Kind.HUB.value, show_default=True)
 @click.option("--redis", metavar="URL", help="The stack's Redis: there, the recorded workers take their jobs.")
 @click.option("--prefix", default="", help="The prefix of the stack's keys.")
+@click.option("--token", help="The token that the target demands.")
 @click.option("--deviations", type=click.Path(path_type=Path, dir_okay=False), help="Another file than the project's.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per cassette.")
-def replay(
+def replay(  # noqa: PLR0913, PLR0917 - as many as options
     files: tuple[Path, ...],
     target: str,
     kind: str,
     redis: str | None,
     prefix: str,
+    token: str | None,
     deviations: Path | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
@@ -45,7 +47,7 @@ def replay(
     Says of each: same, declared, different (with the frame), or inconclusive. Exit status 0 when all are same or
     declared, 1 when one is different, 3 when one is inconclusive.
     """
-    stage = GivenStage(_target(target, kind, redis, prefix))
+    stage = GivenStage(_target(target, kind, redis, prefix, token))
     against = Against(
         today=dt.datetime.now(dt.UTC).date(),
         deviations=Deviations.load(deviations or scenarios_folder() / "deviations.toml"),
@@ -54,12 +56,12 @@ def replay(
     raise SystemExit(combine(MEANING[result.verdict] for result in results).exit_status)
 
 
-def _target(url: str, kind: str, redis: str | None, prefix: str) -> Target:
+def _target(url: str, kind: str, redis: str | None, prefix: str, token: str | None) -> Target:
     if kind == Kind.HUB.value:
-        return HubTarget.at(url)
+        return HubTarget.at(url, token=token)
     if not redis:
         raise click.UsageError("--kind stack needs --redis URL: workers of a stack take their jobs straight from Redis")
-    return StackTarget.at(url, redis_url=redis, prefix=prefix)
+    return StackTarget.at(url, redis_url=redis, prefix=prefix, token=token)
 
 
 def _tell(result: CassetteResult, *, as_json: bool) -> None:

@@ -83,7 +83,9 @@ def frame_of(index: int, role: str, event: Receive | Closed | Response) -> Frame
 
 
 def claim_fact(index: int, event: Receive | Closed | Response) -> Frame | None:
-    """That a worker was given a job, or None for everything else a worker was told."""
+    """That a worker was given a job, and what job, or None for everything else a worker was told. Of one that was given
+    in pieces only the id can be told.
+    """
     if not isinstance(event, Receive) or not isinstance(event.content, dict):
         return None
     message = event.content
@@ -91,7 +93,8 @@ def claim_fact(index: int, event: Receive | Closed | Response) -> Frame | None:
     first_piece = message.get("original_type") == "job_assigned" and message.get("chunk_id") == 0
     if not whole and not first_piece:
         return None
-    body = {"type": "job_assigned", "job_id": message.get("job_id")}
+    told = ("job_id", "job_type", "priority", "params") if whole else ("job_id",)
+    body = {"type": "job_assigned", **{name: message[name] for name in told if name in message}}
     return Frame(
         index=index, actor=event.actor, role="worker", type="job_assigned", body=body, lanes=frozenset({EVERYTHING})
     )

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from harness.cassettes import BLANKED, Cassette, Event, Open, Receive, Request, Response, Send, load
+from harness.cassettes import Cassette, Event, Receive, Response, load
 from harness.errors import CouldNotRun
 from harness.parity import Finding, Noise, compare
 from harness.parity.deviations import Deviations, View
 from harness.parity.facts import as_facts, asks_for_facts
+from harness.replay.fit import check_fit, needs_of
 from harness.replay.pace import Pace
 from harness.replay.player import DEFAULT_PACE, replay
 from harness.replay.transcript import Transcript
 from harness.results import CellVerdict
-from harness.targets import Kind, Needs, Stage, Target
+from harness.targets import Kind, Stage
 
 NO_DEVIATIONS = Deviations()
 NO_FACTS = "No client of this recording submits or follows a job: there is nothing for another kind of client to do."
@@ -138,7 +138,7 @@ async def play_file(path: Path, stage: Stage, *, pace: Pace = DEFAULT_PACE, view
             reason = NO_FACTS
         else:
             async with stage.stand(needs_of(cassette)) as target:
-                refuse_harm(cassette, target)
+                check_fit(cassette, target)
                 transcript = await replay(cassette, target, pace=pace, modern_clients=view is View.FACTS)
     except CouldNotRun as error:
         reason = str(error)
@@ -201,34 +201,3 @@ def verdict_of(
     if silent and any(isinstance(event, Receive | Response) for event in reference):
         return CellVerdict.INCONCLUSIVE, "Nothing was seen on this side."
     return (CellVerdict.DECLARED if any(finding.declared_by for finding in found) else CellVerdict.SAME), ""
-
-
-def needs_of(cassette: Cassette) -> Needs:
-    """The token that the recorded server demanded: the one that opened a connection which was greeted, or a header
-    with which a request was answered. One that was blanked is any token at all.
-    """
-    for index, event in enumerate(cassette.events):
-        if isinstance(event, Open):
-            token = re.search(r"[?&]token=([^&]*)", event.path)
-            found = token[1] if token else BLANKED if event.headers.get("Authorization") == BLANKED else None
-            if found and _was_greeted(cassette.events[index + 1 :], event.actor):
-                return Needs(token=found)
-        elif isinstance(event, Request) and event.headers.get("Authorization") == BLANKED:
-            return Needs(token=BLANKED)
-    return Needs()
-
-
-def _was_greeted(events: Iterable[Event], actor: str) -> bool:
-    told = (event for event in events if event.actor == actor and isinstance(event, Receive))
-    first = next(told, None)
-    return first is not None and isinstance(first.content, dict) and first.content.get("type") != "error"
-
-
-def refuse_harm(cassette: Cassette, target: Target) -> None:
-    """Raise CouldNotRun for a recording that would leave a hub that is not ours unable to answer anybody (fault 2)."""
-    if target.kind is not Kind.HUB or target.owned:
-        return
-    for event in cassette.events:
-        content = event.content if isinstance(event, Send) else None
-        if isinstance(content, dict) and isinstance(content.get("priority"), float):
-            raise CouldNotRun("It sends a priority that stops a hub for good: it is only played on a hub of our own.")

@@ -44,6 +44,7 @@ from harness.replay.causes import (
     recorded_wait_ms,
 )
 from harness.replay.expectations import Expectations
+from harness.replay.fit import needs_of
 from harness.replay.modern import ModernActor
 from harness.replay.pace import Pace, noted_wait_s
 from harness.replay.puppets import Puppet, Puppets
@@ -53,6 +54,7 @@ from harness.replay.wire import Connected, HttpActor, SseActor, WebSocketActor
 from harness.targets import Kind, StackTarget, Target
 
 DEFAULT_PACE = Pace()
+MOST_EVENTS = 200_000
 
 
 async def replay(
@@ -101,6 +103,8 @@ class _Player:
         self._cassette, self._target, self._pace, self._clock = cassette, target, pace, clock
         self._events = cassette.events
         self._modern_clients = modern_clients
+        self._adds_token = needs_of(cassette).token is None
+        """Recorded where no token was demanded: a target that demands one gets it."""
         self._bindings = Bindings(tokens_of(cassette.events))
         workers = frozenset(actor for actor, role in cassette.roles.items() if role == Role.WORKER.value)
         self._puppet_actors = workers if target.kind is Kind.STACK else frozenset()
@@ -108,6 +112,7 @@ class _Player:
         self._observed: list[Event] = []
         self._incidents: list[str] = []
         self._cut_short = ""
+        self._flooded = False
         self._changed = asyncio.Event()
         self._matched = self._overdue = 0
         self._silent: set[str] = set()
@@ -160,6 +165,9 @@ class _Player:
 
     # what is received
     def _arrived(self, event: Incoming) -> None:
+        self._flooded = len(self._observed) >= MOST_EVENTS
+        if self._flooded:
+            return
         self._observed.append(event)
         self._last_arrival = self._clock()
         if self._expectations.arrive(event) is not None:
@@ -179,6 +187,8 @@ class _Player:
         limit = self._clock() + self._base_deadline_s(missing()) + min(recorded_ms / 1000, self._pace.patience_s)
         seen = self._matched
         while places := missing():
+            if self._flooded:
+                raise CouldNotRun(f"the target said more than {MOST_EVENTS:,} things: it is not listened to any more")
             for asking in self._http.values():
                 asking.check()
             if self._matched != seen:
@@ -302,7 +312,11 @@ class _Player:
     def _path(self, path: str) -> str:
         """The path with this run's ids, and the target's token where one was blanked."""
         bound = "/".join(self._bindings.outgoing(part) for part in path.split("/"))
-        return bound.replace(f"={BLANKED}", f"={quote(self._target.token)}") if self._target.token else bound
+        if self._target.token is None:
+            return bound
+        if self._adds_token and "token=" not in bound:
+            bound += f"{'&' if '?' in bound else '?'}token={BLANKED}"
+        return bound.replace(f"={BLANKED}", f"={quote(self._target.token)}")
 
     def _headers(self, headers: dict[str, str]) -> dict[str, str]:
         """The recorded headers; a blanked one is left out where there is no token to put in its place."""

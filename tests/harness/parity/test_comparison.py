@@ -173,6 +173,18 @@ def test_an_id_that_the_client_chose_has_to_come_back_as_it_was(tmp_path: Path) 
     assert summary(findings) == [("changed", "client-a", "job_accepted", "job_id")]
 
 
+@pytest.mark.parametrize(("field", "value"), [("priority", 4), ("params", {"prompt": "a dog"}), ("job_type", "other")])
+def test_a_worker_that_is_given_something_else_than_was_submitted_is_found(
+    field: str, value: Any, tmp_path: Path
+) -> None:
+    def edit(events: list[dict[str, Any]]) -> None:
+        events[place_of(events, "worker-a", "job_assigned")]["message"][field] = value
+
+    happy = CASSETTES["happy-path"].events
+    findings = compare(happy, edited("happy-path", edit, tmp_path), workers_by_facts=True)
+    assert [(finding.role, finding.field.partition(".")[0]) for finding in findings] == [("worker", field)]
+
+
 def test_answers_belong_to_requests_in_their_order(tmp_path: Path) -> None:
     def edit(events: list[dict[str, Any]]) -> None:
         answers = [event for event in events if event["event"] == "response"]

@@ -57,3 +57,13 @@ async def test_a_redis_that_is_not_ours_keeps_what_was_in_it_and_nothing_else(
         assert verdicts == [CellVerdict.SAME] * 5 + [CellVerdict.DECLARED], [result.told() for result in results]
         left = [key for key in connection.scan_iter() if "worker" not in key]
         assert left == ["theirs"], "the keys of a worker that reported late may still be there"
+
+
+async def test_a_target_that_demands_a_token_is_given_the_one_that_is_told(processes: Processes) -> None:
+    hub = await processes.astart(services.hub(name="their-guarded-hub", token="sesame"))
+    files = [FILES[2], CASSETTES / "auth-token.jsonl"]
+    known = await run_files(files, GivenStage(HubTarget.at(hub.http_url, token="sesame")), Against(today=TODAY))
+    assert [result.verdict for result in known] == [CellVerdict.SAME, CellVerdict.INCONCLUSIVE]
+    assert "demands the token s3cret" in known[1].reason
+    unknown = await run_files(files, GivenStage(HubTarget.at(hub.http_url)), Against(today=TODAY))
+    assert [result.verdict for result in unknown] == [CellVerdict.DIFFERENT, CellVerdict.INCONCLUSIVE]

@@ -142,6 +142,21 @@ async def test_what_was_received_before_a_send_is_received_before_it_in_the_repl
     assert [type(event).__name__ for event in transcript.events[:5]] == ["Open", "Receive", "Send", "Receive", "Send"]
 
 
+async def test_a_target_that_never_stops_talking_is_not_listened_to_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.replay.player.MOST_EVENTS", 500)
+
+    async def flood(connection: ServerConnection) -> None:
+        while True:
+            await connection.send('{"type": "noise"}')
+
+    async with serve(flood, "127.0.0.1", 0) as running:
+        port = next(iter(running.sockets)).getsockname()[1]
+        with pytest.raises(CouldNotRun, match="said more than 500 things"):
+            await replay(small(tmp_path), HubTarget.at(f"http://127.0.0.1:{port}", owned=True))
+
+
 async def test_an_unreachable_target_cannot_be_judged(tmp_path: Path) -> None:
     target = HubTarget.at(f"ws://127.0.0.1:{free_port()}")
     with pytest.raises(CouldNotRun, match="cannot connect to ws://"):

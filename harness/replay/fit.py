@@ -1,0 +1,50 @@
+"""What a cassette asks of a target, and whether it may be played to one that is not ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from harness.cassettes import BLANKED, Cassette, Event, Open, Receive, Request, Send
+from harness.errors import CouldNotRun
+from harness.targets import Kind, Needs, Target
+
+
+def needs_of(cassette: Cassette) -> Needs:
+    """The token that the recorded server demanded: the one that opened a connection which was greeted, or a header
+    with which a request was answered. One that was blanked is any token at all.
+    """
+    for index, event in enumerate(cassette.events):
+        if isinstance(event, Open):
+            token = re.search(r"[?&]token=([^&]*)", event.path)
+            found = token[1] if token else BLANKED if event.headers.get("Authorization") == BLANKED else None
+            if found and _was_greeted(cassette.events[index + 1 :], event.actor):
+                return Needs(token=found)
+        elif isinstance(event, Request) and event.headers.get("Authorization") == BLANKED:
+            return Needs(token=BLANKED)
+    return Needs()
+
+
+def _was_greeted(events: Iterable[Event], actor: str) -> bool:
+    told = (event for event in events if event.actor == actor and isinstance(event, Receive))
+    first = next(told, None)
+    return first is not None and isinstance(first.content, dict) and first.content.get("type") != "error"
+
+
+def check_fit(cassette: Cassette, target: Target) -> None:
+    """Raise CouldNotRun where this recording cannot judge a target that is not ours, or would harm it."""
+    if target.owned:
+        return
+    needed = needs_of(cassette).token
+    if needed is not None and target.token is None:
+        raise CouldNotRun("It was recorded on a server that demands a token, and none is known for this target.")
+    if needed not in {None, BLANKED, target.token}:
+        raise CouldNotRun(f"It was recorded on a server that demands the token {needed}, and this target has another.")
+    if target.kind is Kind.HUB and any(_stops_a_hub(event) for event in cassette.events):
+        raise CouldNotRun("It sends a priority that stops a hub for good: it is only played on a hub of our own.")
+
+
+def _stops_a_hub(event: Event) -> bool:
+    """The hub's fault 2: after a priority that is no whole number it answers nobody."""
+    content = event.content if isinstance(event, Send) else None
+    return isinstance(content, dict) and isinstance(content.get("priority"), float)
