@@ -53,7 +53,7 @@ def create_app(services: Services, died: Callable[[str, BaseException], None] | 
         app.router.add_route(method, path, handler)
     for path, handler in (("/", health.root), ("/health", health.ready), ("/health/live", health.live)):
         app.router.add_route("HEAD", path, handler)  # what some load balancers ask with
-    app.on_response_prepare.append(edge.add_cors)
+    app.on_response_prepare.append(edge.add_headers)
 
     async def background(_app: web.Application) -> AsyncIterator[None]:
         tasks = [
@@ -75,7 +75,7 @@ def _start(name: str, work: Awaitable[None], died: Callable[[str, BaseException]
 
     def ended(done: asyncio.Future[None]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
-            log("background_died", task=name, error=repr(error))
+            log("background_died", level="error", task=name, error=repr(error))
             if died is not None:
                 died(name, error)
 

@@ -44,11 +44,12 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     except (ConnectionError, TimeoutError):
         raise
     except Exception as error:  # noqa: BLE001 - the last line: it is logged whole and answered with a problem
-        log("request_failed", method=request.method, path=request.path, error=repr(error))
+        log("request_failed", level="error", method=request.method, path=request.path, error=repr(error))
         response = problem_response(problem(500, "The server failed to answer this request; its log says why."))
     route = request.match_info.route.resource
     pattern = route.canonical if route is not None else "(none)"
-    services.metrics.request(request.method, pattern, response.status, time.perf_counter() - began)
+    took = time.perf_counter() - began if isinstance(response, web.Response) else None
+    services.metrics.request(request.method, pattern, response.status, took)
     return response
 
 
@@ -81,7 +82,9 @@ def _from_aiohttp(error: web.HTTPException) -> web.Response:
     return problem_response(problem(error.status, detail, headers=headers, hint=HINTS.get(error.status, "")))
 
 
-async def add_cors(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """CORS headers on every response, streams too; a signal, because a stream's headers leave before it returns."""
+async def add_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Headers of every response, streams too; a signal, because a stream's headers leave before it returns."""
+    response.headers["Server"] = "hubgate"
+    response.headers.setdefault("Cache-Control", "no-store")
     if isinstance(request, web.Request):
         response.headers.update(cors_headers(request, request.app[SERVICES].settings.cors_origins))

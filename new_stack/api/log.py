@@ -1,9 +1,9 @@
-"""Log lines: one JSON object each on stderr, an event with its fields. (A logging library would cost 5 MB resident.)"""
+"""Log lines: one JSON object each on stderr, `{"at", "level", "event", …}`, as the worker writes them."""
 
 from __future__ import annotations
 
 import sys
-import time
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,8 +11,8 @@ import msgspec
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-def log(event: str, **fields: Any) -> None:
-    """Write one event."""
-    line = {"at": round(time.time(), 3), "event": event} | fields
-    sys.stderr.write(_encode(line).decode() + "\n")
+def log(event: str, *, level: str = "info", **fields: Any) -> None:
+    """Write one event; `level` is info, warning (look at it) or error (should not have happened)."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    sys.stderr.write(_encode({"at": at, "level": level, "event": event} | fields).decode() + "\n")
     sys.stderr.flush()

@@ -41,10 +41,12 @@ class Metrics:
         self.frames: Counter[tuple[str, str]] = Counter()
         self.reaped = 0
 
-    def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one answered HTTP request; `route` is its pattern, never its path."""
+    def request(self, method: str, route: str, status: int, seconds: float | None) -> None:
+        """Count one answered HTTP request; `route` is its pattern, never its path; a stream has no duration."""
         method = method if method in METHODS else "other"
         self.requests[(method, route, status)] += 1
+        if seconds is None:
+            return
         histogram = self.durations.get((method, route))
         if histogram is None:
             histogram = self.durations[(method, route)] = Histogram()

@@ -35,12 +35,14 @@ async def read_events(queue: Queue, fanout: FanOut) -> None:
                 log("events_resumed", after=after)
             events = await queue.events(after, block_ms=BLOCK_MS, count=PAGE)
             if len(events) == PAGE and await _trimmed(queue, after):
-                log("events_missed", after=after)  # this process was behind by more than the stream keeps
+                log(
+                    "events_missed", level="warning", after=after
+                )  # this process was behind by more than the stream keeps
                 fanout.missed()
             failures = 0
         except QueueUnavailable as error:
             if not failures:
-                log("events_unavailable", error=str(error))
+                log("events_unavailable", level="warning", error=str(error))
             await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
             failures += 1
             continue

@@ -13,7 +13,7 @@ from new_stack.api.routes.answers import whole_number
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.sse.all_stream import AllStream, Filter
 from new_stack.api.sse.cursor import resume
-from new_stack.api.sse.job_stream import JobStream
+from new_stack.api.sse.job_stream import ENDED, JobStream, ending_of
 from new_stack.api.sse.stream import Stream
 from new_stack.queue.events import EventKind
 
@@ -36,8 +36,9 @@ async def job_progress(request: web.Request) -> web.StreamResponse:
         history = await services.queue.history(job_id)
         if not history and await services.queue.job(job_id) is None:
             raise not_found(job_id)
-        plan = resume(history, cursor_of(request))
-        if plan.over:
+        cursor = cursor_of(request)
+        plan = resume(history, cursor)
+        if plan.over or (plan.gap is not None and await _had_the_ending(services, job_id, cursor)):
             return web.Response(status=204)
         stream = Stream(services)
         with _place(request, services):
@@ -45,6 +46,12 @@ async def job_progress(request: web.Request) -> web.StreamResponse:
             return await stream.carry(JobStream(services, job_id, stream, subscriber).run(plan))
     finally:
         services.fanout.remove(subscriber, jobs=(job_id,))
+
+
+async def _had_the_ending(services: Services, job_id: str, cursor: str | None) -> bool:
+    """Whether the cursor is that of an ending that was told out of the job's record, its stream being gone."""
+    job = await services.queue.job(job_id) if cursor else None
+    return job is not None and job.state in ENDED and ending_of(job).id == cursor
 
 
 async def all_events(request: web.Request) -> web.StreamResponse:

@@ -75,7 +75,7 @@ async def _connect(
         except ConnectionGone:
             pass
         except Exception as error:  # noqa: BLE001 - no response can be sent any more: log it whole and close
-            log("socket_failed", role=role, connection=name, error=repr(error))
+            log("socket_failed", level="error", role=role, connection=name, error=repr(error))
             await connection.close(WSCloseCode.INTERNAL_ERROR, "the server failed; its log says why")
         return connection.response
 

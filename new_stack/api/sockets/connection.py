@@ -71,7 +71,7 @@ class Connection:
             async with asyncio.timeout(self._send_seconds):
                 await self._socket.send_str(text)
         except TimeoutError:
-            log("socket_not_reading", role=self._role)
+            log("socket_not_reading", level="warning", role=self._role)
             if self._transport is not None:
                 self._transport.abort()
             raise ConnectionGone from None

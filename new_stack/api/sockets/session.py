@@ -65,7 +65,7 @@ class Session(ABC):
         except Refusal as refusal:
             await self.refuse(str(refusal))
         except QueueError as error:
-            log("message_failed", error=str(error), connection=self.name)
+            log("message_failed", level="warning", error=str(error), connection=self.name)
             await self.refuse(f"Server error processing message: {error}")
 
     async def pump(self) -> None:
@@ -80,7 +80,7 @@ class Session(ABC):
                     await self.connection.send(item.frame)
                     item.sent.set()
                 else:
-                    log("socket_missed_events", connection=self.name)
+                    log("socket_missed_events", level="warning", connection=self.name)
         going = self.subscriber.closed == SHUTTING_DOWN
         code = WSCloseCode.GOING_AWAY if going else WSCloseCode.TRY_AGAIN_LATER
         await self.connection.close(code, self.subscriber.closed or "")

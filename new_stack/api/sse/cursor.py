@@ -39,6 +39,8 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...]
     gap: str | None = None
     over: bool = False
+    complete: bool = True
+    """Whether the history begins with the job's submission; else an ending may be missing from it."""
     oldest: str = ""
     newest: str = ""
     """The ids between which the history lies: what is not newer has been sent, before or now."""
@@ -50,14 +52,18 @@ def resume(history: Sequence[Event], cursor: str | None) -> Resume:
     if isinstance(found, int):
         rest = tuple(history[found + 1 :])
         over = not rest and history[found].kind in ENDINGS
-        return Resume(events=rest, over=over, oldest=history[0].id, newest=history[-1].id)
+        return Resume(events=rest, over=over, complete=_complete(history), oldest=history[0].id, newest=history[-1].id)
     oldest, newest = (history[0].id, history[-1].id) if history else ("", "")
-    return Resume(events=tuple(history), gap=found, oldest=oldest, newest=newest)
+    return Resume(events=tuple(history), gap=found, complete=_complete(history), oldest=oldest, newest=newest)
+
+
+def _complete(history: Sequence[Event]) -> bool:
+    return bool(history) and history[0].kind is EventKind.SUBMITTED
 
 
 def _place(history: Sequence[Event], cursor: str | None) -> int | str | None:
     """Where in the history the cursor stands; else which gap there is, None where the whole history is whole."""
-    complete = bool(history) and history[0].kind is EventKind.SUBMITTED
+    complete = _complete(history)
     at = parse_id(cursor) if cursor else (0, 0)
     if at is None:
         return "malformed"

@@ -35,7 +35,9 @@ class JobStream:
         if resume.gap is not None:
             await self._stream.write(frames.gap_frame(resume.gap, resume.oldest))
         self._last = parse_id(resume.newest) or self._last
-        ended = await self._send(resume.events) or await self._ended_unseen(resume.events)
+        ended = await self._send(resume.events)
+        if not ended and not resume.complete:
+            ended = await self._ended_unseen()
         seconds = self._services.settings.keepalive_ms / 1000
         while not ended and self._subscriber.closed is None:
             items = await self._subscriber.take(seconds)
@@ -74,9 +76,8 @@ class JobStream:
 
     async def _catch_up(self) -> bool:
         """Nothing came for a while, or this process missed something: look, so that a lost word is not waited for."""
-        last = f"{self._last[0]}-{self._last[1]}"
         try:
-            missed = await self._services.queue.history(self._job_id, after=last)
+            missed = await self._newer()
         except QueueUnavailable:
             missed = []
         if missed:
@@ -84,17 +85,16 @@ class JobStream:
         await self._stream.write(frames.KEEPALIVE)
         return False
 
-    async def _ended_unseen(self, history: tuple[Event, ...]) -> bool:
-        """A job that has ended while its stream was lost or trimmed still gets its ending."""
-        if history and history[0].kind is EventKind.SUBMITTED:
-            return False
-        try:
-            job = await self._services.queue.job(self._job_id)
-        except QueueUnavailable:
-            return False
+    async def _newer(self) -> list[Event]:
+        return await self._services.queue.history(self._job_id, after=f"{self._last[0]}-{self._last[1]}")
+
+    async def _ended_unseen(self) -> bool:
+        """A job whose stream was lost or trimmed, and that has ended, still gets its ending: out of its record."""
+        job = await self._services.queue.job(self._job_id)
         if job is None or job.state not in ENDED:
             return False
-        await self._stream.write(frames.event_frame(ending_of(job)))
+        if not await self._send(await self._newer()):
+            await self._stream.write(frames.event_frame(ending_of(job)))
         return True
 
 

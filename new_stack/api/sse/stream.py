@@ -60,7 +60,7 @@ class Stream:
             async with asyncio.timeout(self._seconds):
                 await self.response.write(data)
         except TimeoutError:
-            log("stream_not_reading")
+            log("stream_not_reading", level="warning")
             if self._transport is not None:
                 self._transport.abort()
             raise ReaderGone from None
@@ -91,7 +91,7 @@ class Stream:
             with suppress(ReaderGone):
                 await self.write(frames.disconnect_frame(f"the queue is not available: {error}"))
         except Exception as error:  # noqa: BLE001 - the response has begun: log it whole and break off
-            log("stream_failed", error=repr(error))
+            log("stream_failed", level="error", error=repr(error))
             if self._transport is not None:
                 self._transport.abort()
         return self.response

@@ -21,6 +21,7 @@ from new_stack.api.legacy.monitor import read_monitor_action
 from new_stack.api.legacy.rest import LegacyRefusal, read_legacy_job
 from new_stack.api.limits import TokenBucket
 from new_stack.api.metrics import Metrics
+from new_stack.api.routes.answers import plainly
 from new_stack.api.settings import ApiSettings
 from new_stack.api.sse.cursor import before, parse_id, resume
 from new_stack.api.sse.frames import event_frame
@@ -254,6 +255,22 @@ def test_a_bucket_never_lets_more_through_than_burst_and_rate(gaps: list[float])
     for first in range(len(passed)):
         for last in range(first, len(passed)):
             assert last - first + 1 <= 20 + 10 * (passed[last] - passed[first]) + 1.001
+
+
+# words
+@pytest.mark.parametrize(
+    ("words", "plain"),
+    [
+        ("Expected `int`, got `str`", "must be a whole number, not text"),
+        ("Expected `str | null`, got `array`", "must be text or null, not a list"),
+        ("Expected `int` >= -4096", "must be -4096 or more"),
+        ("Expected `int` <= 4096", "must be 4096 or less"),
+        ("Expected `str` of length >= 1", "must have at least 1 character"),
+        ("Expected `str | null` of length <= 256", "must have at most 256 characters"),
+    ],
+)
+def test_validation_is_told_plainly(words: str, plain: str) -> None:
+    assert plainly(words) == plain
 
 
 # metrics
