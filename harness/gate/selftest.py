@@ -55,8 +55,9 @@ Tell = Callable[[str], None]
 async def selftest(names: Sequence[str], options: Options, *, write: Write, tell: Tell) -> tuple[Run, Path]:
     """Try the sound stack, then each defect of that name (none given: all). `write` keeps the report of each run."""
     chosen = [defects.named(name) for name in names] or list(defects.all())
+    options = dataclasses.replace(options, profile=SELFTEST.name)
     started, clock, folder = datetime.now(UTC), time.monotonic(), new_folder(options)
-    trial = dataclasses.replace(options, out=folder, profile=SELFTEST.name)
+    trial = dataclasses.replace(options, out=folder)
     tester = Tester(trial, write=write, tell=tell)
     expected = {CriterionId(which) for defect in chosen for which in defect.caught_by}
     sound = await tester.sound(sorted(expected, key=COST.index))
