@@ -152,12 +152,13 @@ DEFECTS: Final = (
     ),
     Defect(
         name="events-of-an-outage-are-lost",
-        mistake="After Redis was away the server reads on from now, and says nothing of what it missed.",
+        mistake="After Redis was away the server looks again every two seconds, and reads on from now without a word.",
         caught_by=("restarts",),
         checks=("not_delivered",),
         replacements=(
             edit("api/reader.py", "            failures += 1\n",
                  "            failures += 1\n            after = None\n"),
+            edit("api/reader.py", "BACKOFF_SECONDS: Final = (0.1, 0.2, 0.5, 1.0)", "BACKOFF_SECONDS: Final = (2.0,)"),
         ),
     ),
     Defect(

@@ -30,6 +30,9 @@ END_S = 12.0
 
 SHORT: dict[str, Any] = {"simulate": [{"progress": 25}, {"sleep_ms": 60}, {"progress": 75, "message": "nearly"}]}
 BURST: dict[str, Any] = {"simulate": [{"progress": step} for step in range(10, 100, 10)]}
+STEADY: dict[str, Any] = {
+    "simulate": [part for step in range(2, 100, 2) for part in ({"progress": step}, {"sleep_ms": 40})]
+}
 LONG: dict[str, Any] = {"simulate": [{"progress": 5}, {"sleep_ms": 2 * LEASE_MS + 800}, {"progress": 95}]}
 FAILS: dict[str, Any] = {"simulate": [{"progress": 50}, {"fail": "CUDA out of memory"}]}
 RECOVERS: dict[str, Any] = {"simulate": [{"fail": "CUDA out of memory", "attempts": 1}, {"progress": 50}]}
@@ -135,8 +138,12 @@ class Trial:
             plan = {"seed": 3, "how": how, "waves": 1, "share": 0.6, "every_s": 0.2, "down_s": down_s}
             async with Waves(workers, self.writer, **plan) as waves:  # type: ignore[arg-type]
                 await waves.done()
-        async with KillRedis(self.valkey, self.writer, every_s=0.2, down_s=0.4) as restarting:
+        async with KillRedis(self.valkey, self.writer, every_s=0.8, down_s=0.4) as restarting:
             await self._submit("redis", SHORT)
+            for number in range(4):
+                self.jobs.append(f"through-redis-{number}")
+                await self.legacy.submit(f"through-redis-{number}", STEADY)
+                self.ending.append(self.late.follow(f"through-redis-{number}"))
             await restarting.done()
 
     async def _five(self, name: str) -> None:
