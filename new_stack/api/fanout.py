@@ -54,11 +54,14 @@ class Gap:
 
 
 class Reply:
-    """An answer that has to come after the events that led to it: it waits in their queue until it is `sent`."""
+    """An answer that has to come after the events that led to it: it waits in their queue until it is `sent`.
+
+    Without a frame it only marks the place.
+    """
 
     __slots__ = ("frame", "sent")
 
-    def __init__(self, frame: msgspec.Struct | dict[str, Any]) -> None:
+    def __init__(self, frame: msgspec.Struct | dict[str, Any] | None) -> None:
         self.frame = frame
         self.sent = asyncio.Event()
 

@@ -30,7 +30,7 @@ from new_stack.api.sockets.followed_job import follow_job
 from new_stack.api.sockets.session import Session
 from new_stack.api.sse.cursor import parse_id
 from new_stack.queue.errors import JobConflict, JobNotFound, MoveRefused, QueueError
-from new_stack.queue.events import Event
+from new_stack.queue.events import ENDINGS, Event
 from new_stack.queue.jobs import Job, JobState
 
 TOLD_KEPT: Final = 1_000
@@ -137,11 +137,13 @@ class ClientSession(Session):
     async def _send_event(self, item: Published) -> None:
         event = item.event
         if self._told.get(event.job_id, -1) >= event.at:
-            return  # it was told how the job ended before this process had read what led to it
+            return  # it was told already how the job ended
         await item.complete(self.services.with_result)
         text = item.encoded(self._text)
         if text:
             await self.connection.send_text(text)
+        if event.kind in ENDINGS:
+            self._has_told(event.job_id, event.at)
 
     async def _submit(self, action: Submit) -> None:
         job = action.job
@@ -155,21 +157,27 @@ class ClientSession(Session):
             if not submission.created and self.dialect.follows_own_jobs:
                 self._follow(job_id)
             await self.connection.send(self.dialect.accepted(submission, action.message_id, self.now))
-            if submission.state.ended:
-                await self._tell_ending(job_id)
         except JobConflict as error:
             raise Refusal(f"Job {job_id} exists already with other content: {error}") from None
         finally:
             await self._release(job_id)
+        if submission.state.ended:
+            await self._tell_ending_in_turn(await self._job(job_id))
 
     async def _subscribe(self, job_id: str) -> None:
+        followed = job_id in self._followed
         self._held[job_id] = []
         try:
             self._follow(job_id)
             await self.connection.send(self.dialect.subscribed(job_id, self.now))
-            await self._tell_ending(job_id)
+            job = await self.services.queue.job(job_id)
+            heard = followed or (job is not None and self._owns(job))
+            if job is not None and not heard:
+                await self._tell_ending(job)  # and not what led to it, should that still be on its way
         finally:
             await self._release(job_id)
+        if job is not None and heard:
+            await self._tell_ending_in_turn(job)
 
     async def _cancel(self, job_id: str, reason: str) -> None:
         queue = self.services.queue
@@ -198,8 +206,11 @@ class ClientSession(Session):
         self._told.pop(job_id, None)
         await self._in_turn(self.dialect.retried(job, cleared=True, now=self.now))
 
-    async def _in_turn(self, frame: Any) -> None:
-        """Answer after every event that happened before: who reads "completed" has had the completion already."""
+    async def _in_turn(self, frame: Any | None) -> None:
+        """Answer after every event that happened before: who reads "completed" has had the completion already.
+
+        Without an answer, only wait for those events.
+        """
         newest = parse_id(await self.services.queue.last_event_id()) or (0, 0)
         await self.services.fanout.reached(newest, IN_TURN_SECONDS)
         reply = Reply(frame)
@@ -212,17 +223,26 @@ class ClientSession(Session):
             raise Refusal(f"Job {job_id} not found")
         return job
 
-    async def _tell_ending(self, job_id: str) -> None:
-        """A job that has ended already will say nothing more: tell the late-comer how it ended."""
-        job = await self.services.queue.job(job_id)
-        if job is None or job.ended_at is None:
+    async def _tell_ending(self, job: Job) -> None:
+        """A job that has ended already will say nothing more: tell the late-comer how it ended, once."""
+        if job.ended_at is None or self._told.get(job.id, -1) >= job.ended_at:
             return
         ending: Any = self.dialect.ending(job)
         if ending is not None:
-            self._told[job_id] = job.ended_at
-            if len(self._told) > TOLD_KEPT:
-                del self._told[next(iter(self._told))]
+            self._has_told(job.id, job.ended_at)
             await self.connection.send(ending)
+
+    async def _tell_ending_in_turn(self, job: Job) -> None:
+        """The same for one who heard of the job before: its last events may still be coming, the ending among them."""
+        if job.ended_at is not None:
+            await self._in_turn(None)
+            await self._tell_ending(job)
+
+    def _has_told(self, job_id: str, ended_at: int) -> None:
+        self._told.pop(job_id, None)
+        self._told[job_id] = ended_at
+        if len(self._told) > TOLD_KEPT:
+            del self._told[next(iter(self._told))]
 
     async def _release(self, job_id: str) -> None:
         """Deliver what happened while the answer was on its way; nothing overtakes it."""
@@ -232,7 +252,10 @@ class ClientSession(Session):
         del self._held[job_id]
 
     def _hears_of(self, job: Job) -> bool:
-        return job.id in self._followed or (self.dialect.follows_own_jobs and job.client_id == self.name)
+        return job.id in self._followed or self._owns(job)
+
+    def _owns(self, job: Job) -> bool:
+        return self.dialect.follows_own_jobs and job.client_id == self.name
 
     def _follow(self, job_id: str) -> None:
         self.services.fanout.follow_job(self.subscriber, job_id)

@@ -77,7 +77,8 @@ class Session(ABC):
                 elif isinstance(item, Snapshot):
                     await self.deliver_snapshot(item)
                 elif isinstance(item, Reply):
-                    await self.connection.send(item.frame)
+                    if item.frame is not None:
+                        await self.connection.send(item.frame)
                     item.sent.set()
                 else:
                     log("socket_missed_events", level="warning", connection=self.name)

@@ -123,6 +123,7 @@ class Trial:
             if number % 4 == 3:
                 self.jobs.append(job_id)
                 await self.legacy.submit(job_id, payload, priority=priority)
+                await self.legacy.subscribe(job_id)
                 self.ending.append(self.late.follow(job_id))
             else:
                 await self._submit(job_id, payload, priority=priority)

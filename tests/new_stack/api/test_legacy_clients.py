@@ -247,3 +247,18 @@ async def test_answers_come_in_the_order_of_the_questions(api: Api) -> None:
         await client.send(type="request_job_status", job_id="j")
         await client.send(type="stay_alive")
     assert [(await client.receive())["job_id"] for _ in range(100)] == ["j", "keep-alive"] * 50
+
+
+async def test_who_subscribes_to_its_own_job_as_it_ends_loses_none_of_its_events(api: Api, work: Work) -> None:
+    """The ending that a late-comer is told must not overtake what is still on its way to one who heard all along."""
+    client = await api.client()
+    for number in range(20):
+        job_id = f"own-{number}"
+        await client.send(type="submit_job", job_type="simulation", payload={}, message_id=job_id)
+        assert (await client.receive())["type"] == "job_accepted"
+        await work.whole_job(*range(10, 100, 10))
+        await client.send(type="subscribe_job", job_id=job_id)
+        types = await client.receive_types(12)
+        types.remove("subscription_confirmed")
+        assert types == ["response_job_status", *["update_job_progress"] * 9, "complete_job"]
+    assert await client.silent()
