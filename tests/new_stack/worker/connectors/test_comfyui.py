@@ -54,6 +54,8 @@ class Comfy:
 
     async def prompt(self, request: web.Request) -> web.Response:
         body = await request.json()
+        if self.mishap == "deaf":
+            await asyncio.sleep(5)
         if "bad" in body["prompt"]:
             error = {"type": "prompt_outputs_failed_validation", "message": "Prompt outputs failed", "details": ""}
             nodes = {"bad": {"errors": [{"message": "Value not in list"}], "class_type": "Loader"}}
@@ -200,6 +202,14 @@ async def test_a_server_that_goes_away_mid_job_is_a_failure(serve: Serve, connec
     with pytest.raises(JobFailed, match="Cannot connect"):
         async with asyncio.timeout(5):
             await running
+
+
+async def test_a_server_that_does_not_answer_in_time_is_a_failure(serve: Serve, connect: Open) -> None:
+    server = await serve(Comfy("deaf").app)
+    connector = await connect(f"comfyui:url={server.make_url('/')},timeout_s=0.2")
+    with pytest.raises(JobFailed, match="no answer in time"):
+        async with asyncio.timeout(3):
+            await connector.run(GivenJob(WORKFLOW))
 
 
 async def test_stopping_the_running_workflow_interrupts_it(serve: Serve, connect: Open) -> None:

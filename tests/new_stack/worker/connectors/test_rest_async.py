@@ -19,6 +19,7 @@ class Bureau:
     def __init__(self, *states: dict[str, Any] | int) -> None:
         self.states = list(states)
         self.asked = 0
+        self.answers_after_s = 0.0
         self.asked_once = asyncio.Event()
         self.cancelled: list[str] = []
         self.taken: list[Any] = []
@@ -42,6 +43,7 @@ class Bureau:
         state = self.states[min(self.asked, len(self.states) - 1)]
         self.asked += 1
         self.asked_once.set()
+        await asyncio.sleep(self.answers_after_s)
         return web.Response(status=state) if isinstance(state, int) else web.json_response(state)
 
     async def cancel(self, request: web.Request) -> web.Response:
@@ -150,3 +152,13 @@ async def test_stopping_a_job_while_it_is_submitted_cancels_it_at_the_back_end(s
     await asyncio.wait([running], timeout=2)
     assert running.cancelled()
     assert bureau.cancelled == ["42"]
+
+
+async def test_a_poll_that_is_not_answered_in_time_is_a_failed_poll(serve: Serve, connect: Open) -> None:
+    bureau = Bureau({"status": "running"})
+    bureau.answers_after_s = 5
+    connector = await connected(await serve(bureau.app), connect, ",poll_timeout_s=0.05")
+    with pytest.raises(JobFailed, match="no answer in time"):
+        async with asyncio.timeout(3):
+            await connector.run(GivenJob({}))
+    assert bureau.asked == 3
