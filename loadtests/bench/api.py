@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -221,19 +222,37 @@ def _port(api: Process) -> int:
     return int(api.http_url.rpartition(":")[2].rstrip("/"))
 
 
-def main() -> None:
-    """Measure and print, as lines or as JSON."""
+TARGETS: Final = {
+    "posts_per_second": (">=", 2_500),
+    "sse_p99_ms": ("<", 50),
+    "rss_idle_mb": ("<=", 48),
+    "rss_after_posts_mb": ("<=", 48),
+    "rss_busy_mb": ("<=", 60),
+}
+"""What one API process has to reach on two cores."""
+
+
+def main() -> int:
+    """Measure and print; 0 where every target is reached, else 1."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench.api", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each load lasts")
     parser.add_argument("--json", action="store_true", help="print for machines")
     options = parser.parse_args()
     figures: dict[str, Any] = msgspec.to_builtins(asyncio.run(measure(seconds=options.seconds)))
+    missed = [name for name, (word, bound) in TARGETS.items() if not _reached(figures[name], word, bound)]
     if options.json:
-        print(json.dumps(figures))  # noqa: T201 - the output of the command
-    else:
-        for name, figure in figures.items():
-            print(f"{name:22} {figure:>10.1f}")  # noqa: T201
+        sys.stdout.write(json.dumps({"figures": figures, "missed": missed}) + "\n")
+        return 1 if missed else 0
+    for name, figure in figures.items():
+        word, bound = TARGETS.get(name, ("", ""))
+        verdict = "" if name not in TARGETS else "missed" if name in missed else "reached"
+        sys.stdout.write(f"{name:22} {figure:>10.1f}   {word:2} {bound:>5} {verdict}".rstrip() + "\n")
+    return 1 if missed else 0
+
+
+def _reached(figure: float, word: str, bound: float) -> bool:
+    return figure >= bound if word == ">=" else figure <= bound
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -64,9 +64,16 @@ async def test_allowed_origins_are_told_and_others_are_not(start_api: StartApi) 
             assert ("POST" in response.headers.get("Access-Control-Allow-Methods", "")) == (allowed is not None)
 
 
-async def test_errors_carry_cors_headers_too(api: Api) -> None:
+async def test_errors_carry_cors_headers_too(start_api: StartApi) -> None:
+    api = await start_api(cors_origins=("*",))
     async with api.session.get(f"{api.base}/nowhere", headers={"Origin": "http://x"}) as response:
         assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_foreign_pages_can_be_shut_out(start_api: StartApi) -> None:
+    api = await start_api(cors_origins=())
+    async with api.session.get(f"{api.base}/api/stats", headers={"Origin": "http://x"}) as response:
+        assert "Access-Control-Allow-Origin" not in response.headers
 
 
 async def test_one_address_has_only_so_many_connections(start_api: StartApi) -> None:

@@ -149,7 +149,8 @@ async def test_an_unknown_job_is_not_found(api: Api) -> None:
     assert problem["detail"] == "Job with ID nowhere not found"
 
 
-async def test_the_headers_keep_proxies_from_buffering(api: Api) -> None:
+async def test_the_headers_keep_proxies_from_buffering(start_api: StartApi) -> None:
+    api = await start_api(cors_origins=("*",))
     job_id = await api.submit()
     async with api.session.get(f"{api.base}/api/jobs/{job_id}/progress", headers={"Origin": "http://x"}) as response:
         assert response.headers["Content-Type"].startswith("text/event-stream")
