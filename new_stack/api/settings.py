@@ -28,7 +28,7 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     open_rest: bool = False
     """With a token set, leave HTTP unguarded as the hub did, for legacy REST callers that have no token yet."""
     cors_origins: tuple[str, ...] = ("*",)
-    """Web pages of these origins may use the API from a browser; any may, as with the hub, where nothing else is said."""
+    """Web pages of these origins may use the API from a browser: any, as with the hub, where nothing else is said."""
     body_limit: int = 12_000_000
     message_limit: int = 12_000_000
     """The largest WebSocket message a client may send."""
