@@ -10,7 +10,7 @@ DEFECTS: Final = (
     Defect(
         name="claim-in-two-steps",
         mistake="A claim takes the job off the line; its lease begins when it is renewed: a crash between loses it.",
-        caught_by=("nothing-lost", "recovery"),
+        caught_by=("mixed-clients", "nothing-lost", "recovery"),
         checks=("lost", "recovery"),
         replacements=(
             edit("queue/functions/shared/claim.lua",
@@ -21,7 +21,7 @@ DEFECTS: Final = (
     Defect(
         name="no-reaper",
         mistake="Nobody looks for leases that ran out: a killed worker's job stays claimed for ever.",
-        caught_by=("nothing-lost", "recovery"),
+        caught_by=("mixed-clients", "nothing-lost", "recovery"),
         checks=("lost", "recovery"),
         replacements=(
             edit("queue/functions/shared/expire.lua",
@@ -33,7 +33,7 @@ DEFECTS: Final = (
     Defect(
         name="lease-never-renewed",
         mistake="A worker does not renew its leases: a job longer than one lease is taken from it and run again.",
-        caught_by=("nothing-lost",),
+        caught_by=("mixed-clients", "nothing-lost"),
         checks=("taken_without_cause",),
         replacements=(
             edit("worker/pulse.py", "        leases = self._hands.leases\n", "        leases = ()\n"),
@@ -44,7 +44,7 @@ DEFECTS: Final = (
     Defect(
         name="fence-left-open",
         mistake="Progress and ends are accepted from any worker while the job is claimed, whatever their attempt.",
-        caught_by=("nothing-lost",),
+        caught_by=("mixed-clients", "nothing-lost"),
         checks=("held_by_two",),
         replacements=(
             edit("queue/functions/shared/job.lua",
@@ -56,7 +56,7 @@ DEFECTS: Final = (
     Defect(
         name="retried-without-limit",
         mistake="A job that fails is tried again for ever.",
-        caught_by=("legacy-clients", "nothing-lost"),
+        caught_by=("mixed-clients", "legacy-clients", "nothing-lost"),
         checks=("retries",),
         replacements=(
             edit("queue/functions/shared/fail.lua", "if not retryable or failures > job.max_retries then",
@@ -66,7 +66,7 @@ DEFECTS: Final = (
     Defect(
         name="retry-counted-twice",
         mistake="Each failure counts twice against the limit: the worker counts it, and so does the queue.",
-        caught_by=("legacy-clients", "nothing-lost"),
+        caught_by=("mixed-clients", "legacy-clients", "nothing-lost"),
         checks=("retries",),
         replacements=(
             edit("queue/functions/shared/fail.lua", "local failures = job.failures + 1",
@@ -76,7 +76,7 @@ DEFECTS: Final = (
     Defect(
         name="retried-where-it-failed",
         mistake="A failed job goes straight back to the worker that failed it.",
-        caught_by=("legacy-clients", "nothing-lost"),
+        caught_by=("mixed-clients", "legacy-clients", "nothing-lost"),
         checks=("retries",),
         replacements=(
             edit("queue/functions/shared/claim.lua", "if job.failed_by == worker_id and others then", "if false then"),
@@ -85,7 +85,7 @@ DEFECTS: Final = (
     Defect(
         name="retried-at-once",
         mistake="A failed job is tried again without any delay.",
-        caught_by=("nothing-lost",),
+        caught_by=("mixed-clients", "nothing-lost"),
         checks=("retries",),
         replacements=(
             edit("queue/functions/shared/fail.lua", "local delay = backoff(q, failures)", "local delay = 0"),
@@ -94,7 +94,7 @@ DEFECTS: Final = (
     Defect(
         name="every-failure-is-final",
         mistake="`failed` is announced at every attempt, also where another follows.",
-        caught_by=("modern-clients", "nothing-lost"),
+        caught_by=("mixed-clients", "modern-clients", "nothing-lost"),
         checks=("retries",),
         replacements=(
             edit("queue/functions/shared/fail.lua", "emit(q, job, 'attempt_failed',", "emit(q, job, 'failed',"),
@@ -103,7 +103,7 @@ DEFECTS: Final = (
     Defect(
         name="sigterm-fails-the-job",
         mistake="A worker that is told to stop fails the job it has in hand, for good.",
-        caught_by=("nothing-lost",),
+        caught_by=("mixed-clients", "nothing-lost"),
         checks=("ended_otherwise",),
         replacements=(
             edit("worker/attempt.py", "return self._verdict or Released(lease=self.lease)",
@@ -113,7 +113,7 @@ DEFECTS: Final = (
     Defect(
         name="failure-stored-as-success",
         mistake="A connector's `success: false` is stored as a completed job, so no retry ever follows.",
-        caught_by=("modern-clients", "nothing-lost"),
+        caught_by=("mixed-clients", "modern-clients", "nothing-lost"),
         checks=("ended_otherwise",),
         replacements=(
             edit("worker/attempt.py", "        complaint = failure_in(result)\n        if complaint is not None:\n",
@@ -132,7 +132,7 @@ DEFECTS: Final = (
     Defect(
         name="late-completion-overwrites-cancel",
         mistake="A completion that comes after the cancel turns the cancelled job into a completed one.",
-        caught_by=("legacy-clients", "nothing-lost"),
+        caught_by=("mixed-clients", "legacy-clients", "nothing-lost"),
         checks=("ended_twice",),
         replacements=(
             edit("queue/functions/shared/complete.lua",
@@ -155,7 +155,7 @@ DEFECTS: Final = (
     Defect(
         name="cancelled-job-runs-on",
         mistake="A cancel marks the job and no more: its lease lives, its progress is accepted and told.",
-        caught_by=("legacy-clients", "nothing-lost"),
+        caught_by=("mixed-clients", "legacy-clients", "nothing-lost"),
         checks=("started_after_cancel",),
         replacements=(
             edit("queue/functions/shared/job.lua", "return job and job.state == 'claimed' and job.attempt == attempt",
@@ -177,7 +177,7 @@ DEFECTS: Final = (
     Defect(
         name="payload-left-behind",
         mistake="A claim brings the job's id and type, but not its payload: every worker runs the default.",
-        caught_by=("modern-clients", "nothing-lost"),
+        caught_by=("mixed-clients", "modern-clients", "nothing-lost"),
         checks=("steps",),
         replacements=(
             edit("queue/functions/shared/claim.lua", "redis.call('HGET', key, 'payload') or '{}'", "'{}'"),

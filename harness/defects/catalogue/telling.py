@@ -10,7 +10,7 @@ DEFECTS: Final = (
     Defect(
         name="nobody-is-notified",
         mistake="Progress is written to the job's own stream, and nobody is ever told (the notifications are off).",
-        caught_by=("progress", "modern-clients", "nothing-lost"),
+        caught_by=("mixed-clients", "progress", "modern-clients", "nothing-lost"),
         checks=("steps",),
         replacements=(
             edit("queue/functions/shared/events.lua",
@@ -26,7 +26,7 @@ DEFECTS: Final = (
     Defect(
         name="progress-dropped",
         mistake="To save writes, progress without a message is stored with the job and not told.",
-        caught_by=("nothing-lost", "modern-clients", "progress"),
+        caught_by=("mixed-clients", "nothing-lost", "modern-clients", "progress"),
         checks=("steps",),
         replacements=(
             edit("queue/functions/progress.lua", "  emit(q, job, 'progress', said)\n",
@@ -36,7 +36,7 @@ DEFECTS: Final = (
     Defect(
         name="progress-duplicated",
         mistake="Every progress is published twice, by the old way and by the new one.",
-        caught_by=("legacy-clients", "nothing-lost"),
+        caught_by=("mixed-clients", "legacy-clients", "nothing-lost"),
         checks=("steps",),
         replacements=(
             edit("queue/functions/progress.lua", "  emit(q, job, 'progress', said)\n",
@@ -61,7 +61,7 @@ DEFECTS: Final = (
     Defect(
         name="progress-coalesced",
         mistake="Of the events that come together, a subscriber gets only the newest.",
-        caught_by=("nothing-lost", "modern-clients"),
+        caught_by=("mixed-clients", "nothing-lost", "modern-clients"),
         checks=("not_delivered",),
         replacements=(
             edit("api/fanout.py", "        items = list(self._items)\n", "        items = list(self._items)[-1:]\n"),
@@ -70,7 +70,7 @@ DEFECTS: Final = (
     Defect(
         name="progress-reordered",
         mistake="The events that wait for a subscriber are handed to it newest first.",
-        caught_by=("nothing-lost", "legacy-clients", "modern-clients"),
+        caught_by=("mixed-clients", "nothing-lost", "legacy-clients", "modern-clients"),
         checks=("not_delivered",),
         replacements=(
             edit("api/fanout.py", "        items = list(self._items)\n",
@@ -80,7 +80,7 @@ DEFECTS: Final = (
     Defect(
         name="completion-before-last-progress",
         mistake="An ending is published at once and overtakes the progress that still waits.",
-        caught_by=("nothing-lost", "legacy-clients", "modern-clients"),
+        caught_by=("mixed-clients", "nothing-lost", "legacy-clients", "modern-clients"),
         checks=("not_delivered",),
         replacements=(
             edit("api/fanout.py", "        self._items.append(item)\n",
@@ -125,7 +125,7 @@ DEFECTS: Final = (
     Defect(
         name="resume-skips-one",
         mistake="A stream that is resumed begins after the event that comes next.",
-        caught_by=("modern-clients",),
+        caught_by=("mixed-clients", "modern-clients"),
         checks=("not_delivered",),
         replacements=(
             edit("api/sse/cursor.py", "tuple(history[found + 1 :])", "tuple(history[found + 2 :])"),
@@ -134,7 +134,7 @@ DEFECTS: Final = (
     Defect(
         name="resume-repeats-one",
         mistake="A stream that is resumed begins with the event that the reader had last.",
-        caught_by=("modern-clients",),
+        caught_by=("mixed-clients", "modern-clients"),
         checks=("not_delivered",),
         replacements=(edit("api/sse/cursor.py", "tuple(history[found + 1 :])", "tuple(history[found:])"),),
     ),
@@ -153,7 +153,7 @@ DEFECTS: Final = (
     Defect(
         name="events-of-an-outage-are-lost",
         mistake="After Redis was away the server looks again every two seconds, and reads on from now without a word.",
-        caught_by=("restarts",),
+        caught_by=("mixed-clients", "restarts"),
         checks=("not_delivered",),
         replacements=(
             edit("api/reader.py", "            failures += 1\n",

@@ -10,7 +10,7 @@ DEFECTS: Final = (
     Defect(
         name="last-in-first-out",
         mistake="The sequence number is added to the score where it has to be taken off: the newest job goes first.",
-        caught_by=("nothing-lost", "legacy-clients"),
+        caught_by=("mixed-clients", "nothing-lost", "legacy-clients"),
         checks=("out_of_order",),
         replacements=(
             edit(
@@ -23,7 +23,7 @@ DEFECTS: Final = (
     Defect(
         name="priority-ignored",
         mistake="The line is kept by age alone.",
-        caught_by=("nothing-lost", "legacy-clients"),
+        caught_by=("mixed-clients", "nothing-lost", "legacy-clients"),
         checks=("out_of_order",),
         replacements=(
             edit(
@@ -36,7 +36,7 @@ DEFECTS: Final = (
     Defect(
         name="score-is-a-clock",
         mistake="Score = priority x 1000 + clock, read from the high end: newest first, a priority point is a second.",
-        caught_by=("nothing-lost", "legacy-clients"),
+        caught_by=("mixed-clients", "nothing-lost", "legacy-clients"),
         checks=("out_of_order",),
         replacements=(
             edit(
@@ -50,7 +50,7 @@ DEFECTS: Final = (
     Defect(
         name="requeued-at-the-back",
         mistake="A job whose worker was lost, or that was handed back, goes to the end of the line.",
-        caught_by=("nothing-lost",),
+        caught_by=("mixed-clients", "nothing-lost"),
         checks=("out_of_order",),
         replacements=(
             edit(
@@ -80,7 +80,7 @@ DEFECTS: Final = (
     Defect(
         name="claimed-by-many",
         mistake="A job leaves the line when it ends, not when it is claimed: meanwhile others claim it as well.",
-        caught_by=("no-conflicts", "nothing-lost"),
+        caught_by=("mixed-clients", "no-conflicts", "nothing-lost"),
         checks=("held_by_two",),
         replacements=(
             edit("queue/functions/shared/claim.lua", "local function hold(q, job, worker_id)\n  leave_line(q, job)\n",
@@ -97,7 +97,7 @@ DEFECTS: Final = (
     Defect(
         name="submitted-again-runs-again",
         mistake="A submission repeated under its id (its answer was lost) is queued anew.",
-        caught_by=("restarts", "legacy-clients", "modern-clients"),
+        caught_by=("mixed-clients", "restarts", "legacy-clients", "modern-clients"),
         checks=("ended_twice",),
         replacements=(
             edit("queue/functions/submit.lua", "  if known then return known end\n",

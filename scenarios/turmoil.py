@@ -1,31 +1,31 @@
-"""A short run that goes through everything a seeded defect may get wrong, with real processes and a few faults."""
+"""Everything at once, in ten seconds: clients of all kinds, jobs of all kinds, and everything broken in turn."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from harness.environment import Process, Processes, services, start_valkey
 from harness.faults import AtPoint, Cuts, How, KillRedis, Point, Proxy, Waves
 from harness.history import History, HistoryWriter, Kind, Limits
 from harness.history.recorders import LegacyClient, RedisRecorder, StackClient, WorkerWatch, survey
 
-LEASE_MS = 1_500
-FAST = {
+LEASE_MS: Final = 2_000
+FAST: Final = {
     "HUBGATE_LEASE_MS": str(LEASE_MS),
-    "HUBGATE_HEARTBEAT_TTL_MS": "1500",
+    "HUBGATE_HEARTBEAT_TTL_MS": "2000",
     "HUBGATE_RETRY_BACKOFF_MS": "250",
     "HUBGATE_RETRY_BACKOFF_MAX_MS": "250",
     "WORKER_HEARTBEAT_INTERVAL_MS": "400",
     "WORKER_REAP_INTERVAL_MS": "500",
     "WORKER_SHUTDOWN_GRACE_MS": "100",
 }
-LIMITS = Limits(
-    lease_ms=LEASE_MS, recovery_slack_ms=1_000, retry_backoff_ms=240, stuck_after_ms=5_000, cancel_within_ms=900
+LIMITS: Final = Limits(
+    lease_ms=LEASE_MS, recovery_slack_ms=1_500, retry_backoff_ms=240, stuck_after_ms=5_000, cancel_within_ms=1_200
 )
-END_S = 12.0
+END_S: Final = 12.0
 """Jobs of the sound stack have all ended by then."""
 
 SHORT: dict[str, Any] = {"simulate": [{"progress": 25}, {"sleep_ms": 60}, {"progress": 75, "message": "nearly"}]}
@@ -40,23 +40,26 @@ HIDDEN: dict[str, Any] = {"simulate": [{"progress": 50}, {"result": {"success": 
 
 
 def long_steps(count: int) -> dict[str, Any]:
+    """A script of so many quarters of a second, each with progress."""
     return {"simulate": [{"progress": 10}] + [{"sleep_ms": 250}, {"progress": 20}] * count}
 
 
 CANCELLED = {"cancelled-short": long_steps(3), "cancelled-long": long_steps(8)}
 
 
-class Trial:
-    """One run against one overlay (None: the sound stack)."""
+class Turmoil:
+    """One run on a Redis and with processes of its own; `overlay` is a copy of the stack with a seeded defect."""
 
-    def __init__(self, folder: Path, overlay: Path | None) -> None:
+    def __init__(self, folder: Path, *, overlay: Path | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.overlay = overlay
-        self.writer = HistoryWriter()
+        self.writer = HistoryWriter(folder / "turmoil.history.jsonl", about="turmoil")
         self.jobs: list[str] = []
         self.ending: list[asyncio.Task[None]] = []
 
     async def run(self) -> History:
+        """What happened. Raises ProcessDied where a process of the stack ended by itself."""
         async with AsyncExitStack() as open_:
             processes = await open_.enter_async_context(Processes(self.folder))
             self.valkey = start_valkey(processes, appendonly=True)
@@ -68,6 +71,7 @@ class Trial:
             await open_.enter_async_context(WorkerWatch(self.api.http_url, self.writer, every_ms=200))
             await self._play(open_, workers)
             processes.check()
+        self.writer.close()
         return History(self.writer.events)
 
     async def _play(self, open_: AsyncExitStack, workers: list[Process]) -> None:
@@ -82,7 +86,7 @@ class Trial:
         seeds = {"writer": self.writer, "every_s": 0.3}
         async with Cuts(proxy, seed=1, times=4, **seeds) as cuts:  # type: ignore[arg-type]
             await self._cancel()
-            worked_on = asyncio.get_running_loop().time() + 2.2
+            worked_on = asyncio.get_running_loop().time() + 2.4
             await self._rush()
             await cuts.done()
         # A worker that ignores a cancel is at it for so long; the faults must not save it.

@@ -1,0 +1,34 @@
+"""Phase 2A, 3 and Phase 2B: clients of both kinds share a stack that is shaken in every way, and every rule holds.
+
+What each rule is, and how it is judged, is in docs/faults.md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from harness.history import check_all, explain
+from scenarios.grounds import Grounds
+from scenarios.turmoil import LIMITS, Turmoil
+
+pytestmark = pytest.mark.criterion("mixed-clients")
+
+SLOWEST_S: Final = 120
+"""A stack that loses jobs makes everybody wait for them."""
+
+
+@pytest.mark.timeout(SLOWEST_S)
+async def test_every_rule_holds_whatever_is_broken(request: pytest.FixtureRequest, run_folder: Path) -> None:
+    if request.config.getoption("--candidate"):
+        pytest.skip("needs a stack whose processes it can kill")
+    grounds: Grounds = request.getfixturevalue("grounds")
+    history = await Turmoil(run_folder / "turmoil", overlay=grounds.overlay).run()
+    results = check_all(history, LIMITS)
+    wrong = [f"{result.name}: {violation.sentence}" for result in results for violation in result.violations[:1]]
+    assert not wrong, "\n".join([*wrong, *(line for result in results for line in explain(history, result, most=1))])
+    assert {result.name for result in results if not result.examined} == set(), (
+        "nothing is proved where nothing happened"
+    )
