@@ -85,14 +85,20 @@ def as_facts(events: Sequence[Event]) -> tuple[Event, ...]:
     are left out, and so is the end of a client's connection: a client of another kind has none.
     """
     roles = {event.actor: event.role for event in events if isinstance(event, Open)}
+    asking: dict[tuple[str, str], bool] = {}
     cancelled: set[tuple[str, str]] = set()
     found: list[Event] = []
     for event in events:
         role = roles.get(event.actor)
         if role is Role.WORKER or (role is Role.CLIENT and not isinstance(event, Receive | Closed)):
             found.append(event)
+            if isinstance(event, Send) and isinstance(event.content, dict):
+                key = (event.actor, str(event.content.get("job_id")))
+                asking[key] = event.content.get("type") == "request_job_status"
         elif role is Role.CLIENT and isinstance(event, Receive) and (fact := fact_of_message(event.content)):
             key = (event.actor, str(fact["job_id"]))
+            if fact["type"] == "cancelled" and asking.get(key):
+                fact = {"type": "status", "job_id": fact["job_id"], "status": "cancelled", "result": None}
             if fact["type"] != "cancelled" or key not in cancelled:
                 found.append(msgspec.structs.replace(event, message=fact, text=msgspec.UNSET))
             if fact["type"] == "cancelled":
