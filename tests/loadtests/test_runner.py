@@ -24,6 +24,7 @@ from loadtests.ledger import Outcome
 from loadtests.plan import Plan
 from loadtests.results import LiveLine
 from loadtests.runner import LoadFailed, LoadResult, run
+from loadtests.site import SiteError
 from loadtests.spec import Kills, LoadSpec, Mix, Side
 from loadtests.verdict import Demands
 
@@ -70,6 +71,25 @@ async def test_the_same_load_on_the_hub(tmp_path: Path) -> None:
     assert result.swarm.jobs.outcomes[Outcome.COMPLETED] == 16
     assert result.swarm.figures[Figure.PROGRESS_SEEN].overall.count == 48
     assert {series.part for series in result.memory} >= {"hub", "workers"}
+
+
+async def test_a_target_that_runs_already_is_loaded_and_left_running(tmp_path: Path) -> None:
+    async with Processes(tmp_path / "theirs") as processes:
+        valkey = await asyncio.to_thread(start_valkey, processes)
+        terms = {"redis_url": valkey.url, "prefix": "{emp}"}
+        api = await processes.astart(services.api(**terms, token="secret"))
+        await processes.astart(services.worker("their-worker", **terms))
+        given = {"url": api.http_url, "token": "secret", "plan": Plan(rate=5, duration_s=3)}
+        result = await run(spec(fleet=0, **given), tmp_path / "alone")
+        assert result.judgement.verdict is Verdict.HOLDS, result.judgement.reasons
+        assert (result.owned, result.fleet, [series.part for series in result.memory]) == (False, None, ["generator"])
+        helped = await run(spec(fleet=2, redis=valkey.url, prefix="{emp}", **given), tmp_path / "helped")
+        assert helped.judgement.verdict is Verdict.HOLDS, helped.judgement.reasons
+        assert helped.fleet is not None
+        assert helped.fleet.alive == 2
+        assert api.alive
+        with pytest.raises(SiteError, match="needs the stack's Redis"):
+            await run(spec(fleet=2, **given), tmp_path / "lost")
 
 
 async def test_killed_workers_come_back_and_no_job_is_lost(tmp_path: Path) -> None:
