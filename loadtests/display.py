@@ -40,6 +40,7 @@ class LiveDisplay:
                 f"{line.errors} errors; p99 claim {line.claimed_p99_ms:.1f} ms, progress {line.progress_p99_ms:.1f} ms",
                 markup=False,
                 highlight=False,
+                soft_wrap=True,
             )
 
     def __enter__(self) -> Self:
@@ -87,6 +88,7 @@ def show_load(console: Console, result: LoadResult) -> None:
         console.print(
             f"PSS of {series.part} ({series.processes}): each {least:.1f} to {most:.1f} MB, median {median:.1f} MB",
             highlight=False,
+            soft_wrap=True,
         )
     if result.fleet and result.fleet.start_ms and result.fleet.start_cpu_ms:
         fleet = result.fleet
@@ -95,6 +97,7 @@ def show_load(console: Console, result: LoadResult) -> None:
             f"{result.fleet.start_ms.p50_ms:.0f} ms, {result.fleet.start_cpu_ms.p50_ms:.0f} ms of processor time; "
             f"{len(fleet.deaths)} deaths",
             highlight=False,
+            soft_wrap=True,
         )
     _verdict(console, result.judgement.verdict, result.judgement.reasons)
 
@@ -135,6 +138,6 @@ def show_saturation(console: Console, found: Saturation) -> None:
 
 
 def _verdict(console: Console, verdict: Verdict, reasons: list[str], before: str = "") -> None:
-    console.print(f"{before}{verdict}", style=STYLE[verdict], markup=False, highlight=False)
+    console.print(f"{before}{verdict}", style=STYLE[verdict], markup=False, highlight=False, soft_wrap=True)
     for reason in reasons:
-        console.print(f"  {reason}", markup=False, highlight=False)
+        console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)

@@ -42,7 +42,7 @@ class HubWorker:
         """Work until cancelled, through lost connections."""
         while True:
             with contextlib.suppress(OSError, WebSocketException, ConnectionClosed):
-                async with connect(self._url, max_size=None, compression=None) as socket:
+                async with connect(self._url, max_size=None, compression=None, ping_interval=None) as socket:
                     await self._serve(socket)
             self.registered.clear()
             await asyncio.sleep(RECONNECT_S)
