@@ -29,10 +29,13 @@ RECONNECT_S: Final = 0.5
 class HubWorker:
     """One worker: it takes one job at a time, tells its steps, and says when it is idle again."""
 
-    def __init__(self, url: str, worker_id: str, services: list[str], attempts: Counter[str]) -> None:
+    def __init__(
+        self, url: str, worker_id: str, services: list[str], attempts: Counter[str], *, first_beat_s: float
+    ) -> None:
         self._url = f"{url}/ws/worker/{worker_id}"
         self._id = worker_id
         self._services = services
+        self._first_beat_s = first_beat_s
         self._attempts = attempts
         """How often each job was begun, by any worker: the hub does not tell."""
         self._jobs: set[asyncio.Task[None]] = set()
@@ -101,6 +104,7 @@ class HubWorker:
         return result if step.result is msgspec.UNSET else step.result
 
     async def _beat(self, socket: ClientConnection) -> None:
+        await asyncio.sleep(self._first_beat_s)
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             await self._say(socket, "worker_heartbeat", status="busy" if self._jobs else "idle")
@@ -114,9 +118,15 @@ class ScriptFailed(Exception):  # noqa: N818 - the failure is the name
 
 
 async def work(url: str, count: int, services: list[str]) -> None:
-    """Run that many workers; says `workers_ready` on stderr when all are registered."""
+    """Run that many workers; says `workers_ready` on stderr when all are registered.
+
+    Their heartbeats are spread, as those of workers that nobody started together: each makes the hub read every job.
+    """
     attempts: Counter[str] = Counter()
-    workers = [HubWorker(url, f"hub-worker-{number}", services, attempts) for number in range(1, count + 1)]
+    workers = [
+        HubWorker(url, f"hub-worker-{number}", services, attempts, first_beat_s=HEARTBEAT_S * number / count)
+        for number in range(1, count + 1)
+    ]
     async with asyncio.TaskGroup() as group:
         for worker in workers:
             group.create_task(worker.run())
