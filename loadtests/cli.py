@@ -73,10 +73,11 @@ COULD_NOT_RUN, INTERRUPTED = 3, 130
 @click.option("--unchecked", is_flag=True, help="Leave out the system's own account and the checkers.")
 @click.option("--compare", "compared", is_flag=True, help="Hub, stack, stack, hub: the ratios with their spread.")
 @click.option("--saturation", is_flag=True, help="Search the highest rate with p99 < 500 ms and nothing lost.")
+@click.option("--floor", type=click.FloatRange(0.1), default=5.0, help="Rate at which the search begins.")
 @click.option("--ceiling", type=click.FloatRange(1), default=500.0, help="Where the search ends at the latest.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None, help="Folder for all files.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
-def main(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, ceiling: float, **options: Any) -> None:
+def main(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, **options: Any) -> None:
     """Put a load on the stack or the hub, measure what clients see, and judge it."""
     if compared and saturation:
         raise click.UsageError("--compare and --saturation exclude each other")
@@ -88,7 +89,7 @@ def main(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, c
         if compared:
             status = _finish(_compare(spec, folder, console), as_json=as_json)
         elif saturation:
-            status = _finish(_saturate(spec, folder, ceiling, console), as_json=as_json)
+            status = _finish(_saturate(spec, folder, (options["floor"], options["ceiling"]), console), as_json=as_json)
         else:
             status = _finish(_load(spec, folder, console), as_json=as_json)
     except (SiteError, LoadFailed, EnvironmentFailure, CouldNotRun) as failure:
@@ -204,10 +205,14 @@ async def _compare(spec: LoadSpec, folder: Path, console: Console) -> tuple[Verd
     return found.verdict, found
 
 
-async def _saturate(spec: LoadSpec, folder: Path, ceiling: float, console: Console) -> tuple[Verdict, Saturation]:
+async def _saturate(
+    spec: LoadSpec, folder: Path, between: tuple[float, float], console: Console
+) -> tuple[Verdict, Saturation]:
     began = time.monotonic()
     quiet = msgspec.structs.replace(spec, checked=False)
-    found = await find_saturation(quiet, folder, ceiling=ceiling, on_probe=lambda probe: show_probe(console, probe))
+    found = await find_saturation(
+        quiet, folder, start=between[0], ceiling=between[1], on_probe=lambda probe: show_probe(console, probe)
+    )
     write_saturation(found, folder, _command_line(), seconds=time.monotonic() - began)
     show_saturation(console, found)
     return (Verdict.INCONCLUSIVE if found.highest is None else Verdict.HOLDS), found
