@@ -25,6 +25,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     fault_rate: float
     kill_waves: int
     restart_jobs: int
+    hub_fault_jobs: int = 0
+    """How many jobs the hub runs while its workers are killed, for the comparison; 0 leaves it out."""
     longest_recording_ms: float = float("inf")
     """Longer recordings, in which the hub is silent for long, are left out."""
 
@@ -78,5 +80,6 @@ PROFILES: Final[dict[str, Profile]] = {
         fault_rate=25,
         kill_waves=8,
         restart_jobs=600,
+        hub_fault_jobs=200,
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -9,14 +10,16 @@ from harness.faults import How, Waves
 from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged
 from harness.gate.loads import LEASE_MS, JobSpec, Mix, Side, Site, checks_of, put_load, spec_for
+from harness.gate.standing import outcome_of, stand
 from harness.gate.statements import CriterionId
-from harness.history import CheckResult, HistoryWriter
+from harness.history import CheckResult, History, HistoryWriter
 from harness.history.reporting import tally_of, timelines_of
 from harness.results import (
     Comparison,
     Criterion,
     Distribution,
     Evidence,
+    FaultRow,
     Link,
     LinkTo,
     Measurement,
@@ -37,29 +40,59 @@ JUDGED_ELSEWHERE: Final = ("recovery", "held_by_two", "accounting")
 
 
 async def gather(bench: Bench) -> Findings:
-    """Load, break, settle, check."""
+    """Load, break, settle, check; beside it, in a run that is long enough, the same on the hub."""
+    (history, checks), hub = await asyncio.gather(_stack(bench), _hub(bench))
+    bench.shared.checks.append(("faults", checks))
+    findings = Findings(timelines=timelines_of(history, checks.values()), tallies=[tally_of(checks["accounting"])])
+    findings.criteria = [judge_losses(bench, checks), judge_recovery(bench, checks["recovery"])]
+    findings.distributions = [_recoveries(checks["recovery"])]
+    findings.faults = [_row(checks, hub)]
+    return findings
+
+
+async def _stack(bench: Bench) -> tuple[History, dict[str, CheckResult]]:
     profile = bench.profile
-    spec = spec_for(
-        bench,
-        Side.STACK,
-        rate=profile.fault_rate,
-        seconds=profile.fault_jobs / profile.fault_rate,
-        mix=Mix.of(USERS),
-        job=JOB,
-        drain_s=40.0,
-    )
+    seconds = profile.fault_jobs / profile.fault_rate
+    mix = Mix.of(USERS)
+    spec = spec_for(bench, Side.STACK, rate=profile.fault_rate, seconds=seconds, mix=mix, job=JOB, drain_s=40.0)
 
     async def disturb(site: Site, writer: HistoryWriter) -> None:
         await _waves(bench, site, writer)
 
     _, folder = await put_load(bench, "faults", spec, disturb)
-    bench.tell("going through the history")
-    history, checks = await checks_of(folder)
-    bench.shared.checks.append(("faults", checks))
-    findings = Findings(timelines=timelines_of(history, checks.values()), tallies=[tally_of(checks["accounting"])])
-    findings.criteria = [judge_losses(bench, checks), judge_recovery(bench, checks["recovery"])]
-    findings.distributions = [_recoveries(checks["recovery"])]
-    return findings
+    return await checks_of(folder)
+
+
+async def _hub(bench: Bench) -> dict[str, CheckResult] | None:
+    """The hub at a rate that it holds, its workers killed once, all at the same moment, and back soon."""
+    if not bench.profile.hub_fault_jobs or bench.options.legacy:
+        return None
+    seconds = bench.profile.hub_fault_jobs / bench.profile.hub_rate
+    mix = Mix.of(USERS)
+    spec = spec_for(bench, Side.HUB, rate=bench.profile.hub_rate, seconds=seconds, mix=mix, job=JOB, drain_s=60.0)
+
+    async def disturb(site: Site, writer: HistoryWriter) -> None:
+        workers = site.fleet.workers if site.fleet else []
+        async with Waves(workers, writer, seed=bench.options.seed, share=1, waves=1, every_s=seconds / 3) as killing:
+            await killing.done()
+
+    _, folder = await put_load(bench, "faults-hub", spec, disturb)
+    _, checks = await checks_of(folder)
+    return checks
+
+
+def _row(checks: Mapping[str, CheckResult], hub: Mapping[str, CheckResult] | None) -> FaultRow:
+    stack, other = outcome_of(checks), outcome_of(hub) if hub else None
+    return FaultRow(
+        id="workers-killed",
+        title="Workers killed under load",
+        how="The stack: a third of the workers killed in each wave, some stopped beyond a lease, some sent away. "
+        "The hub: all its workers killed once, and started again.",
+        standing=stand(stack, other),
+        stack=stack,
+        hub=other,
+        links=(Link(to=LinkTo.TALLY, ref="jobs", label="where every job is"),),
+    )
 
 
 async def _waves(bench: Bench, site: Site, writer: HistoryWriter) -> None:
