@@ -16,10 +16,9 @@ from harness.gate.phases.simplicity import SIMPLICITY
 
 GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (
     (CASSETTES,),
-    (SCENARIOS,),
     (LOAD,),
     (MEMORY, RESTARTS),
-    (FAULTS,),
+    (FAULTS, SCENARIOS),
     (CONTENTION, SIMPLICITY),
 )
 """Groups are carried out one after the other, the phases of a group side by side. Latencies need the machine for
