@@ -90,8 +90,14 @@ def _parser() -> argparse.ArgumentParser:
 def run(settings: WorkerSettings, roster: Roster) -> int:
     """Run a worker on a loop of its own."""
     log = EventLog(worker_id=settings.worker_id)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_work(settings, roster, log))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_work(settings, roster, log))
+    except ExceptionGroup as group:
+        refusals, others = group.split(QueueError)
+        if refusals is None or others is not None:
+            raise
+        raise QueueError(str(refusals.exceptions[0])) from group
 
 
 async def _work(settings: WorkerSettings, roster: Roster, log: EventLog) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from new_stack.queue.errors import LeaseLost
+from new_stack.queue.errors import LeaseLost, QueueError
 from new_stack.queue.jobs import Completed, End, Failed, Lease, Released
 from new_stack.worker.connectors.contract import Assignment, Connector, JobFailed
 from new_stack.worker.log import EventLog
@@ -44,7 +44,7 @@ class Attempt:
         self.stop_reason: Stop | None = None
         self._connector = connector
         self._lane = lane
-        lane.lost = self.lost
+        lane.refused = self._refused
         self._ended = ended
         self._log = log
         self._verdict: End | None = None
@@ -86,9 +86,12 @@ class Attempt:
         if self.task is not None:
             self.task.cancel()
 
-    def lost(self, error: LeaseLost) -> None:
-        """The queue refused this attempt: somebody cancelled the job, or its lease ran out."""
-        self.stop(Stop.CANCELLED if error.cancelled else Stop.LEASE_LOST)
+    def _refused(self, error: QueueError) -> None:
+        """The queue refused progress: somebody cancelled the job, or its lease ran out, or it does not like it."""
+        if isinstance(error, LeaseLost):
+            self.stop(Stop.CANCELLED if error.cancelled else Stop.LEASE_LOST)
+        else:
+            self._log.error("progress_refused", job_id=self.lease.job_id, error=str(error))
 
     async def _run(self) -> None:
         self._begun = True
@@ -160,7 +163,8 @@ def failure_in(result: Any) -> str | None:
     """The error in a result that is a failure in a success's clothes (`success` false, `status` failed), else None."""
     if not isinstance(result, dict):
         return None
-    if result.get("success") is not False and result.get("status") not in {"failed", "error"}:
+    status = result.get("status")
+    if result.get("success") is not False and not (isinstance(status, str) and status in {"failed", "error"}):
         return None
     error = result.get("error") or result.get("message") or "the connector reported a failure without an error"
     return error if isinstance(error, str) else msgspec.json.encode(error, enc_hook=str).decode()

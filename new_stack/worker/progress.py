@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from new_stack.queue.errors import LeaseLost, QueueUnavailable
+from new_stack.queue.errors import LeaseLost, QueueError, QueueUnavailable
 from new_stack.queue.jobs import ProgressUpdate
 from new_stack.worker.outage import Outage
 
@@ -24,8 +24,8 @@ class ProgressLane:
         outage: Outage,
     ) -> None:
         self._send = send
-        self.lost: Callable[[LeaseLost], None] = lambda _: None
-        """Called where the queue refuses an update: the attempt is no longer ours."""
+        self.refused: Callable[[QueueError], None] = lambda _: None
+        """Called where the queue refuses an update; after LeaseLost the lane is closed."""
         self._outage = outage
         self._waiting: deque[tuple[ProgressUpdate, bool]] = deque(maxlen=BACKLOG)
         self._lock: asyncio.Lock | None = None
@@ -47,10 +47,11 @@ class ProgressLane:
 
     async def flush(self) -> None:
         """Send all there is, through an outage if need be. Nothing is taken after that."""
-        while self._waiting and not self._closed:
+        while self._lock is not None and not self._closed:
             await self._carry()
-            if self._waiting and not self._closed:
-                await self._outage.pause()
+            if not self._waiting:
+                break
+            await self._outage.pause()
         self.close()
 
     def close(self) -> None:
@@ -76,7 +77,7 @@ class ProgressLane:
                     if not self._closed:
                         self._waiting.appendleft(entry)
                     return
-                except LeaseLost as error:
-                    self.close()
-                    self.lost(error)
-                    return
+                except QueueError as error:
+                    if isinstance(error, LeaseLost):
+                        self.close()
+                    self.refused(error)

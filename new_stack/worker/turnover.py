@@ -15,6 +15,7 @@ from new_stack.worker.outage import Outage
 
 STRAYS_LIMIT: Final = 1_000
 """How many jobs are looked through for strays after an outage; leases of any others run out."""
+STRAY_AFTER_S: Final = 0.5
 
 
 class Turnover:
@@ -40,6 +41,7 @@ class Turnover:
         self._settled = asyncio.Event()
         self._settled.set()
         self._unsure = False
+        self._suspects: dict[tuple[str, int], float] = {}
 
     @property
     def waiting(self) -> int:
@@ -82,7 +84,7 @@ class Turnover:
 
     async def _turn(self, ends: Sequence[End]) -> None:
         if self._unsure:
-            await self._hand_back_strays(ends)
+            await self._hand_back_strays()
         with self._hands.reserved() as places:
             if not ends and not places:
                 return
@@ -121,16 +123,25 @@ class Turnover:
         if isinstance(end, Completed) and not isinstance(error, LeaseLost):
             self.end(Failed(lease=end.lease, error=f"the result could not be stored: {error}", retryable=False))
 
-    async def _hand_back_strays(self, ends: Sequence[End]) -> None:
-        """A call whose answer was lost may have claimed jobs that nobody runs: give them back to the line."""
-        in_hand = {(lease.job_id, lease.attempt) for lease in self._hands.leases}
-        in_hand |= {(end.lease.job_id, end.lease.attempt) for end in (*ends, *self._ends)}
-        page = await self._queue.jobs(state=JobState.CLAIMED, worker_id=self._worker_id, limit=STRAYS_LIMIT)
-        for job in page.jobs:
-            if (job.id, job.attempt) not in in_hand:
-                self._log.warning("stray_handed_back", job_id=job.id, attempt=job.attempt)
-                self.end(Released(lease=_lease_of(job, self._worker_id)))
+    async def _hand_back_strays(self) -> None:
+        """A call whose answer was lost may have claimed jobs that nobody runs: give them back to the line.
+
+        Only those that are seen twice, a while apart: the answer to another claim may still be on its way.
+        """
         self._unsure = False
+        page = await self._queue.jobs(state=JobState.CLAIMED, worker_id=self._worker_id, limit=STRAYS_LIMIT)
+        loop = asyncio.get_running_loop()
+        known = {(lease.job_id, lease.attempt) for lease in self._hands.leases}
+        known |= {(end.lease.job_id, end.lease.attempt) for end in (*self._on_their_way, *self._ends)}
+        strays = {(job.id, job.attempt): job for job in page.jobs if (job.id, job.attempt) not in known}
+        self._suspects = {key: self._suspects.get(key, loop.time()) for key in strays}
+        for key, since in tuple(self._suspects.items()):
+            if loop.time() - since >= STRAY_AFTER_S:
+                del self._suspects[key]
+                self._log.warning("stray_handed_back", job_id=key[0], attempt=key[1])
+                self.end(Released(lease=_lease_of(strays[key], self._worker_id)))
+        if self._suspects:
+            loop.call_later(STRAY_AFTER_S, self.unsure)
 
 
 def _lease_of(job: Job, worker_id: str) -> Lease:

@@ -50,6 +50,16 @@ async def in_state(queue: Queue, job_id: str, state: str, *, within: float = 10.
     return await eventually(fact, within=within)
 
 
+async def at_work(queue: Queue, job_id: str) -> None:
+    """Once the job's own code runs: a script that begins with progress has told some. (Claimed is not begun yet.)"""
+
+    async def fact() -> bool:
+        job = await queue.job(job_id)
+        return job is not None and job.progress is not None
+
+    await eventually(fact)
+
+
 async def simulate(queue: Queue, *steps: dict[str, Any], **more: Any) -> str:
     """Submit a job with a script; its id."""
     payload = msgspec.Raw(msgspec.json.encode({"simulate": list(steps)}))

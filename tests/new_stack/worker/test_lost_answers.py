@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 
@@ -44,6 +45,27 @@ async def test_an_end_whose_answer_got_lost_counts_once_and_the_next_claim_is_fo
     assert (job.state, job.result) == ("completed", msgspec.Raw(b"2"))
     kinds = [event.kind for event in await queue.history(first)]
     assert kinds == ["submitted", "claimed", "completed"]
+
+
+async def test_a_job_whose_claim_is_still_on_its_way_is_no_stray(queue: Queue, start_worker: StartWorker) -> None:
+    worker = await start_worker()
+    wait_and_claim = worker.worker._queue.wait_and_claim
+    seen = asyncio.Event()
+
+    async def slow(*arguments: Any, **options: Any) -> Any:
+        answer = await wait_and_claim(*arguments, **options)
+        worker.worker._turnover.unsure()  # as after an outage: the listing comes before this claim's answer
+        await asyncio.sleep(0.2)
+        seen.set()
+        return answer
+
+    worker.worker._queue.wait_and_claim = slow  # type: ignore[method-assign]
+    await ended(queue, await simulate(queue))
+    job_id = await simulate(queue, {"sleep_ms": 1200})
+    await seen.wait()
+    job = await ended(queue, job_id)
+    assert (job.state, job.attempt) == ("completed", 1)
+    assert not worker.logged("stray_handed_back")
 
 
 async def test_a_worker_whose_line_breaks_often_runs_every_job_once(

@@ -12,7 +12,7 @@ import pytest
 
 from new_stack.queue import NewJob, Queue, QueueSettings
 from tests.new_stack.conftest import ValkeyProcess
-from tests.new_stack.worker.conftest import StartProcess, ended, eventually, in_state, simulate
+from tests.new_stack.worker.conftest import StartProcess, at_work, ended, eventually, in_state, simulate
 
 
 async def alive(queue: Queue, count: int = 1) -> None:
@@ -24,8 +24,8 @@ async def alive(queue: Queue, count: int = 1) -> None:
 
 async def test_sigterm_lets_the_running_job_finish_and_exits_with_0(queue: Queue, start_process: StartProcess) -> None:
     worker = start_process("--id", "w1")
-    job_id = await simulate(queue, {"sleep_ms": 400})
-    await in_state(queue, job_id, "claimed")
+    job_id = await simulate(queue, {"progress": 1}, {"sleep_ms": 400})
+    await at_work(queue, job_id)
     worker.signal(signal.SIGTERM)
     waiting = await simulate(queue)
     assert await worker.exit_status() == 0
@@ -52,8 +52,8 @@ async def test_a_second_signal_does_not_wait_for_the_grace_period(
     second: signal.Signals, queue: Queue, start_process: StartProcess
 ) -> None:
     worker = start_process(WORKER_SHUTDOWN_GRACE_MS="60000")
-    job_id = await simulate(queue, {"hang": True})
-    await in_state(queue, job_id, "claimed")
+    job_id = await simulate(queue, {"progress": 1}, {"hang": True})
+    await at_work(queue, job_id)
     worker.signal(signal.SIGTERM)
     await asyncio.sleep(0.2)
     assert worker.process.poll() is None
@@ -67,8 +67,8 @@ async def test_a_worker_that_must_leave_while_redis_is_gone_says_what_it_leaves(
 ) -> None:
     queue = await Queue.connect(QueueSettings(redis_url=own_valkey.url, prefix=prefix))
     worker = start_process(redis_url=own_valkey.url, WORKER_SHUTDOWN_GRACE_MS="100", HUBGATE_CALL_TIMEOUT_MS="500")
-    job_id = await simulate(queue, {"hang": True})
-    await in_state(queue, job_id, "claimed")
+    job_id = await simulate(queue, {"progress": 1}, {"hang": True})
+    await at_work(queue, job_id)
     own_valkey.pause()
     worker.signal(signal.SIGTERM)
     assert await worker.exit_status(within=12) == 1

@@ -11,7 +11,7 @@ import pytest
 from new_stack.queue import NewJob, Queue
 from new_stack.worker import Assignment, Connector, JobFailed
 from new_stack.worker.attempt import Stop
-from tests.new_stack.worker.conftest import StartWorker, ended, eventually, in_state, simulate
+from tests.new_stack.worker.conftest import StartWorker, at_work, ended, eventually, in_state, simulate
 
 
 class Scripted(Connector):
@@ -158,6 +158,12 @@ async def test_a_failure_dressed_as_a_result_is_a_failure(
     assert (job.state, job.error) == ("failed", said)
 
 
+async def test_a_result_with_a_status_of_its_own_kind_is_a_result(queue: Queue, start_worker: StartWorker) -> None:
+    await start_worker()
+    job = await ended(queue, await simulate(queue, {"result": {"status": {"completed": True}, "success": None}}))
+    assert job.state == "completed"
+
+
 async def test_a_result_over_the_limit_fails_the_job_for_good(queue: Queue, start_worker: StartWorker) -> None:
     await start_worker(queue={"result_limit": 1000})
     job = await ended(queue, await simulate(queue, {"result": {"x": "y" * 2000}}))
@@ -295,9 +301,9 @@ async def _true(value: Any) -> Any:
 
 async def test_a_stopped_worker_takes_no_more_and_finishes_what_it_has(queue: Queue, start_worker: StartWorker) -> None:
     worker = await start_worker()
-    running = await simulate(queue, {"sleep_ms": 300})
+    running = await simulate(queue, {"progress": 1}, {"sleep_ms": 300})
     waiting = await simulate(queue)
-    await in_state(queue, running, "claimed")
+    await at_work(queue, running)
     assert await worker.stop() == 0
     assert (await queue.job(running)).state == "completed"  # type: ignore[union-attr]
     assert (await queue.job(waiting)).state == "pending"  # type: ignore[union-attr]
