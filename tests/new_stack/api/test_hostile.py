@@ -56,14 +56,16 @@ async def test_a_message_beyond_the_limit_closes_the_connection_before_it_is_rea
 async def test_a_flood_is_slowed_down_and_others_are_served(start_api: StartApi) -> None:
     api = await start_api(messages_per_second=100)
     flooder = await api.client("flooder")
+    began = asyncio.get_running_loop().time()
     for _ in range(1_000):
         await flooder.send(type="stay_alive")
     await asyncio.sleep(0.3)
     honest = await api.client("honest")
     await honest.send(type="stay_alive")
-    assert (await honest.receive(1))["job_id"] == "keep-alive"
-    answered = api.services.metrics.frames["client", "in"]
-    assert answered < 350
+    assert (await honest.receive())["job_id"] == "keep-alive"
+    passed = asyncio.get_running_loop().time() - began
+    read = api.services.metrics.frames["client", "in"]
+    assert read <= 200 + 100 * passed + 10
 
 
 async def keep_sending(writer: asyncio.StreamWriter, data: bytes) -> None:
