@@ -92,6 +92,7 @@ async def broadcast_stats(services: Services) -> None:
         await asyncio.sleep(settings.stats_changed_ms / 1000)
         waited += settings.stats_changed_ms
         if not fanout.watched:
+            waited = 0
             continue
         try:
             snapshot = await services.snapshots.take()

@@ -107,6 +107,7 @@ PROBLEMS: Final[dict[str, Schema]] = {
     "400": _problem("The body is not JSON."),
     "401": _problem("The token is missing or wrong."),
     "404": _problem("There is no such job."),
+    "408": _problem("The body took too long to arrive."),
     "409": _problem("The job is in no state for this, or its id is taken by a job with other content."),
     "413": _problem("The body is larger than the server takes."),
     "422": _problem("A field is wrong; `errors` names it. For a legacy body, `detail` is the hub's list."),
@@ -184,7 +185,7 @@ def _job_paths() -> dict[str, Schema]:
             "post": _operation(
                 "Submit a job, or a list of them; a body with `job_type` is answered as the hub answers it.",
                 {"201": accepted, "200": _json(known, "Known already; or a list's or a legacy body's answer.")},
-                "400 404 409 413 422",
+                "400 404 408 409 413 422",
                 body=bodies,
             ),
             "get": _operation(
@@ -198,7 +199,7 @@ def _job_paths() -> dict[str, Schema]:
             "post": _operation(
                 "End a job as cancelled, pending or running.",
                 {"200": _json(job, "The job, cancelled.")},
-                "400 404 409 413 422",
+                "400 404 408 409 413 422",
                 parameters=[JOB_ID],
                 body=_ref("CancelRequest"),
                 body_required=False,

@@ -30,6 +30,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ("*",)
     """Web pages of these origins may use the API from a browser: any, as with the hub, where nothing else is said."""
     body_limit: int = 12_000_000
+    body_timeout_ms: int = 30_000
+    """How long a caller may take to send its body."""
     message_limit: int = 12_000_000
     """The largest WebSocket message a client may send."""
     batch_limit: int = 1_000

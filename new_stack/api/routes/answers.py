@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, Final, TypeVar
 
@@ -9,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from new_stack.api.problems import FieldError, ProblemError, invalid, problem
+from new_stack.api.services import SERVICES
 from new_stack.api.views import encode
 
 T = TypeVar("T")
@@ -17,6 +19,18 @@ T = TypeVar("T")
 def answer(view: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """A JSON response."""
     return web.Response(body=encode(view), status=status, headers=headers, content_type="application/json")
+
+
+async def body_of(request: web.Request) -> bytes:
+    """The body. Raises a 408 problem where its sender takes too long over it."""
+    milliseconds = request.app[SERVICES].settings.body_timeout_ms
+    try:
+        async with asyncio.timeout(milliseconds / 1000):
+            return await request.read()
+    except TimeoutError:
+        raise problem(
+            408, f"The body did not arrive within {milliseconds} ms.", headers={"Connection": "close"}
+        ) from None
 
 
 def decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from new_stack.api import views
 from new_stack.api.problems import ProblemError, from_queue, invalid, not_found
-from new_stack.api.routes.answers import answer, decoded, whole_number
+from new_stack.api.routes.answers import answer, body_of, decoded, whole_number
 from new_stack.api.routes.legacy_jobs import submit_legacy
 from new_stack.api.services import SERVICES, Services
 from new_stack.queue.errors import JobNotFound, QueueError
@@ -28,7 +28,7 @@ PAGE_LIMIT: Final = 500
 async def submit(request: web.Request) -> web.Response:
     """POST /api/jobs: a modern job, a list of them, or a legacy body, told apart by what they hold."""
     services = request.app[SERVICES]
-    body = await request.read()
+    body = await body_of(request)
     if body[:64].lstrip()[:1] == b"[":
         return await _submit_many(services, body)
     try:
@@ -135,7 +135,7 @@ async def listing(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """POST /api/jobs/{job_id}/cancel: end it, pending or running."""
-    body = await request.read()
+    body = await body_of(request)
     wanted = decoded(body, _cancel) if body.strip() else views.CancelRequest()
     job_id = request.match_info["job_id"]
     return await _moved(request, job_id, request.app[SERVICES].queue.cancel(job_id, wanted.reason))

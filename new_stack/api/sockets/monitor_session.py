@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final
 
 from new_stack.api.fanout import Published
@@ -32,6 +33,7 @@ from new_stack.api.snapshot import Snapshot
 from new_stack.api.sockets.connection import Connection
 from new_stack.api.sockets.session import Session
 from new_stack.api.sse.cursor import parse_id
+from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.events import EventKind
 from new_stack.queue.jobs import Job, JobState, WorkerInfo
 
@@ -186,7 +188,8 @@ class MonitorSession(Session):
             return
         job: Job | None = None
         if event.kind is EventKind.SUBMITTED:
-            job = await self.services.queue.job(event.job_id)
+            with suppress(QueueUnavailable):  # then the submission is told without its payload
+                job = await self.services.queue.job(event.job_id)
         await item.complete(self.services.with_result)
         await self.connection.send(later.event_message(item.event, job))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -88,6 +89,15 @@ async def test_one_that_never_reads_is_cut_off(start_api: StartApi, work: Work) 
     assert len(api.services.fanout) == 0
 
 
+async def test_a_body_that_never_ends_is_not_waited_for(start_api: StartApi) -> None:
+    api = await start_api(body_timeout_ms=200)
+    host, _, port = api.base.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /api/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)).startswith(b"HTTP/1.1 408")
+    writer.close()
+
+
 @pytest.mark.parametrize(
     "junk",
     [
@@ -154,3 +164,18 @@ async def test_a_thousand_readers_that_do_not_read_cost_bounded_memory(
     assert after.rss - before.rss < 200_000_000
     for writer in readers:
         writer.close()
+
+
+async def test_a_body_that_unpacks_without_end_is_refused_in_bounded_memory(process: Process) -> None:
+    bomb = zlib.compressobj(wbits=31)
+    packed = b"".join(bomb.compress(b"0" * 1_000_000) for _ in range(500)) + bomb.flush()
+    before = process.memory()
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{process.http_url}/api/jobs", data=packed, headers={"Content-Encoding": "gzip"}) as response,
+    ):
+        assert response.status in {400, 413}
+    after = process.memory()
+    assert before is not None
+    assert after is not None
+    assert after.rss - before.rss < 100_000_000
