@@ -156,6 +156,12 @@ class Bindings:
         if len(free) == len(new) == 1:
             self.bind(free[0], new[0])
 
+    def estrange(self) -> None:
+        """Have no observed text pass for a recorded id that is tied to another one: by chance it looks like it."""
+        for recorded, observed in self.table().items():
+            if recorded != observed and not self.is_taken(recorded):
+                self._here.add(recorded, f"{recorded} (another one)")
+
     def outgoing(self, value: Any) -> Any:
         """A recorded value with the ids of this run."""
         return self._there.applied(value)

@@ -40,6 +40,7 @@ def with_ids_of(expected: Sequence[Event], observed: Sequence[Event], *, workers
         bindings.bind(token, token)
     if bindings.tokens - theirs:
         _tie(bindings, theirs, expected, observed, workers_by_facts=workers_by_facts)
+    bindings.estrange()
     return [translated(event, bindings) for event in observed]
 
 
