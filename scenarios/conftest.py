@@ -17,6 +17,8 @@ from harness.environment import Processes, RedisUnusable, open_redis, services
 from harness.targets import HubTarget, StackTarget
 from scenarios.grounds import Grounds, OwnStack, Stack, died
 
+pytest.register_assert_rewrite("scenarios.crowds")
+
 HERE: Final = Path(__file__).parent
 COULD_NOT_RUN: Final = 3
 LONGEST_S: Final = 40

@@ -86,8 +86,9 @@ async def test_two_subscribers_of_each_kind_are_told_the_same(yard: OwnStack) ->
         assert by_events[0] == by_events[1] == facts_by_websocket(old, job_id) == facts_by_websocket(other, job_id)
 
 
-async def test_progress_comes_while_the_job_runs_and_not_at_its_end(stack: Stack) -> None:
-    async with stack.legacy() as old, stack.modern() as new:
+async def test_progress_comes_while_the_job_runs_and_not_at_its_end(yard: OwnStack) -> None:
+    await yard.worker()
+    async with yard.legacy() as old, yard.modern() as new:
         job_id = await new.submit(script(50, wait(60_000)))
         await old.subscribe(job_id)
         async with asyncio.timeout(10):
