@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from harness.cassettes import load
 from harness.record import Recorder, Sessions
-from scenarios.grounds import Stack
 from scenarios.crowds import Ending, JobPlan, Kind, play, told
+from scenarios.grounds import Stack
 from scenarios.scripts import script
 
 pytestmark = pytest.mark.criterion("mixed-clients")

@@ -20,7 +20,7 @@ from harness.replay.mixes import Ask, Cancel, Claim, Complete, Fail, Progress, S
 from harness.targets import HubTarget, StackStage
 from scenarios.grounds import Grounds
 
-pytestmark = [pytest.mark.criterion("mixed-clients"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.criterion("mixed-clients"), pytest.mark.long, pytest.mark.timeout(180)]
 
 FEW = st.integers(0, 1)
 PLACES = st.integers(0, 5)

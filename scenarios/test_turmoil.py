@@ -14,7 +14,7 @@ from harness.history import check_all, explain
 from scenarios.grounds import Grounds
 from scenarios.turmoil import LIMITS, Turmoil
 
-pytestmark = pytest.mark.criterion("mixed-clients")
+pytestmark = [pytest.mark.criterion("mixed-clients"), pytest.mark.long]
 
 SLOWEST_S: Final = 120
 """A stack that loses jobs makes everybody wait for them."""

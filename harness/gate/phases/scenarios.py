@@ -163,6 +163,8 @@ def _arguments(bench: Bench, results: Path) -> list[str]:
         "--redis": None if bench.overlay else options.redis,
         "--overlay": bench.overlay and bench.overlay.resolve(),
     }
+    if bench.profile.name == "quick":
+        given["-m"] = "not long"
     chosen = [part for name, value in given.items() if value is not None for part in (name, str(value))]
     return [str(scenarios_folder()), *PYTEST, *chosen]
 
