@@ -21,11 +21,12 @@ const feed = [];
 const ended = new Map();            // second -> {completed, failed, cancelled}
 const waits = [];                   // [second, ms from submission to claim]
 const trail = { pending: [], claimed: [], rate: [], wait: [] };
-let skew = 0, dirty = true, stats = null, open = null;
+let newest = 0, skew = 0, dirty = true, stats = null, open = null;
 
 async function call(path, options) {
   const response = await fetch(url(path), options);
-  if (response.status === 401) throw new Error("this server wants a token: open /dashboard?token=…");
+  $("door").hidden = response.status !== 401;
+  if (response.status === 401) throw new Error("This server wants a token.");
   const body = await response.json();
   if (!response.ok) throw new Error(typeof body.detail === "string" ? body.detail : response.statusText);
   return body;
@@ -54,6 +55,7 @@ function onEvent(event) {
   else if (state !== "completed") facts.progress = null;
   if (event.kind === "claimed" && known?.state === "pending" && event.attempt === 1) waits.push([second(event.at), event.at - known.since]);
   facts.note = event.error ?? event.message ?? known?.note;
+  newest = Math.max(newest, event.at);
   skew = Math.min(Date.now() - event.at, skew || Infinity);
   keep(event.job_id, facts);
   if (state in { completed: 1, failed: 1, cancelled: 1 }) {
@@ -78,10 +80,14 @@ function link(state, text) {
   $("link").lastElementChild.textContent = text;
 }
 
-function follow() {
-  const source = new EventSource(url("/api/events", { since: Math.round(Date.now()) - SECONDS * 1000 }));
+function follow(since) {
+  const source = new EventSource(url("/api/events", { since }));
   source.onopen = () => link("live", "live");
-  source.onerror = () => link("lost", "connection lost, trying again");
+  source.onerror = () => {
+    link("lost", "connection lost, trying again");
+    // Refused (no token, Redis away) is for ever in a browser's eyes, but not in ours.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(Math.max(newest + 1, Date.now() - SECONDS * 1000)), 3000);
+  };
   for (const kind of Object.keys(STATE_AFTER)) source.addEventListener(kind, (message) => onEvent(JSON.parse(message.data)));
   source.addEventListener("gap", () => { notice("Some events were missed; the list was read again."); refill(); });
 }
@@ -345,4 +351,10 @@ $("theme").onclick = () => {
 if (query.get("theme")) document.documentElement.dataset.theme = query.get("theme");
 addEventListener("resize", () => { dirty = true; });
 
-refill().then(() => { follow(); poll(); frame(); if (query.get("job")) show(query.get("job")); });
+$("door").onsubmit = (event) => {
+  event.preventDefault();
+  query.set("token", $("key").value);
+  location.search = query;
+};
+
+refill().then(() => { follow(Date.now() - SECONDS * 1000); poll(); frame(); if (query.get("job")) show(query.get("job")); });
