@@ -15,6 +15,7 @@ from new_stack.queue.jobs import Completed, End, Failed, Lease, Released
 from new_stack.worker.connectors.contract import Assignment, Connector, JobFailed
 from new_stack.worker.log import EventLog
 from new_stack.worker.progress import ProgressLane
+from new_stack.worker.settings import WorkerSettings
 
 ERROR_LENGTH: Final = 8_000
 """An error's text is cut beyond so many characters: it is kept for people to read, in Redis."""
@@ -55,13 +56,13 @@ class Attempt:
         self._timers: list[asyncio.TimerHandle] = []
         self.task: asyncio.Task[None] | None = None
 
-    def start(self, *, timeout_s: float, stop_grace_s: float) -> None:
-        """Begin. After `timeout_s` (0: never) the attempt is stopped as timed out."""
-        self._timeout_s = timeout_s
-        self._stop_grace_s = stop_grace_s
+    def start(self, settings: WorkerSettings) -> None:
+        """Begin. After the job time-out (0: never) the attempt is stopped."""
+        self._timeout_s = settings.job_timeout_minutes * 60
+        self._stop_grace_s = settings.stop_grace_ms / 1000
         loop = asyncio.get_running_loop()
-        if timeout_s:
-            self._timers.append(loop.call_later(timeout_s, self.stop, Stop.TIMED_OUT))
+        if self._timeout_s:
+            self._timers.append(loop.call_later(self._timeout_s, self.stop, Stop.TIMED_OUT))
         self.task = loop.create_task(self._run())
 
     def stop(self, reason: Stop) -> None:

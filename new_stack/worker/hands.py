@@ -7,36 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from new_stack.queue import Queue
 from new_stack.queue.jobs import End, Failed, Lease, Released
 from new_stack.worker.attempt import Attempt, Stop
-from new_stack.worker.log import EventLog
-from new_stack.worker.outage import Outage
 from new_stack.worker.progress import ProgressLane
-from new_stack.worker.roster import Roster
-from new_stack.worker.settings import WorkerSettings
+from new_stack.worker.station import Station
 
 
 class Hands:
     """As many jobs at once as `max_concurrent_jobs`. `ended` is told each end; None: a place is free."""
 
-    def __init__(
-        self,
-        settings: WorkerSettings,
-        queue: Queue,
-        roster: Roster,
-        *,
-        outage: Outage,
-        log: EventLog,
-        ended: Callable[[End | None], None],
-    ) -> None:
-        self._size = settings.max_concurrent_jobs
-        self._timeout_s = settings.job_timeout_minutes * 60
-        self._stop_grace_s = settings.stop_grace_ms / 1000
-        self._queue = queue
-        self._roster = roster
-        self._outage = outage
-        self._log = log
+    def __init__(self, station: Station, ended: Callable[[End | None], None]) -> None:
+        self._station = station
         self._tell = ended
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._reserved = 0
@@ -48,7 +29,7 @@ class Hands:
     @property
     def room(self) -> int:
         """How many more jobs may be claimed now: places that are free and reserved by nobody."""
-        return 0 if self._closed else self._size - len(self._attempts) - self._reserved
+        return 0 if self._closed else self._station.settings.max_concurrent_jobs - len(self._attempts) - self._reserved
 
     @contextmanager
     def reserved(self) -> Iterator[int]:
@@ -82,17 +63,18 @@ class Hands:
 
     def begin(self, lease: Lease) -> None:
         """Start the job of a lease just claimed; once closed, hand it back."""
-        connector = self._roster.connector_for(lease.service_required)
+        connector = self._station.roster.connector_for(lease.service_required)
         if self._closed:
             self._tell(Released(lease=lease))
         elif connector is None:
             self._tell(Failed(lease=lease, error=f"no connector of this worker serves {lease.service_required!r}"))
         else:
-            lane = ProgressLane(partial(self._queue.progress, lease), self._outage)
-            attempt = Attempt(lease, connector, lane, self._ended, self._log)
+            station = self._station
+            lane = ProgressLane(partial(station.queue.progress, lease), station.outage)
+            attempt = Attempt(lease, connector, lane, self._ended, station.log)
             self._attempts[lease.job_id, lease.attempt] = attempt
             self._empty.clear()
-            attempt.start(timeout_s=self._timeout_s, stop_grace_s=self._stop_grace_s)
+            attempt.start(station.settings)
 
     def stop(self, job_id: str, attempt: int, reason: Stop) -> None:
         """Stop one attempt, where it is in hand."""
@@ -127,7 +109,9 @@ class Hands:
         lease = attempt.lease
         del self._attempts[lease.job_id, lease.attempt]
         if attempt.stop_reason is not None:
-            self._log.info("job_stopped", job_id=lease.job_id, attempt=lease.attempt, reason=attempt.stop_reason)
+            self._station.log.info(
+                "job_stopped", job_id=lease.job_id, attempt=lease.attempt, reason=attempt.stop_reason
+            )
         if not self._attempts:
             self._empty.set()
         self._tell(end)

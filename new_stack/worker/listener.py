@@ -5,33 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from new_stack.queue import Queue, Signal
+from new_stack.queue import Signal
 from new_stack.queue.errors import QueueUnavailable
 from new_stack.worker.hands import Hands
-from new_stack.worker.outage import Outage
+from new_stack.worker.station import Station
 
 
 class WorkListener:
     """Waits for work and claims it in the same round trip, for places that it has reserved in the hands."""
 
     def __init__(
-        self,
-        queue: Queue,
-        worker_id: str,
-        *,
-        hands: Hands,
-        signalled: Callable[[Signal], None],
-        unsure: Callable[[], None],
-        outage: Outage,
-        wait_ms: int,
+        self, station: Station, hands: Hands, *, signalled: Callable[[Signal], None], unsure: Callable[[], None]
     ) -> None:
-        self._queue = queue
-        self._worker_id = worker_id
+        self._station = station
         self._hands = hands
         self._signalled = signalled
         self._unsure = unsure
-        self._outage = outage
-        self._wait_ms = wait_ms
         self._wait: asyncio.Task[None] | None = None
 
     @property
@@ -66,8 +55,8 @@ class WorkListener:
                     raise
             except QueueUnavailable as error:
                 self._unsure()
-                self._outage.noticed(error)
-                await self._outage.pause()
+                self._station.outage.noticed(error)
+                await self._station.outage.pause()
             finally:
                 self._wait = None
 
@@ -75,23 +64,23 @@ class WorkListener:
         with self._hands.reserved() as places:
             if not places:  # a turnover that began meanwhile took them: a wait for nothing would eat a wake-up
                 return
-            leases, signal = await self._queue.wait_and_claim(self._worker_id, places, timeout_ms=self._wait_ms)
+            station, wait_ms = self._station, self._station.settings.wait_ms
+            leases, signal = await station.queue.wait_and_claim(station.worker_id, places, timeout_ms=wait_ms)
         for lease in leases:
             self._hands.begin(lease)
         if signal is not None:
             self._signalled(signal)
 
 
-async def listen_for_signals(
-    queue: Queue, worker_id: str, *, signalled: Callable[[Signal], None], outage: Outage, wait_ms: int
-) -> None:
+async def listen_for_signals(station: Station, signalled: Callable[[Signal], None]) -> None:
     """Pass on every signal, for ever."""
+    wait_ms = station.settings.wait_ms
     while True:
         try:
-            _, signal = await queue.wait(worker_id, for_work=False, timeout_ms=wait_ms)
+            _, signal = await station.queue.wait(station.worker_id, for_work=False, timeout_ms=wait_ms)
         except QueueUnavailable as error:
-            outage.noticed(error)
-            await outage.pause()
+            station.outage.noticed(error)
+            await station.outage.pause()
         else:
             if signal is not None:
                 signalled(signal)

@@ -4,44 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
 
-from new_stack.queue import Queue
 from new_stack.queue.errors import LeaseLost, QueueError, QueueUnavailable
-from new_stack.queue.jobs import Completed, End, Failed, Job, JobState, Lease, Released
+from new_stack.queue.jobs import Completed, End, Failed, JobState
 from new_stack.worker.hands import Hands
-from new_stack.worker.log import EventLog
-from new_stack.worker.outage import Outage
-
-STRAYS_LIMIT: Final = 1_000
-"""How many jobs are looked through for strays after an outage; leases of any others run out."""
-STRAY_AFTER_S: Final = 0.5
+from new_stack.worker.station import Station
+from new_stack.worker.strays import AFTER_S, Strays
 
 
 class Turnover:
     """The one place where leases come in and ends go out. Ends wait here through an outage; none is dropped."""
 
-    def __init__(
-        self,
-        queue: Queue,
-        worker_id: str,
-        *,
-        hands: Hands,
-        outage: Outage,
-        log: EventLog,
-    ) -> None:
-        self._queue = queue
-        self._worker_id = worker_id
+    def __init__(self, station: Station, hands: Hands) -> None:
+        self._station = station
         self._hands = hands
-        self._outage = outage
-        self._log = log
+        self._strays = Strays(station.queue, station.worker_id)
         self._ends: list[End] = []
         self._on_their_way: list[End] = []
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
         self._unsure = False
-        self._suspects: dict[tuple[str, int], float] = {}
 
     @property
     def waiting(self) -> int:
@@ -79,8 +62,8 @@ class Turnover:
             except QueueUnavailable as error:
                 self._take_back()
                 self.unsure()
-                self._outage.noticed(error)
-                await self._outage.pause()
+                self._station.outage.noticed(error)
+                await self._station.outage.pause()
 
     async def _turn(self, ends: Sequence[End]) -> None:
         if self._unsure:
@@ -88,9 +71,9 @@ class Turnover:
         with self._hands.reserved() as places:
             if not ends and not places:
                 return
-            states, leases = await self._queue.end_and_claim(self._worker_id, ends, places)
+            states, leases = await self._station.queue.end_and_claim(self._station.worker_id, ends, places)
         self._on_their_way = []
-        self._outage.over()
+        self._station.outage.over()
         for lease in leases:
             self._hands.begin(lease)
         put_off = self._read(ends, states)
@@ -99,7 +82,7 @@ class Turnover:
         if len(leases) < places:
             self._hands.look_again()
         if put_off:
-            await self._outage.pause()
+            await self._station.outage.pause()
 
     def _take_back(self) -> None:
         self._ends[:0] = self._on_their_way
@@ -115,45 +98,21 @@ class Turnover:
             elif isinstance(state, QueueError):
                 self._refused(end, state)
             elif isinstance(end, Failed):
-                self._log.warning("attempt_failed", job_id=end.lease.job_id, error=end.error, state=state)
+                self._station.log.warning("attempt_failed", job_id=end.lease.job_id, error=end.error, state=state)
         return put_off
 
     def _refused(self, end: End, error: QueueError) -> None:
-        self._log.warning("end_refused", job_id=end.lease.job_id, error=str(error))
+        self._station.log.warning("end_refused", job_id=end.lease.job_id, error=str(error))
         if isinstance(end, Completed) and not isinstance(error, LeaseLost):
             self.end(Failed(lease=end.lease, error=f"the result could not be stored: {error}", retryable=False))
 
     async def _hand_back_strays(self) -> None:
-        """A call whose answer was lost may have claimed jobs that nobody runs: give them back to the line.
-
-        Only those that are seen twice, a while apart: the answer to another claim may still be on its way.
-        """
         self._unsure = False
-        page = await self._queue.jobs(state=JobState.CLAIMED, worker_id=self._worker_id, limit=STRAYS_LIMIT)
-        loop = asyncio.get_running_loop()
+        held = await self._strays.jobs()
         known = {(lease.job_id, lease.attempt) for lease in self._hands.leases}
         known |= {(end.lease.job_id, end.lease.attempt) for end in (*self._on_their_way, *self._ends)}
-        strays = {(job.id, job.attempt): job for job in page.jobs if (job.id, job.attempt) not in known}
-        self._suspects = {key: self._suspects.get(key, loop.time()) for key in strays}
-        for key, since in tuple(self._suspects.items()):
-            if loop.time() - since >= STRAY_AFTER_S:
-                del self._suspects[key]
-                self._log.warning("stray_handed_back", job_id=key[0], attempt=key[1])
-                self.end(Released(lease=_lease_of(strays[key], self._worker_id)))
-        if self._suspects:
-            loop.call_later(STRAY_AFTER_S, self.unsure)
-
-
-def _lease_of(job: Job, worker_id: str) -> Lease:
-    return Lease(
-        job_id=job.id,
-        attempt=job.attempt,
-        worker_id=worker_id,
-        service_required=job.service_required,
-        payload=job.payload,
-        priority=job.priority,
-        client_id=job.client_id,
-        max_retries=job.max_retries,
-        failures=job.failures,
-        expires_at=0,
-    )
+        for stray in self._strays.found(held, known):
+            self._station.log.warning("stray_handed_back", job_id=stray.lease.job_id, attempt=stray.lease.attempt)
+            self.end(stray)
+        if self._strays.suspected:
+            asyncio.get_running_loop().call_later(AFTER_S, self.unsure)

@@ -20,6 +20,7 @@ from new_stack.worker.outage import Outage
 from new_stack.worker.pulse import Pulse, sweep
 from new_stack.worker.roster import Roster
 from new_stack.worker.settings import WorkerSettings
+from new_stack.worker.station import Station
 from new_stack.worker.turnover import Turnover
 
 LAST_WORDS_S: Final = 5.0
@@ -41,36 +42,15 @@ class Worker:
         now: Callable[[], float] = time.monotonic,
         chance: random.Random | None = None,
     ) -> None:
-        self._settings = settings
-        self._queue = queue
-        self._roster = roster
-        self._log = log
-        self._chance = chance or random.Random()  # noqa: S311 - jitter needs no secrecy
+        chance = chance or random.Random()  # noqa: S311 - jitter needs no secrecy
+        outage = Outage(log, now=now, chance=chance)
+        self._station = station = Station(settings, queue, roster, outage, log, chance)
         self._stopping = asyncio.Event()
         self._hurried = asyncio.Event()
-        self._outage = outage = Outage(log, now=now, chance=self._chance)
-        self._hands = Hands(settings, queue, roster, outage=outage, log=log, ended=self._job_ended)
-        self._turnover = Turnover(queue, settings.worker_id, hands=self._hands, outage=outage, log=log)
-        self._listener = WorkListener(
-            queue,
-            settings.worker_id,
-            hands=self._hands,
-            signalled=self._signalled,
-            unsure=self._turnover.unsure,
-            outage=outage,
-            wait_ms=settings.wait_ms,
-        )
-
-        self._pulse = Pulse(
-            settings,
-            queue,
-            hands=self._hands,
-            roster=roster,
-            listener=self._listener,
-            outage=outage,
-            log=log,
-            chance=self._chance,
-        )
+        self._hands = Hands(station, self._job_ended)
+        self._turnover = Turnover(station, self._hands)
+        self._listener = WorkListener(station, self._hands, signalled=self._signalled, unsure=self._turnover.unsure)
+        self._pulse = Pulse(station, self._hands, self._listener)
 
     def stop(self) -> None:
         """Take no more, let what runs finish within the grace period, hand back the rest. Called again: hurry."""
@@ -85,7 +65,7 @@ class Worker:
 
         Raises ConnectorUnusable where a connector cannot be opened.
         """
-        await self._roster.open()
+        await self._station.roster.open()
         try:
             await self._register()
             async with asyncio.TaskGroup() as group:
@@ -96,34 +76,31 @@ class Worker:
                     loop.cancel()
         finally:
             self._hands.drop_all()
-            await self._roster.close()
+            await self._station.roster.close()
         return left
 
     async def _register(self) -> None:
         """Be known before anything is claimed."""
+        station = self._station
         while not self._stopping.is_set():
             try:
-                await self._queue.heartbeat(self._pulse.report())
+                await station.queue.heartbeat(self._pulse.report())
             except QueueUnavailable as error:
-                self._outage.noticed(error)
-                await self._outage.pause()
+                station.outage.noticed(error)
+                await station.outage.pause()
             else:
-                self._outage.over()
-                self._log.info(
-                    "worker_ready", connectors=self._roster.names, concurrency=self._settings.max_concurrent_jobs
-                )
+                station.outage.over()
+                concurrency = station.settings.max_concurrent_jobs
+                station.log.info("worker_ready", connectors=station.roster.names, concurrency=concurrency)
                 return
 
     def _loops(self) -> list[Coroutine[Any, Any, None]]:
-        settings, queue, outage, log, chance = self._settings, self._queue, self._outage, self._log, self._chance
         return [
             self._turnover.run(),
             self._listener.run(),
-            listen_for_signals(
-                queue, settings.worker_id, signalled=self._signalled, outage=outage, wait_ms=settings.wait_ms
-            ),
+            listen_for_signals(self._station, self._signalled),
             self._pulse.run(),
-            sweep(queue, settings.reap_interval_ms, outage=outage, log=log, chance=chance),
+            sweep(self._station),
         ]
 
     def _job_ended(self, end: End | None) -> None:
@@ -134,11 +111,11 @@ class Worker:
 
     async def _leave(self) -> int:
         running = len(self._hands.leases)
-        self._log.info("worker_stopping", running=running)
-        await self._unhurried(self._hands.until_empty(), self._settings.shutdown_grace_ms / 1000)
+        self._station.log.info("worker_stopping", running=running)
+        await self._unhurried(self._hands.until_empty(), self._station.settings.shutdown_grace_ms / 1000)
         handed_back = len(self._hands.leases)
         self._hands.stop_all(Stop.SHUTDOWN)
-        await self._unhurried(self._hands.until_empty(), self._settings.stop_grace_ms / 1000)
+        await self._unhurried(self._hands.until_empty(), self._station.settings.stop_grace_ms / 1000)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HURRIED_WORDS_S):
                 await self._hands.until_empty()
@@ -146,9 +123,9 @@ class Worker:
         with contextlib.suppress(TimeoutError, QueueUnavailable):
             async with asyncio.timeout(HURRIED_WORDS_S if self._hurried.is_set() else LAST_WORDS_S):
                 await self._turnover.until_settled()
-                await self._queue.unregister(self._settings.worker_id)
+                await self._station.queue.unregister(self._station.worker_id)
         left = len(self._hands.leases) + self._turnover.waiting
-        self._log.info("worker_stopped", handed_back=handed_back, left=left)
+        self._station.log.info("worker_stopped", handed_back=handed_back, left=left)
         return left
 
     async def _unhurried(self, moment: Awaitable[None], within_s: float) -> None:

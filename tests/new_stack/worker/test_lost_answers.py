@@ -49,7 +49,7 @@ async def test_an_end_whose_answer_got_lost_counts_once_and_the_next_claim_is_fo
 
 async def test_a_job_whose_claim_is_still_on_its_way_is_no_stray(queue: Queue, start_worker: StartWorker) -> None:
     worker = await start_worker()
-    wait_and_claim = worker.worker._queue.wait_and_claim
+    wait_and_claim = worker.worker._station.queue.wait_and_claim
     seen = asyncio.Event()
 
     async def slow(*arguments: Any, **options: Any) -> Any:
@@ -59,7 +59,7 @@ async def test_a_job_whose_claim_is_still_on_its_way_is_no_stray(queue: Queue, s
         seen.set()
         return answer
 
-    worker.worker._queue.wait_and_claim = slow  # type: ignore[method-assign]
+    worker.worker._station.queue.wait_and_claim = slow  # type: ignore[method-assign]
     await ended(queue, await simulate(queue))
     job_id = await simulate(queue, {"sleep_ms": 1200})
     await seen.wait()
