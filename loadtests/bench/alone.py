@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from statistics import median
 
 import msgspec
 
@@ -12,7 +13,7 @@ from loadtests.bench.measure import Trial
 from new_stack.queue import Completed, NewJob, Queue, QueueSettings
 
 FEW, MANY = 1_000, 100_000
-TURNS = 3_000
+TURNS, ROUNDS = 200, 15
 HELD = 20
 RECOVERY_LIMIT_SECONDS = 40.0
 
@@ -23,6 +24,8 @@ class Alone(msgspec.Struct, kw_only=True):
     few_us: float
     """Time of one claim and its end with `FEW` jobs waiting, in µs."""
     many_us: float
+    ended_us: float
+    """The same with `FEW` waiting and `MANY` ended ones not forgotten yet."""
     recovered: int
     recovery_s: float
     """From SIGKILL of a process that held `HELD` jobs to the last one's new start, at default settings."""
@@ -30,35 +33,51 @@ class Alone(msgspec.Struct, kw_only=True):
 
 def measure(trial: Trial) -> Alone:
     """Both measurements."""
-    few, many = asyncio.run(_depth(trial))
+    few, many, ended = asyncio.run(_depth(trial))
     recovered, took = asyncio.run(_recovery(trial))
-    return Alone(few_us=few, many_us=many, recovered=recovered, recovery_s=took)
+    return Alone(few_us=few, many_us=many, ended_us=ended, recovered=recovered, recovery_s=took)
 
 
-async def _depth(trial: Trial) -> tuple[float, float]:
-    """The same turns with few waiting and with many, by turns, the better half of each."""
-    queue = await Queue.connect(QueueSettings(redis_url=trial.valkey.url))
-    costs: dict[int, list[float]] = {FEW: [], MANY: []}
-    for _ in range(2):
-        for waiting in (FEW, MANY):
-            trial.admin.flushdb()
-            for _ in range(waiting // 1000):
-                await queue.submit_many([NewJob(service_required="bench")] * 1000)
-            costs[waiting].append(await _turns(queue))
-    await queue.close()
-    return min(costs[FEW]), min(costs[MANY])
+async def _depth(trial: Trial) -> tuple[float, float, float]:
+    """Few waiting, many waiting, many ended: three queues side by side, measured in turns, the median of each."""
+    trial.admin.flushdb()
+    sizes = {"few:": (FEW, 0), "many:": (MANY, 0), "ended:": (FEW, MANY)}
+    queues = [await Queue.connect(QueueSettings(redis_url=trial.valkey.url, prefix=prefix)) for prefix in sizes]
+    for queue, (waiting, ended) in zip(queues, sizes.values(), strict=True):
+        await _submit(queue, ended)
+        await _end_all(queue)
+        await _submit(queue, waiting)
+    costs: list[list[float]] = [[] for _ in queues]
+    for _ in range(ROUNDS):
+        for queue, found in zip(queues, costs, strict=True):
+            found.extend(await _turns(queue))
+    for queue in queues:
+        await queue.close()
+    few, many, ended_many = (median(found) * 1e6 for found in costs)
+    return few, many, ended_many
 
 
-async def _turns(queue: Queue) -> float:
-    """Each turn ends one job, claims the next and submits another, so that as many wait as before."""
+async def _submit(queue: Queue, count: int) -> None:
+    for _ in range(count // 1000):
+        await queue.submit_many([NewJob(service_required="bench")] * 1000)
+
+
+async def _end_all(queue: Queue) -> None:
+    while leases := await queue.claim("bench", 200):
+        await queue.end_and_claim("bench", [Completed(lease=lease) for lease in leases], 0)
+
+
+async def _turns(queue: Queue) -> list[float]:
+    """Seconds of each turn: end one job and claim the next; another is submitted, so that as many wait as before."""
     [lease] = await queue.claim("bench")
-    took = 0.0
+    took = []
     for _ in range(TURNS):
         await queue.submit(NewJob(service_required="bench"))
         began = time.perf_counter()
         _, [lease] = await queue.end_and_claim("bench", [Completed(lease=lease)], 1)
-        took += time.perf_counter() - began
-    return took / TURNS * 1e6
+        took.append(time.perf_counter() - began)
+    await queue.end(Completed(lease=lease))
+    return took
 
 
 async def _recovery(trial: Trial) -> tuple[int, float]:

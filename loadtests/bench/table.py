@@ -57,7 +57,8 @@ def show(cores: int, systems: Sequence[Measured], alone: Alone | None) -> str:
     if alone is not None:
         console.print(
             f"hubgate, end and claim: {alone.few_us:.0f} µs with 1,000 jobs waiting, {alone.many_us:.0f} µs with "
-            f"{MANY:,} ({alone.many_us / alone.few_us:.2f} times)"
+            f"{MANY:,} ({alone.many_us / alone.few_us:.2f} times), {alone.ended_us:.0f} µs with {MANY:,} ended "
+            f"({alone.ended_us / alone.few_us:.2f} times)"
         )
         console.print(
             f"hubgate, a killed worker's jobs: {alone.recovered} of {HELD} ran again within {alone.recovery_s:.1f} s"

@@ -41,8 +41,9 @@ def test_every_rival_has_an_adapter_that_says_its_shape() -> None:
 def test_ratios_say_how_many_times_better_ours_is_either_way() -> None:
     ours = Measured(name="hubgate", p50_ms=0.5, drain_per_s=9_000.0)
     other = Measured(name="other", p50_ms=2.0, drain_per_s=18_000.0)
-    text = show(2, [ours, other], Alone(few_us=100, many_us=110, recovered=20, recovery_s=11.5))
+    text = show(2, [ours, other], Alone(few_us=100, many_us=110, ended_us=120, recovered=20, recovery_s=11.5))
     assert "2.00 (4.0)" in text
     assert "18,000 (0.5)" in text
     assert "(1.10 times)" in text
+    assert "(1.20 times)" in text
     assert "20 of 20 ran again within 11.5 s" in text
