@@ -1,4 +1,4 @@
-"""The worker's two ears: one blocked on new work while there is room, one on signals always."""
+"""The worker's ear for new work: blocked on it for as long as there is room."""
 
 from __future__ import annotations
 
@@ -70,17 +70,3 @@ class WorkListener:
             self._hands.begin(lease)
         if signal is not None:
             self._signalled(signal)
-
-
-async def listen_for_signals(station: Station, signalled: Callable[[Signal], None]) -> None:
-    """Pass on every signal, for ever."""
-    wait_ms = station.settings.wait_ms
-    while True:
-        try:
-            _, signal = await station.queue.wait(station.worker_id, for_work=False, timeout_ms=wait_ms)
-        except QueueUnavailable as error:
-            station.outage.noticed(error)
-            await station.outage.pause()
-        else:
-            if signal is not None:
-                signalled(signal)

@@ -14,12 +14,13 @@ from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.jobs import End
 from new_stack.worker.attempt import Stop
 from new_stack.worker.hands import Hands
-from new_stack.worker.listener import WorkListener, listen_for_signals
+from new_stack.worker.listener import WorkListener
 from new_stack.worker.log import EventLog
 from new_stack.worker.outage import Outage
 from new_stack.worker.pulse import Pulse, sweep
 from new_stack.worker.roster import Roster
 from new_stack.worker.settings import WorkerSettings
+from new_stack.worker.signals import listen_for_signals
 from new_stack.worker.station import Station
 from new_stack.worker.turnover import Turnover
 
