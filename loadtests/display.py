@@ -99,6 +99,11 @@ def show_load(console: Console, result: LoadResult) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    if (around := result.surroundings) and around.busy:
+        said = (
+            f"the machine was busy before the load began: load average {around.load_before:g} on {around.cores} cores"
+        )
+        console.print(said, style="yellow", highlight=False, soft_wrap=True)
     _verdict(console, result.judgement.verdict, result.judgement.reasons)
 
 

@@ -101,6 +101,8 @@ def criterion_of(result: LoadResult) -> Criterion:
         )
         for figure, limit in demands.most_p99_ms.items()
     ]
+    around = result.surroundings
+    noise = f" The machine's load average was {around.load_before:g} before it began." if around else ""
     told = f"{swarm.jobs.ended} of {swarm.jobs.acknowledged} acknowledged jobs ended and their clients were told."
     return Criterion(
         id="load",
@@ -109,7 +111,7 @@ def criterion_of(result: LoadResult) -> Criterion:
         source="the load's own demands",
         measured=f"{swarm.plan.shape} for {swarm.plan.duration_s:g} s, in an open model, from the intended moments",
         verdict=result.judgement.verdict,
-        explanation=". ".join(result.judgement.reasons) or told,
+        explanation=(". ".join(result.judgement.reasons) or told) + noise,
         measurements=tuple(measurements),
         evidence=(Evidence(what="acknowledged jobs", had=swarm.jobs.acknowledged, least=demands.least_jobs),),
         seconds=swarm.seconds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -40,6 +41,24 @@ class MemorySeries(msgspec.Struct, frozen=True, kw_only=True):
     """Least, median and most bytes of a single process, over all samples under load."""
 
 
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What else the machine was doing: figures taken beside other work say little about the target."""
+
+    cores: int
+    load_before: float
+    """The system's load average over a minute, before anything was started."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether there was more to do than one of its cores could."""
+        return self.load_before > self.cores / 2
+
+    @classmethod
+    def now(cls) -> Surroundings:
+        """This machine at this moment."""
+        return cls(cores=os.cpu_count() or 1, load_before=round(os.getloadavg()[0], 2))
+
+
 class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     """A load and what it came to: `load.json`."""
 
@@ -54,6 +73,7 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     depth: list[Depth]
     history: list[str]
     """Files of the run's history, below the run's folder."""
+    surroundings: Surroundings | None = None
     checks: list[Check]
     """What the checkers say of it; empty where nobody asked them."""
 
@@ -71,8 +91,10 @@ async def run(
     EnvironmentFailure, and then nothing of it is left running.
     """
     await asyncio.to_thread(_clear, out)
+    surroundings = Surroundings.now()
     async with Processes(out / "logs") as processes, open_site(spec, processes) as site:
         result = await run_on(site, processes, out, on_live=on_live, disturb=disturb)
+    result = msgspec.structs.replace(result, surroundings=surroundings)
     await asyncio.to_thread((out / "load.json").write_bytes, msgspec.json.format(msgspec.json.encode(result)))
     return result
 
