@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,3 +18,18 @@ def log(event: str, *, level: str = "info", **fields: Any) -> None:
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     sys.stderr.write(_encode({"at": at, "level": level, "event": event} | fields).decode() + "\n")
     sys.stderr.flush()
+
+
+class LogLines(logging.Handler):
+    """Puts what libraries log into the same lines: a caller's bad request briefly, a fault of ours with its trace."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        error = record.exc_info[1] if record.exc_info else None
+        fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
+        if getattr(error, "code", None) == 400 or type(error).__name__ == "RequestPayloadError":
+            log("request_refused", error=" ".join(str(error).split()))
+            return
+        if error is not None:
+            fields["trace"] = "".join(traceback.format_exception(error))
+        log("library", level=record.levelname.lower(), **fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ import socket
 from aiohttp import web
 
 from new_stack.api.app import create_app
-from new_stack.api.log import log
+from new_stack.api.log import LogLines, log
 from new_stack.api.services import Services
 from new_stack.api.settings import ApiSettings
 from new_stack.queue.queue import Queue
@@ -20,6 +21,7 @@ BACKLOG = 1_024
 
 async def serve(settings: ApiSettings) -> int:
     """Serve until SIGTERM or SIGINT (answers 0), or until a background task dies (answers 3)."""
+    logging.basicConfig(handlers=[LogLines()], level=logging.WARNING, force=True)
     listener = _listen(settings.host, settings.port)
     queue = await Queue.connect(settings.queue)
     services = Services(queue, settings)

@@ -33,7 +33,7 @@ def stats_broadcast(snapshot: Snapshot, connected: Connected, now: float, *, bri
         "subscriptions": {
             "stats": [],
             "job_notifications": [worker.report.worker_id for worker in alive],
-            "jobs": {job.id: job.client_id for job in snapshot.active},
+            "jobs": {job.id: job.client_id for job in snapshot.active if job.client_id is not None},
         },
         "system": _system(snapshot, alive, brief=brief),
     }

@@ -27,6 +27,8 @@ async def body_of(request: web.Request) -> bytes:
     try:
         async with asyncio.timeout(milliseconds / 1000):
             return await request.read()
+    except web.RequestPayloadError as error:
+        raise problem(400, f"The body cannot be read: {' '.join(str(error).split())}.") from None
     except TimeoutError:
         raise problem(
             408, f"The body did not arrive within {milliseconds} ms.", headers={"Connection": "close"}

@@ -65,7 +65,6 @@ class Session(ABC):
         except Refusal as refusal:
             await self.refuse(str(refusal))
         except QueueError as error:
-            log("message_failed", level="warning", error=str(error), connection=self.name)
             await self.refuse(f"Server error processing message: {error}")
 
     async def pump(self) -> None:

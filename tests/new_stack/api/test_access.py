@@ -117,3 +117,18 @@ async def test_a_reader_that_leaves_is_forgotten(api: Api, work: Work) -> None:
         while len(api.services.fanout) or api.services.fanout._by_job or api.services.fanout._by_client:
             await asyncio.sleep(0.02)
     assert not seen
+
+
+@pytest.mark.parametrize("odd", [b"\xff\xfe", "schlüssel".encode(), "schlüssel".encode("latin-1"), b"%ff", b"a b"])
+async def test_odd_bytes_for_a_token_are_only_a_wrong_token(start_api: StartApi, odd: bytes) -> None:
+    api = await start_api(token="s3cret")
+    host, _, port = api.base.removeprefix("http://").partition(":")
+    for head in (
+        b"GET /api/stats HTTP/1.1\r\nAuthorization: Bearer " + odd,
+        b"GET /api/stats?token=" + odd + b" HTTP/1.1",
+    ):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(head + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+        status = (await asyncio.wait_for(reader.read(), 5)).split(b" ", 2)[1]
+        assert status in {b"401", b"400"}
+        writer.close()

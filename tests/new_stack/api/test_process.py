@@ -98,3 +98,21 @@ async def test_an_idle_server_is_small(process: Process) -> None:
     memory = process.memory()
     assert memory is not None
     assert memory.rss <= 48_000_000
+
+
+async def test_bad_requests_are_one_line_each_in_the_log(process: Process) -> None:
+    host, _, port = process.http_url.removeprefix("http://").partition(":")
+    packed = b"POST /api/jobs HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nabcde"
+    for request in (
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        packed,
+    ):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(request)
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+    lines = [json.loads(line) for line in process.log_text().splitlines()]
+    assert {line["event"] for line in lines} == {"api_ready", "request_refused"}
+    assert all(line["level"] == "info" for line in lines)
