@@ -20,6 +20,8 @@ class RequestRefused(ClientError):  # noqa: N818 - the answer is the name
         super().__init__(sentence)
         self.status = status
         self.fields = fields
+        self.repeated = False
+        """Whether an earlier try of the same request broke off, so that it may be what stands in the way."""
 
 
 class UnknownJob(RequestRefused):

@@ -64,8 +64,14 @@ class HttpTransport:
         return await self._ask("POST", f"{_path(job_id)}/cancel", JobStatus, body={"reason": reason})
 
     async def retry(self, job_id: str) -> JobStatus:
-        """Put the job back in the line."""
-        return await self._ask("POST", f"{_path(job_id)}/retry", JobStatus)
+        """Put the job back in the line. Where only the answer to an earlier try was lost, that try counts."""
+        try:
+            return await self._ask("POST", f"{_path(job_id)}/retry", JobStatus)
+        except Conflict as conflict:
+            status = await self.status(job_id)
+            if conflict.repeated and not status.ended:
+                return status
+            raise
 
     async def jobs(self, filters: dict[str, str]) -> JobPage:
         """One page."""
@@ -78,16 +84,18 @@ class HttpTransport:
         data = None if body is None else msgspec.json.encode(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
         attempt = self._patience.begin()
+        broken_before = False
         while True:
             try:
                 url = self._url + path
                 async with self._session.request(method, url, data=data, headers=headers, params=query) as response:
                     if response.status not in NOT_NOW:
-                        return await _read(response, kind)
+                        return await _read(response, kind, repeated=broken_before)
                     error: Exception = ServerUnavailable(_sentence(await response.read(), response.status))
                     hint_s = _seconds(response.headers.get("Retry-After"))
             except (aiohttp.ClientError, OSError, TimeoutError) as broken:
                 error, hint_s = ServerUnavailable(f"{method} {url}: {broken or type(broken).__name__}"), 0.0
+                broken_before = True
             await attempt.pause_or_raise(error, hint_s)
 
     async def follow(self, job_id: str, after: str | None) -> AsyncGenerator[JobEvent | Gap, None]:
@@ -159,10 +167,12 @@ async def _require_stream(response: aiohttp.ClientResponse) -> None:
         raise NotServed(f"this server answers with {response.content_type} where a stream of events should be")
 
 
-async def _read(response: aiohttp.ClientResponse, kind: type[Struct]) -> Struct:
+async def _read(response: aiohttp.ClientResponse, kind: type[Struct], *, repeated: bool) -> Struct:
     body = await response.read()
     if response.status >= 400:
-        raise _refusal(body, response.status)
+        refusal = _refusal(body, response.status)
+        refusal.repeated = repeated
+        raise refusal
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.MsgspecError as error:

@@ -16,7 +16,7 @@ from typing import TypeVar
 import aiohttp
 
 from new_stack.client import hub_words
-from new_stack.client.errors import NotServed, ServerUnavailable
+from new_stack.client.errors import NotServed, ServerUnavailable, UnknownJob
 from new_stack.client.hub_line import HubLine
 from new_stack.client.patience import Patience
 from new_stack.client.socket import Socket
@@ -53,12 +53,22 @@ class WebSocketTransport:
             return True
 
     async def submit(self, order: JobOrder) -> Accepted:
-        """Safe to repeat on our server: the id is in the order."""
-        return await self._persist(lambda: self._line.submit(order))
+        """Submit once. After a broken try, look whether the job is there: an old hub would take it a second time."""
+        tried = False
+
+        async def once() -> Accepted:
+            nonlocal tried
+            if tried:
+                with contextlib.suppress(UnknownJob):
+                    return Accepted(job_id=order.id, status=(await self._status(order.id)).status)
+            tried = True
+            return await self._line.submit(order)
+
+        return await self._persist(once)
 
     async def status(self, job_id: str) -> JobStatus:
         """How the job stands."""
-        return await self._persist(lambda: self._ask({"type": "request_job_status", "job_id": job_id}))
+        return await self._persist(lambda: self._status(job_id))
 
     async def cancel(self, job_id: str, reason: str) -> JobStatus:
         """End the job."""
@@ -130,6 +140,9 @@ class WebSocketTransport:
                         if "Unsupported message type" in str(refused):
                             raise NotServed("this server has no streams over WebSockets")
                         raise refused
+
+    async def _status(self, job_id: str) -> JobStatus:
+        return await self._ask({"type": "request_job_status", "job_id": job_id})
 
     async def _ask(self, message: hub_words.Message) -> JobStatus:
         """One question on a connection of its own."""

@@ -32,6 +32,7 @@ class Proxy:
         self.refusing = False
         self.holds_streams_back = False
         """As a proxy that buffers answers until they are whole."""
+        self.loses_answers_to: bytes | None = None
 
     async def start(self) -> str:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -53,24 +54,34 @@ class Proxy:
         self.connections += 1
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._to)
         self._open |= {writer, up_writer}
+        lost = asyncio.Event()
+
+        def heard(request: bytes) -> None:
+            held_back = self.holds_streams_back and b"/progress " in request
+            if held_back or (self.loses_answers_to is not None and self.loses_answers_to in request):
+                lost.set()
+
         try:
-            request = await reader.read(65_536)
-            up_writer.write(request)
-            if self.holds_streams_back and b"/progress " in request:
-                await reader.read()
-                return
-            await asyncio.gather(_pump(reader, up_writer), _pump(up_reader, writer))
+            await asyncio.gather(_pump(reader, up_writer, heard=heard), _pump(up_reader, writer, unless=lost))
         finally:
             self._open -= {writer, up_writer}
             for end in (writer, up_writer):
                 end.transport.abort()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    heard: Callable[[bytes], None] = lambda _: None,
+    unless: asyncio.Event | None = None,
+) -> None:
     try:
         while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
+            heard(data)
+            if unless is None or not unless.is_set():
+                writer.write(data)
+                await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
     except (ConnectionError, OSError):

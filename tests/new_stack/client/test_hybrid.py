@@ -174,6 +174,26 @@ async def test_cancel_and_retry(mode: Mode, start_api: StartApi) -> None:
             await client.cancel(job_id)
 
 
+async def test_a_retry_whose_answer_was_lost_is_no_conflict(start_api: StartApi, start_proxy: StartProxy) -> None:
+    api = await start_api()
+    proxy, url = await start_proxy(api.base)
+    async with HybridClient(url, mode="http", patience=QUICK) as client:
+        job_id = (await client.submit("simulation")).job_id
+        await client.cancel(job_id)
+        proxy.loses_answers_to = b"/retry "
+        retrying = asyncio.create_task(client.retry(job_id))
+        async with asyncio.timeout(5):
+            while (await api.queue.counts()).pending == 0:
+                await asyncio.sleep(0.01)
+        assert not retrying.done()
+        proxy.loses_answers_to = None
+        proxy.cut()
+        assert (await retrying).status is JobState.PENDING
+        assert (await client.status(job_id)).status is JobState.PENDING
+        with pytest.raises(Conflict):
+            await client.retry(job_id)
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_an_unknown_job_is_an_error_and_not_silence(mode: Mode, start_api: StartApi) -> None:
     api = await start_api()
@@ -283,6 +303,22 @@ async def test_an_old_hub_is_spoken_to_in_its_own_words(hub: str) -> None:
         assert (events[2].progress, events[2].message) == (50, "half")  # type: ignore[union-attr]
         assert (await client.status(job_id)).result == {"n": 1}
         working.cancel()
+
+
+async def test_on_an_old_hub_a_submission_whose_answer_was_lost_is_not_made_twice(hub: str) -> None:
+    async with HybridClient(hub, patience=QUICK) as client:
+        await client.submit("simulation")
+        assert client._socket is not None
+        line = client._socket._line
+        submit, made = line.submit, []
+
+        async def lossy(order: Any) -> Any:
+            made.append(await submit(order))
+            raise ServerUnavailable("the connection broke before the answer came")
+
+        line.submit = lossy  # type: ignore[method-assign]
+        accepted = await client.submit("simulation", job_id="once")
+        assert (accepted.job_id, accepted.status, len(made)) == ("once", JobState.PENDING, 1)
 
 
 async def test_on_an_old_hub_a_last_failure_is_told_from_the_others(hub: str) -> None:
