@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -179,3 +180,52 @@ async def test_a_body_that_unpacks_without_end_is_refused_in_bounded_memory(proc
     assert before is not None
     assert after is not None
     assert after.rss - before.rss < 100_000_000
+
+
+WORDS = (
+    None,
+    5,
+    2.5,
+    True,
+    "",
+    "j",
+    "x" * 300,
+    "\x00",
+    [],
+    [1],
+    {},
+    {"a": 1},
+    ["jobs"],
+    ["workers", 7],
+    {"priority_range": [1]},
+)
+KINDS = ["submit_job", "request_job_status", "subscribe_job", "cancel_job", "force_retry_job", "subscribe_stats", "request_stats", "stay_alive", "follow_job", "subscribe_progress", "unsubscribe_progress", "get_job_status", "subscribe", "get_system_status", "monitor_connect", "heartbeat", "resync_request", "cancel", "retry_job", "ping"]
+FIELDS = ["job_id", "job_type", "service_required", "priority", "payload", "message_id", "reason", "data", "id", "after", "channels", "topics", "filters", "monitor_id", "request_full_state", "since_timestamp", "max_events"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("path", ["/ws/client/a", "/ws/monitor/a", "/"])
+async def test_whatever_is_said_the_connection_goes_on(start_api: StartApi, path: str, seed: int) -> None:
+    api = await start_api(messages_per_second=100_000)
+    chance = random.Random(seed)
+    socket = await api.socket(path)
+    heard: list[str] = []
+
+    async def hear() -> None:
+        while (message := await socket.raw.receive()).type is aiohttp.WSMsgType.TEXT:
+            heard.append(json.loads(message.data)["type"])
+
+    hearing = asyncio.create_task(hear())
+    for _ in range(400):
+        fields = {name: chance.choice(WORDS) for name in FIELDS if chance.random() < 0.3}
+        await socket.send(type=chance.choice([*KINDS, *WORDS]), **fields)
+    before = len(heard)
+    await socket.send(type="stay_alive")
+    async with asyncio.timeout(20):
+        while not hearing.done() and len(heard) <= before:
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.3)
+    assert not hearing.done()
+    assert "error" in heard
+    await api.get("/health/ready")
+    hearing.cancel()
