@@ -199,8 +199,16 @@ WORDS = (
     ["workers", 7],
     {"priority_range": [1]},
 )
-KINDS = ["submit_job", "request_job_status", "subscribe_job", "cancel_job", "force_retry_job", "subscribe_stats", "request_stats", "stay_alive", "follow_job", "subscribe_progress", "unsubscribe_progress", "get_job_status", "subscribe", "get_system_status", "monitor_connect", "heartbeat", "resync_request", "cancel", "retry_job", "ping"]
-FIELDS = ["job_id", "job_type", "service_required", "priority", "payload", "message_id", "reason", "data", "id", "after", "channels", "topics", "filters", "monitor_id", "request_full_state", "since_timestamp", "max_events"]
+KINDS = [
+    "submit_job", "request_job_status", "subscribe_job", "cancel_job", "force_retry_job", "subscribe_stats",
+    "request_stats", "stay_alive", "follow_job", "subscribe_progress", "unsubscribe_progress", "get_job_status",
+    "subscribe", "get_system_status", "monitor_connect", "heartbeat", "resync_request", "cancel", "retry_job",
+    "ping",
+]  # fmt: skip
+FIELDS = [
+    "job_id", "job_type", "service_required", "priority", "payload", "message_id", "reason", "data", "id", "after",
+    "channels", "topics", "filters", "monitor_id", "request_full_state", "since_timestamp", "max_events",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(4))
