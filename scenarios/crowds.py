@@ -89,7 +89,8 @@ class Seen(msgspec.Struct, kw_only=True):
 
     job_id: str
     events: list[Told]
-    old: list[Fact]
+    old: list[list[Fact]]
+    """By connection: who asks again is told of the end again."""
     stored: str
     asked: str
 
@@ -131,12 +132,14 @@ async def followed(plan: JobPlan, stack: Stack, job_id: str, old: LegacyClient, 
         if plan.cancelled_by:
             tasks.create_task(within(cancelling(plan, stack, new, job_id)))
     end = facts_by_events(events.result())[-1]
-    await old.hear(lambda _: facts_by_websocket(old, job_id)[-1:] == [end], f"the end: {end}", timeout_s=PATIENCE_S)
+    await old.hear(
+        lambda _: facts_by_websocket(old.heard, job_id)[-1:] == [end], f"the end: {end}", timeout_s=PATIENCE_S
+    )
     asked = await old.status(job_id)  # the answer comes after all that was told before
     return Seen(
         job_id=job_id,
         events=events.result(),
-        old=facts_by_websocket(old, job_id),
+        old=facts_by_connection(old, job_id),
         stored=str((await new.job(job_id))["status"]),
         asked=str(asked["status"]),
     )
@@ -194,11 +197,20 @@ def check(plan: JobPlan, seen: Seen) -> None:
     check_websocket(plan, seen.old, facts)
 
 
-def check_websocket(plan: JobPlan, heard: Sequence[Fact], facts: Sequence[Fact]) -> None:
+def facts_by_connection(old: LegacyClient, job_id: str) -> list[list[Fact]]:
+    """What an old client was told over each of its connections; each begins with a greeting."""
+    places = [place for place, entry in enumerate(old.heard) if entry.message["type"] == "connection_established"]
+    parts = zip(places, [*places[1:], len(old.heard)], strict=True)
+    return [facts_by_websocket(old.heard[begin:end], job_id) for begin, end in parts]
+
+
+def check_websocket(plan: JobPlan, connections: Sequence[Sequence[Fact]], facts: Sequence[Fact]) -> None:
     """Who submitted hears all; who subscribed, all from then on; who was away misses that and no more."""
+    heard = connections[-1]
     assert heard[-1] == facts[-1], "the end reaches both"
     if plan.drops:
-        assert in_order(heard, facts), "what was heard happened, in that order, and nothing of it twice"
+        for part in connections:
+            assert in_order(part, facts), "what was heard happened, in that order, and nothing of it twice"
     else:
         assert list(heard) == list(facts[-len(heard) :]), "the whole rest reaches both"
         assert plan.by is Kind.NEW or len(heard) == len(facts), "who submits hears of it from the beginning"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.actors import Conversation, Told
+from harness.actors import Heard, Told
 from harness.parity.facts import Fact, fact_of_event, fact_of_message
 
 ANSWERS = frozenset({"accepted", "status"})
@@ -12,10 +12,10 @@ ANSWERS = frozenset({"accepted", "status"})
 ENDINGS = frozenset({"completed", "failed", "cancelled"})
 
 
-def facts_by_websocket(client: Conversation, job_id: str) -> list[Fact]:
+def facts_by_websocket(heard: Iterable[Heard], job_id: str) -> list[Fact]:
     """What an old client was told of a job unasked. Who cancels its own job hears of it twice; that is one fact."""
     found: list[Fact] = []
-    for entry in client.heard:
+    for entry in heard:
         fact = fact_of_message(entry.message)
         if fact is None or fact["job_id"] != job_id or fact["type"] in ANSWERS:
             continue

@@ -30,7 +30,7 @@ async def test_an_old_client_hears_of_its_jobs_whole_life(stack: Stack) -> None:
         job_id = await client.submit(script(10, {"progress": 60, "message": "upscaling"}, result={"image": "cat.png"}))
         done = await client.expect("complete_job", job_id=job_id)
         assert done["result"] == {"image": "cat.png"}
-        facts = facts_by_websocket(client, job_id)
+        facts = facts_by_websocket(client.heard, job_id)
         assert [fact["type"] for fact in facts] == ["claimed", "progress", "progress", "completed"]
         assert [(fact["progress"], fact["message"]) for fact in facts[1:3]] == [(10, None), (60, "upscaling")]
         assert len({fact["worker_id"] for fact in facts}) == 1
@@ -111,7 +111,7 @@ async def test_a_client_that_reconnects_goes_on_hearing_of_its_job(stack: Stack)
         await client.drop()
         await client.open()
         await client.expect("complete_job", job_id=job_id)
-        assert progress_of(facts_by_websocket(client, job_id)) == [10, 90]
+        assert progress_of(facts_by_websocket(client.heard, job_id)) == [10, 90]
         assert len(client.messages("complete_job", job_id=job_id)) == 1
 
 
@@ -133,10 +133,10 @@ async def test_a_second_subscriber_hears_what_the_first_hears(yard: OwnStack) ->
         await yard.worker()
         for client in (owner, second, third):
             await client.expect("complete_job", job_id=job_id)
-        heard = facts_by_websocket(owner, job_id)
+        heard = facts_by_websocket(owner.heard, job_id)
         assert progress_of(heard) == [20, 80]
-        assert facts_by_websocket(second, job_id) == heard
-        assert facts_by_websocket(third, job_id) == heard
+        assert facts_by_websocket(second.heard, job_id) == heard
+        assert facts_by_websocket(third.heard, job_id) == heard
 
 
 async def test_a_monitor_sees_every_clients_job_and_whose_it_is(stack: Stack) -> None:

@@ -114,7 +114,7 @@ async def test_clients_move_to_the_stack_one_by_one_and_back_again_and_nothing_i
             assert (await known(hub, job_id), await known(stack, job_id)) == (not on_stack, on_stack)
             attempts = (await client.job(job_id))["attempt"] if on_stack else runs[job_id]
             assert (attempts, runs[job_id] > 0) == (1, not on_stack), "it ran once, on the side that accepted it"
-            facts = facts_by_websocket(heard_by, job_id)
+            facts = facts_by_websocket(heard_by.heard, job_id)
             assert [fact["type"] for fact in facts] == ["claimed", "progress", "progress", "completed"]
             assert progress_of(facts) == [30, 70]
     assert len({job_id for mover in movers for *_, job_id in mover.jobs}) == CLIENTS * JOBS_A_STAY * len(sides)

@@ -47,7 +47,7 @@ async def test_either_kinds_job_is_followed_by_both_and_both_hear_the_same(
         following = asyncio.create_task(new.follow_to_end(job_id))
         await yard.worker()
         await old.expect("complete_job", job_id=job_id)
-        facts = facts_by_websocket(old, job_id)
+        facts = facts_by_websocket(old.heard, job_id)
         assert [fact["type"] for fact in facts] == ["claimed", "progress", "progress", "completed"]
         assert progress_of(facts) == [15, 85.5]
         assert facts_by_events(await following) == facts
@@ -166,7 +166,7 @@ async def of_the_old(old: LegacyClient, new: ModernClient, *, drops: bool) -> No
     facts = facts_by_events(await following)
     assert progress_of(facts) == STEPS
     assert (done["result"], facts[-1]["result"]) == (old.name, old.name)
-    heard = facts_by_websocket(old, job_id)
+    heard = facts_by_websocket(old.heard, job_id)
     assert [fact for fact in heard if fact in facts] == heard, "an old client is told nothing that did not happen"
     assert len({str(fact) for fact in heard}) == len(heard), "and nothing twice"
     assert drops or heard == facts

@@ -25,8 +25,10 @@ async def both_views(yard: OwnStack, payload: Payload) -> tuple[list[Fact], list
         await yard.worker()
         events = await following
         last = len(facts_by_events(events))
-        await old.hear(lambda _: len(facts_by_websocket(old, job_id)) >= last, f"as many facts as by events, {last}")
-        return facts_by_websocket(old, job_id), facts_by_events(events)
+        await old.hear(
+            lambda _: len(facts_by_websocket(old.heard, job_id)) >= last, f"as many facts as by events, {last}"
+        )
+        return facts_by_websocket(old.heard, job_id), facts_by_events(events)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,9 @@ async def test_equal_steps_are_each_told(stack: Stack) -> None:
         job_id = await old.submit(script(50, 50, 50, result="done"))
         events = await new.follow_to_end(job_id)
         await old.expect("complete_job", job_id=job_id)
-        assert progress_of(facts_by_events(events)) == progress_of(facts_by_websocket(old, job_id)) == [50, 50, 50]
+        assert (
+            progress_of(facts_by_events(events)) == progress_of(facts_by_websocket(old.heard, job_id)) == [50, 50, 50]
+        )
 
 
 async def test_steps_that_come_all_at_once_for_many_jobs_reach_their_own_followers(yard: OwnStack) -> None:
@@ -71,7 +75,7 @@ async def test_steps_that_come_all_at_once_for_many_jobs_reach_their_own_followe
         for job_id, task, steps in zip(jobs, following, percents.values(), strict=True):
             assert progress_of(facts_by_events(await task)) == steps
             await old.expect("complete_job", job_id=job_id)
-            assert progress_of(facts_by_websocket(old, job_id)) == steps
+            assert progress_of(facts_by_websocket(old.heard, job_id)) == steps
 
 
 async def test_two_subscribers_of_each_kind_are_told_the_same(yard: OwnStack) -> None:
@@ -83,7 +87,12 @@ async def test_two_subscribers_of_each_kind_are_told_the_same(yard: OwnStack) ->
         by_events: list[Any] = [facts_by_events(await task) for task in following]
         for client in (old, other):
             await client.expect("complete_job", job_id=job_id)
-        assert by_events[0] == by_events[1] == facts_by_websocket(old, job_id) == facts_by_websocket(other, job_id)
+        assert (
+            by_events[0]
+            == by_events[1]
+            == facts_by_websocket(old.heard, job_id)
+            == facts_by_websocket(other.heard, job_id)
+        )
 
 
 async def test_progress_comes_while_the_job_runs_and_not_at_its_end(yard: OwnStack) -> None:
