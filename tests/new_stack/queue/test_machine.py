@@ -157,6 +157,14 @@ class QueueMachine(RuleBasedStateMachine):
         assert all(lease.attempt == self.model.jobs[lease.job_id].attempt for lease in leases)
         return multiple(*leases)
 
+    @rule(target=leases, worker_id=workers, count=st.integers(1, 4))
+    def wait_and_claim(self, worker_id: str, count: int) -> Any:
+        self.redis("RPUSH", f"worker:{worker_id}:signals", "0 nobody")  # so that the wait ends at once
+        leases, signal = self.run(self.queue.wait_and_claim(worker_id, count, timeout_ms=60_000))
+        assert signal is not None
+        assert [lease.job_id for lease in leases] == self.model.claim(worker_id, count)
+        return multiple(*leases)
+
     @rule(worker_id=workers, count=st.integers(1, 3))
     def claim_and_die_before_the_answer(self, worker_id: str, count: int) -> None:
         self.run(self.queue.claim(worker_id, count))
@@ -252,6 +260,13 @@ class QueueMachine(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         assert set(self.run(self.queue.reap())) == self.model.reap()
+
+    @rule(worker_id=workers)
+    def look(self, worker_id: str) -> None:
+        seen = self.run(self.queue.look(worker_id))
+        assert set(seen.reaped) == self.model.reap()
+        assert seen.pending == len(self.model.line())
+        assert self.redis("LLEN", "jobs:wake") == seen.pending, "somebody would not be woken"
 
     @rule(target=leases, lease=leases, worker_id=workers, kind=st.sampled_from(KINDS))
     def a_slow_worker_ends_what_was_given_to_another(self, lease: Lease, worker_id: str, kind: str) -> Any:
