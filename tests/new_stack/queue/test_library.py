@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from new_stack.queue.wire import Address, Wire
 
 FUNCTIONS = sorted(library.FOLDER.glob("*.lua"))
 KEY = "jobs:pending"
+PINNED = Path(__file__).with_name("library.version")
 
 
 @pytest.fixture
@@ -91,3 +93,12 @@ async def test_a_lost_library_is_loaded_again_and_the_call_repeated(wire: Wire, 
     await wire.call("FUNCTION", "FLUSH")
     assert (await queue.counts()).claimed == 1
     await queue.close()
+
+
+def test_a_changed_library_has_another_version() -> None:
+    """Where processes of two versions meet, only a higher number replaces the older library."""
+    digest = blake2b(library.source().encode(), digest_size=8).hexdigest()
+    assert PINNED.read_text().split() == [str(library.VERSION), digest], (
+        f"the library changed: raise VERSION in library.py and write '{library.VERSION + 1}' and the digest that this "
+        f"test then tells into {PINNED.name} (before the first release: leave the version, and write {digest})"
+    )
