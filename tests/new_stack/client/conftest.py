@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from harness.environment import free_port
 from tests.new_stack.api.conftest import Api, StartApi, start_api
 
 __all__ = ["Api", "StartApi", "start_api"]
@@ -108,9 +108,7 @@ async def start_proxy() -> AsyncIterator[StartProxy]:
 @pytest.fixture
 async def hub() -> AsyncIterator[str]:
     """An old hub in a process of its own; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "legacy_hub_sim", "--host", "127.0.0.1", "--port", str(port), "--in-memory"]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from harness.environment import free_port
 from new_stack.queue import QueueUnavailable
 from new_stack.queue.gather import Gather
 from new_stack.queue.wire import Address, RedisRefused, Wire
-from tests.new_stack.conftest import ValkeyProcess, free_port
+from tests.new_stack.conftest import ValkeyProcess
 
 
 @pytest.fixture
