@@ -48,6 +48,7 @@ class Measured(msgspec.Struct, kw_only=True):
     idle_commands_per_s: float | None = None
     idle_round_trips_per_s: float | None = None
     p50_ms: float | None = None
+    """From the submission's return to the job's first line; below 0 where the job was quicker than the answer."""
     p99_ms: float | None = None
     round_trips_per_job: float | None = None
     worker_pss_mb: float | None = None
