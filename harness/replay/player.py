@@ -18,6 +18,7 @@ from harness.cassettes import (
     CannotExpand,
     Cassette,
     Close,
+    Closed,
     Drop,
     Event,
     Incoming,
@@ -131,6 +132,8 @@ class _Player:
             if isinstance(event, Outgoing):
                 await self._causes_of(index)
                 await self._perform(index, event)
+            elif isinstance(event, Closed) and event.actor in self._playing:
+                await self._playing.pop(event.actor).leave()  # the hub had sent it away
             elif isinstance(event, Note):
                 await self._causes_of(index)
                 await self._settle(event)

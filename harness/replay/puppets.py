@@ -88,6 +88,7 @@ class Puppet:
         self._services: tuple[str, ...] = ()
         self._worker_id = actor
         self._renewing: asyncio.Task[None] | None = None
+        self._gone = asyncio.Event()
 
     async def connect(self, worker_id: str) -> None:
         """The worker appears."""
@@ -181,19 +182,24 @@ class Puppet:
 
     async def leave(self) -> None:
         """The worker goes in order: it hands back what it holds."""
+        await self._stop_renewing()
         with contextlib.suppress(QueueError):
             for lease in self._leases.values():
                 await self._queue.end(Released(lease=lease))
             await self._queue.unregister(self._worker_id)
-        await self.drop()
+        self._leases.clear()
 
     async def drop(self) -> None:
         """The worker vanishes: it renews nothing any more and says nothing."""
         self._leases.clear()
+        await self._stop_renewing()
+
+    async def _stop_renewing(self) -> None:
+        """Let a call that is under way end: one that was sent and broken off would be carried out afterwards."""
+        self._gone.set()
         if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.gather(self._renewing, return_exceptions=True)
-            self._renewing = None
+            renewing, self._renewing = self._renewing, None
+            await renewing
 
     async def _report(self, status: str) -> None:
         report = WorkerReport(
@@ -207,8 +213,7 @@ class Puppet:
 
     async def _renew(self) -> None:
         """Keep what it holds, and reap as every worker does. A lease that is lost is told as a remark."""
-        while True:
-            await asyncio.sleep(self._renew_every_s)
+        while not await self._is_gone_within(self._renew_every_s):
             held = list(self._leases.values())
             with contextlib.suppress(QueueUnavailable):
                 await self._queue.reap()
@@ -217,6 +222,11 @@ class Puppet:
                     if state is not LeaseState.HELD and lease.job_id in self._leases:
                         del self._leases[lease.job_id]
                         self._remark(f"{self._actor} is told on renewal that {lease.job_id} is {state.value}")
+
+    async def _is_gone_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._gone.wait(), seconds)
+        return self._gone.is_set()
 
 
 def _assigned(lease: Lease) -> dict[str, Any]:

@@ -88,6 +88,10 @@ def test_one_that_no_played_scenario_needed_is_told() -> None:
     assert deviations.unneeded(["cancel-running"], deviations.declare([finding()], "cancel-running", TODAY)) == []
 
 
+def test_one_that_depends_on_timing_is_not_missed() -> None:
+    assert Deviations([deviation(sometimes=True)]).unneeded(["cancel-running"], []) == []
+
+
 def test_a_whole_frame_is_told_by_what_it_says() -> None:
     entry = deviation(field="", hub="(not sent)", stack="(sent)", where={"status": "processing"})
     extra = {"kind": FindingKind.EXTRA, "field": "", "expected": None}
