@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from harness.environment import Processes, Valkey, start_valkey
+from harness.environment import Processes, RedisServer, open_redis
 from harness.gate.findings import Findings
 from harness.gate.profiles import Profile
 from harness.gate.statements import CriterionId
@@ -60,7 +60,7 @@ class Shared:
     """What the checkers said of each phase's history, for criteria that look at all of them."""
     only_waiting: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by a phase in the background when all that is left of it is waiting, so that others may have the machine."""
-    valkey: Valkey | None = None
+    redis: RedisServer | None = None
     starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -83,12 +83,20 @@ class Bench:
         """Whether any of these is to be judged in this run (`--only`)."""
         return bool(self.wanted.intersection(criteria))
 
-    async def valkey(self) -> Valkey:
-        """The Valkey that phases share, a database each; started when it is first asked for."""
+    @property
+    def given_redis(self) -> str | None:
+        """The Redis that the user named, None for an embedded one of ours.
+
+        A seeded defect may sit in the functions that all who use a Redis share: it never gets the user's.
+        """
+        return None if self.overlay else self.options.redis
+
+    async def redis(self) -> RedisServer:
+        """The Redis that phases share, a room each; opened when it is first asked for."""
         async with self.shared.starting:
-            if self.shared.valkey is None:
-                self.shared.valkey = await asyncio.to_thread(start_valkey, self.processes)
-            return self.shared.valkey
+            if self.shared.redis is None:
+                self.shared.redis = await asyncio.to_thread(open_redis, self.given_redis, self.processes)
+            return self.shared.redis
 
     def path(self, *parts: str) -> Path:
         """A path below the run's folder, its parent made."""

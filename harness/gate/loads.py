@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
+from harness.environment import empty
 from harness.gate.bench import Bench
 from harness.history import CheckResult, History, HistoryWriter, Limits, check_all
 from loadtests.figures import Figure, Wire
@@ -44,7 +46,10 @@ Disturb = Callable[[Site, HistoryWriter], Awaitable[None]]
 def spec_for(bench: Bench, side: Side, *, rate: float, seconds: float, mix: Mix, **more: Any) -> LoadSpec:
     """A load with the profile's workers on one side, started here or given by the run's options."""
     options = bench.options
-    given = {"url": options.legacy} if side is Side.HUB else {"url": options.candidate, "redis": options.redis}
+    given: dict[str, Any] = {"url": options.legacy} if side is Side.HUB else {"url": options.candidate}
+    if side is Side.STACK and bench.given_redis:
+        given["redis"] = bench.given_redis
+        given["prefix"] = "" if options.candidate else f"hubgate-{uuid4().hex[:12]}:"
     settings = {
         "worker_environment": stack_terms(),
         "server_environment": stack_terms(),
@@ -71,7 +76,10 @@ async def put_load(bench: Bench, name: str, spec: LoadSpec, disturb: Disturb | N
 
     bench.tell(f"{name}: starting {spec.fleet} workers")
     folder = bench.path("loads", name, "load.json").parent
-    return await run(spec, folder, on_live=live, disturb=disturb), folder
+    result = await run(spec, folder, on_live=live, disturb=disturb)
+    if spec.redis and spec.prefix and spec.redis != "docker":
+        await asyncio.to_thread(empty, spec.redis, spec.prefix)
+    return result, folder
 
 
 async def checks_of(folder: Path) -> tuple[History, dict[str, CheckResult]]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from harness import defects
-from harness.environment import Processes
+from harness.environment import Processes, check_redis
 from harness.errors import CouldNotRun
 from harness.gate.bench import Bench, Options, Phase, Recall, Shared, Stage
 from harness.gate.breakdown import broken
@@ -48,6 +48,8 @@ async def run_gate(
     profile, thresholds = PROFILES[options.profile], load_thresholds(options.thresholds or DEFAULT)
     if options.profile not in thresholds.least:
         raise CouldNotRun(f"the thresholds file has no [least.{options.profile}]")
+    if options.redis and options.redis != "docker":
+        await asyncio.to_thread(check_redis, options.redis)
     started, folder = datetime.now(UTC), new_folder(options)
     clock = time.monotonic()
     with _overlay(options, folder) as overlay, Processes(folder / "logs") as processes:

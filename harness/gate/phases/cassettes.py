@@ -104,7 +104,7 @@ async def stack_stage(bench: Bench) -> Stage:
     """Where stacks come from: API processes on the run's Valkey, or the one that was given."""
     if bench.options.candidate and bench.options.redis:
         return GivenStage(StackTarget.at(bench.options.candidate, redis_url=bench.options.redis))
-    return StackStage(bench.processes, await bench.valkey(), overlay=bench.overlay)
+    return StackStage(bench.processes, await bench.redis(), overlay=bench.overlay)
 
 
 def cassettes() -> list[Path]:

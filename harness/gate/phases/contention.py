@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
+from uuid import uuid4
 
 import httpx
 
-from harness.environment import services
+from harness.environment import empty, services
 from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged
 from harness.gate.statements import CriterionId
 from harness.replay.puppets import contend
 from harness.results import Comparison, Evidence, Measurement, Threshold
 from harness.targets import StackTarget
-
-DATABASE: Final = 5
 
 
 async def gather(bench: Bench) -> Findings:
@@ -30,6 +30,8 @@ async def gather(bench: Bench) -> Findings:
         winners = await contend(
             target, workers=bench.profile.workers, rounds=bench.profile.contended_jobs, submit=submit
         )
+    if target.owned:
+        await asyncio.to_thread(empty, target.redis_url, target.prefix)
     seen = {where: len(checks["held_by_two"].violations) for where, checks in bench.shared.checks}
     held = sum(seen.values()) + sum(number > 1 for number in winners)
     criterion = judged(
@@ -56,10 +58,10 @@ async def gather(bench: Bench) -> Findings:
 async def _target(bench: Bench) -> StackTarget:
     if bench.options.candidate and bench.options.redis:
         return StackTarget.at(bench.options.candidate, redis_url=bench.options.redis)
-    valkey = await bench.valkey()
-    url = valkey.url_of(DATABASE)
-    api = await bench.processes.astart(services.api(redis_url=url, name="api-contention", overlay=bench.overlay))
-    return StackTarget(http_url=api.http_url, redis_url=url, owned=True)
+    redis, prefix = await bench.redis(), f"hubgate-{uuid4().hex[:12]}:"
+    launch = services.api(redis_url=redis.url, prefix=prefix, name="api-contention", overlay=bench.overlay)
+    api = await bench.processes.astart(launch)
+    return StackTarget(http_url=api.http_url, redis_url=redis.url, prefix=prefix, owned=True)
 
 
 CONTENTION: Final = Phase(

@@ -21,12 +21,21 @@ CHECKED: Final = ("lost", "ended_twice", "held_by_two", "stuck")
 
 async def gather(bench: Bench) -> Findings:
     """Load, kill both, settle, check. A stack that somebody else runs is not killed."""
-    if bench.options.candidate or bench.options.redis:
-        why = "Redis and the API were not started by this run, so they were not killed."
+    if bench.options.candidate:
+        why = "The API and its Redis were not started by this run, so they were not killed."
         return Findings(criteria=[unmeasured(CriterionId.RESTARTS, why)])
     seconds = bench.profile.restart_jobs / RATE
     spec = spec_for(
-        bench, Side.STACK, rate=RATE, seconds=seconds, mix=Mix.of(USERS), durable=True, drain_s=15.0, fleet=12
+        bench,
+        Side.STACK,
+        rate=RATE,
+        seconds=seconds,
+        mix=Mix.of(USERS),
+        durable=True,
+        drain_s=15.0,
+        fleet=12,
+        redis=None,
+        prefix="",
     )
 
     async def disturb(site: Site, writer: HistoryWriter) -> None:
