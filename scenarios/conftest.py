@@ -21,7 +21,7 @@ pytest.register_assert_rewrite("scenarios.crowds")
 
 HERE: Final = Path(__file__).parent
 COULD_NOT_RUN: Final = 3
-LONGEST_S: Final = 40
+LONGEST_S: Final = 20
 PASSWORD: Final = "open-sesame"  # noqa: S105 - of a stack that lives for one run
 
 

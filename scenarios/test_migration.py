@@ -95,6 +95,7 @@ async def known(side: Side, job_id: str) -> bool:
         return status == 200
 
 
+@pytest.mark.timeout(45)
 async def test_clients_move_to_the_stack_one_by_one_and_back_again_and_nothing_is_lost_or_run_twice(
     hub: HubTarget, stack: Stack
 ) -> None:

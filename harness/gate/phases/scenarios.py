@@ -38,7 +38,7 @@ HEARD_OUT: Final = (0, 1, 2)
 DONE: Final = re.compile(r"::test_(\w+)\S* (?:PASSED|FAILED|ERROR|SKIPPED).*?\[ *(\d+)%\]")
 WRAPPING: Final = re.compile(r"^(failed on (setup|teardown) with )?\"?([\w.]+\.)?(AssertionError|NotHeard|Failed): ")
 """What pytest puts before the sentence of an assertion."""
-ENOUGH_FAILED: Final = 12
+ENOUGH_FAILED: Final = 8
 """A stack that fails so many scenarios has failed; the rest would only take time."""
 SHOWN: Final = 3
 
