@@ -12,6 +12,8 @@ from harness.results import Comparison, Link, LinkTo, Measurement, Threshold
 
 STACK: Final = ("api", "worker")
 """How the names of the stack's processes begin."""
+DIED: Final = "processes of the stack that ended on their own"
+"""What is measured of a stack that crashed."""
 REFUSED: Final = (2, 3)
 """Exit statuses by which a process says that it was called wrongly or cannot run here: no fault of the stack."""
 
@@ -23,7 +25,7 @@ def broken(phase: Phase, bench: Bench, error: Exception) -> Findings:
     crash = next((leaf for leaf in _leaves(error) if _is_crash(leaf)), None)
     if crash is not None:
         died = Measurement(
-            what="processes of the stack that ended on their own",
+            what=DIED,
             observed=1,
             threshold=Threshold(comparison=Comparison.EQUAL, limit=0),
             counterexample=True,

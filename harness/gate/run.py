@@ -147,7 +147,7 @@ def _overlay(options: Options, folder: Path) -> Iterator[Path | None]:
 def new_folder(options: Options) -> Path:
     """A folder of its own for this run, named so that the newest sorts last."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder = options.out / f"{stamp}-{options.profile}-{secrets.token_hex(2)}"
+    folder = options.out / f"{stamp}-{options.defect or options.profile}-{secrets.token_hex(2)}"
     folder.mkdir(parents=True)
     return folder
 

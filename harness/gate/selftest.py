@@ -16,6 +16,7 @@ from typing import Final
 from harness import defects
 from harness.defects import Defect
 from harness.gate.bench import Options, Phase, Recall, Stage
+from harness.gate.breakdown import DIED
 from harness.gate.profiles import SELFTEST
 from harness.gate.run import describe, new_folder, run_gate
 from harness.gate.statements import CriterionId
@@ -121,7 +122,7 @@ class Tester:
 
 def has_crashed(criterion: Criterion) -> bool:
     """Whether it failed because a process of the stack ended, which shows nothing about the defect."""
-    return any(measured.what.startswith("processes of the stack that ended") for measured in criterion.measurements)
+    return any(measured.what == DIED for measured in criterion.measurements)
 
 
 def judge(rows: Sequence[DefectRow], sound: Run, *, least: int) -> Criterion:
