@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import Any, Final, Protocol
 
+import gevent
 from gevent.event import Event
 
 from loadtests.clock import Clock, EpochClock
@@ -18,6 +19,8 @@ from loadtests.news import ENDINGS, Kind, News
 from loadtests.pacing import Tickets
 from loadtests.plan import ENDLESS_S, Plan
 
+NEWS_S: Final = 5.0
+"""How long the news of an end may take before it counts as never told."""
 _STEPS: Final = {
     Figure.SENT: Step.SUBMITTED,
     Figure.ACCEPTED: Step.ACCEPTED,
@@ -155,6 +158,12 @@ class Load:
             self._record(latencies)
             for complaint in complaints:
                 self.error(wire, Figure.ENDED, f"{complaint}")
+
+    def wait_for_ends(self, job_ids: list[str]) -> None:
+        """Before the books are closed: the news of an end that the server already knows may still be on its way."""
+        with gevent.Timeout(NEWS_S, exception=False):
+            while any(self.ledger.is_open(job_id) for job_id in job_ids):
+                gevent.sleep(0.05)
 
     def audited(self, job_id: str, user: str, said: str | None) -> None:
         """The server was asked what became of a job whose end its client has not seen."""

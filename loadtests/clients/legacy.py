@@ -69,6 +69,7 @@ class LegacyClient:
             while not all(self._asked.values()):
                 self._answered.clear()
                 self._answered.wait()
+        self._load.wait_for_ends([job_id for job_id, said in self._asked.items() if said in legacy.ENDED])
         for job_id in open_jobs:
             self._load.audited(job_id, self._name, self._asked.get(job_id) or None)
         self._asked.clear()

@@ -12,6 +12,7 @@ from loadtests.figures import Figure, Wire
 from loadtests.load import Load
 from loadtests.news import ENDINGS
 from loadtests.wire import modern
+from loadtests.wire.legacy import ENDED
 from loadtests.wire.sse import SseEvent, SseLines
 
 NO_ANSWER = (OSError, HTTPParseError)
@@ -56,14 +57,14 @@ class ModernClient:
 
     def audit(self, timeout_s: float) -> None:
         """Ask what became of every job whose end was not seen, and close the books on it."""
-        limit = self._load.clock() + timeout_s
-        for job_id in self._load.ledger.open_jobs(self._name):
-            said = None
-            left = limit - self._load.clock()
-            if self._api is not None and left > 0:
-                with gevent.Timeout(left, exception=False):
-                    said = self._status(self._api, job_id)
-            self._load.audited(job_id, self._name, said)
+        said = dict.fromkeys(self._load.ledger.open_jobs(self._name))
+        with gevent.Timeout(timeout_s, exception=False):
+            for job_id in said:
+                if self._api is not None:
+                    said[job_id] = self._status(self._api, job_id)
+        self._load.wait_for_ends([job_id for job_id, word in said.items() if word in ENDED])
+        for job_id, word in said.items():
+            self._load.audited(job_id, self._name, word)
 
     def close(self) -> None:
         """Stop following, disconnect."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from loadtests.news import Kind, News
 from loadtests.wire.stamp import told_at
@@ -14,6 +14,9 @@ _STATUS = {
     "failed": Kind.FAILED,
     "cancelled": Kind.CANCELLED,
 }
+
+ENDED: Final = frozenset({"completed", "failed", "cancelled"})
+"""The status words of a job that has ended."""
 
 
 def submit(job_id: str, service: str, payload: dict[str, Any], priority: int, at: float) -> dict[str, Any]:
