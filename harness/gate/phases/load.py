@@ -25,6 +25,7 @@ from harness.gate.statements import CriterionId
 from harness.history import CheckResult
 from harness.results import Comparison, Criterion, Evidence, Link, LinkTo, Measurement, Threshold
 
+NOBODY_IS_WOKEN: Final = "nobody-is-woken"
 POLL_MS: Final = 250
 POLLING_RATE: Final = 4.0
 ATTEMPTS: Final = 3
@@ -75,8 +76,10 @@ async def _by_polling(bench: Bench) -> LoadResult:
 
 def _deaf(bench: Bench) -> Path:
     """The stack, as it is judged, with its wake-ups switched off: nothing but polling is left."""
+    if bench.overlay and bench.options.defect == NOBODY_IS_WOKEN:
+        return bench.overlay
     source = bench.overlay / "new_stack" if bench.overlay else None
-    return defects.apply(defects.named("nobody-is-woken"), bench.folder / "overlay-polling", source=source)
+    return defects.apply(defects.named(NOBODY_IS_WOKEN), bench.folder / "overlay-polling", source=source)
 
 
 def excess(bench: Bench, result: LoadResult) -> float:
