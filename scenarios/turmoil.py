@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
 from harness.environment import Process, Processes, services, start_valkey
-from harness.faults import AtPoint, Cuts, How, KillRedis, Point, Proxy, Waves
+from harness.faults import AtPoint, Cuts, How, KillRedis, Nemesis, Point, Proxy, Waves
 from harness.history import History, HistoryWriter, Kind, Limits
 from harness.history.recorders import LegacyClient, RedisRecorder, StackClient, WorkerWatch, survey
 
@@ -27,6 +28,7 @@ LIMITS: Final = Limits(
 )
 END_S: Final = 12.0
 """Jobs of the sound stack have all ended by then."""
+FAULT_S: Final = 15.0
 
 SHORT: dict[str, Any] = {"simulate": [{"progress": 25}, {"sleep_ms": 60}, {"progress": 75, "message": "nearly"}]}
 BURST: dict[str, Any] = {"simulate": [{"progress": step} for step in range(10, 100, 10)]}
@@ -45,6 +47,13 @@ def long_steps(count: int) -> dict[str, Any]:
 
 
 CANCELLED = {"cancelled-short": long_steps(3), "cancelled-long": long_steps(8)}
+
+
+async def _for_a_while(nemesis: Nemesis) -> None:
+    """Until its plan is carried out, or long enough: a stack that does nothing gives it nothing to strike."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FAULT_S):
+            await nemesis.done()
 
 
 class Turmoil:
@@ -88,7 +97,7 @@ class Turmoil:
             await self._cancel()
             worked_on = asyncio.get_running_loop().time() + 2.4
             await self._rush()
-            await cuts.done()
+            await _for_a_while(cuts)
         # A worker that ignores a cancel is at it for so long; the faults must not save it.
         await asyncio.sleep(max(0.0, worked_on - asyncio.get_running_loop().time()))
         await self._faults(workers)
@@ -136,20 +145,20 @@ class Turmoil:
     async def _faults(self, workers: list[Process]) -> None:
         async with AtPoint(workers, self.writer, Point.AFTER_CLAIM, seed=3, most=3, down_s=0.1) as killing:
             await self._five("SIGKILL")
-            await killing.done()
+            await _for_a_while(killing)
         for how in (How.TERMINATE, How.STOP):
             await self._five(how)
             down_s = LEASE_MS / 1000 + 1.0 if how is How.STOP else 0.1
             plan = {"seed": 3, "how": how, "waves": 1, "share": 0.6, "every_s": 0.2, "down_s": down_s}
             async with Waves(workers, self.writer, **plan) as waves:  # type: ignore[arg-type]
-                await waves.done()
+                await _for_a_while(waves)
         async with KillRedis(self.valkey, self.writer, every_s=0.8, down_s=0.4) as restarting:
             await self._submit("redis", SHORT)
             for number in range(4):
                 self.jobs.append(f"through-redis-{number}")
                 await self.legacy.submit(f"through-redis-{number}", STEADY)
                 self.ending.append(self.late.follow(f"through-redis-{number}"))
-            await restarting.done()
+            await _for_a_while(restarting)
 
     async def _five(self, name: str) -> None:
         for number in range(5):

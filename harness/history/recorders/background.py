@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Final, Self
 
 READY_S: Final = 30.0
+AGAIN_S: Final = 0.5
 
 
 class Background:
@@ -40,7 +41,11 @@ class Background:
         await self._stop()
 
     async def _stop(self) -> None:
-        if self._task:
+        if self._task is None:
+            return
+        # More than once: a library may take a cancellation for one of its own time-outs, and go on.
+        while not self._task.done():
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task}, timeout=AGAIN_S)
+        with contextlib.suppress(asyncio.CancelledError):
+            self._task.result()

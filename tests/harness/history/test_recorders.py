@@ -25,6 +25,7 @@ from harness.history.recorders import (
     survey,
     transcript_events,
 )
+from harness.history.recorders.background import Background
 from harness.history.recorders.clients import script_facts
 
 CASSETTES = Path(__file__).parents[3] / "scenarios" / "cassettes"
@@ -232,3 +233,34 @@ def test_a_second_client_of_the_hub_is_starved_in_its_recording() -> None:
     assert late
     names = {event.by for event in events if event.kind is Kind.DELIVERED}
     assert late[0].by not in names
+
+
+async def test_a_recorder_whose_library_swallows_a_cancellation_stops_all_the_same() -> None:
+    class Stubborn(Background):
+        swallowed = 0
+
+        async def follow(self) -> None:
+            self.ready.set()
+            while True:
+                try:
+                    await asyncio.sleep(60)
+                except asyncio.CancelledError:
+                    self.swallowed += 1
+                    if self.swallowed > 1:
+                        raise
+
+    async with asyncio.timeout(10), Stubborn() as stubborn:
+        pass
+    assert stubborn.swallowed == 2
+
+
+async def test_a_recorder_that_breaks_is_loud() -> None:
+    class Broken(Background):
+        async def follow(self) -> None:
+            self.ready.set()
+            await asyncio.sleep(0.01)
+            raise LookupError("the format has changed")
+
+    with pytest.raises(LookupError, match="format"):
+        async with Broken():
+            await asyncio.sleep(0.1)
