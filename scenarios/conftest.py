@@ -32,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--legacy", metavar="URL", help="a hub that you run (default: the simulator, started here)")
     group.addoption("--overlay", metavar="DIR", type=Path, help="a folder whose new_stack is run in place of ours")
     group.addoption("--workers", metavar="N", type=int, default=4, help="workers of the shared stack (default: 4)")
+    group.addoption("--criterion", metavar="ID", action="append", help="only scenarios that are evidence for this one")
     group.addoption("--run-folder", metavar="DIR", type=Path, help="where logs and found cassettes go")
 
 
@@ -42,17 +43,25 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "xdist_group(name): run by the same process (pytest-xdist)")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted: list[str] = config.getoption("--criterion") or []
+    left_out: list[pytest.Item] = []
     for item in items:
         if HERE not in item.path.parents:
             continue
         marker = item.get_closest_marker("criterion")
         if marker is None:
             raise pytest.UsageError(f"{item.nodeid} does not say which criterion it is evidence for")
+        if wanted and marker.args[0] not in wanted:
+            left_out.append(item)
+            continue
         item.user_properties.append(("criterion", marker.args[0]))
         item.add_marker(pytest.mark.xdist_group("scenarios"))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(LONGEST_S))
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from harness.gate.statements import CriterionId
 from harness.gate.thresholds import Scenarios as Limit
 from harness.results import Comparison, Criterion, Evidence, Link, LinkTo, LogFile, Measurement, Threshold
 
+FEEDS: Final = (CriterionId.MODERN_CLIENTS, CriterionId.MIXED_CLIENTS, CriterionId.MIGRATION)
 RESULTS: Final = "scenarios.junit.xml"
 LOG: Final = "logs/scenarios.log"
 LIMIT_S: Final = 300
@@ -165,8 +166,9 @@ def _arguments(bench: Bench, results: Path) -> list[str]:
     }
     if bench.profile.name == "quick":
         given["-m"] = "not long"
+    wanted = [f"--criterion={which}" for which in FEEDS if bench.wants(which)]
     chosen = [part for name, value in given.items() if value is not None for part in (name, str(value))]
-    return [str(scenarios_folder()), *PYTEST, *chosen]
+    return [str(scenarios_folder()), *PYTEST, *wanted, *chosen]
 
 
 async def _until_ended(process: Process, bench: Bench) -> None:
@@ -187,6 +189,6 @@ async def _until_ended(process: Process, bench: Bench) -> None:
 SCENARIOS: Final = Phase(
     name="scenarios",
     about="run the plan's scenarios with old and new clients, real workers, and the hub beside them",
-    feeds=(CriterionId.MODERN_CLIENTS, CriterionId.MIXED_CLIENTS, CriterionId.MIGRATION),
+    feeds=FEEDS,
     gather=gather,
 )
