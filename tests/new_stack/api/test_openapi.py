@@ -53,6 +53,8 @@ def test_answers_are_as_described(document: schemathesis.BaseSchema, method: str
     @given(case=operation.as_strategy())
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     def answers(case: schemathesis.Case) -> None:
+        if isinstance(case.body, dict):
+            case.body.pop("wait", None)  # nobody works here: an answer that waits for the job's end never comes
         case.call_and_validate(timeout=10, excluded_checks=UNSAYABLE.get(path, []))
 
     answers()
