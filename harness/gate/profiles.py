@@ -25,6 +25,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     fault_rate: float
     kill_waves: int
     restart_jobs: int
+    enough_failed: int = 8
+    """A stack that fails so many scenarios has failed; the rest would only take time."""
     hub_fault_jobs: int = 0
     """How many jobs the hub runs while its workers are killed, for the comparison; 0 leaves it out."""
     longest_recording_ms: float = float("inf")
@@ -45,6 +47,7 @@ SELFTEST: Final = Profile(
     fault_rate=12,
     kill_waves=2,
     restart_jobs=120,
+    enough_failed=1,
     longest_recording_ms=30_000,
 )
 """Enough to tell a stack that is wrong from one that is not, fifty times over."""

@@ -39,8 +39,6 @@ HEARD_OUT: Final = (0, 1, 2)
 DONE: Final = re.compile(r"::test_(\w+)\S* (?:PASSED|FAILED|ERROR|SKIPPED).*?\[ *(\d+)%\]")
 WRAPPING: Final = re.compile(r"^(failed on (setup|teardown) with )?\"?([\w.]+\.)?(AssertionError|NotHeard|Failed): ")
 """What pytest puts before the sentence of an assertion."""
-ENOUGH_FAILED: Final = 8
-"""A stack that fails so many scenarios has failed; the rest would only take time."""
 SHOWN: Final = 3
 
 
@@ -157,7 +155,7 @@ def _arguments(bench: Bench, results: Path) -> list[str]:
     given = {
         "--junit-xml": results.resolve(),
         "--run-folder": bench.path("scenarios", "logs").parent.resolve(),
-        "--maxfail": ENOUGH_FAILED,
+        "--maxfail": bench.profile.enough_failed,
         "--candidate": options.candidate,
         "--legacy": options.legacy,
         # A seeded defect may sit in the functions that all who use a Redis share: it gets one of its own.
