@@ -1,0 +1,73 @@
+"""Puts the figures of a run into the README, between its markers: `python -m reports.readme RUN_DIR [SELFTEST_DIR]`.
+
+So the front door says what was measured last, on which machine, and nobody copies numbers by hand.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from harness.results import Criterion, Run, load
+from harness.results.words import quantity
+
+README: Final = Path(__file__).parent.parent / "README.md"
+
+
+def figures(run: Run) -> str:
+    """The criteria with their figures, as a Markdown table with the machine under it."""
+    lines = ["| criterion | figure | observed | limit | verdict |", "| --- | --- | --- | --- | --- |"]
+    for criterion in run.criteria:
+        lines += _rows(criterion)
+    machine, about = run.about.machine, run.about
+    where = f"{machine.cores} cores, {machine.system}, Python {machine.python}"
+    lines += ["", f"Profile {about.profile}, {about.started_at:%-d %B %Y}, {quantity(about.seconds)} s, on {where}."]
+    return "\n".join(lines)
+
+
+def detections(run: Run) -> str:
+    """The headline and the table of seeded defects, folded up."""
+    lines = [run.headline, "", "<details><summary>Which mistake is caught by which criterion</summary>", ""]
+    lines += ["| mistake | caught by |", "| --- | --- |"]
+    lines += [f"| {_cell(row.mistake)} | {', '.join(row.caught_by) or row.detection.value} |" for row in run.defects]
+    return "\n".join([*lines, "", "</details>"])
+
+
+def filled(text: str, marker: str, content: str) -> str:
+    """The text with `content` between `<!-- marker -->` and `<!-- /marker -->`. Raises ValueError without both."""
+    opening, closing = f"<!-- {marker} -->", f"<!-- /{marker} -->"
+    before, found, rest = text.partition(opening)
+    _, ended, after = rest.partition(closing)
+    if not found or not ended:
+        raise ValueError(f"the README has no {opening} with a {closing} after it")
+    return f"{before}{opening}\n{content}\n{closing}{after}"
+
+
+def _rows(criterion: Criterion) -> list[str]:
+    verdict, title = criterion.verdict.value, criterion.title
+    rows = []
+    for measured in criterion.measurements:
+        observed = quantity(measured.observed, measured.unit)
+        limit = measured.threshold.told(measured.unit)
+        rows.append(f"| {title} | {_cell(measured.what)} | {observed} | {_cell(limit)} | {verdict} |")
+        verdict = title = ""
+    return rows or [f"| {title} | {_cell(criterion.explanation)} | | | {verdict} |"]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Fill the README from the run in the first folder, and from the selftest in the second."""
+    text = README.read_text(encoding="utf-8")
+    parts = {"figures": figures, "selftest": detections}
+    for folder, (marker, told) in zip(arguments, parts.items(), strict=False):
+        text = filled(text, marker, told(load(Path(folder) / "run.json")))
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
