@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import socket
 from pathlib import Path
@@ -11,8 +12,9 @@ RANGE_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 USUAL_EPHEMERAL: Final = 32_768
 LOWEST: Final = 20_000
 ATTEMPTS: Final = 200
-_CHANCE: Final = random.SystemRandom()
-"""Processes that begin at the same moment must not draw the same ports."""
+_PLACES: Final = itertools.count(random.SystemRandom().randrange(1 << 20))
+"""Each port is given once: two servers that start at the same moment on one port would both seem to be ready. Processes
+begin at places of their own."""
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -33,7 +35,7 @@ def free_port(host: str = "127.0.0.1") -> int:
     is taken only by somebody who wants just that one. Raises OSError where there is none.
     """
     for _ in range(ATTEMPTS):
-        port = _CHANCE.randrange(LOWEST, max(LOWEST + 1_000, _ephemeral_from()))
+        port = LOWEST + next(_PLACES) % (max(LOWEST + 1_000, _ephemeral_from()) - LOWEST)
         if is_free(port, host):
             return port
     raise OSError(f"no free port was found on {host} from {LOWEST} on")
