@@ -46,6 +46,8 @@ async def test_what_was_recorded_until_ctrl_c_replays_as_the_same(processes: Pro
     client = LegacyClient(recorder.ws_url, "client-a")
     await client.open()
     await client.cancel(await client.submit({"prompt": "a cat", "key": "hush"}))
+    await client.say({"type": "stay_alive"})  # answered after both answers to the cancel, so these are recorded
+    await client.expect("response_job_status", job_id="keep-alive")
     recorder.expected_to_live = False
     recorder.signal(signal.SIGINT)
     assert await ended(recorder) == 0
