@@ -64,7 +64,6 @@ async def selftest(names: Sequence[str], options: Options, *, write: Write, tell
     sound = await tester.sound(sorted(expected, key=COST.index))
     rows = [await tester.defect(defect, f"{number} of {len(chosen)}") for number, defect in enumerate(chosen, 1)]
     about = describe(options, folder.name, started, time.monotonic() - clock)
-    about = type(about)(**{name: getattr(about, name) for name in about.__struct_fields__} | {"profile": "selftest"})
     criterion = judge(rows, sound, least=min(LEAST_DEFECTS, len(chosen)))
     return conclude(about, criteria=[criterion], defects=rows, headline=headline(criterion.verdict, rows)), folder
 
