@@ -9,15 +9,15 @@ from typing import Any, Final, Protocol
 import gevent
 from gevent.event import Event
 
-from loadtests.clock import Clock, EpochClock
-from loadtests.figures import Figure, Recorder, Wire
-from loadtests.flow import FlowCounts, Step
-from loadtests.jobs import DEFAULT_JOB, JobSpec
-from loadtests.journal import Journal
-from loadtests.ledger import Latency, Ledger
-from loadtests.news import ENDINGS, Kind, News
-from loadtests.pacing import Tickets
-from loadtests.plan import ENDLESS_S, Plan
+from harness.load.arrivals import Tickets
+from harness.load.clock import Clock, EpochClock
+from harness.load.history_observer import Journal
+from harness.load.job_event import ENDINGS, Kind, News
+from harness.load.jobs import DEFAULT_JOB, JobSpec
+from harness.load.latencies import Figure, Recorder, Wire
+from harness.load.ledger import Latency, Ledger
+from harness.load.plan import ENDLESS_S, Plan
+from harness.load.throughput import FlowCounts, Step
 
 NEWS_S: Final = 5.0
 """How long the news of an end may take before it counts as never told."""

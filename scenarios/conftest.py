@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from harness.environment import Processes, RedisUnusable, open_redis, services
+from harness.processes import Processes, RedisUnusable, open_redis, services
 from harness.targets import HubTarget, StackTarget
 from scenarios.grounds import Grounds, OwnStack, Stack, died
 

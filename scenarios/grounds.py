@@ -13,7 +13,7 @@ from typing import Any, Final
 import httpx
 
 from harness.actors import LegacyClient, ModernClient, Monitor
-from harness.environment import Launch, Process, Processes, RedisServer, empty, services
+from harness.processes import Launch, Process, Processes, RedisServer, empty, services
 from harness.targets import StackTarget
 
 LEASE_MS: Final = 2_000

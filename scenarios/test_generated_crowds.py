@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from harness.cassettes import load
-from harness.record import Recorder, Sessions
+from harness.cassettes.record import Recorder, Sessions
 from scenarios.crowds import Ending, JobPlan, Kind, play, told
 from scenarios.grounds import Stack
 from scenarios.scripts import script

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.cassettes import save
+from harness.cassettes.replay.mixes import Ask, Cancel, Claim, Complete, Fail, Progress, Step, Submit, hold
 from harness.parity.deviations import Deviations
-from harness.replay.mixes import Ask, Cancel, Claim, Complete, Fail, Progress, Step, Submit, hold
 from harness.targets import HubTarget, StackStage
 from scenarios.grounds import Grounds
 

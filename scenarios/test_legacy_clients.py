@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.cassettes.replay.files import Against, run_files
 from harness.parity.deviations import Deviations
-from harness.replay.files import Against, run_files
 from harness.results import CellVerdict
 from harness.targets import StackStage
 from scenarios.grounds import BACKOFF_MS, Grounds, OwnStack, Stack, fresh

@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from harness.environment import Process, Processes, services, start_valkey
 from harness.faults import AtPoint, Cuts, How, KillRedis, Nemesis, Point, Proxy, Waves
 from harness.history import History, HistoryWriter, Kind, Limits
 from harness.history.recorders import LegacyClient, RedisRecorder, StackClient, WorkerWatch, survey
+from harness.processes import Process, Processes, services, start_valkey
 
 LEASE_MS: Final = 2_000
 FAST: Final = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.environment import Launch, Process, Processes, free_port, http_ok
+from harness.processes import Launch, Process, Processes, free_port, http_ok
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ def block(name: str) -> str:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     port = free_port()
     folder = tmp_path_factory.mktemp("up")
-    command = (sys.executable, "-m", "harness.cli", "up", "--workers", "2", "--port", str(port), "--data", str(folder))
+    command = (sys.executable, "-m", "hubgate.cli", "up", "--workers", "2", "--port", str(port), "--data", str(folder))
     launch = Launch(
         name="up",
         command=command,

@@ -7,9 +7,9 @@ import signal
 from collections.abc import Sequence
 from enum import StrEnum
 
-from harness.environment import Process
 from harness.faults.nemesis import Nemesis
 from harness.history import HistoryEvent, HistoryWriter, Kind
+from harness.processes import Process
 
 EXIT_S = 40.0
 """A terminated process has so long to finish its work; then it is killed, and the history says so."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from harness.environment import EnvironmentFailure, Valkey
 from harness.faults.nemesis import Nemesis
 from harness.history import HistoryWriter, Kind
+from harness.processes import EnvironmentFailure, Valkey
 
 
 class KillRedis(Nemesis):

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from harness.environment import Processes, RedisServer, open_redis
+from harness.cassettes.replay.files import Played
+from harness.criteria.limits import Least, Limits
+from harness.criteria.statements import CriterionId
 from harness.gate.findings import Findings
 from harness.gate.profiles import Profile
-from harness.gate.statements import CriterionId
-from harness.gate.thresholds import Least, Limits
 from harness.history import CheckResult
-from harness.replay.files import Played
+from harness.processes import Processes, RedisServer, open_redis
 from harness.results import Column
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from harness.environment import ProcessDied
 from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged, unmeasured
+from harness.processes import ProcessDied
 from harness.results import Comparison, Link, LinkTo, Measurement, Threshold
 
 STACK: Final = ("api", "worker")

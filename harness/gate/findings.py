@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Self
 
-from harness.gate.statements import STATEMENTS, CriterionId
+from harness.criteria.statements import STATEMENTS, CriterionId
 from harness.results import (
     Chart,
     Criterion,

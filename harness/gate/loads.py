@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from harness.environment import empty
 from harness.gate.bench import Bench
 from harness.history import CheckResult, History, HistoryWriter, Limits, check_all
-from loadtests.figures import Figure, Wire
-from loadtests.jobs import JobSpec
-from loadtests.plan import Plan
-from loadtests.report import charts_of, distributions_of
-from loadtests.results import LiveLine
-from loadtests.runner import LoadResult, run
-from loadtests.site import Site
-from loadtests.spec import LoadSpec, Mix, Side
+from harness.load.deployment import Site
+from harness.load.jobs import JobSpec
+from harness.load.latencies import Figure, Wire
+from harness.load.plan import Plan
+from harness.load.report import charts_of, distributions_of
+from harness.load.results import LiveLine
+from harness.load.runner import LoadResult, run
+from harness.load.spec import LoadSpec, Mix, Side
+from harness.processes import empty
 
 __all__ = [
     "LEASE_MS",

@@ -19,15 +19,15 @@ from pathlib import Path
 import psutil
 
 from harness import defects
-from harness.environment import Processes, check_redis
+from harness.criteria.limits import DEFAULT, load_thresholds
+from harness.criteria.statements import STATEMENTS, CriterionId
 from harness.errors import CouldNotRun
 from harness.gate.bench import Bench, Options, Phase, Recall, Shared, Stage
 from harness.gate.breakdown import broken
 from harness.gate.findings import Findings, unmeasured
 from harness.gate.phases import GROUPS
 from harness.gate.profiles import PROFILES
-from harness.gate.statements import STATEMENTS, CriterionId
-from harness.gate.thresholds import DEFAULT, load_thresholds
+from harness.processes import Processes, check_redis
 from harness.results import About, Criterion, LogFile, Machine, Run, conclude
 
 Report = Callable[[Phase, Stage, str], None]

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from harness import defects
+from harness.criteria.statements import CriterionId
 from harness.defects import Defect
 from harness.gate.bench import Options, Phase, Recall, Stage
 from harness.gate.breakdown import DIED
 from harness.gate.profiles import SELFTEST
 from harness.gate.run import describe, new_folder, run_gate
-from harness.gate.statements import CriterionId
 from harness.results import (
     Comparison,
     Criterion,

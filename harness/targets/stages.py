@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import msgspec
 
-from harness.environment import Process, Processes, RedisServer, Valkey, empty, services
+from harness.processes import Process, Processes, RedisServer, Valkey, empty, services
 from harness.targets.targets import HubTarget, StackTarget, Target
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.environment import EnvironmentFailure, Processes, start_valkey
+from harness.processes import EnvironmentFailure, Processes, start_valkey
 from loadtests.bench import alone, rivals
 from loadtests.bench.measure import OURS, Measured, Size, Trial
 from loadtests.bench.table import show

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.environment import Process, Processes, services, start_valkey
+from harness.processes import Process, Processes, services, start_valkey
 from new_stack.queue import Completed, Lease, NewJob, ProgressUpdate, Queue, QueueSettings, WorkerReport
 
 BODY: Final = b'{"service_required":"bench","payload":{"prompt":"a cat","steps":20}}'

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import redis
 
-from harness.environment import Launch, Process, Processes, Valkey
+from harness.processes import Launch, Process, Processes, Valkey
 from loadtests.bench import starts
 
 ROOT = Path(__file__).parent.parent.parent

@@ -10,7 +10,7 @@ import msgspec
 from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPSocketPoolResponse
 
-from loadtests.wire.sse import SseEvent, SseLines
+from harness.load.wire.sse import SseEvent, SseLines
 
 ANSWER_S = 30.0
 SILENCE_S = 60.0

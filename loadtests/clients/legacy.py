@@ -8,11 +8,11 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
+from harness.load.job_event import Kind
+from harness.load.latencies import Figure, Wire
+from harness.load.wire import legacy
 from loadtests.clients.socket import ConnectionFailed, JsonSocket, websocket_url
-from loadtests.figures import Figure, Wire
 from loadtests.load import Load
-from loadtests.news import Kind
-from loadtests.wire import legacy
 
 RECONNECT_S = (0.1, 0.2, 0.5, 1.0)
 """Pauses before the attempts to reconnect; the last one is repeated."""

@@ -7,13 +7,13 @@ import msgspec
 from gevent.pool import Group
 from geventhttpclient.response import HTTPParseError
 
+from harness.load.job_event import ENDINGS
+from harness.load.latencies import Figure, Wire
+from harness.load.wire import modern
+from harness.load.wire.legacy import ENDED
+from harness.load.wire.sse import SseEvent, SseLines
 from loadtests.clients.http import HttpApi, StreamOver, StreamRefused
-from loadtests.figures import Figure, Wire
 from loadtests.load import Load
-from loadtests.news import ENDINGS
-from loadtests.wire import modern
-from loadtests.wire.legacy import ENDED
-from loadtests.wire.sse import SseEvent, SseLines
 
 NO_ANSWER = (OSError, HTTPParseError)
 RECONNECT_S = 0.5

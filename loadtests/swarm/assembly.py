@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from loadtests.figures import Cell, Figure, Histogram, Recorder, Wire
-from loadtests.flow import Step, flow_of
-from loadtests.ledger import Outcome
+from harness.load.latencies import Cell, Figure, Histogram, Recorder, Wire
+from harness.load.ledger import Outcome
+from harness.load.plan import Plan
+from harness.load.results import NAMED, FigureResult, Jobs, LiveLine, Rounded, SwarmResult, Window
+from harness.load.throughput import Step, flow_of
 from loadtests.load import Load
-from loadtests.plan import Plan
-from loadtests.results import NAMED, FigureResult, Jobs, LiveLine, Rounded, SwarmResult, Window
 
 LIVE_WINDOWS = 5
 """How many of the last windows a live percentile looks at."""

@@ -10,11 +10,11 @@ import gevent
 import msgspec
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests.clock import EpochClock
-from loadtests.figures import Figure, Wire
-from loadtests.journal import Journal
+from harness.load.clock import EpochClock
+from harness.load.history_observer import Journal
+from harness.load.latencies import Figure, Wire
+from harness.load.results import Rounded
 from loadtests.load import Load
-from loadtests.results import Rounded
 from loadtests.swarm.assembly import Assembly, Report, report_of
 from loadtests.swarm.options import LoadOptions, add_arguments, read_options
 from loadtests.swarm.page import add_tab

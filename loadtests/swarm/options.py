@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from loadtests.jobs import DEFAULT_JOB, JobSpec
-from loadtests.plan import ENDLESS_S, Arrivals, Plan, Shape
+from harness.load.jobs import DEFAULT_JOB, JobSpec
+from harness.load.plan import ENDLESS_S, Arrivals, Plan, Shape
 
 USERS: Final = {
     "legacy_users": "LegacyWebSocketUser",

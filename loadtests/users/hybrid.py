@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from harness.load.latencies import Wire
 from loadtests.clients import JobClient, LegacyClient, ModernClient
 from loadtests.clients.socket import ConnectionFailed
-from loadtests.figures import Wire
 from loadtests.users.jobs import AUDIT_S, JobUser
 
 _places = itertools.count()

@@ -9,12 +9,12 @@ from typing import Any
 from locust import User, tag, task
 from locust.exception import StopUser
 
+from harness.load.arrivals import Tickets
+from harness.load.latencies import Wire
+from harness.load.plan import ENDLESS_S, Plan
 from loadtests.clients import JobClient
 from loadtests.clients.socket import ConnectionFailed
-from loadtests.figures import Wire
 from loadtests.load import Load
-from loadtests.pacing import Tickets
-from loadtests.plan import ENDLESS_S, Plan
 
 AUDIT_S = 10.0
 """How long a user that stops asks after its jobs."""

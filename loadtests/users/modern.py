@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.load.latencies import Wire
 from loadtests.clients import JobClient, ModernClient
-from loadtests.figures import Wire
 from loadtests.users.jobs import JobUser
 
 

@@ -10,13 +10,13 @@ import msgspec
 from gevent.greenlet import Greenlet
 from locust import User, constant, tag, task
 
+from harness.load.latencies import Wire
+from harness.load.wire import legacy, modern
+from harness.load.wire.sse import SseLines
 from loadtests.clients.http import HttpApi, StreamOver, StreamRefused
 from loadtests.clients.modern import NO_ANSWER, RECONNECT_S
 from loadtests.clients.socket import ConnectionFailed, JsonSocket, websocket_url
-from loadtests.figures import Wire
 from loadtests.load import Load
-from loadtests.wire import legacy, modern
-from loadtests.wire.sse import SseLines
 
 KEEP_ALIVE_S = 10
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from harness.cassettes import Event, kind_of, load
-from harness.cli import cli
 from harness.parity.deviations import Deviations
+from hubgate.cli import cli
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "scenarios.md").read_text()

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.environment.processes import Processes
-from harness.environment.redis import Valkey, start_valkey
+from harness.processes.processes import Processes
+from harness.processes.redis import Valkey, start_valkey
 from legacy_hub_sim import Settings
 from legacy_hub_sim.server import start
 

@@ -19,9 +19,9 @@ from typing import Any
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
-from harness.environment import services
-from harness.environment.processes import Processes
-from harness.environment.redis import start_valkey
+from harness.processes import services
+from harness.processes.processes import Processes
+from harness.processes.redis import start_valkey
 
 WORKERS = 48
 STEPS = (25, 75)

@@ -17,12 +17,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as connect_sync
 
-from harness.environment.ports import free_port
-from harness.environment.probes import http_ok
-from harness.environment.processes import Processes
-from harness.environment.redis import start_valkey
-from harness.environment.services import hub as hub_launch
-from harness.environment.services import module_launch
+from harness.processes.ports import free_port
+from harness.processes.probes import http_ok
+from harness.processes.processes import Processes
+from harness.processes.redis import start_valkey
+from harness.processes.services import hub as hub_launch
+from harness.processes.services import module_launch
 from tests.legacy_hub_sim.cassettes import NAMES, events
 from tests.legacy_hub_sim.conftest import StartHub
 from tests.legacy_hub_sim.socket_player import SocketPlayer

@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from loadtests.cli import main, spec_of
+from hubgate.cli.load import load as main
+from hubgate.cli.load import spec_of
 from tests.loadtests.swarms import LOCUSTFILE
 
 PAGE = Path(__file__).parents[2] / "docs" / "load.md"

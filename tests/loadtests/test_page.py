@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from harness.environment import free_port
+from harness.processes import free_port
 from tests.loadtests.servers import serving
 from tests.loadtests.swarms import LOCUSTFILE
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.history import Kind
-from loadtests.figures import Figure
-from loadtests.ledger import Complaint, Outcome
+from harness.load.latencies import Figure
+from harness.load.ledger import Complaint, Outcome
 from tests.loadtests.servers import Script, serving
 from tests.loadtests.swarms import history, locust, swarm
 

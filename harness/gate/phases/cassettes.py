@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from harness.cassettes.replay.files import Played, recorded_ms
+from harness.cassettes.replay.matrix import Matrix, play_matrix
+from harness.criteria.statements import CriterionId
 from harness.errors import CouldNotRun
 from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged
-from harness.gate.statements import CriterionId
 from harness.parity.deviations import Deviations
-from harness.replay.files import Played, recorded_ms
-from harness.replay.matrix import Matrix, play_matrix
 from harness.results import (
     CellVerdict,
     Column,

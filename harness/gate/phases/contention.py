@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import httpx
 
-from harness.environment import empty, services
+from harness.cassettes.replay.puppets import contend
+from harness.criteria.statements import CriterionId
 from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged
-from harness.gate.statements import CriterionId
-from harness.replay.puppets import contend
+from harness.processes import empty, services
 from harness.results import Comparison, Evidence, Measurement, Threshold
 from harness.targets import StackTarget
 

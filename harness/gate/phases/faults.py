@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
+from harness.criteria.statements import CriterionId
 from harness.faults import How, Waves
 from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged
 from harness.gate.loads import LEASE_MS, JobSpec, Mix, Side, Site, checks_of, put_load, spec_for
 from harness.gate.standing import outcome_of, stand
-from harness.gate.statements import CriterionId
 from harness.history import CheckResult, History, HistoryWriter
 from harness.history.reporting import tally_of, timelines_of
 from harness.results import (

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import defects
+from harness.criteria.statements import CriterionId
 from harness.gate.bench import Bench, Phase
 from harness.gate.calm import free_percent, machine_was_free
 from harness.gate.findings import Findings, judged
@@ -21,7 +22,6 @@ from harness.gate.loads import (
     put_load,
     spec_for,
 )
-from harness.gate.statements import CriterionId
 from harness.history import CheckResult
 from harness.results import Comparison, Criterion, Evidence, Link, LinkTo, Measurement, Threshold
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from harness.criteria.statements import CriterionId
 from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged
 from harness.gate.loads import Mix, Side, memory_of_part, put_load, spec_for
-from harness.gate.statements import CriterionId
 from harness.results import Chart, Comparison, Evidence, Line, Link, LinkTo, Measurement, Threshold
 
 PARTS: Final = {Side.HUB: "hub", Side.STACK: "api"}

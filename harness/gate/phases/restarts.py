@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from harness.environment import Valkey
+from harness.criteria.statements import CriterionId
 from harness.faults import KillRedis, KillServers
 from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged, unmeasured
 from harness.gate.loads import Mix, Side, Site, checks_of, put_load, spec_for
-from harness.gate.statements import CriterionId
 from harness.history import HistoryWriter
 from harness.history.reporting import tally_of, timelines_of
+from harness.processes import Valkey
 from harness.results import Comparison, Evidence, Link, LinkTo, Measurement, Threshold
 
 RATE: Final = 15.0

@@ -14,14 +14,14 @@ from typing import Final
 
 import msgspec
 
-from harness.environment import Process
-from harness.environment.services import module_launch
+from harness.criteria.limits import Scenarios as Limit
+from harness.criteria.statements import CriterionId
 from harness.errors import CouldNotRun
 from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged
 from harness.gate.phases.cassettes import scenarios_folder
-from harness.gate.statements import CriterionId
-from harness.gate.thresholds import Scenarios as Limit
+from harness.processes import Process
+from harness.processes.services import module_launch
 from harness.results import Comparison, Criterion, Evidence, Link, LinkTo, LogFile, Measurement, Threshold
 
 FEEDS: Final = (CriterionId.MODERN_CLIENTS, CriterionId.MIXED_CLIENTS, CriterionId.MIGRATION)

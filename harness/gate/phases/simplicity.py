@@ -6,11 +6,11 @@ import importlib.util
 from pathlib import Path
 from typing import Final
 
+from harness.criteria.statements import CriterionId
 from harness.errors import CouldNotRun
 from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged
 from harness.gate.simplicity import count
-from harness.gate.statements import CriterionId
 from harness.results import Comparison, Evidence, Link, LinkTo, LogFile, Measurement, Threshold
 
 

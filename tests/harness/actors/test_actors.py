@@ -10,7 +10,7 @@ import pytest
 
 from harness.actors import HubWorker, LegacyClient, ModernClient, Monitor, NotHeard, Refused
 from harness.actors.script import steps_of
-from harness.environment import Process, Processes, services, start_valkey
+from harness.processes import Process, Processes, services, start_valkey
 
 FAILS_ONCE = {
     "simulate": [{"progress": 10, "message": "ten"}, {"fail": "no memory", "attempts": 1}, {"result": {"n": 1}}]

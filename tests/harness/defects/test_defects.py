@@ -14,12 +14,12 @@ import pytest
 import redis
 
 from harness import defects
+from harness.criteria.statements import STATEMENTS
 from harness.defects import Defect, DefectDoesNotApply, Replacement
 from harness.defects.defect import source_of_stack
-from harness.environment import Processes, Valkey, start_valkey
 from harness.errors import CouldNotRun
-from harness.gate.statements import STATEMENTS
 from harness.history import CHECKERS
+from harness.processes import Processes, Valkey, start_valkey
 
 ALL = defects.all()
 BY_NAME = {defect.name: defect for defect in ALL}

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.environment import Processes, services, start_valkey
 from harness.faults import AtPoint, Cuts, How, KillRedis, KillServers, Partition, Plan, Point, Proxy, Waves
 from harness.history import CheckResult, History, HistoryWriter, Kind, Limits, check_all, explain
 from harness.history.recorders import StackClient, StackRecorder, WorkerWatch, survey
+from harness.processes import Processes, services, start_valkey
 
 LEASE_MS = 1_500
 FAST = {

@@ -12,9 +12,9 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
-from harness.environment import EnvironmentFailure, Launch, Process, Processes, log_says, start_valkey
 from harness.faults import AtPoint, How, KillRedis, KillServers, Nemesis, Point, Waves
 from harness.history import HistoryEvent, HistoryWriter, Kind, Source
+from harness.processes import EnvironmentFailure, Launch, Process, Processes, log_says, start_valkey
 
 READY = "print('ready', flush=True); import time; time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {READY}"

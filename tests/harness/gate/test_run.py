@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.environment import ProcessDied
+from harness.criteria.statements import CriterionId
 from harness.errors import CouldNotRun
 from harness.gate.bench import Bench, Options, Phase, Stage
 from harness.gate.findings import Findings, judged
 from harness.gate.run import run_gate
-from harness.gate.statements import CriterionId
+from harness.processes import ProcessDied
 from harness.results import Comparison, Measurement, Threshold, Verdict
 
 CLAIMS, PROGRESS = CriterionId.CLAIMS, CriterionId.PROGRESS

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.criteria.limits import Scenarios
+from harness.criteria.statements import CriterionId
 from harness.errors import CouldNotRun
 from harness.gate.phases.scenarios import Outcome, Scenario, judge, read_results
-from harness.gate.statements import CriterionId
-from harness.gate.thresholds import Scenarios
 from harness.results import Verdict
 
 LIMIT = Scenarios(failed_scenarios=0)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from harness import defects
+from harness.criteria.statements import CriterionId
 from harness.gate.breakdown import DIED
 from harness.gate.findings import judged, unmeasured
 from harness.gate.selftest import COST, has_crashed, headline, judge
-from harness.gate.statements import CriterionId
 from harness.results import Comparison, DefectRow, Detection, Measurement, Run, Threshold, Verdict, conclude
 from tests.reports.samples import about
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from harness.environment import Processes, start_valkey
+from harness.processes import Processes, start_valkey
 from loadtests.bench import rivals
 from loadtests.bench.alone import Alone
 from loadtests.bench.measure import Measured, Size, Trial

@@ -11,7 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from harness.environment import Process, Processes, services
+from harness.processes import Process, Processes, services
 from new_stack.api.app import ROUTES
 
 from ..conftest import ValkeyProcess

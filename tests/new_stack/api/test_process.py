@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from harness.environment import Process, Processes, services
+from harness.processes import Process, Processes, services
 from new_stack.queue import NewJob, Queue
 
 from ..conftest import ValkeyProcess

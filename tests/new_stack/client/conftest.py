@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from harness.environment import free_port
+from harness.processes import free_port
 from tests.new_stack.api.conftest import Api, StartApi, start_api
 
 __all__ = ["Api", "StartApi", "start_api"]

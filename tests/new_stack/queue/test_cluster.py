@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from harness.environment import free_port
+from harness.processes import free_port
 from new_stack.queue import Completed, NewJob, Queue, QueueSettings, QueueUnavailable
 from new_stack.queue.wire import Address, Wire
 from tests.new_stack.conftest import ValkeyProcess

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from harness.environment import free_port
+from harness.processes import free_port
 from new_stack.queue import QueueUnavailable
 from new_stack.queue.gather import Gather
 from new_stack.queue.wire import Address, RedisRefused, Wire

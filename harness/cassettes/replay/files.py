@@ -1,0 +1,203 @@
+"""Plays cassette files against one side and says of each how it came out. What `hubgate replay` calls."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from harness.cassettes import Cassette, Event, Receive, Response, load
+from harness.cassettes.replay.fit import check_fit, needs_of
+from harness.cassettes.replay.pace import Pace
+from harness.cassettes.replay.player import DEFAULT_PACE, replay
+from harness.cassettes.replay.transcript import Transcript
+from harness.errors import CouldNotRun
+from harness.parity import Finding, Noise, compare
+from harness.parity.deviations import Deviations, View
+from harness.parity.facts import as_facts, asks_for_facts
+from harness.results import CellVerdict
+from harness.targets import Kind, Stage
+
+NO_DEVIATIONS = Deviations()
+NO_FACTS = "No client of this recording submits or follows a job: there is nothing for another kind of client to do."
+
+
+class CassetteResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One cassette on one side. `verdict` is same, declared, different or inconclusive; the latter has a reason."""
+
+    path: Path
+    verdict: CellVerdict
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+    cassette: Cassette | None = None
+    transcript: Transcript | None = None
+    reference: tuple[Event, ...] = ()
+    """What it was held against."""
+    took_s: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The scenario."""
+        return self.cassette.name if self.cassette else self.path.stem
+
+    @property
+    def undeclared(self) -> tuple[Finding, ...]:
+        """The findings that count."""
+        return tuple(finding for finding in self.findings if not finding.excused)
+
+    def told(self) -> str:
+        """One line for a terminal."""
+        more = self.reason or (self.undeclared[0].sentence if self.undeclared else "")
+        return f"{self.name}: {self.verdict.value}" + (f" ({more})" if more else "")
+
+
+class Against(msgspec.Struct, frozen=True, kw_only=True):
+    """What a side is held against: declared differences count on a stack only."""
+
+    deviations: Deviations = NO_DEVIATIONS
+    today: dt.date
+    references: Mapping[str, Sequence[Event]] = {}
+    """By scenario: another run's events to compare with, instead of the recording itself."""
+    noise: Mapping[str, Noise] = {}
+
+
+class Played(msgspec.Struct, frozen=True, kw_only=True):
+    """One cassette played, or the reason why it could not be."""
+
+    path: Path
+    cassette: Cassette | None = None
+    transcript: Transcript | None = None
+    reason: str = ""
+    view: View = View.FRAMES
+    took_s: float = 0.0
+
+
+async def run_files(
+    files: Sequence[Path],
+    stage: Stage,
+    against: Against,
+    *,
+    pace: Pace = DEFAULT_PACE,
+    at_once: int = 3,
+    done: Callable[[CassetteResult], None] = lambda _: None,
+) -> list[CassetteResult]:
+    """Play every file, some of them at once, and answer the results in the files' order.
+
+    A file that cannot be read or played is inconclusive, with the reason. `done` is called with each result as it
+    comes, for a display of progress.
+    """
+
+    def judge(played: Played) -> None:
+        results[played.path] = judged(played, against)
+        done(results[played.path])
+
+    results: dict[Path, CassetteResult] = {}
+    await play_files(files, stage, pace=pace, at_once=at_once, done=judge)
+    return [results[path] for path in files]
+
+
+async def play_files(
+    files: Sequence[Path],
+    stage: Stage,
+    *,
+    pace: Pace = DEFAULT_PACE,
+    at_once: int = 3,
+    view: View = View.FRAMES,
+    done: Callable[[Played], None] = lambda _: None,
+) -> list[Played]:
+    """Play every file without judging it; the longest recordings begin first, the answer is in the files' order.
+
+    With the view FACTS the clients are played as clients of the stack's own kind.
+    """
+    slots = asyncio.Semaphore(at_once)
+
+    async def one(path: Path) -> Played:
+        async with slots:
+            played = await play_file(path, stage, pace=pace, view=view)
+        done(played)
+        return played
+
+    longest_first = sorted(set(files), key=recorded_ms, reverse=True)
+    async with asyncio.TaskGroup() as tasks:
+        running = {path: tasks.create_task(one(path)) for path in longest_first}
+    return [running[path].result() for path in files]
+
+
+async def play_file(path: Path, stage: Stage, *, pace: Pace = DEFAULT_PACE, view: View = View.FRAMES) -> Played:
+    """Play one file."""
+    began = time.monotonic()
+    cassette = transcript = None
+    reason = ""
+    try:
+        cassette = await asyncio.to_thread(load, path)
+        if view is View.FACTS and not asks_for_facts(cassette.events):
+            reason = NO_FACTS
+        else:
+            async with stage.stand(needs_of(cassette)) as target:
+                check_fit(cassette, target)
+                transcript = await replay(cassette, target, pace=pace, modern_clients=view is View.FACTS)
+    except CouldNotRun as error:
+        reason = str(error)
+    took_s = transcript.took_s if transcript else time.monotonic() - began
+    return Played(path=path, cassette=cassette, transcript=transcript, reason=reason, view=view, took_s=took_s)
+
+
+def recorded_ms(path: Path) -> float:
+    """How long the recording took; 0 where that cannot be read."""
+    try:
+        return load(path).events[-1].at
+    except CouldNotRun:
+        return 0.0
+
+
+def judged(played: Played, against: Against) -> CassetteResult:
+    """Hold what was played against its reference and say how it came out."""
+    cassette, transcript = played.cassette, played.transcript
+    if cassette is None or transcript is None:
+        return CassetteResult(
+            path=played.path,
+            cassette=cassette,
+            verdict=CellVerdict.NOT_APPLICABLE if played.reason == NO_FACTS else CellVerdict.INCONCLUSIVE,
+            reason=played.reason,
+            took_s=played.took_s,
+        )
+    reference = tuple(against.references.get(cassette.name, cassette.events))
+    if played.view is View.FACTS:
+        reference = as_facts(reference)
+    on_stack = transcript.target == Kind.STACK.value
+    findings = compare(reference, transcript.events, workers_by_facts=on_stack)
+    findings = against.noise.get(cassette.name, Noise()).mark(findings)
+    if on_stack:
+        findings = against.deviations.declare(findings, cassette.name, against.today, played.view)
+    verdict, reason = verdict_of(findings, transcript, reference)
+    return CassetteResult(
+        path=played.path,
+        cassette=cassette,
+        transcript=transcript,
+        verdict=verdict,
+        reason=reason,
+        findings=tuple(findings),
+        reference=reference,
+        took_s=transcript.took_s,
+    )
+
+
+def verdict_of(
+    findings: Iterable[Finding], transcript: Transcript, reference: Iterable[Event]
+) -> tuple[CellVerdict, str]:
+    """Different outranks declared outranks same. A side that never said a thing where the reference has some is
+    inconclusive, and so is a difference after a wait that was cut short.
+    """
+    found = list(findings)
+    if any(not finding.excused for finding in found):
+        if transcript.cut_short:
+            return CellVerdict.INCONCLUSIVE, transcript.cut_short
+        return CellVerdict.DIFFERENT, ""
+    silent = not any(isinstance(event, Receive | Response) for event in transcript.events)
+    if silent and any(isinstance(event, Receive | Response) for event in reference):
+        return CellVerdict.INCONCLUSIVE, "Nothing was seen on this side."
+    return (CellVerdict.DECLARED if any(finding.declared_by for finding in found) else CellVerdict.SAME), ""

@@ -1,0 +1,337 @@
+"""Plays a cassette: every actor does what it did, in the recorded order, each time once its causes are there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+import msgspec
+
+from harness.cassettes import (
+    BLANKED,
+    CannotExpand,
+    Cassette,
+    Close,
+    Closed,
+    Drop,
+    Event,
+    Incoming,
+    Note,
+    Open,
+    Outgoing,
+    Receive,
+    Request,
+    Role,
+    Send,
+    contracted,
+)
+from harness.cassettes.replay.causes import (
+    chosen_ids,
+    claim_was_granted,
+    described,
+    effects_of,
+    greetings_of,
+    kind_and_actor,
+    recorded_wait_ms,
+)
+from harness.cassettes.replay.expectations import Expectations
+from harness.cassettes.replay.fit import needs_of
+from harness.cassettes.replay.modern import ModernActor
+from harness.cassettes.replay.pace import Pace, noted_wait_s
+from harness.cassettes.replay.puppets import Puppet, Puppets
+from harness.cassettes.replay.tidying import tidy_up
+from harness.cassettes.replay.transcript import Transcript
+from harness.cassettes.replay.wire import Connected, HttpActor, SseActor, WebSocketActor
+from harness.cassettes.tokens import Bindings, tokens_of
+from harness.errors import CouldNotRun
+from harness.parity.comparison import translated
+from harness.parity.facts import as_facts
+from harness.targets import Kind, StackTarget, Target
+
+DEFAULT_PACE = Pace()
+MOST_EVENTS = 200_000
+
+
+async def replay(
+    cassette: Cassette,
+    target: Target,
+    *,
+    pace: Pace = DEFAULT_PACE,
+    modern_clients: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Transcript:
+    """Play a cassette against a target and answer what was observed.
+
+    With `modern_clients` the clients of the recording use HTTP and server-sent events, and are told facts: the
+    transcript is then to be held against `harness.parity.facts.as_facts` of the reference.
+
+    All actions keep their recorded order, and each waits until everything that the recording has before it was
+    received; what does not come within its deadline is given up and told as an incident. Raises CouldNotRun where the
+    target cannot be reached, the cassette cannot be sent again, or the whole takes too long.
+    """
+    if modern_clients:
+        cassette = msgspec.structs.replace(cassette, events=as_facts(cassette.events))
+    player = _Player(cassette, target, pace, clock, modern_clients=modern_clients)
+    try:
+        async with asyncio.timeout(pace.whole_s):
+            return await player.play()
+    except TimeoutError as error:
+        raise CouldNotRun(f"{cassette.name} was not played to its end within {pace.whole_s:g} s") from error
+    except CannotExpand as error:
+        raise CouldNotRun(f"{cassette.name} cannot be played: {error}") from error
+    finally:
+        await player.leave()
+
+
+class _Player:
+    """One replay under way."""
+
+    def __init__(
+        self,
+        cassette: Cassette,
+        target: Target,
+        pace: Pace,
+        clock: Callable[[], float],
+        *,
+        modern_clients: bool,
+    ) -> None:
+        self._cassette, self._target, self._pace, self._clock = cassette, target, pace, clock
+        self._events = cassette.events
+        self._modern_clients = modern_clients
+        self._adds_token = needs_of(cassette).token is None
+        """Recorded where no token was demanded: a target that demands one gets it."""
+        self._bindings = Bindings(tokens_of(cassette.events))
+        workers = frozenset(actor for actor, role in cassette.roles.items() if role == Role.WORKER.value)
+        self._puppet_actors = workers if target.kind is Kind.STACK else frozenset()
+        self._expectations = Expectations(cassette.events, self._bindings, ignored=self._puppet_actors)
+        self._observed: list[Event] = []
+        self._incidents: list[str] = []
+        self._cut_short = ""
+        self._flooded = False
+        self._changed = asyncio.Event()
+        self._matched = self._overdue = 0
+        self._silent: set[str] = set()
+        self._last_arrival = self._began = clock()
+        self._connections: dict[str, Connected] = {}
+        self._puppets: Puppets | None = None
+        self._playing: dict[str, Puppet] = {}
+        self._http: dict[str, HttpActor] = {}
+        self._client = httpx.AsyncClient(trust_env=False)
+
+    async def play(self) -> Transcript:
+        if isinstance(self._target, StackTarget) and self._puppet_actors:
+            self._puppets = await Puppets.open(self._target, self._told_by_puppet, self._incidents.append)
+        self._choose_fresh_ids()
+        for index, event in enumerate(self._events):
+            if isinstance(event, Outgoing):
+                await self._causes_of(index)
+                await self._perform(index, event)
+            elif isinstance(event, Closed) and event.actor in self._playing:
+                await self._playing.pop(event.actor).leave()  # the hub had sent it away
+            elif isinstance(event, Note):
+                await self._causes_of(index)
+                await self._settle(event)
+        await self._causes_of(len(self._events))
+        if not self._target.owned:
+            await tidy_up(self._target, self._bindings.table().values())
+        return self._transcript()
+
+    async def leave(self) -> None:
+        """Close whatever is still open, in whatever state the replay ended."""
+        for connection in self._connections.values():
+            await connection.drop()
+        for asking in self._http.values():
+            await asking.give_up()
+        if self._puppets is not None:
+            await self._puppets.close()
+        await self._client.aclose()
+
+    def _transcript(self) -> Transcript:
+        return Transcript(
+            scenario=self._cassette.name,
+            target=self._target.kind.value,
+            events=tuple(translated(event, self._bindings) for event in self._observed),
+            bindings=self._bindings.table(),
+            incidents=tuple(self._bindings.incoming(text) for text in self._incidents),
+            cut_short=self._cut_short,
+            took_s=self._clock() - self._began,
+        )
+
+    def _now_ms(self) -> float:
+        return round((self._clock() - self._began) * 1000, 1)
+
+    # what is received
+    def _arrived(self, event: Incoming) -> None:
+        self._flooded = len(self._observed) >= MOST_EVENTS
+        if self._flooded:
+            return
+        self._observed.append(event)
+        self._last_arrival = self._clock()
+        if self._expectations.arrive(event) is not None:
+            self._matched += 1
+        self._changed.set()
+
+    def _told_by_puppet(self, actor: str, message: dict[str, Any]) -> None:
+        self._observed.append(Receive(at=self._now_ms(), actor=actor, message=contracted(message)))
+
+    async def _causes_of(self, index: int) -> None:
+        """Wait for all that the recording has before this place."""
+        await self._wait_for(lambda: self._expectations.outstanding(index))
+
+    async def _wait_for(self, missing: Callable[[], list[int]]) -> None:
+        """Wait until nothing is missing; give up what is overdue."""
+        recorded_ms = max((recorded_wait_ms(self._events, place) for place in missing()), default=0.0)
+        limit = self._clock() + self._base_deadline_s(missing()) + min(recorded_ms / 1000, self._pace.patience_s)
+        seen = self._matched
+        while places := missing():
+            if self._flooded:
+                raise CouldNotRun(f"the target said more than {MOST_EVENTS:,} things: it is not listened to any more")
+            for asking in self._http.values():
+                asking.check()
+            if self._matched != seen:
+                limit, seen = max(limit, self._clock() + self._base_deadline_s(places)), self._matched
+            left = limit - self._clock()
+            if left <= 0:
+                self._give_up(places)
+                return
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), left)
+
+    def _base_deadline_s(self, places: Sequence[int]) -> float:
+        """Less for kinds of frames that did not come before, and once so many did not that others will not either."""
+        expected_in_vain = all(kind_and_actor(self._events[place]) in self._silent for place in places)
+        hurried = len(self._silent) > 0 and (expected_in_vain or self._overdue >= self._pace.hurry_after)
+        return self._pace.hurried_deadline_s if hurried else self._pace.deadline_s
+
+    def _outstanding_of(self, places: Sequence[int]) -> list[int]:
+        return sorted(set(places) & set(self._expectations.outstanding(len(self._events))))
+
+    def _give_up(self, missing: Sequence[int]) -> None:
+        self._overdue += len(missing)
+        for place in missing:
+            self._silent.add(kind_and_actor(self._events[place]))
+            self._incidents.append(f"waited in vain for {described(self._events[place])}")
+        self._expectations.give_up(missing)
+
+    # what is done
+    async def _perform(self, index: int, event: Outgoing) -> None:
+        if isinstance(event, Close | Drop):
+            await self._linger(index)
+        self._observed.append(msgspec.structs.replace(event, at=self._now_ms()))
+        if isinstance(event, Open):
+            await self._open(index, event)
+            await self._wait_for(lambda: self._outstanding_of(greetings_of(self._events, index)))
+        elif isinstance(event, Send):
+            await self._send(index, event)
+        elif isinstance(event, Request):
+            await self._ask(event)
+        else:
+            await self._leave(event)
+
+    async def _open(self, index: int, event: Open) -> None:
+        self._expectations.connect(event.actor, index)
+        path = self._path(event.path)
+        if self._puppets is not None and event.actor in self._puppet_actors:
+            puppet = self._playing[event.actor] = self._puppets.puppet(event.actor)
+            await puppet.connect(path.partition("?")[0].rpartition("/")[2] or event.actor)
+        elif self._modern_clients and event.role is Role.CLIENT:
+            self._connections[event.actor] = ModernActor(
+                event.actor,
+                self._target.http_url,
+                self._client,
+                self._arrived,
+                self._incidents.append,
+                self._now_ms,
+            )
+        elif event.role is Role.SSE:
+            stream = SseActor(event.actor, self._client, self._arrived, self._now_ms)
+            self._connections[event.actor] = stream
+            await stream.open(self._target.http_url + path, self._pace.connect_s, self._headers(event.headers))
+        else:
+            socket = WebSocketActor(event.actor, self._arrived, self._incidents.append, self._now_ms)
+            self._connections[event.actor] = socket
+            await socket.open(self._target.ws_url + path, self._pace.connect_s, self._headers(event.headers))
+
+    async def _send(self, index: int, event: Send) -> None:
+        content = self._bindings.outgoing(event.content)
+        if event.actor in self._playing:
+            patience_s = self._pace.deadline_s + self._lease_s()
+            granted = claim_was_granted(self._events, index)
+            if not await self._playing[event.actor].act(content, granted=granted, patience_s=patience_s):
+                self._expectations.give_up(self._outstanding_of(effects_of(self._events, index)))
+        else:
+            await self._connections[event.actor].send(content, is_text=event.message is msgspec.UNSET)
+
+    async def _ask(self, event: Request) -> None:
+        actor = self._http.get(event.actor)
+        if actor is None:
+            actor = self._http[event.actor] = HttpActor(event.actor, self._client, self._arrived, self._now_ms)
+        body = self._bindings.outgoing(event.body if event.text is msgspec.UNSET else event.text)
+        url = self._target.http_url + self._path(event.path)
+        await actor.ask(url, event, body, self._headers(event.headers), self._pace.request_s)
+
+    async def _leave(self, event: Close | Drop) -> None:
+        if event.actor in self._playing:
+            puppet = self._playing.pop(event.actor)
+            await (puppet.leave() if isinstance(event, Close) else puppet.drop())
+        elif isinstance(event, Close):
+            await self._connections[event.actor].close(event.code)
+        else:
+            await self._connections[event.actor].drop()
+
+    async def _linger(self, index: int) -> None:
+        """Where the recording lingered before an actor left, give what was not recorded a chance to show."""
+        gap_s = (self._events[index].at - self._events[index - 1].at) / 1000 if index else 0.0
+        if gap_s < self._pace.linger_gap_s:
+            return
+        limit = self._clock() + gap_s
+        quiet_at = max(self._last_arrival, self._clock()) + self._pace.quiet_s
+        while (now := self._clock()) < min(quiet_at, limit):
+            await asyncio.sleep(min(quiet_at, limit) - now)
+            quiet_at = max(quiet_at, self._last_arrival + self._pace.quiet_s)
+
+    async def _settle(self, note: Note) -> None:
+        """Wait as the recording says, with nothing to come. On a stack a lost lease is over within its term."""
+        noted_s = noted_wait_s(note)
+        by_lease = min(noted_s, self._lease_s() + 1.0) if self._puppet_actors else noted_s
+        waited_s = min(by_lease, self._pace.settle_s)
+        if waited_s < by_lease:
+            self._cut_short = f"The recording waits {noted_s:g} s and the replay waited {waited_s:g} s."
+        if note.actor in self._playing:
+            await self._playing[note.actor].look_for_work(waited_s)
+        else:
+            await asyncio.sleep(waited_s)
+
+    def _lease_s(self) -> float:
+        return self._target.lease_ms / 1000 if isinstance(self._target, StackTarget) else 0.0
+
+    def _path(self, path: str) -> str:
+        """The path with this run's ids, and the target's token where one was blanked."""
+        bound = "/".join(self._bindings.outgoing(part) for part in path.split("/"))
+        if self._target.token is None:
+            return bound
+        if self._adds_token and "token=" not in bound:
+            bound += f"{'&' if '?' in bound else '?'}token={BLANKED}"
+        return bound.replace(f"={BLANKED}", f"={quote(self._target.token)}")
+
+    def _headers(self, headers: dict[str, str]) -> dict[str, str]:
+        """The recorded headers; a blanked one is left out where there is no token to put in its place."""
+        token = f"Bearer {self._target.token}" if self._target.token else None
+        filled = {
+            name: token if value == BLANKED else self._bindings.outgoing(value) for name, value in headers.items()
+        }
+        return {name: value for name, value in filled.items() if value is not None}
+
+    def _choose_fresh_ids(self) -> None:
+        """On a target that is not ours, ids that actors choose may be taken from an earlier replay."""
+        if self._target.owned:
+            return
+        for chosen in chosen_ids(self._events):
+            self._bindings.bind(chosen, f"{chosen}-{uuid4()}")

@@ -1,5 +1,0 @@
-"""`python -m harness.cli`, which is `hubgate`."""
-
-from harness.cli import main
-
-main()

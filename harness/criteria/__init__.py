@@ -1,0 +1,1 @@
+"""The criteria of the gate, and their limits."""

@@ -1,0 +1,220 @@
+"""The ledger of a load: every job submitted, what was heard of it, and in the end exactly one class for each.
+
+Pure: it takes news with the moments at which they were seen, and answers latencies to record and complaints to report.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from harness.load.job_event import ENDINGS, Kind, News
+from harness.load.latencies import Figure, Wire
+
+
+class Outcome(StrEnum):
+    """What became of a job. Every submission is in exactly one of these when the books are closed."""
+
+    REFUSED = "refused"
+    """The server answered that it will not take it."""
+    UNANSWERED = "unanswered"
+    """Never acknowledged: no promise was made, and none is counted as broken."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    END_UNSEEN = "end_unseen"
+    """It ended, as the server says when asked, but its client was never told."""
+    UNFINISHED = "unfinished"
+    """Acknowledged, and the server still has it pending or running after the last wait."""
+    LOST = "lost"
+    """Acknowledged, and the server does not know it."""
+    UNKNOWN = "unknown"
+    """Acknowledged, and the server did not answer what became of it."""
+
+
+ACKNOWLEDGED: Final = frozenset(Outcome) - {Outcome.REFUSED, Outcome.UNANSWERED}
+_ENDED: Final = {
+    Kind.COMPLETED: Outcome.COMPLETED,
+    Kind.FAILED: Outcome.FAILED,
+    Kind.CANCELLED: Outcome.CANCELLED,
+}
+_SAID: Final = {
+    "pending": Outcome.UNFINISHED,
+    "claimed": Outcome.UNFINISHED,
+    "processing": Outcome.UNFINISHED,
+    "unknown": Outcome.LOST,
+}
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """A value for the recorder: it belongs to the job's intended moment."""
+
+    figure: Figure
+    wire: Wire
+    intended: float
+    seconds: float
+
+
+class Complaint(StrEnum):
+    """What a client noticed that should not happen; each is an error of the run, by its own name."""
+
+    ENDED_TWICE = "ended twice"
+    PROGRESS_WENT_BACK = "progress went back within an attempt"
+    NEWS_AFTER_END = "progress or claim after the end"
+    NOT_EXPECTED = "job failed or was cancelled though its script succeeds"
+    CLOCKS = "an effect before its cause: the clocks disagree"
+
+
+CLOCK_TOLERANCE_S: Final = 0.002
+"""Stamps in whole milliseconds may lie up to one before the moment they stand for."""
+
+
+class Entry:
+    """One job in the ledger. Times are seconds since the epoch."""
+
+    __slots__ = ("acknowledged", "intended", "job_id", "last", "progress", "seen", "user", "wire")
+
+    def __init__(self, job_id: str, wire: Wire, user: str, intended: float) -> None:
+        self.job_id = job_id
+        self.wire = wire
+        self.user = user
+        self.intended = intended
+        self.acknowledged = False
+        self.progress: float | None = None
+        self.last: Kind | None = None
+        self.seen: set[Kind] = set()
+
+
+class Ledger:
+    """The jobs of one generator process. `succeed` says whether every script of this load ends well."""
+
+    def __init__(self, *, succeed: bool = True) -> None:
+        self._succeed = succeed
+        self._open: dict[str, Entry] = {}
+        self._ended: dict[str, Outcome] = {}
+        self._closed: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
+        self.named: dict[Outcome, list[str]] = {}
+        """The ids of jobs in the classes that somebody will want to look at."""
+        self.submitted = 0
+        self.acknowledged = 0
+
+    @property
+    def outstanding(self) -> int:
+        """Jobs submitted and neither ended nor refused, as far as their clients know."""
+        return len(self._open)
+
+    def submit(self, job_id: str, wire: Wire, user: str, *, intended: float, sent: float) -> list[Latency]:
+        """A job is about to be sent."""
+        self.submitted += 1
+        self._open[job_id] = Entry(job_id, wire, user, intended)
+        return [Latency(Figure.SENT, wire, intended, sent - intended)]
+
+    def refuse(self, job_id: str) -> None:
+        """The server said no to the submission."""
+        entry = self._open.get(job_id)
+        if entry is not None and not entry.acknowledged:
+            del self._open[job_id]
+            self._close(entry, Outcome.REFUSED)
+
+    def accept(self, job_id: str, seen: float) -> list[Latency]:
+        """The server acknowledged the submission."""
+        entry = self._open.get(job_id)
+        if entry is None or entry.acknowledged:
+            return []
+        entry.acknowledged = True
+        self.acknowledged += 1
+        return [Latency(Figure.ACCEPTED, entry.wire, entry.intended, seen - entry.intended)]
+
+    def hear(self, news: News, seen: float) -> tuple[list[Latency], list[Complaint]]:
+        """A client was told something of one of its jobs."""
+        if news.job_id in self._ended:
+            return [], self._late(news)
+        entry = self._open.get(news.job_id)
+        if entry is None:
+            return [], []
+        if news.kind is Kind.ACCEPTED:
+            return [], []
+        latencies = self._latencies(entry, news, seen)
+        complaints = self._complaints(entry, news, latencies)
+        entry.last = news.kind
+        entry.seen.add(news.kind)
+        if news.kind in ENDINGS:
+            # an end without an acknowledgement acknowledges: nobody ends a job that was not taken
+            if not entry.acknowledged:
+                latencies += self.accept(news.job_id, seen)
+            del self._open[news.job_id]
+            self._ended[news.job_id] = _ENDED[news.kind]
+            self._close(entry, _ENDED[news.kind])
+        return latencies, complaints
+
+    def is_open(self, job_id: str) -> bool:
+        """Whether the job's end has not been seen, nor its books been closed."""
+        return job_id in self._open
+
+    def open_jobs(self, user: str) -> list[str]:
+        """The jobs of that user whose end it has not seen, oldest first."""
+        return [entry.job_id for entry in self._open.values() if entry.user == user]
+
+    def audit(self, job_id: str, said: str | None) -> None:
+        """Close the books on a job whose end its client has not seen; `said` is the server's word, None for none."""
+        entry = self._open.pop(job_id, None)
+        if entry is None:
+            return
+        if not entry.acknowledged and said in (None, "unknown"):
+            self._close(entry, Outcome.UNANSWERED)
+            return
+        if not entry.acknowledged:
+            self.acknowledged += 1
+        if said is None:
+            self._close(entry, Outcome.UNKNOWN)
+        elif said == "failed" and entry.last is Kind.ATTEMPT_FAILED:
+            self._close(entry, Outcome.FAILED)
+        else:
+            self._close(entry, _SAID.get(said, Outcome.END_UNSEEN))
+
+    def outcomes(self) -> dict[Outcome, int]:
+        """How many jobs are in each class; jobs still open count as unanswered or unknown."""
+        counts = dict(self._closed)
+        for entry in self._open.values():
+            counts[Outcome.UNKNOWN if entry.acknowledged else Outcome.UNANSWERED] += 1
+        return counts
+
+    def _close(self, entry: Entry, outcome: Outcome) -> None:
+        self._closed[outcome] += 1
+        if outcome not in (Outcome.COMPLETED, Outcome.REFUSED):
+            self.named.setdefault(outcome, []).append(entry.job_id)
+
+    def _late(self, news: News) -> list[Complaint]:
+        if news.kind in ENDINGS:
+            return [Complaint.ENDED_TWICE]
+        if news.kind in (Kind.PROGRESS, Kind.CLAIMED):
+            return [Complaint.NEWS_AFTER_END]
+        return []
+
+    def _latencies(self, entry: Entry, news: News, seen: float) -> list[Latency]:
+        found: list[tuple[Figure, float]] = []
+        if news.kind is Kind.CLAIMED and Kind.CLAIMED not in entry.seen:
+            found.append((Figure.CLAIM_SEEN, seen - entry.intended))
+            if news.at is not None:
+                found.append((Figure.CLAIMED, news.at - entry.intended))
+        if news.kind is Kind.PROGRESS and news.told_at is not None:
+            found.append((Figure.PROGRESS_SEEN, seen - news.told_at))
+        if news.kind in ENDINGS:
+            found.append((Figure.ENDED, seen - entry.intended))
+        return [Latency(figure, entry.wire, entry.intended, seconds) for figure, seconds in found]
+
+    def _complaints(self, entry: Entry, news: News, latencies: list[Latency]) -> list[Complaint]:
+        found = []
+        if any(latency.seconds < -CLOCK_TOLERANCE_S for latency in latencies):
+            found.append(Complaint.CLOCKS)
+        if news.kind in (Kind.CLAIMED, Kind.ATTEMPT_FAILED, Kind.RETURNED):
+            entry.progress = None
+        if news.kind is Kind.PROGRESS and news.progress is not None and news.progress >= 0:
+            if entry.progress is not None and news.progress < entry.progress:
+                found.append(Complaint.PROGRESS_WENT_BACK)
+            entry.progress = news.progress
+        if self._succeed and news.kind in (Kind.FAILED, Kind.CANCELLED):
+            found.append(Complaint.NOT_EXPECTED)
+        return found

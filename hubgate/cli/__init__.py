@@ -1,0 +1,88 @@
+"""The command line: `hubgate COMMAND`. Each command lives in a module of its own, imported when it is called.
+
+So the stack's commands work where only the stack's dependencies are installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final, NoReturn
+
+import click
+
+from harness.errors import CouldNotRun
+
+COULD_NOT_RUN: Final = 3
+"""Exit status of a run that could not be carried out or could not know (DESIGN: 0 holds, 1 does not, 2 usage)."""
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "gate": ("hubgate.cli.gate", "Judge the new stack against the hub: one verdict, one report."),
+    "up": ("hubgate.cli.up", "Run the new stack on this machine: Valkey, API, workers, dashboard."),
+    "api": ("hubgate.cli.processes", "Run one API process of the new stack."),
+    "worker": ("hubgate.cli.processes", "Run one worker process of the new stack."),
+    "hub": ("hubgate.cli.processes", "Run the simulator of the legacy hub."),
+    "record": ("hubgate.cli.record", "Record the traffic between real clients and a real hub."),
+    "replay": ("hubgate.cli.replay", "Play cassettes against a hub or a stack."),
+    "parity": ("hubgate.cli.parity", "Play the project's cassettes against both sides and compare."),
+    "load": ("hubgate.cli.load", "Put load on a hub or a stack and report what it did."),
+    "selftest": ("hubgate.cli.selftest", "Run the gate against seeded defects: each must be caught."),
+    "report": ("hubgate.cli.report", "Write a run's report again from its run.json."),
+    "doctor": ("hubgate.cli.doctor", "Say what this machine has and lacks."),
+}
+"""Command → the module that holds it (under its own name), and its line in `hubgate --help`."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is called, and lists all without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Every command, in the order of COMMANDS."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command, imported now; a missing extra is told in one sentence."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        try:
+            command = getattr(importlib.import_module(module), cmd_name)
+        except ModuleNotFoundError as missing:
+            if missing.name and missing.name.split(".")[0] in {"harness", "new_stack", "legacy_hub_sim", "reports"}:
+                raise
+            raise click.UsageError(
+                f"`hubgate {cmd_name}` needs the package {missing.name}: pip install 'hubgate[harness,load]'"
+            ) from missing
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}.{cmd_name} is no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list in `--help`, from COMMANDS alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hubgate")
+def cli() -> None:
+    """Prove that a Redis-direct job stack can replace a WebSocket hub, and run that stack.
+
+    Exit status: 0 it holds, 1 it does not, 2 wrong usage, 3 inconclusive or could not be run.
+    """
+
+
+def main() -> NoReturn:
+    """The entry point: errors of ours become one sentence and an exit status, never a traceback."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("hubgate: stopped", err=True)
+        sys.exit(130)
+    except CouldNotRun as error:
+        click.echo(f"hubgate: {error}", err=True)
+        sys.exit(COULD_NOT_RUN)
+    sys.exit(0)

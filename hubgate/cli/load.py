@@ -1,0 +1,217 @@
+"""`python -m loadtests`, which is also `hubgate load`: one load, a comparison, or the search for the saturation point.
+
+Exit status: 0 holds, 1 does not hold, 2 wrong usage, 3 inconclusive or could not be run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+
+from harness.errors import CouldNotRun
+from harness.load.comparison import Comparison, compare
+from harness.load.comparison_report import write_comparison, write_saturation
+from harness.load.deployment import SiteError
+from harness.load.display import LiveDisplay, show_comparison, show_load, show_probe, show_saturation, show_turn
+from harness.load.jobs import DEFAULT_JOB, JobSpec
+from harness.load.latencies import Figure
+from harness.load.plan import Arrivals, Plan, Shape
+from harness.load.report import write_run
+from harness.load.runner import LoadFailed, LoadResult, run
+from harness.load.saturation import Saturation, find_saturation
+from harness.load.spec import Kills, LoadSpec, Mix, Side
+from harness.load.verdict import Demands
+from harness.processes import EnvironmentFailure
+from harness.results import Verdict
+
+COULD_NOT_RUN, INTERRUPTED = 3, 130
+
+
+@click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
+@click.option("--side", type=click.Choice([str(one) for one in Side]), default="stack", help="What is under load.")
+@click.option("--url", help="A target that runs already, on this machine; without it, one is started.")
+@click.option("--redis", help="Redis to use; without it, an embedded Valkey is started.")
+@click.option("--prefix", default="", help="Prefix of the stack's keys.")
+@click.option("--token", help="Token for the server.")
+@click.option(
+    "--shape", type=click.Choice([str(one) for one in Shape]), default="steady", help="How rate or mix change."
+)
+@click.option("--rate", type=click.FloatRange(0.1, 10_000), default=20.0, help="Highest rate, jobs per second.")
+@click.option("--duration", type=click.FloatRange(1, 86_400), default=30.0, help="Seconds of the load.")
+@click.option("--drain", type=click.FloatRange(0, 600), default=20.0, help="Seconds to wait for the last jobs.")
+@click.option(
+    "--users", type=click.IntRange(1, 10_000), default=20, help="Users: 50 % legacy, 40 % SSE, 10 % monitors."
+)
+@click.option("--legacy-users", type=click.IntRange(0), help="Instead of --users: exactly so many of each kind.")
+@click.option("--sse-users", type=click.IntRange(0))
+@click.option("--hybrid-users", type=click.IntRange(0))
+@click.option("--monitor-users", type=click.IntRange(0), help="Monitors by WebSocket.")
+@click.option("--sse-monitor-users", type=click.IntRange(0))
+@click.option("--legacy-share", type=click.FloatRange(0, 1), default=0.5, help="Of the hybrid users.")
+@click.option("--fleet", type=click.IntRange(0, 500), default=48, help="Worker processes; 0: the target has its own.")
+@click.option("--worker-env", multiple=True, metavar="NAME=VALUE", help="Environment of our workers.")
+@click.option("--server-env", multiple=True, metavar="NAME=VALUE", help="Environment of our API or hub.")
+@click.option("--overlay", type=click.Path(exists=True), help="Folder of modules that come first.")
+@click.option("--poll-ms", type=click.IntRange(10), default=1000, help="How often our workers poll.")
+@click.option("--kill-waves", type=click.IntRange(0), default=0, help="So many times, kill a share of the fleet.")
+@click.option("--kill-share", type=click.FloatRange(0, 1), default=0.33)
+@click.option("--kill-every", type=click.FloatRange(0.1), default=5.0, help="Seconds between the waves.")
+@click.option("--generators", type=click.IntRange(1, 32), default=1, help="Locust processes that make the load.")
+@click.option("--arrivals", type=click.Choice([str(one) for one in Arrivals]), default="even")
+@click.option("--seed", type=int, default=1)
+@click.option("--job", help='What is submitted, JSON: {"service": "simulation", "payload": {...}}')
+@click.option("--limit", "limits", multiple=True, metavar="FIGURE=MS", help="Highest p99, such as claimed=20.")
+@click.option("--least-jobs", type=click.IntRange(1), default=20, help="Below so many, the load is inconclusive.")
+@click.option("--unchecked", is_flag=True, help="Leave out the system's own account and the checkers.")
+@click.option("--compare", "compared", is_flag=True, help="Hub, stack, stack, hub: the ratios with their spread.")
+@click.option("--saturation", is_flag=True, help="Search the highest rate with p99 < 500 ms and nothing lost.")
+@click.option("--floor", type=click.FloatRange(0.1), default=5.0, help="Rate at which the search begins.")
+@click.option("--ceiling", type=click.FloatRange(1), default=500.0, help="Where the search ends at the latest.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None, help="Folder for all files.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+def load(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, **options: Any) -> None:
+    """Put a load on the stack or the hub, measure what clients see, and judge it."""
+    if compared and saturation:
+        raise click.UsageError("--compare and --saturation exclude each other")
+    spec = spec_of(options)
+    folder = out or Path("out") / f"load-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True)
+    try:
+        if compared:
+            status = _finish(_compare(spec, folder, console), as_json=as_json)
+        elif saturation:
+            status = _finish(_saturate(spec, folder, (options["floor"], options["ceiling"]), console), as_json=as_json)
+        else:
+            status = _finish(_load(spec, folder, console), as_json=as_json)
+    except (SiteError, LoadFailed, EnvironmentFailure, CouldNotRun) as failure:
+        console.print(f"could not be run: {failure}", style="red", markup=False)
+        sys.exit(COULD_NOT_RUN)
+    except KeyboardInterrupt:
+        console.print("interrupted: nothing was judged, and nothing is left running", style="yellow")
+        sys.exit(INTERRUPTED)
+    console.print(f"files: {folder}", markup=False)
+    sys.exit(status)
+
+
+def spec_of(options: dict[str, Any]) -> LoadSpec:
+    """The run that the options describe. Raises click.UsageError."""
+    shape = Shape(options["shape"])
+    return LoadSpec(
+        side=Side(options["side"]),
+        url=options["url"],
+        redis=options["redis"],
+        prefix=options["prefix"],
+        token=options["token"],
+        plan=Plan(
+            shape=shape,
+            rate=options["rate"],
+            duration_s=options["duration"],
+            arrivals=Arrivals(options["arrivals"]),
+            seed=options["seed"],
+            legacy_share=options["legacy_share"],
+        ),
+        mix=_mix(options, shape),
+        fleet=options["fleet"],
+        poll_ms=options["poll_ms"],
+        worker_environment=_environment(options["worker_env"]),
+        server_environment=_environment(options["server_env"]),
+        overlay=options["overlay"],
+        generators=options["generators"],
+        drain_s=options["drain"],
+        job=_job(options["job"]),
+        kills=Kills(waves=options["kill_waves"], share=options["kill_share"], every_s=options["kill_every"]),
+        demands=Demands(least_jobs=options["least_jobs"], most_p99_ms=_limits(options["limits"])),
+        checked=not options["unchecked"],
+    )
+
+
+def _mix(options: dict[str, Any], shape: Shape) -> Mix:
+    fields = {"legacy": "legacy_users", "sse": "sse_users", "hybrid": "hybrid_users"}
+    fields |= {"monitors": "monitor_users", "sse_monitors": "sse_monitor_users"}
+    exact = {field: options[option] for field, option in fields.items() if options[option] is not None}
+    if not exact:
+        return Mix.of(options["users"], shape)
+    mix = Mix(**(dict.fromkeys(fields, 0) | exact))
+    if not mix.legacy + mix.sse + mix.hybrid:
+        raise click.UsageError("monitors alone submit nothing: some legacy, SSE or hybrid users are needed")
+    return mix
+
+
+def _environment(texts: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise click.UsageError(f"{wrong[0]}: it has to be NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+def _job(text: str | None) -> JobSpec:
+    try:
+        return msgspec.json.decode(text, type=JobSpec) if text else DEFAULT_JOB
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"--job is no job: {error}") from error
+
+
+def _limits(texts: tuple[str, ...]) -> dict[Figure, float]:
+    found = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            found[Figure[name.upper().replace("-", "_")]] = float(value)
+        except (KeyError, ValueError):
+            known = ", ".join(figure.name.lower().replace("_", "-") for figure in Figure)
+            raise click.UsageError(f"--limit {text}: it has to be FIGURE=MS with a figure of {known}") from None
+    return found
+
+
+def _finish(outcome: Awaitable[tuple[Verdict, msgspec.Struct]], *, as_json: bool) -> int:
+    async def waited() -> tuple[Verdict, msgspec.Struct]:
+        return await outcome
+
+    verdict, result = asyncio.run(waited())
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(result)))
+    return verdict.exit_status
+
+
+async def _load(spec: LoadSpec, folder: Path, console: Console) -> tuple[Verdict, LoadResult]:
+    console.print(f"starting the {spec.side}, {spec.fleet} workers and {spec.mix.users} users", highlight=False)
+    with LiveDisplay(console, spec.plan) as live:
+        result = await run(spec, folder, on_live=live.show)
+    write_run(result, folder, _command_line())
+    show_load(console, result)
+    return result.judgement.verdict, result
+
+
+def _command_line() -> list[str]:
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+async def _compare(spec: LoadSpec, folder: Path, console: Console) -> tuple[Verdict, Comparison]:
+    hub, stack = (msgspec.structs.replace(spec, side=side) for side in Side)
+    with LiveDisplay(console, spec.plan) as live:
+        found = await compare(hub, stack, folder, on_live=live.show, on_turn=lambda turn: show_turn(console, turn))
+    write_comparison(found, folder, _command_line())
+    show_comparison(console, found)
+    return found.verdict, found
+
+
+async def _saturate(
+    spec: LoadSpec, folder: Path, between: tuple[float, float], console: Console
+) -> tuple[Verdict, Saturation]:
+    began = time.monotonic()
+    quiet = msgspec.structs.replace(spec, checked=False)
+    found = await find_saturation(
+        quiet, folder, start=between[0], ceiling=between[1], on_probe=lambda probe: show_probe(console, probe)
+    )
+    write_saturation(found, folder, _command_line(), seconds=time.monotonic() - began)
+    show_saturation(console, found)
+    return (Verdict.INCONCLUSIVE if found.highest is None else Verdict.HOLDS), found

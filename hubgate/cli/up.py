@@ -1,0 +1,58 @@
+"""`hubgate up`: the whole new stack on this machine, for a newcomer."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import tempfile
+import threading
+from pathlib import Path
+
+import click
+
+from harness.processes import Processes, check_redis, free_port, services, start_valkey
+from harness.processes.ports import is_free
+
+DEFAULT_PORT = 8000
+
+NEXT = """
+The new stack is up: {api}
+  dashboard   {api}/dashboard
+  workers     {workers}, connector `simulation`
+  redis       {redis}
+  logs        {logs}
+
+Try, in another terminal:
+  curl -s {api}/api/jobs -H 'Content-Type: application/json' \\
+       -d '{{"service_required": "simulation", "payload": {{"prompt": "a cat"}}, "id": "first"}}'
+  curl -N {api}/api/jobs/first/progress
+  curl -s {api}/api/jobs/first
+An old client: ws{ws}/ws/client/me    Stop all of it with Ctrl-C.
+"""
+
+
+@click.command("up")
+@click.option("--workers", type=click.IntRange(0, 200), default=3, show_default=True, help="How many worker processes.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The API's port (default: 8000, or a free one).")
+@click.option("--redis", metavar="URL", help="Use this Redis instead of the embedded Valkey.")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep logs and jobs in this folder.")
+def up(workers: int, port: int | None, redis: str | None, data: Path | None) -> None:
+    """Run the new stack on this machine until Ctrl-C: Valkey (kept in an append-only file), API, workers, dashboard."""
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    folder = data or Path(tempfile.mkdtemp(prefix="hubgate-"))
+    with Processes(folder) as processes, contextlib.suppress(KeyboardInterrupt):
+        if redis:
+            check_redis(redis)
+        url = redis or start_valkey(processes, appendonly=True).url
+        api = processes.start(
+            services.api(redis_url=url, port=port or (DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port()))
+        )
+        for launch in services.workers(workers, redis_url=url):
+            processes.start(launch)
+        click.echo(
+            NEXT.format(api=api.http_url, ws=api.ws_url.removeprefix("ws"), workers=workers, redis=url, logs=folder)
+        )
+        while not stopped.wait(0.5):
+            processes.check()
+    click.echo("stopped")

@@ -1,5 +1,0 @@
-"""`python -m loadtests`."""
-
-from loadtests.cli import main
-
-main()

@@ -1,0 +1,67 @@
+"""`hubgate record` as a process: recorded, stopped by Ctrl-C, played again by `hubgate replay`."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.actors import LegacyClient
+from harness.cassettes import load
+from harness.processes import Launch, Process, Processes, free_port, log_says, services
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    with Processes(tmp_path / "run") as running:
+        yield running
+
+
+def hubgate(name: str, *arguments: str, ready: str | None, port: int | None = None) -> Launch:
+    code = "from hubgate.cli import main; main()"
+    command = (sys.executable, "-P", "-c", code, *arguments)
+    return Launch(
+        name=name,
+        command=command,
+        probe=log_says(ready) if ready else None,
+        port=port,
+        environment={"PYTHONUNBUFFERED": "1"},
+    )
+
+
+async def ended(process: Process) -> int | None:
+    async with asyncio.timeout(30):
+        while process.alive:
+            await asyncio.sleep(0.02)
+    return process.returncode
+
+
+async def test_what_was_recorded_until_ctrl_c_replays_as_the_same(processes: Processes, tmp_path: Path) -> None:
+    hub = await processes.astart(services.hub())
+    out, port = tmp_path / "mine.jsonl", free_port()
+    arguments = ("record", "--upstream", hub.ws_url, "--listen", str(port), "--out", str(out), "--blank", "$..key")
+    recorder = await processes.astart(hubgate("record", *arguments, ready="Recording on", port=port))
+    client = LegacyClient(recorder.ws_url, "client-a")
+    await client.open()
+    await client.cancel(await client.submit({"prompt": "a cat", "key": "hush"}))
+    await client.say({"type": "stay_alive"})  # answered after both answers to the cancel, so these are recorded
+    await client.expect("response_job_status", job_id="keep-alive")
+    recorder.expected_to_live = False
+    recorder.signal(signal.SIGINT)
+    assert await ended(recorder) == 0
+    assert str(out) in recorder.log_text()
+    assert "hush" not in out.read_text()
+    assert load(out).roles == {"client-a": "client"}
+    replayed = processes.start(hubgate("replay", "replay", str(out), "--target", hub.http_url, ready=None))
+    assert await ended(replayed) == 0
+    assert replayed.log_text() == "mine: same\n"
+
+
+async def test_a_rule_that_is_none_ends_with_one_sentence(processes: Processes, tmp_path: Path) -> None:
+    arguments = ("record", "--upstream", "http://127.0.0.1:1", "--out", str(tmp_path / "x.jsonl"), "--blank", "key")
+    process = processes.start(hubgate("bad", *arguments, ready=None))
+    assert await ended(process) == 3
+    assert process.log_text().startswith("hubgate: key is no JSON path")
+    assert "Traceback" not in process.log_text()

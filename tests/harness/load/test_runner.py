@@ -1,0 +1,191 @@
+"""Whole runs against a real stack and a real hub, with real worker processes; short."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from harness.load.deployment import SiteError
+from harness.load.fleet import Fleet
+from harness.load.latencies import Figure
+from harness.load.ledger import Outcome
+from harness.load.plan import Plan
+from harness.load.results import LiveLine
+from harness.load.runner import LoadFailed, LoadResult, run
+from harness.load.spec import Kills, LoadSpec, Mix, Side
+from harness.load.verdict import Demands
+from harness.processes import Processes, services, start_valkey
+from harness.results import Verdict
+
+FAIR = Demands(least_jobs=10, most_lag_ms=2000)
+"""The machine of a test may be busy with others: that the generator was late is no finding here."""
+
+
+def spec(**more: object) -> LoadSpec:
+    defaults: dict[str, object] = {
+        "plan": Plan(rate=10, duration_s=4),
+        "mix": Mix(legacy=3, sse=3, monitors=1, sse_monitors=1),
+        "fleet": 3,
+        "sample_s": 0.5,
+        "demands": FAIR,
+    }
+    return LoadSpec(**(defaults | more))  # type: ignore[arg-type]
+
+
+async def test_a_load_on_the_stack_is_measured_and_judged(tmp_path: Path) -> None:
+    lines: list[LiveLine] = []
+    result = await run(spec(), tmp_path, on_live=lines.append)
+    assert result.judgement.verdict is Verdict.HOLDS, result.judgement.reasons
+    assert result.swarm.jobs.outcomes[Outcome.COMPLETED] == 40
+    assert set(result.swarm.figures) == set(Figure)
+    assert result.swarm.figures[Figure.PROGRESS_SEEN].overall.count == 120, "the workers stamp their progress"
+    assert {series.part for series in result.memory} == {"api", "generator", "redis", "workers"}
+    assert all(series.per_process[0] > 1_000_000 for series in result.memory)
+    assert result.fleet is not None
+    assert (result.fleet.size, result.fleet.alive, result.fleet.deaths) == (3, 3, [])
+    assert result.fleet.start_ms is not None
+    assert result.fleet.start_ms.count == 3
+    assert result.depth
+    assert lines[-1].ended == 40
+    judged = {check.name: check for check in result.checks}
+    assert judged["lost"].examined == 40
+    assert not any(check.violations for check in result.checks)
+    assert msgspec.json.decode((tmp_path / "load.json").read_bytes(), type=LoadResult) == result
+
+
+async def test_the_same_load_on_the_hub(tmp_path: Path) -> None:
+    result = await run(spec(side=Side.HUB, plan=Plan(rate=4, duration_s=4), generators=2), tmp_path)
+    assert result.judgement.verdict is Verdict.HOLDS, result.judgement.reasons
+    assert result.swarm.users == {"LegacyWebSocketUser": 6, "MonitorUser": 2}
+    assert result.swarm.jobs.outcomes[Outcome.COMPLETED] == 16
+    assert result.swarm.figures[Figure.PROGRESS_SEEN].overall.count == 48
+    assert {series.part for series in result.memory} >= {"hub", "workers"}
+
+
+async def test_a_target_that_runs_already_is_loaded_and_left_running(tmp_path: Path) -> None:
+    async with Processes(tmp_path / "theirs") as processes:
+        valkey = await asyncio.to_thread(start_valkey, processes)
+        terms = {"redis_url": valkey.url, "prefix": "{emp}"}
+        api = await processes.astart(services.api(**terms, token="secret"))
+        await processes.astart(services.worker("their-worker", **terms))
+        given = {"url": api.http_url, "token": "secret", "plan": Plan(rate=5, duration_s=3)}
+        result = await run(spec(fleet=0, **given), tmp_path / "alone")
+        assert result.judgement.verdict is Verdict.HOLDS, result.judgement.reasons
+        assert (result.owned, result.fleet, [series.part for series in result.memory]) == (False, None, ["generator"])
+        helped = await run(spec(fleet=2, redis=valkey.url, prefix="{emp}", **given), tmp_path / "helped")
+        assert helped.judgement.verdict is Verdict.HOLDS, helped.judgement.reasons
+        assert helped.fleet is not None
+        assert helped.fleet.alive == 2
+        assert api.alive
+        with pytest.raises(SiteError, match="needs the stack's Redis"):
+            await run(spec(fleet=2, **given), tmp_path / "lost")
+
+
+async def test_killed_workers_come_back_and_no_job_is_lost(tmp_path: Path) -> None:
+    quick = {"HUBGATE_LEASE_MS": "2000", "WORKER_HEARTBEAT_INTERVAL_MS": "500"}
+    kills = Kills(waves=2, share=0.5, every_s=1.5)
+    terms = {"worker_environment": quick, "server_environment": quick}
+    result = await run(spec(fleet=4, kills=kills, drain_s=40, **terms), tmp_path)
+    assert result.judgement.verdict is Verdict.HOLDS, result.judgement.reasons
+    assert result.swarm.jobs.outcomes[Outcome.COMPLETED] == 40
+    assert result.fleet is not None
+    assert len(result.fleet.deaths) == 4
+    assert all(death.ours and death.back_after_s is not None for death in result.fleet.deaths)
+    assert result.fleet.alive == 4
+
+
+async def test_what_an_earlier_load_left_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    for name in ("swarm.json", "live.jsonl", "history-local.jsonl"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(LoadFailed, match="left no result"):
+        await run(spec(fleet=0, plan=Plan(rate=1, duration_s=-1)), tmp_path)
+    assert not (tmp_path / "swarm.json").exists()
+
+
+async def test_without_workers_the_load_does_not_hold(tmp_path: Path) -> None:
+    result = await run(spec(fleet=0, drain_s=1), tmp_path)
+    assert result.judgement.verdict is Verdict.FAILS
+    assert result.swarm.jobs.outcomes[Outcome.UNFINISHED] == 40
+    assert result.swarm.flow[-1].waiting == 40
+
+
+async def test_a_fleet_notices_a_death_and_replaces_the_worker(tmp_path: Path) -> None:
+    async with Processes(tmp_path) as processes:
+        valkey = start_valkey(processes)
+        launches = [services.worker(f"worker-{number}", redis_url=valkey.url) for number in (1, 2)]
+        fleet = Fleet(processes, launches)
+        await fleet.start()
+        watch = asyncio.create_task(fleet.watch())
+        victim = fleet.workers[0]
+        first = victim.pid
+        subprocess.run(["kill", "-9", str(first)], check=True)
+        await _until(lambda: bool(fleet.deaths))
+        watch.cancel()
+        assert (fleet.deaths[0].worker, fleet.deaths[0].ours, fleet.deaths[0].status) == ("worker-1", False, -9)
+        assert victim.alive
+        assert victim.pid != first
+        killed = await fleet.kill(1, chance=random.Random(3), restart=False)
+        assert len(killed) == 1
+        assert fleet.result().alive == 1
+
+
+def test_the_command_line_answers_with_json_and_a_status(tmp_path: Path) -> None:
+    done = _command("--rate", "10", "--duration", "2", "--users", "6", "--fleet", "2", "--json", "--out", str(tmp_path))
+    answer = json.loads(done.stdout)
+    assert answer["judgement"]["verdict"] in ("holds", "inconclusive")
+    assert done.returncode == {"holds": 0, "inconclusive": 3}[answer["judgement"]["verdict"]]
+    assert answer["swarm"]["jobs"]["outcomes"]["completed"] == 20
+    assert "submit to claimed" in done.stderr
+
+
+def test_what_cannot_be_run_is_one_sentence_and_status_3(tmp_path: Path) -> None:
+    done = _command("--url", "http://127.0.0.1:9", "--fleet", "0", "--out", str(tmp_path))
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "nothing answers at http://127.0.0.1:9" in " ".join(done.stderr.split())
+    elsewhere = _command("--url", "http://192.0.2.1:80", "--out", str(tmp_path))
+    assert elsewhere.returncode == 3
+    assert "not on this machine" in " ".join(elsewhere.stderr.split())
+
+
+def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hubgate.cli", "load", "--rate", "5", "--duration", "60", "--fleet", "2"]
+    process = subprocess.Popen([*command, "--out", str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 40
+    while not (tmp_path / "live.jsonl").exists():
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+    below = psutil.Process(process.pid).children(recursive=True)
+    assert len(below) >= 5, "Valkey, the API, two workers and Locust"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert not [child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_wrong_option_is_status_2(tmp_path: Path) -> None:
+    done = _command("--limit", "speed=1", "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert "claim-seen" in done.stderr
+
+
+async def _until(what: Callable[[], bool], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not what():
+            await asyncio.sleep(0.05)
+
+
+def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hubgate.cli", "load", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)

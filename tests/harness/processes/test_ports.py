@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import socket
+
+from harness.processes import free_port
+from harness.processes.ports import RANGE_FILE, is_free
+
+
+def test_a_port_in_use_is_not_free() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        assert not is_free(listener.getsockname()[1])
+
+
+def test_a_free_port_is_none_that_a_connection_may_get_for_its_near_end() -> None:
+    lowest = int(RANGE_FILE.read_text().split()[0])
+    assert all(free_port() < lowest for _ in range(50))
+
+
+def test_no_port_is_given_twice_though_nobody_listens_there_yet() -> None:
+    drawn = [free_port() for _ in range(500)]
+    assert len(set(drawn)) == len(drawn)
