@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+from new_stack.settings import SettingsError
+
+__all__ = [
+    "InvalidJob",
+    "JobConflict",
+    "JobNotFound",
+    "LeaseLost",
+    "MoveRefused",
+    "QueueError",
+    "QueueUnavailable",
+    "RedisTooOld",
+    "SettingsError",
+]
+
 
 class QueueError(Exception):
     """The root of the queue's own errors."""
@@ -44,7 +58,3 @@ class LeaseLost(QueueError):  # noqa: N818
         super().__init__(f"job {job_id} is no longer held by this worker: {why}")
         self.job_id = job_id
         self.cancelled = cancelled
-
-
-class SettingsError(QueueError):
-    """A setting that cannot be: one sentence that names it."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
-from new_stack.queue.errors import SettingsError
+from new_stack.settings import check_numbers, read_settings
 
-ENVIRONMENT_PREFIX = "HUBGATE_"
-PLAIN_NAMES = {"redis_url": "REDIS_URL"}
-"""Names that deployments already use."""
+_ZERO_ALLOWED: Final = frozenset({"retry_backoff_ms", "max_retries", "inline_result_limit"})
+
+
+def environment_name(field: str) -> str:
+    """The environment variable that sets a field."""
+    return f"HUBGATE_{field.upper()}"
 
 
 class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,29 +46,10 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raises SettingsError for a number that makes no sense."""
-        least = {"retry_backoff_ms": 0, "max_retries": 0, "inline_result_limit": 0}
-        for field in self.__struct_fields__:
-            value = getattr(self, field)
-            if isinstance(value, int) and value < least.get(field, 1):
-                raise SettingsError(f"{field} must be {least.get(field, 1)} or more, not {value}")
+        check_numbers(self, name_of=environment_name, zero_allowed=_ZERO_ALLOWED)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read every field from HUBGATE_<FIELD>, and `redis_url` from REDIS_URL. Raises SettingsError."""
-        known: dict[str, Any] = {}
-        for field in cls.__struct_fields__:
-            name = f"{ENVIRONMENT_PREFIX}{field.upper()}"
-            if name not in environment:
-                name = PLAIN_NAMES.get(field, name)
-            if name in environment:
-                known[field] = _read(name, environment[name], cls.__annotations__[field])
-        return cls(**known)
-
-
-def _read(name: str, text: str, kind: str) -> str | int:
-    if kind == "str":
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise SettingsError(f"{name} must be a whole number, not {text!r}") from None
+    def from_environment(cls, environment: Mapping[str, str], options: Mapping[str, Any] | None = None) -> Self:
+        """Read every field from HUBGATE_<FIELD>, `redis_url` also from REDIS_URL; options win. Raises SettingsError."""
+        url = {"HUBGATE_REDIS_URL": environment["REDIS_URL"]} if "REDIS_URL" in environment else {}
+        return read_settings(cls, url | dict(environment), options, name_of=environment_name)

@@ -28,6 +28,7 @@ from new_stack.queue import (
     QueueSettings,
     QueueUnavailable,
     Released,
+    SettingsError,
     WorkerReport,
 )
 
@@ -58,7 +59,7 @@ class Puppets:
         )
         try:
             queue = await Queue.connect(settings, install=False)
-        except QueueError as error:
+        except (QueueError, SettingsError) as error:
             raise CouldNotRun(f"the stack's queue at {target.redis_url} cannot be used: {error}") from error
         return cls(queue, target, tell, remark)
 
@@ -260,7 +261,7 @@ async def contend(
             for queue, lease in held:
                 with contextlib.suppress(LeaseLost):
                     await queue.end(Completed(lease=lease))
-    except QueueError as error:
+    except (QueueError, SettingsError) as error:
         raise CouldNotRun(f"the stack's queue at {target.redis_url} cannot be used: {error}") from error
     else:
         return counts

@@ -28,9 +28,9 @@ def test_every_field_is_read_by_its_name() -> None:
 @pytest.mark.parametrize(
     ("environment", "sentence"),
     [
-        ({"HUBGATE_LEASE_MS": "soon"}, "HUBGATE_LEASE_MS must be a whole number, not 'soon'"),
-        ({"HUBGATE_LEASE_MS": "0"}, "lease_ms must be 1 or more, not 0"),
-        ({"HUBGATE_MAX_RETRIES": "-1"}, "max_retries must be 0 or more, not -1"),
+        ({"HUBGATE_LEASE_MS": "soon"}, "HUBGATE_LEASE_MS must be a whole number, not 'soon'."),
+        ({"HUBGATE_LEASE_MS": "0"}, "HUBGATE_LEASE_MS must be greater than 0, not 0."),
+        ({"HUBGATE_MAX_RETRIES": "-1"}, "HUBGATE_MAX_RETRIES must be 0 or more, not -1."),
     ],
 )
 def test_a_value_that_cannot_be_is_told_in_one_sentence(environment: dict[str, str], sentence: str) -> None:

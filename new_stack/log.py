@@ -1,0 +1,63 @@
+"""The log of every process of the stack: one JSON object a line, `{"at", "level", "event", …}`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+
+def to_stderr(line: str) -> None:
+    """Write one line to standard error, whole."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+class EventLog:
+    """Writes events with fields; `context` is part of every line. Small, because a worker's memory budget is."""
+
+    def __init__(self, write: Callable[[str], None] = to_stderr, **context: Any) -> None:
+        self._write = write
+        self._context = context
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Write something that happened as it should."""
+        self.line("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Write something that an operator may want to look at."""
+        self.line("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """Write something that should not have happened."""
+        self.line("error", event, fields)
+
+    def line(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        """Write one line of any level."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = {"at": at, "level": level, "event": event, **self._context, **fields}
+        self._write(msgspec.json.encode(line, enc_hook=str).decode())
+
+
+log = EventLog()
+"""The log of a process that has nothing to add to every line."""
+
+
+class LibraryLogs(logging.Handler):
+    """Puts what libraries log into the same lines: a caller's bad request briefly, a fault of ours with its trace."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        error = record.exc_info[1] if record.exc_info else None
+        if getattr(error, "code", None) == 400 or type(error).__name__ == "RequestPayloadError":
+            log.info("request_refused", error=" ".join(str(error).split()))
+            return
+        fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
+        if error is not None:
+            fields["trace"] = "".join(traceback.format_exception(error))
+        log.line(record.levelname.lower(), "library", fields)
