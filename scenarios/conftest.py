@@ -15,9 +15,9 @@ import pytest
 
 from harness.processes import Processes, RedisUnusable, open_redis, services
 from harness.targets import HubTarget, StackTarget
-from scenarios.grounds import Grounds, OwnStack, Stack, died
+from scenarios.stacks import OwnStack, Stack, Stacks, died
 
-pytest.register_assert_rewrite("scenarios.crowds")
+pytest.register_assert_rewrite("scenarios.client_mixes")
 
 HERE: Final = Path(__file__).parent
 COULD_NOT_RUN: Final = 3
@@ -72,14 +72,14 @@ def run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
-def grounds(request: pytest.FixtureRequest, run_folder: Path) -> Iterator[Grounds]:
+def stacks(request: pytest.FixtureRequest, run_folder: Path) -> Iterator[Stacks]:
     """The Redis and the processes of this run. Without a Redis nothing can be said of the stack."""
     with Processes(run_folder / "logs") as processes:
         try:
             server = open_redis(request.config.getoption("--redis"), processes)
         except RedisUnusable as error:
             pytest.exit(str(error), returncode=COULD_NOT_RUN)
-        yield Grounds(processes, server, overlay=request.config.getoption("--overlay"))
+        yield Stacks(processes, server, overlay=request.config.getoption("--overlay"))
         server.close()
 
 
@@ -90,25 +90,25 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     if given:
         yield Stack(StackTarget.at(given, redis_url="").http_url)
         return
-    grounds: Grounds = request.getfixturevalue("grounds")
-    with grounds.stack("shared", workers=request.config.getoption("--workers")) as own:
+    stacks: Stacks = request.getfixturevalue("stacks")
+    with stacks.stack("shared", workers=request.config.getoption("--workers")) as own:
         yield own
 
 
 @pytest.fixture(scope="session")
-def _yard(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
+def _isolated_stack(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
     if request.config.getoption("--candidate"):
         pytest.skip("needs a stack whose workers it can start and stop")
-    grounds: Grounds = request.getfixturevalue("grounds")
-    with grounds.stack("yard") as own:
+    stacks: Stacks = request.getfixturevalue("stacks")
+    with stacks.stack("isolated_stack") as own:
         yield own
 
 
 @pytest.fixture
-def yard(_yard: OwnStack) -> Iterator[OwnStack]:
+def isolated_stack(_isolated_stack: OwnStack) -> Iterator[OwnStack]:
     """A stack with no worker and no job but those that the test brings."""
-    yield _yard
-    _yard.empty()
+    yield _isolated_stack
+    _isolated_stack.empty()
 
 
 @pytest.fixture(scope="session")
@@ -116,8 +116,8 @@ def guarded(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
     """A stack that demands a token."""
     if request.config.getoption("--candidate"):
         pytest.skip("needs a stack with a token that it knows")
-    grounds: Grounds = request.getfixturevalue("grounds")
-    with grounds.stack("guarded", token=PASSWORD) as own:
+    stacks: Stacks = request.getfixturevalue("stacks")
+    with stacks.stack("guarded", token=PASSWORD) as own:
         yield own
 
 
@@ -127,8 +127,8 @@ def hub(request: pytest.FixtureRequest) -> HubTarget:
     given: str | None = request.config.getoption("--legacy")
     if given:
         return HubTarget.at(given)
-    grounds: Grounds = request.getfixturevalue("grounds")
-    process = grounds.processes.start(services.hub(redis_url=grounds.redis.url if grounds.redis.owned else None))
+    stacks: Stacks = request.getfixturevalue("stacks")
+    process = stacks.processes.start(services.hub(redis_url=stacks.redis.url if stacks.redis.owned else None))
     return HubTarget(http_url=process.http_url, owned=True)
 
 
@@ -138,6 +138,6 @@ def _nobody_died(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.config.getoption("--candidate"):
         yield
         return
-    grounds: Grounds = request.getfixturevalue("grounds")
+    stacks: Stacks = request.getfixturevalue("stacks")
     yield
-    assert not died(grounds.processes)
+    assert not died(stacks.processes)

@@ -18,7 +18,7 @@ from harness.cassettes import save
 from harness.cassettes.replay.mixes import Ask, Cancel, Claim, Complete, Fail, Progress, Step, Submit, hold
 from harness.parity.deviations import Deviations
 from harness.targets import HubTarget, StackStage
-from scenarios.grounds import Grounds
+from scenarios.stacks import Stacks
 
 pytestmark = [pytest.mark.criterion("mixed-clients"), pytest.mark.long, pytest.mark.timeout(180)]
 
@@ -39,9 +39,9 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
 def stage(request: pytest.FixtureRequest) -> StackStage:
     if request.config.getoption("--candidate") or request.config.getoption("--legacy"):
         pytest.skip("needs a hub and a stack that are empty at every beginning")
-    grounds: Grounds = request.getfixturevalue("grounds")
+    stacks: Stacks = request.getfixturevalue("stacks")
     # A failed job may be taken again at once: how long it rests is not what the hub could be asked about.
-    return StackStage(grounds.processes, grounds.redis, retry_backoff_ms=0, overlay=grounds.overlay, name="mixes-api")
+    return StackStage(stacks.processes, stacks.redis, retry_backoff_ms=0, overlay=stacks.overlay, name="mixes-api")
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,9 +11,9 @@ from harness.cassettes.replay.files import Against, run_files
 from harness.parity.deviations import Deviations
 from harness.results import CellVerdict
 from harness.targets import StackStage
-from scenarios.grounds import BACKOFF_MS, Grounds, OwnStack, Stack, fresh
-from scenarios.hearing import claimed_by, facts_by_websocket, kinds, progress_of
+from scenarios.received_facts import claimed_by, facts_by_websocket, kinds, progress_of
 from scenarios.scripts import fail, script, wait
+from scenarios.stacks import BACKOFF_MS, OwnStack, Stack, Stacks, fresh
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 
@@ -38,9 +38,9 @@ async def test_an_old_client_hears_of_its_jobs_whole_life(stack: Stack) -> None:
         assert (status["status"], status["result"]) == ("completed", {"image": "cat.png"})
 
 
-async def test_the_worker_of_a_cancelled_job_is_free_again_soon(yard: OwnStack) -> None:
-    await yard.worker()
-    async with yard.legacy() as client:
+async def test_the_worker_of_a_cancelled_job_is_free_again_soon(isolated_stack: OwnStack) -> None:
+    await isolated_stack.worker()
+    async with isolated_stack.legacy() as client:
         cancelled = await client.submit(script(5, wait(60_000), 100))
         await client.expect("update_job_progress", job_id=cancelled)
         answer = await client.cancel(cancelled, "not wanted any more")
@@ -49,9 +49,9 @@ async def test_the_worker_of_a_cancelled_job_is_free_again_soon(yard: OwnStack) 
         await client.expect("complete_job", job_id=following, timeout_s=FREE_AGAIN_S)
 
 
-async def test_a_late_completion_never_overwrites_a_cancellation(yard: OwnStack) -> None:
-    await yard.worker()
-    async with yard.legacy() as client, yard.modern() as modern:
+async def test_a_late_completion_never_overwrites_a_cancellation(isolated_stack: OwnStack) -> None:
+    await isolated_stack.worker()
+    async with isolated_stack.legacy() as client, isolated_stack.modern() as modern:
         cancelled = await client.submit(script(5, wait(400), result={"image": "unwanted.png"}))
         await client.expect("update_job_progress", job_id=cancelled)
         await client.cancel(cancelled)
@@ -62,9 +62,9 @@ async def test_a_late_completion_never_overwrites_a_cancellation(yard: OwnStack)
         assert client.messages("complete_job", job_id=cancelled) == []
 
 
-async def test_a_job_that_always_fails_is_tried_four_times_and_then_given_up(yard: OwnStack) -> None:
-    await yard.workers(2)
-    async with yard.legacy() as client, yard.modern() as modern:
+async def test_a_job_that_always_fails_is_tried_four_times_and_then_given_up(isolated_stack: OwnStack) -> None:
+    await isolated_stack.workers(2)
+    async with isolated_stack.legacy() as client, isolated_stack.modern() as modern:
         job_id = await client.submit(script(50, fail(ERROR)))
         events = await modern.follow_to_end(job_id)
         assert kinds(events) == [
@@ -85,9 +85,9 @@ async def test_a_job_that_always_fails_is_tried_four_times_and_then_given_up(yar
         assert [pause >= BACKOFF_MS * 2**n for n, pause in enumerate(pauses)] == [True] * 3, pauses
 
 
-async def test_a_failed_job_does_not_go_straight_back_to_the_worker_that_failed_it(yard: OwnStack) -> None:
-    await yard.workers(2)
-    async with yard.legacy() as client, yard.modern() as modern:
+async def test_a_failed_job_does_not_go_straight_back_to_the_worker_that_failed_it(isolated_stack: OwnStack) -> None:
+    await isolated_stack.workers(2)
+    async with isolated_stack.legacy() as client, isolated_stack.modern() as modern:
         long = await client.submit(script(1, wait(1_200)))
         other = (await client.expect("update_job_progress", job_id=long))["worker_id"]
         job_id = await client.submit(script(fail(ERROR, attempts=1)))
@@ -125,12 +125,12 @@ async def test_a_client_that_was_away_at_the_end_hears_of_it_when_it_asks(stack:
         assert (await client.expect("complete_job", job_id=job_id))["result"] == "done while you were out"
 
 
-async def test_a_second_subscriber_hears_what_the_first_hears(yard: OwnStack) -> None:
-    async with yard.legacy() as owner, yard.legacy() as second, yard.legacy() as third:
+async def test_a_second_subscriber_hears_what_the_first_hears(isolated_stack: OwnStack) -> None:
+    async with isolated_stack.legacy() as owner, isolated_stack.legacy() as second, isolated_stack.legacy() as third:
         job_id = await owner.submit(script(20, 80, result="seen by all"))
         await second.subscribe(job_id)
         await third.subscribe(job_id)
-        await yard.worker()
+        await isolated_stack.worker()
         for client in (owner, second, third):
             await client.expect("complete_job", job_id=job_id)
         heard = facts_by_websocket(owner.heard, job_id)
@@ -170,10 +170,10 @@ async def test_a_client_with_a_wrong_token_is_turned_away(guarded: OwnStack) -> 
 
 
 @pytest.mark.cassettes
-async def test_some_recorded_clients_play_as_they_did_on_the_hub(grounds: Grounds, stack: Stack) -> None:
-    if not isinstance(stack, OwnStack) or not grounds.redis.owned:
+async def test_some_recorded_clients_play_as_they_did_on_the_hub(stacks: Stacks, stack: Stack) -> None:
+    if not isinstance(stack, OwnStack) or not stacks.redis.owned:
         pytest.skip("replays need databases that may be emptied; the gate replays every recording on a given stack")
-    stage = StackStage(grounds.processes, grounds.redis, overlay=grounds.overlay)
+    stage = StackStage(stacks.processes, stacks.redis, overlay=stacks.overlay)
     files = [HERE / "cassettes" / f"{name}.jsonl" for name in SOME_CASSETTES]
     against = Against(deviations=Deviations.load(HERE / "deviations.toml"), today=dt.datetime.now(dt.UTC).date())
     results = await run_files(files, stage, against)

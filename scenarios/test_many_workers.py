@@ -11,8 +11,8 @@ import pytest
 
 from harness.history import History, HistoryEvent, HistoryWriter, Kind, Limits, Source, check_all
 from harness.history.recorders import RedisRecorder, StackClient, survey
-from scenarios.grounds import LEASE_MS, OwnStack, fresh
 from scenarios.scripts import Payload, fail, script, wait
+from scenarios.stacks import LEASE_MS, OwnStack, fresh
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 
@@ -41,12 +41,14 @@ def payload_of(number: int) -> Payload:
 
 
 @pytest.mark.timeout(90)
-async def test_forty_workers_take_every_job_once_at_once_and_in_its_turn(yard: OwnStack, writer: HistoryWriter) -> None:
-    ready = await yard.workers(WORKERS)
+async def test_forty_workers_take_every_job_once_at_once_and_in_its_turn(
+    isolated_stack: OwnStack, writer: HistoryWriter
+) -> None:
+    ready = await isolated_stack.workers(WORKERS)
     jobs = [fresh("job") for _ in range(JOBS)]
     async with (
-        RedisRecorder(yard.redis_url, writer, prefix=yard.prefix),
-        StackClient("the-one-client", yard.http_url, writer) as client,
+        RedisRecorder(isolated_stack.redis_url, writer, prefix=isolated_stack.prefix),
+        StackClient("the-one-client", isolated_stack.http_url, writer) as client,
     ):
         streams = [await started(client, job_id, number) for number, job_id in enumerate(jobs)]
         for job_id in jobs[::CANCELLED_EVERY]:
@@ -54,7 +56,7 @@ async def test_forty_workers_take_every_job_once_at_once_and_in_its_turn(yard: O
             assert await client.cancel(job_id)
         async with asyncio.timeout(30):
             await asyncio.gather(*streams)
-        await survey(yard.http_url, jobs, writer)
+        await survey(isolated_stack.http_url, jobs, writer)
     writer.note(Kind.SETTLED)
     history = History(writer.events)
     found = {result.name: result for result in check_all(history, LIMITS)}

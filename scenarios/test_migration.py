@@ -13,9 +13,9 @@ import pytest
 
 from harness.actors import HubWorker, LegacyClient
 from harness.targets import HubTarget
-from scenarios.grounds import OwnStack, Stack, fresh
-from scenarios.hearing import facts_by_websocket, progress_of
+from scenarios.received_facts import facts_by_websocket, progress_of
 from scenarios.scripts import script, wait
+from scenarios.stacks import OwnStack, Stack, fresh
 
 pytestmark = pytest.mark.criterion("migration")
 
@@ -139,16 +139,20 @@ async def test_a_job_that_waits_on_the_hub_is_withdrawn_there_and_runs_on_the_st
 
 
 async def test_a_job_that_waits_on_the_stack_is_withdrawn_there_and_runs_on_the_hub_once(
-    hub: HubTarget, yard: OwnStack
+    hub: HubTarget, isolated_stack: OwnStack
 ) -> None:
     runs, job_id, payload = Runs(), fresh("job"), script(50, result={"home": "old"})
-    async with yard.legacy() as here, LegacyClient(hub.ws_url, here.name) as there, yard.modern() as client:
+    async with (
+        isolated_stack.legacy() as here,
+        LegacyClient(hub.ws_url, here.name) as there,
+        isolated_stack.modern() as client,
+    ):
         await here.submit(payload, message_id=job_id)
         await here.cancel(job_id, "rolled back")
         async with hub_workers(hub, 1, runs):
             await there.submit(payload, job_type=SERVICE, message_id=job_id)
             assert (await there.expect("complete_job", job_id=job_id))["result"] == {"home": "old"}
-        await yard.worker()
+        await isolated_stack.worker()
         after = await here.submit(script(50))
         await here.expect("complete_job", job_id=after)
         stored = await client.job(job_id)

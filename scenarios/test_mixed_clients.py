@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from harness.actors import LegacyClient, ModernClient, Told
-from scenarios.grounds import OwnStack, Stack
-from scenarios.hearing import facts_by_events, facts_by_websocket, kinds, progress_of
+from scenarios.received_facts import facts_by_events, facts_by_websocket, kinds, progress_of
 from scenarios.scripts import Payload, fail, script, wait
+from scenarios.stacks import OwnStack, Stack
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 
@@ -39,13 +39,13 @@ def payload() -> Payload:
 
 @either_kind
 async def test_either_kinds_job_is_followed_by_both_and_both_hear_the_same(
-    yard: OwnStack, kind: str, payload: Payload
+    isolated_stack: OwnStack, kind: str, payload: Payload
 ) -> None:
-    async with yard.legacy() as old, yard.modern() as new:
+    async with isolated_stack.legacy() as old, isolated_stack.modern() as new:
         job_id = await (old if kind == "old" else new).submit(payload)
         await old.subscribe(job_id)
         following = asyncio.create_task(new.follow_to_end(job_id))
-        await yard.worker()
+        await isolated_stack.worker()
         await old.expect("complete_job", job_id=job_id)
         facts = facts_by_websocket(old.heard, job_id)
         assert [fact["type"] for fact in facts] == ["claimed", "progress", "progress", "completed"]
@@ -67,9 +67,9 @@ async def test_either_kinds_job_is_shown_alike_to_both(stack: Stack, kind: str, 
 
 
 @either_kind
-async def test_either_kinds_running_job_is_cancelled_by_the_other(yard: OwnStack, kind: str) -> None:
-    await yard.worker()
-    async with yard.legacy() as old, yard.modern() as new:
+async def test_either_kinds_running_job_is_cancelled_by_the_other(isolated_stack: OwnStack, kind: str) -> None:
+    await isolated_stack.worker()
+    async with isolated_stack.legacy() as old, isolated_stack.modern() as new:
         job_id = await (old if kind == "old" else new).submit(script(5, wait(60_000), 100))
         await old.subscribe(job_id)
         following = asyncio.create_task(new.follow_to_end(job_id))
@@ -94,14 +94,14 @@ async def reached(client: ModernClient, job_id: str, kind: str) -> Told:
 
 
 @either_kind
-async def test_either_kinds_waiting_job_is_cancelled_by_the_other(yard: OwnStack, kind: str) -> None:
-    async with yard.legacy() as old, yard.modern() as new:
+async def test_either_kinds_waiting_job_is_cancelled_by_the_other(isolated_stack: OwnStack, kind: str) -> None:
+    async with isolated_stack.legacy() as old, isolated_stack.modern() as new:
         job_id = await (old if kind == "old" else new).submit({})
         await old.subscribe(job_id)
         await (new if kind == "old" else old).cancel(job_id, "no hurry")
         assert (await old.ended(job_id))["message"] == "Job cancelled: no hurry"
         assert kinds(await new.follow_to_end(job_id)) == ["submitted", "cancelled"]
-        await yard.worker()
+        await isolated_stack.worker()
         after = await new.submit(script(100))
         await new.follow_to_end(after)
         assert (await new.job(job_id))["attempt"] == 0, "a cancelled job never runs"

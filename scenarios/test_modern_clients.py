@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from harness.actors import ModernClient, Refused, Told
-from scenarios.grounds import OwnStack, Stack, fresh
-from scenarios.hearing import facts_by_events, kinds, progress_of
+from scenarios.received_facts import facts_by_events, kinds, progress_of
 from scenarios.scripts import Payload, fail, script, wait
+from scenarios.stacks import OwnStack, Stack, fresh
 
 pytestmark = pytest.mark.criterion("modern-clients")
 
@@ -120,11 +120,11 @@ async def test_a_cursor_that_never_was_gets_a_gap_and_then_what_there_is(
         assert [each.id for each in told[1:]] == [each.id for each in events]
 
 
-async def test_a_cursor_that_was_trimmed_away_gets_a_gap_and_then_what_there_is(yard: OwnStack) -> None:
-    async with yard.modern() as client:
+async def test_a_cursor_that_was_trimmed_away_gets_a_gap_and_then_what_there_is(isolated_stack: OwnStack) -> None:
+    async with isolated_stack.modern() as client:
         job_id = await client.submit(script(*[n / 4 for n in range(300)], result="done"))
         (submitted,) = [told async for told in first_of(client, job_id)]
-        await yard.worker(hubgate_progress_stream_length=20)
+        await isolated_stack.worker(hubgate_progress_stream_length=20)
         await client.follow_to_end(job_id)
         told = [told async for told in client.follow(job_id, last_event_id=submitted.id)]
         assert (told[0].kind, told[0].data["reason"]) == ("gap", "trimmed")
@@ -159,12 +159,12 @@ async def test_an_unknown_job_is_not_found_and_never_silence(stack: Stack) -> No
         assert refused.value.status == 404
 
 
-async def test_a_pending_and_a_running_job_are_cancelled_with_their_reason(yard: OwnStack) -> None:
-    async with yard.modern() as client:
+async def test_a_pending_and_a_running_job_are_cancelled_with_their_reason(isolated_stack: OwnStack) -> None:
+    async with isolated_stack.modern() as client:
         running = await client.submit(script(5, wait(60_000)))
         pending = await client.submit(script(5))
         assert (await client.cancel(pending, "changed my mind"))["status"] == "cancelled"
-        await yard.worker()
+        await isolated_stack.worker()
         async with aclosing(client.follow(running)) as stream:
             async for told in stream:
                 if told.kind == "progress":
@@ -248,8 +248,8 @@ async def pages(http: httpx.AsyncClient, **query: Any) -> list[str]:
     raise AssertionError(f"a listing of so few jobs has over 100 pages: {found}")
 
 
-async def test_a_listing_is_filtered_over_all_its_pages(yard: OwnStack) -> None:
-    async with yard.http() as http, yard.modern() as client:
+async def test_a_listing_is_filtered_over_all_its_pages(isolated_stack: OwnStack) -> None:
+    async with isolated_stack.http() as http, isolated_stack.modern() as client:
         services = ["upscale" if n % 5 == 0 else "other" for n in range(40)]
         ids = await submit_many(http, [{"service_required": service, "payload": {}} for service in services])
         wanted = [job_id for job_id, service in zip(ids, services, strict=True) if service == "upscale"]
@@ -295,16 +295,16 @@ async def test_what_cannot_be_taken_is_refused_with_a_problem_document(
         assert [error["field"] for error in told.get("errors", [])] == ([field] if field else [])
 
 
-async def test_priority_comes_before_age_and_age_decides_among_equals(yard: OwnStack) -> None:
+async def test_priority_comes_before_age_and_age_decides_among_equals(isolated_stack: OwnStack) -> None:
     priorities = [0, 5, -3, 5, 0, 10, 0, 5, 10, -3, 1, 0]
-    async with yard.http() as http, yard.modern() as client, yard.legacy() as old:
+    async with isolated_stack.http() as http, isolated_stack.modern() as client, isolated_stack.legacy() as old:
         ids = []
         for number, priority in enumerate(priorities):
             if number % 2:
                 ids.append(await old.submit(script(50, wait(30)), priority=priority))
             else:
                 ids.append(await client.submit(script(50, wait(30)), priority=priority))
-        await yard.workers(3)
+        await isolated_stack.workers(3)
         claims = await taken_from(client, "/api/events?kinds=claimed&since=0", len(ids))
         line = sorted(range(len(ids)), key=lambda number: (-priorities[number], number))
         assert [told.data["job_id"] for told in claims] == [ids[number] for number in line]
@@ -339,12 +339,12 @@ async def test_a_stream_of_all_jobs_tells_of_those_it_was_asked_for(stack: Stack
         assert [told.kind for told in ends] == ["completed"] * 3
 
 
-async def test_another_api_process_serves_the_same_jobs(yard: OwnStack) -> None:
-    other = await yard.another_api()
-    async with yard.modern() as here, other.modern() as there:
+async def test_another_api_process_serves_the_same_jobs(isolated_stack: OwnStack) -> None:
+    other = await isolated_stack.another_api()
+    async with isolated_stack.modern() as here, other.modern() as there:
         job_id = await here.submit(script(5, wait(60_000)))
         following = asyncio.create_task(there.follow_to_end(job_id))
-        await yard.worker()
+        await isolated_stack.worker()
         await taken_from(here, f"/api/jobs/{job_id}/progress", 3)
         assert (await there.cancel(job_id, "from next door"))["status"] == "cancelled"
         assert kinds(await following) == kinds(await here.follow_to_end(job_id))

@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 
 from harness.parity.facts import Fact
-from scenarios.grounds import OwnStack, Stack
-from scenarios.hearing import facts_by_events, facts_by_websocket, kinds, progress_of
+from scenarios.received_facts import facts_by_events, facts_by_websocket, kinds, progress_of
 from scenarios.scripts import Payload, fail, script, wait
+from scenarios.stacks import OwnStack, Stack
 
 pytestmark = pytest.mark.criterion("modern-clients")
 
 MANY = 60
 
 
-async def both_views(yard: OwnStack, payload: Payload) -> tuple[list[Fact], list[Fact]]:
+async def both_views(isolated_stack: OwnStack, payload: Payload) -> tuple[list[Fact], list[Fact]]:
     """What an old and a new client are told of the same job, from its submission to its end."""
-    async with yard.legacy() as old, yard.modern() as new:
+    async with isolated_stack.legacy() as old, isolated_stack.modern() as new:
         job_id = await old.submit(payload)
         following = asyncio.create_task(new.follow_to_end(job_id))
-        await yard.worker()
+        await isolated_stack.worker()
         events = await following
         last = len(facts_by_events(events))
         await old.hear(
@@ -41,16 +41,16 @@ async def both_views(yard: OwnStack, payload: Payload) -> tuple[list[Fact], list
         pytest.param({}, id="without a script"),
     ],
 )
-async def test_both_kinds_are_told_equal_facts_in_equal_order(yard: OwnStack, payload: Payload) -> None:
-    by_websocket, by_events = await both_views(yard, payload)
+async def test_both_kinds_are_told_equal_facts_in_equal_order(isolated_stack: OwnStack, payload: Payload) -> None:
+    by_websocket, by_events = await both_views(isolated_stack, payload)
     assert by_websocket == by_events
     assert by_events[0]["type"] == "claimed"
     assert by_events[-1]["type"] in {"completed", "attempt_failed"}
 
 
-async def test_every_step_is_told_once_and_the_last_one_before_the_end(yard: OwnStack) -> None:
+async def test_every_step_is_told_once_and_the_last_one_before_the_end(isolated_stack: OwnStack) -> None:
     percents = [n * 100 / MANY for n in range(MANY + 1)]
-    views = await both_views(yard, script(*percents, result="done"))
+    views = await both_views(isolated_stack, script(*percents, result="done"))
     for facts in views:
         assert progress_of(facts) == percents
         assert [fact["type"] for fact in facts] == ["claimed", *["progress"] * len(percents), "completed"]
@@ -66,24 +66,24 @@ async def test_equal_steps_are_each_told(stack: Stack) -> None:
         )
 
 
-async def test_steps_that_come_all_at_once_for_many_jobs_reach_their_own_followers(yard: OwnStack) -> None:
+async def test_steps_that_come_all_at_once_for_many_jobs_reach_their_own_followers(isolated_stack: OwnStack) -> None:
     percents = {number: [number + n / MANY for n in range(MANY)] for number in range(10)}
-    async with yard.legacy() as old, yard.modern() as new:
+    async with isolated_stack.legacy() as old, isolated_stack.modern() as new:
         jobs = [await old.submit(script(*steps, result=number)) for number, steps in percents.items()]
         following = [asyncio.create_task(new.follow_to_end(job_id)) for job_id in jobs]
-        await yard.worker(concurrency=len(jobs))
+        await isolated_stack.worker(concurrency=len(jobs))
         for job_id, task, steps in zip(jobs, following, percents.values(), strict=True):
             assert progress_of(facts_by_events(await task)) == steps
             await old.expect("complete_job", job_id=job_id)
             assert progress_of(facts_by_websocket(old.heard, job_id)) == steps
 
 
-async def test_two_subscribers_of_each_kind_are_told_the_same(yard: OwnStack) -> None:
-    async with yard.legacy() as old, yard.legacy() as other, yard.modern() as new:
+async def test_two_subscribers_of_each_kind_are_told_the_same(isolated_stack: OwnStack) -> None:
+    async with isolated_stack.legacy() as old, isolated_stack.legacy() as other, isolated_stack.modern() as new:
         job_id = await old.submit(script(*range(0, 100, 5), result="done"))
         await other.subscribe(job_id)
         following = [asyncio.create_task(new.follow_to_end(job_id)) for _ in range(2)]
-        await yard.worker()
+        await isolated_stack.worker()
         by_events: list[Any] = [facts_by_events(await task) for task in following]
         for client in (old, other):
             await client.expect("complete_job", job_id=job_id)
@@ -95,9 +95,9 @@ async def test_two_subscribers_of_each_kind_are_told_the_same(yard: OwnStack) ->
         )
 
 
-async def test_progress_comes_while_the_job_runs_and_not_at_its_end(yard: OwnStack) -> None:
-    await yard.worker()
-    async with yard.legacy() as old, yard.modern() as new:
+async def test_progress_comes_while_the_job_runs_and_not_at_its_end(isolated_stack: OwnStack) -> None:
+    await isolated_stack.worker()
+    async with isolated_stack.legacy() as old, isolated_stack.modern() as new:
         job_id = await new.submit(script(50, wait(60_000)))
         await old.subscribe(job_id)
         async with asyncio.timeout(10):

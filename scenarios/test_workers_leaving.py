@@ -8,9 +8,9 @@ import signal
 import pytest
 
 from harness.actors import ModernClient
-from scenarios.grounds import LEASE_MS, OwnStack, fresh
-from scenarios.hearing import claimed_by, kinds
+from scenarios.received_facts import claimed_by, kinds
 from scenarios.scripts import Payload, script, wait
+from scenarios.stacks import LEASE_MS, OwnStack, fresh
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 
@@ -18,10 +18,10 @@ SLACK_MS = 2_000
 """What a lost worker's job may wait beyond its lease."""
 
 
-async def submit_without_retries(yard: OwnStack, payload: Payload) -> str:
+async def submit_without_retries(isolated_stack: OwnStack, payload: Payload) -> str:
     """A job that a single counted failure would end."""
     body = {"service_required": "simulation", "payload": payload, "max_retries": 0, "id": fresh("job")}
-    async with yard.http() as http:
+    async with isolated_stack.http() as http:
         (await http.post("/api/jobs", json=body)).raise_for_status()
     return str(body["id"])
 
@@ -33,14 +33,14 @@ async def running(client: ModernClient, job_id: str) -> None:
                 return
 
 
-async def test_a_worker_that_is_told_to_stop_hands_its_job_back_uncounted(yard: OwnStack) -> None:
-    leaving = await yard.worker("leaving", worker_shutdown_grace_ms=100)
-    job_id = await submit_without_retries(yard, script(10, wait(1_000), result="done by the next one"))
-    async with yard.modern() as client:
+async def test_a_worker_that_is_told_to_stop_hands_its_job_back_uncounted(isolated_stack: OwnStack) -> None:
+    leaving = await isolated_stack.worker("leaving", worker_shutdown_grace_ms=100)
+    job_id = await submit_without_retries(isolated_stack, script(10, wait(1_000), result="done by the next one"))
+    async with isolated_stack.modern() as client:
         await running(client, job_id)
         following = asyncio.create_task(client.follow_to_end(job_id))
         assert await asyncio.to_thread(leaving.stop) == 0
-        await yard.worker("staying")
+        await isolated_stack.worker("staying")
         events = await following
         assert kinds(events) == ["submitted", "claimed", "progress", "released", "claimed", "progress", "completed"]
         assert events[-1].data["result"] == "done by the next one"
@@ -48,10 +48,10 @@ async def test_a_worker_that_is_told_to_stop_hands_its_job_back_uncounted(yard: 
         assert (stored["failures"], stored["error"]) == (None, None)
 
 
-async def test_a_worker_that_is_told_to_stop_finishes_what_it_can(yard: OwnStack) -> None:
-    leaving = await yard.worker("leaving", worker_shutdown_grace_ms=10_000)
-    job_id = await submit_without_retries(yard, script(10, wait(600), 90, result="finished"))
-    async with yard.modern() as client:
+async def test_a_worker_that_is_told_to_stop_finishes_what_it_can(isolated_stack: OwnStack) -> None:
+    leaving = await isolated_stack.worker("leaving", worker_shutdown_grace_ms=10_000)
+    job_id = await submit_without_retries(isolated_stack, script(10, wait(600), 90, result="finished"))
+    async with isolated_stack.modern() as client:
         await running(client, job_id)
         waiting = await client.submit(script(50))
         assert await asyncio.to_thread(leaving.stop) == 0
@@ -63,18 +63,18 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_it_can(yard: OwnStack
             "completed",
         ]
         assert (await client.job(waiting))["status"] == "pending", "it took no more"
-        await yard.worker("staying")
+        await isolated_stack.worker("staying")
         assert kinds(await client.follow_to_end(waiting))[-1] == "completed"
 
 
-async def test_a_killed_workers_job_runs_again(yard: OwnStack) -> None:
-    doomed = await yard.worker("doomed")
-    job_id = await submit_without_retries(yard, script(10, wait(400), result="at last"))
-    async with yard.legacy() as old, yard.modern() as client:
+async def test_a_killed_workers_job_runs_again(isolated_stack: OwnStack) -> None:
+    doomed = await isolated_stack.worker("doomed")
+    job_id = await submit_without_retries(isolated_stack, script(10, wait(400), result="at last"))
+    async with isolated_stack.legacy() as old, isolated_stack.modern() as client:
         await old.subscribe(job_id)
         await running(client, job_id)
         doomed.kill()
-        (staying,) = await yard.workers(1, "staying")
+        (staying,) = await isolated_stack.workers(1, "staying")
         events = await client.follow_to_end(job_id)
         assert kinds(events) == [
             "submitted",
@@ -91,9 +91,9 @@ async def test_a_killed_workers_job_runs_again(yard: OwnStack) -> None:
         assert (await client.job(job_id))["failures"] is None, "that its worker was lost is not the job's failure"
 
 
-async def test_a_killed_worker_loses_none_of_many_jobs(yard: OwnStack) -> None:
-    doomed, *_ = await yard.workers(3)
-    async with yard.modern() as client:
+async def test_a_killed_worker_loses_none_of_many_jobs(isolated_stack: OwnStack) -> None:
+    doomed, *_ = await isolated_stack.workers(3)
+    async with isolated_stack.modern() as client:
         jobs = [await client.submit(script(10, wait(100), result=number)) for number in range(20)]
         await running(client, jobs[0])
         doomed.kill()
@@ -103,21 +103,21 @@ async def test_a_killed_worker_loses_none_of_many_jobs(yard: OwnStack) -> None:
             assert kinds(events).count("completed") == 1
 
 
-async def test_a_job_longer_than_a_lease_is_not_taken_away(yard: OwnStack) -> None:
-    await yard.workers(2)
-    job_id = await submit_without_retries(yard, script(10, wait(2.2 * LEASE_MS), result="took its time"))
-    async with yard.modern() as client:
+async def test_a_job_longer_than_a_lease_is_not_taken_away(isolated_stack: OwnStack) -> None:
+    await isolated_stack.workers(2)
+    job_id = await submit_without_retries(isolated_stack, script(10, wait(2.2 * LEASE_MS), result="took its time"))
+    async with isolated_stack.modern() as client:
         events = await client.follow_to_end(job_id)
         assert kinds(events) == ["submitted", "claimed", "progress", "completed"]
 
 
-async def test_a_worker_that_was_frozen_cannot_end_a_job_that_another_has(yard: OwnStack) -> None:
-    frozen = await yard.worker("frozen")
-    job_id = await submit_without_retries(yard, script(10, wait(300), result="ended once"))
-    async with yard.modern() as client:
+async def test_a_worker_that_was_frozen_cannot_end_a_job_that_another_has(isolated_stack: OwnStack) -> None:
+    frozen = await isolated_stack.worker("frozen")
+    job_id = await submit_without_retries(isolated_stack, script(10, wait(300), result="ended once"))
+    async with isolated_stack.modern() as client:
         await running(client, job_id)
         frozen.signal(signal.SIGSTOP)
-        await yard.worker("awake")
+        await isolated_stack.worker("awake")
         events = await client.follow_to_end(job_id)
         frozen.signal(signal.SIGCONT)
         after = await client.submit(script(wait(50), result="after"))

@@ -218,7 +218,7 @@ class Processes:
         self.folder = folder
         self._environment = child_environment(environment)
         self._all: dict[str, Process] = {}
-        self._reaper: subprocess.Popen[bytes] | None = None
+        self._orphan_killer: subprocess.Popen[bytes] | None = None
         atexit.register(self.close)
 
     def start(self, launch: Launch) -> Process:
@@ -255,7 +255,7 @@ class Processes:
         before = self._all.get(launch.name)
         if before is not None and before.alive:
             raise EnvironmentFailure(f"a process named {launch.name} runs already")
-        process = Process(launch, self.folder / f"{launch.name}.log", self._environment, self._tell_reaper)
+        process = Process(launch, self.folder / f"{launch.name}.log", self._environment, self._list_process)
         self._all[launch.name] = process
         process.spawn()
         return process
@@ -283,22 +283,22 @@ class Processes:
         limit = time.monotonic() + grace_s
         for process in reversed(list(self)):
             process.stop(grace_s=max(0.0, limit - time.monotonic()))
-        if self._reaper is not None:
-            _pipe(self._reaper).close()
-            self._reaper.wait()
-            self._reaper = None
+        if self._orphan_killer is not None:
+            _pipe(self._orphan_killer).close()
+            self._orphan_killer.wait()
+            self._orphan_killer = None
         atexit.unregister(self.close)
 
-    def _tell_reaper(self, line: str) -> None:
-        if self._reaper is None or self._reaper.poll() is not None:
-            program = Path(__file__).with_name("reaper.py")
-            self._reaper = subprocess.Popen(  # noqa: S603
+    def _list_process(self, line: str) -> None:
+        if self._orphan_killer is None or self._orphan_killer.poll() is not None:
+            program = Path(__file__).with_name("orphan_killer.py")
+            self._orphan_killer = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-I", "-S", str(program)], stdin=subprocess.PIPE, start_new_session=True
             )
             for process in self:
                 if process.alive:
-                    _write(self._reaper, f"+{process.pid}")
-        _write(self._reaper, line)
+                    _write(self._orphan_killer, f"+{process.pid}")
+        _write(self._orphan_killer, line)
 
     def __enter__(self) -> Self:
         return self
@@ -313,13 +313,13 @@ class Processes:
         await asyncio.shield(asyncio.to_thread(self.close))
 
 
-def _pipe(reaper: subprocess.Popen[bytes]) -> IO[bytes]:
-    if reaper.stdin is None:  # pragma: no cover - it was opened with a pipe
-        raise EnvironmentFailure("the reaper has no pipe")
-    return reaper.stdin
+def _pipe(killer: subprocess.Popen[bytes]) -> IO[bytes]:
+    if killer.stdin is None:  # pragma: no cover - it was opened with a pipe
+        raise EnvironmentFailure("the orphan killer has no pipe")
+    return killer.stdin
 
 
-def _write(reaper: subprocess.Popen[bytes], line: str) -> None:
-    pipe = _pipe(reaper)
+def _write(killer: subprocess.Popen[bytes], line: str) -> None:
+    pipe = _pipe(killer)
     pipe.write(line.encode() + b"\n")
     pipe.flush()

@@ -63,12 +63,12 @@ class Stack:
 class OwnStack(Stack):
     """A stack that the suites started: its workers come and go as a test wants."""
 
-    def __init__(self, api: Process, grounds: Grounds, prefix: str, *, token: str | None = None) -> None:
+    def __init__(self, api: Process, stacks: Stacks, prefix: str, *, token: str | None = None) -> None:
         super().__init__(api.http_url, token=token)
         self.prefix: Final = prefix
-        self.redis_url: Final = grounds.redis.url
+        self.redis_url: Final = stacks.redis.url
         self.api = api
-        self._grounds = grounds
+        self._stacks = stacks
         self._workers: list[Process] = []
 
     async def worker(self, name: str = "worker", *, concurrency: int = 1, **settings: Any) -> Process:
@@ -81,7 +81,7 @@ class OwnStack(Stack):
     ) -> list[Process]:
         """Several at once, ready all."""
         launches = [self._worker_launch(fresh(name), settings, concurrency) for _ in range(count)]
-        started = await self._grounds.processes.astart_all(launches)
+        started = await self._stacks.processes.astart_all(launches)
         self._workers += started
         return started
 
@@ -89,12 +89,12 @@ class OwnStack(Stack):
         """The same before any test runs."""
         launches = [self._worker_launch(fresh("worker"), {}) for _ in range(count)]
         with ThreadPoolExecutor(count) as threads:
-            self._workers += threads.map(self._grounds.processes.start, launches)
+            self._workers += threads.map(self._stacks.processes.start, launches)
 
     async def another_api(self) -> Stack:
         """A second API process on the same queue."""
-        launch = self._grounds.api_launch(fresh("api"), self.prefix)
-        process = await self._grounds.processes.astart(launch)
+        launch = self._stacks.api_launch(fresh("api"), self.prefix)
+        process = await self._stacks.processes.astart(launch)
         self._workers.append(process)
         return Stack(process.http_url)
 
@@ -124,11 +124,11 @@ class OwnStack(Stack):
             poll_ms=POLL_MS,
             concurrency=concurrency,
             environment=TERMS | {key.upper(): str(value) for key, value in settings.items()},
-            overlay=self._grounds.overlay,
+            overlay=self._stacks.overlay,
         )
 
 
-class Grounds:
+class Stacks:
     """The Redis and the processes of one run of the suites; `overlay` is a copy of the stack with a seeded defect."""
 
     def __init__(self, processes: Processes, server: RedisServer, *, overlay: Path | None = None) -> None:

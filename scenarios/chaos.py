@@ -56,14 +56,14 @@ async def _for_a_while(nemesis: Nemesis) -> None:
             await nemesis.done()
 
 
-class Turmoil:
+class Chaos:
     """One run on a Redis and with processes of its own; `overlay` is a copy of the stack with a seeded defect."""
 
     def __init__(self, folder: Path, *, overlay: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.overlay = overlay
-        self.writer = HistoryWriter(folder / "turmoil.history.jsonl", about="turmoil")
+        self.writer = HistoryWriter(folder / "chaos.history.jsonl", about="chaos")
         self.jobs: list[str] = []
         self.ending: list[asyncio.Task[None]] = []
 

@@ -1,6 +1,6 @@
-"""Crowds of clients that nobody thought of, with real workers: both kinds are told the same, and it is what happened.
+"""Mixes of clients that nobody thought of, with real workers: both kinds are told the same, and it is what happened.
 
-A crowd that fails is made smaller and smaller; the smallest stays in the run's folder, as `smallest-crowd.jsonl`.
+A mix that fails is made smaller and smaller; the smallest stays in the run's folder, as `smallest-client-mix.jsonl`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from harness.cassettes import load
 from harness.cassettes.record import Recorder, Sessions
-from scenarios.crowds import Ending, JobPlan, Kind, play, told
-from scenarios.grounds import Stack
+from scenarios.client_mixes import Ending, JobPlan, Kind, play, told
 from scenarios.scripts import script
+from scenarios.stacks import Stack
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 
@@ -46,7 +46,7 @@ class Found:
     """The failures of one search: the newest is the smallest, and after a while only known ones are played again."""
 
     def __init__(self, folder: Path) -> None:
-        self.smallest: Final = folder / "smallest-crowd.jsonl"
+        self.smallest: Final = folder / "smallest-client-mix.jsonl"
         self._folder = folder
         self._failing: set[str] = set()
         self._until = 0.0
@@ -57,7 +57,7 @@ class Found:
 
     async def recorded(self, stack: Stack, mix: Sequence[JobPlan], act: Callable[..., Any]) -> None:
         """Play a mix through a recorder. What is recorded of one that fails is kept."""
-        recording = self._folder / "crowd.jsonl"
+        recording = self._folder / "client-mix.jsonl"
         sessions = Sessions(recording, about=told(mix), target="stack")
         sessions.begin(mix_goes_on := object())
         try:
@@ -93,7 +93,7 @@ def test_whatever_clients_do_at_once_both_kinds_are_told_what_happened(stack: St
     search()
 
 
-async def test_a_crowd_that_fails_is_kept_as_a_cassette(stack: Stack, tmp_path: Path) -> None:
+async def test_a_mix_that_fails_is_kept_as_a_cassette(stack: Stack, tmp_path: Path) -> None:
     found = Found(tmp_path)
 
     async def act(recorded: Stack, mix: Sequence[JobPlan]) -> None:

@@ -14,9 +14,9 @@ import msgspec
 
 from harness.actors import LegacyClient, ModernClient, Refused, Told
 from harness.parity.facts import Fact
-from scenarios.grounds import Stack, fresh
-from scenarios.hearing import facts_by_events, facts_by_websocket, kinds, progress_of
+from scenarios.received_facts import facts_by_events, facts_by_websocket, kinds, progress_of
 from scenarios.scripts import Payload, fail, script, wait
+from scenarios.stacks import Stack, fresh
 
 T = TypeVar("T")
 PATIENCE_S: Final = 8.0

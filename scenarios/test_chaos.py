@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 
 from harness.history import check_all, explain
-from scenarios.grounds import Grounds
-from scenarios.turmoil import LIMITS, Turmoil
+from scenarios.chaos import LIMITS, Chaos
+from scenarios.stacks import Stacks
 
 pytestmark = [pytest.mark.criterion("mixed-clients"), pytest.mark.long]
 
@@ -24,8 +24,8 @@ SLOWEST_S: Final = 120
 async def test_every_rule_holds_whatever_is_broken(request: pytest.FixtureRequest, run_folder: Path) -> None:
     if request.config.getoption("--candidate"):
         pytest.skip("needs a stack whose processes it can kill")
-    grounds: Grounds = request.getfixturevalue("grounds")
-    history = await Turmoil(run_folder / "turmoil", overlay=grounds.overlay).run()
+    stacks: Stacks = request.getfixturevalue("stacks")
+    history = await Chaos(run_folder / "chaos", overlay=stacks.overlay).run()
     results = check_all(history, LIMITS)
     wrong = [f"{result.name}: {violation.sentence}" for result in results for violation in result.violations[:1]]
     assert not wrong, "\n".join([*wrong, *(line for result in results for line in explain(history, result, most=1))])
