@@ -11,13 +11,12 @@ from typing import Any, Final
 from harness.faults import AtPoint, Cuts, How, KillRedis, Nemesis, Point, Proxy, Waves
 from harness.history import History, HistoryWriter, Kind, Limits
 from harness.history.recorders import LegacyClient, RedisRecorder, StackClient, WorkerWatch, survey
-from harness.processes import Process, Processes, services, start_valkey
+from harness.processes import Process, Processes, start_valkey
+from harness.targets import Deployment, Setup
 
 LEASE_MS: Final = 2_000
 FAST: Final = {
-    "HUBGATE_LEASE_MS": str(LEASE_MS),
     "HUBGATE_HEARTBEAT_TTL_MS": "2000",
-    "HUBGATE_RETRY_BACKOFF_MS": "250",
     "HUBGATE_RETRY_BACKOFF_MAX_MS": "250",
     "WORKER_HEARTBEAT_INTERVAL_MS": "400",
     "WORKER_REAP_INTERVAL_MS": "500",
@@ -72,10 +71,10 @@ class Chaos:
         async with AsyncExitStack() as open_:
             processes = await open_.enter_async_context(Processes(self.folder))
             self.valkey = start_valkey(processes, appendonly=True)
-            common = {"redis_url": self.valkey.url, "environment": FAST, "overlay": self.overlay}
-            self.api = await processes.astart(services.api(**common))  # type: ignore[arg-type]
-            launches = [services.worker(f"worker-{n}", poll_ms=250, **common) for n in range(5)]  # type: ignore[arg-type]
-            workers = await processes.astart_all(launches)
+            setup = Setup(lease_ms=LEASE_MS, retry_backoff_ms=250, poll_ms=250, environment=FAST, overlay=self.overlay)
+            stack = await Deployment.astart(processes, setup, self.valkey)
+            self.api = stack.servers[0]
+            workers = await stack.astart_workers(stack.worker_launches(5))
             await open_.enter_async_context(RedisRecorder(self.valkey.url, self.writer))
             await open_.enter_async_context(WorkerWatch(self.api.http_url, self.writer, every_ms=200))
             await self._play(open_, workers)

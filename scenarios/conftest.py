@@ -13,8 +13,8 @@ from typing import Final
 
 import pytest
 
-from harness.processes import Processes, RedisUnusable, open_redis, services
-from harness.targets import HubTarget, StackTarget
+from harness.processes import Processes, RedisUnusable, open_redis
+from harness.targets import Deployment, HubTarget, Setup, Side, StackTarget, Target
 from scenarios.stacks import OwnStack, Stack, Stacks, died
 
 pytest.register_assert_rewrite("scenarios.client_mixes")
@@ -108,7 +108,7 @@ def _isolated_stack(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
 def isolated_stack(_isolated_stack: OwnStack) -> Iterator[OwnStack]:
     """A stack with no worker and no job but those that the test brings."""
     yield _isolated_stack
-    _isolated_stack.empty()
+    _isolated_stack.deployment.empty()
 
 
 @pytest.fixture(scope="session")
@@ -122,14 +122,14 @@ def guarded(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
 
 
 @pytest.fixture(scope="session")
-def hub(request: pytest.FixtureRequest) -> HubTarget:
+def hub(request: pytest.FixtureRequest) -> Target:
     """The hub that is replaced: the one that was given, or the simulator, on the stack's own Redis if it is ours."""
     given: str | None = request.config.getoption("--legacy")
     if given:
         return HubTarget.at(given)
     stacks: Stacks = request.getfixturevalue("stacks")
-    process = stacks.processes.start(services.hub(redis_url=stacks.redis.url if stacks.redis.owned else None))
-    return HubTarget(http_url=process.http_url, owned=True)
+    redis = stacks.redis if stacks.redis.owned else None
+    return Deployment.start(stacks.processes, Setup(side=Side.HUB), redis).target
 
 
 @pytest.fixture(autouse=True)

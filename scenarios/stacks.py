@@ -1,30 +1,30 @@
-"""What the suites stand on: one Redis, and stacks on it that do not see each other."""
+"""The stacks that the suites run against, each with a prefix of its own in one Redis, and what a test asks of one."""
 
 from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from msgspec.structs import replace
 
 from harness.actors import LegacyClient, ModernClient, Monitor
-from harness.processes import Launch, Process, Processes, RedisServer, empty, services
-from harness.targets import StackTarget
+from harness.processes import Process, Processes, RedisServer
+from harness.targets import Deployment, Namespace, Setup
 
 LEASE_MS: Final = 2_000
 BACKOFF_MS: Final = 100
-TERMS: Final = {
-    "HUBGATE_LEASE_MS": str(LEASE_MS),
-    "HUBGATE_RETRY_BACKOFF_MS": str(BACKOFF_MS),
-    "WORKER_HEARTBEAT_INTERVAL_MS": "400",
-}
-"""Short, so that a suite need not wait long for what takes a lease or a back-off."""
-POLL_MS: Final = 200
+SETUP: Final = Setup(
+    lease_ms=LEASE_MS,
+    retry_backoff_ms=BACKOFF_MS,
+    poll_ms=200,
+    environment={"WORKER_HEARTBEAT_INTERVAL_MS": "400"},
+)
+"""All is short, so that a suite need not wait long for what takes a lease or a back-off."""
 
 _numbers = itertools.count(1)
 
@@ -63,13 +63,10 @@ class Stack:
 class OwnStack(Stack):
     """A stack that the suites started: its workers come and go as a test wants."""
 
-    def __init__(self, api: Process, stacks: Stacks, prefix: str, *, token: str | None = None) -> None:
-        super().__init__(api.http_url, token=token)
-        self.prefix: Final = prefix
-        self.redis_url: Final = stacks.redis.url
-        self.api = api
-        self._stacks = stacks
-        self._workers: list[Process] = []
+    def __init__(self, deployment: Deployment, namespace: Namespace) -> None:
+        super().__init__(deployment.target.http_url, token=deployment.target.token)
+        self.deployment: Final = deployment
+        self.namespace: Final = namespace
 
     async def worker(self, name: str = "worker", *, concurrency: int = 1, **settings: Any) -> Process:
         """One more worker, ready. Settings are environment variables, in capitals or not."""
@@ -80,52 +77,15 @@ class OwnStack(Stack):
         self, count: int, name: str = "worker", *, concurrency: int = 1, **settings: Any
     ) -> list[Process]:
         """Several at once, ready all."""
-        launches = [self._worker_launch(fresh(name), settings, concurrency) for _ in range(count)]
-        started = await self._stacks.processes.astart_all(launches)
-        self._workers += started
-        return started
-
-    def begin_with(self, count: int) -> None:
-        """The same before any test runs."""
-        launches = [self._worker_launch(fresh("worker"), {}) for _ in range(count)]
-        with ThreadPoolExecutor(count) as threads:
-            self._workers += threads.map(self._stacks.processes.start, launches)
+        environment = {key.upper(): str(value) for key, value in settings.items()}
+        launch = self.deployment.worker_launch
+        return await self.deployment.astart_workers(
+            [launch(fresh(name), concurrency=concurrency, environment=environment) for _ in range(count)]
+        )
 
     async def another_api(self) -> Stack:
         """A second API process on the same queue."""
-        launch = self._stacks.api_launch(fresh("api"), self.prefix)
-        process = await self._stacks.processes.astart(launch)
-        self._workers.append(process)
-        return Stack(process.http_url)
-
-    def target(self) -> StackTarget:
-        """The same as a target of replays and puppets."""
-        return StackTarget(
-            http_url=self.http_url,
-            owned=True,
-            redis_url=self.redis_url,
-            prefix=self.prefix,
-            lease_ms=LEASE_MS,
-            retry_backoff_ms=BACKOFF_MS,
-        )
-
-    def empty(self) -> None:
-        """Have no worker and no job any more."""
-        for worker in self._workers:
-            worker.kill()
-        self._workers.clear()
-        empty(self.redis_url, self.prefix)
-
-    def _worker_launch(self, name: str, settings: Mapping[str, Any], concurrency: int = 1) -> Launch:
-        return services.worker(
-            name,
-            redis_url=self.redis_url,
-            prefix=self.prefix,
-            poll_ms=POLL_MS,
-            concurrency=concurrency,
-            environment=TERMS | {key.upper(): str(value) for key, value in settings.items()},
-            overlay=self._stacks.overlay,
-        )
+        return Stack((await self.deployment.add_api(fresh("api"))).http_url)
 
 
 class Stacks:
@@ -136,25 +96,22 @@ class Stacks:
         self.redis: Final = server
         self.overlay: Final = overlay
 
-    def api_launch(self, name: str, prefix: str, *, token: str | None = None) -> Launch:
-        """How an API process on that part of the Redis is started."""
-        return services.api(
-            redis_url=self.redis.url, prefix=prefix, name=name, token=token, environment=TERMS, overlay=self.overlay
-        )
+    def setup(self, **more: Any) -> Setup:
+        """How the suites' stacks are started."""
+        return replace(SETUP, overlay=self.overlay, **more)
 
     @contextmanager
     def stack(self, name: str, *, token: str | None = None, workers: int = 0) -> Iterator[OwnStack]:
         """A stack of its own, empty, that leaves nothing behind in Redis."""
-        prefix = f"scenarios-{secrets.token_hex(4)}:"
-        api = self.processes.start(self.api_launch(f"api-{name}", prefix, token=token))
-        stack = OwnStack(api, self, prefix, token=token)
-        if workers:
-            stack.begin_with(workers)
+        namespace = Namespace(self.redis.url, f"scenarios-{secrets.token_hex(4)}:")
+        setup = self.setup(name=f"api-{name}", token=token)
+        deployment = Deployment.start(self.processes, setup, self.redis, namespace)
+        deployment.start_workers([deployment.worker_launch(fresh("worker")) for _ in range(workers)])
         try:
-            yield stack
+            yield OwnStack(deployment, namespace)
         finally:
-            stack.empty()
-            api.stop()
+            deployment.empty()
+            deployment.stop()
 
 
 def died(processes: Processes) -> list[str]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from harness.cassettes import save
 from harness.cassettes.replay.mixes import Ask, Cancel, Claim, Complete, Fail, Progress, Step, Submit, hold
 from harness.parity.deviations import Deviations
-from harness.targets import HubTarget, StackStage
+from harness.targets import HubTarget, StackPool
 from scenarios.stacks import Stacks
 
 pytestmark = [pytest.mark.criterion("mixed-clients"), pytest.mark.long, pytest.mark.timeout(180)]
@@ -36,21 +36,22 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def stage(request: pytest.FixtureRequest) -> StackStage:
+def pool(request: pytest.FixtureRequest) -> StackPool:
     if request.config.getoption("--candidate") or request.config.getoption("--legacy"):
         pytest.skip("needs a hub and a stack that are empty at every beginning")
     stacks: Stacks = request.getfixturevalue("stacks")
     # A failed job may be taken again at once: how long it rests is not what the hub could be asked about.
-    return StackStage(stacks.processes, stacks.redis, retry_backoff_ms=0, overlay=stacks.overlay, name="mixes-api")
+    setup = stacks.setup(name="mixes-api", lease_ms=3_000, retry_backoff_ms=0, environment={})
+    return StackPool(stacks.processes, stacks.redis, setup)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, min_size=1, max_size=20).map(tuple))
 def test_whatever_clients_do_is_told_alike(
-    steps: tuple[Step, ...], stage: StackStage, hub: HubTarget, run_folder: Path
+    steps: tuple[Step, ...], pool: StackPool, hub: HubTarget, run_folder: Path
 ) -> None:
     deviations = Deviations.load(Path(__file__).with_name("deviations.toml"))
-    held = asyncio.run(hold(steps, hub, stage, deviations, dt.datetime.now(dt.UTC).date()))
+    held = asyncio.run(hold(steps, hub, pool, deviations, dt.datetime.now(dt.UTC).date()))
     if held.sentences:
         smallest = run_folder / "smallest-mix.jsonl"
         save(held.cassette, smallest)

@@ -10,7 +10,7 @@ import pytest
 from harness.cassettes.replay.files import Against, run_files
 from harness.parity.deviations import Deviations
 from harness.results import CellVerdict
-from harness.targets import StackStage
+from harness.targets import StackPool
 from scenarios.received_facts import claimed_by, facts_by_websocket, kinds, progress_of
 from scenarios.scripts import fail, script, wait
 from scenarios.stacks import BACKOFF_MS, OwnStack, Stack, Stacks, fresh
@@ -173,9 +173,10 @@ async def test_a_client_with_a_wrong_token_is_turned_away(guarded: OwnStack) -> 
 async def test_some_recorded_clients_play_as_they_did_on_the_hub(stacks: Stacks, stack: Stack) -> None:
     if not isinstance(stack, OwnStack) or not stacks.redis.owned:
         pytest.skip("replays need databases that may be emptied; the gate replays every recording on a given stack")
-    stage = StackStage(stacks.processes, stacks.redis, overlay=stacks.overlay)
+    setup = stacks.setup(name="replay-api", lease_ms=3_000, retry_backoff_ms=50, environment={})
+    pool = StackPool(stacks.processes, stacks.redis, setup)
     files = [HERE / "cassettes" / f"{name}.jsonl" for name in SOME_CASSETTES]
     against = Against(deviations=Deviations.load(HERE / "deviations.toml"), today=dt.datetime.now(dt.UTC).date())
-    results = await run_files(files, stage, against)
+    results = await run_files(files, pool, against)
     told = [result.told() for result in results if result.verdict not in (CellVerdict.SAME, CellVerdict.DECLARED)]
     assert not told

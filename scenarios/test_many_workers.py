@@ -47,7 +47,7 @@ async def test_forty_workers_take_every_job_once_at_once_and_in_its_turn(
     ready = await isolated_stack.workers(WORKERS)
     jobs = [fresh("job") for _ in range(JOBS)]
     async with (
-        RedisRecorder(isolated_stack.redis_url, writer, prefix=isolated_stack.prefix),
+        RedisRecorder(isolated_stack.namespace.url, writer, prefix=isolated_stack.namespace.prefix),
         StackClient("the-one-client", isolated_stack.http_url, writer) as client,
     ):
         streams = [await started(client, job_id, number) for number, job_id in enumerate(jobs)]

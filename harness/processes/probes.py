@@ -5,12 +5,18 @@ from __future__ import annotations
 import http.client
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from harness.processes.processes import Process
 
-Probe = Callable[["Process"], bool]
+class Logged(Protocol):
+    """A process, as far as probes look at it."""
+
+    def log_text(self) -> str:
+        """What it wrote since its last start."""
+        ...
+
+
+Probe = Callable[[Logged], bool]
 
 ANSWER_S = 1.0
 """How long one probe waits for an answer before it says "not yet"."""
@@ -19,7 +25,7 @@ ANSWER_S = 1.0
 def http_ok(host: str, port: int, path: str) -> Probe:
     """Ready when GET of that path answers 200."""
 
-    def probe(_: Process) -> bool:
+    def probe(_: Logged) -> bool:
         connection = http.client.HTTPConnection(host, port, timeout=ANSWER_S)
         try:
             connection.request("GET", path)
@@ -35,7 +41,7 @@ def http_ok(host: str, port: int, path: str) -> Probe:
 def redis_pong(host: str, port: int) -> Probe:
     """Ready when PING is answered (a server that still loads its append-only file says LOADING)."""
 
-    def probe(_: Process) -> bool:
+    def probe(_: Logged) -> bool:
         return answers_ping(host, port)
 
     return probe
@@ -54,7 +60,7 @@ def answers_ping(host: str, port: int) -> bool:
 def log_says(text: str) -> Probe:
     """Ready when the process has logged that text since its last start."""
 
-    def probe(process: Process) -> bool:
+    def probe(process: Logged) -> bool:
         return text in process.log_text()
 
     return probe

@@ -92,14 +92,6 @@ def worker(  # noqa: PLR0913
     )
 
 
-def workers(count: int, *, redis_url: str, prefix: str = "", overlay: Path | None = None) -> list[Launch]:
-    """`worker-1` … `worker-count`, for `Processes.astart_all`."""
-    return [
-        worker(f"worker-{number}", redis_url=redis_url, prefix=prefix, overlay=overlay)
-        for number in range(1, count + 1)
-    ]
-
-
 def hub(
     *,
     redis_url: str | None = None,

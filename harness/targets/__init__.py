@@ -1,6 +1,21 @@
-"""Targets: a hub or a stack, started by us or given by URL."""
+"""Targets: a hub or a stack, started by us or given by URL, and how it is started."""
 
-from harness.targets.stages import GivenStage, HubStage, Needs, StackStage, Stage
-from harness.targets.targets import HubTarget, Kind, StackTarget, Target
+from harness.targets.deployment import Deployment, Namespace, Setup
+from harness.targets.pool import REPLAYED, GivenPool, HubPool, Needs, StackPool, TargetPool
+from harness.targets.target import HubTarget, Side, StackTarget, Target
 
-__all__ = ["GivenStage", "HubStage", "HubTarget", "Kind", "Needs", "StackStage", "StackTarget", "Stage", "Target"]
+__all__ = [
+    "REPLAYED",
+    "Deployment",
+    "GivenPool",
+    "HubPool",
+    "HubTarget",
+    "Namespace",
+    "Needs",
+    "Setup",
+    "Side",
+    "StackPool",
+    "StackTarget",
+    "Target",
+    "TargetPool",
+]

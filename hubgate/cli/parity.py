@@ -14,7 +14,7 @@ from harness.gate.phases.cassettes import cassettes, scenarios_folder
 from harness.parity.deviations import Deviations
 from harness.processes import Processes, start_valkey
 from harness.results import CellVerdict, Column
-from harness.targets import HubStage, StackStage
+from harness.targets import HubPool, StackPool
 
 
 @click.command("parity")
@@ -45,8 +45,8 @@ async def _play(files: list[Path]) -> Matrix:
         valkey = await asyncio.to_thread(start_valkey, processes)
         return await play_matrix(
             files,
-            HubStage(processes),
-            StackStage(processes, valkey),
+            HubPool(processes),
+            StackPool(processes, valkey),
             deviations=Deviations.load(scenarios_folder() / "deviations.toml"),
             today=dt.datetime.now(dt.UTC).date(),
         )

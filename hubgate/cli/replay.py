@@ -13,7 +13,7 @@ from harness.cassettes.replay.files import Against, CassetteResult, run_files
 from harness.gate.phases.cassettes import scenarios_folder
 from harness.parity.deviations import Deviations
 from harness.results import CellVerdict, Verdict, combine
-from harness.targets import GivenStage, HubTarget, Kind, StackTarget, Target
+from harness.targets import GivenPool, HubTarget, Side, StackTarget, Target
 
 MEANING = {
     CellVerdict.SAME: Verdict.HOLDS,
@@ -26,7 +26,7 @@ MEANING = {
 @click.command("replay")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--target", required=True, metavar="URL", help="Where the hub or the stack is (ws:// or http://).")
-@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), default=Kind.HUB.value, show_default=True)
+@click.option("--kind", type=click.Choice([side.value for side in Side]), default=Side.HUB.value, show_default=True)
 @click.option("--redis", metavar="URL", help="The stack's Redis: there, the recorded workers take their jobs.")
 @click.option("--prefix", default="", help="The prefix of the stack's keys.")
 @click.option("--token", help="The token that the target demands.")
@@ -47,17 +47,17 @@ def replay(  # noqa: PLR0913, PLR0917 - as many as options
     Says of each: same, declared, different (with the frame), or inconclusive. Exit status 0 when all are same or
     declared, 1 when one is different, 3 when one is inconclusive.
     """
-    stage = GivenStage(_target(target, kind, redis, prefix, token))
+    pool = GivenPool(_target(target, kind, redis, prefix, token))
     against = Against(
         today=dt.datetime.now(dt.UTC).date(),
         deviations=Deviations.load(deviations or scenarios_folder() / "deviations.toml"),
     )
-    results = asyncio.run(run_files(files, stage, against, done=lambda result: _tell(result, as_json=as_json)))
+    results = asyncio.run(run_files(files, pool, against, done=lambda result: _tell(result, as_json=as_json)))
     raise SystemExit(combine(MEANING[result.verdict] for result in results).exit_status)
 
 
 def _target(url: str, kind: str, redis: str | None, prefix: str, token: str | None) -> Target:
-    if kind == Kind.HUB.value:
+    if kind == Side.HUB.value:
         return HubTarget.at(url, token=token)
     if not redis:
         raise click.UsageError("--kind stack needs --redis URL: workers of a stack take their jobs straight from Redis")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
-from harness.processes import Processes, check_redis, free_port, services, start_valkey
+from harness.processes import Processes, free_port, open_redis
 from harness.processes.ports import is_free
+from harness.targets import Deployment, Setup
 
 DEFAULT_PORT = 8000
 
@@ -42,17 +43,12 @@ def up(workers: int, port: int | None, redis: str | None, data: Path | None) -> 
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     folder = data or Path(tempfile.mkdtemp(prefix="hubgate-"))
     with Processes(folder) as processes, contextlib.suppress(KeyboardInterrupt):
-        if redis:
-            check_redis(redis)
-        url = redis or start_valkey(processes, appendonly=True).url
-        api = processes.start(
-            services.api(redis_url=url, port=port or (DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port()))
-        )
-        for launch in services.workers(workers, redis_url=url):
-            processes.start(launch)
-        click.echo(
-            NEXT.format(api=api.http_url, ws=api.ws_url.removeprefix("ws"), workers=workers, redis=url, logs=folder)
-        )
+        server = open_redis(redis, processes, appendonly=True)
+        setup = Setup(port=port or (DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port()))
+        stack = Deployment.start(processes, setup, server)
+        stack.start_workers(stack.worker_launches(workers))
+        url = stack.target.http_url
+        click.echo(NEXT.format(api=url, ws=url.removeprefix("http"), workers=workers, redis=server.url, logs=folder))
         while not stopped.wait(0.5):
             processes.check()
     click.echo("stopped")

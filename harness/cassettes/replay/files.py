@@ -20,7 +20,7 @@ from harness.parity import Finding, Noise, compare
 from harness.parity.deviations import Deviations, View
 from harness.parity.facts import as_facts, asks_for_facts
 from harness.results import CellVerdict
-from harness.targets import Kind, Stage
+from harness.targets import Side, TargetPool
 
 NO_DEVIATIONS = Deviations()
 NO_FACTS = "No client of this recording submits or follows a job: there is nothing for another kind of client to do."
@@ -78,7 +78,7 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run_files(
     files: Sequence[Path],
-    stage: Stage,
+    pool: TargetPool,
     against: Against,
     *,
     pace: Pace = DEFAULT_PACE,
@@ -96,13 +96,13 @@ async def run_files(
         done(results[played.path])
 
     results: dict[Path, CassetteResult] = {}
-    await play_files(files, stage, pace=pace, at_once=at_once, done=judge)
+    await play_files(files, pool, pace=pace, at_once=at_once, done=judge)
     return [results[path] for path in files]
 
 
 async def play_files(
     files: Sequence[Path],
-    stage: Stage,
+    pool: TargetPool,
     *,
     pace: Pace = DEFAULT_PACE,
     at_once: int = 3,
@@ -117,7 +117,7 @@ async def play_files(
 
     async def one(path: Path) -> Played:
         async with slots:
-            played = await play_file(path, stage, pace=pace, view=view)
+            played = await play_file(path, pool, pace=pace, view=view)
         done(played)
         return played
 
@@ -127,7 +127,7 @@ async def play_files(
     return [running[path].result() for path in files]
 
 
-async def play_file(path: Path, stage: Stage, *, pace: Pace = DEFAULT_PACE, view: View = View.FRAMES) -> Played:
+async def play_file(path: Path, pool: TargetPool, *, pace: Pace = DEFAULT_PACE, view: View = View.FRAMES) -> Played:
     """Play one file."""
     began = time.monotonic()
     cassette = transcript = None
@@ -137,7 +137,7 @@ async def play_file(path: Path, stage: Stage, *, pace: Pace = DEFAULT_PACE, view
         if view is View.FACTS and not asks_for_facts(cassette.events):
             reason = NO_FACTS
         else:
-            async with stage.stand(needs_of(cassette)) as target:
+            async with pool.acquire(needs_of(cassette)) as target:
                 check_fit(cassette, target)
                 transcript = await replay(cassette, target, pace=pace, modern_clients=view is View.FACTS)
     except CouldNotRun as error:
@@ -168,7 +168,7 @@ def judged(played: Played, against: Against) -> CassetteResult:
     reference = tuple(against.references.get(cassette.name, cassette.events))
     if played.view is View.FACTS:
         reference = as_facts(reference)
-    on_stack = transcript.target == Kind.STACK.value
+    on_stack = transcript.target == Side.STACK.value
     findings = compare(reference, transcript.events, workers_by_facts=on_stack)
     findings = against.noise.get(cassette.name, Noise()).mark(findings)
     if on_stack:

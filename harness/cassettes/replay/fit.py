@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from harness.cassettes import BLANKED, Cassette, Event, Open, Receive, Request, Send
 from harness.errors import CouldNotRun
-from harness.targets import Kind, Needs, Target
+from harness.targets import Needs, Side, Target
 
 
 def needs_of(cassette: Cassette) -> Needs:
@@ -40,7 +40,7 @@ def check_fit(cassette: Cassette, target: Target) -> None:
         raise CouldNotRun("It was recorded on a server that demands a token, and none is known for this target.")
     if needed not in {None, BLANKED, target.token}:
         raise CouldNotRun(f"It was recorded on a server that demands the token {needed}, and this target has another.")
-    if target.kind is Kind.HUB and any(_stops_a_hub(event) for event in cassette.events):
+    if target.side is Side.HUB and any(_stops_a_hub(event) for event in cassette.events):
         raise CouldNotRun("It sends a priority that stops a hub for good: it is only played on a hub of our own.")
 
 

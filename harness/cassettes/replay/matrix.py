@@ -16,7 +16,7 @@ from harness.cassettes.replay.player import DEFAULT_PACE
 from harness.parity import Noise, noise_between
 from harness.parity.deviations import Deviations, View
 from harness.results import Cell, Column, ScenarioRow
-from harness.targets import Stage
+from harness.targets import TargetPool
 
 NAMES = {
     Column.HUB: ("recording", "hub"),
@@ -39,8 +39,8 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
 
 async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
     files: Sequence[Path],
-    hub: Stage,
-    stack: Stage,
+    hub: TargetPool,
+    stack: TargetPool,
     *,
     deviations: Deviations,
     today: dt.date,
@@ -57,12 +57,12 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
     """
     remembered = {} if recall is None else recall
 
-    async def play(column: Column, stage: Stage) -> list[Played]:
+    async def play(column: Column, pool: TargetPool) -> list[Played]:
         if column in remembered:
             return remembered[column]
         view = VIEWS.get(column, View.FRAMES)
         return await play_files(
-            files, stage, pace=pace, at_once=at_once, view=view, done=lambda played: done(column, played)
+            files, pool, pace=pace, at_once=at_once, view=view, done=lambda played: done(column, played)
         )
 
     async with asyncio.TaskGroup() as tasks:

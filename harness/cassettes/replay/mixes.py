@@ -21,7 +21,7 @@ from harness.errors import CouldNotRun
 from harness.parity import compare
 from harness.parity.deviations import Deviations, View
 from harness.parity.facts import as_facts
-from harness.targets import HubTarget, Needs, Stage
+from harness.targets import HubTarget, Needs, TargetPool
 
 CLIENTS: Final = ("client-1", "client-2")
 WORKERS: Final = ("worker-1", "worker-2")
@@ -279,13 +279,15 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     sentences: tuple[str, ...]
 
 
-async def hold(steps: tuple[Step, ...], hub: HubTarget, stack: Stage, deviations: Deviations, today: dt.date) -> Held:
+async def hold(
+    steps: tuple[Step, ...], hub: HubTarget, stack: TargetPool, deviations: Deviations, today: dt.date
+) -> Held:
     """Record a mix on the hub, play it to the stack with old clients and with those of the other kind, and compare."""
     cassette = await record_mix(steps, hub)
     sentences: list[str] = []
     for view in View:
         modern = view is View.FACTS
-        async with stack.stand(Needs()) as target:
+        async with stack.acquire(Needs()) as target:
             transcript = await replay(cassette, target, modern_clients=modern)
         reference = as_facts(cassette.events) if modern else cassette.events
         findings = compare(reference, transcript.events, workers_by_facts=True)

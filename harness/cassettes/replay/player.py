@@ -52,7 +52,7 @@ from harness.cassettes.tokens import Bindings, tokens_of
 from harness.errors import CouldNotRun
 from harness.parity.comparison import translated
 from harness.parity.facts import as_facts
-from harness.targets import Kind, StackTarget, Target
+from harness.targets import Side, StackTarget, Target
 
 DEFAULT_PACE = Pace()
 MOST_EVENTS = 200_000
@@ -108,7 +108,7 @@ class _Player:
         """Recorded where no token was demanded: a target that demands one gets it."""
         self._bindings = Bindings(tokens_of(cassette.events))
         workers = frozenset(actor for actor, role in cassette.roles.items() if role == Role.WORKER.value)
-        self._puppet_actors = workers if target.kind is Kind.STACK else frozenset()
+        self._puppet_actors = workers if target.side is Side.STACK else frozenset()
         self._expectations = Expectations(cassette.events, self._bindings, ignored=self._puppet_actors)
         self._observed: list[Event] = []
         self._incidents: list[str] = []
@@ -155,7 +155,7 @@ class _Player:
     def _transcript(self) -> Transcript:
         return Transcript(
             scenario=self._cassette.name,
-            target=self._target.kind.value,
+            target=self._target.side.value,
             events=tuple(translated(event, self._bindings) for event in self._observed),
             bindings=self._bindings.table(),
             incidents=tuple(self._bindings.incoming(text) for text in self._incidents),

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from harness.cassettes.replay.files import Played, recorded_ms
 from harness.cassettes.replay.matrix import Matrix, play_matrix
 from harness.criteria.statements import CriterionId
@@ -26,7 +28,7 @@ from harness.results import (
     Measurement,
     Threshold,
 )
-from harness.targets import GivenStage, HubStage, HubTarget, StackStage, StackTarget, Stage
+from harness.targets import REPLAYED, GivenPool, HubPool, HubTarget, Setup, StackPool, StackTarget, TargetPool
 
 LINKS_SHOWN: Final = 8
 LONG_MS: Final = 30_000
@@ -40,8 +42,8 @@ async def gather(bench: Bench) -> Findings:
     files = [path for path in cassettes() if recorded_ms(path) <= bench.profile.longest_recording_ms]
     matrix = await play_matrix(
         files,
-        hub_stage(bench),
-        await stack_stage(bench),
+        hub_pool(bench),
+        await stack_pool(bench),
         deviations=Deviations.load(scenarios_folder() / "deviations.toml"),
         today=dt.datetime.now(dt.UTC).date(),
         recall=bench.shared.recall.hub,
@@ -93,18 +95,20 @@ def judge(matrix: Matrix, view: tuple[CriterionId, Column], limit: int, least: i
     )
 
 
-def hub_stage(bench: Bench) -> Stage:
+def hub_pool(bench: Bench) -> TargetPool:
     """Where hubs come from: the simulator, or the one that was given."""
     if bench.options.legacy:
-        return GivenStage(HubTarget.at(bench.options.legacy))
-    return HubStage(bench.processes)
+        return GivenPool(HubTarget.at(bench.options.legacy))
+    return HubPool(bench.processes)
 
 
-async def stack_stage(bench: Bench) -> Stage:
-    """Where stacks come from: API processes on the run's Valkey, or the one that was given."""
+async def stack_pool(bench: Bench, setup: Setup = REPLAYED, *, first_database: int = 32) -> TargetPool:
+    """Where stacks come from: API processes on the run's Redis, or the one that was given."""
     if bench.options.candidate and bench.options.redis:
-        return GivenStage(StackTarget.at(bench.options.candidate, redis_url=bench.options.redis))
-    return StackStage(bench.processes, await bench.redis(), overlay=bench.overlay)
+        return GivenPool(StackTarget.at(bench.options.candidate, redis_url=bench.options.redis))
+    return StackPool(
+        bench.processes, await bench.redis(), replace(setup, overlay=bench.overlay), first_database=first_database
+    )
 
 
 def cassettes() -> list[Path]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
-from uuid import uuid4
 
 import httpx
 
@@ -12,26 +10,19 @@ from harness.cassettes.replay.puppets import contend
 from harness.criteria.statements import CriterionId
 from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged
-from harness.processes import empty, services
+from harness.gate.phases.cassettes import stack_pool
 from harness.results import Comparison, Evidence, Measurement, Threshold
-from harness.targets import StackTarget
+from harness.targets import Needs, Setup, StackTarget, Target
+
+DATABASE: Final = 60
+"""Of the run's own Redis; the recordings' stacks have those from 32 on."""
 
 
 async def gather(bench: Bench) -> Findings:
     """Contend for single jobs, and count the jobs held by two in the histories of all phases before."""
-    target = await _target(bench)
-    async with httpx.AsyncClient(base_url=target.http_url, timeout=10) as client:
-
-        async def submit(number: int) -> None:
-            bench.tell(f"{number + 1} of {bench.profile.contended_jobs} jobs contended for")
-            body = {"service_required": "simulation", "payload": {}}
-            (await client.post("/api/jobs", json=body)).raise_for_status()
-
-        winners = await contend(
-            target, workers=bench.profile.workers, rounds=bench.profile.contended_jobs, submit=submit
-        )
-    if target.owned:
-        await asyncio.to_thread(empty, target.redis_url, target.prefix)
+    pool = await stack_pool(bench, Setup(name="contention-api"), first_database=DATABASE)
+    async with pool.acquire(Needs()) as target:
+        winners = await _winners(bench, target)
     seen = {where: len(checks["held_by_two"].violations) for where, checks in bench.shared.checks}
     held = sum(seen.values()) + sum(number > 1 for number in winners)
     criterion = judged(
@@ -55,13 +46,18 @@ async def gather(bench: Bench) -> Findings:
     return Findings(criteria=[criterion])
 
 
-async def _target(bench: Bench) -> StackTarget:
-    if bench.options.candidate and bench.options.redis:
-        return StackTarget.at(bench.options.candidate, redis_url=bench.options.redis)
-    redis, prefix = await bench.redis(), f"hubgate-{uuid4().hex[:12]}:"
-    launch = services.api(redis_url=redis.url, prefix=prefix, name="api-contention", overlay=bench.overlay)
-    api = await bench.processes.astart(launch)
-    return StackTarget(http_url=api.http_url, redis_url=redis.url, prefix=prefix, owned=True)
+async def _winners(bench: Bench, target: Target) -> list[int]:
+    """How many got each job."""
+    if not isinstance(target, StackTarget):
+        raise TypeError("only workers of a stack contend")
+    async with httpx.AsyncClient(base_url=target.http_url, timeout=10) as client:
+
+        async def submit(number: int) -> None:
+            bench.tell(f"{number + 1} of {bench.profile.contended_jobs} jobs contended for")
+            body = {"service_required": "simulation", "payload": {}}
+            (await client.post("/api/jobs", json=body)).raise_for_status()
+
+        return await contend(target, workers=bench.profile.workers, rounds=bench.profile.contended_jobs, submit=submit)
 
 
 CONTENTION: Final = Phase(

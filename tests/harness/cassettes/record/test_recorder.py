@@ -16,7 +16,7 @@ from harness.cassettes.replay.files import Against, run_files
 from harness.errors import CouldNotRun
 from harness.processes import Processes, Valkey, free_port, services, start_valkey
 from harness.results import CellVerdict
-from harness.targets import HubStage
+from harness.targets import HubPool, Setup, Side
 
 TODAY = dt.date(2026, 11, 24)
 SCRIPT = {"simulate": [{"progress": 30}, {"progress": 60, "message": "more"}, {"result": {"ok": True}}]}
@@ -82,7 +82,9 @@ async def test_a_recording_of_our_own_clients_is_the_same_when_replayed_on_the_s
         "http": "http",
     }
     assert any(isinstance(event, Send) and event.text == repr(b"\x00\x01") for event in cassette.events)
-    results = await run_files(sessions.written, HubStage(processes, name="replaying-hub"), Against(today=TODAY))
+    results = await run_files(
+        sessions.written, HubPool(processes, Setup(side=Side.HUB, name="replaying-hub")), Against(today=TODAY)
+    )
     assert results[0].verdict is CellVerdict.SAME, [finding.sentence for finding in results[0].findings]
 
 
@@ -95,7 +97,9 @@ async def test_a_token_never_reaches_the_cassette_and_the_replay_does_without(
         await a_morning_at_the_hub(recorder, token="hush-hush")
         await ends_on_its_own(sessions)
     assert "hush" not in (tmp_path / "guarded.jsonl").read_text()
-    results = await run_files(sessions.written, HubStage(processes, name="guarded-again"), Against(today=TODAY))
+    results = await run_files(
+        sessions.written, HubPool(processes, Setup(side=Side.HUB, name="guarded-again")), Against(today=TODAY)
+    )
     assert results[0].verdict is CellVerdict.SAME, [finding.sentence for finding in results[0].findings]
 
 
@@ -114,7 +118,9 @@ async def test_one_cassette_for_each_job(processes: Processes, tmp_path: Path) -
     }
     assert len(ids) == 1
     assert set(one.roles) == {"worker-a", "monitor-a", "client-a"}
-    results = await run_files(sessions.written[1:2], HubStage(processes, name="one-job-hub"), Against(today=TODAY))
+    results = await run_files(
+        sessions.written[1:2], HubPool(processes, Setup(side=Side.HUB, name="one-job-hub")), Against(today=TODAY)
+    )
     assert results[0].verdict is not CellVerdict.INCONCLUSIVE
 
 

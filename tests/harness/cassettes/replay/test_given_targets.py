@@ -5,12 +5,13 @@ import datetime as dt
 from pathlib import Path
 
 import redis
+from msgspec.structs import replace
 
 from harness.cassettes.replay.files import Against, run_files
 from harness.parity.deviations import Deviations
 from harness.processes import ExternalRedis, Processes, Valkey, services
 from harness.results import CellVerdict
-from harness.targets import GivenStage, HubTarget, StackStage, StackTarget
+from harness.targets import REPLAYED, GivenPool, HubTarget, StackPool, StackTarget
 from tests.harness.cassettes.replay.conftest import CASSETTES
 
 TODAY = dt.date(2026, 11, 24)
@@ -20,26 +21,26 @@ FILES = [CASSETTES / f"{name}.jsonl" for name in NAMES]
 
 async def test_one_hub_is_played_to_again_and_again_and_left_as_it_was(processes: Processes) -> None:
     hub = await processes.astart(services.hub(name="their-hub"))
-    stage = GivenStage(HubTarget.at(hub.ws_url))
+    pool = GivenPool(HubTarget.at(hub.ws_url))
     for _ in range(2):
         # The last one stores a second job under an id that nobody is told (fault 5): a hub keeps it for ever.
-        results = await run_files(FILES[:-1], stage, Against(today=TODAY))
+        results = await run_files(FILES[:-1], pool, Against(today=TODAY))
         assert {result.verdict for result in results} == {CellVerdict.SAME}, [result.told() for result in results]
 
 
 async def test_a_stack_given_by_url_is_played_to_again_and_again(processes: Processes, valkey: Valkey) -> None:
     url = valkey.url_of(10)
     api = await processes.astart(services.api(redis_url=url, prefix="theirs:", name="their-api"))
-    stage = GivenStage(StackTarget.at(api.http_url, redis_url=url, prefix="theirs:"))
+    pool = GivenPool(StackTarget.at(api.http_url, redis_url=url, prefix="theirs:"))
     for _ in range(2):
-        results = await run_files(FILES, stage, Against(today=TODAY))
+        results = await run_files(FILES, pool, Against(today=TODAY))
         assert {result.verdict for result in results} == {CellVerdict.SAME}, [result.told() for result in results]
 
 
 async def test_a_recording_that_would_stop_somebodys_hub_is_not_played_to_it(processes: Processes) -> None:
     hub = await processes.astart(services.hub(name="their-fragile-hub"))
     harmful = CASSETTES / "submit-odd-priority-fraction.jsonl"
-    results = await run_files([harmful, FILES[2]], GivenStage(HubTarget.at(hub.http_url)), Against(today=TODAY))
+    results = await run_files([harmful, FILES[2]], GivenPool(HubTarget.at(hub.http_url)), Against(today=TODAY))
     assert [result.verdict for result in results] == [CellVerdict.INCONCLUSIVE, CellVerdict.SAME]
     assert "only played on a hub of our own" in results[0].reason
 
@@ -50,9 +51,9 @@ async def test_a_redis_that_is_not_ours_keeps_what_was_in_it_and_nothing_else(
     url = valkey.url_of(11)
     with contextlib.closing(redis.Redis.from_url(url, decode_responses=True)) as connection:
         connection.set("theirs", "kept")
-        stage = StackStage(processes, ExternalRedis(url), name="guest-api")
+        pool = StackPool(processes, ExternalRedis(url), replace(REPLAYED, name="guest-api"))
         against = Against(today=TODAY, deviations=deviations)
-        results = await run_files([*FILES, CASSETTES / "cancel-running.jsonl"], stage, against, at_once=2)
+        results = await run_files([*FILES, CASSETTES / "cancel-running.jsonl"], pool, against, at_once=2)
         verdicts = [result.verdict for result in results]
         assert verdicts == [CellVerdict.SAME] * 5 + [CellVerdict.DECLARED], [result.told() for result in results]
         left = [key for key in connection.scan_iter() if "worker" not in key]
@@ -62,8 +63,8 @@ async def test_a_redis_that_is_not_ours_keeps_what_was_in_it_and_nothing_else(
 async def test_a_target_that_demands_a_token_is_given_the_one_that_is_told(processes: Processes) -> None:
     hub = await processes.astart(services.hub(name="their-guarded-hub", token="sesame"))
     files = [FILES[2], CASSETTES / "auth-token.jsonl"]
-    known = await run_files(files, GivenStage(HubTarget.at(hub.http_url, token="sesame")), Against(today=TODAY))
+    known = await run_files(files, GivenPool(HubTarget.at(hub.http_url, token="sesame")), Against(today=TODAY))
     assert [result.verdict for result in known] == [CellVerdict.SAME, CellVerdict.INCONCLUSIVE]
     assert "demands the token s3cret" in known[1].reason
-    unknown = await run_files(files, GivenStage(HubTarget.at(hub.http_url)), Against(today=TODAY))
+    unknown = await run_files(files, GivenPool(HubTarget.at(hub.http_url)), Against(today=TODAY))
     assert [result.verdict for result in unknown] == [CellVerdict.DIFFERENT, CellVerdict.INCONCLUSIVE]

@@ -5,6 +5,7 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from harness.cassettes.replay import Pace
 from harness.cassettes.replay.files import Against, CassetteResult, run_files
@@ -12,7 +13,7 @@ from harness.cassettes.replay.matrix import Matrix, play_matrix
 from harness.parity.deviations import Deviations
 from harness.processes import Processes, Valkey
 from harness.results import CellVerdict, Column, FindingKind
-from harness.targets import HubStage, StackStage
+from harness.targets import REPLAYED, HubPool, Setup, Side, StackPool
 from tests.harness.cassettes.replay.conftest import CASSETTES
 
 FILES = sorted(CASSETTES.glob("*.jsonl"))
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("matrix")]
 
 @pytest.fixture(scope="module")
 def matrix(processes: Processes, valkey: Valkey, deviations: Deviations) -> Matrix:
-    hub, stack = HubStage(processes), StackStage(processes, valkey)
+    hub, stack = HubPool(processes), StackPool(processes, valkey)
     return asyncio.run(play_matrix(FILES, hub, stack, deviations=deviations, today=TODAY, pace=HURRIED))
 
 
@@ -83,7 +84,7 @@ def test_the_matrix_is_given_in_the_words_of_the_results(matrix: Matrix) -> None
 
 
 async def test_a_difference_that_is_not_declared_is_told_with_its_frame(processes: Processes, valkey: Valkey) -> None:
-    stack = StackStage(processes, valkey, first_database=20, name="undeclared-api")
+    stack = StackPool(processes, valkey, replace(REPLAYED, name="undeclared-api"), first_database=20)
     results = await run_files([CASSETTES / "cancel-running.jsonl"], stack, Against(today=TODAY))
     assert results[0].verdict is CellVerdict.DIFFERENT
     assert results[0].told() == "cancel-running: different (client-a never got update_job_progress.)"
@@ -94,6 +95,6 @@ async def test_a_file_that_cannot_be_read_is_inconclusive_and_the_others_are_pla
 ) -> None:
     (tmp_path / "bad.jsonl").write_text("nonsense")
     files = [tmp_path / "bad.jsonl", CASSETTES / "happy-path.jsonl"]
-    results = await run_files(files, HubStage(processes, name="hub-of-two"), Against(today=TODAY))
+    results = await run_files(files, HubPool(processes, Setup(side=Side.HUB, name="hub-of-two")), Against(today=TODAY))
     assert [result.verdict for result in results] == [CellVerdict.INCONCLUSIVE, CellVerdict.SAME]
     assert "bad.jsonl:1: not JSON" in results[0].reason

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from harness import defects
 from harness.cassettes import load, save
 from harness.cassettes.replay.mixes import Ask, Cancel, Claim, Complete, Fail, Progress, Step, Submit, hold, record_mix
 from harness.parity.deviations import Deviations
 from harness.processes import Process, Processes, Valkey, services, start_valkey
-from harness.targets import HubTarget, StackStage
+from harness.targets import REPLAYED, HubTarget, StackPool
 
 TODAY = dt.date(2026, 11, 24)
 EVERYTHING: tuple[Step, ...] = (
@@ -55,7 +56,7 @@ async def test_steps_that_are_impossible_are_left_out(hub: HubTarget) -> None:
 async def test_a_sound_stack_tells_the_same(
     hub: HubTarget, processes: Processes, valkey: Valkey, deviations: Deviations
 ) -> None:
-    stack = StackStage(processes, valkey, first_database=40, retry_backoff_ms=0, name="mixes-api")
+    stack = StackPool(processes, valkey, replace(REPLAYED, name="mixes-api", retry_backoff_ms=0), first_database=40)
     held = await hold(EVERYTHING, hub, stack, deviations, TODAY)
     assert held.sentences == ()
 
@@ -65,9 +66,8 @@ def test_on_a_stack_that_is_wrong_the_fewest_steps_that_show_it_are_found(
     hub: HubTarget, processes: Processes, deviations: Deviations, tmp_path: Path
 ) -> None:
     overlay = defects.apply(defects.named("last-in-first-out"), tmp_path / "overlay")
-    stack = StackStage(
-        processes, start_valkey(processes, name="wrong"), retry_backoff_ms=0, overlay=overlay, name="wrong-api"
-    )
+    setup = replace(REPLAYED, name="wrong-api", retry_backoff_ms=0, overlay=overlay)
+    stack = StackPool(processes, start_valkey(processes, name="wrong"), setup)
 
     def differs(steps: tuple[Step, ...]) -> bool:
         return bool(asyncio.run(hold(steps, hub, stack, deviations, TODAY)).sentences)

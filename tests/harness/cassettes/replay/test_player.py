@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 from websockets.asyncio.server import ServerConnection, serve
 
 from harness.cassettes import Cassette, Receive, load
@@ -16,7 +17,7 @@ from harness.cassettes.replay import Pace, replay
 from harness.errors import CouldNotRun
 from harness.parity import compare
 from harness.processes import Processes, Valkey, free_port
-from harness.targets import HubStage, HubTarget, Needs, StackStage, Target
+from harness.targets import REPLAYED, HubPool, HubTarget, Needs, Setup, Side, StackPool, Target
 from tests.harness.cassettes.replay.conftest import CASSETTES
 
 QUICK = Pace(deadline_s=0.4, hurried_deadline_s=0.1)
@@ -181,7 +182,7 @@ async def test_a_server_that_refuses_the_handshake_is_heard(tmp_path: Path) -> N
 
 async def test_on_a_target_that_is_not_ours_chosen_ids_are_made_fresh(processes: Processes) -> None:
     cassette = load(CASSETTES / "client-chosen-job-id.jsonl")
-    async with HubStage(processes, name="hub-not-ours").stand(Needs()) as ours:
+    async with HubPool(processes, Setup(side=Side.HUB, name="hub-not-ours")).acquire(Needs()) as ours:
         foreign = HubTarget(http_url=ours.http_url, owned=False)
         for _ in range(2):
             transcript = await replay(cassette, foreign)
@@ -193,7 +194,9 @@ async def test_on_a_target_that_is_not_ours_chosen_ids_are_made_fresh(processes:
 async def test_three_recorded_seconds_with_a_monitor_take_well_under_one(processes: Processes, valkey: Valkey) -> None:
     cassette = load(CASSETTES / "happy-path-seen-by-monitor.jsonl")
     assert cassette.events[-1].at > 3000
-    async with StackStage(processes, valkey, first_database=24, name="timed-api").stand(Needs()) as target:
+    async with StackPool(processes, valkey, replace(REPLAYED, name="timed-api"), first_database=24).acquire(
+        Needs()
+    ) as target:
         await replay(cassette, target)
         transcript = await replay(cassette, target)
     assert transcript.took_s < 1
@@ -201,7 +204,9 @@ async def test_three_recorded_seconds_with_a_monitor_take_well_under_one(process
 
 async def test_a_puppet_takes_jobs_in_the_stacks_own_order(processes: Processes, valkey: Valkey) -> None:
     cassette = load(CASSETTES / "priority-then-age.jsonl")
-    async with StackStage(processes, valkey, first_database=25, name="order-api").stand(Needs()) as target:
+    async with StackPool(processes, valkey, replace(REPLAYED, name="order-api"), first_database=25).acquire(
+        Needs()
+    ) as target:
         transcript = await replay(cassette, target)
     claimed = [
         event.content["job_id"]

@@ -1,4 +1,4 @@
-"""What is judged: a hub or a stack, reachable by URL."""
+"""The address of what is judged: a hub or a stack, reachable by URL."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import msgspec
 
 from harness.errors import CouldNotRun
 
+LEASE_MS = 10_000
+RETRY_BACKOFF_MS = 500
+"""What the stack's queue runs with where nobody says anything else."""
 
-class Kind(StrEnum):
-    """Which of the two sides a target is."""
+
+class Side(StrEnum):
+    """Which of the two a target is."""
 
     HUB = "hub"
     STACK = "stack"
@@ -25,7 +29,7 @@ class _Target(msgspec.Struct, frozen=True, kw_only=True):
     owned: bool = False
     """Whether this run started it: then its state was emptied before, and ids that clients choose need no change."""
     token: str | None = None
-    """What stands for a token that was blanked in a recording."""
+    """The token that it demands. It also stands for a token that was blanked in a recording."""
 
     @property
     def ws_url(self) -> str:
@@ -47,9 +51,9 @@ class HubTarget(_Target, frozen=True, kw_only=True):
     """A hub: clients, workers and monitors all speak to it over WebSocket."""
 
     @property
-    def kind(self) -> Kind:
+    def side(self) -> Side:
         """HUB."""
-        return Kind.HUB
+        return Side.HUB
 
 
 class StackTarget(_Target, frozen=True, kw_only=True):
@@ -57,13 +61,13 @@ class StackTarget(_Target, frozen=True, kw_only=True):
 
     redis_url: str
     prefix: str = ""
-    lease_ms: int = 10_000
-    retry_backoff_ms: int = 500
+    lease_ms: int = LEASE_MS
+    retry_backoff_ms: int = RETRY_BACKOFF_MS
 
     @property
-    def kind(self) -> Kind:
+    def side(self) -> Side:
         """STACK."""
-        return Kind.STACK
+        return Side.STACK
 
 
 Target = HubTarget | StackTarget
