@@ -1,7 +1,6 @@
 """Clients of the server: `HybridClient` for asyncio, `BlockingClient` for everybody else."""
 
-from new_stack.client.blocking import BlockingClient
-from new_stack.client.client import HybridClient, Mode
+from new_stack.client.client import BlockingClient, HybridClient, Mode
 from new_stack.client.errors import (
     ClientError,
     Conflict,
@@ -9,12 +8,10 @@ from new_stack.client.errors import (
     RequestRefused,
     ServerUnavailable,
     UnknownJob,
-    WaitedTooLong,
+    WaitTimeout,
 )
-from new_stack.client.patience import Patience
-from new_stack.client.words import Accepted, Gap, JobEvent, JobPage, JobStatus
-from new_stack.queue.events import EventKind
-from new_stack.queue.jobs import JobState
+from new_stack.client.timeouts import Timeouts
+from new_stack.client.types import Accepted, EventKind, Gap, JobEvent, JobPage, JobState, JobStatus
 
 __all__ = [
     "Accepted",
@@ -30,9 +27,9 @@ __all__ = [
     "JobStatus",
     "Mode",
     "NotServed",
-    "Patience",
     "RequestRefused",
     "ServerUnavailable",
+    "Timeouts",
     "UnknownJob",
-    "WaitedTooLong",
+    "WaitTimeout",
 ]

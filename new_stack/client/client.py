@@ -1,32 +1,45 @@
-"""`HybridClient`: jobs over HTTP and SSE, over a WebSocket where that fails, the same words either way."""
+"""`HybridClient`: jobs over HTTP and SSE, over a WebSocket where that fails. `BlockingClient`: the same, blocking."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import threading
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypedDict, TypeVar, Unpack
 
 import aiohttp
 import msgspec
 
-from new_stack.client.errors import ClientError, NotServed, ServerUnavailable, WaitedTooLong
+from new_stack.client.errors import ClientError, NotServed, ServerUnavailable, WaitTimeout
 from new_stack.client.http import HttpTransport
-from new_stack.client.patience import Patience
+from new_stack.client.timeouts import Retry, Timeouts
+from new_stack.client.types import Accepted, Gap, JobEvent, JobOrder, JobPage, JobState, JobStatus
 from new_stack.client.websocket import WebSocketTransport
-from new_stack.client.words import Accepted, Gap, JobEvent, JobOrder, JobPage, JobStatus
-from new_stack.queue.jobs import JobState
 
 Mode = Literal["auto", "http", "websocket"]
+Transport = HttpTransport | WebSocketTransport
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class Options(TypedDict, total=False):
+    """The options of a client."""
+
+    token: str | None
+    client_id: str | None
+    mode: Mode
+    timeouts: Timeouts | None
 
 
 class HybridClient:
     """A client of one server, to be used as `async with HybridClient(url) as client`.
 
-    `mode` "auto" asks once whether the server has the modern routes, and goes over to the WebSocket where it has not,
-    or where only a WebSocket gets through. Any number of requests may be in flight at once.
+    `mode` "auto" asks once whether the server has the modern routes, and uses the WebSocket where it has not, or where
+    only a WebSocket gets through. Any number of requests may be in flight at once.
     """
 
     def __init__(
@@ -36,7 +49,7 @@ class HybridClient:
         token: str | None = None,
         client_id: str | None = None,
         mode: Mode = "auto",
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         if mode not in {"auto", "http", "websocket"}:
             raise ValueError(f"mode is auto, http or websocket, not {mode!r}")
@@ -44,22 +57,22 @@ class HybridClient:
         self._token = token
         self.client_id = client_id or f"client-{uuid.uuid4().hex[:12]}"
         self._mode: Mode = mode
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._session: aiohttp.ClientSession | None = None
         self._http: HttpTransport | None = None
         self._socket: WebSocketTransport | None = None
         self._choosing = asyncio.Lock()
-        self._chosen: HttpTransport | WebSocketTransport | None = None
+        self._chosen: Transport | None = None
 
     async def __aenter__(self) -> Self:
         """Open; nothing is sent yet."""
-        patience = self._patience
-        timeout = aiohttp.ClientTimeout(total=patience.request_s, sock_connect=patience.connect_s)
+        timeouts = self._timeouts
+        timeout = aiohttp.ClientTimeout(total=timeouts.request_s, sock_connect=timeouts.connect_s)
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         connector = aiohttp.TCPConnector(limit=0)
         self._session = aiohttp.ClientSession(timeout=timeout, headers=headers, connector=connector)
-        self._http = HttpTransport(self._url, self._session, patience, has_alternative=self._mode == "auto")
-        self._socket = WebSocketTransport(self._url, self.client_id, self._session, patience, self._token)
+        self._http = HttpTransport(self._url, self._session, timeouts, has_alternative=self._mode == "auto")
+        self._socket = WebSocketTransport(self._url, self.client_id, self._session, timeouts, self._token)
         if self._mode != "auto":
             self._chosen = self._http if self._mode == "http" else self._socket
         return self
@@ -75,7 +88,7 @@ class HybridClient:
 
     @property
     def transport(self) -> str | None:
-        """What it speaks: `http`, `websocket`, or None while that is not known yet."""
+        """The protocol in use: `http`, `websocket`, or None before the first request."""
         if self._chosen is None:
             return None
         return "http" if self._chosen is self._http else "websocket"
@@ -104,15 +117,15 @@ class HybridClient:
         return await (await self._choose()).submit(order)
 
     async def status(self, job_id: str) -> JobStatus:
-        """How a job stands. Raises UnknownJob."""
+        """The state of a job. Raises UnknownJob."""
         return await (await self._choose()).status(job_id)
 
     async def cancel(self, job_id: str, reason: str = "Manually cancelled") -> JobStatus:
-        """End a job, waiting or running. Raises UnknownJob, Conflict (it has completed or failed)."""
+        """End a job, pending or running. Raises UnknownJob, Conflict (it has completed or failed)."""
         return await (await self._choose()).cancel(job_id, reason)
 
     async def retry(self, job_id: str) -> JobStatus:
-        """Put a failed or cancelled job back in the line. Raises UnknownJob, Conflict."""
+        """Queue a failed or cancelled job again. Raises UnknownJob, Conflict."""
         return await (await self._choose()).retry(job_id)
 
     async def jobs(
@@ -131,8 +144,8 @@ class HybridClient:
     async def follow(self, job_id: str, *, after: str | None = None) -> AsyncGenerator[JobEvent | Gap, None]:
         """Everything that happens to a job, from its beginning (or after an event's id) to its end.
 
-        A broken connection is taken up again where it broke. Where events are missing all the same, a Gap says so.
-        Raises UnknownJob, and ServerUnavailable once the server stays away too long.
+        A broken connection is resumed from the last event. Where events are missing all the same, a Gap says so.
+        Raises UnknownJob, and ServerUnavailable once the retry budget is used up.
         """
         transport = await self._choose()
         cursor = after
@@ -150,47 +163,122 @@ class HybridClient:
                 yield event
 
     async def wait(self, job_id: str, *, timeout_s: float | None = None) -> JobStatus:
-        """How the job stands once it has ended, result and all. Raises WaitedTooLong; the job goes on."""
+        """The job's state once it has ended, with its result. Raises WaitTimeout; the job goes on."""
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._wait(job_id)
         except TimeoutError as error:
             if isinstance(error, ClientError):
                 raise
-            raise WaitedTooLong(f"job {job_id} has not ended within {timeout_s} s") from error
+            raise WaitTimeout(f"job {job_id} has not ended within {timeout_s} s") from error
 
     async def _wait(self, job_id: str) -> JobStatus:
-        ending: JobEvent | None = None
-        async with contextlib.aclosing(self.follow(job_id)) as events:
-            async for event in events:
-                if isinstance(event, JobEvent) and event.ending:
-                    ending = event
-        status = await self.status(job_id)
-        if status.error is None and ending is not None and ending.error is not None:
-            status = msgspec.structs.replace(status, error=ending.error)
-        return status
+        cursor: str | None = None
+        while True:
+            end: JobEvent | None = None
+            async with contextlib.aclosing(self.follow(job_id, after=cursor)) as events:
+                async for event in events:
+                    if isinstance(event, JobEvent):
+                        cursor = event.id or cursor
+                        end = event if event.ending else None
+            job = await self.status(job_id)
+            if job.ended:
+                error = end.error if end is not None and end.kind.value == job.status.value else None
+                return msgspec.structs.replace(job, error=job.error or error)
+            # The end that was read was followed by a retry: the job runs again.
 
-    async def _choose(self) -> HttpTransport | WebSocketTransport:
+    async def _choose(self) -> Transport:
         if self._chosen is None:
             async with self._choosing:
                 if self._chosen is None:
-                    self._chosen = await self._probe()
+                    self._chosen = await Retry(self._timeouts).run(self._probe)
         return self._chosen
 
-    async def _probe(self) -> HttpTransport | WebSocketTransport:
+    async def _probe(self) -> Transport:
         if self._http is None or self._socket is None:
             raise RuntimeError("use the client as `async with HybridClient(…) as client`")
-        attempt = self._patience.begin()
-        while True:
-            unavailable: ServerUnavailable | None = None
+        unavailable = ServerUnavailable(f"{self._url} has neither the modern routes nor the hub's WebSocket")
+        transports: tuple[Transport, ...] = (self._http, self._socket)
+        for transport in transports:
             try:
-                if await self._http.served():
-                    return self._http
+                if await transport.served():
+                    return transport
             except ServerUnavailable as error:
                 unavailable = error
-            try:
-                if await self._socket.served():
-                    return self._socket
-            except ServerUnavailable as error:
-                unavailable = unavailable or error
-            await attempt.pause_or_raise(unavailable or ServerUnavailable(f"{self._url} serves neither"))
+        raise unavailable
+
+
+def _blocking(
+    method: Callable[Concatenate[HybridClient, Parameters], Coroutine[Any, Any, Result]],
+) -> Callable[Concatenate[BlockingClient, Parameters], Result]:
+    """The blocking twin of a method, with the same parameters and errors."""
+
+    def call(self: BlockingClient, /, *args: Parameters.args, **options: Parameters.kwargs) -> Result:
+        return self.run(method(self.client, *args, **options))
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+class BlockingClient:
+    """The same client for programs without an event loop: `with BlockingClient(url) as client`.
+
+    Takes the options of HybridClient. May be used from several threads at once; what it raises is the same.
+    """
+
+    def __init__(self, url: str, **options: Unpack[Options]) -> None:
+        self.client = HybridClient(url, **options)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="hubgate client", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start the loop that does the work, in a thread of its own."""
+        self._thread.start()
+        self.run(self.client.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection and end the thread."""
+        self.run(self.client.__aexit__(None, None, None))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def transport(self) -> str | None:
+        """As HybridClient.transport."""
+        return self.client.transport
+
+    submit = _blocking(HybridClient.submit)
+    status = _blocking(HybridClient.status)
+    cancel = _blocking(HybridClient.cancel)
+    retry = _blocking(HybridClient.retry)
+    jobs = _blocking(HybridClient.jobs)
+    wait = _blocking(HybridClient.wait)
+
+    def follow(self, job_id: str, *, after: str | None = None) -> Iterator[JobEvent | Gap]:
+        """As HybridClient.follow."""
+        events = self.client.follow(job_id, after=after)
+
+        async def following() -> JobEvent | Gap | None:
+            return await anext(events, None)
+
+        try:
+            while (event := self.run(following())) is not None:
+                yield event
+        finally:
+            self.run(events.aclose())
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine in the client's loop and wait for its result."""
+        if not self._thread.is_alive():
+            work.close()
+            raise RuntimeError("use the client as `with BlockingClient(…) as client`")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise

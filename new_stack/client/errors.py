@@ -1,4 +1,4 @@
-"""What a client of the server may have to deal with."""
+"""The errors that the client raises."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ class ClientError(Exception):
 
 
 class ServerUnavailable(ClientError):  # noqa: N818 - the state is the name
-    """The server cannot be reached, or says that it cannot serve now; trying again later may help."""
+    """The server cannot be reached, or cannot serve now. `retry_after_s`: how long it asked the client to wait."""
+
+    def __init__(self, sentence: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.retry_after_s = retry_after_s
 
 
 class RequestRefused(ClientError):  # noqa: N818 - the answer is the name
-    """The server will not do this. `status` is HTTP's (0 over a WebSocket), `fields` names what is wrong with which."""
+    """The server will not do this. `status` is HTTP's (0 over a WebSocket), `fields` lists each bad field and why."""
 
     def __init__(self, sentence: str, *, status: int = 0, fields: tuple[dict[str, Any], ...] = ()) -> None:
         super().__init__(sentence)
         self.status = status
         self.fields = fields
-        self.repeated = False
-        """Whether an earlier try of the same request broke off, so that it may be what stands in the way."""
 
 
 class UnknownJob(RequestRefused):
@@ -33,8 +35,8 @@ class Conflict(RequestRefused):
 
 
 class NotServed(ClientError):  # noqa: N818 - the state is the name
-    """The server does not speak this part of the protocol (an old hub has no listing, for one)."""
+    """The server does not support this request (an old hub has no listing, for one)."""
 
 
-class WaitedTooLong(ClientError, TimeoutError):  # noqa: N818 - as above
-    """The time given was over first. The job goes on."""
+class WaitTimeout(ClientError, TimeoutError):  # noqa: N818 - as asyncio's own
+    """`wait` took longer than `timeout_s`. The job goes on."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from harness.processes import free_port
+from harness.processes import Processes, services
 from tests.new_stack.api.conftest import Api, StartApi, start_api
 
 __all__ = ["Api", "StartApi", "start_api"]
@@ -30,6 +27,8 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self.connections = 0
         self.refusing = False
+        self._refused = 0
+        self._refusal = asyncio.Event()
         self.holds_streams_back = False
         """As a proxy that buffers answers until they are whole."""
         self.loses_answers_to: bytes | None = None
@@ -47,8 +46,17 @@ class Proxy:
         for writer in self._open:
             writer.transport.abort()
 
+    async def until_refused(self, times: int) -> None:
+        """Wait until this many connections have been refused."""
+        async with asyncio.timeout(10):
+            while self._refused < times:
+                self._refusal.clear()
+                await self._refusal.wait()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refusing:
+            self._refused += 1
+            self._refusal.set()
             writer.transport.abort()
             return
         self.connections += 1
@@ -106,26 +114,10 @@ async def start_proxy() -> AsyncIterator[StartProxy]:
 
 
 @pytest.fixture
-async def hub() -> AsyncIterator[str]:
+def hub(tmp_path: Path) -> Iterator[str]:
     """An old hub in a process of its own; its address."""
-    port = free_port()
-    command = [sys.executable, "-m", "legacy_hub_sim", "--host", "127.0.0.1", "--port", str(port), "--in-memory"]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        async with asyncio.timeout(15), aiohttp.ClientSession() as session:
-            while True:
-                try:
-                    async with session.get(url) as response:
-                        if response.status == 200:
-                            break
-                except aiohttp.ClientError:
-                    await asyncio.sleep(0.05)
-        yield url
-    finally:
-        process.kill()
-        process.wait()
+    with Processes(tmp_path / "hub") as processes:
+        yield processes.start(services.hub()).http_url
 
 
 class HubWorker:

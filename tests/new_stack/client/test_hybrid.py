@@ -19,16 +19,16 @@ from new_stack.client import (
     JobState,
     Mode,
     NotServed,
-    Patience,
     RequestRefused,
     ServerUnavailable,
+    Timeouts,
     UnknownJob,
-    WaitedTooLong,
+    WaitTimeout,
 )
 from new_stack.queue import Completed, Failed, Lease, ProgressUpdate, Queue
 from tests.new_stack.client.conftest import HubWorker, StartApi, StartProxy
 
-QUICK = Patience(request_s=5, connect_s=2, silence_s=2, away_s=5)
+QUICK = Timeouts(request_s=5, connect_s=2, idle_timeout_s=2, retry_budget_s=5)
 MODES: list[Mode] = ["http", "websocket"]
 
 
@@ -54,7 +54,7 @@ async def collect(client: HybridClient, job_id: str, **more: Any) -> list[JobEve
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_job_is_submitted_followed_and_its_result_read(mode: Mode, start_api: StartApi) -> None:
     api = await start_api()
-    async with HybridClient(api.base, mode=mode, client_id="me", patience=QUICK) as client:
+    async with HybridClient(api.base, mode=mode, client_id="me", timeouts=QUICK) as client:
         accepted = await client.submit("simulation", {"prompt": "a cat"}, priority=3)
         assert (accepted.status, accepted.position) == (JobState.PENDING, 1)
         stored = await api.queue.job(accepted.job_id)
@@ -83,7 +83,7 @@ async def test_both_ways_give_the_very_same_events(start_api: StartApi) -> None:
     await api.queue.end(Failed(lease=lease, error="no", retryable=False))
     seen = []
     for mode in MODES:
-        async with HybridClient(api.base, mode=mode, patience=QUICK) as client:
+        async with HybridClient(api.base, mode=mode, timeouts=QUICK) as client:
             seen.append(await collect(client, job_id))
     assert seen[0] == seen[1]
     assert seen[0][-1].kind is EventKind.FAILED  # type: ignore[union-attr]
@@ -97,15 +97,18 @@ async def test_a_broken_connection_is_taken_up_again_without_gap_or_double(
     proxy, url = await start_proxy(api.base)
     job_id = await api.submit()
     lease = await claim(api.queue)
-    async with HybridClient(url, mode=mode, patience=QUICK) as client:
-        following = asyncio.create_task(collect(client, job_id))
-        for percent in range(1, 41):
-            await api.queue.progress(lease, ProgressUpdate(progress=percent))
-            if percent % 10 == 0:
-                await asyncio.sleep(0.3)
+    events: list[JobEvent | Gap] = []
+    async with HybridClient(url, mode=mode, timeouts=QUICK) as client, asyncio.timeout(15):
+        await api.queue.progress(lease, ProgressUpdate(progress=1))
+        async for event in client.follow(job_id):
+            events.append(event)
+            percent = int(event.progress or 0) if isinstance(event, JobEvent) else 0
+            if percent == 40:
+                await api.queue.end(Completed(lease=lease))
+            elif percent:
+                await api.queue.progress(lease, ProgressUpdate(progress=percent + 1))
+            if percent and percent % 10 == 0:
                 proxy.cut()
-        await api.queue.end(Completed(lease=lease))
-        events = await following
     assert proxy.connections >= 4
     assert not [event for event in events if isinstance(event, Gap)]
     told = [event for event in events if isinstance(event, JobEvent)]
@@ -119,7 +122,7 @@ async def test_following_goes_on_after_an_event_and_is_over_after_the_last(mode:
     api = await start_api()
     job_id = await api.submit()
     await work(api.queue, 10, 20)
-    async with HybridClient(api.base, mode=mode, patience=QUICK) as client:
+    async with HybridClient(api.base, mode=mode, timeouts=QUICK) as client:
         whole = await collect(client, job_id)
         assert await collect(client, job_id, after=whole[2].id) == whole[3:]  # type: ignore[union-attr]
         assert await collect(client, job_id, after=whole[-1].id) == []  # type: ignore[union-attr]
@@ -135,9 +138,9 @@ async def test_a_request_repeated_after_a_break_is_the_same_job(
     api = await start_api()
     proxy, url = await start_proxy(api.base)
     proxy.refusing = True
-    async with HybridClient(url, mode=mode, patience=QUICK) as client:
+    async with HybridClient(url, mode=mode, timeouts=QUICK) as client:
         submitting = asyncio.create_task(client.submit("simulation", {"x": 1}, job_id="mine"))
-        await asyncio.sleep(0.3)
+        await proxy.until_refused(2)
         assert not submitting.done()
         proxy.refusing = False
         assert (await submitting).job_id == "mine"
@@ -150,7 +153,7 @@ async def test_a_request_repeated_after_a_break_is_the_same_job(
 @pytest.mark.parametrize("mode", MODES)
 async def test_requests_in_flight_at_once_get_each_its_own_reply(mode: Mode, start_api: StartApi) -> None:
     api = await start_api()
-    async with HybridClient(api.base, mode=mode, patience=QUICK) as client:
+    async with HybridClient(api.base, mode=mode, timeouts=QUICK) as client:
         wanted = [f"job-{number}" for number in range(30)]
         accepted = await asyncio.gather(*(client.submit("simulation", {"n": name}, job_id=name) for name in wanted))
         assert [one.job_id for one in accepted] == wanted
@@ -163,7 +166,7 @@ async def test_requests_in_flight_at_once_get_each_its_own_reply(mode: Mode, sta
 @pytest.mark.parametrize("mode", MODES)
 async def test_cancel_and_retry(mode: Mode, start_api: StartApi) -> None:
     api = await start_api()
-    async with HybridClient(api.base, mode=mode, patience=QUICK) as client:
+    async with HybridClient(api.base, mode=mode, timeouts=QUICK) as client:
         job_id = (await client.submit("simulation")).job_id
         cancelled = await client.cancel(job_id, "changed my mind")
         assert (cancelled.status, cancelled.cancel_reason) == (JobState.CANCELLED, "changed my mind")
@@ -174,10 +177,34 @@ async def test_cancel_and_retry(mode: Mode, start_api: StartApi) -> None:
             await client.cancel(job_id)
 
 
+@pytest.mark.parametrize("mode", MODES)
+async def test_waiting_after_a_retry_waits_for_the_new_end(mode: Mode, start_api: StartApi) -> None:
+    api = await start_api()
+    async with HybridClient(api.base, mode=mode, timeouts=QUICK) as client:
+        job_id = (await client.submit("simulation")).job_id
+        await api.queue.end(Failed(lease=await claim(api.queue), error="out of memory", retryable=False))
+        failed = await client.wait(job_id, timeout_s=5)
+        assert (failed.status, failed.error) == (JobState.FAILED, "out of memory")
+        await client.retry(job_id)
+        waiting = asyncio.create_task(client.wait(job_id, timeout_s=10))
+        following = asyncio.create_task(collect(client, job_id))
+        await work(api.queue)
+        status = await waiting
+        assert (status.status, status.result, status.error) == (JobState.COMPLETED, {"n": 1}, None)
+        assert [event.kind for event in await following if isinstance(event, JobEvent)] == [
+            EventKind.SUBMITTED,
+            EventKind.CLAIMED,
+            EventKind.FAILED,
+            EventKind.RETRIED,
+            EventKind.CLAIMED,
+            EventKind.COMPLETED,
+        ]
+
+
 async def test_a_retry_whose_answer_was_lost_is_no_conflict(start_api: StartApi, start_proxy: StartProxy) -> None:
     api = await start_api()
     proxy, url = await start_proxy(api.base)
-    async with HybridClient(url, mode="http", patience=QUICK) as client:
+    async with HybridClient(url, mode="http", timeouts=QUICK) as client:
         job_id = (await client.submit("simulation")).job_id
         await client.cancel(job_id)
         proxy.loses_answers_to = b"/retry "
@@ -197,7 +224,7 @@ async def test_a_retry_whose_answer_was_lost_is_no_conflict(start_api: StartApi,
 @pytest.mark.parametrize("mode", MODES)
 async def test_an_unknown_job_is_an_error_and_not_silence(mode: Mode, start_api: StartApi) -> None:
     api = await start_api()
-    async with HybridClient(api.base, mode=mode, patience=QUICK) as client:
+    async with HybridClient(api.base, mode=mode, timeouts=QUICK) as client:
         for question in (client.status("nosuch"), client.wait("nosuch", timeout_s=5), collect(client, "nosuch")):
             with pytest.raises(UnknownJob, match="nosuch"):
                 await question
@@ -206,16 +233,16 @@ async def test_an_unknown_job_is_an_error_and_not_silence(mode: Mode, start_api:
 @pytest.mark.parametrize("mode", MODES)
 async def test_waiting_has_a_time_out_and_the_job_goes_on(mode: Mode, start_api: StartApi) -> None:
     api = await start_api()
-    async with HybridClient(api.base, mode=mode, patience=QUICK) as client:
+    async with HybridClient(api.base, mode=mode, timeouts=QUICK) as client:
         job_id = (await client.submit("simulation")).job_id
-        with pytest.raises(WaitedTooLong):
+        with pytest.raises(WaitTimeout):
             await client.wait(job_id, timeout_s=0.2)
         assert (await client.status(job_id)).status is JobState.PENDING
 
 
 async def test_bad_input_names_the_field(start_api: StartApi) -> None:
     api = await start_api()
-    async with HybridClient(api.base, patience=QUICK) as client:
+    async with HybridClient(api.base, timeouts=QUICK) as client:
         with pytest.raises(RequestRefused) as caught:
             await client.submit("simulation", priority=99_999)
         assert caught.value.status == 422
@@ -225,12 +252,12 @@ async def test_bad_input_names_the_field(start_api: StartApi) -> None:
 async def test_a_listing_comes_in_pages_over_http_only(start_api: StartApi) -> None:
     api = await start_api()
     job_ids = [await api.submit() for _ in range(5)]
-    async with HybridClient(api.base, patience=QUICK) as client:
+    async with HybridClient(api.base, timeouts=QUICK) as client:
         first = await client.jobs(status="pending", limit=3)
         second = await client.jobs(limit=3, cursor=first.cursor)
         assert [job.job_id for job in first.jobs + second.jobs] == job_ids[::-1]
         assert second.cursor is None
-    async with HybridClient(api.base, mode="websocket", patience=QUICK) as client:
+    async with HybridClient(api.base, mode="websocket", timeouts=QUICK) as client:
         with pytest.raises(NotServed):
             await client.jobs()
 
@@ -238,18 +265,18 @@ async def test_a_listing_comes_in_pages_over_http_only(start_api: StartApi) -> N
 @pytest.mark.parametrize("mode", [*MODES, "auto"])
 async def test_the_token_is_shown_and_a_wrong_one_is_refused(mode: Mode, start_api: StartApi) -> None:
     api = await start_api(token="s3cret")
-    async with HybridClient(api.base, mode=mode, token="s3cret", patience=QUICK) as client:
+    async with HybridClient(api.base, mode=mode, token="s3cret", timeouts=QUICK) as client:
         assert (await client.submit("simulation")).status is JobState.PENDING
-    async with HybridClient(api.base, mode=mode, token="wrong", patience=QUICK) as client:
+    async with HybridClient(api.base, mode=mode, token="wrong", timeouts=QUICK) as client:
         with pytest.raises(RequestRefused, match="Invalid token") as caught:
             await client.submit("simulation")
         assert caught.value.status == 401
 
 
 async def test_a_server_that_stays_away_is_given_up_in_time(unused_tcp_port: int) -> None:
-    patience = Patience(connect_s=0.5, away_s=0.5)
+    timeouts = Timeouts(connect_s=0.5, retry_budget_s=0.5)
     for mode in (*MODES, "auto"):
-        async with HybridClient(f"http://127.0.0.1:{unused_tcp_port}", mode=mode, patience=patience) as client:  # type: ignore[arg-type]
+        async with HybridClient(f"http://127.0.0.1:{unused_tcp_port}", mode=mode, timeouts=timeouts) as client:  # type: ignore[arg-type]
             with pytest.raises(ServerUnavailable):
                 async with asyncio.timeout(5):
                     await client.submit("simulation")
@@ -263,8 +290,8 @@ async def test_where_streams_are_held_back_auto_follows_over_the_websocket(
     proxy.holds_streams_back = True
     job_id = await api.submit()
     await work(api.queue, 10, 20)
-    patience = Patience(request_s=5, connect_s=0.5, silence_s=2, away_s=1)
-    async with HybridClient(url, patience=patience) as client:
+    timeouts = Timeouts(request_s=5, connect_s=0.5, idle_timeout_s=2, retry_budget_s=1)
+    async with HybridClient(url, timeouts=timeouts) as client:
         events = await collect(client, job_id)
         assert [event.kind for event in events] == [  # type: ignore[union-attr]
             EventKind.SUBMITTED,
@@ -273,14 +300,14 @@ async def test_where_streams_are_held_back_auto_follows_over_the_websocket(
             EventKind.PROGRESS,
             EventKind.COMPLETED,
         ]
-    async with HybridClient(url, mode="http", patience=patience) as client:
+    async with HybridClient(url, mode="http", timeouts=timeouts) as client:
         with pytest.raises(ServerUnavailable):
             await collect(client, job_id)
 
 
 async def test_auto_prefers_http(start_api: StartApi) -> None:
     api = await start_api()
-    async with HybridClient(api.base, patience=QUICK) as client:
+    async with HybridClient(api.base, timeouts=QUICK) as client:
         assert client.transport is None
         await client.submit("simulation")
         assert client.transport == "http"
@@ -289,7 +316,7 @@ async def test_auto_prefers_http(start_api: StartApi) -> None:
 async def test_an_old_hub_is_spoken_to_in_its_own_words(hub: str) -> None:
     progress = {"type": "update_job_progress", "progress": 50, "status": "processing", "message": "half"}
     worker = HubWorker(hub, progress, {"type": "complete_job", "result": {"n": 1}})
-    async with HybridClient(hub, patience=QUICK) as client:
+    async with HybridClient(hub, timeouts=QUICK) as client:
         job_id = (await client.submit("simulation", {"x": 1})).job_id
         assert client.transport == "websocket"
         working = asyncio.create_task(worker.run())
@@ -306,24 +333,24 @@ async def test_an_old_hub_is_spoken_to_in_its_own_words(hub: str) -> None:
 
 
 async def test_on_an_old_hub_a_submission_whose_answer_was_lost_is_not_made_twice(hub: str) -> None:
-    async with HybridClient(hub, patience=QUICK) as client:
+    async with HybridClient(hub, timeouts=QUICK) as client:
         await client.submit("simulation")
         assert client._socket is not None
-        line = client._socket._line
-        submit, made = line.submit, []
+        shared = client._socket._shared
+        submit, made = shared.submit, []
 
         async def lossy(order: Any) -> Any:
             made.append(await submit(order))
             raise ServerUnavailable("the connection broke before the answer came")
 
-        line.submit = lossy  # type: ignore[method-assign]
+        shared.submit = lossy  # type: ignore[method-assign]
         accepted = await client.submit("simulation", job_id="once")
         assert (accepted.job_id, accepted.status, len(made)) == ("once", JobState.PENDING, 1)
 
 
 async def test_on_an_old_hub_a_last_failure_is_told_from_the_others(hub: str) -> None:
     worker = HubWorker(hub, {"type": "fail_job", "error": "CUDA"})
-    async with HybridClient(hub, patience=QUICK) as client:
+    async with HybridClient(hub, timeouts=QUICK) as client:
         job_id = (await client.submit("simulation")).job_id
         working = asyncio.create_task(worker.run())
         async for event in client.follow(job_id):
@@ -338,16 +365,15 @@ async def test_on_an_old_hub_an_end_missed_in_a_break_is_asked_for(hub: str, sta
     proxy, url = await start_proxy(hub)
     worker = HubWorker(hub, {"type": "complete_job", "result": {"n": 7}})
     worker.go_on.clear()
-    async with HybridClient(url, patience=QUICK) as client:
+    async with HybridClient(url, timeouts=QUICK) as client:
         job_id = (await client.submit("simulation")).job_id
         working = asyncio.create_task(worker.run())
         following = asyncio.create_task(collect(client, job_id))
         await worker.claimed.wait()
-        await asyncio.sleep(0.1)
         proxy.refusing = True
         proxy.cut()
         worker.go_on.set()
-        await asyncio.sleep(0.2)
+        await proxy.until_refused(2)
         proxy.refusing = False
         events = await following
         assert Gap(job_id=job_id, reason="reconnected") in events
@@ -360,7 +386,7 @@ async def test_the_blocking_twin_does_the_same_from_a_thread(start_api: StartApi
     api = await start_api()
 
     def whole() -> tuple[list[str], Any, int]:
-        with BlockingClient(api.base, patience=QUICK) as client:
+        with BlockingClient(api.base, timeouts=QUICK) as client:
             job_id = client.submit("simulation", {"x": 1}).job_id
             kinds = [event.kind.value for event in client.follow(job_id) if isinstance(event, JobEvent)]
             with pytest.raises(UnknownJob):

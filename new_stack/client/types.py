@@ -1,17 +1,48 @@
-"""What the client says and hears, typed: the same types over HTTP and over a WebSocket."""
+"""What the client sends and receives: the same types over HTTP and over a WebSocket."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from new_stack.queue.events import ENDINGS, EventKind
-from new_stack.queue.jobs import JobState
+
+class JobState(StrEnum):
+    """Where a job is."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job does not run again unless somebody retries it by hand."""
+        return self in {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED}
+
+
+class EventKind(StrEnum):
+    """What happened to a job."""
+
+    SUBMITTED = "submitted"
+    CLAIMED = "claimed"
+    PROGRESS = "progress"
+    COMPLETED = "completed"
+    ATTEMPT_FAILED = "attempt_failed"
+    """This attempt failed and the job will run again."""
+    FAILED = "failed"
+    """The job failed for good."""
+    CANCELLED = "cancelled"
+    RELEASED = "released"
+    LEASE_EXPIRED = "lease_expired"
+    RETRIED = "retried"
+    """Somebody queued an ended job again by hand."""
 
 
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something happened to a job. `id` is the place in the job's stream to go on from, where the server tells it."""
+    """Something happened to a job. `id` is the position in the job's stream, to be given as `after` later."""
 
     kind: EventKind
     job_id: str
@@ -33,7 +64,7 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ending(self) -> bool:
         """Whether the job has ended with this."""
-        return self.kind in ENDINGS
+        return self.kind in {EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED}
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +77,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How a job stands. Over an old hub's WebSocket only the upper fields are known."""
+    """The state of a job. Over an old hub's WebSocket only the upper fields are known."""
 
     job_id: str
     status: JobState
@@ -70,7 +101,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more happens to it by itself."""
+        """Whether it does not run again by itself."""
         return self.status.ended
 
     @property
@@ -96,7 +127,7 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A job as the client asks for it. The id is always the client's: so a repeated request is the same job."""
+    """A job as it is submitted. The id is always the client's: so a repeated request is the same job."""
 
     id: str
     service_required: str

@@ -1,4 +1,4 @@
-"""The hub's messages to its clients, as the client's own types. Pure: a message in, what it means out."""
+"""The legacy hub's messages as the client's own types, both ways. No I/O."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from new_stack.client.errors import Conflict, RequestRefused, UnknownJob
-from new_stack.client.words import Accepted, JobEvent, JobOrder, JobStatus
-from new_stack.queue.events import EventKind
-from new_stack.queue.jobs import JobState
+from new_stack.client.types import Accepted, EventKind, JobEvent, JobOrder, JobState, JobStatus
 
 Message = dict[str, Any]
 
@@ -50,7 +48,7 @@ def status(message: Message) -> JobStatus:
 
 
 def event(message: Message) -> JobEvent | None:  # noqa: PLR0911 - one branch for each message
-    """What an unasked message tells of a job; None where it tells nothing. A failure's finality it does not tell."""
+    """The event in a message; None where it is none. `fail_job` does not say whether the job runs again."""
     job_id = message.get("job_id")
     if not isinstance(job_id, str):
         return None
@@ -82,23 +80,17 @@ def event(message: Message) -> JobEvent | None:  # noqa: PLR0911 - one branch fo
     return None
 
 
-def ending_of(stands: JobStatus) -> JobEvent | None:
-    """The ending of a job that was found ended; None while it goes on."""
-    kinds = {
-        JobState.COMPLETED: EventKind.COMPLETED,
-        JobState.FAILED: EventKind.FAILED,
-        JobState.CANCELLED: EventKind.CANCELLED,
-    }
-    kind = kinds.get(stands.status)
-    if kind is None:
+def end_event(job: JobStatus) -> JobEvent | None:
+    """The end of a job as an event, for a follower that missed it; None while the job goes on."""
+    if not job.ended:
         return None
     return JobEvent(
-        kind=kind,
-        job_id=stands.job_id,
-        worker_id=stands.worker_id,
-        message=stands.cancel_reason,
-        result=stands.result,
-        error=stands.error,
+        kind=EventKind(job.status.value),
+        job_id=job.job_id,
+        worker_id=job.worker_id,
+        message=job.cancel_reason,
+        result=job.result,
+        error=job.error,
     )
 
 
