@@ -8,22 +8,21 @@ A defect in Lua needs a Redis of its own, and whoever else connects to it must n
 
 from __future__ import annotations
 
-from harness.defects.catalogue import ALL
-from harness.defects.defect import Defect, DefectDoesNotApply, Replacement, apply
+from harness.defects.defect import Defect, DefectDoesNotApply, Replacement, apply, catalogue
 from harness.errors import CouldNotRun
 
 
 def all() -> tuple[Defect, ...]:  # noqa: A001 - read as `defects.all()`
     """Every seeded defect."""
-    return ALL
+    return catalogue()
 
 
 def named(name: str) -> Defect:
     """One of them. Raises CouldNotRun, which names them all."""
-    for defect in ALL:
+    for defect in catalogue():
         if defect.name == name:
             return defect
-    raise CouldNotRun(f"there is no defect {name!r}; there are: {', '.join(defect.name for defect in ALL)}")
+    raise CouldNotRun(f"there is no defect {name!r}; there are: {', '.join(defect.name for defect in catalogue())}")
 
 
 __all__ = ["Defect", "DefectDoesNotApply", "Replacement", "all", "apply", "named"]

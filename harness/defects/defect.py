@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import shutil
 from pathlib import Path
@@ -12,13 +13,15 @@ import msgspec
 from harness.errors import CouldNotRun
 
 PACKAGE: Final = "new_stack"
+CATALOGUE: Final = Path(__file__).parent / "catalogue"
+FILES: Final = ("legacy", "order", "attempts", "events")
 
 
 class DefectDoesNotApply(CouldNotRun):
     """The stack's text is not the one that the defect was written against."""
 
 
-class Replacement(msgspec.Struct, frozen=True, kw_only=True):
+class Replacement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """In one file of the stack (its path inside the package), one text in place of another that stands there once."""
 
     file: str
@@ -44,9 +47,25 @@ class Defect(msgspec.Struct, frozen=True, kw_only=True):
         return any(replacement.file.endswith(".lua") for replacement in self.replacements)
 
 
-def edit(file: str, old: str, new: str) -> Replacement:
-    """A replacement, written shortly."""
-    return Replacement(file=file, old=old, new=new)
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A defect as the catalogue has it, under its name."""
+
+    mistake: str
+    caught_by: tuple[str, ...]
+    replacements: tuple[Replacement, ...]
+    checks: tuple[str, ...] = ()
+
+
+@functools.cache
+def catalogue() -> tuple[Defect, ...]:
+    """The defects of `catalogue/*.toml`. Each is a mistake that such a migration has made somewhere."""
+    return tuple(
+        Defect(name=name, **msgspec.structs.asdict(entry))
+        for file in FILES
+        for name, entry in msgspec.toml.decode(
+            (CATALOGUE / f"{file}.toml").read_bytes(), type=dict[str, _Entry]
+        ).items()
+    )
 
 
 def source_of_stack() -> Path:
