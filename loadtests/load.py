@@ -12,12 +12,12 @@ from gevent.event import Event
 from harness.load.arrivals import Tickets
 from harness.load.clock import Clock, EpochClock
 from harness.load.history_observer import Journal
-from harness.load.job_event import ENDINGS, Kind, News
 from harness.load.jobs import DEFAULT_JOB, JobSpec
 from harness.load.latencies import Figure, Recorder, Wire
 from harness.load.ledger import Latency, Ledger
 from harness.load.plan import ENDLESS_S, Plan
 from harness.load.throughput import FlowCounts, Step
+from harness.protocols import ENDS, EventKind, JobEvent, JobStatus
 
 NEWS_S: Final = 5.0
 """How long the news of an end may take before it counts as never told."""
@@ -136,7 +136,7 @@ class Load:
         if self.journal:
             self.journal.refused(self.clock(), user, job_id, why)
 
-    def heard(self, news: News, wire: Wire, user: str) -> None:
+    def heard(self, news: JobEvent, wire: Wire, user: str) -> None:
         """A client was told something of a job."""
         now = self.clock()
         latencies, complaints = self.ledger.hear(news, now)
@@ -146,15 +146,16 @@ class Load:
         if self.journal:
             self.journal.delivered(now, user, news)
 
-    def answered(self, news: News, said: str, wire: Wire, user: str) -> None:
+    def answered(self, status: JobStatus, wire: Wire, user: str) -> None:
         """A client that had lost its connection asked where its job stands: an end that it missed is seen by that.
 
         An answer is not a delivery; an end that was delivered meanwhile is not a second one.
         """
         if self.journal:
-            self.journal.status(self.clock(), user, news.job_id, said)
-        if news.kind in ENDINGS and self.ledger.is_open(news.job_id):
-            latencies, complaints = self.ledger.hear(news, self.clock())
+            self.journal.status(self.clock(), user, status.job_id, status.state)
+        if status.end is not None and self.ledger.is_open(status.job_id):
+            end = JobEvent(kind=status.end, job_id=status.job_id)
+            latencies, complaints = self.ledger.hear(end, self.clock())
             self._record(latencies)
             for complaint in complaints:
                 self.error(wire, Figure.ENDED, f"{complaint}")
@@ -171,12 +172,12 @@ class Load:
         if said is not None and self.journal:
             self.journal.status(self.clock(), user, job_id, said)
 
-    def watching(self, news: News, wire: Wire, monitor: str) -> None:
+    def watching(self, news: JobEvent, wire: Wire, monitor: str) -> None:
         """A monitor was told something of any job."""
         now = self.clock()
-        if news.kind is Kind.PROGRESS and news.told_at is not None:
-            self._record([Latency(Figure.PROGRESS_WATCHED, wire, news.told_at, now - news.told_at)])
-        elif news.kind in ENDINGS:
+        if news.kind is EventKind.PROGRESS and news.sent_at is not None:
+            self._record([Latency(Figure.PROGRESS_WATCHED, wire, news.sent_at, now - news.sent_at)])
+        elif news.kind in ENDS:
             self.watched[monitor] += 1
 
     def error(self, wire: Wire, name: str, what: str) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.faults import AtPoint, Cuts, How, KillRedis, Nemesis, Point, Proxy, Waves
-from harness.history import History, HistoryWriter, Kind, Limits
+from harness.history import History, HistoryWriter, Limits
 from harness.history.recorders import LegacyClient, RedisRecorder, StackClient, WorkerWatch, survey
 from harness.processes import Process, Processes, start_valkey
+from harness.protocols import EventKind
 from harness.targets import Deployment, Setup
 
 LEASE_MS: Final = 2_000
@@ -102,7 +103,7 @@ class Chaos:
         await self._faults(workers)
         await asyncio.wait(self.ending, timeout=END_S)
         await survey(self.api.http_url, self.jobs, self.writer)
-        self.writer.note(Kind.SETTLED)
+        self.writer.note(EventKind.SETTLED)
 
     async def _submit(self, job_id: str, payload: dict[str, Any], **options: Any) -> None:
         self.jobs.append(job_id)
@@ -124,7 +125,7 @@ class Chaos:
 
     async def _cancel(self) -> None:
         for job_id in CANCELLED:
-            await self._until(job_id, Kind.PROGRESS)
+            await self._until(job_id, EventKind.PROGRESS)
             await self.direct.cancel(job_id)
         self.ending.append(self.late.follow("hidden"))
 
@@ -163,7 +164,7 @@ class Chaos:
         for number in range(5):
             await self._submit(f"{name}-{number}", {"simulate": [{"progress": 10}, {"sleep_ms": 500}]})
 
-    async def _until(self, job_id: str, kind: Kind) -> None:
+    async def _until(self, job_id: str, kind: EventKind) -> None:
         """Until the log says so, or long enough: a defect may keep it from being said."""
         for _ in range(150):
             if any(e.job_id == job_id and e.kind is kind for e in self.writer.events):

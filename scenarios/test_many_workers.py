@@ -9,8 +9,9 @@ from typing import Final
 
 import pytest
 
-from harness.history import History, HistoryEvent, HistoryWriter, Kind, Limits, Source, check_all
+from harness.history import History, HistoryEvent, HistoryWriter, Limits, Source, check_all
 from harness.history.recorders import RedisRecorder, StackClient, survey
+from harness.protocols import EventKind
 from scenarios.scripts import Payload, fail, script, wait
 from scenarios.stacks import LEASE_MS, OwnStack, fresh
 
@@ -57,7 +58,7 @@ async def test_forty_workers_take_every_job_once_at_once_and_in_its_turn(
         async with asyncio.timeout(30):
             await asyncio.gather(*streams)
         await survey(isolated_stack.http_url, jobs, writer)
-    writer.note(Kind.SETTLED)
+    writer.note(EventKind.SETTLED)
     history = History(writer.events)
     found = {result.name: result for result in check_all(history, LIMITS)}
     assert {name: result.forms for name, result in found.items() if not result.clean} == {}
@@ -80,7 +81,7 @@ async def claimed(writer: HistoryWriter, job_id: str) -> None:
     seen = asyncio.Event()
 
     def listener(event: HistoryEvent) -> None:
-        if event.job_id == job_id and event.kind is Kind.CLAIMED:
+        if event.job_id == job_id and event.kind is EventKind.CLAIMED:
             seen.set()
 
     forget = writer.listen(listener)
@@ -93,14 +94,14 @@ async def claimed(writer: HistoryWriter, job_id: str) -> None:
 
 def taken_by(history: History) -> set[str]:
     """The workers that got a job."""
-    return {event.worker_id for event in history.log if event.kind is Kind.CLAIMED and event.worker_id}
+    return {event.worker_id for event in history.log if event.kind is EventKind.CLAIMED and event.worker_id}
 
 
 def waits_ms(history: History) -> list[float]:
     """From each job's submission to its first claim, by the queue's own clock."""
-    submitted = {event.job_id: event.at_ms for event in history.log if event.kind is Kind.SUBMITTED}
+    submitted = {event.job_id: event.at_ms for event in history.log if event.kind is EventKind.SUBMITTED}
     firsts: dict[str | None, float] = {}
     for event in history.log:
-        if event.kind is Kind.CLAIMED and event.source is Source.REDIS:
+        if event.kind is EventKind.CLAIMED and event.source is Source.REDIS:
             firsts.setdefault(event.job_id, event.at_ms)
     return [firsts[job_id] - at_ms for job_id, at_ms in submitted.items() if job_id in firsts]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from harness.actors.conversation import Conversation, Message, NotHeard
-from harness.actors.script import Step, steps_of
+from harness.protocols.script import Step, steps_of
 
 HEARTBEAT_S: Final = 10.0
 

@@ -8,7 +8,8 @@ import msgspec
 
 from harness.faults.nemesis import Nemesis
 from harness.faults.proxy import BOTH, Direction, Proxy
-from harness.history import HistoryWriter, Kind
+from harness.history import HistoryWriter
+from harness.protocols import EventKind
 
 
 class Cuts(Nemesis):
@@ -28,7 +29,7 @@ class Cuts(Nemesis):
             await asyncio.sleep(self._every_s * self.random.uniform(0.5, 1.0))
             cut = self._proxy.cut()
             self.connections += cut
-            self.writer.note(Kind.CUT, by=self.name, target=self._proxy.name, note=f"{cut} connections")
+            self.writer.note(EventKind.CUT, by=self.name, target=self._proxy.name, note=f"{cut} connections")
 
     async def heal(self) -> None:
         """See `Nemesis`."""
@@ -46,7 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Spells(Nemesis):
     """Times of trouble with times of peace between: what `trouble` does is undone after the plan's `for_s`."""
 
-    kind: Kind
+    kind: EventKind
 
     def __init__(self, proxy: Proxy, writer: HistoryWriter, *, seed: int, plan: Plan | None = None) -> None:
         super().__init__(writer, seed=seed)
@@ -72,13 +73,13 @@ class Spells(Nemesis):
         self.proxy.heal()
         if self._troubled:
             self._troubled = False
-            self.writer.note(Kind.HEALED, by=self.name, target=self.proxy.name)
+            self.writer.note(EventKind.HEALED, by=self.name, target=self.proxy.name)
 
 
 class Slowness(Spells):
     """Everything takes longer: `delay_s` per piece, `bytes_per_s` per direction (0: not limited)."""
 
-    kind = Kind.SLOWED
+    kind = EventKind.SLOWED
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class Slowness(Spells):
 class Partition(Spells):
     """Nothing goes through; with `one_way` in one direction only, by the seed's choice."""
 
-    kind = Kind.PARTITIONED
+    kind = EventKind.PARTITIONED
 
     def __init__(
         self, proxy: Proxy, writer: HistoryWriter, *, seed: int, plan: Plan | None = None, one_way: bool = False

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from harness.faults.nemesis import Nemesis
-from harness.history import HistoryEvent, HistoryWriter, Kind
+from harness.history import HistoryEvent, HistoryWriter
 from harness.processes import Process
+from harness.protocols import EventKind
 
 EXIT_S = 40.0
 """A terminated process has so long to finish its work; then it is killed, and the history says so."""
@@ -52,13 +53,13 @@ class Victims:
         self._broken[process.name] = how
         self.count += 1
         if how is How.STOP:
-            self._note(Kind.STOPPED, process)
+            self._note(EventKind.STOPPED, process)
             process.signal(signal.SIGSTOP)
         elif how is How.KILL:
-            self._note(Kind.KILLED, process)
+            self._note(EventKind.KILLED, process)
             await asyncio.to_thread(process.kill)
         else:
-            self._note(Kind.TERMINATED, process)
+            self._note(EventKind.TERMINATED, process)
             process.terminate()
 
     async def restore(self, process: Process) -> None:
@@ -68,11 +69,11 @@ class Victims:
             return
         if how is How.STOP and process.alive:
             process.signal(signal.SIGCONT)
-            self._note(Kind.CONTINUED, process)
+            self._note(EventKind.CONTINUED, process)
         else:
             await self._exited(process)
             await process.arestart()
-            self._note(Kind.UP, process)
+            self._note(EventKind.UP, process)
         del self._broken[process.name]
 
     async def _exited(self, process: Process) -> None:
@@ -82,7 +83,7 @@ class Victims:
         while process.alive and loop.time() < limit:  # noqa: ASYNC110 - a process tells nobody of its exit
             await asyncio.sleep(0.02)
         if process.alive:
-            self._note(Kind.KILLED, process)
+            self._note(EventKind.KILLED, process)
             await asyncio.to_thread(process.kill)
 
     async def restore_all(self) -> None:
@@ -90,7 +91,7 @@ class Victims:
         broken = [process for process in self.processes if process.name in self._broken]
         await asyncio.gather(*(self.restore(process) for process in broken))
 
-    def _note(self, kind: Kind, process: Process) -> None:
+    def _note(self, kind: EventKind, process: Process) -> None:
         worker_id = process.name if self._workers else None
         self._writer.note(kind, by=self._by, target=process.name, worker_id=worker_id)
 
@@ -206,15 +207,15 @@ class AtPoint(Nemesis):
             stop()
 
     def _hear(self, event: HistoryEvent, reached: asyncio.Queue[HistoryEvent]) -> None:
-        if event.kind is Kind.SUBMIT and event.steps and event.job_id:
+        if event.kind is EventKind.SUBMIT and event.steps and event.job_id:
             self._last_steps[event.job_id] = event.steps[-1]
         elif event.worker_id in self._by_name and self._is_there(event) and not reached.full():
             reached.put_nowait(event)
 
     def _is_there(self, event: HistoryEvent) -> bool:
         if self.point is Point.AFTER_CLAIM:
-            return event.kind is Kind.CLAIMED
-        if event.kind is not Kind.PROGRESS or event.progress is None:
+            return event.kind is EventKind.CLAIMED
+        if event.kind is not EventKind.PROGRESS or event.progress is None:
             return False
         last = self._last_steps.get(event.job_id or "", 100.0)
         return event.progress >= last if self.point is Point.BEFORE_COMPLETION else 0 < event.progress < last

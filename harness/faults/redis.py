@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from harness.faults.nemesis import Nemesis
-from harness.history import HistoryWriter, Kind
+from harness.history import HistoryWriter
 from harness.processes import EnvironmentFailure, Valkey
+from harness.protocols import EventKind
 
 
 class KillRedis(Nemesis):
@@ -36,7 +37,7 @@ class KillRedis(Nemesis):
         """See `Nemesis`."""
         for _ in range(self._times):
             await asyncio.sleep(self._every_s * self.random.uniform(0.5, 1.0))
-            self.writer.note(Kind.REDIS_DOWN, by=self.name, target="redis")
+            self.writer.note(EventKind.REDIS_DOWN, by=self.name, target="redis")
             self._down = True
             self.kills += 1
             await asyncio.to_thread(self._valkey.kill)
@@ -51,4 +52,4 @@ class KillRedis(Nemesis):
             else:
                 await self._valkey.process.ready()
             self._down = False
-            self.writer.note(Kind.REDIS_UP, by=self.name, target="redis")
+            self.writer.note(EventKind.REDIS_UP, by=self.name, target="redis")

@@ -8,7 +8,8 @@ import contextlib
 import socket
 
 from harness.faults.nemesis import Nemesis
-from harness.history import HistoryWriter, Kind
+from harness.history import HistoryWriter
+from harness.protocols import EventKind
 
 SMALL_BUFFER = 4_096
 
@@ -50,7 +51,7 @@ class SlowReader(Nemesis):
         reader.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         await loop.sock_connect(reader, self._address)
         await loop.sock_sendall(reader, self._request())
-        self.writer.note(Kind.SLOW_READER, by=self.name, target=self._path, note=f"{self._bytes_per_s} bytes/s")
+        self.writer.note(EventKind.SLOW_READER, by=self.name, target=self._path, note=f"{self._bytes_per_s} bytes/s")
         self.connected.set()
         with contextlib.suppress(ConnectionError):
             while piece := await loop.sock_recv(reader, self._bytes_per_s):

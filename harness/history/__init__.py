@@ -2,7 +2,7 @@
 
 from harness.history.checkers import CHECKERS, Place, check_all, place_of
 from harness.history.clock import Clock
-from harness.history.events import HistoryEvent, Kind, Mode, Source, State
+from harness.history.events import HistoryEvent, Mode, Source
 from harness.history.file import Bounds, HistoryFileError, HistoryWriter, read_events, write_events
 from harness.history.history import History, JobHistory
 from harness.history.timelines import explain, timeline
@@ -18,12 +18,10 @@ __all__ = [
     "HistoryFileError",
     "HistoryWriter",
     "JobHistory",
-    "Kind",
     "Limits",
     "Mode",
     "Place",
     "Source",
-    "State",
     "Violation",
     "check_all",
     "explain",

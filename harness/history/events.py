@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
 
 import msgspec
+
+from harness.protocols import EventKind, JobEvent, JobState
 
 
 class Source(StrEnum):
@@ -23,92 +24,6 @@ class Source(StrEnum):
     HARNESS = "harness"
 
 
-class Kind(StrEnum):
-    """What was seen."""
-
-    # the system's own account, in its order (the same words as the stack's events)
-    SUBMITTED = "submitted"
-    CLAIMED = "claimed"
-    PROGRESS = "progress"
-    COMPLETED = "completed"
-    ATTEMPT_FAILED = "attempt_failed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    RELEASED = "released"
-    LEASE_EXPIRED = "lease_expired"
-    RETRIED = "retried"
-    # clients
-    SUBMIT = "submit"
-    """A submission leaves its client."""
-    ACKED = "acked"
-    """The submission was answered with the job's id: from here on the job is owed."""
-    REFUSED = "refused"
-    CANCEL = "cancel"
-    CANCEL_ACKED = "cancel_acked"
-    SUBSCRIBED = "subscribed"
-    UNSUBSCRIBED = "unsubscribed"
-    DELIVERED = "delivered"
-    """A subscriber got an update; `of` says of what kind."""
-    GAP = "gap"
-    """Whoever reads was told that something is missing from here on back."""
-    # workers and server, asked
-    STARTED = "started"
-    """A worker began the work itself."""
-    STATUS = "status"
-    """The server was asked for a job's state."""
-    WORKER_STATUS = "worker_status"
-    """The server was asked which jobs a worker runs."""
-    # harness
-    KILLED = "killed"
-    TERMINATED = "terminated"
-    STOPPED = "stopped"
-    CONTINUED = "continued"
-    UP = "up"
-    """A process is (again) ready."""
-    REDIS_DOWN = "redis_down"
-    REDIS_UP = "redis_up"
-    CUT = "cut"
-    SLOWED = "slowed"
-    PARTITIONED = "partitioned"
-    HEALED = "healed"
-    SLOW_READER = "slow_reader"
-    SETTLED = "settled"
-    """The harness stopped waiting for jobs to end; what is not ended now is judged."""
-
-
-LOG_KINDS: Final = frozenset(
-    {
-        Kind.SUBMITTED,
-        Kind.CLAIMED,
-        Kind.PROGRESS,
-        Kind.COMPLETED,
-        Kind.ATTEMPT_FAILED,
-        Kind.FAILED,
-        Kind.CANCELLED,
-        Kind.RELEASED,
-        Kind.LEASE_EXPIRED,
-        Kind.RETRIED,
-    }
-)
-ENDINGS: Final = frozenset({Kind.COMPLETED, Kind.FAILED, Kind.CANCELLED})
-LETS_GO: Final = ENDINGS | {Kind.ATTEMPT_FAILED, Kind.RELEASED, Kind.LEASE_EXPIRED}
-"""After one of these nobody holds the job."""
-
-
-class State(StrEnum):
-    """A job's state as the server tells it; `unknown` where it says that there is no such job."""
-
-    PENDING = "pending"
-    CLAIMED = "claimed"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    UNKNOWN = "unknown"
-
-
-ENDED: Final = {State.COMPLETED: Kind.COMPLETED, State.FAILED: Kind.FAILED, State.CANCELLED: Kind.CANCELLED}
-
-
 class Mode(StrEnum):
     """What a subscriber is owed."""
 
@@ -124,7 +39,7 @@ class HistoryEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     at_ms: float
     """ms since the epoch on the observer's clock, which never runs backwards within one source."""
     source: Source
-    kind: Kind
+    kind: EventKind
     by: str = ""
     """Which client, worker, server or nemesis."""
     job_id: str | None = None
@@ -133,17 +48,17 @@ class HistoryEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The fencing token; 0 where the protocol has none."""
     priority: int = 0
     service: str = ""
-    of: Kind | None = None
+    of: EventKind | None = None
     mode: Mode | None = None
     progress: float | None = None
     message: str | None = None
     error: str | None = None
-    state: State | None = None
+    state: JobState | None = None
     entry: str = ""
     """The id that the observed system gave the event, where it has one (a stream's id)."""
     steps: tuple[float, ...] | None = None
     """With `submit`: the progress that the job's script reports, in order."""
-    expects: Kind | None = None
+    expects: EventKind | None = None
     """With `submit`: the ending that the script leads to when nobody interferes."""
     hangs: bool = False
     """With `submit`: the script never ends by itself."""
@@ -153,3 +68,39 @@ class HistoryEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     target: str = ""
     """With the harness's events: the process or link that it was done to."""
     note: str = ""
+
+
+def told_by_system(event: JobEvent, at_ms: float, source: Source, by: str) -> HistoryEvent:
+    """An entry of the system's own account (`source` is REDIS or MONITOR)."""
+    return HistoryEvent(
+        at_ms=at_ms,
+        source=source,
+        kind=event.kind,
+        by=by,
+        job_id=event.job_id,
+        worker_id=event.worker_id,
+        attempt=event.attempt,
+        priority=event.priority,
+        service=event.service,
+        progress=event.progress,
+        message=event.message,
+        error=event.error,
+        entry=event.event_id,
+    )
+
+
+def delivered(event: JobEvent, at_ms: float, by: str) -> HistoryEvent:
+    """What a client was told of a job that it follows."""
+    return HistoryEvent(
+        at_ms=at_ms,
+        source=Source.CLIENT,
+        kind=EventKind.DELIVERED,
+        by=by,
+        of=event.kind,
+        job_id=event.job_id,
+        worker_id=event.worker_id,
+        attempt=event.attempt,
+        progress=event.progress,
+        error=event.error,
+        entry=event.event_id,
+    )

@@ -9,7 +9,8 @@ from typing import Final, Self
 import msgspec
 
 from harness.history.clock import Clock
-from harness.history.events import HistoryEvent, Kind, Source
+from harness.history.events import HistoryEvent, Source
+from harness.protocols import EventKind
 
 FORMAT: Final = 1
 
@@ -76,7 +77,9 @@ class HistoryWriter:
         for listener in tuple(self._listeners):
             listener(event)
 
-    def note(self, kind: Kind, *, by: str = "", target: str = "", worker_id: str | None = None, note: str = "") -> None:
+    def note(
+        self, kind: EventKind, *, by: str = "", target: str = "", worker_id: str | None = None, note: str = ""
+    ) -> None:
         """Append something that the harness itself did, now."""
         source = Source.HARNESS
         self.add(

@@ -7,12 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Self
 
-from harness.history.events import ENDED, LETS_GO, LOG_KINDS, HistoryEvent, Kind, Source, State
+from harness.history.events import HistoryEvent, Source
 from harness.history.file import DEFAULT_BOUNDS, Bounds, read_events
 from harness.history.hub_log import completed_log
+from harness.protocols import ATTEMPT_ENDS, ENDED_STATES, LOG_KINDS, EventKind, JobState
 
-WORKER_FAULTS: Final = frozenset({Kind.KILLED, Kind.TERMINATED, Kind.STOPPED})
-SHARED_FAULTS: Final = frozenset({Kind.REDIS_DOWN, Kind.CUT, Kind.SLOWED, Kind.PARTITIONED})
+WORKER_FAULTS: Final = frozenset({EventKind.KILLED, EventKind.TERMINATED, EventKind.STOPPED})
+SHARED_FAULTS: Final = frozenset({EventKind.REDIS_DOWN, EventKind.CUT, EventKind.SLOWED, EventKind.PARTITIONED})
 """Faults that reach every worker at once when they befall the way to Redis (the target says so)."""
 
 
@@ -54,9 +55,9 @@ class JobHistory:
         self.events.append(event)
         if event.source is log_source and event.kind in LOG_KINDS:
             self.log.append(event)
-        elif event.kind is Kind.SUBMIT:
+        elif event.kind is EventKind.SUBMIT:
             self.submit = self.submit or event
-        elif event.kind is Kind.ACKED:
+        elif event.kind is EventKind.ACCEPTED:
             self.acked = self.acked or event
 
     @cached_property
@@ -65,31 +66,31 @@ class JobHistory:
         holds: list[Hold] = []
         for event in self.log:
             current = holds[-1] if holds and holds[-1].until_ms is None else None
-            if event.kind is Kind.CLAIMED:
+            if event.kind is EventKind.CLAIMED:
                 if current:
                     current.ended_by_claim = event
                 holds.append(Hold(event))
             elif current:
                 current.events.append(event)
-                if event.kind in LETS_GO:
+                if event.kind in ATTEMPT_ENDS:
                     current.end = event
         return holds
 
     @cached_property
     def survey(self) -> HistoryEvent | None:
         """The last time somebody asked the server for its state."""
-        return next((event for event in reversed(self.events) if event.kind is Kind.STATUS), None)
+        return next((event for event in reversed(self.events) if event.kind is EventKind.STATUS), None)
 
     @cached_property
-    def log_state(self) -> State | None:
+    def log_state(self) -> JobState | None:
         """The state that the system's own account leads to; None where it never names the job."""
-        words = {kind: state for state, kind in ENDED.items()}
+        words = {kind: state for state, kind in ENDED_STATES.items()}
         for event in reversed(self.log):
             if event.kind in words:
                 return words[event.kind]
-            if event.kind in (Kind.CLAIMED, Kind.PROGRESS):
-                return State.CLAIMED
-            return State.PENDING
+            if event.kind in (EventKind.CLAIMED, EventKind.PROGRESS):
+                return JobState.CLAIMED
+            return JobState.PENDING
         return None
 
     @property
@@ -137,7 +138,7 @@ class History:
     @cached_property
     def log_gaps(self) -> int:
         """How often the recorder of the log was told that entries are missing."""
-        return sum(1 for e in self.events if e.kind is Kind.GAP and e.source is self.log_source)
+        return sum(1 for e in self.events if e.kind is EventKind.GAP and e.source is self.log_source)
 
     @cached_property
     def jobs(self) -> dict[str, JobHistory]:
@@ -157,17 +158,19 @@ class History:
     @cached_property
     def ended_ms(self) -> float:
         """When the run was over: the harness's word (`settled`), else the last event."""
-        settled = [event.at_ms for event in self.events if event.kind is Kind.SETTLED]
+        settled = [event.at_ms for event in self.events if event.kind is EventKind.SETTLED]
         return settled[-1] if settled else (self.events[-1].at_ms if self.events else 0.0)
 
     @cached_property
     def faults(self) -> list[HistoryEvent]:
         """What the harness broke and healed, in order."""
-        return [event for event in self.events if event.source is Source.HARNESS and event.kind is not Kind.SETTLED]
+        return [
+            event for event in self.events if event.source is Source.HARNESS and event.kind is not EventKind.SETTLED
+        ]
 
     def worker_faults(self, worker_id: str) -> list[HistoryEvent]:
         """What was done to this worker, or to all of them at once, and what healed it."""
-        healing = {Kind.CONTINUED, Kind.UP, Kind.REDIS_UP, Kind.HEALED}
+        healing = {EventKind.CONTINUED, EventKind.UP, EventKind.REDIS_UP, EventKind.HEALED}
         return [
             event
             for event in self.faults
@@ -184,7 +187,7 @@ class History:
             if event.kind in WORKER_FAULTS | SHARED_FAULTS:
                 if from_ms <= event.at_ms <= to_ms:
                     return False
-                if event.kind is not Kind.CUT:  # a cut is over at once
+                if event.kind is not EventKind.CUT:  # a cut is over at once
                     broken_since[key] = event.at_ms
             else:
                 since = broken_since.pop(key, None)

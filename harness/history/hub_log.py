@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from harness.history.events import LOG_KINDS, HistoryEvent, Kind, Source
+from harness.history.events import HistoryEvent, Source
+from harness.protocols import LOG_KINDS, EventKind
 
 
 def completed_log(events: Iterable[HistoryEvent]) -> list[HistoryEvent]:
@@ -19,18 +20,18 @@ def completed_log(events: Iterable[HistoryEvent]) -> list[HistoryEvent]:
     history = list(events)
     if any(event.source is Source.REDIS and event.kind in LOG_KINDS for event in history):
         return history
-    about = {e.job_id: e for e in reversed(history) if e.kind in (Kind.SUBMIT, Kind.ACKED) and e.service}
+    about = {e.job_id: e for e in reversed(history) if e.kind in (EventKind.SUBMIT, EventKind.ACCEPTED) and e.service}
     first: dict[str | None, float] = {}
     for event in sorted(history, key=lambda event: event.at_ms):
-        if event.kind is Kind.ACKED or (event.source is Source.MONITOR and event.kind in LOG_KINDS):
+        if event.kind is EventKind.ACCEPTED or (event.source is Source.MONITOR and event.kind in LOG_KINDS):
             first.setdefault(event.job_id, event.at_ms)
-    acked = {event.job_id for event in history if event.kind is Kind.ACKED}
+    acked = {event.job_id for event in history if event.kind is EventKind.ACCEPTED}
     has_log = any(event.source is Source.MONITOR for event in history)
     entered = [
         HistoryEvent(
             at_ms=at_ms,
             source=Source.MONITOR,
-            kind=Kind.SUBMITTED,
+            kind=EventKind.SUBMITTED,
             by="derived",
             job_id=job_id,
             **_of(about.get(job_id)),

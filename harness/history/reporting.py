@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from harness.history.checkers import Place
-from harness.history.events import HistoryEvent, Kind, Source
+from harness.history.events import HistoryEvent, Source
 from harness.history.history import History
 from harness.history.timelines import timeline
 from harness.history.verdicts import CheckResult, Violation
+from harness.protocols import EventKind
 from harness.results import Tally, Timeline, TimelineEntry
 
 MOST: Final = 5
@@ -53,7 +54,7 @@ def _entry(event: HistoryEvent, begin_ms: float, *, wrong: bool) -> TimelineEntr
     kind = f"{event.kind} {event.of}" if event.of else str(event.kind)
     return TimelineEntry(
         at_ms=round(event.at_ms - begin_ms, 1),
-        source="fault" if event.source is Source.HARNESS and event.kind is not Kind.SETTLED else str(event.source),
+        source="fault" if event.source is Source.HARNESS and event.kind is not EventKind.SETTLED else str(event.source),
         kind=kind,
         worker_id=event.worker_id,
         attempt=event.attempt or None,

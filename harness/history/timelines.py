@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from harness.history.events import HistoryEvent, Kind, Source
+from harness.history.events import HistoryEvent, Source
 from harness.history.history import History
 from harness.history.verdicts import CheckResult
+from harness.protocols import EventKind
 
 MARGIN_MS: Final = 1_000.0
 """Faults so long before the job's first event still belong to its story."""
@@ -46,7 +47,7 @@ def describe(event: HistoryEvent) -> str:
     parts = [str(event.source), event.by, str(event.kind)]
     if event.of:
         parts.append(str(event.of))
-    if event.progress is not None and Kind.PROGRESS in (event.kind, event.of):
+    if event.progress is not None and EventKind.PROGRESS in (event.kind, event.of):
         parts.append(f"{event.progress:g} %")
     if event.worker_id and event.source is not Source.WORKER:
         parts.append(f"worker {event.worker_id}")

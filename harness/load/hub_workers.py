@@ -19,8 +19,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from harness.actors.script import Step, steps_of
-from harness.load.wire.stamp import STAMP
+from harness.protocols.script import STAMP, Step, steps_of
 
 HEARTBEAT_S: Final = 10.0
 RECONNECT_S: Final = 0.5

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from harness.load.job_event import ENDINGS, Kind, News
 from harness.load.latencies import Figure, Wire
+from harness.protocols import ATTEMPT_ENDS, ENDS, LOG_KINDS, EventKind, JobEvent
 
 
 class Outcome(StrEnum):
@@ -36,9 +36,9 @@ class Outcome(StrEnum):
 
 ACKNOWLEDGED: Final = frozenset(Outcome) - {Outcome.REFUSED, Outcome.UNANSWERED}
 _ENDED: Final = {
-    Kind.COMPLETED: Outcome.COMPLETED,
-    Kind.FAILED: Outcome.FAILED,
-    Kind.CANCELLED: Outcome.CANCELLED,
+    EventKind.COMPLETED: Outcome.COMPLETED,
+    EventKind.FAILED: Outcome.FAILED,
+    EventKind.CANCELLED: Outcome.CANCELLED,
 }
 _SAID: Final = {
     "pending": Outcome.UNFINISHED,
@@ -67,6 +67,7 @@ class Complaint(StrEnum):
     CLOCKS = "an effect before its cause: the clocks disagree"
 
 
+ATTEMPT_STARTS_OVER: Final = (ATTEMPT_ENDS - ENDS) | {EventKind.CLAIMED}
 CLOCK_TOLERANCE_S: Final = 0.002
 """Stamps in whole milliseconds may lie up to one before the moment they stand for."""
 
@@ -83,8 +84,8 @@ class Entry:
         self.intended = intended
         self.acknowledged = False
         self.progress: float | None = None
-        self.last: Kind | None = None
-        self.seen: set[Kind] = set()
+        self.last: EventKind | None = None
+        self.seen: set[EventKind] = set()
 
 
 class Ledger:
@@ -127,20 +128,20 @@ class Ledger:
         self.acknowledged += 1
         return [Latency(Figure.ACCEPTED, entry.wire, entry.intended, seen - entry.intended)]
 
-    def hear(self, news: News, seen: float) -> tuple[list[Latency], list[Complaint]]:
+    def hear(self, news: JobEvent, seen: float) -> tuple[list[Latency], list[Complaint]]:
         """A client was told something of one of its jobs."""
         if news.job_id in self._ended:
             return [], self._late(news)
         entry = self._open.get(news.job_id)
         if entry is None:
             return [], []
-        if news.kind is Kind.ACCEPTED:
+        if news.kind is EventKind.SUBMITTED or news.kind not in LOG_KINDS:
             return [], []
         latencies = self._latencies(entry, news, seen)
         complaints = self._complaints(entry, news, latencies)
         entry.last = news.kind
         entry.seen.add(news.kind)
-        if news.kind in ENDINGS:
+        if news.kind in ENDS:
             # an end without an acknowledgement acknowledges: nobody ends a job that was not taken
             if not entry.acknowledged:
                 latencies += self.accept(news.job_id, seen)
@@ -169,7 +170,7 @@ class Ledger:
             self.acknowledged += 1
         if said is None:
             self._close(entry, Outcome.UNKNOWN)
-        elif said == "failed" and entry.last is Kind.ATTEMPT_FAILED:
+        elif said == "failed" and entry.last is EventKind.ATTEMPT_FAILED:
             self._close(entry, Outcome.FAILED)
         else:
             self._close(entry, _SAID.get(said, Outcome.END_UNSEEN))
@@ -186,35 +187,35 @@ class Ledger:
         if outcome not in (Outcome.COMPLETED, Outcome.REFUSED):
             self.named.setdefault(outcome, []).append(entry.job_id)
 
-    def _late(self, news: News) -> list[Complaint]:
-        if news.kind in ENDINGS:
+    def _late(self, news: JobEvent) -> list[Complaint]:
+        if news.kind in ENDS:
             return [Complaint.ENDED_TWICE]
-        if news.kind in (Kind.PROGRESS, Kind.CLAIMED):
+        if news.kind in (EventKind.PROGRESS, EventKind.CLAIMED):
             return [Complaint.NEWS_AFTER_END]
         return []
 
-    def _latencies(self, entry: Entry, news: News, seen: float) -> list[Latency]:
+    def _latencies(self, entry: Entry, news: JobEvent, seen: float) -> list[Latency]:
         found: list[tuple[Figure, float]] = []
-        if news.kind is Kind.CLAIMED and Kind.CLAIMED not in entry.seen:
+        if news.kind is EventKind.CLAIMED and EventKind.CLAIMED not in entry.seen:
             found.append((Figure.CLAIM_SEEN, seen - entry.intended))
             if news.at is not None:
                 found.append((Figure.CLAIMED, news.at - entry.intended))
-        if news.kind is Kind.PROGRESS and news.told_at is not None:
-            found.append((Figure.PROGRESS_SEEN, seen - news.told_at))
-        if news.kind in ENDINGS:
+        if news.kind is EventKind.PROGRESS and news.sent_at is not None:
+            found.append((Figure.PROGRESS_SEEN, seen - news.sent_at))
+        if news.kind in ENDS:
             found.append((Figure.ENDED, seen - entry.intended))
         return [Latency(figure, entry.wire, entry.intended, seconds) for figure, seconds in found]
 
-    def _complaints(self, entry: Entry, news: News, latencies: list[Latency]) -> list[Complaint]:
+    def _complaints(self, entry: Entry, news: JobEvent, latencies: list[Latency]) -> list[Complaint]:
         found = []
         if any(latency.seconds < -CLOCK_TOLERANCE_S for latency in latencies):
             found.append(Complaint.CLOCKS)
-        if news.kind in (Kind.CLAIMED, Kind.ATTEMPT_FAILED, Kind.RETURNED):
+        if news.kind in ATTEMPT_STARTS_OVER:
             entry.progress = None
-        if news.kind is Kind.PROGRESS and news.progress is not None and news.progress >= 0:
+        if news.kind is EventKind.PROGRESS and news.progress is not None and news.progress >= 0:
             if entry.progress is not None and news.progress < entry.progress:
                 found.append(Complaint.PROGRESS_WENT_BACK)
             entry.progress = news.progress
-        if self._succeed and news.kind in (Kind.FAILED, Kind.CANCELLED):
+        if self._succeed and news.kind in (EventKind.FAILED, EventKind.CANCELLED):
             found.append(Complaint.NOT_EXPECTED)
         return found

@@ -12,12 +12,13 @@ from typing import Final
 import httpx
 import msgspec
 
-from harness.history import CheckResult, History, HistoryEvent, HistoryWriter, Kind, Limits, Source, check_all
+from harness.history import CheckResult, History, HistoryEvent, HistoryWriter, Limits, Source, check_all
 from harness.history.recorders import HubRecorder, StackRecorder, WorkerWatch, survey
 from harness.history.recorders.background import Background
 from harness.load.deployment import Site, SiteError
 from harness.load.fleet import Death
 from harness.load.spec import Side
+from harness.protocols import EventKind
 
 SYSTEM: Final = "history-system.jsonl"
 NAMED: Final = 20
@@ -75,7 +76,7 @@ async def settle(site: Site, writer: HistoryWriter, out: Path) -> None:
     """
     for death in site.fleet.deaths if site.fleet else []:
         _note_death(writer, death)
-    writer.note(Kind.SETTLED)
+    writer.note(EventKind.SETTLED)
     history = await asyncio.to_thread(_load, out, writer)
     with contextlib.suppress(httpx.HTTPError):
         await survey(site.url, [job.id for job in history.acknowledged], writer, token=site.spec.token)
@@ -92,7 +93,9 @@ def _load(out: Path, writer: HistoryWriter) -> History:
 
 
 def _note_death(writer: HistoryWriter, death: Death) -> None:
-    times = {Kind.KILLED: death.at} | ({} if death.back_after_s is None else {Kind.UP: death.at + death.back_after_s})
+    times = {EventKind.KILLED: death.at} | (
+        {} if death.back_after_s is None else {EventKind.UP: death.at + death.back_after_s}
+    )
     for kind, at in times.items():
         writer.add(
             HistoryEvent(at_ms=at * 1000, source=Source.HARNESS, kind=kind, target=death.worker, worker_id=death.worker)

@@ -11,71 +11,64 @@ from typing import Any, Final
 import msgspec
 
 from harness.cassettes import Closed, Event, Open, Receive, Role, Send
+from harness.protocols import EventKind, JobEvent, JobState, JobStatus, hub, stack
 
 Fact = dict[str, Any]
 """`type` and `job_id`, and by type `worker_id`, `progress`, `status`, `message`, `details`, `result`, `error`."""
 
-_CANCELLED_TEXT: Final = "Job cancelled: "
+
+_WORDS: Final = {
+    EventKind.ACCEPTED: "accepted",
+    EventKind.CLAIMED: "claimed",
+    EventKind.PROGRESS: "progress",
+    EventKind.ATTEMPT_FAILED: "attempt_failed",
+    EventKind.FAILED: "attempt_failed",
+    EventKind.COMPLETED: "completed",
+    EventKind.CANCELLED: "cancelled",
+}
+"""The hub has no word for the last failure: it is one of an attempt."""
+_FIELDS: Final = {
+    "claimed": ("worker_id",),
+    "progress": ("worker_id", "progress", "status", "message", "details"),
+    "attempt_failed": ("worker_id", "error"),
+    "completed": ("worker_id", "result"),
+}
+
+
+def fact_of(event: JobEvent) -> Fact | None:
+    """The fact that an event of any protocol is, or None."""
+    word = _WORDS.get(event.kind)
+    if word is None:
+        return None
+    reason = {"reason": event.message} if word == "cancelled" else {}
+    return {
+        "type": word,
+        "job_id": event.job_id,
+        **{name: getattr(event, name) for name in _FIELDS.get(word, ())},
+        **reason,
+    }
+
+
+def status_fact(status: JobStatus) -> Fact:
+    """What the server answered when it was asked."""
+    return {"type": "status", "job_id": status.job_id, "status": status.state.value, "result": status.result}
 
 
 def fact_of_message(message: Any) -> Fact | None:
     """The fact that a message of the hub to a client tells, or None."""
-    if not isinstance(message, dict) or not isinstance(job_id := message.get("job_id"), str):
+    if not isinstance(message, dict):
         return None
-    fact: Fact | None = None
-    match message.get("type"):
-        case "job_accepted":
-            fact = {"type": "accepted", "job_id": job_id}
-        case "update_job_progress":
-            fact = progress(job_id, message, details=message.get("connector_details"))
-        case "complete_job":
-            fact = ended("completed", job_id, message, result=message.get("result"))
-        case "fail_job":
-            fact = ended("attempt_failed", job_id, message, error=message.get("error"))
-        case "response_job_status":
-            fact = _fact_of_status(job_id, message)
-    return fact
-
-
-def _fact_of_status(job_id: str, message: dict[str, Any]) -> Fact | None:
-    status, text = message.get("status"), str(message.get("message"))
-    if status == "processing":
-        return {"type": "claimed", "job_id": job_id, "worker_id": message.get("worker_id")}
-    if status == "cancelled" and text.startswith(_CANCELLED_TEXT):
-        return {"type": "cancelled", "job_id": job_id, "reason": text.removeprefix(_CANCELLED_TEXT)}
-    if status == "acknowledged":
-        return None
-    return {"type": "status", "job_id": job_id, "status": status, "result": message.get("result")}
+    event, status = hub.event_of(message), hub.status_of(message)
+    is_answer = event is None or (event.kind is EventKind.CANCELLED and event.message is None)
+    if is_answer and status is not None and status.state is not JobState.UNKNOWN:
+        return status_fact(status)
+    return fact_of(event) if event is not None else None
 
 
 def fact_of_event(data: Any) -> Fact | None:
     """The fact that one of the stack's events tells, or None. That a job was submitted is told by the answer to it."""
-    if not isinstance(data, dict) or not isinstance(job_id := data.get("job_id"), str):
-        return None
-    fact: Fact | None = None
-    match data.get("kind"):
-        case "claimed":
-            fact = {"type": "claimed", "job_id": job_id, "worker_id": data.get("worker_id")}
-        case "progress":
-            fact = progress(job_id, data, details=data.get("details"))
-        case "completed":
-            fact = ended("completed", job_id, data, result=data.get("result"))
-        case "attempt_failed" | "failed":
-            fact = ended("attempt_failed", job_id, data, error=data.get("error"))
-        case "cancelled":
-            fact = {"type": "cancelled", "job_id": job_id, "reason": data.get("message")}
-    return fact
-
-
-def progress(job_id: str, source: dict[str, Any], *, details: Any) -> Fact:
-    """That a worker came so far."""
-    told = {name: source.get(name) for name in ("worker_id", "progress", "status", "message")}
-    return {"type": "progress", "job_id": job_id, **told, "details": details}
-
-
-def ended(word: str, job_id: str, source: dict[str, Any], **more: Any) -> Fact:
-    """That an attempt ended."""
-    return {"type": word, "job_id": job_id, "worker_id": source.get("worker_id"), **more}
+    event = stack.event_of(data) if isinstance(data, dict) else None
+    return fact_of(event) if event is not None else None
 
 
 def as_facts(events: Sequence[Event]) -> tuple[Event, ...]:

@@ -10,7 +10,8 @@ import msgspec
 from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPSocketPoolResponse
 
-from harness.load.wire.sse import SseEvent, SseLines
+from harness.protocols import HttpRequest, stack
+from harness.protocols.sse import SseEvent, SseParser
 
 ANSWER_S = 30.0
 SILENCE_S = 60.0
@@ -26,8 +27,7 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def complaint(self) -> str:
         """What the answer says is wrong, for an error's name."""
-        said = self.body.get("detail") or self.body.get("title") or self.body.get("error") or ""
-        return f"HTTP {self.status} {said}".strip()
+        return stack.complaint(self.status, self.body)
 
 
 class HttpApi:
@@ -45,31 +45,26 @@ class HttpApi:
             connection_timeout=10.0,
             network_timeout=max(ANSWER_S, SILENCE_S),
         )
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._headers = stack.authorization(token)
 
-    def post(self, path: str, body: dict[str, Any]) -> Answer:
-        """Send a JSON body. Raises OSError and HTTPParseError (a ValueError's cousin) where there is no answer."""
-        headers = {**self._headers, "Content-Type": "application/json"}
-        with self._client.request("POST", self._base + path, msgspec.json.encode(body), headers) as response:
+    def send(self, request: HttpRequest) -> Answer:
+        """Make a request. Raises OSError and HTTPParseError (a ValueError's cousin) where there is no answer."""
+        json = {} if request.body is None else {"Content-Type": "application/json"}
+        body = b"" if request.body is None else msgspec.json.encode(request.body)
+        with self._client.request(request.method, self._base + request.path, body, self._headers | json) as response:
             return _answer(response)
 
-    def get(self, path: str) -> Answer:
-        """Ask."""
-        with self._client.request("GET", self._base + path, headers=self._headers) as response:
-            return _answer(response)
-
-    def events(self, path: str, lines: SseLines) -> Iterator[SseEvent]:
+    def events(self, path: str, lines: SseParser) -> Iterator[SseEvent]:
         """The events of a stream until it ends; `lines` keeps the cursor over reconnects. Raises StreamRefused."""
-        headers = {**self._headers, "Accept": "text/event-stream"}
-        if lines.last_id:
-            headers["Last-Event-ID"] = lines.last_id
+        headers = {**self._headers, "Accept": "text/event-stream", **stack.resume(lines.last_id)}
+        lines.reconnected()
         with self._client.request("GET", self._base + path, headers=headers) as response:
-            if response.status_code == 204:
+            if response.status_code == stack.STREAM_OVER:
                 raise StreamOver
             if response.status_code != 200:
                 raise StreamRefused(_answer(response).complaint)
             while raw := response.readline(b"\n"):
-                if event := lines.feed(raw.decode().rstrip("\r\n")):
+                if event := lines.feed_line(raw.decode().rstrip("\r\n")):
                     yield event
 
     def close(self) -> None:

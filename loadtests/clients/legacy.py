@@ -8,10 +8,9 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-from harness.load.job_event import Kind
 from harness.load.latencies import Figure, Wire
-from harness.load.wire import legacy
-from loadtests.clients.socket import ConnectionFailed, JsonSocket, websocket_url
+from harness.protocols import ENDED_STATES, EventKind, JobState, Submission, hub
+from loadtests.clients.socket import ConnectionFailed, JsonSocket
 from loadtests.load import Load
 
 RECONNECT_S = (0.1, 0.2, 0.5, 1.0)
@@ -26,7 +25,7 @@ class LegacyClient:
     def __init__(self, load: Load, host: str, name: str) -> None:
         self._load = load
         self._name = name
-        self._url = websocket_url(host, f"/ws/client/{name}", load.token)
+        self._url = hub.websocket_url(host, hub.path_of("client", name), load.token)
         self._socket: JsonSocket | None = None
         self._unanswered: list[str] = []
         """Submissions without an answer, in the order they were sent: answers come in that order."""
@@ -52,7 +51,12 @@ class LegacyClient:
         job = self._load.job
         self._load.submitting(job_id, self.wire, self._name, intended)
         self._unanswered.append(job_id)
-        self._send(legacy.submit(job_id, job.service, job.payload, job.priority, self._load.clock()))
+        self._send(
+            hub.submit(
+                Submission(service=job.service, payload=job.payload, priority=job.priority, job_id=job_id),
+                at=self._load.clock(),
+            )
+        )
 
     @property
     def idle(self) -> bool:
@@ -64,12 +68,12 @@ class LegacyClient:
         open_jobs = self._load.ledger.open_jobs(self._name)
         for job_id in open_jobs:
             self._asked[job_id] = ""
-            self._send(legacy.ask_status(job_id, self._load.clock()))
+            self._send(hub.ask(job_id, self._load.clock()))
         with gevent.Timeout(timeout_s, exception=False):
             while not all(self._asked.values()):
                 self._answered.clear()
                 self._answered.wait()
-        self._load.wait_for_ends([job_id for job_id, said in self._asked.items() if said in legacy.ENDED])
+        self._load.wait_for_ends([job_id for job_id, said in self._asked.items() if said in ENDED_STATES])
         for job_id in open_jobs:
             self._load.audited(job_id, self._name, self._asked.get(job_id) or None)
         self._asked.clear()
@@ -92,25 +96,23 @@ class LegacyClient:
             self._load.error(self.wire, str(message["type"]), str(error))
 
     def _on_frame(self, frame: dict[str, Any]) -> None:
-        status = legacy.status_of(frame)
-        if status and status[0] in self._asked:
-            self._asked[status[0]] = status[1]
+        status = hub.status_of(frame)
+        if status and status.job_id in self._asked:
+            self._asked[status.job_id] = status.state
             self._answered.set()
             return
-        if frame.get("type") == "error" and status and status[0] in self._asking:
-            self._asking.discard(status[0])  # a submission that was lost with the connection
+        if status and status.job_id in self._asking:
+            self._asking.discard(status.job_id)
+            if status.state is not JobState.UNKNOWN:  # else a submission that was lost with the connection
+                self._load.answered(status, self.wire, self._name)
             return
         if frame.get("type") == "error":
             self._on_error(str(frame.get("error")))
             return
-        news = legacy.news_of(frame)
+        news = hub.event_of(frame)
         if news is None:
             return
-        if status and news.job_id in self._asking:
-            self._asking.discard(news.job_id)
-            self._load.answered(news, status[1], self.wire, self._name)
-            return
-        if news.kind is Kind.ACCEPTED:
+        if news.kind is EventKind.ACCEPTED:
             self._forget_unanswered(news.job_id)
             self._load.accepted(news.job_id, self._name)
             self._load.subscribed(news.job_id, self._name, whole=True)
@@ -147,10 +149,10 @@ class LegacyClient:
                 continue
             break
         for job_id in self._load.ledger.open_jobs(self._name):
-            self._send(legacy.subscribe(job_id, self._load.clock()))
+            self._send(hub.subscribe(job_id, self._load.clock()))
             self._load.subscribed(job_id, self._name, whole=False)
             self._asking.add(job_id)
-            self._send(legacy.ask_status(job_id, self._load.clock()))
+            self._send(hub.ask(job_id, self._load.clock()))
         waiting, self._backlog = self._backlog, []
         for job_id, intended in waiting:
             self.submit(job_id, intended)

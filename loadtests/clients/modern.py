@@ -7,11 +7,9 @@ import msgspec
 from gevent.pool import Group
 from geventhttpclient.response import HTTPParseError
 
-from harness.load.job_event import ENDINGS
 from harness.load.latencies import Figure, Wire
-from harness.load.wire import modern
-from harness.load.wire.legacy import ENDED
-from harness.load.wire.sse import SseEvent, SseLines
+from harness.protocols import ENDED_STATES, ENDS, JobState, Submission, stack
+from harness.protocols.sse import SseEvent, SseParser
 from loadtests.clients.http import HttpApi, StreamOver, StreamRefused
 from loadtests.load import Load
 
@@ -42,9 +40,9 @@ class ModernClient:
             return
         job = self._load.job
         self._load.submitting(job_id, self.wire, self._name, intended)
-        body = modern.submission(job_id, job.service, job.payload, job.priority, self._name)
+        submission = Submission(service=job.service, payload=job.payload, priority=job.priority, job_id=job_id)
         try:
-            answer = self._api.post("/api/jobs", body)
+            answer = self._api.send(stack.submit(submission, self._name))
         except NO_ANSWER as error:
             self._load.error(self.wire, Figure.ACCEPTED, f"no answer: {error or type(error).__name__}")
             return
@@ -62,7 +60,7 @@ class ModernClient:
             for job_id in said:
                 if self._api is not None:
                     said[job_id] = self._status(self._api, job_id)
-        self._load.wait_for_ends([job_id for job_id, word in said.items() if word in ENDED])
+        self._load.wait_for_ends([job_id for job_id, word in said.items() if word in ENDED_STATES])
         for job_id, word in said.items():
             self._load.audited(job_id, self._name, word)
 
@@ -73,21 +71,21 @@ class ModernClient:
             self._api.close()
             self._api = None
 
-    def _status(self, api: HttpApi, job_id: str) -> str | None:
+    def _status(self, api: HttpApi, job_id: str) -> JobState | None:
         try:
-            answer = api.get(f"/api/jobs/{job_id}")
+            answer = api.send(stack.ask(job_id))
         except NO_ANSWER:
             return None
-        if answer.status == 404:
-            return "unknown"
-        status = answer.body.get("status")
-        return status if answer.status == 200 and isinstance(status, str) else None
+        if answer.status == stack.NOT_FOUND:
+            return JobState.UNKNOWN
+        status = stack.status_of(answer.body) if answer.status == 200 else None
+        return status.state if status else None
 
     def _follow(self, api: HttpApi, job_id: str) -> None:
-        lines = SseLines()
+        lines = SseParser()
         while True:
             try:
-                for event in api.events(f"/api/jobs/{job_id}/progress", lines):
+                for event in api.events(stack.subscribe(job_id).path, lines):
                     if self._hear(event):
                         return
                 why = "the stream ended before the job"
@@ -105,8 +103,8 @@ class ModernClient:
         if event.event == "gap":
             self._load.error(self.wire, "stream", f"gap: {event.data}")
             return False
-        news = modern.news_of(event.event, msgspec.json.decode(event.data))
+        news = stack.event_of(msgspec.json.decode(event.data), event.event, event.id)
         if news is None:
             return False
         self._load.heard(news, self.wire, self._name)
-        return news.kind in ENDINGS
+        return news.kind in ENDS

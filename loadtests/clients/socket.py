@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 import gevent
 import msgspec
@@ -16,14 +15,6 @@ CONNECT_S = 10.0
 
 class ConnectionFailed(Exception):  # noqa: N818 - the failure is the name
     """The WebSocket could not be opened; the sentence says why."""
-
-
-def websocket_url(host: str, path: str, token: str | None) -> str:
-    """The WebSocket's address at a host that may be given as http(s):// or ws(s)://."""
-    parts = urlsplit(host)
-    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    query = f"?token={quote(token)}" if token else ""
-    return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}{path}{query}"
 
 
 class JsonSocket:

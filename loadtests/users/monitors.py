@@ -11,11 +11,11 @@ from gevent.greenlet import Greenlet
 from locust import User, constant, tag, task
 
 from harness.load.latencies import Wire
-from harness.load.wire import legacy, modern
-from harness.load.wire.sse import SseLines
+from harness.protocols import hub, stack
+from harness.protocols.sse import SseParser
 from loadtests.clients.http import HttpApi, StreamOver, StreamRefused
 from loadtests.clients.modern import NO_ANSWER, RECONNECT_S
-from loadtests.clients.socket import ConnectionFailed, JsonSocket, websocket_url
+from loadtests.clients.socket import ConnectionFailed, JsonSocket
 from loadtests.load import Load
 
 KEEP_ALIVE_S = 10
@@ -42,9 +42,9 @@ class MonitorUser(User):
         """Connect where not connected, and say that one is still there."""
         try:
             if self._socket is None:
-                url = websocket_url(self.host or "", f"/ws/monitor/{self.name}", self.load.token)
+                url = hub.websocket_url(self.host or "", hub.path_of("monitor", self.name), self.load.token)
                 self._socket = JsonSocket(url, on_frame=self._on_frame, on_lost=self._on_lost)
-            self._socket.send({"type": "stay_alive", "timestamp": self.load.clock()})
+            self._socket.send(hub.stay_alive(self.load.clock()))
         except ConnectionFailed as error:
             self._on_lost(str(error))
 
@@ -54,7 +54,7 @@ class MonitorUser(User):
             self._socket.close()
 
     def _on_frame(self, frame: dict[str, Any]) -> None:
-        if news := legacy.news_of(frame):
+        if news := hub.event_of(frame):
             self.load.watching(news, Wire.WEBSOCKET, self.name)
 
     def _on_lost(self, why: str) -> None:
@@ -88,7 +88,7 @@ class SseMonitorUser(User):
 
     def _read(self) -> None:
         api = HttpApi(self.host or "", token=self.load.token, connections=1)
-        lines = SseLines()
+        lines = SseParser()
         try:
             while True:
                 self._errand(api, lines)
@@ -96,14 +96,14 @@ class SseMonitorUser(User):
         finally:
             api.close()
 
-    def _errand(self, api: HttpApi, lines: SseLines) -> None:
+    def _errand(self, api: HttpApi, lines: SseParser) -> None:
         """Read the stream once, until it ends."""
         why = "the stream ended"
         try:
-            for event in api.events("/api/events", lines):
+            for event in api.events(stack.EVENTS, lines):
                 if event.event == "gap":
                     self.load.error(Wire.SSE, "monitor", f"gap: {event.data}")
-                elif news := modern.news_of(event.event, msgspec.json.decode(event.data)):
+                elif news := stack.event_of(msgspec.json.decode(event.data), event.event, event.id):
                     self.load.watching(news, Wire.SSE, self.name)
         except (StreamOver, StreamRefused) as refusal:
             why = str(refusal) or "the server says that the stream is over"

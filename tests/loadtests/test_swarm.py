@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.history import Kind
 from harness.load.latencies import Figure
 from harness.load.ledger import Complaint, Outcome
+from harness.protocols import EventKind
 from tests.loadtests.servers import Script, serving
 from tests.loadtests.swarms import history, locust, swarm
 
@@ -46,12 +46,18 @@ def assert_told(out: Path) -> None:
     jobs = history(out).jobs
     assert len(jobs) == 50
     for job in jobs.values():
-        told = [event.of for event in job.events if event.kind is Kind.DELIVERED]
-        assert told == [Kind.CLAIMED, Kind.PROGRESS, Kind.PROGRESS, Kind.PROGRESS, Kind.COMPLETED]
-        assert [event.kind for event in job.events if event.kind is not Kind.DELIVERED] == [
-            Kind.SUBMIT,
-            Kind.ACKED,
-            Kind.SUBSCRIBED,
+        told = [event.of for event in job.events if event.kind is EventKind.DELIVERED]
+        assert told == [
+            EventKind.CLAIMED,
+            EventKind.PROGRESS,
+            EventKind.PROGRESS,
+            EventKind.PROGRESS,
+            EventKind.COMPLETED,
+        ]
+        assert [event.kind for event in job.events if event.kind is not EventKind.DELIVERED] == [
+            EventKind.SUBMIT,
+            EventKind.ACCEPTED,
+            EventKind.SUBSCRIBED,
         ]
         assert job.submit is not None
         assert job.submit.steps == (10.0, 55.0, 100.0)
@@ -135,7 +141,7 @@ def test_a_migration_moves_hybrid_users_over_and_back(tmp_path: Path) -> None:
         result = swarm(host, tmp_path, "--shape", "migration", "--rate", "20", "--duration", "4", "--hybrid-users", "8")
         events = history(tmp_path).events
     assert result.jobs.outcomes[Outcome.COMPLETED] == 80
-    submits = [(event.at_ms, event.by.endswith("-old")) for event in events if event.kind is Kind.SUBMIT]
+    submits = [(event.at_ms, event.by.endswith("-old")) for event in events if event.kind is EventKind.SUBMIT]
     start = submits[0][0]
     shares = [
         [old for at, old in submits if low <= (at - start) / 4000 < high]

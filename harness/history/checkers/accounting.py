@@ -7,9 +7,10 @@ from typing import Final
 
 import msgspec
 
-from harness.history.events import ENDED, ENDINGS, HistoryEvent, Kind, Source, State
+from harness.history.events import HistoryEvent, Source
 from harness.history.history import History, JobHistory
 from harness.history.verdicts import CheckResult, Limits, Violation
+from harness.protocols import ENDED_STATES, ENDS, EventKind, JobState
 
 
 class Place(StrEnum):
@@ -24,11 +25,11 @@ class Place(StrEnum):
 
 
 PLACES: Final = {
-    State.PENDING: Place.PENDING,
-    State.CLAIMED: Place.RUNNING,
-    State.COMPLETED: Place.COMPLETED,
-    State.FAILED: Place.FAILED,
-    State.CANCELLED: Place.CANCELLED,
+    JobState.PENDING: Place.PENDING,
+    JobState.CLAIMED: Place.RUNNING,
+    JobState.COMPLETED: Place.COMPLETED,
+    JobState.FAILED: Place.FAILED,
+    JobState.CANCELLED: Place.CANCELLED,
 }
 
 
@@ -45,35 +46,35 @@ def place_of(job: JobHistory, history: History, limits: Limits) -> tuple[Place, 
     if loss:
         return Place.LOST, loss
     state = job.survey.state if job.survey else None
-    if state is None or state is State.UNKNOWN:
+    if state is None or state is JobState.UNKNOWN:
         state = job.log_state or _heard(job)
     return PLACES[state], None
 
 
-def _heard(job: JobHistory) -> State:
+def _heard(job: JobHistory) -> JobState:
     """The state that follows from what was delivered about the job."""
-    words = {kind: state for state, kind in ENDED.items()}
+    words = {kind: state for state, kind in ENDED_STATES.items()}
     for event in reversed(job.events):
-        if event.kind is Kind.DELIVERED and event.of in words:
+        if event.kind is EventKind.DELIVERED and event.of in words:
             return words[event.of]
-        if event.kind is Kind.DELIVERED and event.of in (Kind.CLAIMED, Kind.PROGRESS):
-            return State.CLAIMED
-    return State.PENDING
+        if event.kind is EventKind.DELIVERED and event.of in (EventKind.CLAIMED, EventKind.PROGRESS):
+            return JobState.CLAIMED
+    return JobState.PENDING
 
 
 def _loss(job: JobHistory, history: History, limits: Limits) -> Loss | None:
     survey = job.survey
-    if survey and survey.state is State.UNKNOWN:
+    if survey and survey.state is JobState.UNKNOWN:
         told = f"; its log says {job.log_state}" if job.log_state else ""
         return Loss("unknown", f"acknowledged, but at the end of the run the server knows no such job{told}")
-    if _state(job) not in (State.PENDING, State.CLAIMED):
+    if _state(job) not in (JobState.PENDING, JobState.CLAIMED):
         return None
     if survey is None and not job.log and history.log and not history.log_gaps and not _was_delivered(job):
         return Loss("never queued", "acknowledged, but the system's own account never names it")
     return _dropped(job, history, limits)
 
 
-def _state(job: JobHistory) -> State:
+def _state(job: JobHistory) -> JobState:
     survey = job.survey
     if survey and survey.state:
         return survey.state
@@ -81,13 +82,13 @@ def _state(job: JobHistory) -> State:
 
 
 def _was_delivered(job: JobHistory) -> bool:
-    return any(event.kind is Kind.DELIVERED for event in job.events)
+    return any(event.kind is EventKind.DELIVERED for event in job.events)
 
 
 def _dropped(job: JobHistory, history: History, limits: Limits) -> Loss | None:
     """Lost in the middle: it is in no line, or held by a worker that is no more."""
     quiet_ms = history.ended_ms - job.last_sign_ms
-    if job.log_state is State.CLAIMED and quiet_ms > limits.lease_ms + limits.recovery_slack_ms:
+    if job.log_state is JobState.CLAIMED and quiet_ms > limits.lease_ms + limits.recovery_slack_ms:
         hold = job.holds[-1] if job.holds else None
         if hold and _killed_since(hold.worker_id, job.last_sign_ms, history):
             return Loss(
@@ -95,17 +96,17 @@ def _dropped(job: JobHistory, history: History, limits: Limits) -> Loss | None:
             )
     if quiet_ms > limits.stuck_after_ms and job.log and not _may_be_delayed(job):
         overtaker = _overtaken_by(job, history, job.last_sign_ms + limits.stuck_after_ms / 2)
-        if overtaker and job.log_state is State.PENDING:
+        if overtaker and job.log_state is JobState.PENDING:
             return Loss("in no line", f"jobs that rank behind it are still taken ({overtaker.job_id}), it is not")
     return None
 
 
 def _may_be_delayed(job: JobHistory) -> bool:
-    return job.log[-1].kind is Kind.ATTEMPT_FAILED
+    return job.log[-1].kind is EventKind.ATTEMPT_FAILED
 
 
 def _killed_since(worker_id: str, since_ms: float, history: History) -> bool:
-    killed = (e for e in history.worker_faults(worker_id) if e.kind is Kind.KILLED and e.worker_id == worker_id)
+    killed = (e for e in history.worker_faults(worker_id) if e.kind is EventKind.KILLED and e.worker_id == worker_id)
     return any(event.at_ms >= since_ms for event in killed)
 
 
@@ -114,7 +115,7 @@ def _overtaken_by(job: JobHistory, history: History, after_ms: float) -> History
     for event in reversed(history.log):
         if event.at_ms < after_ms:
             return None
-        if event.kind is Kind.CLAIMED and event.service == first.service:
+        if event.kind is EventKind.CLAIMED and event.service == first.service:
             other = history.jobs[event.job_id or ""].log[0]
             if (other.priority, -other.at_ms) < (first.priority, -first.at_ms):
                 return event
@@ -141,13 +142,13 @@ def check_accounting(history: History, limits: Limits) -> CheckResult:
 def _contradiction(job: JobHistory, history: History, limits: Limits) -> list[Violation]:
     """Where the server's answer and its own log tell different stories (another end is `ended_twice`'s matter)."""
     survey, told = job.survey, job.log_state
-    if not survey or survey.state in (None, State.UNKNOWN) or history.log_gaps or not history.log:
+    if not survey or survey.state in (None, JobState.UNKNOWN) or history.log_gaps or not history.log:
         return []
     if survey.at_ms < job.last_sign_ms + limits.clock_slack_ms:
         return []
-    if survey.state in ENDED and told not in ENDED:
+    if survey.state in ENDED_STATES and told not in ENDED_STATES:
         form, says = "ended unannounced", f"the server says {survey.state}, but no event told of its end"
-    elif told in ENDED and survey.state not in ENDED:
+    elif told in ENDED_STATES and survey.state not in ENDED_STATES:
         form, says = "end forgotten", f"its log says {told}, but the server still says {survey.state}"
     else:
         return []
@@ -194,14 +195,14 @@ def check_ended_twice(history: History, limits: Limits) -> CheckResult:
     for job in history.jobs.values():
         ending: HistoryEvent | None = None
         for event in job.log:
-            if event.kind is Kind.RETRIED:
+            if event.kind is EventKind.RETRIED:
                 ending = None
-            elif event.kind in ENDINGS and ending:
+            elif event.kind in ENDS and ending:
                 violations.append(_second_end(job.id, ending, event))
-            elif event.kind in ENDINGS:
+            elif event.kind in ENDS:
                 ending = event
         violations += _another_end(job, limits)
-    examined = sum(1 for job in history.jobs.values() if any(event.kind in ENDINGS for event in job.log))
+    examined = sum(1 for job in history.jobs.values() if any(event.kind in ENDS for event in job.log))
     return CheckResult(name="ended_twice", examined=examined, violations=tuple(violations), doubts=_doubts(history))
 
 
@@ -214,7 +215,7 @@ def _second_end(job_id: str, first: HistoryEvent, second: HistoryEvent) -> Viola
 def _another_end(job: JobHistory, limits: Limits) -> list[Violation]:
     """The server's answer against the log's last end."""
     survey, told = job.survey, job.log_state
-    if not survey or survey.state not in ENDED or told not in ENDED or survey.state is told:
+    if not survey or survey.state not in ENDED_STATES or told not in ENDED_STATES or survey.state is told:
         return []
     if survey.at_ms < job.last_sign_ms + limits.clock_slack_ms:
         return []
@@ -228,6 +229,6 @@ def _doubts(history: History) -> tuple[str, ...]:
         doubts.append("nobody recorded the system's own account")
     if history.log_gaps:
         doubts.append(f"the recorder of the log missed entries {history.log_gaps} times")
-    if not any(event.kind is Kind.STATUS and event.source is Source.API for event in history.events):
+    if not any(event.kind is EventKind.STATUS and event.source is Source.API for event in history.events):
         doubts.append("nobody asked the server for the jobs' states at the end")
     return tuple(doubts)

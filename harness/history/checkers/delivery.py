@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from harness.history.events import ENDINGS, HistoryEvent, Kind, Mode
+from harness.history.events import HistoryEvent, Mode
 from harness.history.history import History, JobHistory
 from harness.history.verdicts import CheckResult, Limits, Violation
+from harness.protocols import ENDS, EventKind
 
-OWED: Final = frozenset({Kind.CLAIMED, Kind.PROGRESS, Kind.COMPLETED, Kind.FAILED, Kind.ATTEMPT_FAILED, Kind.CANCELLED})
+OWED: Final = frozenset(
+    {
+        EventKind.CLAIMED,
+        EventKind.PROGRESS,
+        EventKind.COMPLETED,
+        EventKind.FAILED,
+        EventKind.ATTEMPT_FAILED,
+        EventKind.CANCELLED,
+    }
+)
 """What both protocols tell; the rest (released, lease expired, …) only the modern one does, and it is not judged."""
 
 Key = tuple[str, int, float | None]
@@ -22,20 +32,20 @@ class Subscription:
         self.job = job
         self.subscriber = subscriber
         own = [event for event in job.events if event.by == subscriber]
-        self._asked_ms = [event.at_ms for event in own if event.kind is Kind.SUBSCRIBED]
-        self.got = [event for event in own if event.kind is Kind.DELIVERED and event.of in OWED]
-        self.gap_ms = max((event.at_ms for event in own if event.kind is Kind.GAP), default=0.0)
+        self._asked_ms = [event.at_ms for event in own if event.kind is EventKind.SUBSCRIBED]
+        self.got = [event for event in own if event.kind is EventKind.DELIVERED and event.of in OWED]
+        self.gap_ms = max((event.at_ms for event in own if event.kind is EventKind.GAP), default=0.0)
         self._periods = _periods(own)
         # The legacy protocol has no attempt numbers and one word for both kinds of failure.
         self.legacy = bool(self.got) and all(event.attempt == 0 for event in self.got)
 
     def key(self, event: HistoryEvent) -> Key:
         """What makes two updates the same one."""
-        kind = event.of if event.kind is Kind.DELIVERED else event.kind
+        kind = event.of if event.kind is EventKind.DELIVERED else event.kind
         if self.legacy:
-            word = "failed" if kind is Kind.ATTEMPT_FAILED else str(kind)
-            return (word, 0, event.progress if kind is Kind.PROGRESS else None)
-        return (str(kind), event.attempt, event.progress if kind is Kind.PROGRESS else None)
+            word = "failed" if kind is EventKind.ATTEMPT_FAILED else str(kind)
+            return (word, 0, event.progress if kind is EventKind.PROGRESS else None)
+        return (str(kind), event.attempt, event.progress if kind is EventKind.PROGRESS else None)
 
     def asked_after(self, event: HistoryEvent) -> int:
         """How often it subscribed after that: who asks about a job that has ended may be told of the end again."""
@@ -63,9 +73,9 @@ def _periods(own: list[HistoryEvent]) -> list[tuple[Mode, float, float]]:
     periods: list[tuple[Mode, float, float]] = []
     since: HistoryEvent | None = None
     for event in own:
-        if event.kind is Kind.SUBSCRIBED and since is None:
+        if event.kind is EventKind.SUBSCRIBED and since is None:
             since = event
-        elif event.kind is Kind.UNSUBSCRIBED and since:
+        elif event.kind is EventKind.UNSUBSCRIBED and since:
             periods.append((since.mode or Mode.WHOLE, since.at_ms, event.at_ms))
             since = None
     if since:
@@ -78,7 +88,7 @@ def check_not_delivered(history: History, limits: Limits) -> CheckResult:
     violations: list[Violation] = []
     counts = {"subscriptions": 0, "updates": 0, "excused by a gap": 0}
     for job in history.jobs.values():
-        subscribers = dict.fromkeys(e.by for e in job.events if e.kind in (Kind.SUBSCRIBED, Kind.DELIVERED))
+        subscribers = dict.fromkeys(e.by for e in job.events if e.kind in (EventKind.SUBSCRIBED, EventKind.DELIVERED))
         for name in subscribers:
             subscription = Subscription(job, name)
             counts["subscriptions"] += 1
@@ -102,7 +112,7 @@ def _compare(subscription: Subscription, history: History, limits: Limits) -> li
     if not history.log or (history.log_gaps and not log):
         return []
     happened = Counter(subscription.key(event) for event in log)
-    again = Counter({subscription.key(e): subscription.asked_after(e) for e in log if e.kind in ENDINGS})
+    again = Counter({subscription.key(e): subscription.asked_after(e) for e in log if e.kind in ENDS})
     once, found = _without_doubles(subscription, happened, again, complete=not history.log_gaps)
     found += _lost(subscription, log, limits, history.ended_ms)
     reordered = _out_of_turn(subscription, once, log)
@@ -150,16 +160,16 @@ def _out_of_turn(subscription: Subscription, once: list[HistoryEvent], log: list
     for event in once:
         key = subscription.key(event)
         if not any(subscription.key(happened) == key for happened in rest):
-            early = ended and event.of is Kind.PROGRESS
+            early = ended and event.of is EventKind.PROGRESS
             form = "end before last progress" if early else "reordered"
             return _violation(subscription, event, form, f"{_name(event)} delivered out of turn")
-        ended = event.of in ENDINGS or (ended and event.of is not Kind.CLAIMED)
+        ended = event.of in ENDS or (ended and event.of is not EventKind.CLAIMED)
     return None
 
 
 def _name(event: HistoryEvent) -> str:
-    kind = event.of if event.kind is Kind.DELIVERED else event.kind
-    return f"progress {event.progress:g}" if kind is Kind.PROGRESS and event.progress is not None else str(kind)
+    kind = event.of if event.kind is EventKind.DELIVERED else event.kind
+    return f"progress {event.progress:g}" if kind is EventKind.PROGRESS and event.progress is not None else str(kind)
 
 
 def _violation(subscription: Subscription, event: HistoryEvent, form: str, sentence: str) -> Violation:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from harness.history.events import HistoryEvent, Kind, Source
+from harness.history.events import HistoryEvent, Source
 from harness.history.history import History, Hold, JobHistory
 from harness.history.verdicts import CheckResult, Limits, Violation
+from harness.protocols import EventKind
 
 
 def check_held_by_two(history: History, _limits: Limits) -> CheckResult:
@@ -45,15 +46,15 @@ def _stale(job: JobHistory) -> list[Violation]:
     found = []
     current: HistoryEvent | None = None
     for event in job.log:
-        if event.kind is Kind.CLAIMED:
+        if event.kind is EventKind.CLAIMED:
             current = event
-        elif event.kind in (Kind.PROGRESS, Kind.COMPLETED) and _from_another(event, current):
+        elif event.kind in (EventKind.PROGRESS, EventKind.COMPLETED) and _from_another(event, current):
             holder = f"{current.worker_id} (attempt {current.attempt})" if current else "nobody"
             sentence = (
                 f"{event.kind} of {event.worker_id} (attempt {event.attempt}) was accepted while {holder} held it"
             )
             found.append(Violation(job_id=job.id, form="stale accepted", sentence=sentence, at_ms=event.at_ms))
-        elif event.kind in (Kind.LEASE_EXPIRED, Kind.RELEASED, Kind.ATTEMPT_FAILED):
+        elif event.kind in (EventKind.LEASE_EXPIRED, EventKind.RELEASED, EventKind.ATTEMPT_FAILED):
             current = None
     return found
 
@@ -75,7 +76,7 @@ def check_taken_without_cause(history: History, limits: Limits) -> CheckResult:
             if hold.until_ms is None:
                 continue
             examined += 1
-            if not hold.end or hold.end.kind is not Kind.LEASE_EXPIRED:
+            if not hold.end or hold.end.kind is not EventKind.LEASE_EXPIRED:
                 continue
             from_ms = max(hold.claim.at_ms, hold.end.at_ms - 2 * limits.lease_ms) - limits.clock_slack_ms
             if history.was_sound(hold.worker_id, from_ms, hold.end.at_ms):
@@ -95,9 +96,9 @@ def check_started_after_cancel(history: History, limits: Limits) -> CheckResult:
     for job in history.jobs.values():
         cancelled: HistoryEvent | None = None
         for event in job.events:
-            if event.kind is Kind.RETRIED:
+            if event.kind is EventKind.RETRIED:
                 cancelled = None
-            elif event.kind in (Kind.CANCELLED, Kind.CANCEL_ACKED) and cancelled is None:
+            elif event.kind in (EventKind.CANCELLED, EventKind.CANCEL_ACCEPTED) and cancelled is None:
                 cancelled = event
                 examined += 1
             elif cancelled:
@@ -112,9 +113,9 @@ def _after_cancel(
     in_log = event.source is history.log_source and cancelled.source is event.source
     if not in_log and late_ms <= limits.clock_slack_ms:
         return []
-    if event.kind is Kind.CLAIMED or event.kind is Kind.STARTED:
+    if event.kind is EventKind.CLAIMED or event.kind is EventKind.STARTED:
         form = "started"
-    elif event.kind is Kind.PROGRESS:
+    elif event.kind is EventKind.PROGRESS:
         form = "progress accepted"
     else:
         return []
@@ -126,10 +127,10 @@ def check_cancel_ignored(history: History, limits: Limits) -> CheckResult:
     """The worker of a cancelled job stops: it does not still say that it runs it long after."""
     violations: list[Violation] = []
     examined = 0
-    reports = [event for event in history.events if event.kind is Kind.WORKER_STATUS]
+    reports = [event for event in history.events if event.kind is EventKind.WORKER_STATUS]
     for job in history.jobs.values():
         for hold in job.holds:
-            if not hold.end or hold.end.kind is not Kind.CANCELLED:
+            if not hold.end or hold.end.kind is not EventKind.CANCELLED:
                 continue
             due_ms = hold.end.at_ms + limits.cancel_within_ms
             claimed_again = next((h.claim.at_ms for h in job.holds if h.claim.at_ms > hold.end.at_ms), float("inf"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import NamedTuple
 
-from harness.history.events import LETS_GO, HistoryEvent, Kind
+from harness.history.events import HistoryEvent
 from harness.history.history import History
 from harness.history.verdicts import CheckResult, Limits, Violation
+from harness.protocols import ATTEMPT_ENDS, EventKind
 
 
 class Rank(NamedTuple):
@@ -31,14 +32,17 @@ class Line:
     def take(self, event: HistoryEvent) -> None:
         """Follow one event of the log."""
         job_id = event.job_id or ""
-        if event.kind is Kind.SUBMITTED and job_id not in self.ranks:
+        if event.kind is EventKind.SUBMITTED and job_id not in self.ranks:
             self.ranks[job_id] = Rank(-event.priority, len(self.ranks), job_id)
             self._enter(event)
-        elif event.kind in (Kind.RELEASED, Kind.LEASE_EXPIRED):
+        elif event.kind in (EventKind.RELEASED, EventKind.LEASE_EXPIRED):
             self._enter(event)
-        elif event.kind in (Kind.ATTEMPT_FAILED, Kind.RETRIED):
+        elif event.kind in (EventKind.ATTEMPT_FAILED, EventKind.RETRIED):
             self._beside.add(job_id)
-        if event.kind is Kind.CLAIMED or event.kind in LETS_GO - {Kind.RELEASED, Kind.LEASE_EXPIRED}:
+        if event.kind is EventKind.CLAIMED or event.kind in ATTEMPT_ENDS - {
+            EventKind.RELEASED,
+            EventKind.LEASE_EXPIRED,
+        }:
             self._leave(event)
 
     def ahead_of(self, claim: HistoryEvent, window_ms: float) -> list[Rank]:
@@ -72,7 +76,7 @@ def check_out_of_order(history: History, limits: Limits) -> CheckResult:
     violations: list[Violation] = []
     examined = 0
     for event in history.log:
-        if event.kind is Kind.CLAIMED:
+        if event.kind is EventKind.CLAIMED:
             examined += 1
             ahead = line.ahead_of(event, limits.order_window_ms)
             if ahead:
@@ -103,7 +107,7 @@ def _entered_out_of_turn(history: History) -> list[Violation]:
     """What was acknowledged before another was even sent stands before it in the log."""
     found: list[Violation] = []
     earliest: HistoryEvent | None = None
-    entered = [event for event in history.log if event.kind is Kind.SUBMITTED]
+    entered = [event for event in history.log if event.kind is EventKind.SUBMITTED]
     for event in reversed(entered):
         job = history.jobs[event.job_id or ""]
         if earliest and job.submit and earliest.at_ms < job.submit.at_ms:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from harness.history.events import ENDINGS, HistoryEvent, Kind
+from harness.history.events import HistoryEvent
 from harness.history.history import History, Hold, JobHistory
 from harness.history.verdicts import CheckResult, Limits, Violation
+from harness.protocols import ENDS, EventKind
 
 
 def check_progress_back(history: History, _limits: Limits) -> CheckResult:
@@ -15,25 +16,33 @@ def check_progress_back(history: History, _limits: Limits) -> CheckResult:
     violations: list[Violation] = []
     examined = 0
     for job in history.jobs.values():
-        examined += sum(1 for event in job.log if event.kind is Kind.PROGRESS)
+        examined += sum(1 for event in job.log if event.kind is EventKind.PROGRESS)
         violations += _falls(job.id, ((event.kind, event) for event in job.log), None)
-        for subscriber in dict.fromkeys(event.by for event in job.events if event.kind is Kind.DELIVERED):
-            got = (e for e in job.events if e.kind is Kind.DELIVERED and e.by == subscriber)
+        for subscriber in dict.fromkeys(event.by for event in job.events if event.kind is EventKind.DELIVERED):
+            got = (e for e in job.events if e.kind is EventKind.DELIVERED and e.by == subscriber)
             violations += _falls(job.id, ((event.of, event) for event in got), subscriber)
     return CheckResult(name="progress_back", examined=examined, violations=tuple(violations))
 
 
-def _falls(job_id: str, events: Iterable[tuple[Kind | None, HistoryEvent]], subscriber: str | None) -> list[Violation]:
+def _falls(
+    job_id: str, events: Iterable[tuple[EventKind | None, HistoryEvent]], subscriber: str | None
+) -> list[Violation]:
     found = []
     highest = -1.0
-    ending: Kind | None = None
+    ending: EventKind | None = None
     for kind, event in events:
-        if kind in (Kind.CLAIMED, Kind.RETRIED, Kind.RELEASED, Kind.LEASE_EXPIRED, Kind.ATTEMPT_FAILED):
+        if kind in (
+            EventKind.CLAIMED,
+            EventKind.RETRIED,
+            EventKind.RELEASED,
+            EventKind.LEASE_EXPIRED,
+            EventKind.ATTEMPT_FAILED,
+        ):
             highest, ending = -1.0, None
-        elif kind in ENDINGS:
+        elif kind in ENDS:
             ending = kind
-        elif kind is Kind.PROGRESS and event.progress is not None and event.progress >= 0:
-            if ending in (Kind.COMPLETED, Kind.FAILED):
+        elif kind is EventKind.PROGRESS and event.progress is not None and event.progress >= 0:
+            if ending in (EventKind.COMPLETED, EventKind.FAILED):
                 form, sentence = "after the end", f"progress {event.progress:g} after {ending}"
             elif event.progress < highest:
                 form, sentence = "fell", f"progress {event.progress:g} after {highest:g} in the same attempt"
@@ -56,7 +65,7 @@ def check_steps(history: History, _limits: Limits) -> CheckResult:
         if steps is None or hold is None:
             continue
         examined += 1
-        seen = [e.progress for e in hold.events if e.kind is Kind.PROGRESS and e.progress is not None]
+        seen = [e.progress for e in hold.events if e.kind is EventKind.PROGRESS and e.progress is not None]
         wrong = _compare(list(steps), seen)
         if wrong:
             at_ms = hold.until_ms or hold.claim.at_ms
@@ -65,7 +74,7 @@ def check_steps(history: History, _limits: Limits) -> CheckResult:
 
 
 def _completed_hold(job: JobHistory) -> Hold | None:
-    return next((hold for hold in job.holds if hold.end and hold.end.kind is Kind.COMPLETED), None)
+    return next((hold for hold in job.holds if hold.end and hold.end.kind is EventKind.COMPLETED), None)
 
 
 def _compare(steps: list[float], seen: list[float]) -> tuple[str, str] | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from harness.history.events import ENDINGS, HistoryEvent, Kind
+from harness.history.events import HistoryEvent
 from harness.history.history import History, Hold, JobHistory
 from harness.history.verdicts import CheckResult, Limits, Violation
+from harness.protocols import ENDS, EventKind
 
 
 def check_recovery(history: History, limits: Limits) -> CheckResult:
@@ -18,7 +19,7 @@ def check_recovery(history: History, limits: Limits) -> CheckResult:
     again: list[float] = []
     for job, hold, fault in _interrupted(history):
         moved = next((e for e in job.log if e.at_ms > fault.at_ms and _moves(e)), None)
-        claimed = next((e for e in job.log if e.at_ms > fault.at_ms and e.kind in ENDINGS | {Kind.CLAIMED}), None)
+        claimed = next((e for e in job.log if e.at_ms > fault.at_ms and e.kind in ENDS | {EventKind.CLAIMED}), None)
         allowed_ms = limits.lease_ms + limits.recovery_slack_ms + _redis_down_ms(history, fault.at_ms)
         took_ms = (moved.at_ms if moved else history.ended_ms) - fault.at_ms
         if took_ms > allowed_ms:
@@ -41,7 +42,12 @@ def check_recovery(history: History, limits: Limits) -> CheckResult:
 
 
 def _moves(event: HistoryEvent) -> bool:
-    return event.kind in ENDINGS | {Kind.LEASE_EXPIRED, Kind.RELEASED, Kind.ATTEMPT_FAILED, Kind.CLAIMED}
+    return event.kind in ENDS | {
+        EventKind.LEASE_EXPIRED,
+        EventKind.RELEASED,
+        EventKind.ATTEMPT_FAILED,
+        EventKind.CLAIMED,
+    }
 
 
 def _interrupted(history: History) -> list[tuple[JobHistory, Hold, HistoryEvent]]:
@@ -66,11 +72,11 @@ def _fault_of(hold: Hold, faults: list[HistoryEvent]) -> HistoryEvent | None:
     for event in faults:
         if not hold.claim.at_ms <= event.at_ms < until_ms:
             continue
-        if event.kind in (Kind.KILLED, Kind.TERMINATED):
+        if event.kind in (EventKind.KILLED, EventKind.TERMINATED):
             return fault or event
-        if event.kind is Kind.STOPPED:
+        if event.kind is EventKind.STOPPED:
             fault = event
-        elif event.kind is Kind.CONTINUED:
+        elif event.kind is EventKind.CONTINUED:
             fault = None
     return fault
 
@@ -81,9 +87,9 @@ def _redis_down_ms(history: History, since_ms: float) -> float:
     for event in history.faults:
         if event.at_ms < since_ms:
             continue
-        if event.kind is Kind.REDIS_DOWN:
+        if event.kind is EventKind.REDIS_DOWN:
             down_ms = event.at_ms
-        elif event.kind is Kind.REDIS_UP and down_ms is not None:
+        elif event.kind is EventKind.REDIS_UP and down_ms is not None:
             total += event.at_ms - down_ms
             down_ms = None
     return total
@@ -94,10 +100,10 @@ def _servers(history: History) -> dict[str, tuple[float, ...]]:
     redis: list[float] = []
     for index, fault in enumerate(history.faults):
         later = history.faults[index + 1 :]
-        if fault.kind in (Kind.KILLED, Kind.TERMINATED) and not fault.worker_id:
-            up = next((e for e in later if e.kind is Kind.UP and e.target == fault.target), None)
+        if fault.kind in (EventKind.KILLED, EventKind.TERMINATED) and not fault.worker_id:
+            up = next((e for e in later if e.kind is EventKind.UP and e.target == fault.target), None)
             api += [up.at_ms - fault.at_ms] if up else []
-        elif fault.kind is Kind.REDIS_DOWN:
+        elif fault.kind is EventKind.REDIS_DOWN:
             sign = next((event for event in history.log if event.at_ms > fault.at_ms), None)
             redis += [sign.at_ms - fault.at_ms] if sign else []
     return {"api_up": tuple(api), "redis_up": tuple(redis)}

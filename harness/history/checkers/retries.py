@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from harness.history.events import ENDINGS, HistoryEvent, Kind, Source
+from harness.history.events import HistoryEvent, Source
 from harness.history.history import History, JobHistory
 from harness.history.verdicts import CheckResult, Limits, Violation
+from harness.protocols import ENDS, EventKind
 
 
 def check_ended_otherwise(history: History, _limits: Limits) -> CheckResult:
@@ -18,7 +19,7 @@ def check_ended_otherwise(history: History, _limits: Limits) -> CheckResult:
         if expected is None:
             continue
         for event in job.log:
-            if event.kind in ENDINGS | {Kind.ATTEMPT_FAILED}:
+            if event.kind in ENDS | {EventKind.ATTEMPT_FAILED}:
                 examined += 1
             wrong = _other_than(expected, event)
             if wrong:
@@ -27,15 +28,15 @@ def check_ended_otherwise(history: History, _limits: Limits) -> CheckResult:
     return CheckResult(name="ended_otherwise", examined=examined, violations=tuple(violations))
 
 
-def _other_than(expected: Kind, event: HistoryEvent) -> str | None:
-    if expected is Kind.COMPLETED and event.kind is Kind.FAILED:
+def _other_than(expected: EventKind, event: HistoryEvent) -> str | None:
+    if expected is EventKind.COMPLETED and event.kind is EventKind.FAILED:
         return "failed"
-    if expected is Kind.FAILED and event.kind is Kind.COMPLETED:
+    if expected is EventKind.FAILED and event.kind is EventKind.COMPLETED:
         return "completed"
     return None
 
 
-def _told(expected: Kind, event: HistoryEvent) -> str:
+def _told(expected: EventKind, event: HistoryEvent) -> str:
     error = f" ({event.error})" if event.error else ""
     return f"its script leads to {expected}, but {event.worker_id or 'the system'} made it {event.kind}{error}"
 
@@ -45,7 +46,7 @@ def check_retries(history: History, limits: Limits) -> CheckResult:
     violations: list[Violation] = []
     examined = 0
     for job in history.jobs.values():
-        failures = [event for event in job.log if event.kind in (Kind.ATTEMPT_FAILED, Kind.FAILED)]
+        failures = [event for event in job.log if event.kind in (EventKind.ATTEMPT_FAILED, EventKind.FAILED)]
         examined += len(failures)
         if failures:
             violations += _count(job, history, limits)
@@ -60,14 +61,16 @@ def _count(job: JobHistory, history: History, limits: Limits) -> list[Violation]
     found = []
     failed = 0
     for event in job.log:
-        if event.kind is Kind.RETRIED:
+        if event.kind is EventKind.RETRIED:
             failed = 0
-        elif event.kind in (Kind.ATTEMPT_FAILED, Kind.FAILED) and event.worker_id:
+        elif event.kind in (EventKind.ATTEMPT_FAILED, EventKind.FAILED) and event.worker_id:
             failed += 1
-            if failed > allowed or (failed == allowed and event.kind is Kind.ATTEMPT_FAILED and _tells_last(history)):
+            if failed > allowed or (
+                failed == allowed and event.kind is EventKind.ATTEMPT_FAILED and _tells_last(history)
+            ):
                 said = f"failed attempt number {failed} is {event.kind}, although {allowed} attempts are all"
                 found.append(Violation(job_id=job.id, form="too many", sentence=said, at_ms=event.at_ms))
-            elif event.kind is Kind.FAILED and failed < allowed:
+            elif event.kind is EventKind.FAILED and failed < allowed:
                 said = f"failed for good after {failed} failed attempts of {allowed}"
                 found.append(Violation(job_id=job.id, form="given up early", sentence=said, at_ms=event.at_ms))
     return found
@@ -81,7 +84,7 @@ def _tells_last(history: History) -> bool:
 def _next_attempts(job: JobHistory, history: History, limits: Limits) -> list[Violation]:
     found = []
     for hold, following in pairwise(job.holds):
-        if not hold.end or hold.end.kind is not Kind.ATTEMPT_FAILED or _by_hand(job, hold.end, following.claim):
+        if not hold.end or hold.end.kind is not EventKind.ATTEMPT_FAILED or _by_hand(job, hold.end, following.claim):
             continue
         waited_ms = following.claim.at_ms - hold.end.at_ms
         if waited_ms < limits.retry_backoff_ms:
@@ -97,7 +100,7 @@ def _next_attempts(job: JobHistory, history: History, limits: Limits) -> list[Vi
 
 def _by_hand(job: JobHistory, after: HistoryEvent, before: HistoryEvent) -> bool:
     """Somebody asked for this attempt; then neither the delay nor the choice of the worker is owed."""
-    return any(event.kind is Kind.RETRIED and after.at_ms <= event.at_ms <= before.at_ms for event in job.log)
+    return any(event.kind is EventKind.RETRIED and after.at_ms <= event.at_ms <= before.at_ms for event in job.log)
 
 
 def _another_alive(claim: HistoryEvent, history: History, limits: Limits) -> str | None:

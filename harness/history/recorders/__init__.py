@@ -4,7 +4,7 @@ from harness.history.recorders.clients import LegacyTranslator, sse_delivery, tr
 from harness.history.recorders.hub import HubRecorder, from_frame
 from harness.history.recorders.legacy_client import LegacyClient
 from harness.history.recorders.redis_log import RedisRecorder
-from harness.history.recorders.stack import StackRecorder, from_entry, from_event
+from harness.history.recorders.stack import StackRecorder, from_event
 from harness.history.recorders.stack_client import StackClient
 from harness.history.recorders.survey import WorkerWatch, survey
 
@@ -16,7 +16,6 @@ __all__ = [
     "StackClient",
     "StackRecorder",
     "WorkerWatch",
-    "from_entry",
     "from_event",
     "from_frame",
     "sse_delivery",

@@ -11,39 +11,18 @@ import msgspec
 import websockets
 from websockets.asyncio.client import connect
 
-from harness.history.events import HistoryEvent, Kind, Source
+from harness.history.events import HistoryEvent, Source, told_by_system
 from harness.history.file import HistoryWriter
 from harness.history.recorders.background import Background
+from harness.protocols import LOG_KINDS, EventKind, hub
 
-ENDS: Final = {"complete_job": Kind.COMPLETED, "fail_job": Kind.ATTEMPT_FAILED, "update_job_progress": Kind.PROGRESS}
-STATUSES: Final = {"processing": Kind.CLAIMED, "cancelled": Kind.CANCELLED}
 FRAME_LIMIT: Final = 16 * 2**20
-
-
-def frame_kind(message: Mapping[str, Any]) -> Kind | None:
-    """What a legacy message tells about a job. `fail_job` is each failed attempt: the hub has no word for the last."""
-    kind = message.get("type")
-    if kind == "response_job_status":
-        return STATUSES.get(str(message.get("status")))
-    return ENDS.get(str(kind))
 
 
 def from_frame(message: Mapping[str, Any], at_ms: float, *, by: str = "monitor") -> HistoryEvent | None:
     """One frame that a monitor got; None where it tells nothing about a job."""
-    kind = frame_kind(message)
-    if kind is None or not message.get("job_id"):
-        return None
-    progress = message.get("progress") if kind is Kind.PROGRESS else None
-    return HistoryEvent(
-        at_ms=at_ms,
-        source=Source.MONITOR,
-        kind=kind,
-        by=by,
-        job_id=str(message["job_id"]),
-        worker_id=message.get("worker_id"),
-        progress=None if progress is None else float(progress),
-        error=message.get("error"),
-    )
+    event = hub.event_of(message)
+    return told_by_system(event, at_ms, Source.MONITOR, by) if event and event.kind in LOG_KINDS else None
 
 
 class HubRecorder(Background):
@@ -69,7 +48,7 @@ class HubRecorder(Background):
 
     def _gap(self) -> None:
         self._writer.add(
-            HistoryEvent(at_ms=self._writer.clock(), source=Source.MONITOR, kind=Kind.GAP, note="reconnected")
+            HistoryEvent(at_ms=self._writer.clock(), source=Source.MONITOR, kind=EventKind.GAP, note="reconnected")
         )
 
     def _take(self, frame: str | bytes) -> None:

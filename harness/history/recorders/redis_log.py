@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from harness.history.file import HistoryWriter
 from harness.history.recorders.background import Background
-from harness.history.recorders.stack import from_entry
+from harness.history.recorders.stack import from_event
 
 BLOCK_MS: Final = 500
 COUNT: Final = 1_000
@@ -48,7 +48,7 @@ class RedisRecorder(Background):
             for _, entries in reply or ():
                 for entry, fields in entries:
                     self._last_id = entry
-                    event = from_entry(entry, fields)
+                    event = from_event(fields, entry)
                     if event:
                         self.recorded += 1
                         self._writer.add(event)

@@ -11,49 +11,26 @@ import httpx
 import httpx_sse
 import msgspec
 
-from harness.history.events import LOG_KINDS, HistoryEvent, Kind, Source
+from harness.history.events import HistoryEvent, Source, told_by_system
 from harness.history.file import HistoryWriter
 from harness.history.recorders.background import Background
+from harness.protocols import LOG_KINDS, EventKind, stack
 
 RECONNECT_S: Final = 0.1
 QUIET_S: Final = 60.0
 """Longer than the stack's keep-alive: a line that says nothing for so long is dead."""
-KINDS: Final = {str(kind): kind for kind in LOG_KINDS}
 
 
-def from_event(data: Mapping[str, Any], entry: str = "", *, by: str = "events") -> HistoryEvent | None:
-    """One event as the API tells it (the `data:` of `/api/events`); None for a kind that the history does not know."""
-    kind = KINDS.get(str(data.get("kind")))
-    if kind is None or "job_id" not in data:
+def from_event(data: Mapping[str, Any], entry: str = "") -> HistoryEvent | None:
+    """One event as the API tells it (the `data:` of `/api/events`), or as an entry of the stream in Redis has it.
+
+    None for a kind that the history does not know.
+    """
+    event = stack.event_of(data, event_id=entry)
+    if event is None or event.kind not in LOG_KINDS:
         return None
-    return HistoryEvent(
-        at_ms=float(data.get("at", 0)),
-        source=Source.REDIS,
-        kind=kind,
-        by=by,
-        job_id=str(data["job_id"]),
-        worker_id=_text(data.get("worker_id")),
-        attempt=int(data.get("attempt") or 0),
-        priority=int(data.get("priority") or 0),
-        service=str(data.get("service_required") or data.get("job_type") or ""),
-        progress=_number(data.get("progress")),
-        message=_text(data.get("message")),
-        error=_text(data.get("error")),
-        entry=entry,
-    )
-
-
-def from_entry(entry: str, fields: Mapping[str, str]) -> HistoryEvent | None:
-    """One entry of the stream as Redis has it: its id and its flat fields, all text."""
-    return from_event(fields, entry)
-
-
-def _text(value: object) -> str | None:
-    return None if value in (None, "") else str(value)
-
-
-def _number(value: Any) -> float | None:
-    return None if value in (None, "") else float(value)
+    # ms that were made seconds are made whole again
+    return told_by_system(event, round((event.at or 0) * 1000, 3), Source.REDIS, "events")
 
 
 class StackRecorder(Background):
@@ -89,10 +66,10 @@ class StackRecorder(Background):
         headers = dict(self._headers)
         if self._last_id:
             headers["Last-Event-ID"] = self._last_id
-        async with httpx_sse.aconnect_sse(http, "GET", f"{url}/api/events", headers=headers) as stream:
-            stream.response.raise_for_status()
+        async with httpx_sse.aconnect_sse(http, "GET", f"{url}/api/events", headers=headers) as source:
+            source.response.raise_for_status()
             self.ready.set()
-            async for message in stream.aiter_sse():
+            async for message in source.aiter_sse():
                 self._take(message)
 
     def _take(self, message: httpx_sse.ServerSentEvent) -> None:
@@ -100,7 +77,9 @@ class StackRecorder(Background):
             self._last_id = message.id
         if message.event == "gap":
             at_ms = self._writer.clock()
-            gap = HistoryEvent(at_ms=at_ms, source=Source.REDIS, kind=Kind.GAP, by="events", note=message.data[:200])
+            gap = HistoryEvent(
+                at_ms=at_ms, source=Source.REDIS, kind=EventKind.GAP, by="events", note=message.data[:200]
+            )
             self._writer.add(gap)
             return
         with contextlib.suppress(msgspec.DecodeError):  # keep-alives and kinds to come have no such data

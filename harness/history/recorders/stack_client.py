@@ -12,9 +12,11 @@ import httpx
 import httpx_sse
 import msgspec
 
-from harness.history.events import ENDINGS, HistoryEvent, Kind, Mode, Source
+from harness.history.events import HistoryEvent, Mode, Source
 from harness.history.file import HistoryWriter
-from harness.history.recorders.clients import script_facts, sse_delivery
+from harness.history.recorders.clients import sse_delivery
+from harness.protocols import ENDS, EventKind
+from harness.protocols.script import expectation_of
 
 RETRY_S: Final = 0.1
 PATIENCE_S: Final = 60.0
@@ -49,20 +51,20 @@ class StackClient:
         self, job_id: str, payload: Mapping[str, Any], *, service: str = "simulation", priority: int = 0
     ) -> bool:
         """Submit a job under its id, again until there is an answer; true where it was accepted."""
-        steps, expects, hangs = script_facts(payload)
+        expected = expectation_of(payload)
         about: dict[str, Any] = {"service": service, "priority": priority}
-        self._tell(Kind.SUBMIT, job_id, steps=steps, expects=expects, hangs=hangs, **about)
+        self._tell(EventKind.SUBMIT, job_id, steps=expected.steps, expects=expected.end, hangs=expected.hangs, **about)
         body = {"service_required": service, "payload": payload, "priority": priority, "id": job_id}
         answer = await self._insist("/api/jobs", {**body, "client_id": self.name})
-        self._tell(Kind.ACKED if answer.is_success else Kind.REFUSED, job_id, **about)
+        self._tell(EventKind.ACCEPTED if answer.is_success else EventKind.REFUSED, job_id, **about)
         return answer.is_success
 
     async def cancel(self, job_id: str) -> bool:
         """Cancel a job; true where it was cancelled (it may have ended first)."""
-        self._tell(Kind.CANCEL, job_id)
+        self._tell(EventKind.CANCEL, job_id)
         answer = await self._insist(f"/api/jobs/{job_id}/cancel", {"reason": "the harness says so"})
         if answer.is_success:
-            self._tell(Kind.CANCEL_ACKED, job_id)
+            self._tell(EventKind.CANCEL_ACCEPTED, job_id)
         return answer.is_success
 
     def follow(self, job_id: str) -> asyncio.Task[None]:
@@ -73,7 +75,7 @@ class StackClient:
         return task
 
     async def _follow(self, job_id: str) -> None:
-        self._tell(Kind.SUBSCRIBED, job_id, mode=Mode.WHOLE)
+        self._tell(EventKind.SUBSCRIBED, job_id, mode=Mode.WHOLE)
         last_id = ""
         while True:
             headers = {"Last-Event-ID": last_id} if last_id else {}
@@ -97,7 +99,7 @@ class StackClient:
         event = sse_delivery(self.name, message.event, data, self._writer.clock(), entry=message.id, job_id=job_id)
         if event:
             self._writer.add(event)
-        return bool(event and event.of in ENDINGS)
+        return bool(event and event.of in ENDS)
 
     async def _insist(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         """POST until there is an answer that says yes or no. Raises httpx.HTTPError after some patience."""
@@ -115,7 +117,7 @@ class StackClient:
                     raise
             await asyncio.sleep(RETRY_S)
 
-    def _tell(self, kind: Kind, job_id: str, **fields: Any) -> None:
+    def _tell(self, kind: EventKind, job_id: str, **fields: Any) -> None:
         self._writer.add(
             HistoryEvent(
                 at_ms=self._writer.clock(), source=Source.CLIENT, kind=kind, by=self.name, job_id=job_id, **fields

@@ -9,24 +9,25 @@ from typing import Any, Final
 
 import httpx
 
-from harness.history.events import HistoryEvent, Kind, Source, State
+from harness.history.events import HistoryEvent, Source
 from harness.history.file import HistoryWriter
 from harness.history.recorders.background import Background
+from harness.protocols import EventKind, JobState
 
 AT_ONCE: Final = 16
 PATIENCE_S: Final = 30.0
-STATES: Final = {str(state): state for state in State} | {"processing": State.CLAIMED}
+STATES: Final = {str(state): state for state in JobState} | {"processing": JobState.CLAIMED}
 
 
 async def survey(
     url: str, job_ids: Sequence[str], writer: HistoryWriter, *, token: str | None = None
-) -> dict[str, State]:
+) -> dict[str, JobState]:
     """Ask hub or stack for every job's state (`GET /api/jobs/{id}` of both) and write the answers down.
 
     A job that is not there is `unknown`; a server that does not answer raises httpx.HTTPError after some patience, for
     no answer is no evidence.
     """
-    states: dict[str, State] = {}
+    states: dict[str, JobState] = {}
     gate = asyncio.Semaphore(AT_ONCE)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, headers=headers) as http:
@@ -37,7 +38,7 @@ async def survey(
             states[job_id] = _state(answer)
             writer.add(
                 HistoryEvent(
-                    at_ms=writer.clock(), source=Source.API, kind=Kind.STATUS, job_id=job_id, state=states[job_id]
+                    at_ms=writer.clock(), source=Source.API, kind=EventKind.STATUS, job_id=job_id, state=states[job_id]
                 )
             )
 
@@ -67,9 +68,9 @@ async def _patiently(http: httpx.AsyncClient, path: str) -> httpx.Response:
         await asyncio.sleep(0.2)
 
 
-def _state(answer: httpx.Response) -> State:
+def _state(answer: httpx.Response) -> JobState:
     if answer.status_code == httpx.codes.NOT_FOUND:
-        return State.UNKNOWN
+        return JobState.UNKNOWN
     word = str(answer.json().get("status"))
     if word not in STATES:
         raise httpx.HTTPError(f"a job's status is told as {word!r}, which is no state")
@@ -105,7 +106,7 @@ class WorkerWatch(Background):
                     HistoryEvent(
                         at_ms=float(worker.get("seen_at") or self._writer.clock()),
                         source=Source.API,
-                        kind=Kind.WORKER_STATUS,
+                        kind=EventKind.WORKER_STATUS,
                         worker_id=str(worker["worker_id"]),
                         running=tuple(str(job_id) for job_id in worker.get("running") or ()),
                     )

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from harness.actors import HubWorker, LegacyClient, ModernClient, Monitor, NotHeard, Refused
-from harness.actors.script import steps_of
 from harness.processes import Process, Processes, services, start_valkey
 
 FAILS_ONCE = {
@@ -138,9 +137,3 @@ async def test_a_running_job_is_cancelled(stack: Process) -> None:
         await client.expect("update_job_progress", job_id=job_id)
         assert (await client.cancel(job_id, "enough"))["message"] == "Job cancelled: enough"
         assert (await client.status(job_id))["status"] == "cancelled"
-
-
-def test_a_script_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="is not a script"):
-        steps_of({"simulate": [{"dance": 1}]})
-    assert [step.progress for step in steps_of({})] == [25, 50, 75, 100]

@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from harness.faults import AtPoint, Cuts, How, KillRedis, KillServers, Partition, Plan, Point, Proxy, Waves
-from harness.history import CheckResult, History, HistoryWriter, Kind, Limits, check_all, explain
+from harness.history import CheckResult, History, HistoryWriter, Limits, check_all, explain
 from harness.history.recorders import StackClient, StackRecorder, WorkerWatch, survey
 from harness.processes import Processes, services, start_valkey
+from harness.protocols import EventKind
 
 LEASE_MS = 1_500
 FAST = {
@@ -68,7 +69,7 @@ async def run(stack: Stack, writer: HistoryWriter, *faults: Any, jobs: int = 40)
         await asyncio.wait(followed, timeout=30)
         await survey(stack.api.http_url, [f"job-{number}" for number in range(jobs)], writer)
         await asyncio.sleep(0.5)
-    writer.note(Kind.SETTLED)
+    writer.note(EventKind.SETTLED)
     return History(writer.events)
 
 

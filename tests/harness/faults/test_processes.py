@@ -13,8 +13,9 @@ import pytest
 from redis.asyncio import Redis
 
 from harness.faults import AtPoint, How, KillRedis, KillServers, Nemesis, Point, Waves
-from harness.history import HistoryEvent, HistoryWriter, Kind, Source
+from harness.history import HistoryEvent, HistoryWriter, Source
 from harness.processes import EnvironmentFailure, Launch, Process, Processes, log_says, start_valkey
+from harness.protocols import EventKind
 
 READY = "print('ready', flush=True); import time; time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {READY}"
@@ -34,7 +35,7 @@ async def start(processes: Processes, count: int, program: str = READY) -> list[
     return await processes.astart_all([launch(f"worker-{n}", program) for n in range(count)])
 
 
-def kinds(writer: HistoryWriter) -> Counter[Kind]:
+def kinds(writer: HistoryWriter) -> Counter[EventKind]:
     return Counter(event.kind for event in writer.events)
 
 
@@ -44,15 +45,15 @@ async def until(condition: object) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize(("how", "broken"), [(How.KILL, Kind.KILLED), (How.TERMINATE, Kind.TERMINATED)])
-async def test_waves_strike_a_third_and_bring_it_back(processes: Processes, how: How, broken: Kind) -> None:
+@pytest.mark.parametrize(("how", "broken"), [(How.KILL, EventKind.KILLED), (How.TERMINATE, EventKind.TERMINATED)])
+async def test_waves_strike_a_third_and_bring_it_back(processes: Processes, how: How, broken: EventKind) -> None:
     workers = await start(processes, 6)
     before = {worker.name: worker.pid for worker in workers}
     writer = HistoryWriter()
     async with Waves(workers, writer, seed=3, how=how, waves=2, every_s=0.05, down_s=0.05) as waves:
         await waves.done()
     assert waves.strikes == 4
-    assert kinds(writer) == {broken: 4, Kind.UP: 4}
+    assert kinds(writer) == {broken: 4, EventKind.UP: 4}
     struck = {event.worker_id for event in writer.events}
     assert {worker.name for worker in workers if worker.pid != before[worker.name]} == struck
     assert all(worker.alive for worker in workers)
@@ -66,7 +67,7 @@ async def test_the_same_seed_strikes_the_same_workers(processes: Processes) -> N
         plan = {"how": How.STOP, "waves": 3, "every_s": 0.01, "down_s": 0.01}
         async with Waves(workers, writer, seed=seed, **plan) as waves:  # type: ignore[arg-type]
             await waves.done()
-        return [event.worker_id for event in writer.events if event.kind is Kind.STOPPED]
+        return [event.worker_id for event in writer.events if event.kind is EventKind.STOPPED]
 
     assert await struck(11) == await struck(11)
     assert len({tuple(await struck(seed)) for seed in range(4)}) > 1
@@ -76,10 +77,10 @@ async def test_a_stopped_process_is_frozen_and_thawed_even_when_interrupted(proc
     workers = await start(processes, 3)
     writer = HistoryWriter()
     async with Waves(workers, writer, seed=1, how=How.STOP, share=1.0, every_s=0.01, down_s=600):
-        await until(lambda: kinds(writer)[Kind.STOPPED] == 3)
+        await until(lambda: kinds(writer)[EventKind.STOPPED] == 3)
         await until(lambda: all(psutil.Process(w.pid).status() == psutil.STATUS_STOPPED for w in workers))
     assert all(psutil.Process(worker.pid).status() != psutil.STATUS_STOPPED for worker in workers)
-    assert kinds(writer) == {Kind.STOPPED: 3, Kind.CONTINUED: 3}
+    assert kinds(writer) == {EventKind.STOPPED: 3, EventKind.CONTINUED: 3}
 
 
 async def test_killed_processes_are_back_when_the_run_ends_in_an_error(processes: Processes) -> None:
@@ -88,13 +89,13 @@ async def test_killed_processes_are_back_when_the_run_ends_in_an_error(processes
 
     async def run() -> None:
         async with Waves(workers, writer, seed=1, share=1.0, every_s=0.01, down_s=600):
-            await until(lambda: kinds(writer)[Kind.KILLED] == 3)
+            await until(lambda: kinds(writer)[EventKind.KILLED] == 3)
             raise RuntimeError("the run's own")
 
     with pytest.raises(RuntimeError, match="the run's own"):
         await run()
     assert all(worker.alive for worker in workers)
-    assert kinds(writer)[Kind.UP] == 3
+    assert kinds(writer)[EventKind.UP] == 3
 
 
 async def test_who_does_not_go_on_sigterm_is_killed_and_that_is_told(
@@ -105,7 +106,7 @@ async def test_who_does_not_go_on_sigterm_is_killed_and_that_is_told(
     writer = HistoryWriter()
     async with Waves(workers, writer, seed=1, how=How.TERMINATE, waves=1, every_s=0.01, down_s=0.01) as waves:
         await waves.done()
-    assert [event.kind for event in writer.events] == [Kind.TERMINATED, Kind.KILLED, Kind.UP]
+    assert [event.kind for event in writer.events] == [EventKind.TERMINATED, EventKind.KILLED, EventKind.UP]
     workers[0].kill()
 
 
@@ -114,7 +115,7 @@ async def test_servers_go_one_at_a_time_and_are_no_workers(processes: Processes)
     writer = HistoryWriter()
     async with KillServers(servers, writer, seed=1, times=2, every_s=0.02) as killing:
         await killing.done()
-    assert [event.kind for event in writer.events] == [Kind.KILLED, Kind.UP] * 2
+    assert [event.kind for event in writer.events] == [EventKind.KILLED, EventKind.UP] * 2
     assert {event.worker_id for event in writer.events} == {None}
     assert {event.target for event in writer.events} <= {"api-1", "api-2"}
 
@@ -128,21 +129,21 @@ async def test_a_worker_is_struck_at_the_named_point(processes: Processes, point
     workers = await start(processes, 3)
     writer = HistoryWriter()
 
-    def see(kind: Kind, job_id: str, worker_id: str | None = None, **fields: object) -> None:
-        source = Source.CLIENT if kind is Kind.SUBMIT else Source.REDIS
+    def see(kind: EventKind, job_id: str, worker_id: str | None = None, **fields: object) -> None:
+        source = Source.CLIENT if kind is EventKind.SUBMIT else Source.REDIS
         event = {"at_ms": writer.clock(), "source": source, "kind": kind, "job_id": job_id, "worker_id": worker_id}
         writer.add(HistoryEvent(**event, **fields))  # type: ignore[arg-type]
 
     async with AtPoint(workers, writer, point, seed=1, most=1, down_s=0.05) as striking:
         await asyncio.sleep(0)
         for job_id in ("claimed", "middle", "last"):
-            see(Kind.SUBMIT, job_id, steps=(20.0, 80.0))
-        see(Kind.CLAIMED, "claimed", "worker-0")
-        see(Kind.PROGRESS, "middle", "worker-1", progress=20.0)
-        see(Kind.PROGRESS, "last", "worker-2", progress=80.0)
+            see(EventKind.SUBMIT, job_id, steps=(20.0, 80.0))
+        see(EventKind.CLAIMED, "claimed", "worker-0")
+        see(EventKind.PROGRESS, "middle", "worker-1", progress=20.0)
+        see(EventKind.PROGRESS, "last", "worker-2", progress=80.0)
         await striking.done()
     assert striking.struck == [met]
-    assert kinds(writer)[Kind.KILLED] == kinds(writer)[Kind.UP] == 1
+    assert kinds(writer)[EventKind.KILLED] == kinds(writer)[EventKind.UP] == 1
     assert all(worker.alive for worker in workers)
 
 
@@ -154,7 +155,7 @@ async def test_redis_is_killed_and_comes_back_with_what_it_had(processes: Proces
     async with KillRedis(valkey, writer, times=2, every_s=0.05, down_s=0.05) as killing:
         await killing.done()
     assert killing.kills == 2
-    assert [event.kind for event in writer.events] == [Kind.REDIS_DOWN, Kind.REDIS_UP] * 2
+    assert [event.kind for event in writer.events] == [EventKind.REDIS_DOWN, EventKind.REDIS_UP] * 2
     assert await (await _redis(valkey.url)).get("job") == b"acknowledged"
 
 

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from harness.faults import Cuts, Direction, Partition, Plan, Proxy, Slowness
-from harness.history import HistoryWriter, Kind
+from harness.history import HistoryWriter
+from harness.protocols import EventKind
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -168,8 +169,8 @@ async def test_spells_are_told_in_the_history_and_healed_when_interrupted() -> N
                 await ask(streams, b"hello\n", within_s=0.2)
         assert await ask(streams, b"", within_s=5) == b"hello\n"
     assert [(event.kind, event.target) for event in writer.events] == [
-        (Kind.PARTITIONED, "redis"),
-        (Kind.HEALED, "redis"),
+        (EventKind.PARTITIONED, "redis"),
+        (EventKind.HEALED, "redis"),
     ]
 
 
@@ -180,7 +181,7 @@ async def test_one_way_partitions_follow_the_seed() -> None:
             plan = Plan(times=6, every_s=0.001, for_s=0.001)
             async with Partition(proxy, writer, seed=seed, plan=plan, one_way=True) as partition:
                 await partition.done()
-        return [event.note for event in writer.events if event.kind is Kind.PARTITIONED]
+        return [event.note for event in writer.events if event.kind is EventKind.PARTITIONED]
 
     first = await notes(5)
     assert first == await notes(5)
@@ -200,4 +201,4 @@ async def test_cuts_and_slowness_by_plan() -> None:
         async with Slowness(proxy, writer, seed=1, plan=Plan(times=1, every_s=0.01, for_s=0.01), delay_s=5) as slow:
             await slow.done()
         assert await ask(await dial(proxy), b"fast\n", within_s=3) == b"fast\n"
-    assert [event.kind for event in writer.events] == [Kind.CUT, Kind.SLOWED, Kind.HEALED]
+    assert [event.kind for event in writer.events] == [EventKind.CUT, EventKind.SLOWED, EventKind.HEALED]

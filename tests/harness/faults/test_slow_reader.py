@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 
 from harness.faults import SlowReader
-from harness.history import HistoryWriter, Kind
+from harness.history import HistoryWriter
+from harness.protocols import EventKind
 
 
 @pytest.mark.parametrize("websocket", [False, True])
@@ -47,7 +48,7 @@ async def test_a_slow_reader_makes_the_server_wait_and_sees_when_it_is_let_go(we
         await gave_up.wait()
         assert sent < 8 * 2**20
         assert reader.received <= 128
-    assert [event.kind for event in writer.events] == [Kind.SLOW_READER]
+    assert [event.kind for event in writer.events] == [EventKind.SLOW_READER]
     await runner.cleanup()
 
 

@@ -8,15 +8,16 @@ from random import Random
 
 import msgspec
 
-from harness.history import History, HistoryEvent, JobHistory, Kind, Source, State
+from harness.history import History, HistoryEvent, JobHistory, Source
 from harness.history.checkers.order import Line
 from harness.history.history import Hold
+from harness.protocols import EventKind, JobState
 
 Corruption = Callable[[History, Random], "tuple[list[HistoryEvent], str] | None"]
 CORRUPTIONS: dict[str, tuple[str, str, Corruption]] = {}
 """By name: the checker, the form it has to report, and the corruption: history, random -> (events, job id), or None
 where the history has nothing that could be spoilt in this way."""
-ENDINGS = {Kind.COMPLETED, Kind.FAILED, Kind.CANCELLED}
+ENDS = {EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED}
 change = msgspec.structs.replace
 
 
@@ -33,7 +34,7 @@ def pick(random: Random, found: Iterator[HistoryEvent] | list[HistoryEvent]) -> 
     return random.choice(events) if events else None
 
 
-def log_of(history: History, *kinds: Kind) -> list[HistoryEvent]:
+def log_of(history: History, *kinds: EventKind) -> list[HistoryEvent]:
     return [event for event in history.log if event.kind in kinds]
 
 
@@ -51,22 +52,30 @@ def later(history: History, event: HistoryEvent, **changes: object) -> list[Hist
     return put(history, event, event, change(event, **changes))
 
 
-def frozen_at(history: History, job: JobHistory, at_ms: float, state: State, idle_ms: float) -> list[HistoryEvent]:
+def frozen_at(history: History, job: JobHistory, at_ms: float, state: JobState, idle_ms: float) -> list[HistoryEvent]:
     """Nothing happens to this job after that moment, and the run lasts for so long afterwards."""
-    gone = (*LOGGED, Kind.DELIVERED, Kind.STATUS, Kind.CANCEL, Kind.CANCEL_ACKED)
+    gone = (*LOGGED, EventKind.DELIVERED, EventKind.STATUS, EventKind.CANCEL, EventKind.CANCEL_ACCEPTED)
     kept = [
         e for e in history.events
-        if e.kind is not Kind.SETTLED and not (e.job_id == job.id and e.at_ms > at_ms and e.kind in gone)
+        if e.kind is not EventKind.SETTLED and not (e.job_id == job.id and e.at_ms > at_ms and e.kind in gone)
     ]  # fmt: skip
     end_ms = max(history.ended_ms, at_ms + idle_ms)
-    status = HistoryEvent(at_ms=end_ms, source=Source.API, kind=Kind.STATUS, job_id=job.id, state=state)
-    return [*kept, status, HistoryEvent(at_ms=end_ms, source=Source.HARNESS, kind=Kind.SETTLED)]
+    status = HistoryEvent(at_ms=end_ms, source=Source.API, kind=EventKind.STATUS, job_id=job.id, state=state)
+    return [*kept, status, HistoryEvent(at_ms=end_ms, source=Source.HARNESS, kind=EventKind.SETTLED)]
 
 
-LOGGED = (*ENDINGS, Kind.CLAIMED, Kind.PROGRESS, Kind.ATTEMPT_FAILED, Kind.RELEASED, Kind.LEASE_EXPIRED, Kind.RETRIED)
+LOGGED = (
+    *ENDS,
+    EventKind.CLAIMED,
+    EventKind.PROGRESS,
+    EventKind.ATTEMPT_FAILED,
+    EventKind.RELEASED,
+    EventKind.LEASE_EXPIRED,
+    EventKind.RETRIED,
+)
 
 
-def holds(history: History, random: Random, ended_by: Kind | None = None) -> list[tuple[JobHistory, Hold]]:
+def holds(history: History, random: Random, ended_by: EventKind | None = None) -> list[tuple[JobHistory, Hold]]:
     found = [
         (job, hold)
         for job in history.jobs.values()
@@ -80,9 +89,9 @@ def holds(history: History, random: Random, ended_by: Kind | None = None) -> lis
 # lost and stuck
 @corruption("lost", "unknown")
 def the_server_forgets_a_job(history: History, random: Random) -> tuple[list[HistoryEvent], str] | None:
-    status = pick(random, [e for e in history.events if e.kind is Kind.STATUS])
+    status = pick(random, [e for e in history.events if e.kind is EventKind.STATUS])
     assert status
-    return put(history, status, change(status, state=State.UNKNOWN)), status.job_id or ""
+    return put(history, status, change(status, state=JobState.UNKNOWN)), status.job_id or ""
 
 
 @corruption("lost", "never queued")
@@ -90,28 +99,28 @@ def an_acknowledged_job_never_enters_the_queue(history: History, random: Random)
     if len(history.acknowledged) < 2:
         return None
     job = random.choice(history.acknowledged)
-    client = (Kind.SUBMIT, Kind.ACKED, Kind.SUBSCRIBED)
+    client = (EventKind.SUBMIT, EventKind.ACCEPTED, EventKind.SUBSCRIBED)
     return [e for e in history.events if e.job_id != job.id or e.kind in client], job.id
 
 
 @corruption("lost", "held by the dead")
 def nobody_reaps(history: History, random: Random):  # type: ignore[no-untyped-def]
-    for job, hold in holds(history, random, Kind.LEASE_EXPIRED):
-        kills = [e for e in history.worker_faults(hold.worker_id) if e.kind is Kind.KILLED]
+    for job, hold in holds(history, random, EventKind.LEASE_EXPIRED):
+        kills = [e for e in history.worker_faults(hold.worker_id) if e.kind is EventKind.KILLED]
         killed = next((e for e in kills if e.worker_id == hold.worker_id and e.at_ms >= hold.claim.at_ms), None)
         if killed and hold.until_ms and killed.at_ms < hold.until_ms:
-            return frozen_at(history, job, hold.until_ms - 0.0001, State.CLAIMED, 6_000), job.id
+            return frozen_at(history, job, hold.until_ms - 0.0001, JobState.CLAIMED, 6_000), job.id
     return None
 
 
 @corruption("lost", "in no line")
 def a_claim_in_two_steps_crashes_between(history: History, random: Random):  # type: ignore[no-untyped-def]
     job = random.choice(history.acknowledged)
-    events = frozen_at(history, job, job.log[0].at_ms, State.PENDING, 6_000)
+    events = frozen_at(history, job, job.log[0].at_ms, JobState.PENDING, 6_000)
     first = job.log[0]
     end_ms = events[-1].at_ms
     other = change(first, job_id="later-job", at_ms=end_ms - 30, entry="y1", priority=first.priority)
-    claimed = change(other, kind=Kind.CLAIMED, at_ms=end_ms - 20, entry="y2", worker_id="w9", attempt=1)
+    claimed = change(other, kind=EventKind.CLAIMED, at_ms=end_ms - 20, entry="y2", worker_id="w9", attempt=1)
     return [*events, other, claimed], job.id
 
 
@@ -120,7 +129,7 @@ def a_job_waits_for_ever(history: History, random: Random):  # type: ignore[no-u
     job = random.choice(history.acknowledged)
     until_ms = job.log[0].at_ms + 500
     early = History(event for event in history.events if event.at_ms <= until_ms)
-    return frozen_at(early, job, job.log[0].at_ms, State.PENDING, 90_000), job.id
+    return frozen_at(early, job, job.log[0].at_ms, JobState.PENDING, 90_000), job.id
 
 
 @corruption("recovery", "never")
@@ -130,53 +139,53 @@ def a_killed_workers_job_never_comes_back(history: History, random: Random):  # 
 
 @corruption("accounting", "end forgotten")
 def the_server_forgets_an_end(history: History, random: Random):  # type: ignore[no-untyped-def]
-    status = pick(random, [e for e in history.events if e.kind is Kind.STATUS])
+    status = pick(random, [e for e in history.events if e.kind is EventKind.STATUS])
     assert status
-    return put(history, status, change(status, state=State.PENDING)), status.job_id
+    return put(history, status, change(status, state=JobState.PENDING)), status.job_id
 
 
 @corruption("accounting", "ended unannounced")
 def an_end_without_an_event(history: History, random: Random):  # type: ignore[no-untyped-def]
-    ending = pick(random, [job.log[-1] for job in history.jobs.values() if job.log[-1].kind in ENDINGS])
+    ending = pick(random, [job.log[-1] for job in history.jobs.values() if job.log[-1].kind in ENDS])
     return (without(history, ending), ending.job_id) if ending else None
 
 
 # ends
 @corruption("ended_twice", "another end")
 def a_late_completion_overwrites_a_cancel(history: History, random: Random):  # type: ignore[no-untyped-def]
-    cancelled = pick(random, log_of(history, Kind.CANCELLED))
-    return (later(history, cancelled, kind=Kind.COMPLETED), cancelled.job_id) if cancelled else None
+    cancelled = pick(random, log_of(history, EventKind.CANCELLED))
+    return (later(history, cancelled, kind=EventKind.COMPLETED), cancelled.job_id) if cancelled else None
 
 
 @corruption("ended_twice", "same end again")
 def a_job_completes_twice(history: History, random: Random):  # type: ignore[no-untyped-def]
-    completed = pick(random, log_of(history, Kind.COMPLETED))
+    completed = pick(random, log_of(history, EventKind.COMPLETED))
     return (later(history, completed), completed.job_id) if completed else None
 
 
 @corruption("ended_otherwise", "failed")
 def a_stopped_worker_fails_its_job(history: History, random: Random):  # type: ignore[no-untyped-def]
-    completed = pick(random, log_of(history, Kind.COMPLETED))
-    return (put(history, completed, change(completed, kind=Kind.FAILED)), completed.job_id) if completed else None
+    completed = pick(random, log_of(history, EventKind.COMPLETED))
+    return (put(history, completed, change(completed, kind=EventKind.FAILED)), completed.job_id) if completed else None
 
 
 # holds
 @corruption("held_by_two", "two at once")
 def two_workers_claim_one_job(history: History, random: Random):  # type: ignore[no-untyped-def]
-    claim = pick(random, log_of(history, Kind.CLAIMED))
+    claim = pick(random, log_of(history, EventKind.CLAIMED))
     return (later(history, claim, worker_id="w9", attempt=claim.attempt + 1), claim.job_id) if claim else None
 
 
 @corruption("held_by_two", "stale accepted")
 def an_old_attempt_is_accepted(history: History, random: Random):  # type: ignore[no-untyped-def]
-    claim = pick(random, [e for e in log_of(history, Kind.CLAIMED) if e.attempt > 1])
-    old = {"kind": Kind.PROGRESS, "progress": 1.0, "worker_id": "w9"}
+    claim = pick(random, [e for e in log_of(history, EventKind.CLAIMED) if e.attempt > 1])
+    old = {"kind": EventKind.PROGRESS, "progress": 1.0, "worker_id": "w9"}
     return (later(history, claim, attempt=claim.attempt - 1, **old), claim.job_id) if claim else None
 
 
 @corruption("held_by_two", "fence not rising")
 def the_fence_does_not_rise(history: History, random: Random):  # type: ignore[no-untyped-def]
-    claim = pick(random, [e for e in log_of(history, Kind.CLAIMED) if e.attempt == 2])
+    claim = pick(random, [e for e in log_of(history, EventKind.CLAIMED) if e.attempt == 2])
     return (put(history, claim, change(claim, attempt=1)), claim.job_id) if claim else None
 
 
@@ -184,31 +193,31 @@ def the_fence_does_not_rise(history: History, random: Random):  # type: ignore[n
 def a_sound_worker_loses_its_lease(history: History, random: Random):  # type: ignore[no-untyped-def]
     for job, hold in holds(history, random):
         if hold.until_ms and history.was_sound(hold.worker_id, hold.claim.at_ms - 2_000, hold.until_ms):
-            return later(history, hold.claim, kind=Kind.LEASE_EXPIRED), job.id
+            return later(history, hold.claim, kind=EventKind.LEASE_EXPIRED), job.id
     return None
 
 
 # cancel
 @corruption("started_after_cancel", "started")
 def a_cancelled_job_is_claimed(history: History, random: Random):  # type: ignore[no-untyped-def]
-    cancelled = pick(random, log_of(history, Kind.CANCELLED))
-    changes = {"kind": Kind.CLAIMED, "worker_id": "w9"}
+    cancelled = pick(random, log_of(history, EventKind.CANCELLED))
+    changes = {"kind": EventKind.CLAIMED, "worker_id": "w9"}
     return (later(history, cancelled, **changes), cancelled.job_id) if cancelled else None
 
 
 @corruption("started_after_cancel", "progress accepted")
 def a_cancelled_job_goes_on(history: History, random: Random):  # type: ignore[no-untyped-def]
-    cancelled = pick(random, log_of(history, Kind.CANCELLED))
-    changes = {"kind": Kind.PROGRESS, "progress": 99.0}
+    cancelled = pick(random, log_of(history, EventKind.CANCELLED))
+    changes = {"kind": EventKind.PROGRESS, "progress": 99.0}
     return (later(history, cancelled, **changes), cancelled.job_id) if cancelled else None
 
 
 @corruption("cancel_ignored", "still running")
 def a_worker_works_on_a_cancelled_job(history: History, random: Random):  # type: ignore[no-untyped-def]
-    for job, hold in holds(history, random, Kind.CANCELLED):
+    for job, hold in holds(history, random, EventKind.CANCELLED):
         if not hold.until_ms or any(h.claim.at_ms > hold.until_ms for h in job.holds):
             continue
-        reports = [e for e in history.events if e.kind is Kind.WORKER_STATUS and e.worker_id == hold.worker_id]
+        reports = [e for e in history.events if e.kind is EventKind.WORKER_STATUS and e.worker_id == hold.worker_id]
         report = next((e for e in reports if e.at_ms > hold.until_ms + 300), None)
         if report and history.was_sound(hold.worker_id, hold.until_ms, report.at_ms):
             return put(history, report, change(report, running=(job.id,))), job.id
@@ -231,7 +240,7 @@ def _waiting_pair(history: History, random: Random) -> tuple[HistoryEvent, str] 
     line, pairs = Line(), []
     for event in history.log:
         line.take(event)
-        if event.kind is Kind.CLAIMED:
+        if event.kind is EventKind.CLAIMED:
             beyond = change(event, job_id="beyond")
             line.ranks["beyond"] = line.ranks[event.job_id or ""]._replace(minus_priority=9_999)
             pairs += [(event, rank.job_id) for rank in line.ahead_of(beyond, 0)]
@@ -241,9 +250,9 @@ def _waiting_pair(history: History, random: Random) -> tuple[HistoryEvent, str] 
 @corruption("out_of_order", "younger first")
 def last_in_first_out(history: History, random: Random):  # type: ignore[no-untyped-def]
     """Two jobs of equal rank that wait together: their claims swap jobs."""
-    claims = {e.job_id: e for e in log_of(history, Kind.CLAIMED) if e.attempt == 1}
-    by_hand = {e.job_id for e in log_of(history, Kind.RETRIED)}
-    entered = [e for e in log_of(history, Kind.SUBMITTED) if e.job_id in claims and e.job_id not in by_hand]
+    claims = {e.job_id: e for e in log_of(history, EventKind.CLAIMED) if e.attempt == 1}
+    by_hand = {e.job_id for e in log_of(history, EventKind.RETRIED)}
+    entered = [e for e in log_of(history, EventKind.SUBMITTED) if e.job_id in claims and e.job_id not in by_hand]
     for old in random.sample(entered, len(entered)):
         for young in entered:
             same = (old.service, old.priority) == (young.service, young.priority)
@@ -256,7 +265,7 @@ def last_in_first_out(history: History, random: Random):  # type: ignore[no-unty
 
 @corruption("out_of_order", "entered early")
 def jobs_enter_out_of_turn(history: History, random: Random):  # type: ignore[no-untyped-def]
-    entered = log_of(history, Kind.SUBMITTED)
+    entered = log_of(history, EventKind.SUBMITTED)
     if len(entered) < 2:
         return None
     first, second = sorted(random.sample(entered, 2), key=lambda event: event.at_ms)
@@ -267,20 +276,20 @@ def jobs_enter_out_of_turn(history: History, random: Random):  # type: ignore[no
 # progress
 @corruption("progress_back", "fell")
 def progress_falls(history: History, random: Random):  # type: ignore[no-untyped-def]
-    moved = pick(random, [e for e in log_of(history, Kind.PROGRESS) if (e.progress or 0) > 1])
+    moved = pick(random, [e for e in log_of(history, EventKind.PROGRESS) if (e.progress or 0) > 1])
     return (later(history, moved, progress=0.5), moved.job_id) if moved else None
 
 
 @corruption("progress_back", "after the end")
 def progress_after_the_end(history: History, random: Random):  # type: ignore[no-untyped-def]
-    completed = pick(random, log_of(history, Kind.COMPLETED))
-    changes = {"kind": Kind.PROGRESS, "progress": 100.0}
+    completed = pick(random, log_of(history, EventKind.COMPLETED))
+    changes = {"kind": EventKind.PROGRESS, "progress": 100.0}
     return (later(history, completed, **changes), completed.job_id) if completed else None
 
 
 def _step(history: History, random: Random) -> HistoryEvent | None:
-    completed = [hold for _, hold in holds(history, random, Kind.COMPLETED)]
-    return pick(random, [e for hold in completed for e in hold.events if e.kind is Kind.PROGRESS])
+    completed = [hold for _, hold in holds(history, random, EventKind.COMPLETED)]
+    return pick(random, [e for hold in completed for e in hold.events if e.kind is EventKind.PROGRESS])
 
 
 @corruption("steps", "dropped")
@@ -296,15 +305,15 @@ def a_step_is_logged_twice(history: History, random: Random):  # type: ignore[no
 
 
 # delivery
-def _delivered(history: History, random: Random, *kinds: Kind) -> HistoryEvent | None:
-    updates = [e for e in history.events if e.kind is Kind.DELIVERED and e.by.startswith("client")]
+def _delivered(history: History, random: Random, *kinds: EventKind) -> HistoryEvent | None:
+    updates = [e for e in history.events if e.kind is EventKind.DELIVERED and e.by.startswith("client")]
     return pick(random, [e for e in updates if not kinds or e.of in kinds])
 
 
 @corruption("not_delivered", "lost")
 def an_update_is_lost(history: History, random: Random):  # type: ignore[no-untyped-def]
     def owed(event: HistoryEvent) -> bool:
-        return event.kind is Kind.DELIVERED and event.by.startswith("client")
+        return event.kind is EventKind.DELIVERED and event.by.startswith("client")
 
     gone = pick(random, [e for e in history.events if owed(e)])
     return (without(history, gone), gone.job_id) if gone else None
@@ -312,10 +321,12 @@ def an_update_is_lost(history: History, random: Random):  # type: ignore[no-unty
 
 @corruption("not_delivered", "lost")
 def a_second_subscriber_is_starved(history: History, random: Random):  # type: ignore[no-untyped-def]
-    late = pick(random, [e for e in history.events if e.kind is Kind.SUBSCRIBED and e.by.startswith("late")])
+    late = pick(random, [e for e in history.events if e.kind is EventKind.SUBSCRIBED and e.by.startswith("late")])
     if late is None or not any(e.at_ms > late.at_ms + 50 for e in history.jobs[late.job_id or ""].log):
         return None
-    kept = [e for e in history.events if not (e.kind is Kind.DELIVERED and (e.by, e.job_id) == (late.by, late.job_id))]
+    kept = [
+        e for e in history.events if not (e.kind is EventKind.DELIVERED and (e.by, e.job_id) == (late.by, late.job_id))
+    ]
     return kept, late.job_id
 
 
@@ -328,31 +339,31 @@ def an_update_comes_twice(history: History, random: Random):  # type: ignore[no-
 @corruption("not_delivered", "invented")
 def an_update_that_never_happened(history: History, random: Random):  # type: ignore[no-untyped-def]
     some = _delivered(history, random)
-    return (later(history, some, of=Kind.PROGRESS, progress=1.25), some.job_id) if some else None
+    return (later(history, some, of=EventKind.PROGRESS, progress=1.25), some.job_id) if some else None
 
 
 def _neighbours(
-    history: History, random: Random, first: Kind, second: Kind
+    history: History, random: Random, first: EventKind, second: EventKind
 ) -> tuple[HistoryEvent, HistoryEvent] | None:
     pairs = []
     for job in history.jobs.values():
-        names = {event.by for event in job.events if event.kind is Kind.DELIVERED}
+        names = {event.by for event in job.events if event.kind is EventKind.DELIVERED}
         for name in sorted(name for name in names if name.startswith("client")):  # who joins late may miss some
-            got = [event for event in job.events if event.kind is Kind.DELIVERED and event.by == name]
+            got = [event for event in job.events if event.kind is EventKind.DELIVERED and event.by == name]
             ones = [of for of in pairwise(got) if (of[0].of, of[1].of) == (first, second)]
-            pairs += [(a, b) for a, b in ones if [e.progress for e in got].count(a.progress) == 1 or b.of in ENDINGS]
+            pairs += [(a, b) for a, b in ones if [e.progress for e in got].count(a.progress) == 1 or b.of in ENDS]
     return random.choice(pairs) if pairs else None
 
 
 @corruption("not_delivered", "reordered")
 def two_updates_swap(history: History, random: Random):  # type: ignore[no-untyped-def]
-    pair = _neighbours(history, random, Kind.PROGRESS, Kind.PROGRESS)
+    pair = _neighbours(history, random, EventKind.PROGRESS, EventKind.PROGRESS)
     return (put(history, pair[0], change(pair[0], at_ms=pair[1].at_ms + 0.001)), pair[0].job_id) if pair else None
 
 
 @corruption("not_delivered", "end before last progress")
 def the_end_overtakes_the_last_progress(history: History, random: Random):  # type: ignore[no-untyped-def]
-    pair = _neighbours(history, random, Kind.PROGRESS, Kind.COMPLETED)
+    pair = _neighbours(history, random, EventKind.PROGRESS, EventKind.COMPLETED)
     if pair is None or len(history.jobs[pair[0].job_id or ""].holds) > 1:
         return None
     return put(history, pair[0], change(pair[0], at_ms=pair[1].at_ms + 0.001)), pair[0].job_id
@@ -361,21 +372,21 @@ def the_end_overtakes_the_last_progress(history: History, random: Random):  # ty
 # retries
 @corruption("retries", "too many")
 def retried_without_limit(history: History, random: Random):  # type: ignore[no-untyped-def]
-    failed = pick(random, log_of(history, Kind.FAILED))
-    return (put(history, failed, change(failed, kind=Kind.ATTEMPT_FAILED)), failed.job_id) if failed else None
+    failed = pick(random, log_of(history, EventKind.FAILED))
+    return (put(history, failed, change(failed, kind=EventKind.ATTEMPT_FAILED)), failed.job_id) if failed else None
 
 
 @corruption("retries", "given up early")
 def a_retry_is_counted_twice(history: History, random: Random):  # type: ignore[no-untyped-def]
-    failed = pick(random, [e for e in log_of(history, Kind.ATTEMPT_FAILED) if e.attempt == 1])
-    return (put(history, failed, change(failed, kind=Kind.FAILED)), failed.job_id) if failed else None
+    failed = pick(random, [e for e in log_of(history, EventKind.ATTEMPT_FAILED) if e.attempt == 1])
+    return (put(history, failed, change(failed, kind=EventKind.FAILED)), failed.job_id) if failed else None
 
 
 @corruption("retries", "too soon")
 def retried_at_once(history: History, random: Random):  # type: ignore[no-untyped-def]
-    for job, hold in holds(history, random, Kind.ATTEMPT_FAILED):
+    for job, hold in holds(history, random, EventKind.ATTEMPT_FAILED):
         following = next((h for h in job.holds if hold.until_ms and h.claim.at_ms >= hold.until_ms), None)
-        between = (e for e in job.log if e.kind is Kind.RETRIED)
+        between = (e for e in job.log if e.kind is EventKind.RETRIED)
         if following and hold.end and not any(True for _ in between):
             return put(history, following.claim, change(following.claim, at_ms=hold.end.at_ms + 5)), job.id
     return None
@@ -383,13 +394,15 @@ def retried_at_once(history: History, random: Random):  # type: ignore[no-untype
 
 @corruption("retries", "same worker")
 def retried_where_it_failed(history: History, random: Random):  # type: ignore[no-untyped-def]
-    for job, hold in holds(history, random, Kind.ATTEMPT_FAILED):
+    for job, hold in holds(history, random, EventKind.ATTEMPT_FAILED):
         following = next((h for h in job.holds if hold.until_ms and h.claim.at_ms >= hold.until_ms), None)
-        if following is None or any(e.kind is Kind.RETRIED for e in job.log):
+        if following is None or any(e.kind is EventKind.RETRIED for e in job.log):
             continue
         claim = following.claim
         alive = [
-            change(claim, job_id="other-job", worker_id="w9", entry=f"z{n}", at_ms=claim.at_ms + n, kind=Kind.PROGRESS)
+            change(
+                claim, job_id="other-job", worker_id="w9", entry=f"z{n}", at_ms=claim.at_ms + n, kind=EventKind.PROGRESS
+            )
             for n in (-1, 1)
         ]
         taken = change(claim, worker_id=hold.worker_id)

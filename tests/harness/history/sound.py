@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from harness.history import HistoryEvent, Kind, Limits, Mode, Source, State
+from harness.history import HistoryEvent, Limits, Mode, Source
+from harness.protocols import EventKind, JobState
 
 LIMITS = Limits(
     lease_ms=1_000,
@@ -17,8 +18,19 @@ LIMITS = Limits(
     clock_slack_ms=20,
     retry_backoff_ms=100,
 )
-OWED = {Kind.CLAIMED, Kind.PROGRESS, Kind.COMPLETED, Kind.FAILED, Kind.ATTEMPT_FAILED, Kind.CANCELLED}
-ENDED = {Kind.COMPLETED: State.COMPLETED, Kind.FAILED: State.FAILED, Kind.CANCELLED: State.CANCELLED}
+OWED = {
+    EventKind.CLAIMED,
+    EventKind.PROGRESS,
+    EventKind.COMPLETED,
+    EventKind.FAILED,
+    EventKind.ATTEMPT_FAILED,
+    EventKind.CANCELLED,
+}
+ENDED_STATES = {
+    EventKind.COMPLETED: JobState.COMPLETED,
+    EventKind.FAILED: JobState.FAILED,
+    EventKind.CANCELLED: JobState.CANCELLED,
+}
 
 
 @dataclass
@@ -30,7 +42,7 @@ class Job:
     steps: tuple[float, ...]
     fails: int
     """How many attempts fail; more than the retries allow: it fails for good."""
-    state: State = State.PENDING
+    state: JobState = JobState.PENDING
     attempt: int = 0
     failures: int = 0
     holder: Worker | None = None
@@ -80,7 +92,7 @@ class SoundQueue:
         for turn in range(5_000):
             self.now_ms += self.random.uniform(0.5, 25)
             self.tend()
-            if not self.to_submit and all(job.state in ENDED.values() for job in self.jobs):
+            if not self.to_submit and all(job.state in ENDED_STATES.values() for job in self.jobs):
                 break
             if turn < 400 and self.random.random() < 0.12:
                 self.random.choice(rare)()
@@ -99,15 +111,15 @@ class SoundQueue:
         job = Job(f"job-{number}", self.random.choice(self.services), self.random.choice([0, 0, 0, 5, -1]), number,
                   tuple(map(float, steps)), fails)  # fmt: skip
         self.jobs.append(job)
-        expects = Kind.FAILED if fails > self.max_retries else Kind.COMPLETED
-        self.client(Kind.SUBMIT, job, steps=job.steps, expects=expects, max_retries=self.max_retries)
+        expects = EventKind.FAILED if fails > self.max_retries else EventKind.COMPLETED
+        self.client(EventKind.SUBMIT, job, steps=job.steps, expects=expects, max_retries=self.max_retries)
         self.now_ms += 0.4
         subscriber = Subscriber(f"client-{number % 3}", legacy=number % 3 == 0)
         job.subscribers.append(subscriber)
-        self.log(Kind.SUBMITTED, job)
+        self.log(EventKind.SUBMITTED, job)
         self.now_ms += 0.4
-        self.client(Kind.ACKED, job)
-        self.client(Kind.SUBSCRIBED, job, mode=Mode.WHOLE)
+        self.client(EventKind.ACCEPTED, job)
+        self.client(EventKind.SUBSCRIBED, job, mode=Mode.WHOLE)
 
     def claim(self) -> None:
         idle = [w for w in self.workers if w.job is None and w.down_until_ms is None]
@@ -117,7 +129,7 @@ class SoundQueue:
         line = [
             job
             for job in self.jobs
-            if job.state is State.PENDING
+            if job.state is JobState.PENDING
             and job.service == worker.service
             and job.due_ms <= self.now_ms
             and job.failed_by != worker.id
@@ -125,11 +137,11 @@ class SoundQueue:
         if not line:
             return
         job = min(line, key=lambda job: (-job.priority, job.sequence))
-        job.state, job.holder, job.done = State.CLAIMED, worker, 0
+        job.state, job.holder, job.done = JobState.CLAIMED, worker, 0
         job.attempt += 1
         job.expires_ms = self.now_ms + LIMITS.lease_ms
         worker.job = job
-        self.log(Kind.CLAIMED, job, worker)
+        self.log(EventKind.CLAIMED, job, worker)
 
     def work(self) -> None:
         busy = [w for w in self.workers if w.job and w.down_until_ms is None]
@@ -138,96 +150,96 @@ class SoundQueue:
         worker = self.random.choice(busy)
         job = worker.job
         assert job
-        if job.holder is not worker or job.state is not State.CLAIMED:
+        if job.holder is not worker or job.state is not JobState.CLAIMED:
             worker.job = None  # refused: the lease is lost
             return
         if job.done < len(job.steps):
             job.done += 1
-            self.log(Kind.PROGRESS, job, worker, progress=job.steps[job.done - 1])
+            self.log(EventKind.PROGRESS, job, worker, progress=job.steps[job.done - 1])
         elif job.failures < job.fails:
             self.fail(job, worker)
         else:
-            self.end(Kind.COMPLETED, job, worker)
+            self.end(EventKind.COMPLETED, job, worker)
 
     def fail(self, job: Job, worker: Worker) -> None:
         job.failures += 1
         job.failed_by = worker.id
         if job.failures > self.max_retries:
-            self.end(Kind.FAILED, job, worker)
+            self.end(EventKind.FAILED, job, worker)
             return
-        job.state, job.holder, worker.job = State.PENDING, None, None
+        job.state, job.holder, worker.job = JobState.PENDING, None, None
         job.due_ms = self.now_ms + LIMITS.retry_backoff_ms
-        self.log(Kind.ATTEMPT_FAILED, job, worker, error="CUDA out of memory")
+        self.log(EventKind.ATTEMPT_FAILED, job, worker, error="CUDA out of memory")
 
-    def end(self, kind: Kind, job: Job, worker: Worker | None) -> None:
-        job.state, job.holder = ENDED[kind], None
+    def end(self, kind: EventKind, job: Job, worker: Worker | None) -> None:
+        job.state, job.holder = ENDED_STATES[kind], None
         if worker and worker.job is job:  # it may be a new process under the old name, with another job
             worker.job = None
         self.log(kind, job, worker)
 
     def cancel(self) -> None:
-        alive = [job for job in self.jobs if job.state in (State.PENDING, State.CLAIMED)]
+        alive = [job for job in self.jobs if job.state in (JobState.PENDING, JobState.CLAIMED)]
         if not alive:
             return
         job = self.random.choice(alive)
         holder = job.holder
-        self.client(Kind.CANCEL, job)
+        self.client(EventKind.CANCEL, job)
         self.now_ms += 0.4
-        self.end(Kind.CANCELLED, job, holder)
+        self.end(EventKind.CANCELLED, job, holder)
         self.now_ms += 0.4
-        self.client(Kind.CANCEL_ACKED, job)
+        self.client(EventKind.CANCEL_ACCEPTED, job)
         if holder and holder.down_until_ms is None:
             self.report(holder)
 
     def retry_by_hand(self) -> None:
-        ended = [job for job in self.jobs if job.state in (State.FAILED, State.CANCELLED)]
+        ended = [job for job in self.jobs if job.state in (JobState.FAILED, JobState.CANCELLED)]
         if not ended:
             return
         job = self.random.choice(ended)
-        job.state, job.failures, job.due_ms, job.failed_by = State.PENDING, 0, 0.0, ""
-        self.log(Kind.RETRIED, job)
+        job.state, job.failures, job.due_ms, job.failed_by = JobState.PENDING, 0, 0.0, ""
+        self.log(EventKind.RETRIED, job)
 
     def kill(self) -> None:
-        self.fault(Kind.KILLED, down_ms=self.random.uniform(100, 800))
+        self.fault(EventKind.KILLED, down_ms=self.random.uniform(100, 800))
 
     def stop(self) -> None:
-        self.fault(Kind.STOPPED, down_ms=self.random.uniform(50, 2_500))
+        self.fault(EventKind.STOPPED, down_ms=self.random.uniform(50, 2_500))
 
     def terminate(self) -> None:
-        worker = self.fault(Kind.TERMINATED, down_ms=300)
+        worker = self.fault(EventKind.TERMINATED, down_ms=300)
         job = worker.job if worker else None
         if worker and job and job.holder is worker:
             self.now_ms += 5
-            job.state, job.holder, worker.job = State.PENDING, None, None
-            self.log(Kind.RELEASED, job, worker)
+            job.state, job.holder, worker.job = JobState.PENDING, None, None
+            self.log(EventKind.RELEASED, job, worker)
 
-    def fault(self, kind: Kind, *, down_ms: float) -> Worker | None:
+    def fault(self, kind: EventKind, *, down_ms: float) -> Worker | None:
         up = [w for w in self.workers if w.down_until_ms is None]
         if len(up) <= len(self.workers) // 2:
             return None
         worker = self.random.choice(up)
         worker.down_until_ms = self.now_ms + down_ms
-        worker.stopped = kind is Kind.STOPPED
-        if kind is Kind.KILLED:
+        worker.stopped = kind is EventKind.STOPPED
+        if kind is EventKind.KILLED:
             worker.job = None
         self.harness(kind, worker)
         return worker
 
     def join(self) -> None:
         """A second client follows a job from now on."""
-        alive = [job for job in self.jobs if job.state in (State.PENDING, State.CLAIMED)]
+        alive = [job for job in self.jobs if job.state in (JobState.PENDING, JobState.CLAIMED)]
         if alive:
             job = self.random.choice(alive)
             subscriber = Subscriber(f"late-{len(job.subscribers)}", legacy=True, last_ms=self.now_ms)
             job.subscribers.append(subscriber)
-            self.client(Kind.SUBSCRIBED, job, by=subscriber.name, mode=Mode.LIVE)
+            self.client(EventKind.SUBSCRIBED, job, by=subscriber.name, mode=Mode.LIVE)
 
     def report(self, worker: Worker | None = None) -> None:
         """The list of workers is read."""
         for one in [worker] if worker else self.workers:
             if one.down_until_ms is None:
                 running = tuple([one.job.id] if one.job and one.job.holder is one else [])
-                self.add(Source.API, Kind.WORKER_STATUS, worker_id=one.id, running=running)
+                self.add(Source.API, EventKind.WORKER_STATUS, worker_id=one.id, running=running)
 
     # time
     def tend(self) -> None:
@@ -238,35 +250,35 @@ class SoundQueue:
         for worker in self.workers:
             if worker.down_until_ms is not None and worker.down_until_ms <= self.now_ms:
                 worker.down_until_ms = None
-                self.harness(Kind.CONTINUED if worker.stopped else Kind.UP, worker)
+                self.harness(EventKind.CONTINUED if worker.stopped else EventKind.UP, worker)
             job = worker.job
             if worker.down_until_ms is None and job and job.holder is worker and job.expires_ms > self.now_ms:
                 job.expires_ms = self.now_ms + LIMITS.lease_ms
         for job in self.jobs:
-            if job.state is State.CLAIMED and job.expires_ms <= self.now_ms:
-                holder, job.holder, job.state = job.holder, None, State.PENDING
-                self.log(Kind.LEASE_EXPIRED, job, holder)
+            if job.state is JobState.CLAIMED and job.expires_ms <= self.now_ms:
+                holder, job.holder, job.state = job.holder, None, JobState.PENDING
+                self.log(EventKind.LEASE_EXPIRED, job, holder)
 
     def settle(self) -> list[HistoryEvent]:
         self.now_ms += 1_000
         for job in self.jobs:
-            self.add(Source.API, Kind.STATUS, job_id=job.id, state=job.state)
-        self.add(Source.HARNESS, Kind.SETTLED)
+            self.add(Source.API, EventKind.STATUS, job_id=job.id, state=job.state)
+        self.add(Source.HARNESS, EventKind.SETTLED)
         return sorted(self.events, key=lambda event: event.at_ms)
 
     # who writes it down
-    def add(self, source: Source, kind: Kind, **fields: Any) -> None:
+    def add(self, source: Source, kind: EventKind, **fields: Any) -> None:
         at_ms = fields.pop("at_ms", self.now_ms)
         self.events.append(HistoryEvent(at_ms=at_ms, source=source, kind=kind, **fields))
 
-    def client(self, kind: Kind, job: Job, *, by: str | None = None, **fields: Any) -> None:
+    def client(self, kind: EventKind, job: Job, *, by: str | None = None, **fields: Any) -> None:
         name = by or f"client-{job.sequence % 3}"
         self.add(Source.CLIENT, kind, by=name, job_id=job.id, service=job.service, priority=job.priority, **fields)
 
-    def harness(self, kind: Kind, worker: Worker) -> None:
+    def harness(self, kind: EventKind, worker: Worker) -> None:
         self.add(Source.HARNESS, kind, worker_id=worker.id, target=worker.id)
 
-    def log(self, kind: Kind, job: Job, worker: Worker | None = None, **fields: Any) -> None:
+    def log(self, kind: EventKind, job: Job, worker: Worker | None = None, **fields: Any) -> None:
         self._entries += 1
         common = {"job_id": job.id, "worker_id": worker.id if worker else None, "attempt": job.attempt}
         named = {"service": job.service, "priority": job.priority, "entry": f"{self._entries}-0"}
@@ -279,6 +291,6 @@ class SoundQueue:
             of = kind
             if subscriber.legacy:
                 seen["attempt"] = 0
-                of = Kind.ATTEMPT_FAILED if kind is Kind.FAILED else kind
+                of = EventKind.ATTEMPT_FAILED if kind is EventKind.FAILED else kind
             at_ms = subscriber.last_ms
-            self.add(Source.CLIENT, Kind.DELIVERED, at_ms=at_ms, by=subscriber.name, of=of, **seen, **fields)
+            self.add(Source.CLIENT, EventKind.DELIVERED, at_ms=at_ms, by=subscriber.name, of=of, **seen, **fields)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.history import Kind, Mode, Source
+from harness.history import Mode, Source
+from harness.protocols import EventKind
 from tests.harness.history.story import Story
 
 
@@ -11,8 +12,8 @@ def followed(*, mode: Mode = Mode.WHOLE) -> Story:
 
 
 def test_each_update_once_in_order_is_clean() -> None:
-    story = followed().got("a", "s", Kind.CLAIMED).got("a", "s", Kind.PROGRESS, progress=10)
-    story.got("a", "s", Kind.PROGRESS, progress=20).got("a", "s", Kind.COMPLETED).settle()
+    story = followed().got("a", "s", EventKind.CLAIMED).got("a", "s", EventKind.PROGRESS, progress=10)
+    story.got("a", "s", EventKind.PROGRESS, progress=20).got("a", "s", EventKind.COMPLETED).settle()
     assert story.forms("not_delivered") == []
     assert story.judged_by("not_delivered").counts["updates"] == 4
 
@@ -22,8 +23,10 @@ def test_a_subscriber_who_hears_nothing_lost_everything() -> None:
 
 
 def test_the_second_subscriber_is_owed_as_much_as_the_first() -> None:
-    story = followed().subscribe("a", "t").got("a", "s", Kind.CLAIMED).got("a", "s", Kind.PROGRESS, progress=10)
-    story.got("a", "s", Kind.PROGRESS, progress=20).got("a", "s", Kind.COMPLETED).settle()
+    story = (
+        followed().subscribe("a", "t").got("a", "s", EventKind.CLAIMED).got("a", "s", EventKind.PROGRESS, progress=10)
+    )
+    story.got("a", "s", EventKind.PROGRESS, progress=20).got("a", "s", EventKind.COMPLETED).settle()
     assert {violation.subscriber for violation in story.judged_by("not_delivered").violations} == {"t"}
 
 
@@ -32,88 +35,94 @@ def test_an_update_has_until_the_grace_is_over() -> None:
 
 
 def test_who_left_is_owed_nothing_from_then_on() -> None:
-    story = Story().job("a").subscribe("a", "s").claim("a", "w1").got("a", "s", Kind.CLAIMED).wait(300).leave("a", "s")
+    story = (
+        Story().job("a").subscribe("a", "s").claim("a", "w1").got("a", "s", EventKind.CLAIMED).wait(300).leave("a", "s")
+    )
     assert story.progress("a", 10).complete("a").settle().forms("not_delivered") == []
 
 
 def test_who_came_late_to_the_legacy_protocol_is_owed_what_follows() -> None:
     story = Story().job("a").claim("a", "w1").progress("a", 10).wait(100).subscribe("a", "s", Mode.LIVE).wait(100)
-    story.progress("a", 20).got("a", "s", Kind.PROGRESS, attempt=0, progress=20).complete("a").settle()
+    story.progress("a", 20).got("a", "s", EventKind.PROGRESS, attempt=0, progress=20).complete("a").settle()
     assert story.forms("not_delivered") == [("a", "lost")]
     assert "completed" in story.judged_by("not_delivered").violations[0].sentence
 
 
 def test_who_came_late_by_sse_is_owed_the_past_too() -> None:
     story = Story().job("a").claim("a", "w1").progress("a", 10).wait(100).subscribe("a", "s")
-    story.complete("a").got("a", "s", Kind.COMPLETED).settle()
+    story.complete("a").got("a", "s", EventKind.COMPLETED).settle()
     assert story.forms("not_delivered") == [("a", "lost")] * 2
 
 
 def test_the_end_before_the_last_progress_is_named_so() -> None:
-    story = followed().got("a", "s", Kind.CLAIMED).got("a", "s", Kind.PROGRESS, progress=10)
-    story.got("a", "s", Kind.COMPLETED).got("a", "s", Kind.PROGRESS, progress=20).settle()
+    story = followed().got("a", "s", EventKind.CLAIMED).got("a", "s", EventKind.PROGRESS, progress=10)
+    story.got("a", "s", EventKind.COMPLETED).got("a", "s", EventKind.PROGRESS, progress=20).settle()
     assert story.forms("not_delivered") == [("a", "end before last progress")]
 
 
 def test_a_double_under_the_same_name_and_an_invention() -> None:
-    story = followed().got("a", "s", Kind.CLAIMED).got("a", "s", Kind.PROGRESS, progress=10)
-    story.got("a", "s", Kind.PROGRESS, progress=10).got("a", "s", Kind.PROGRESS, progress=15)
-    story.got("a", "s", Kind.PROGRESS, progress=20).got("a", "s", Kind.COMPLETED).settle()
+    story = followed().got("a", "s", EventKind.CLAIMED).got("a", "s", EventKind.PROGRESS, progress=10)
+    story.got("a", "s", EventKind.PROGRESS, progress=10).got("a", "s", EventKind.PROGRESS, progress=15)
+    story.got("a", "s", EventKind.PROGRESS, progress=20).got("a", "s", EventKind.COMPLETED).settle()
     assert story.forms("not_delivered") == [("a", "duplicated"), ("a", "invented")]
 
 
 def test_who_subscribes_again_after_the_end_may_be_told_of_it_again() -> None:
-    story = Story().job("a").subscribe("a", "s").claim("a", "w1").complete("a").got("a", "s", Kind.CLAIMED)
-    story.got("a", "s", Kind.COMPLETED).wait(300).subscribe("a", "s").got("a", "s", Kind.COMPLETED).settle()
+    story = Story().job("a").subscribe("a", "s").claim("a", "w1").complete("a").got("a", "s", EventKind.CLAIMED)
+    story.got("a", "s", EventKind.COMPLETED).wait(300).subscribe("a", "s").got("a", "s", EventKind.COMPLETED).settle()
     assert story.forms("not_delivered") == []
-    assert story.got("a", "s", Kind.COMPLETED).settle().forms("not_delivered") == [("a", "duplicated")]
+    assert story.got("a", "s", EventKind.COMPLETED).settle().forms("not_delivered") == [("a", "duplicated")]
 
 
 def test_the_same_progress_in_two_attempts_is_no_double() -> None:
-    story = Story().job("a").subscribe("a", "s").claim("a", "w1").progress("a", 10).say(Kind.ATTEMPT_FAILED, "a")
+    story = Story().job("a").subscribe("a", "s").claim("a", "w1").progress("a", 10).say(EventKind.ATTEMPT_FAILED, "a")
     story.claim("a", "w2").progress("a", 10).complete("a")
-    for attempt, kind in ((1, Kind.ATTEMPT_FAILED), (2, Kind.COMPLETED)):
-        story.got("a", "s", Kind.CLAIMED, attempt=attempt).got("a", "s", Kind.PROGRESS, attempt=attempt, progress=10)
+    for attempt, kind in ((1, EventKind.ATTEMPT_FAILED), (2, EventKind.COMPLETED)):
+        story.got("a", "s", EventKind.CLAIMED, attempt=attempt).got(
+            "a", "s", EventKind.PROGRESS, attempt=attempt, progress=10
+        )
         story.got("a", "s", kind, attempt=attempt)
     assert story.settle().forms("not_delivered") == []
 
 
 def test_the_legacy_word_for_failure_stands_for_both_kinds() -> None:
-    story = Story().job("a").subscribe("a", "s").claim("a", "w1").say(Kind.FAILED, "a")
-    story.got("a", "s", Kind.CLAIMED, attempt=0).got("a", "s", Kind.ATTEMPT_FAILED, attempt=0).settle()
+    story = Story().job("a").subscribe("a", "s").claim("a", "w1").say(EventKind.FAILED, "a")
+    story.got("a", "s", EventKind.CLAIMED, attempt=0).got("a", "s", EventKind.ATTEMPT_FAILED, attempt=0).settle()
     assert story.forms("not_delivered") == []
 
 
 def test_a_modern_subscriber_is_told_failed_only_at_the_end() -> None:
-    story = Story().job("a").subscribe("a", "s").claim("a", "w1").say(Kind.ATTEMPT_FAILED, "a")
-    story.got("a", "s", Kind.CLAIMED).got("a", "s", Kind.FAILED).settle()
+    story = Story().job("a").subscribe("a", "s").claim("a", "w1").say(EventKind.ATTEMPT_FAILED, "a")
+    story.got("a", "s", EventKind.CLAIMED).got("a", "s", EventKind.FAILED).settle()
     assert story.forms("not_delivered") == [("a", "invented"), ("a", "lost")]
 
 
 def test_a_gap_that_is_told_excuses_what_lies_before_it() -> None:
     story = Story().job("a").subscribe("a", "s").claim("a", "w1").progress("a", 10)
-    story.add(Source.CLIENT, Kind.GAP, "a", by="s").progress("a", 20).complete("a").settle()
+    story.add(Source.CLIENT, EventKind.GAP, "a", by="s").progress("a", 20).complete("a").settle()
     result = story.judged_by("not_delivered")
     assert result.counts["excused by a gap"] == 2
     assert len(result.violations) == 2
 
 
 def test_the_retry_rules() -> None:
-    story = Story().job("a", max_retries=1).claim("a", "w1").say(Kind.ATTEMPT_FAILED, "a").wait(100)
-    story.claim("a", "w2").say(Kind.ATTEMPT_FAILED, "a")
+    story = Story().job("a", max_retries=1).claim("a", "w1").say(EventKind.ATTEMPT_FAILED, "a").wait(100)
+    story.claim("a", "w2").say(EventKind.ATTEMPT_FAILED, "a")
     assert story.forms("retries") == [("a", "too many")]
-    early = Story().job("a", max_retries=1).claim("a", "w1").say(Kind.FAILED, "a")
+    early = Story().job("a", max_retries=1).claim("a", "w1").say(EventKind.FAILED, "a")
     assert early.forms("retries") == [("a", "given up early")]
-    soon = Story().job("a").claim("a", "w1").say(Kind.ATTEMPT_FAILED, "a").claim("a", "w2")
+    soon = Story().job("a").claim("a", "w1").say(EventKind.ATTEMPT_FAILED, "a").claim("a", "w2")
     assert soon.forms("retries") == [("a", "too soon")]
 
 
 def test_a_retry_goes_to_another_worker_while_there_is_one() -> None:
-    story = Story().job("a").job("b").claim("a", "w1").claim("b", "w2").say(Kind.ATTEMPT_FAILED, "a").wait(100)
+    story = Story().job("a").job("b").claim("a", "w1").claim("b", "w2").say(EventKind.ATTEMPT_FAILED, "a").wait(100)
     story.claim("a", "w1").complete("b")
     assert story.forms("retries") == [("a", "same worker")]
-    alone = Story().job("a").claim("a", "w1").say(Kind.ATTEMPT_FAILED, "a").wait(100).claim("a", "w1").complete("a")
+    alone = (
+        Story().job("a").claim("a", "w1").say(EventKind.ATTEMPT_FAILED, "a").wait(100).claim("a", "w1").complete("a")
+    )
     assert alone.forms("retries") == []
-    dead = Story().job("a").job("b").claim("a", "w1").claim("b", "w2").fault(Kind.KILLED, "w2")
-    dead.say(Kind.ATTEMPT_FAILED, "a").wait(100).claim("a", "w1").complete("a")
+    dead = Story().job("a").job("b").claim("a", "w1").claim("b", "w2").fault(EventKind.KILLED, "w2")
+    dead.say(EventKind.ATTEMPT_FAILED, "a").wait(100).claim("a", "w1").complete("a")
     assert dead.forms("retries") == []

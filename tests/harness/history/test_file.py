@@ -15,15 +15,15 @@ from harness.history import (
     HistoryEvent,
     HistoryFileError,
     HistoryWriter,
-    Kind,
     Source,
     read_events,
     write_events,
 )
+from harness.protocols import EventKind
 from tests.harness.history.sound import SoundQueue
 
 HEADER = b'{"history":1,"about":""}\n'
-EVENT = b'{"at_ms":1.5,"source":"client","kind":"acked","job_id":"a"}\n'
+EVENT = b'{"at_ms":1.5,"source":"client","kind":"accepted","job_id":"a"}\n'
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @given(text=st.text(), at_ms=st.floats(0, 1e15), steps=st.none() | st.lists(st.floats(0, 100)).map(tuple))
 def test_any_event_survives_the_file(tmp_path_factory: pytest.TempPathFactory, **fields: object) -> None:
     at_ms, text, steps = fields["at_ms"], fields["text"], fields["steps"]
-    event = HistoryEvent(at_ms=at_ms, source=Source.CLIENT, kind=Kind.SUBMIT, by=text, note=text, steps=steps)  # type: ignore[arg-type]
+    event = HistoryEvent(at_ms=at_ms, source=Source.CLIENT, kind=EventKind.SUBMIT, by=text, note=text, steps=steps)  # type: ignore[arg-type]
     path = tmp_path_factory.mktemp("history") / "one.jsonl"
     write_events(path, [event])
     assert list(read_events(path)) == [event]
@@ -50,10 +50,10 @@ def test_any_event_survives_the_file(tmp_path_factory: pytest.TempPathFactory, *
         (b"\x00\xff\xfe binary", 1, "not a history"),
         (HEADER + EVENT + b"nonsense\n", 3, "not an event"),
         (HEADER + EVENT + EVENT[:-1], 3, "cut off"),
-        (HEADER + b'{"at_ms":1,"source":"nobody","kind":"acked"}\n', 2, "not an event"),
-        (HEADER + b'{"at_ms":1,"source":"client","kind":"acked","jobid":"a"}\n', 2, "not an event"),
+        (HEADER + b'{"at_ms":1,"source":"nobody","kind":"accepted"}\n', 2, "not an event"),
+        (HEADER + b'{"at_ms":1,"source":"client","kind":"accepted","jobid":"a"}\n', 2, "not an event"),
         (HEADER + EVENT * 11, 12, "more than 10 events"),
-        (HEADER + b'{"at_ms":1,"source":"client","kind":"acked","note":"' + b"x" * 900 + b'"}\n', 2, "longer than"),
+        (HEADER + b'{"at_ms":1,"source":"client","kind":"accepted","note":"' + b"x" * 900 + b'"}\n', 2, "longer than"),
         (HEADER + b"x" * 5_000_000, 2, "longer than"),
     ],
 )
@@ -83,8 +83,8 @@ def test_listeners_hear_each_event_until_they_stop(tmp_path: Path) -> None:
     heard: list[HistoryEvent] = []
     with HistoryWriter(tmp_path / "run.jsonl", clock=lambda: 5.0) as writer:
         stop = writer.listen(heard.append)
-        writer.note(Kind.KILLED, by="test", worker_id="w1")
+        writer.note(EventKind.KILLED, by="test", worker_id="w1")
         stop()
-        writer.note(Kind.UP, by="test", worker_id="w1")
-    assert [event.kind for event in heard] == [Kind.KILLED]
-    assert [event.kind for event in read_events(tmp_path / "run.jsonl")] == [Kind.KILLED, Kind.UP]
+        writer.note(EventKind.UP, by="test", worker_id="w1")
+    assert [event.kind for event in heard] == [EventKind.KILLED]
+    assert [event.kind for event in read_events(tmp_path / "run.jsonl")] == [EventKind.KILLED, EventKind.UP]

@@ -13,20 +13,20 @@ import httpx
 import pytest
 from aiohttp import web
 
-from harness.history import CHECKERS, History, HistoryEvent, HistoryWriter, Kind, Limits, Mode, Source, State
+from harness.history import CHECKERS, History, HistoryEvent, HistoryWriter, Limits, Mode, Source
 from harness.history.recorders import (
     HubRecorder,
     LegacyTranslator,
     StackRecorder,
     WorkerWatch,
-    from_entry,
+    from_event,
     from_frame,
     sse_delivery,
     survey,
     transcript_events,
 )
 from harness.history.recorders.background import Background
-from harness.history.recorders.clients import script_facts
+from harness.protocols import EventKind, JobState
 
 CASSETTES = Path(__file__).parents[3] / "scenarios" / "cassettes"
 
@@ -78,19 +78,19 @@ async def test_the_stacks_log_is_read_on_from_the_last_id_after_a_cut() -> None:
     async with serving(web.get("/api/events", events)) as url, StackRecorder(url, writer) as recorder:
         await until(lambda: recorder.recorded == 3)
     assert asked == ["0-0", "1-0", "2-0"]
-    assert [event.progress for event in writer.events if event.kind is Kind.PROGRESS] == [1, 2, 3]
-    assert [event.at_ms for event in writer.events if event.kind is Kind.PROGRESS] == [1_001, 1_002, 1_003]
+    assert [event.progress for event in writer.events if event.kind is EventKind.PROGRESS] == [1, 2, 3]
+    assert [event.at_ms for event in writer.events if event.kind is EventKind.PROGRESS] == [1_001, 1_002, 1_003]
     assert History(writer.events).log_gaps == 1
 
 
 def test_an_entry_of_the_stream_as_redis_has_it() -> None:
     fields = {"kind": "claimed", "job_id": "a", "at": "1500", "attempt": "2", "worker_id": "w1", "priority": "-3"}
-    event = from_entry("1500-0", {**fields, "service_required": "simulation"})
+    event = from_event({**fields, "service_required": "simulation"}, "1500-0")
     assert event == HistoryEvent(
-        at_ms=1_500, source=Source.REDIS, kind=Kind.CLAIMED, by="events", job_id="a", worker_id="w1",
+        at_ms=1_500, source=Source.REDIS, kind=EventKind.CLAIMED, by="events", job_id="a", worker_id="w1",
         attempt=2, priority=-3, service="simulation", entry="1500-0",
     )  # fmt: skip
-    assert from_entry("1-0", {"kind": "invented", "job_id": "a"}) is None
+    assert from_event({"kind": "invented", "job_id": "a"}, "1-0") is None
 
 
 async def test_the_hubs_monitor_is_followed_and_a_reconnection_is_a_gap() -> None:
@@ -113,9 +113,9 @@ async def test_the_hubs_monitor_is_followed_and_a_reconnection_is_a_gap() -> Non
     async with serving(route) as url, HubRecorder(url.replace("http", "ws"), writer) as recorder:
         await until(lambda: recorder.recorded == 2)
     assert [(e.kind, e.job_id) for e in writer.events] == [
-        (Kind.COMPLETED, "job-1"),
-        (Kind.GAP, None),
-        (Kind.COMPLETED, "job-2"),
+        (EventKind.COMPLETED, "job-1"),
+        (EventKind.GAP, None),
+        (EventKind.COMPLETED, "job-2"),
     ]
 
 
@@ -141,8 +141,8 @@ async def test_a_survey_waits_for_a_server_that_is_away_and_tells_unknown_jobs()
     writer = HistoryWriter()
     async with serving(web.get("/api/jobs/{id}", job)) as url:
         states = await survey(url, ["done", "gone"], writer)
-    assert states == {"done": State.COMPLETED, "gone": State.UNKNOWN}
-    assert {event.state for event in writer.events} == {State.COMPLETED, State.UNKNOWN}
+    assert states == {"done": JobState.COMPLETED, "gone": JobState.UNKNOWN}
+    assert {event.state for event in writer.events} == {JobState.COMPLETED, JobState.UNKNOWN}
 
 
 async def test_a_survey_takes_no_word_that_is_no_state() -> None:
@@ -175,39 +175,27 @@ def test_a_cancel_is_answered_once_and_delivered_once() -> None:
     cancelled = {"type": "response_job_status", "status": "cancelled", "job_id": "a"}
     events = client.sent({"type": "cancel_job", "job_id": "a"}, 1)
     events += client.received(cancelled, 2) + client.received(cancelled, 3)
-    assert [event.kind for event in events] == [Kind.CANCEL, Kind.CANCEL_ACKED, Kind.DELIVERED]
+    assert [event.kind for event in events] == [EventKind.CANCEL, EventKind.CANCEL_ACCEPTED, EventKind.DELIVERED]
 
 
 def test_an_answer_to_a_question_is_no_update() -> None:
     client = LegacyTranslator("c")
     answer = {"type": "response_job_status", "status": "claimed", "job_id": "a", "worker_id": "w1"}
     assert client.received(answer, 1) == []
-    assert [e.of for e in client.received({**answer, "status": "processing"}, 2)] == [Kind.CLAIMED]
+    assert [e.of for e in client.received({**answer, "status": "processing"}, 2)] == [EventKind.CLAIMED]
 
 
 def test_a_gap_told_by_sse_is_kept_with_its_job() -> None:
     event = sse_delivery("s", "gap", {"reason": "trimmed"}, 5.0, job_id="a")
     assert event
-    assert (event.kind, event.job_id, event.source) == (Kind.GAP, "a", Source.CLIENT)
-
-
-def test_a_script_tells_its_steps_and_its_end() -> None:
-    def facts(*script: dict[str, object]) -> object:
-        return script_facts({"simulate": list(script)})
-
-    assert facts({"progress": 10}, {"sleep_ms": 5}, {"progress": 50}) == ((10.0, 50.0), Kind.COMPLETED, False)
-    assert facts({"progress": 10}, {"fail": "CUDA out of memory"}) == ((10.0,), Kind.FAILED, False)
-    assert facts({"fail": "once", "attempts": 1}, {"progress": 5}) == ((5.0,), Kind.COMPLETED, False)
-    assert facts({"progress": 10}, {"hang": True}) == ((10.0,), None, True)
-    assert facts({"result": {"success": False, "error": "no model"}}) == ((), Kind.FAILED, False)
-    assert script_facts({"prompt": "a cat"}) == (None, None, False)
+    assert (event.kind, event.job_id, event.source) == (EventKind.GAP, "a", Source.CLIENT)
 
 
 def test_the_recorded_happy_path_of_the_hub_is_clean() -> None:
     history = History(transcript_events(cassette("happy-path-seen-by-monitor")))
     job = history.acknowledged[0]
     assert [event.kind for event in job.log] == [
-        Kind.SUBMITTED, Kind.CLAIMED, Kind.PROGRESS, Kind.PROGRESS, Kind.COMPLETED,
+        EventKind.SUBMITTED, EventKind.CLAIMED, EventKind.PROGRESS, EventKind.PROGRESS, EventKind.COMPLETED,
     ]  # fmt: skip
     assert (job.log[1].service, job.log[1].priority) == ("simulation", 3)
     assert all(check(history, Limits(delivery_grace_ms=100)).clean for check in CHECKERS.values())
@@ -229,9 +217,9 @@ def test_the_recorded_fault_of_the_hub_is_seen() -> None:
 
 def test_a_second_client_of_the_hub_is_starved_in_its_recording() -> None:
     events = list(transcript_events(cassette("second-client-subscribes")))
-    late = [event for event in events if event.kind is Kind.SUBSCRIBED and event.mode is Mode.LIVE]
+    late = [event for event in events if event.kind is EventKind.SUBSCRIBED and event.mode is Mode.LIVE]
     assert late
-    names = {event.by for event in events if event.kind is Kind.DELIVERED}
+    names = {event.by for event in events if event.kind is EventKind.DELIVERED}
     assert late[0].by not in names
 
 

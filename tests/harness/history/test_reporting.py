@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from harness.history import CHECKERS, History, Kind, Limits, State, explain
+from harness.history import CHECKERS, History, Limits, explain
 from harness.history.reporting import tally_of, timelines_of
+from harness.protocols import EventKind, JobState
 from tests.harness.history.sound import LIMITS
 from tests.harness.history.story import Story
 
 
 def test_a_timeline_tells_the_jobs_life_with_its_faults_and_marks_what_is_wrong() -> None:
-    story = Story().job("a").job("b").claim("a", "w1").fault(Kind.KILLED, "w1").fault(Kind.KILLED, "w2")
+    story = Story().job("a").job("b").claim("a", "w1").fault(EventKind.KILLED, "w1").fault(EventKind.KILLED, "w2")
     story.claim("a", "w3").complete("a").settle()
     history = History(story.events)
     (timeline,) = timelines_of(history, [CHECKERS["held_by_two"](history, LIMITS)])
@@ -19,7 +20,7 @@ def test_a_timeline_tells_the_jobs_life_with_its_faults_and_marks_what_is_wrong(
     assert told == [
         ("client", "submit", None),
         ("redis", "submitted", None),
-        ("client", "acked", None),
+        ("client", "accepted", None),
         ("redis", "claimed", "w1"),
         ("fault", "killed", "w1"),
         ("redis", "claimed", "w3"),
@@ -37,7 +38,7 @@ def test_the_same_as_text() -> None:
 
 
 def test_the_tally_adds_up_and_marks_losses() -> None:
-    story = Story().job("a").claim("a", "w1").complete("a").job("b").told("b", State.UNKNOWN).job("c").settle()
+    story = Story().job("a").claim("a", "w1").complete("a").job("b").told("b", JobState.UNKNOWN).job("c").settle()
     tally = tally_of(CHECKERS["accounting"](History(story.events), Limits()))
     assert (tally.total, tally.unaccounted) == (3, 0)
     assert {part.label: part.count for part in tally.classes if part.count} == {"completed": 1, "pending": 1, "lost": 1}

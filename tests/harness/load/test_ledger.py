@@ -3,9 +3,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.load.job_event import Kind, News
 from harness.load.latencies import Figure, Wire
 from harness.load.ledger import ACKNOWLEDGED, Complaint, Latency, Ledger, Outcome
+from harness.protocols import EventKind, JobEvent
 
 
 def submitted(*, succeed: bool = True) -> Ledger:
@@ -15,9 +15,9 @@ def submitted(*, succeed: bool = True) -> Ledger:
 
 
 def heard(
-    ledger: Ledger, kind: Kind, *, seen: float = 101.0, **more: object
+    ledger: Ledger, kind: EventKind, *, seen: float = 101.0, **more: object
 ) -> tuple[dict[Figure, float], list[Complaint]]:
-    latencies, complaints = ledger.hear(News(kind=kind, job_id="j", **more), seen)  # type: ignore[arg-type]
+    latencies, complaints = ledger.hear(JobEvent(kind=kind, job_id="j", **more), seen)  # type: ignore[arg-type]
     return {latency.figure: latency.seconds for latency in latencies}, complaints
 
 
@@ -26,44 +26,46 @@ def test_latencies_count_from_the_intended_moment_not_from_the_sending() -> None
     late = ledger.submit("j", Wire.SSE, "user-1", intended=100.0, sent=103.0)
     assert late == [Latency(Figure.SENT, Wire.SSE, 100.0, 3.0)]
     assert ledger.accept("j", 103.5) == [Latency(Figure.ACCEPTED, Wire.SSE, 100.0, 3.5)]
-    assert heard(ledger, Kind.CLAIMED, seen=104.0, at=103.75)[0] == {Figure.CLAIM_SEEN: 4.0, Figure.CLAIMED: 3.75}
-    assert heard(ledger, Kind.COMPLETED, seen=105.0)[0] == {Figure.ENDED: 5.0}
+    assert heard(ledger, EventKind.CLAIMED, seen=104.0, at=103.75)[0] == {Figure.CLAIM_SEEN: 4.0, Figure.CLAIMED: 3.75}
+    assert heard(ledger, EventKind.COMPLETED, seen=105.0)[0] == {Figure.ENDED: 5.0}
 
 
 def test_progress_is_compared_with_the_workers_own_send_time() -> None:
-    assert heard(submitted(), Kind.PROGRESS, seen=101.5, told_at=101.25, progress=10)[0] == {Figure.PROGRESS_SEEN: 0.25}
+    assert heard(submitted(), EventKind.PROGRESS, seen=101.5, sent_at=101.25, progress=10)[0] == {
+        Figure.PROGRESS_SEEN: 0.25
+    }
 
 
 def test_a_second_claim_is_not_a_second_claim_latency() -> None:
     ledger = submitted()
-    heard(ledger, Kind.CLAIMED, at=100.5)
-    assert heard(ledger, Kind.CLAIMED, at=130.0)[0] == {}
+    heard(ledger, EventKind.CLAIMED, at=100.5)
+    assert heard(ledger, EventKind.CLAIMED, at=130.0)[0] == {}
 
 
 def test_a_second_end_is_complained_of() -> None:
     ledger = submitted()
-    heard(ledger, Kind.COMPLETED)
-    assert heard(ledger, Kind.COMPLETED)[1] == [Complaint.ENDED_TWICE]
-    assert heard(ledger, Kind.PROGRESS)[1] == [Complaint.NEWS_AFTER_END]
+    heard(ledger, EventKind.COMPLETED)
+    assert heard(ledger, EventKind.COMPLETED)[1] == [Complaint.ENDED_TWICE]
+    assert heard(ledger, EventKind.PROGRESS)[1] == [Complaint.NEWS_AFTER_END]
     assert ledger.outcomes()[Outcome.COMPLETED] == 1
 
 
 def test_progress_that_goes_back_is_complained_of_but_not_in_a_new_attempt() -> None:
     ledger = submitted()
-    heard(ledger, Kind.PROGRESS, progress=50)
-    assert heard(ledger, Kind.PROGRESS, progress=40)[1] == [Complaint.PROGRESS_WENT_BACK]
-    heard(ledger, Kind.ATTEMPT_FAILED)
-    assert heard(ledger, Kind.PROGRESS, progress=10)[1] == []
+    heard(ledger, EventKind.PROGRESS, progress=50)
+    assert heard(ledger, EventKind.PROGRESS, progress=40)[1] == [Complaint.PROGRESS_WENT_BACK]
+    heard(ledger, EventKind.ATTEMPT_FAILED)
+    assert heard(ledger, EventKind.PROGRESS, progress=10)[1] == []
 
 
 def test_an_unexpected_failure_is_complained_of() -> None:
-    assert heard(submitted(), Kind.FAILED)[1] == [Complaint.NOT_EXPECTED]
-    assert heard(submitted(succeed=False), Kind.FAILED)[1] == []
+    assert heard(submitted(), EventKind.FAILED)[1] == [Complaint.NOT_EXPECTED]
+    assert heard(submitted(succeed=False), EventKind.FAILED)[1] == []
 
 
 def test_an_effect_before_its_cause_is_complained_of() -> None:
-    assert heard(submitted(), Kind.CLAIMED, at=99.9)[1] == [Complaint.CLOCKS]
-    assert heard(submitted(), Kind.CLAIMED, at=99.9995)[1] == []
+    assert heard(submitted(), EventKind.CLAIMED, at=99.9)[1] == [Complaint.CLOCKS]
+    assert heard(submitted(), EventKind.CLAIMED, at=99.9995)[1] == []
 
 
 def test_the_audit_tells_lost_from_unfinished_from_unseen() -> None:
@@ -92,7 +94,7 @@ steps = st.lists(
         st.integers(0, 5),
         st.one_of(
             st.sampled_from(["submit", "accept", "refuse"]),
-            st.sampled_from(list(Kind)),
+            st.sampled_from(list(EventKind)),
             st.sampled_from([None, "unknown", "pending", "completed", "failed"]).map(lambda word: ("audit", word)),
         ),
     ),
@@ -113,8 +115,8 @@ def test_every_submission_is_in_exactly_one_class(steps: list[tuple[int, object]
             ledger.accept(job_id, 1)
         elif step == "refuse":
             ledger.refuse(job_id)
-        elif isinstance(step, Kind):
-            ledger.hear(News(kind=step, job_id=job_id), 1)
+        elif isinstance(step, EventKind):
+            ledger.hear(JobEvent(kind=step, job_id=job_id), 1)
         elif isinstance(step, tuple):
             ledger.audit(job_id, step[1])
     counts = ledger.outcomes()

@@ -1,0 +1,41 @@
+"""How servers are spoken to: one file a protocol, and one vocabulary for what they all tell of a job.
+
+`events`: `EventKind`, `JobEvent` (what happened), `JobState`, `JobStatus` (what the server answers when asked).
+`hub`: the legacy WebSocket dialect. `stack`: HTTP and server-sent events. Both have the same functions (`Protocol`).
+`sse`: the harness's one parser of event streams. `script`: the simulation script that a job's payload carries.
+
+Everything here is pure: frames and bodies in, events out; actions in, frames or requests out.
+"""
+
+from harness.protocols import hub, script, sse, stack
+from harness.protocols.events import (
+    ATTEMPT_ENDS,
+    ENDED_STATES,
+    ENDS,
+    LOG_KINDS,
+    EventKind,
+    HttpRequest,
+    JobEvent,
+    JobState,
+    JobStatus,
+    Submission,
+)
+from harness.protocols.protocol import Protocol
+
+__all__ = [
+    "ATTEMPT_ENDS",
+    "ENDED_STATES",
+    "ENDS",
+    "LOG_KINDS",
+    "EventKind",
+    "HttpRequest",
+    "JobEvent",
+    "JobState",
+    "JobStatus",
+    "Protocol",
+    "Submission",
+    "hub",
+    "script",
+    "sse",
+    "stack",
+]

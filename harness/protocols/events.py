@@ -1,0 +1,161 @@
+"""What can happen to a job, in words that belong to no protocol. Every translation in the harness ends here."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+
+class EventKind(StrEnum):
+    """What happened. The first group are the words of the stack's own events."""
+
+    # the life of a job, as the system tells it
+    SUBMITTED = "submitted"
+    CLAIMED = "claimed"
+    PROGRESS = "progress"
+    COMPLETED = "completed"
+    ATTEMPT_FAILED = "attempt_failed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RELEASED = "released"
+    LEASE_EXPIRED = "lease_expired"
+    RETRIED = "retried"
+    # what a client asks for and is answered
+    SUBMIT = "submit"
+    """A submission leaves its client."""
+    ACCEPTED = "accepted"
+    """The submission was answered with the job's id: from here on the job is owed."""
+    REFUSED = "refused"
+    CANCEL = "cancel"
+    CANCEL_ACCEPTED = "cancel_accepted"
+    SUBSCRIBED = "subscribed"
+    UNSUBSCRIBED = "unsubscribed"
+    DELIVERED = "delivered"
+    """A subscriber got an update; in a history `of` says of what kind."""
+    GAP = "gap"
+    """Whoever reads was told that something is missing from here on back."""
+    # workers and server, asked
+    STARTED = "started"
+    """A worker began the work itself."""
+    STATUS = "status"
+    """The server was asked for a job's state."""
+    WORKER_STATUS = "worker_status"
+    """The server was asked which jobs a worker runs."""
+    # what the harness does
+    KILLED = "killed"
+    TERMINATED = "terminated"
+    STOPPED = "stopped"
+    CONTINUED = "continued"
+    UP = "up"
+    """A process is (again) ready."""
+    REDIS_DOWN = "redis_down"
+    REDIS_UP = "redis_up"
+    CUT = "cut"
+    SLOWED = "slowed"
+    PARTITIONED = "partitioned"
+    HEALED = "healed"
+    SLOW_READER = "slow_reader"
+    SETTLED = "settled"
+    """The harness stopped waiting for jobs to end; what is not ended now is judged."""
+
+
+LOG_KINDS: Final = frozenset(
+    {
+        EventKind.SUBMITTED,
+        EventKind.CLAIMED,
+        EventKind.PROGRESS,
+        EventKind.COMPLETED,
+        EventKind.ATTEMPT_FAILED,
+        EventKind.FAILED,
+        EventKind.CANCELLED,
+        EventKind.RELEASED,
+        EventKind.LEASE_EXPIRED,
+        EventKind.RETRIED,
+    }
+)
+"""What the system itself tells of a job's life."""
+ENDS: Final = frozenset({EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED})
+ATTEMPT_ENDS: Final = ENDS | {EventKind.ATTEMPT_FAILED, EventKind.RELEASED, EventKind.LEASE_EXPIRED}
+"""After one of these no worker holds the job."""
+
+
+class JobState(StrEnum):
+    """A job's state as the server tells it; `unknown` where it says that there is no such job."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+ENDED_STATES: Final = {
+    JobState.COMPLETED: EventKind.COMPLETED,
+    JobState.FAILED: EventKind.FAILED,
+    JobState.CANCELLED: EventKind.CANCELLED,
+}
+
+
+class JobEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that a frame or a server-sent event tells. Times are seconds since the epoch.
+
+    What the protocol does not say is None, "" or 0.
+    """
+
+    kind: EventKind
+    job_id: str = ""
+    """Empty only where no job is meant (a gap in the stream of all jobs)."""
+    at: float | None = None
+    """When it happened, by the server's or Redis's clock."""
+    sent_at: float | None = None
+    """When the worker sent it, by the worker's clock: progress of a script step with `stamp`."""
+    worker_id: str | None = None
+    attempt: int = 0
+    """The fencing token; 0 where the protocol has none."""
+    progress: float | None = None
+    status: str | None = None
+    """The worker's own word beside its progress."""
+    message: str | None = None
+    """Text beside the progress; the reason of a cancellation; what a gap's reader is told."""
+    error: str | None = None
+    details: Any = None
+    result: Any = None
+    service: str = ""
+    priority: int = 0
+    event_id: str = ""
+    """The id that the server gave the event, where it has one: what a reader resumes from."""
+
+
+class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server answers to the question how a job stands."""
+
+    job_id: str
+    state: JobState
+    worker_id: str | None = None
+    result: Any = None
+
+    @property
+    def end(self) -> EventKind | None:
+        """The end that the job has come to, or None."""
+        return ENDED_STATES.get(self.state)
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """A job to submit."""
+
+    service: str = "simulation"
+    payload: Any = None
+    priority: int = 0
+    job_id: str | None = None
+    """The id that the client chooses; None leaves it to the server."""
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """An action that is said by HTTP."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None = None

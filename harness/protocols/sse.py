@@ -1,0 +1,78 @@
+"""Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), parsed by line or by bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+LARGEST_LINE: Final = 64_000_000
+"""Bytes that are kept of a line without an end; what is longer is dropped."""
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+
+
+class SseEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event as the stream gave it."""
+
+    event: str
+    data: str
+    id: str
+
+    def json(self) -> Any:
+        """The data where it is JSON, else the text."""
+        try:
+            return msgspec.json.decode(self.data)
+        except msgspec.DecodeError:
+            return self.data
+
+
+class SseParser:
+    """Turns a stream into events. `last_id` is what a reconnect sends as `Last-Event-ID`; it survives `reconnected`."""
+
+    def __init__(self, last_id: str = "") -> None:
+        self.last_id = last_id
+        self.retry_ms: int | None = None
+        self._event = ""
+        self._data: list[str] = []
+        self._rest = b""
+
+    def reconnected(self) -> None:
+        """A new stream begins: what was incomplete in the old one is dropped."""
+        self._event, self._data, self._rest = "", [], b""
+
+    def feed(self, data: bytes) -> Iterator[SseEvent]:
+        """The events that are complete with these bytes."""
+        text = self._rest + data
+        # A carriage return at the end may be half of a line's end: it waits for what follows.
+        held = b"\r" if text.endswith(b"\r") else b""
+        *lines, rest = _LINE_END.split(text[: len(text) - len(held)])
+        self._rest = rest + held if len(rest) <= LARGEST_LINE else b""
+        for line in lines:
+            if event := self.feed_line(line.decode("utf-8", "replace")):
+                yield event
+
+    def feed_line(self, line: str) -> SseEvent | None:
+        """Take one line without its end; answers the event that an empty line completes."""
+        if not line:
+            return self._dispatch()
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        match name:
+            case "event":
+                self._event = value
+            case "data":
+                self._data.append(value)
+            case "id" if "\0" not in value:
+                self.last_id = value
+            case "retry" if value.isascii() and value.isdigit():
+                self.retry_ms = int(value)
+        return None
+
+    def _dispatch(self) -> SseEvent | None:
+        event, data = self._event or "message", self._data
+        self._event, self._data = "", []
+        if not data:
+            return None  # only a `retry:` or an `id:`, which the standard does not count as an event
+        return SseEvent(event=event, data="\n".join(data), id=self.last_id)
