@@ -13,10 +13,9 @@ def run_facts(run: Run) -> list[str]:
     """Short facts, the weightiest first: criteria, scenarios, jobs, defects, when and for how long."""
     told = []
     if run.criteria:
-        held = sum(criterion.verdict is Verdict.HOLDS for criterion in run.criteria)
-        told.append(
-            f"{held} of {plural(len(run.criteria), 'criterion', 'criteria')} {'holds' if held == 1 else 'hold'}"
-        )
+        passed = sum(criterion.verdict is Verdict.PASS for criterion in run.criteria)
+        verb = "passes" if passed == 1 else "pass"
+        told.append(f"{passed} of {plural(len(run.criteria), 'criterion', 'criteria')} {verb}")
     if run.matrix:
         told.append(f"{plural(len(run.matrix), 'scenario')} compared")
     told += [f"{tally.total:,} {tally.total_label}" for tally in run.tallies[:1]]

@@ -15,7 +15,7 @@ _FORBIDDEN: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0
 
 
 def junit(run: Run) -> bytes:
-    """The file's bytes. A failure does not hold, an error is inconclusive, a skip is not applicable."""
+    """The file's bytes. A failure is a fail, an error is inconclusive, a skip is not applicable."""
     suites = [_suite("criteria", [_criterion(criterion) for criterion in run.criteria])]
     suites.append(_suite("comparisons", [_cell(row, cell) for row in run.matrix for cell in row.cells]))
     suites.append(_suite("seeded defects", [_defect(defect) for defect in run.defects]))
@@ -50,10 +50,10 @@ def _criterion(criterion: Criterion) -> ET.Element:
     lines = [criterion.sentence, f"Measured: {criterion.measured}", f"Source: {criterion.source}"]
     lines += [measured.told() for measured in criterion.measurements]
     lines += [f"Seen: {part.told()}" for part in criterion.evidence]
-    if criterion.verdict is Verdict.HOLDS:
+    if criterion.verdict is Verdict.PASS:
         _add_output(case, [criterion.explanation, *lines])
     else:
-        _add(case, "failure" if criterion.verdict is Verdict.FAILS else "error", criterion.explanation, lines)
+        _add(case, "failure" if criterion.verdict is Verdict.FAIL else "error", criterion.explanation, lines)
     return case
 
 

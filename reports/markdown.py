@@ -103,5 +103,5 @@ def _defects(run: Run) -> list[str]:
 
 
 def _closing(run: Run) -> list[str]:
-    ending = "" if run.verdict is Verdict.HOLDS else " It shows the transcripts side by side and the jobs in trouble."
+    ending = "" if run.verdict is Verdict.PASS else " It shows the transcripts side by side and the jobs in trouble."
     return [f"The whole report is report.html in the run's artifacts.{ending}"]

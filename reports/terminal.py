@@ -15,7 +15,7 @@ from harness.results.words import plural, quantity
 from reports.facts import defects_told, matrix_told
 from reports.words import COLUMN, GLYPH
 
-STYLE: Final = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.INCONCLUSIVE: "yellow"}
+STYLE: Final = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 DIFFERENCES_TOLD: Final = 8
 WIDE: Final = 100
 

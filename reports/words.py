@@ -9,8 +9,8 @@ from typing import Final
 from harness.results import CellVerdict, Column, Detection, Link, LinkTo, Standing, Verdict
 
 GLYPH: Final[dict[str, str]] = {
-    Verdict.HOLDS: "✓",
-    Verdict.FAILS: "✗",
+    Verdict.PASS: "✓",
+    Verdict.FAIL: "✗",
     Verdict.INCONCLUSIVE: "?",
     CellVerdict.SAME: "✓",
     CellVerdict.DECLARED: "≈",
@@ -28,8 +28,8 @@ GLYPH: Final[dict[str, str]] = {
 """A sign beside every coloured word: colour alone tells some readers nothing. (`inconclusive` is one word for all.)"""
 
 TONE: Final[dict[str, str]] = {
-    Verdict.HOLDS: "good",
-    Verdict.FAILS: "bad",
+    Verdict.PASS: "good",
+    Verdict.FAIL: "bad",
     Verdict.INCONCLUSIVE: "unsure",
     CellVerdict.SAME: "good",
     CellVerdict.DECLARED: "declared",

@@ -1,7 +1,7 @@
 """The gate judged: it is run against a sound stack and against stacks that are wrong in one way each.
 
 Every seeded defect has to be caught by a criterion that should catch it, none by the accident of a crash; and the sound
-stack has to hold under the same amounts, or being caught would prove nothing.
+stack has to pass under the same amounts, or being caught would prove nothing.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Tester:
             criterion = run.criteria[0]
             crashed = crashed or has_crashed(criterion)
             said = criterion.explanation
-            if criterion.verdict is Verdict.FAILS:
+            if criterion.verdict is Verdict.FAIL:
                 caught.append(criterion.id)
                 break
         return DefectRow(
@@ -125,16 +125,16 @@ def has_crashed(criterion: Criterion) -> bool:
 
 
 def judge(rows: Sequence[DefectRow], sound: Run, *, least: int) -> Criterion:
-    """Every defect caught by whom it should be, and the sound stack held by the same criteria."""
+    """Every defect caught by whom it should be, and the sound stack passed by the same criteria."""
     missed = [row.id for row in rows if row.detection is not Detection.CAUGHT]
-    wronged = [criterion for criterion in sound.criteria if criterion.verdict is not Verdict.HOLDS]
+    wronged = [criterion for criterion in sound.criteria if criterion.verdict is not Verdict.PASS]
     zero = Threshold(comparison=Comparison.EQUAL, limit=0)
     why = [f"Not caught: {', '.join(missed)}."] if missed else []
     why += [f"The sound stack: {criterion.title}: {criterion.explanation}" for criterion in wronged[:2]]
     return Criterion.judged(
         id="selftest",
         title="The gate catches what it should",
-        sentence="A stack that is wrong in one way is caught by a criterion that should catch it; a sound one holds.",
+        sentence="A stack that is wrong in one way is caught by a criterion that should catch it; a sound one passes.",
         source="DESIGN, seeded defects: a gate that cannot fail is no gate",
         measured="The gate is run, in small, against a copy of the stack with each defect, and against the stack.",
         measurements=[
@@ -149,6 +149,6 @@ def judge(rows: Sequence[DefectRow], sound: Run, *, least: int) -> Criterion:
 def headline(verdict: Verdict, rows: Sequence[DefectRow]) -> str:
     """The verdict in a sentence."""
     caught = sum(row.detection is Detection.CAUGHT for row in rows)
-    if verdict is Verdict.HOLDS:
-        return f"The gate can be trusted: all {len(rows)} seeded defects were caught, and the sound stack holds."
+    if verdict is Verdict.PASS:
+        return f"The gate can be trusted: all {len(rows)} seeded defects were caught, and the sound stack passes."
     return f"The gate cannot be trusted as it is: {caught} of {len(rows)} seeded defects were caught as they should be."

@@ -47,7 +47,7 @@ class Ratio(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """`comparison.json`. A turn that does not hold is told in `turns`; its figures are compared all the same."""
+    """`comparison.json`. A turn that fails is told in `turns`; its figures are compared all the same."""
 
     verdict: Verdict
     turns: list[Turn]

@@ -68,7 +68,7 @@ def write_saturation(found: Saturation, folder: Path, command: Sequence[str], *,
         sentence=f"The p99 of claim and progress stays under {found.limit_ms:g} ms, and nothing is lost.",
         source="the load's own demands",
         measured="loads on fresh targets, the rate doubled and then halved in; what fails is tried twice",
-        verdict=Verdict.INCONCLUSIVE if found.highest is None else Verdict.HOLDS,
+        verdict=Verdict.INCONCLUSIVE if found.highest is None else Verdict.PASS,
         explanation=f"The {found.side} holds {held}{_bound(found)}.",
     )
     run = conclude(
@@ -87,7 +87,7 @@ def _compared(found: Comparison, results: list[LoadResult]) -> Criterion:
     return Criterion(
         id="comparison",
         title="The same load on hub and stack",
-        sentence="Both sides hold the load; the stack's figures are told as ratios to the hub's.",
+        sentence="Both sides pass the load; the stack's figures are told as ratios to the hub's.",
         source="the load's own demands",
         measured="four turns on fresh targets: hub, stack, stack, hub",
         verdict=found.verdict,

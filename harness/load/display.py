@@ -16,7 +16,7 @@ from harness.load.runner import LoadResult
 from harness.load.saturation import Probe, Saturation
 from harness.results import Verdict
 
-STYLE = {Verdict.HOLDS: "green", Verdict.FAILS: "red", Verdict.INCONCLUSIVE: "yellow"}
+STYLE = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 PLAIN_EVERY_S = 5.0
 
 

@@ -64,8 +64,8 @@ def run_of(result: LoadResult, folder: Path, command: Sequence[str]) -> Run:
     )
     verdict = result.judgement.verdict
     words = {
-        Verdict.HOLDS: "holds this load",
-        Verdict.FAILS: "does not hold this load",
+        Verdict.PASS: "passes this load",
+        Verdict.FAIL: "fails this load",
         Verdict.INCONCLUSIVE: "was not loaded well enough to tell",
     }
     return conclude(

@@ -320,7 +320,7 @@ def _check_findings(spec: LoadSpec, checks: list[Check]) -> list[Finding]:
     if spec.side is Side.HUB:
         return []
     return [
-        Finding(Verdict.FAILS, f"{one.name.replace('_', ' ')}: {one.violations} times, such as: {one.sentences[0]}")
+        Finding(Verdict.FAIL, f"{one.name.replace('_', ' ')}: {one.violations} times, such as: {one.sentences[0]}")
         for one in checks
         if one.violations
     ]
@@ -335,5 +335,5 @@ def _fleet_findings(fleet: FleetResult | None) -> list[Finding]:
     own = [death for death in fleet.deaths if not death.ours]
     if own:
         names = ", ".join(sorted({death.worker for death in own})[:5])
-        found.append(Finding(Verdict.FAILS, f"workers ended on their own {len(own)} times: {names}"))
+        found.append(Finding(Verdict.FAIL, f"workers ended on their own {len(own)} times: {names}"))
     return found

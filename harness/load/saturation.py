@@ -110,7 +110,7 @@ async def find_saturation(  # noqa: PLR0913 - the search's own settings
             probes.append(_probe(rate, result))
             if on_probe:
                 on_probe(probes[-1])
-            if held := probes[-1].verdict is Verdict.HOLDS:
+            if held := probes[-1].verdict is Verdict.PASS:
                 break
         search.tell(held=held)
     failed = [probe for probe in probes if probe.rate == search.failed]

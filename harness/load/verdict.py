@@ -33,17 +33,17 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict with its reasons; none where the load simply holds."""
+    """The verdict with its reasons; none where the load simply passes."""
 
     verdict: Verdict
     reasons: list[str]
 
 
 def judge(result: SwarmResult, demands: Demands, more: list[Finding] | None = None) -> Judgement:
-    """Fails outranks inconclusive outranks holds; `more` is what others have found (a fleet that was too small)."""
+    """Fail outranks inconclusive outranks pass; `more` is what others have found (a fleet that was too small)."""
     findings = [*_promises(result), *_errors(result, demands), *_limits(result, demands)]
     findings += [*_evidence(result, demands), *(more or [])]
-    verdict = combine([*(finding.verdict for finding in findings), Verdict.HOLDS])
+    verdict = combine([*(finding.verdict for finding in findings), Verdict.PASS])
     return Judgement(verdict=verdict, reasons=[one.reason for one in findings if one.verdict is verdict])
 
 
@@ -58,7 +58,7 @@ def _promises(result: SwarmResult) -> list[Finding]:
     found = [f"{counts[one]} jobs {sentence}" for one, sentence in sentences.items() if counts.get(one)]
     twice = result.errors.get(Complaint.ENDED_TWICE, 0)
     found += [f"{twice} jobs were told to have ended twice"] if twice else []
-    return [Finding(Verdict.FAILS, reason) for reason in found]
+    return [Finding(Verdict.FAIL, reason) for reason in found]
 
 
 def _errors(result: SwarmResult, demands: Demands) -> list[Finding]:
@@ -69,7 +69,7 @@ def _errors(result: SwarmResult, demands: Demands) -> list[Finding]:
         return []
     kinds = ", ".join(f"{count} x {kind}" for kind, count in list(result.errors.items())[:3])
     said = f" ({kinds})" if kinds else ""
-    return [Finding(Verdict.FAILS, f"{wrong} errors and missing answers in {result.jobs.submitted} submissions{said}")]
+    return [Finding(Verdict.FAIL, f"{wrong} errors and missing answers in {result.jobs.submitted} submissions{said}")]
 
 
 def _limits(result: SwarmResult, demands: Demands) -> list[Finding]:
@@ -79,7 +79,7 @@ def _limits(result: SwarmResult, demands: Demands) -> list[Finding]:
         if p99 is None:
             found.append(Finding(Verdict.INCONCLUSIVE, f"{figure} was never measured"))
         elif p99 > limit:
-            found.append(Finding(Verdict.FAILS, f"{figure}: p99 is {p99:.1f} ms, above {limit:g} ms"))
+            found.append(Finding(Verdict.FAIL, f"{figure}: p99 is {p99:.1f} ms, above {limit:g} ms"))
     return found
 
 

@@ -82,15 +82,15 @@ def _with(draft: Run, verdict: Verdict, problems: Sequence[str], headline: str) 
 
 
 _OPENING: Final = {
-    Verdict.HOLDS: "The stack can replace the hub",
-    Verdict.FAILS: "The stack cannot replace the hub yet",
+    Verdict.PASS: "The stack can replace the hub",
+    Verdict.FAIL: "The stack cannot replace the hub yet",
     Verdict.INCONCLUSIVE: "This run cannot tell whether the stack can replace the hub",
 }
 
 
 _VERBS: Final = {
-    Verdict.HOLDS: ("holds", "hold"),
-    Verdict.FAILS: ("does not hold", "do not hold"),
+    Verdict.PASS: ("passes", "pass"),
+    Verdict.FAIL: ("fails", "fail"),
     Verdict.INCONCLUSIVE: ("is inconclusive", "are inconclusive"),
 }
 
@@ -98,9 +98,9 @@ _VERBS: Final = {
 def told(verdict: Verdict, criteria: Sequence[Criterion], in_all: int | None = None) -> str:
     """The verdict in a sentence; `in_all` is how many criteria a whole run has."""
     count, decisive = len(criteria), sum(criterion.verdict is verdict for criterion in criteria)
-    if verdict is Verdict.HOLDS and in_all is not None and count < in_all:
-        held = "1 criterion holds" if count == 1 else f"{count} criteria hold"
-        return f"What was tried holds: {held}, of the {in_all} that a whole run has."
+    if verdict is Verdict.PASS and in_all is not None and count < in_all:
+        passed = "1 criterion passes" if count == 1 else f"{count} criteria pass"
+        return f"What was tried passes: {passed}, of the {in_all} that a whole run has."
     return f"{_OPENING[verdict]}: {_detail(verdict, count, decisive)}."
 
 
@@ -112,14 +112,14 @@ def _detail(verdict: Verdict, count: int, decisive: int) -> str:
     one, several = _VERBS[verdict]
     if count == 1:
         return f"the one criterion that was tried {one}"
-    if verdict is Verdict.HOLDS:
-        return f"all {count} criteria hold"
+    if verdict is Verdict.PASS:
+        return f"all {count} criteria pass"
     return f"{decisive} of {count} criteria {one if decisive == 1 else several}"
 
 
 def reasons(verdict: Verdict, criteria: Sequence[Criterion], problems: Sequence[str]) -> list[str]:
     """Why the verdict is what it is: each criterion that decides it, then the problems."""
-    decisive = [] if verdict is Verdict.HOLDS else [c for c in criteria if c.verdict is verdict]
+    decisive = [] if verdict is Verdict.PASS else [c for c in criteria if c.verdict is verdict]
     return [f"{criterion.title}: {criterion.explanation}" for criterion in decisive] + list(problems)
 
 

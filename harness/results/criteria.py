@@ -82,7 +82,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         """By the figure alone."""
         if self.observed is None or not math.isfinite(self.observed):
             return Verdict.INCONCLUSIVE
-        return Verdict.HOLDS if self.threshold.admits(self.observed) else Verdict.FAILS
+        return Verdict.PASS if self.threshold.admits(self.observed) else Verdict.FAIL
 
     def told(self) -> str:
         """As a sentence's part: `p99 of claims = 31 ms, must be under 20 ms`."""
@@ -210,7 +210,7 @@ def judge(measurements: Sequence[Measurement], evidence: Sequence[Evidence]) -> 
     """The figures combined. Below the least evidence only a counterexample counts, all else is inconclusive."""
     enough = all(part.enough for part in evidence)
     verdicts = [
-        m.verdict if enough or (m.counterexample and m.verdict is Verdict.FAILS) else Verdict.INCONCLUSIVE
+        m.verdict if enough or (m.counterexample and m.verdict is Verdict.FAIL) else Verdict.INCONCLUSIVE
         for m in measurements
     ]
     return combine(verdicts)
@@ -219,8 +219,8 @@ def judge(measurements: Sequence[Measurement], evidence: Sequence[Evidence]) -> 
 def explain(verdict: Verdict, measurements: Sequence[Measurement], evidence: Sequence[Evidence]) -> str:
     """The reason of the verdict in one or two sentences, the figures in it."""
     short = [part.told() for part in evidence if not part.enough]
-    if verdict is Verdict.FAILS:
-        proved = [m for m in measurements if m.verdict is Verdict.FAILS and (m.counterexample or not short)]
+    if verdict is Verdict.FAIL:
+        proved = [m for m in measurements if m.verdict is Verdict.FAIL and (m.counterexample or not short)]
         return _sentence("; ".join(m.told() for m in proved))
     if verdict is Verdict.INCONCLUSIVE:
         if short:

@@ -14,7 +14,7 @@ from harness.results.matrix import ScenarioRow
 from harness.results.trials import DefectRow, FaultRow
 from harness.results.verdict import Verdict
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """The version of run.json. A field may be added under the same number; one that goes or changes meaning raises it."""
 
 
@@ -80,4 +80,4 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     defects: tuple[DefectRow, ...] = ()
     logs: tuple[LogFile, ...] = ()
     problems: tuple[str, ...] = ()
-    """What is wrong with the results themselves; with any, a run does not come out as holding."""
+    """What is wrong with the results themselves; with any, a run does not pass."""

@@ -46,6 +46,10 @@ def decode(data: bytes, name: str = FILE_NAME) -> Run:
         )
     if version < 1:
         raise UnreadableRun(f"{name} has schema {version}, which never was: the first one is 1")
+    if version < SCHEMA:
+        raise UnreadableRun(
+            f"{name} has schema {version}, whose verdicts have other names: read it with the hubgate that wrote it"
+        )
     try:
         return msgspec.json.decode(data, type=Run)
     except msgspec.DecodeError as error:

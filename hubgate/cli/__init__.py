@@ -14,7 +14,7 @@ import click
 from harness.errors import CouldNotRun
 
 COULD_NOT_RUN: Final = 3
-"""Exit status of a run that could not be carried out or could not know (DESIGN: 0 holds, 1 does not, 2 usage)."""
+"""Exit status of a run that could not be carried out or could not know (0 pass, 1 fail, 2 wrong usage)."""
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "gate": ("hubgate.cli.gate", "Judge the new stack against the hub: one verdict, one report."),
@@ -68,7 +68,7 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Prove that a Redis-direct job stack can replace a WebSocket hub, and run that stack.
 
-    Exit status: 0 it holds, 1 it does not, 2 wrong usage, 3 inconclusive or could not be run.
+    Exit status: 0 pass, 1 fail, 2 wrong usage, 3 inconclusive or could not be run.
     """
 
 

@@ -65,8 +65,8 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
 ) -> None:
     """Judge the new stack against the hub: one verdict, one report, one exit status.
 
-    Both are started here unless URLs are given. Exit status: 0 holds, 1 does not hold, 2 wrong usage, 3 inconclusive
-    or could not be run.
+    Both are started here unless URLs are given. Exit status: 0 pass, 1 fail, 2 wrong usage, 3 inconclusive or
+    could not be run.
     """
     if candidate and not redis:
         raise click.UsageError(

@@ -1,6 +1,6 @@
 """`python -m loadtests`, which is also `hubgate load`: one load, a comparison, or the search for the saturation point.
 
-Exit status: 0 holds, 1 does not hold, 2 wrong usage, 3 inconclusive or could not be run.
+Exit status: 0 pass, 1 fail, 2 wrong usage, 3 inconclusive or could not be run.
 """
 
 from __future__ import annotations
@@ -214,4 +214,4 @@ async def _saturate(
     )
     write_saturation(found, folder, _command_line(), seconds=time.monotonic() - began)
     show_saturation(console, found)
-    return (Verdict.INCONCLUSIVE if found.highest is None else Verdict.HOLDS), found
+    return (Verdict.INCONCLUSIVE if found.highest is None else Verdict.PASS), found

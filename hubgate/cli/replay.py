@@ -16,9 +16,9 @@ from harness.results import CellVerdict, Verdict, combine
 from harness.targets import GivenPool, HubTarget, Side, StackTarget, Target
 
 MEANING = {
-    CellVerdict.SAME: Verdict.HOLDS,
-    CellVerdict.DECLARED: Verdict.HOLDS,
-    CellVerdict.DIFFERENT: Verdict.FAILS,
+    CellVerdict.SAME: Verdict.PASS,
+    CellVerdict.DECLARED: Verdict.PASS,
+    CellVerdict.DIFFERENT: Verdict.FAIL,
     CellVerdict.INCONCLUSIVE: Verdict.INCONCLUSIVE,
 }
 

@@ -23,7 +23,7 @@ from harness.gate.selftest import selftest as run_selftest
 def selftest(names: tuple[str, ...], listed: bool, out: Path, as_json: bool) -> None:  # noqa: FBT001
     """Run the gate against the seeded defects NAMES (default: all): each must be caught by the criterion that should.
 
-    Exit status 0 when all are and the sound stack holds, 1 when one slips through, 3 when it cannot be told.
+    Exit status 0 when all are and the sound stack passes, 1 when one slips through, 3 when it cannot be told.
     """
     if listed:
         for defect in defects.all():

@@ -24,7 +24,7 @@ from harness.results import (
 )
 from reports.page import page
 from reports.words import anchor, relative
-from tests.reports.samples import SAMPLES, about, fails, full, holds
+from tests.reports.samples import SAMPLES, about, fails, full, passes
 
 THREE_MB = 3_000_000
 TEMPLATES = Path(reports.__file__).parent / "templates"
@@ -165,12 +165,12 @@ def test_a_file_in_the_runs_folder_is_linked_whatever_its_name() -> None:
 def test_the_first_words_are_the_verdict_and_its_reasons() -> None:
     body = re.sub("<[^>]*>", "", page(fails()).split('<main id="main">')[1])
     first = " ".join(body.split())[:600]
-    assert first.startswith("✗ does not hold The stack cannot replace the hub yet: 2 of 2 criteria do not hold.")
+    assert first.startswith("✗ fail The stack cannot replace the hub yet: 2 of 2 criteria fail.")
     assert "p99 of claims = 31.7 ms, must be under 20 ms." in first
 
 
-def test_a_run_that_holds_has_no_reasons_to_give() -> None:
-    assert 'class="reasons"' not in page(holds())
+def test_a_run_that_passes_has_no_reasons_to_give() -> None:
+    assert 'class="reasons"' not in page(passes())
 
 
 def test_a_scenario_that_does_not_apply_has_no_transcript_to_open() -> None:

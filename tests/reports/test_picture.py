@@ -8,12 +8,12 @@ import pytest
 from harness.results import save
 from reports.picture import SIZE, main, newest
 from tests.reports.browser import PATH
-from tests.reports.samples import holds
+from tests.reports.samples import passes
 
 
 @pytest.mark.skipif(PATH is None, reason="chromium is not installed: no picture was taken")
 def test_a_picture_of_the_first_screen_is_taken(tmp_path: Path) -> None:
-    save(holds(), tmp_path)
+    save(passes(), tmp_path)
     assert main([str(tmp_path), str(tmp_path / "report.png")]) == 0
     data = (tmp_path / "report.png").read_bytes()
     assert data.startswith(b"\x89PNG")
@@ -30,7 +30,7 @@ def test_a_folder_without_a_run_is_told_in_a_sentence(tmp_path: Path, capsys: py
 
 def test_without_a_name_the_newest_run_is_taken(tmp_path: Path) -> None:
     for name, seconds in (("older", 1), ("newest", 9), ("old", 5)):
-        os.utime(save(holds(), tmp_path / name), (seconds, seconds))
+        os.utime(save(passes(), tmp_path / name), (seconds, seconds))
     assert newest(tmp_path) == tmp_path / "newest"
 
 

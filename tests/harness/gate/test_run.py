@@ -17,7 +17,7 @@ from harness.results import Comparison, Measurement, Threshold, Verdict
 CLAIMS, PROGRESS = CriterionId.CLAIMS, CriterionId.PROGRESS
 
 
-def holding(which: CriterionId, observed: float = 0) -> Findings:
+def passing(which: CriterionId, observed: float = 0) -> Findings:
     limit = Threshold(comparison=Comparison.EQUAL, limit=0)
     return Findings(criteria=[judged(which, [Measurement(what="x", observed=observed, threshold=limit)], [])])
 
@@ -26,7 +26,7 @@ def phase(*feeds: CriterionId, error: Exception | None = None, observed: float =
     async def gather(_: Bench) -> Findings:
         if error is not None:
             raise error
-        return Findings.merged(holding(which, observed) for which in feeds)
+        return Findings.merged(passing(which, observed) for which in feeds)
 
     return Phase(name="-".join(feeds), about="a phase of the test", feeds=feeds, gather=gather)
 
@@ -35,9 +35,9 @@ def options(tmp_path: Path, *only: CriterionId) -> Options:
     return Options(out=tmp_path, only=only)
 
 
-async def test_a_run_in_which_all_hold_holds(tmp_path: Path) -> None:
+async def test_a_run_in_which_all_pass_passes(tmp_path: Path) -> None:
     run, folder = await run_gate(options(tmp_path, CLAIMS, PROGRESS), groups=[[phase(CLAIMS), phase(PROGRESS)]])
-    assert run.verdict is Verdict.HOLDS
+    assert run.verdict is Verdict.PASS
     assert folder.parent == tmp_path
 
 
@@ -64,7 +64,7 @@ async def test_a_phase_that_broke_off_is_inconclusive_and_the_others_are_judged(
         options(tmp_path, CLAIMS, PROGRESS), groups=[[phase(CLAIMS, error=error), phase(PROGRESS)]]
     )
     assert run.verdict is Verdict.INCONCLUSIVE
-    assert {c.id: c.verdict for c in run.criteria} == {CLAIMS: Verdict.INCONCLUSIVE, PROGRESS: Verdict.HOLDS}
+    assert {c.id: c.verdict for c in run.criteria} == {CLAIMS: Verdict.INCONCLUSIVE, PROGRESS: Verdict.PASS}
     assert (folder / "logs" / "claims.traceback.log").read_text()
 
 
@@ -72,7 +72,7 @@ async def test_a_phase_that_broke_off_is_inconclusive_and_the_others_are_judged(
 async def test_a_stack_that_crashes_fails(tmp_path: Path, name: str) -> None:
     died = ExceptionGroup("tasks", [ProcessDied(name, 1, "on its own", "Traceback…")])
     run, _ = await run_gate(options(tmp_path, CLAIMS), groups=[[phase(CLAIMS, error=died)]])
-    assert run.verdict is Verdict.FAILS
+    assert run.verdict is Verdict.FAIL
     assert name in run.criteria[0].explanation
 
 
@@ -87,7 +87,7 @@ async def test_a_failure_outranks_a_phase_that_broke_off(tmp_path: Path) -> None
         options(tmp_path, CLAIMS, PROGRESS),
         groups=[[phase(CLAIMS, error=CouldNotRun("no Redis")), phase(PROGRESS, observed=1)]],
     )
-    assert run.verdict is Verdict.FAILS
+    assert run.verdict is Verdict.FAIL
 
 
 async def test_only_keeps_the_other_phases_from_running(tmp_path: Path) -> None:
@@ -108,11 +108,11 @@ async def test_a_group_begins_when_the_background_only_waits(tmp_path: Path) -> 
         order.append("waiting")
         while "other" not in order:
             await asyncio.sleep(0)
-        return holding(CLAIMS)
+        return passing(CLAIMS)
 
     async def other(_: Bench) -> Findings:
         order.append("other")
-        return holding(PROGRESS)
+        return passing(PROGRESS)
 
     groups = [
         [Phase(name="slow", about="waits", feeds=(CLAIMS,), gather=slow, background=True)],
@@ -120,10 +120,10 @@ async def test_a_group_begins_when_the_background_only_waits(tmp_path: Path) -> 
     ]
     run, _ = await asyncio.wait_for(run_gate(options(tmp_path, CLAIMS, PROGRESS), groups=groups), 5)
     assert order == ["waiting", "other"]
-    assert run.verdict is Verdict.HOLDS
+    assert run.verdict is Verdict.PASS
 
 
 async def test_a_background_phase_that_breaks_off_does_not_hold_up_the_others(tmp_path: Path) -> None:
     groups = [[dataclasses.replace(phase(CLAIMS, error=OSError("no port")), background=True)], [phase(PROGRESS)]]
     run, _ = await asyncio.wait_for(run_gate(options(tmp_path, CLAIMS, PROGRESS), groups=groups), 5)
-    assert {c.id: c.verdict for c in run.criteria} == {CLAIMS: Verdict.INCONCLUSIVE, PROGRESS: Verdict.HOLDS}
+    assert {c.id: c.verdict for c in run.criteria} == {CLAIMS: Verdict.INCONCLUSIVE, PROGRESS: Verdict.PASS}

@@ -81,14 +81,14 @@ def test_a_file_that_is_cut_off_is_told(tmp_path: Path) -> None:
         list(read_results(tmp_path / "junit.xml"))
 
 
-def test_a_criterion_holds_when_enough_of_its_scenarios_passed() -> None:
+def test_a_criterion_passes_when_enough_of_its_scenarios_passed() -> None:
     found = [scenario(Outcome.PASSED, name=str(number)) for number in range(3)]
-    assert judge(CriterionId.MIGRATION, found, LIMIT, least=3).verdict is Verdict.HOLDS
+    assert judge(CriterionId.MIGRATION, found, LIMIT, least=3).verdict is Verdict.PASS
 
 
 def test_one_that_failed_fails_it_whatever_else_there_is() -> None:
     criterion = judge(CriterionId.MIGRATION, [scenario(Outcome.FAILED)], LIMIT, least=50)
-    assert criterion.verdict is Verdict.FAILS
+    assert criterion.verdict is Verdict.FAIL
     assert criterion.explanation.endswith("test_it: expected this, got that.")
 
 

@@ -20,21 +20,21 @@ def sound(observed: float | None = 0) -> Run:
     return conclude(about("selftest", 1.0), criteria=[judged(CriterionId.NOTHING_LOST, [measured], [])])
 
 
-def test_all_caught_and_a_sound_stack_that_holds_is_a_gate_to_trust() -> None:
+def test_all_caught_and_a_sound_stack_that_passes_is_a_gate_to_trust() -> None:
     criterion = judge([row("a"), row("b")], sound(), least=2)
-    assert criterion.verdict is Verdict.HOLDS
+    assert criterion.verdict is Verdict.PASS
     assert "can be trusted" in headline(criterion.verdict, [row("a"), row("b")])
 
 
 def test_one_that_slips_through_fails_and_is_named() -> None:
     for how in (Detection.MISSED, Detection.ELSEWHERE, Detection.NOT_RUN):
         criterion = judge([row("a"), row("sly", how)], sound(), least=2)
-        assert criterion.verdict is Verdict.FAILS
+        assert criterion.verdict is Verdict.FAIL
         assert "sly" in criterion.explanation
 
 
-def test_being_caught_proves_nothing_where_the_sound_stack_does_not_hold() -> None:
-    assert judge([row("a"), row("b")], sound(observed=1), least=2).verdict is Verdict.FAILS
+def test_being_caught_proves_nothing_where_the_sound_stack_does_not_pass() -> None:
+    assert judge([row("a"), row("b")], sound(observed=1), least=2).verdict is Verdict.FAIL
 
 
 def test_a_selftest_of_too_few_defects_is_inconclusive() -> None:

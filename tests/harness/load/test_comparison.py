@@ -7,7 +7,7 @@ from harness.load.spec import Side
 from harness.results import Verdict
 
 
-def turns(*values: dict[str, float], verdict: Verdict = Verdict.HOLDS) -> list[Turn]:
+def turns(*values: dict[str, float], verdict: Verdict = Verdict.PASS) -> list[Turn]:
     return [
         Turn(side=side, folder=f"turn-{number}", verdict=verdict, reasons=[], values=one)
         for number, (side, one) in enumerate(zip(TURNS, values, strict=True))
@@ -41,5 +41,5 @@ def test_what_only_one_side_has_is_not_compared() -> None:
 
 def test_one_turn_that_fails_fails_the_comparison() -> None:
     every = turns({"a": 1}, {"a": 1}, {"a": 1}, {"a": 1})
-    every[2] = turns({}, {}, {}, {}, verdict=Verdict.FAILS)[2]
-    assert compare_turns(every).verdict is Verdict.FAILS
+    every[2] = turns({}, {}, {}, {}, verdict=Verdict.FAIL)[2]
+    assert compare_turns(every).verdict is Verdict.FAIL

@@ -25,7 +25,7 @@ async def test_a_comparison_becomes_one_run_with_both_sides_in_each_plot(tmp_pat
     found = await compare(LoadSpec(side=Side.HUB), LoadSpec(), tmp_path, load=load)
     write_comparison(found, tmp_path, ["hubgate", "load", "--compare"])
     run = load_run(tmp_path)
-    assert (run.verdict, run.problems) == (Verdict.HOLDS, ())
+    assert (run.verdict, run.problems) == (Verdict.PASS, ())
     assert [series.label for series in run.distributions[0].series] == ["1-hub", "2-stack", "3-stack", "4-hub"]
     assert "submit to claimed p99 1.00 (1.00 to 1.00" in run.criteria[0].explanation
     assert len(run.tallies) == 4
@@ -33,7 +33,7 @@ async def test_a_comparison_becomes_one_run_with_both_sides_in_each_plot(tmp_pat
 
 def test_a_search_becomes_a_run_with_its_limit_drawn(tmp_path: Path) -> None:
     probes = [
-        Probe(rate=rate, verdict=Verdict.HOLDS, reasons=[], submitted=9, ended=9, claimed_p99_ms=p99, progress_p99_ms=1)
+        Probe(rate=rate, verdict=Verdict.PASS, reasons=[], submitted=9, ended=9, claimed_p99_ms=p99, progress_p99_ms=1)
         for rate, p99 in ((5, 10.0), (10, 700.0))
     ]
     found = Saturation(side=Side.HUB, highest=5, lowest_failed=10, generator_bound=False, limit_ms=500, probes=probes)

@@ -52,8 +52,8 @@ def loaded(**more: int) -> LoadResult:
 def test_a_load_becomes_a_run_without_contradictions(tmp_path: Path) -> None:
     write_run(loaded(), tmp_path, ["hubgate", "load"])
     run = load_run(tmp_path / "run.json")
-    assert (run.verdict, run.problems) == (Verdict.HOLDS, ())
-    assert run.headline == "The stack holds this load."
+    assert (run.verdict, run.problems) == (Verdict.PASS, ())
+    assert run.headline == "The stack passes this load."
 
 
 def test_its_plots_are_at_full_resolution_and_by_protocol() -> None:
@@ -73,6 +73,6 @@ def test_memory_is_drawn_in_megabytes_with_the_kills_marked() -> None:
 
 def test_a_lost_job_is_in_the_verdict_and_in_the_tally() -> None:
     run = run_of(loaded(lost=2), Path("x"), [])
-    assert run.verdict is Verdict.FAILS
+    assert run.verdict is Verdict.FAIL
     assert {part.label: part.count for part in run.tallies[0].classes if part.bad}["lost"] == 2
     assert run.tallies[0].unaccounted == 0

@@ -46,7 +46,7 @@ def spec(**more: object) -> LoadSpec:
 async def test_a_load_on_the_stack_is_measured_and_judged(tmp_path: Path) -> None:
     lines: list[LiveLine] = []
     result = await run(spec(), tmp_path, on_live=lines.append)
-    assert result.judgement.verdict is Verdict.HOLDS, result.judgement.reasons
+    assert result.judgement.verdict is Verdict.PASS, result.judgement.reasons
     assert result.swarm.jobs.outcomes[Outcome.COMPLETED] == 40
     assert set(result.swarm.figures) == set(Figure)
     assert result.swarm.figures[Figure.PROGRESS_SEEN].overall.count == 120, "the workers stamp their progress"
@@ -66,7 +66,7 @@ async def test_a_load_on_the_stack_is_measured_and_judged(tmp_path: Path) -> Non
 
 async def test_the_same_load_on_the_hub(tmp_path: Path) -> None:
     result = await run(spec(side=Side.HUB, plan=Plan(rate=4, duration_s=4), generators=2), tmp_path)
-    assert result.judgement.verdict is Verdict.HOLDS, result.judgement.reasons
+    assert result.judgement.verdict is Verdict.PASS, result.judgement.reasons
     assert result.swarm.users == {"LegacyWebSocketUser": 6, "MonitorUser": 2}
     assert result.swarm.jobs.outcomes[Outcome.COMPLETED] == 16
     assert result.swarm.figures[Figure.PROGRESS_SEEN].overall.count == 48
@@ -81,10 +81,10 @@ async def test_a_target_that_runs_already_is_loaded_and_left_running(tmp_path: P
         await processes.astart(services.worker("their-worker", **terms))
         given = {"url": api.http_url, "token": "secret", "plan": Plan(rate=5, duration_s=3)}
         result = await run(spec(fleet=0, **given), tmp_path / "alone")
-        assert result.judgement.verdict is Verdict.HOLDS, result.judgement.reasons
+        assert result.judgement.verdict is Verdict.PASS, result.judgement.reasons
         assert (result.owned, result.fleet, [series.part for series in result.memory]) == (False, None, ["generator"])
         helped = await run(spec(fleet=2, redis=valkey.url, prefix="{emp}", **given), tmp_path / "helped")
-        assert helped.judgement.verdict is Verdict.HOLDS, helped.judgement.reasons
+        assert helped.judgement.verdict is Verdict.PASS, helped.judgement.reasons
         assert helped.fleet is not None
         assert helped.fleet.alive == 2
         assert api.alive
@@ -97,7 +97,7 @@ async def test_killed_workers_come_back_and_no_job_is_lost(tmp_path: Path) -> No
     kills = Kills(waves=2, share=0.5, every_s=1.5)
     terms = {"worker_environment": quick, "server_environment": quick}
     result = await run(spec(fleet=4, kills=kills, drain_s=40, **terms), tmp_path)
-    assert result.judgement.verdict is Verdict.HOLDS, result.judgement.reasons
+    assert result.judgement.verdict is Verdict.PASS, result.judgement.reasons
     assert result.swarm.jobs.outcomes[Outcome.COMPLETED] == 40
     assert result.fleet is not None
     assert len(result.fleet.deaths) == 4
@@ -113,9 +113,9 @@ async def test_what_an_earlier_load_left_is_not_taken_for_this_one(tmp_path: Pat
     assert not (tmp_path / "swarm.json").exists()
 
 
-async def test_without_workers_the_load_does_not_hold(tmp_path: Path) -> None:
+async def test_without_workers_the_load_fails(tmp_path: Path) -> None:
     result = await run(spec(fleet=0, drain_s=1), tmp_path)
-    assert result.judgement.verdict is Verdict.FAILS
+    assert result.judgement.verdict is Verdict.FAIL
     assert result.swarm.jobs.outcomes[Outcome.UNFINISHED] == 40
     assert result.swarm.flow[-1].waiting == 40
 
@@ -143,8 +143,8 @@ async def test_a_fleet_notices_a_death_and_replaces_the_worker(tmp_path: Path) -
 def test_the_command_line_answers_with_json_and_a_status(tmp_path: Path) -> None:
     done = _command("--rate", "10", "--duration", "2", "--users", "6", "--fleet", "2", "--json", "--out", str(tmp_path))
     answer = json.loads(done.stdout)
-    assert answer["judgement"]["verdict"] in ("holds", "inconclusive")
-    assert done.returncode == {"holds": 0, "inconclusive": 3}[answer["judgement"]["verdict"]]
+    assert answer["judgement"]["verdict"] in ("pass", "inconclusive")
+    assert done.returncode == {"pass": 0, "inconclusive": 3}[answer["judgement"]["verdict"]]
     assert answer["swarm"]["jobs"]["outcomes"]["completed"] == 20
     assert "submit to claimed" in done.stderr
 

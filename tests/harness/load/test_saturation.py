@@ -34,7 +34,7 @@ def test_the_search_closes_in_on_the_true_limit(limit: float, start: float, prec
 
 
 async def loaded(spec: LoadSpec, limit: float, at_limit: Verdict) -> LoadResult:
-    verdict = Verdict.HOLDS if spec.plan.rate <= limit else at_limit
+    verdict = Verdict.PASS if spec.plan.rate <= limit else at_limit
     return LoadResult(
         side=spec.side,
         spec=spec,
@@ -51,7 +51,7 @@ async def loaded(spec: LoadSpec, limit: float, at_limit: Verdict) -> LoadResult:
 
 async def test_a_search_reports_the_highest_rate_and_what_stopped_it(tmp_path: Path) -> None:
     async def load(spec: LoadSpec, _: Path, **__: Any) -> LoadResult:
-        return await loaded(spec, 33, Verdict.FAILS)
+        return await loaded(spec, 33, Verdict.FAIL)
 
     found = await find_saturation(LoadSpec(side=Side.HUB, plan=Plan(duration_s=5)), tmp_path, load=load)
     assert found.highest is not None
@@ -66,7 +66,7 @@ async def test_one_stumble_is_forgiven(tmp_path: Path) -> None:
 
     async def load(spec: LoadSpec, _: Path, **__: Any) -> LoadResult:
         tried.append(spec.plan.rate)
-        return await loaded(spec, 0 if tried == [5] else 33, Verdict.FAILS)
+        return await loaded(spec, 0 if tried == [5] else 33, Verdict.FAIL)
 
     assert ((await find_saturation(LoadSpec(), tmp_path, load=load)).highest or 0) >= 30
 

@@ -38,19 +38,19 @@ def result(
     )
 
 
-def test_a_load_with_all_jobs_ended_holds() -> None:
-    assert judge(result(), Demands()).verdict is Verdict.HOLDS
+def test_a_load_with_all_jobs_ended_passes() -> None:
+    assert judge(result(), Demands()).verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize("outcome", ["lost", "end_unseen", "unfinished"])
 def test_one_broken_promise_fails(outcome: str) -> None:
     judgement = judge(result(**{outcome: 1}), Demands())
-    assert judgement.verdict is Verdict.FAILS
+    assert judgement.verdict is Verdict.FAIL
     assert judgement.reasons[0].startswith("1 jobs")
 
 
 def test_a_job_that_ended_twice_fails() -> None:
-    assert judge(result(errors={"ended twice": 1}), Demands()).verdict is Verdict.FAILS
+    assert judge(result(errors={"ended twice": 1}), Demands()).verdict is Verdict.FAIL
 
 
 def test_no_jobs_and_too_few_jobs_are_inconclusive() -> None:
@@ -71,14 +71,14 @@ def test_a_server_that_does_not_say_is_inconclusive() -> None:
 
 
 def test_few_errors_are_borne_and_many_are_not() -> None:
-    assert judge(result(errors={"HTTP 503": 1}), Demands()).verdict is Verdict.HOLDS
-    assert judge(result(errors={"HTTP 503": 2}), Demands()).verdict is Verdict.FAILS
-    assert judge(result(unanswered=2), Demands()).verdict is Verdict.FAILS
+    assert judge(result(errors={"HTTP 503": 1}), Demands()).verdict is Verdict.PASS
+    assert judge(result(errors={"HTTP 503": 2}), Demands()).verdict is Verdict.FAIL
+    assert judge(result(unanswered=2), Demands()).verdict is Verdict.FAIL
 
 
 def test_a_limit_is_held_by_the_percentile() -> None:
-    assert judge(result(), Demands(most_p99_ms={Figure.CLAIMED: 500})).verdict is Verdict.HOLDS
-    assert judge(result(), Demands(most_p99_ms={Figure.CLAIMED: 300})).verdict is Verdict.FAILS
+    assert judge(result(), Demands(most_p99_ms={Figure.CLAIMED: 500})).verdict is Verdict.PASS
+    assert judge(result(), Demands(most_p99_ms={Figure.CLAIMED: 300})).verdict is Verdict.FAIL
     assert judge(result(), Demands(most_p99_ms={Figure.ENDED: 300})).verdict is Verdict.INCONCLUSIVE
 
 
@@ -92,4 +92,4 @@ def test_a_failure_outranks_doubt_and_only_its_reasons_are_given() -> None:
     doubt = Finding(Verdict.INCONCLUSIVE, "the fleet was too small")
     assert judge(result(), Demands(), [doubt]).reasons == ["the fleet was too small"]
     judgement = judge(result(lost=1), Demands(), [doubt])
-    assert (judgement.verdict, len(judgement.reasons)) == (Verdict.FAILS, 1)
+    assert (judgement.verdict, len(judgement.reasons)) == (Verdict.FAIL, 1)

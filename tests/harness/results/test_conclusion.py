@@ -53,9 +53,9 @@ def test_a_run_in_which_nothing_was_judged_is_inconclusive_and_says_so() -> None
 
 
 @pytest.mark.parametrize(("ended", "said"), [(7, "1 of 10 jobs are in no class"), (9, "hold 1 more than the 10 jobs")])
-def test_counts_that_do_not_add_up_keep_a_run_from_holding(ended: int, said: str) -> None:
+def test_counts_that_do_not_add_up_keep_a_run_from_passing(ended: int, said: str) -> None:
     tally = Tally.of(id="t", title="Jobs", total_label="jobs", total=10, good={"ended": ended}, bad={"lost": 2})
-    run = conclude(ABOUT, criteria=[criterion(Verdict.HOLDS)], tallies=[tally])
+    run = conclude(ABOUT, criteria=[criterion(Verdict.PASS)], tallies=[tally])
     assert run.verdict is Verdict.INCONCLUSIVE
     assert said in run.problems[0]
     assert run.reasons == run.problems
@@ -68,29 +68,29 @@ def test_a_count_below_zero_does_not_make_the_counts_add_up() -> None:
 
 def test_counts_that_add_up_are_no_problem() -> None:
     tally = Tally.of(id="t", title="Jobs", total_label="jobs", total=10, good={"ended": 9}, bad={"lost": 1})
-    assert conclude(ABOUT, criteria=[criterion(Verdict.HOLDS)], tallies=[tally]).verdict is Verdict.HOLDS
+    assert conclude(ABOUT, criteria=[criterion(Verdict.PASS)], tallies=[tally]).verdict is Verdict.PASS
 
 
 def test_a_link_to_nothing_is_told() -> None:
     link = Link(to=LinkTo.TIMELINE, ref="job-1")
-    run = conclude(ABOUT, criteria=[criterion(Verdict.HOLDS, link)])
+    run = conclude(ABOUT, criteria=[criterion(Verdict.PASS, link)])
     assert run.verdict is Verdict.INCONCLUSIVE
     assert run.problems == ("Claims points to the timeline job-1, which is not in the results.",)
     there = Timeline(id="job-1", job_id="job-1", check="lost", trouble="It was lost.", entries=())
-    assert conclude(ABOUT, criteria=[criterion(Verdict.HOLDS, link)], timelines=[there]).problems == ()
+    assert conclude(ABOUT, criteria=[criterion(Verdict.PASS, link)], timelines=[there]).problems == ()
 
 
 @pytest.mark.parametrize(
     ("verdicts", "in_all", "headline"),
     [
-        (["holds"] * 3, None, "The stack can replace the hub: all 3 criteria hold."),
-        (["holds"] * 3, 3, "The stack can replace the hub: all 3 criteria hold."),
-        (["holds"] * 2, 3, "What was tried holds: 2 criteria hold, of the 3 that a whole run has."),
-        (["holds"], 3, "What was tried holds: 1 criterion holds, of the 3 that a whole run has."),
-        (["does not hold"], 3, "The stack cannot replace the hub yet: the one criterion that was tried does not hold."),
-        (["holds", "does not hold"], 3, "The stack cannot replace the hub yet: 1 of 2 criteria does not hold."),
+        (["pass"] * 3, None, "The stack can replace the hub: all 3 criteria pass."),
+        (["pass"] * 3, 3, "The stack can replace the hub: all 3 criteria pass."),
+        (["pass"] * 2, 3, "What was tried passes: 2 criteria pass, of the 3 that a whole run has."),
+        (["pass"], 3, "What was tried passes: 1 criterion passes, of the 3 that a whole run has."),
+        (["fail"], 3, "The stack cannot replace the hub yet: the one criterion that was tried fails."),
+        (["pass", "fail"], 3, "The stack cannot replace the hub yet: 1 of 2 criteria fails."),
         (
-            ["holds", "inconclusive"],
+            ["pass", "inconclusive"],
             2,
             "This run cannot tell whether the stack can replace the hub: 1 of 2 criteria is inconclusive.",
         ),
@@ -102,18 +102,18 @@ def test_the_headline_claims_no_more_than_was_tried(verdicts: list[str], in_all:
 
 
 def test_a_single_criterion_among_contradictions_is_told_apart() -> None:
-    run = conclude(ABOUT, criteria=[criterion(Verdict.HOLDS)], problems=["A phase broke off."], criteria_in_all=1)
+    run = conclude(ABOUT, criteria=[criterion(Verdict.PASS)], problems=["A phase broke off."], criteria_in_all=1)
     assert run.headline.endswith("the results contradict themselves or are not complete.")
 
 
 def test_an_id_used_twice_is_told() -> None:
-    run = conclude(ABOUT, criteria=[criterion(Verdict.HOLDS), criterion(Verdict.HOLDS)])
+    run = conclude(ABOUT, criteria=[criterion(Verdict.PASS), criterion(Verdict.PASS)])
     assert run.problems == ("More than one criterion is called claims.",)
 
 
 def test_a_problem_does_not_hide_a_failure() -> None:
-    run = conclude(ABOUT, criteria=[criterion(Verdict.FAILS)], problems=["The load phase broke off."])
-    assert run.verdict is Verdict.FAILS
+    run = conclude(ABOUT, criteria=[criterion(Verdict.FAIL)], problems=["The load phase broke off."])
+    assert run.verdict is Verdict.FAIL
     assert run.reasons == ("Claims: It was so.", "The load phase broke off.")
 
 

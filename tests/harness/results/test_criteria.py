@@ -38,18 +38,18 @@ def criterion(measurements: list[Measurement], evidence: list[Evidence]) -> Crit
 @pytest.mark.parametrize(
     ("measurements", "evidence", "verdict"),
     [
-        ([p99(12)], [ENOUGH], Verdict.HOLDS),
-        ([p99(20)], [ENOUGH], Verdict.FAILS),
+        ([p99(12)], [ENOUGH], Verdict.PASS),
+        ([p99(20)], [ENOUGH], Verdict.FAIL),
         ([p99(12)], [TOO_LITTLE], Verdict.INCONCLUSIVE),
         ([p99(900)], [TOO_LITTLE], Verdict.INCONCLUSIVE),
         ([p99(None)], [ENOUGH], Verdict.INCONCLUSIVE),
         ([p99(math.inf)], [ENOUGH], Verdict.INCONCLUSIVE),
-        ([p99(12), p99(21)], [ENOUGH], Verdict.FAILS),
-        ([lost(1)], [TOO_LITTLE], Verdict.FAILS),
+        ([p99(12), p99(21)], [ENOUGH], Verdict.FAIL),
+        ([lost(1)], [TOO_LITTLE], Verdict.FAIL),
         ([lost(0)], [TOO_LITTLE], Verdict.INCONCLUSIVE),
         ([lost(0)], [ENOUGH, TOO_LITTLE], Verdict.INCONCLUSIVE),
         ([], [ENOUGH], Verdict.INCONCLUSIVE),
-        ([lost(0)], [], Verdict.HOLDS),
+        ([lost(0)], [], Verdict.PASS),
     ],
 )
 def test_a_criterion_is_judged_by_its_figures_and_its_evidence(
@@ -96,5 +96,5 @@ def test_a_comparison_and_its_opposite_never_agree(comparison: Comparison, limit
 def test_more_evidence_never_turns_a_failure_into_anything_else(
     measurements: list[Measurement], evidence: list[Evidence]
 ) -> None:
-    if judge(measurements, evidence) is Verdict.FAILS:
-        assert judge(measurements, [ENOUGH]) is Verdict.FAILS
+    if judge(measurements, evidence) is Verdict.FAIL:
+        assert judge(measurements, [ENOUGH]) is Verdict.FAIL

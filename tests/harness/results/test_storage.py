@@ -49,7 +49,7 @@ def test_half_a_surrogate_pair_in_a_sentence_does_not_cost_the_run(run: Run, tmp
 
 def test_a_run_of_a_newer_hubgate_is_refused_with_a_way_out(run: Run) -> None:
     newer = json.loads(encode(run)) | {"schema": SCHEMA + 1, "verdict": {"of": "another shape"}}
-    with pytest.raises(UnreadableRun, match=r"schema 2, and this hubgate reads up to 1: read it with a newer hubgate"):
+    with pytest.raises(UnreadableRun, match=r"schema 3, and this hubgate reads up to 2: read it with a newer hubgate"):
         decode(json.dumps(newer).encode())
 
 
@@ -64,7 +64,8 @@ def test_a_field_that_was_added_later_under_the_same_schema_is_passed_over(run: 
         (b"\xff\x00", "is not a run of hubgate"),
         (b"[]", "is not a run of hubgate"),
         (b'{"schema": 0}', "never was"),
-        (b'{"schema": 1, "verdict": "perhaps"}', "does not fit schema 1"),
+        (b'{"schema": 1, "verdict": "holds"}', "schema 1, whose verdicts have other names"),
+        (b'{"schema": 2, "verdict": "perhaps"}', "does not fit schema 2"),
     ],
 )
 def test_what_is_no_run_is_refused_in_a_sentence(data: bytes, said: str) -> None:
