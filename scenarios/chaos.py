@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from harness.faults import AtPoint, Cuts, How, KillRedis, Nemesis, Point, Proxy, Waves
+from harness.faults import Cuts, KillRedis, Nemesis, OnTrigger, Proxy, Signal, Trigger, Waves
 from harness.history import History, HistoryWriter, Limits
 from harness.history.recorders import LegacyClient, RedisRecorder, StackClient, WorkerWatch, survey
 from harness.processes import Process, Processes, start_valkey
@@ -143,12 +143,12 @@ class Chaos:
         await self.direct.submit("rush-0", BURST, priority=0)
 
     async def _faults(self, workers: list[Process]) -> None:
-        async with AtPoint(workers, self.writer, Point.AFTER_CLAIM, seed=3, most=3, down_s=0.1) as killing:
+        async with OnTrigger(workers, self.writer, Trigger.AFTER_CLAIM, seed=3, most=3, down_s=0.1) as killing:
             await self._five("SIGKILL")
             await _for_a_while(killing)
-        for how in (How.TERMINATE, How.STOP):
+        for how in (Signal.TERMINATE, Signal.STOP):
             await self._five(how)
-            down_s = LEASE_MS / 1000 + 1.0 if how is How.STOP else 0.1
+            down_s = LEASE_MS / 1000 + 1.0 if how is Signal.STOP else 0.1
             plan = {"seed": 3, "how": how, "waves": 1, "share": 0.6, "every_s": 0.2, "down_s": down_s}
             async with Waves(workers, self.writer, **plan) as waves:  # type: ignore[arg-type]
                 await _for_a_while(waves)

@@ -31,7 +31,7 @@ class Nemesis:
         """Its name in the history."""
         return type(self).__name__
 
-    async def wreak(self) -> None:
+    async def inject(self) -> None:
         """The plan: ends by itself, or is cancelled."""
         raise NotImplementedError
 
@@ -45,7 +45,7 @@ class Nemesis:
             await asyncio.shield(self._task)
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self.wreak(), name=f"nemesis {self.name}")
+        self._task = asyncio.create_task(self.inject(), name=f"nemesis {self.name}")
         return self
 
     async def __aexit__(

@@ -1,4 +1,6 @@
-"""Faults of processes: killed, terminated or frozen, in waves or at named points of a job's life, and brought back."""
+"""Faults of processes, Redis among them: killed, terminated or stopped, in waves or when a job reaches a named point of
+its life, and brought back.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +8,55 @@ import asyncio
 import signal
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any, Final
 
 from harness.faults.nemesis import Nemesis
 from harness.history import HistoryEvent, HistoryWriter
-from harness.processes import Process
+from harness.processes import EnvironmentFailure, Process, Valkey
 from harness.protocols import EventKind
 
 EXIT_S = 40.0
 """A terminated process has so long to finish its work; then it is killed, and the history says so."""
 
 
-class How(StrEnum):
-    """What is done to a process."""
+class Signal(StrEnum):
+    """What a process gets."""
 
     KILL = "SIGKILL"
     TERMINATE = "SIGTERM"
     STOP = "SIGSTOP"
 
 
-class Point(StrEnum):
-    """A named point in a job's life, as its events show it."""
+class Trigger(StrEnum):
+    """The point in a job's life, as its events show it, at which its worker is struck."""
 
     AFTER_CLAIM = "after claim"
     MID_PROGRESS = "mid-progress"
     BEFORE_COMPLETION = "before completion"
 
 
-class Victims:
-    """The processes that a nemesis may break, and how each is broken and made whole, with a note of both."""
+class Role(StrEnum):
+    """What a process is to the system: the history's notes differ."""
 
-    def __init__(self, processes: Sequence[Process], writer: HistoryWriter, by: str, *, workers: bool) -> None:
+    WORKER = "worker"
+    SERVER = "server"
+    REDIS = "redis"
+
+
+REDIS_NOTES: Final = dict.fromkeys(
+    (EventKind.KILLED, EventKind.TERMINATED, EventKind.STOPPED), EventKind.REDIS_DOWN
+) | dict.fromkeys((EventKind.CONTINUED, EventKind.UP), EventKind.REDIS_UP)
+
+
+class Victims:
+    """The processes that a nemesis may break, and how each is broken and restored, with a note of both."""
+
+    def __init__(self, processes: Sequence[Process], writer: HistoryWriter, by: str, role: Role) -> None:
         self.processes = list(processes)
         self._writer = writer
         self._by = by
-        self._workers = workers
-        self._broken: dict[str, How] = {}
+        self._role = role
+        self._broken: dict[str, Signal] = {}
         self.count = 0
         """How many faults there were."""
 
@@ -48,14 +64,14 @@ class Victims:
         """Those that run undisturbed."""
         return [process for process in self.processes if process.alive and process.name not in self._broken]
 
-    async def strike(self, process: Process, how: How) -> None:
+    async def strike(self, process: Process, how: Signal) -> None:
         """Break one. A terminated process is waited for, within bounds."""
         self._broken[process.name] = how
         self.count += 1
-        if how is How.STOP:
+        if how is Signal.STOP:
             self._note(EventKind.STOPPED, process)
             process.signal(signal.SIGSTOP)
-        elif how is How.KILL:
+        elif how is Signal.KILL:
             self._note(EventKind.KILLED, process)
             await asyncio.to_thread(process.kill)
         else:
@@ -67,12 +83,16 @@ class Victims:
         how = self._broken.get(process.name)
         if how is None:
             return
-        if how is How.STOP and process.alive:
+        if how is Signal.STOP and process.alive:
             process.signal(signal.SIGCONT)
             self._note(EventKind.CONTINUED, process)
         else:
-            await self._exited(process)
-            await process.arestart()
+            if how is Signal.TERMINATE:
+                await self._exited(process)
+                self._broken[process.name] = (
+                    Signal.KILL
+                )  # should the restart be interrupted: it is not waited for again
+            await (process.ready() if process.alive else process.arestart())
             self._note(EventKind.UP, process)
         del self._broken[process.name]
 
@@ -92,7 +112,10 @@ class Victims:
         await asyncio.gather(*(self.restore(process) for process in broken))
 
     def _note(self, kind: EventKind, process: Process) -> None:
-        worker_id = process.name if self._workers else None
+        if self._role is Role.REDIS:
+            self._writer.note(REDIS_NOTES[kind], by=self._by, target="redis")
+            return
+        worker_id = process.name if self._role is Role.WORKER else None
         self._writer.note(kind, by=self._by, target=process.name, worker_id=worker_id)
 
 
@@ -105,15 +128,15 @@ class Waves(Nemesis):
         writer: HistoryWriter,
         *,
         seed: int,
-        how: How = How.KILL,
+        how: Signal = Signal.KILL,
         share: float = 1 / 3,
         waves: int = 3,
         every_s: float = 2.0,
         down_s: float = 0.5,
-        workers: bool = True,
+        role: Role = Role.WORKER,
     ) -> None:
         super().__init__(writer, seed=seed)
-        self.victims = Victims(processes, writer, self.name, workers=workers)
+        self.victims = Victims(processes, writer, self.name, role)
         self._how = how
         self._share = share
         self._waves = waves
@@ -125,7 +148,7 @@ class Waves(Nemesis):
         """How many processes were struck so far, each time counted."""
         return self.victims.count
 
-    async def wreak(self) -> None:
+    async def inject(self) -> None:
         """See `Nemesis`."""
         for _ in range(self._waves):
             await asyncio.sleep(self._every_s)
@@ -149,17 +172,40 @@ class KillServers(Waves):
         writer: HistoryWriter,
         *,
         seed: int,
-        how: How = How.KILL,
+        how: Signal = Signal.KILL,
         times: int = 3,
         every_s: float = 2.0,
     ) -> None:
-        one = 1 / max(1, len(servers))
+        one, role = 1 / max(1, len(servers)), Role.SERVER
         super().__init__(
-            servers, writer, seed=seed, how=how, share=one, waves=times, every_s=every_s, down_s=0.3, workers=False
+            servers, writer, seed=seed, how=how, share=one, waves=times, every_s=every_s, down_s=0.3, role=role
         )
 
 
-class AtPoint(Nemesis):
+class KillRedis(Waves):
+    """SIGKILL, `down_s` without it, start, `times` times. The server has to keep its data.
+
+    With `Signal.STOP` it is paused instead, and need not.
+    """
+
+    def __init__(
+        self,
+        valkey: Valkey,
+        writer: HistoryWriter,
+        *,
+        seed: int = 0,
+        how: Signal = Signal.KILL,
+        times: int = 1,
+        every_s: float = 3.0,
+        down_s: float = 1.0,
+    ) -> None:
+        if how is not Signal.STOP and not valkey.appendonly:
+            raise EnvironmentFailure("this Redis has no append-only file: a kill would lose every job, and by right")
+        plan: dict[str, Any] = {"waves": times, "every_s": every_s, "down_s": down_s}
+        super().__init__([valkey.process], writer, seed=seed, how=how, share=1, role=Role.REDIS, **plan)
+
+
+class OnTrigger(Nemesis):
     """Strikes a worker just when a job that it holds reaches a named point: up to `most` times, by a chance each time.
 
     It hears of the point from the history that a recorder is writing (the stack's events), so a job's script has to
@@ -170,17 +216,17 @@ class AtPoint(Nemesis):
         self,
         workers: Sequence[Process],
         writer: HistoryWriter,
-        point: Point,
+        trigger: Trigger,
         *,
         seed: int,
-        how: How = How.KILL,
+        how: Signal = Signal.KILL,
         most: int = 10,
         chance: float = 1.0,
         down_s: float = 0.3,
     ) -> None:
         super().__init__(writer, seed=seed)
-        self.victims = Victims(workers, writer, f"{self.name} {point}", workers=True)
-        self.point = point
+        self.victims = Victims(workers, writer, f"{self.name} {trigger}", Role.WORKER)
+        self.trigger = trigger
         self._by_name = {process.name: process for process in workers}
         self._how = how
         self._most = most
@@ -190,7 +236,7 @@ class AtPoint(Nemesis):
         self.struck: list[str] = []
         """The jobs that were met at the point."""
 
-    async def wreak(self) -> None:
+    async def inject(self) -> None:
         """See `Nemesis`."""
         reached: asyncio.Queue[HistoryEvent] = asyncio.Queue(maxsize=10_000)
         stop = self.writer.listen(lambda event: self._hear(event, reached))
@@ -213,12 +259,12 @@ class AtPoint(Nemesis):
             reached.put_nowait(event)
 
     def _is_there(self, event: HistoryEvent) -> bool:
-        if self.point is Point.AFTER_CLAIM:
+        if self.trigger is Trigger.AFTER_CLAIM:
             return event.kind is EventKind.CLAIMED
         if event.kind is not EventKind.PROGRESS or event.progress is None:
             return False
         last = self._last_steps.get(event.job_id or "", 100.0)
-        return event.progress >= last if self.point is Point.BEFORE_COMPLETION else 0 < event.progress < last
+        return event.progress >= last if self.trigger is Trigger.BEFORE_COMPLETION else 0 < event.progress < last
 
     async def _mend(self, process: Process) -> None:
         await asyncio.sleep(self._down_s)

@@ -67,6 +67,12 @@ class Valkey:
         """The URL of one of its 64 databases: parts of a run that must not see each other take one each."""
         return f"redis://127.0.0.1:{self.port}/{database}"
 
+    @property
+    def appendonly(self) -> bool:
+        """Whether its data outlives a kill."""
+        command = self.process.launch.command
+        return command[command.index("--appendonly") + 1] == "yes"
+
     def kill(self) -> None:
         """SIGKILL: what is not in the append-only file is lost."""
         self.process.kill()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from harness.criteria.statements import CriterionId
-from harness.faults import How, Waves
+from harness.faults import Signal, Waves
 from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged
 from harness.gate.loads import LEASE_MS, JobSpec, Mix, Side, Site, checks_of, put_load, spec_for
@@ -105,8 +105,10 @@ async def _waves(bench: Bench, site: Site, writer: HistoryWriter) -> None:
     share = (len(workers) / 3) / max(1, len(killed))
     async with (
         Waves(killed, writer, seed=seed, share=share, waves=waves, every_s=every_s) as killing,
-        Waves(stopped, writer, seed=seed + 1, how=How.STOP, share=1, waves=1, every_s=2, down_s=STOPPED_S) as stopping,
-        Waves(leaving, writer, seed=seed + 2, how=How.TERMINATE, share=1, waves=1, every_s=4, down_s=1.0) as ending,
+        Waves(
+            stopped, writer, seed=seed + 1, how=Signal.STOP, share=1, waves=1, every_s=2, down_s=STOPPED_S
+        ) as stopping,
+        Waves(leaving, writer, seed=seed + 2, how=Signal.TERMINATE, share=1, waves=1, every_s=4, down_s=1.0) as ending,
     ):
         await killing.done()
         await stopping.done()

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.faults import AtPoint, Cuts, How, KillRedis, KillServers, Partition, Plan, Point, Proxy, Waves
+from harness.faults import Cuts, KillRedis, KillServers, OnTrigger, Partition, Plan, Proxy, Signal, Trigger, Waves
 from harness.history import CheckResult, History, HistoryWriter, Limits, check_all, explain
 from harness.history.recorders import StackClient, StackRecorder, WorkerWatch, survey
 from harness.processes import Processes, services, start_valkey
@@ -95,22 +95,22 @@ async def test_a_quiet_run_is_clean(tmp_path: Path) -> None:
     assert History.load(tmp_path / "history.jsonl").acknowledged[0].id == "job-0"
 
 
-@pytest.mark.parametrize("how", [How.KILL, How.TERMINATE, How.STOP])
-async def test_jobs_survive_waves_against_their_workers(tmp_path: Path, how: How) -> None:
+@pytest.mark.parametrize("how", [Signal.KILL, Signal.TERMINATE, Signal.STOP])
+async def test_jobs_survive_waves_against_their_workers(tmp_path: Path, how: Signal) -> None:
     async with stack(tmp_path) as running:
         writer = HistoryWriter()
-        down_s = 2.5 if how is How.STOP else 0.1
+        down_s = 2.5 if how is Signal.STOP else 0.1
         waves = Waves(running.workers, writer, seed=7, how=how, share=0.5, waves=2, every_s=0.4, down_s=down_s)
         results = judged(await run(running, writer, waves))
     assert waves.strikes == 4
-    assert results["recovery"].examined >= 1 or how is How.TERMINATE
+    assert results["recovery"].examined >= 1 or how is Signal.TERMINATE
 
 
-@pytest.mark.parametrize("point", list(Point))
-async def test_jobs_survive_a_kill_at_each_named_point(tmp_path: Path, point: Point) -> None:
+@pytest.mark.parametrize("point", list(Trigger))
+async def test_jobs_survive_a_kill_at_each_named_point(tmp_path: Path, point: Trigger) -> None:
     async with stack(tmp_path) as running:
         writer = HistoryWriter()
-        results = judged(await run(running, writer, AtPoint(running.workers, writer, point, seed=1, most=3)))
+        results = judged(await run(running, writer, OnTrigger(running.workers, writer, point, seed=1, most=3)))
     assert results["recovery"].examined >= 2
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
-from harness.faults import AtPoint, How, KillRedis, KillServers, Nemesis, Point, Waves
+from harness.faults import KillRedis, KillServers, Nemesis, OnTrigger, Signal, Trigger, Waves
 from harness.history import HistoryEvent, HistoryWriter, Source
 from harness.processes import EnvironmentFailure, Launch, Process, Processes, log_says, start_valkey
 from harness.protocols import EventKind
@@ -45,8 +45,8 @@ async def until(condition: object) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize(("how", "broken"), [(How.KILL, EventKind.KILLED), (How.TERMINATE, EventKind.TERMINATED)])
-async def test_waves_strike_a_third_and_bring_it_back(processes: Processes, how: How, broken: EventKind) -> None:
+@pytest.mark.parametrize(("how", "broken"), [(Signal.KILL, EventKind.KILLED), (Signal.TERMINATE, EventKind.TERMINATED)])
+async def test_waves_strike_a_third_and_bring_it_back(processes: Processes, how: Signal, broken: EventKind) -> None:
     workers = await start(processes, 6)
     before = {worker.name: worker.pid for worker in workers}
     writer = HistoryWriter()
@@ -64,7 +64,7 @@ async def test_the_same_seed_strikes_the_same_workers(processes: Processes) -> N
 
     async def struck(seed: int) -> list[str | None]:
         writer = HistoryWriter()
-        plan = {"how": How.STOP, "waves": 3, "every_s": 0.01, "down_s": 0.01}
+        plan = {"how": Signal.STOP, "waves": 3, "every_s": 0.01, "down_s": 0.01}
         async with Waves(workers, writer, seed=seed, **plan) as waves:  # type: ignore[arg-type]
             await waves.done()
         return [event.worker_id for event in writer.events if event.kind is EventKind.STOPPED]
@@ -76,7 +76,7 @@ async def test_the_same_seed_strikes_the_same_workers(processes: Processes) -> N
 async def test_a_stopped_process_is_frozen_and_thawed_even_when_interrupted(processes: Processes) -> None:
     workers = await start(processes, 3)
     writer = HistoryWriter()
-    async with Waves(workers, writer, seed=1, how=How.STOP, share=1.0, every_s=0.01, down_s=600):
+    async with Waves(workers, writer, seed=1, how=Signal.STOP, share=1.0, every_s=0.01, down_s=600):
         await until(lambda: kinds(writer)[EventKind.STOPPED] == 3)
         await until(lambda: all(psutil.Process(w.pid).status() == psutil.STATUS_STOPPED for w in workers))
     assert all(psutil.Process(worker.pid).status() != psutil.STATUS_STOPPED for worker in workers)
@@ -104,7 +104,7 @@ async def test_who_does_not_go_on_sigterm_is_killed_and_that_is_told(
     monkeypatch.setattr("harness.faults.processes.EXIT_S", 0.2)
     workers = await start(processes, 1, STUBBORN)
     writer = HistoryWriter()
-    async with Waves(workers, writer, seed=1, how=How.TERMINATE, waves=1, every_s=0.01, down_s=0.01) as waves:
+    async with Waves(workers, writer, seed=1, how=Signal.TERMINATE, waves=1, every_s=0.01, down_s=0.01) as waves:
         await waves.done()
     assert [event.kind for event in writer.events] == [EventKind.TERMINATED, EventKind.KILLED, EventKind.UP]
     workers[0].kill()
@@ -122,9 +122,9 @@ async def test_servers_go_one_at_a_time_and_are_no_workers(processes: Processes)
 
 @pytest.mark.parametrize(
     ("point", "met"),
-    [(Point.AFTER_CLAIM, "claimed"), (Point.MID_PROGRESS, "middle"), (Point.BEFORE_COMPLETION, "last")],
+    [(Trigger.AFTER_CLAIM, "claimed"), (Trigger.MID_PROGRESS, "middle"), (Trigger.BEFORE_COMPLETION, "last")],
 )
-async def test_a_worker_is_struck_at_the_named_point(processes: Processes, point: Point, met: str) -> None:
+async def test_a_worker_is_struck_at_the_named_point(processes: Processes, point: Trigger, met: str) -> None:
     """Three jobs, each shown at one point of its life: only the one at the named point loses its worker."""
     workers = await start(processes, 3)
     writer = HistoryWriter()
@@ -134,7 +134,7 @@ async def test_a_worker_is_struck_at_the_named_point(processes: Processes, point
         event = {"at_ms": writer.clock(), "source": source, "kind": kind, "job_id": job_id, "worker_id": worker_id}
         writer.add(HistoryEvent(**event, **fields))  # type: ignore[arg-type]
 
-    async with AtPoint(workers, writer, point, seed=1, most=1, down_s=0.05) as striking:
+    async with OnTrigger(workers, writer, point, seed=1, most=1, down_s=0.05) as striking:
         await asyncio.sleep(0)
         for job_id in ("claimed", "middle", "last"):
             see(EventKind.SUBMIT, job_id, steps=(20.0, 80.0))
@@ -154,9 +154,29 @@ async def test_redis_is_killed_and_comes_back_with_what_it_had(processes: Proces
     writer = HistoryWriter()
     async with KillRedis(valkey, writer, times=2, every_s=0.05, down_s=0.05) as killing:
         await killing.done()
-    assert killing.kills == 2
+    assert killing.strikes == 2
     assert [event.kind for event in writer.events] == [EventKind.REDIS_DOWN, EventKind.REDIS_UP] * 2
     assert await (await _redis(valkey.url)).get("job") == b"acknowledged"
+
+
+async def test_a_paused_redis_keeps_what_it_had_without_a_file(processes: Processes) -> None:
+    valkey = start_valkey(processes)
+    await (await _redis(valkey.url)).set("job", "acknowledged")
+    writer = HistoryWriter()
+    async with KillRedis(valkey, writer, how=Signal.STOP, every_s=0.01, down_s=0.05) as pausing:
+        await pausing.done()
+    assert [event.kind for event in writer.events] == [EventKind.REDIS_DOWN, EventKind.REDIS_UP]
+    assert await (await _redis(valkey.url)).get("job") == b"acknowledged"
+
+
+async def test_a_restart_that_is_interrupted_is_gone_on_with(processes: Processes) -> None:
+    slow = "import time; time.sleep(0.5); " + READY
+    workers = await start(processes, 1, slow)
+    writer = HistoryWriter()
+    async with asyncio.timeout(20), Waves(workers, writer, seed=1, share=1.0, every_s=0.01, down_s=0.01):
+        await until(lambda: kinds(writer)[EventKind.KILLED] == 1)
+        await until(lambda: workers[0].alive)  # started again, and not ready yet
+    assert [event.kind for event in writer.events] == [EventKind.KILLED, EventKind.UP]
 
 
 async def test_redis_without_an_append_only_file_is_not_killed(processes: Processes) -> None:
@@ -171,7 +191,7 @@ async def _redis(url: str):  # type: ignore[no-untyped-def]
 
 async def test_a_nemesis_that_fails_says_so() -> None:
     class Broken(Nemesis):
-        async def wreak(self) -> None:
+        async def inject(self) -> None:
             raise LookupError("no process to strike")
 
         async def heal(self) -> None:
