@@ -1,10 +1,9 @@
 """The hub's rules: messages in, messages out. No socket, no clock, no randomness, no Redis."""
 
+from legacy_hub_sim.core.connections import Close, Frame, Outgoing, Peer, Role, Style
 from legacy_hub_sim.core.hub import Hub
-from legacy_hub_sim.core.outgoing import Close, Frame, Outgoing, Style
-from legacy_hub_sim.core.peers import Peer, Role
 from legacy_hub_sim.core.rest import Answer, Request, Waiting
-from legacy_hub_sim.core.store import JobStore, MemoryStore, StoreError
+from legacy_hub_sim.core.store import JobStore, StoreError
 
 __all__ = [
     "Answer",
@@ -12,7 +11,6 @@ __all__ = [
     "Frame",
     "Hub",
     "JobStore",
-    "MemoryStore",
     "Outgoing",
     "Peer",
     "Request",

@@ -1,24 +1,23 @@
-"""The hub: what happens to it, one step at a time, and what it wants sent in answer."""
+"""The hub: what happens to it, one step at a time, what it does by itself, and what is to be sent then."""
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import json
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from legacy_hub_sim.core import clients, messages, monitors, rest, stats, workers
-from legacy_hub_sim.core.jobs import JobBook
-from legacy_hub_sim.core.leaks import Leak, no_object
-from legacy_hub_sim.core.leaving import leave, reason
-from legacy_hub_sim.core.outgoing import Outgoing, Style
-from legacy_hub_sim.core.peers import Peer, Role
-from legacy_hub_sim.core.state import Kept, Memory
+from legacy_hub_sim.core import clients, messages, monitors, rest, workers
+from legacy_hub_sim.core.connections import Outgoing, Peer, Role, Style
+from legacy_hub_sim.core.disconnect import drop_silent, leave, reason
+from legacy_hub_sim.core.jobs import JobRepository
+from legacy_hub_sim.core.offers import offer_waiting
+from legacy_hub_sim.core.python_errors import PythonError, no_object
+from legacy_hub_sim.core.step_context import HubState, PersistedState, StepContext
 from legacy_hub_sim.core.store import JobStore, StoreError
-from legacy_hub_sim.core.timers import Timers
-from legacy_hub_sim.core.turn import Turn
 from legacy_hub_sim.faults import ALL_FAULTS, Fault
 
 
@@ -35,14 +34,14 @@ class Hub:
         faults: frozenset[Fault] = ALL_FAULTS,
     ) -> None:
         self.faults = faults
-        self.memory = Memory()
-        self.jobs = JobBook(store, faults, new_id)
+        self.state = HubState()
+        self.jobs = JobRepository(store, faults, new_id)
         self._store = store
         self._new_id = new_id
         self._token = token
         self._timers = Timers(started_at)
-        if Fault.AMNESIA not in faults and (kept := store.recall()):
-            self.memory.kept = msgspec.msgpack.decode(kept, type=Kept)
+        if Fault.AMNESIA not in faults and (saved := store.load_state()):
+            self.state.persisted = msgspec.msgpack.decode(saved, type=PersistedState)
 
     @property
     def due(self) -> float:
@@ -50,106 +49,179 @@ class Hub:
         return self._timers.due
 
     def connect(self, peer: Peer, token: str | None, now: float) -> list[Outgoing]:
-        """A connection was opened. With a wrong token it is told so and closed, and is no part of the hub."""
-        turn = self._turn(now)
+        """A connection was opened. With a wrong token it gets an error and is closed, and is no part of the hub."""
+        step = self._step(now)
         if self._token and token != self._token:
-            turn.reply(peer, messages.bare_error("Authentication failed: Invalid token"), Style.SPACED)
-            turn.close(peer.connection, "")
-            return turn.out
-        self.memory.connections[peer.role][peer.name] = peer.connection
+            step.reply(peer, messages.bare_error("Authentication failed: Invalid token"), Style.SPACED)
+            step.close(peer.connection, "")
+            return step.out
+        self.state.connections[peer.role][peer.name] = peer.connection
         welcome = f"Welcome {peer.role.spoken} {peer.name}! Connected to Redis Hub"
         if peer.role is Role.WORKER:
-            self.memory.status[peer.name] = "idle"
-            turn.reply(peer, {"type": "connection_established", "message": welcome}, Style.SPACED)
-            return turn.out
-        turn.reply(peer, messages.stamped("connection_established", now, message=welcome))
+            self.state.status[peer.name] = "idle"
+            step.reply(peer, {"type": "connection_established", "message": welcome}, Style.SPACED)
+            return step.out
+        step.reply(peer, messages.stamped("connection_established", now, message=welcome))
         if peer.role is Role.MONITOR:
             try:
-                stats.send_status(turn)
-            except Leak:
-                self.memory.deaf.add(peer.connection)
-        return turn.out
+                monitors.send_status(step)
+            except PythonError:
+                self.state.unread.add(peer.connection)
+        return step.out
 
-    def receive(self, peer: Peer, line: str | bytes, now: float) -> list[Outgoing]:
+    def receive(self, peer: Peer, data: str | bytes, now: float) -> list[Outgoing]:
         """A frame came in."""
-        turn = self._turn(now)
-        if peer.connection in self.memory.deaf:
+        step = self._step(now)
+        if peer.connection in self.state.unread:
             return []
-        if isinstance(line, bytes):
+        if isinstance(data, bytes):
             if Fault.BINARY_FRAME in self.faults:
-                self._stop_reading(turn, peer)
-                return turn.out
-            line = line.decode(errors="replace")
+                self._stop_reading(step, peer)
+                return step.out
+            data = data.decode(errors="replace")
         try:
-            self._handle(turn, peer, read(line))
+            self._handle(step, peer, read(data))
         except json.JSONDecodeError:
-            turn.error(peer.role, peer.name, "Invalid JSON format")
-        except Leak as leak:
-            turn.error(peer.role, peer.name, f"Server error processing message: {leak.text}")
-        self._keep()
-        return turn.out
+            step.error(peer.role, peer.name, "Invalid JSON format")
+        except PythonError as error:
+            step.error(peer.role, peer.name, f"Server error processing message: {error.text}")
+        self._save_state()
+        return step.out
 
     def disconnect(self, peer: Peer, now: float) -> list[Outgoing]:
         """A connection is gone, by whichever side."""
-        turn = self._turn(now)
-        if peer.connection in self.memory.deaf:
-            self.memory.deaf.discard(peer.connection)
-            if self.memory.connection(peer.role, peer.name) != peer.connection:
+        step = self._step(now)
+        if peer.connection in self.state.unread:
+            self.state.unread.discard(peer.connection)
+            if self.state.connection(peer.role, peer.name) != peer.connection:
                 return []
-        leave(turn, peer)
-        self._keep()
-        return turn.out
+        leave(step, peer)
+        self._save_state()
+        return step.out
 
     def request(self, request: rest.Request, now: float) -> tuple[rest.Answer | rest.Waiting, list[Outgoing]]:
         """A REST request came in: its answer, and what to send to others after it."""
-        turn = self._turn(now)
-        return rest.answer(turn, request), turn.out
+        step = self._step(now)
+        return rest.answer(step, request), step.out
 
     def awaited(self, waiting: rest.Waiting, now: float) -> rest.Answer | None:
         """The answer of a submission with `wait`, None while there is none."""
-        return rest.awaited(self._turn(now), waiting)
+        return rest.awaited(self._step(now), waiting)
 
     def tick(self, now: float) -> list[Outgoing]:
         """Time has passed."""
-        turn = self._turn(now)
-        self._timers.run(turn)
-        return turn.out
+        step = self._step(now)
+        self._timers.run(step)
+        return step.out
 
-    def _turn(self, now: float) -> Turn:
-        return Turn(self.memory, self.jobs, self.faults, now, self._new_id)
+    def _step(self, now: float) -> StepContext:
+        return StepContext(self.state, self.jobs, self.faults, now, self._new_id)
 
-    def _handle(self, turn: Turn, peer: Peer, message: dict[str, Any]) -> None:
+    def _handle(self, step: StepContext, peer: Peer, message: dict[str, Any]) -> None:
         match peer.role:
             case Role.CLIENT:
-                clients.handle(turn, peer, message)
+                clients.handle(step, peer, message)
             case Role.WORKER:
-                workers.handle(turn, peer.name, message)
+                workers.handle(step, peer.name, message)
             case Role.MONITOR:
-                monitors.handle(turn, peer, message)
+                monitors.handle(step, peer, message)
 
-    def _stop_reading(self, turn: Turn, peer: Peer) -> None:
+    def _stop_reading(self, step: StepContext, peer: Peer) -> None:
         """Fault `binary-frame`: clients and monitors are left open and unread, a worker is closed."""
-        leave(turn, peer)
+        leave(step, peer)
         if peer.role is Role.WORKER:
-            turn.close(peer.connection, reason(peer.role, peer.name))
-        self.memory.deaf.add(peer.connection)
+            step.close(peer.connection, reason(peer.role, peer.name))
+        self.state.unread.add(peer.connection)
 
-    def _keep(self) -> None:
+    def _save_state(self) -> None:
         """Without fault `amnesia`, what must outlive the process is written after every step that may change it."""
         if Fault.AMNESIA in self.faults:
             return
         with contextlib.suppress(StoreError):  # The next step writes all of it again.
-            self._store.remember(msgspec.msgpack.encode(self.memory.kept))
+            self._store.save_state(msgspec.msgpack.encode(self.state.persisted))
 
 
-def read(line: str) -> dict[str, Any]:
-    """A line as a message; raises JSONDecodeError for what is no JSON, and `Leak` for what is no object."""
+def read(data: str) -> dict[str, Any]:
+    """A frame as a message; raises JSONDecodeError for what is no JSON, and `PythonError` for what is no object."""
     try:
-        message = json.loads(line)
+        message = json.loads(data)
     except json.JSONDecodeError:
         raise
     except (ValueError, RecursionError) as error:
-        raise Leak(str(error)) from None
+        raise PythonError(str(error)) from None
     if not isinstance(message, dict):
         raise no_object(message)
     return message
+
+
+SILENT_SECONDS = 60
+"""A worker heard of less recently than this is disconnected; one in each round."""
+
+
+class Task(enum.Enum):
+    """One of the hub's rounds."""
+
+    CHANGES = "changes"
+    STATUS = "status"
+    STALE_CLAIMS = "stale claims"
+    SILENT_WORKERS = "silent workers"
+    OFFERS = "offers"
+
+
+class Timers:
+    """When each round is due, and the last stats that were shown."""
+
+    def __init__(self, started_at: float) -> None:
+        self._due = dict.fromkeys(Task, started_at)
+        self._shown: dict[str, Any] | None = None
+
+    @property
+    def due(self) -> float:
+        """When the next round is due."""
+        return min(self._due.values())
+
+    def run(self, step: StepContext) -> None:
+        """The rounds that are due. A store that cannot be read ends a round; the next comes at its time."""
+        for task in Task:
+            if self._due[task] <= step.now:
+                self._due[task] = step.now + self._round(step, task)
+
+    def _round(self, step: StepContext, task: Task) -> float:
+        """One round; returns the seconds until the next."""
+        watched = bool(step.state.connections[Role.MONITOR])
+        try:
+            match task:
+                case Task.CHANGES if watched:
+                    self._show_changes(step)
+                case Task.STATUS if watched:
+                    monitors.send_status(step)
+                case Task.STALE_CLAIMS:
+                    sweep(step)
+                case Task.SILENT_WORKERS:
+                    drop_silent(step, SILENT_SECONDS)
+                case Task.OFFERS if Fault.LOST_OFFERS not in step.faults:
+                    offer_waiting(step)
+        except PythonError:
+            pass  # The hub logs it and goes on; what it wanted to send before is sent.
+        match task:
+            case Task.CHANGES:
+                return 1 if watched else 3
+            case Task.STATUS:
+                return 5
+            case Task.OFFERS:
+                return 1
+        return 30
+
+    def _show_changes(self, step: StepContext) -> None:
+        """Show monitors the stats if they are not those shown last."""
+        system = monitors.system_stats(step)
+        if system != self._shown:
+            self._shown = system
+            monitors.send_change(step, system)
+
+
+def sweep(step: StepContext) -> None:
+    """Take back stale claims. That nobody is then offered them is fault `vanished-worker`."""
+    taken = step.jobs.take_back_stale(step.now)
+    if taken and Fault.VANISHED_WORKER not in step.faults:
+        offer_waiting(step)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from legacy_hub_sim.core.leaks import Leak, queue_score, stored, whole
+from legacy_hub_sim.core.python_errors import PythonError, queue_score, stored, whole
 from legacy_hub_sim.core.store import Fields, JobStore
 from legacy_hub_sim.faults import Fault
 
@@ -27,7 +27,7 @@ class Submission(msgspec.Struct, frozen=True):
     client_id: str
 
 
-class JobBook:
+class JobRepository:
     """The rules over a store."""
 
     def __init__(self, store: JobStore, faults: frozenset[Fault], new_id: Callable[[], str]) -> None:
@@ -214,7 +214,7 @@ class JobBook:
 
 
 def key_of(job_id: Any) -> str:
-    """An id of any kind as it becomes part of a key; raises `Leak` for text that is no Unicode."""
+    """An id of any kind as it becomes part of a key; raises `PythonError` for text that is no Unicode."""
     text = str(job_id)
     stored(f"job:{text}")
     return text
@@ -226,13 +226,13 @@ def payload_text(payload: Any) -> str:
         try:
             return json.dumps(payload)
         except RecursionError as error:
-            raise Leak(str(error)) from None
+            raise PythonError(str(error)) from None
     if not isinstance(payload, str):
-        raise Leak(f"the JSON object must be str, bytes or bytearray, not {type(payload).__name__}")
+        raise PythonError(f"the JSON object must be str, bytes or bytearray, not {type(payload).__name__}")
     try:
         json.loads(payload)
     except json.JSONDecodeError:
         return json.dumps({"raw_payload": payload})
     except (ValueError, RecursionError) as error:
-        raise Leak(str(error)) from None
+        raise PythonError(str(error)) from None
     return payload

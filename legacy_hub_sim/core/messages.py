@@ -1,42 +1,83 @@
-"""The hub's messages: their fields in the order it writes them, absent ones as null."""
+"""The hub's messages: those it sends, their fields in its order and absent ones as null, and those it parses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from legacy_hub_sim.core.shapes import Field, Kind, must_fit
+from legacy_hub_sim.core.validation import Field, Kind, fit, must_fit
 
 Message = dict[str, Any]
 
-STATUS_FIELDS = (
-    Field("job_id", Kind.TEXT),
-    Field("status", Kind.TEXT),
-    Field("progress", Kind.WHOLE, nullable=True, required=False),
-    Field("worker_id", Kind.TEXT, nullable=True, required=False),
-    Field("started_at", Kind.NUMBER, nullable=True, required=False),
-    Field("completed_at", Kind.NUMBER, nullable=True, required=False),
-    Field("result", Kind.OBJECT, nullable=True, required=False),
-    Field("message", Kind.TEXT, nullable=True, required=False),
-)
-ASSIGNED_FIELDS = (
-    Field("job_id", Kind.TEXT),
-    Field("worker_id", Kind.TEXT),
-    Field("job_type", Kind.TEXT),
-    Field("priority", Kind.WHOLE),
-    Field("params", Kind.OBJECT),
-)
-AVAILABLE_FIELDS = (
-    Field("job_id", Kind.TEXT),
-    Field("job_type", Kind.TEXT),
-    Field("priority", Kind.WHOLE, nullable=True, required=False, default=0),
-    Field("job_request_payload", Kind.OBJECT, nullable=True, required=False),
-)
-CONFIRMED_FIELDS = (
-    Field("job_id", Kind.TEXT),
-    Field("monitor_id", Kind.TEXT, nullable=True, required=False),
-    Field("channels", Kind.TEXTS, nullable=True, required=False),
-)
+
+def text(name: str, default: str | None = "", *, nullable: bool = False) -> Field:
+    """A field of text."""
+    return Field(name, Kind.TEXT, nullable=nullable, required=False, default=default)
+
+
+def whole(name: str, default: int | None, *, nullable: bool = False) -> Field:
+    """A field of a whole number."""
+    return Field(name, Kind.WHOLE, nullable=nullable, required=False, default=default)
+
+
+def flag(name: str, *, default: bool) -> Field:
+    """A field of true or false."""
+    return Field(name, Kind.FLAG, required=False, default=default)
+
+
+def an_object(name: str, *, nullable: bool = True, empty: bool = False) -> Field:
+    """A field of an object."""
+    return Field(name, Kind.OBJECT, nullable=nullable, required=False, default={} if empty else None)
+
+
+def number(name: str, default: float | None = None) -> Field:
+    """A field of a number or null."""
+    return Field(name, Kind.NUMBER, nullable=True, required=False, default=default)
+
+
+MODELS: dict[str, tuple[str, tuple[Field, ...]]] = {
+    "response_job_status": (
+        "ResponseJobStatusMessage",
+        (
+            Field("job_id", Kind.TEXT),
+            Field("status", Kind.TEXT),
+            whole("progress", None, nullable=True),
+            text("worker_id", None, nullable=True),
+            number("started_at"),
+            number("completed_at"),
+            an_object("result"),
+            text("message", None, nullable=True),
+        ),
+    ),
+    "job_assigned": (
+        "JobAssignedMessage",
+        (
+            Field("job_id", Kind.TEXT),
+            Field("worker_id", Kind.TEXT),
+            Field("job_type", Kind.TEXT),
+            Field("priority", Kind.WHOLE),
+            Field("params", Kind.OBJECT),
+        ),
+    ),
+    "job_available": (
+        "JobAvailableMessage",
+        (
+            Field("job_id", Kind.TEXT),
+            Field("job_type", Kind.TEXT),
+            whole("priority", 0, nullable=True),
+            an_object("job_request_payload"),
+        ),
+    ),
+    "subscription_confirmed": (
+        "SubscriptionConfirmedMessage",
+        (
+            Field("job_id", Kind.TEXT),
+            text("monitor_id", None, nullable=True),
+            Field("channels", Kind.TEXTS, nullable=True, required=False),
+        ),
+    ),
+}
+"""The messages that the hub builds by a model of its validation library: the model's name and fields."""
 
 
 def stamped(type_: str, now: float, **fields: Any) -> Message:
@@ -54,24 +95,15 @@ def bare_error(text: str) -> Message:
     return {"type": "error", "error": text}
 
 
+def checked(type_: str, now: float, **given: Any) -> Message:
+    """A message with a model; raises `PythonError` where the model refuses."""
+    model, fields = MODELS[type_]
+    return stamped(type_, now, **must_fit(model, fields, given))
+
+
 def job_status(now: float, **given: Any) -> Message:
-    """`response_job_status`; raises `Leak` where the hub's model refuses."""
-    return stamped("response_job_status", now, **must_fit("ResponseJobStatusMessage", STATUS_FIELDS, given))
-
-
-def job_assigned(now: float, **given: Any) -> Message:
-    """`job_assigned`; raises `Leak` where the hub's model refuses."""
-    return stamped("job_assigned", now, **must_fit("JobAssignedMessage", ASSIGNED_FIELDS, given))
-
-
-def job_available(now: float, **given: Any) -> Message:
-    """`job_available`; raises `Leak` where the hub's model refuses."""
-    return stamped("job_available", now, **must_fit("JobAvailableMessage", AVAILABLE_FIELDS, given))
-
-
-def subscription_confirmed(now: float, **given: Any) -> Message:
-    """`subscription_confirmed`; raises `Leak` where the hub's model refuses."""
-    return stamped("subscription_confirmed", now, **must_fit("SubscriptionConfirmedMessage", CONFIRMED_FIELDS, given))
+    """`response_job_status`."""
+    return checked("response_job_status", now, **given)
 
 
 def ack(original: Mapping[str, Any], now: float) -> Message:
@@ -83,3 +115,93 @@ def ack(original: Mapping[str, Any], now: float) -> Message:
         original_id=original.get("message_id", "unknown"),
         original_type=original["type"],
     )
+
+
+JOB, WORKER = text("job_id"), text("worker_id")
+
+WORKER_MESSAGES: dict[str, tuple[Field, ...]] = {
+    "register_worker": (
+        WORKER,
+        an_object("capabilities"),
+        flag("subscribe_to_jobs", default=True),
+        text("status", "idle"),
+    ),
+    "update_job_progress": (
+        JOB,
+        WORKER,
+        whole("progress", 0),
+        text("status", "processing"),
+        text("message", None, nullable=True),
+        an_object("connector_details"),
+    ),
+    "complete_job": (JOB, WORKER, an_object("result", empty=True)),
+    "fail_job": (JOB, WORKER, text("error", None, nullable=True)),
+    "claim_job": (WORKER, JOB, whole("claim_timeout", 30, nullable=True)),
+    "worker_heartbeat": (
+        WORKER,
+        text("status", "idle", nullable=True),
+        number("load", 0.0),
+    ),
+    "worker_status": (
+        text("message_id", None, nullable=True),
+        WORKER,
+        text("status", "idle", nullable=True),
+        an_object("capabilities", empty=True),
+    ),
+    "connector_ws_status": (
+        WORKER,
+        text("connector_type"),
+        flag("connected", default=False),
+        text("service_name"),
+        an_object("details"),
+        number("last_ping"),
+    ),
+    "service_request": (
+        JOB,
+        WORKER,
+        text("service"),
+        text("request_type"),
+        an_object("content", nullable=False, empty=True),
+    ),
+    "submit_job": (text("job_type", "unknown"), whole("priority", 0), an_object("payload", nullable=False, empty=True)),
+    "request_job_status": (JOB,),
+    "subscribe_job": (JOB,),
+    "subscribe_stats": (),
+    "request_stats": (),
+    "connection_established": (text("message", "Connection established"),),
+    "worker_heartbeat_ack": (WORKER,),
+    "job_assigned": (
+        JOB,
+        WORKER,
+        text("job_type"),
+        whole("priority", 0),
+        an_object("params", nullable=False, empty=True),
+    ),
+    "job_available": (
+        JOB,
+        text("job_type"),
+        whole("priority", 0, nullable=True),
+        an_object("job_request_payload", empty=True),
+    ),
+    "job_completed_ack": (JOB, WORKER),
+    "job_failed_ack": (JOB, WORKER, text("error", None, nullable=True)),
+    "job_notifications_subscribed": (WORKER,),
+    "worker_registered": (WORKER, text("status", "active")),
+    "error": (text("error", "Unknown error"), an_object("details")),
+}
+RANGES = {("update_job_progress", "progress"): (-1, 100), ("submit_job", "priority"): (0, 10)}
+
+
+def parse_worker_message(message: Mapping[str, Any], now: float) -> dict[str, Any] | None:
+    """A worker's message as the hub goes on with it, time and type first; None where it fits no shape."""
+    type_ = message.get("type")
+    if not isinstance(type_, str) or type_ not in WORKER_MESSAGES:
+        return None
+    time = Field("timestamp", Kind.NUMBER, required=False, default=now)
+    values, problems = fit((time, *WORKER_MESSAGES[type_]), message)
+    if problems:
+        return None
+    for (shape, name), (low, high) in RANGES.items():
+        if shape == type_ and not low <= values[name] <= high:
+            return None
+    return {"type": type_, **values}

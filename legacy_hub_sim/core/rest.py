@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from legacy_hub_sim.core import shapes
+from legacy_hub_sim.core import validation
+from legacy_hub_sim.core.clients import already_there, refused
 from legacy_hub_sim.core.jobs import Submission
-from legacy_hub_sim.core.leaks import Leak
 from legacy_hub_sim.core.offers import offer_waiting
-from legacy_hub_sim.core.shapes import Field, Kind, Problem
-from legacy_hub_sim.core.submissions import already_there, refused
-from legacy_hub_sim.core.turn import Turn
+from legacy_hub_sim.core.python_errors import PythonError
+from legacy_hub_sim.core.step_context import StepContext
+from legacy_hub_sim.core.validation import Field, Kind, Problem
 
 CLIENT = "rest-api-client"
 JOB_FIELDS = (
@@ -54,7 +54,7 @@ class Waiting(msgspec.Struct, frozen=True):
     timeout: int
 
 
-def answer(turn: Turn, request: Request) -> Answer | Waiting:
+def answer(step: StepContext, request: Request) -> Answer | Waiting:
     """What a request is answered; what it sets off goes out after the answer."""
     job_id = request.path.removeprefix(JOB_PATH)
     is_job = request.path.startswith(JOB_PATH) and job_id and "/" not in job_id
@@ -64,10 +64,10 @@ def answer(turn: Turn, request: Request) -> Answer | Waiting:
     if request.method != allowed:
         return Answer(405, {"detail": "Method Not Allowed"}, allow=allowed)
     if is_job:
-        return show(turn, job_id)
+        return show(step, job_id)
     if request.path == "/":
         return Answer(200, {"status": "ok", "message": "WebSocket Queue API is running"})
-    return submit(turn, request)
+    return submit(step, request)
 
 
 def missing_page(path: str) -> Answer:
@@ -78,22 +78,22 @@ def missing_page(path: str) -> Answer:
     return Answer(404, {"detail": "Not Found"})
 
 
-def show(turn: Turn, job_id: str) -> Answer:
+def show(step: StepContext, job_id: str) -> Answer:
     """`GET /api/jobs/{id}`."""
     try:
-        job = turn.jobs.status(job_id)
+        job = step.jobs.status(job_id)
         if job is None:
             return Answer(404, {"detail": f"Job with ID {job_id} not found"})
         return Answer(200, status_object(job_id, job))
-    except Leak as leak:
-        return Answer(500, {"detail": leak.text})
+    except PythonError as error:
+        return Answer(500, {"detail": error.text})
 
 
 def status_object(job_id: str, job: dict[str, Any]) -> dict[str, Any]:
     """A job as REST shows it."""
     position = job.get("position")
     payload = job.get("job_request_payload")
-    shapes.must_fit("JobStatusResponse", (Field("payload", Kind.OBJECT, nullable=True),), {"payload": payload})
+    validation.must_fit("JobStatusResponse", (Field("payload", Kind.OBJECT, nullable=True),), {"payload": payload})
     return {
         "job_id": job_id,
         "status": job.get("status", "unknown"),
@@ -123,26 +123,26 @@ def described(position: int | None) -> str | None:
     return "1 job ahead in queue" if position == 1 else f"{position} jobs ahead in queue"
 
 
-def submit(turn: Turn, request: Request) -> Answer | Waiting:
+def submit(step: StepContext, request: Request) -> Answer | Waiting:
     """`POST /api/jobs`."""
     body, unread = read_body(request)
     if unread is not None:
         return Answer(422, {"detail": [unread]})
-    given, problems = shapes.fit(JOB_FIELDS, body)
+    given, problems = validation.fit(JOB_FIELDS, body)
     if problems:
-        return Answer(422, {"detail": shapes.detail(problems, "body")})
-    job_id = given["job_id"] or f"job-rest-{turn.new_id()}"
+        return Answer(422, {"detail": validation.detail(problems, "body")})
+    job_id = given["job_id"] or f"job-rest-{step.new_id()}"
     job = Submission(job_id, given["job_type"], given["priority"], given["payload"], CLIENT)
     try:
-        if refusal := refused(turn, job):
+        if refusal := refused(step, job):
             return Answer(409, {"detail": refusal})
-        if not already_there(turn, job):
-            turn.jobs.add(job, turn.now)
-    except Leak as leak:
-        return Answer(500, {"detail": leak.text})
-    offer_waiting(turn)
+        if not already_there(step, job):
+            step.jobs.add(job, step.now)
+    except PythonError as error:
+        return Answer(500, {"detail": error.text})
+    offer_waiting(step)
     if given["wait"]:
-        return Waiting(job_id, turn.now + given["timeout"], given["timeout"])
+        return Waiting(job_id, step.now + given["timeout"], given["timeout"])
     return Answer(200, {"success": True, "job_id": job_id, "message": f"Job submitted successfully with ID: {job_id}"})
 
 
@@ -163,9 +163,9 @@ def read_body(request: Request) -> tuple[dict[str, Any], dict[str, Any] | None]:
     if isinstance(body, dict):
         return body, None
     if not request.body or body is None:
-        return {}, shapes.detail([Problem("missing", (), "Field required", None)], "body")[0]
+        return {}, validation.detail([Problem("missing", (), "Field required", None)], "body")[0]
     sentence = "Input should be a valid dictionary or object to extract fields from"
-    return {}, shapes.detail([Problem("model_attributes_type", (), sentence, body)], "body")[0]
+    return {}, validation.detail([Problem("model_attributes_type", (), sentence, body)], "body")[0]
 
 
 def is_json(content_type: str | None) -> bool:
@@ -176,17 +176,17 @@ def is_json(content_type: str | None) -> bool:
     return main == "application/json" or (main.startswith("application/") and main.endswith("+json"))
 
 
-def awaited(turn: Turn, waiting: Waiting) -> Answer | None:
+def awaited(step: StepContext, waiting: Waiting) -> Answer | None:
     """The answer of a waiting submission: when the job completed or failed, or with the status so far at the end.
 
     Once the time is up it says so, even of a job that completed since it last looked.
     """
     try:
-        job = turn.jobs.status(waiting.job_id) or {}
-        if turn.now >= waiting.until:
+        job = step.jobs.status(waiting.job_id) or {}
+        if step.now >= waiting.until:
             late = f"Timeout: Job did not complete within {waiting.timeout} seconds"
             return Answer(200, {**status_object(waiting.job_id, job), "error": late})
         ended = job.get("status") in ("completed", "failed")
         return Answer(200, status_object(waiting.job_id, job)) if ended else None
-    except Leak as leak:
-        return Answer(500, {"detail": leak.text})
+    except PythonError as error:
+        return Answer(500, {"detail": error.text})

@@ -1,189 +1,185 @@
-"""What workers may say, and what follows. Faults `deaf-cancel` and `lost-offers` show here."""
+"""What workers may send, and what follows. Faults `deaf-cancel` and `lost-offers` show here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from legacy_hub_sim.core import messages, subscriptions
-from legacy_hub_sim.core.leaks import Leak
+from legacy_hub_sim.core.connections import Role, Style
+from legacy_hub_sim.core.messages import Message
 from legacy_hub_sim.core.offers import offer_waiting
-from legacy_hub_sim.core.outgoing import Style
-from legacy_hub_sim.core.peers import Role
-from legacy_hub_sim.core.state import WorkerRecord
-from legacy_hub_sim.core.turn import Turn
-from legacy_hub_sim.core.worker_shapes import parse
+from legacy_hub_sim.core.python_errors import PythonError
+from legacy_hub_sim.core.step_context import StepContext, WorkerRecord
 from legacy_hub_sim.faults import Fault
 
-Said = dict[str, Any]
 
-
-def handle(turn: Turn, worker: str, message: dict[str, Any]) -> None:
+def handle(step: StepContext, worker: str, received: Message) -> None:
     """One message of a worker. The name that counts is the one in its path, not the one in the message."""
-    said = parse(message, turn.now)
-    if said is None:
-        turn.error(Role.WORKER, worker, "Invalid message format")
+    message = messages.parse_worker_message(received, step.now)
+    if message is None:
+        step.error(Role.WORKER, worker, "Invalid message format")
         return
-    handler = HANDLERS.get(said["type"])
+    handler = HANDLERS.get(message["type"])
     if handler is None:
-        turn.error(Role.WORKER, worker, f"Unsupported message type: {said['type']}")
+        step.error(Role.WORKER, worker, f"Unsupported message type: {message['type']}")
     else:
-        handler(turn, worker, said)
+        handler(step, worker, message)
 
 
-def register(turn: Turn, worker: str, said: Said) -> None:
+def register(step: StepContext, worker: str, message: Message) -> None:
     """`register_worker`: a fresh record; capabilities are kept from before where none are given."""
-    if said["capabilities"]:
-        turn.memory.capabilities[worker] = said["capabilities"]
-    record = WorkerRecord(registered_at=turn.now, last_heartbeat=turn.now, updated_at=turn.now)
-    turn.memory.kept.records[worker] = record
-    turn.memory.status[worker] = "idle"
-    turn.memory.heartbeat_at[worker] = turn.now
-    turn.to(Role.WORKER, worker, messages.stamped("worker_registered", turn.now, worker_id=worker, status="active"))
-    if said["subscribe_to_jobs"]:
-        turn.memory.told_of_jobs[worker] = None
-        turn.to(Role.WORKER, worker, messages.stamped("job_notifications_subscribed", turn.now, worker_id=worker))
-    if said["status"] == "idle":
-        offer_waiting(turn)
+    if message["capabilities"]:
+        step.state.capabilities[worker] = message["capabilities"]
+    record = WorkerRecord(registered_at=step.now, last_heartbeat=step.now, updated_at=step.now)
+    step.state.persisted.records[worker] = record
+    step.state.status[worker] = "idle"
+    step.state.heartbeat_at[worker] = step.now
+    step.to(Role.WORKER, worker, messages.stamped("worker_registered", step.now, worker_id=worker, status="active"))
+    if message["subscribe_to_jobs"]:
+        step.state.notified_of_jobs[worker] = None
+        step.to(Role.WORKER, worker, messages.stamped("job_notifications_subscribed", step.now, worker_id=worker))
+    if message["status"] == "idle":
+        offer_waiting(step)
 
 
-def claim(turn: Turn, worker: str, said: Said) -> None:
+def claim(step: StepContext, worker: str, message: Message) -> None:
     """`claim_job`: for an idle worker, of any pending job, whatever its type."""
-    job_id = said["job_id"]
-    if turn.memory.status.get(worker) != "idle":
-        turn.error(Role.WORKER, worker, f"Cannot claim job {job_id}: Worker {worker} is not idle")
+    job_id = message["job_id"]
+    if step.state.status.get(worker) != "idle":
+        step.error(Role.WORKER, worker, f"Cannot claim job {job_id}: Worker {worker} is not idle")
         return
-    if not turn.jobs.claim(job_id, worker, turn.now):
-        turn.error(Role.WORKER, worker, f"Failed to claim job {job_id}")
+    if not step.jobs.claim(job_id, worker, step.now):
+        step.error(Role.WORKER, worker, f"Failed to claim job {job_id}")
         return
-    assign(turn, worker, "working", job_id)
-    job = turn.jobs.status(job_id) or {}
-    assigned = messages.job_assigned(
-        turn.now,
+    assign(step, worker, "working", job_id)
+    job = step.jobs.status(job_id) or {}
+    assigned = messages.checked(
+        "job_assigned",
+        step.now,
         job_id=job_id,
         worker_id=worker,
         job_type=job.get("job_type", "unknown"),
         priority=job.get("priority", 0),
         params=job.get("job_request_payload", {}),
     )
-    turn.to(Role.WORKER, worker, assigned)
-    started = messages.job_status(turn.now, job_id=job_id, status="processing", worker_id=worker)
-    subscriptions.tell_all(turn, job_id, started)
-    offer_waiting(turn)
+    step.to(Role.WORKER, worker, assigned)
+    started = messages.job_status(step.now, job_id=job_id, status="processing", worker_id=worker)
+    subscriptions.notify_all(step, job_id, started)
+    offer_waiting(step)
 
 
-def progress(turn: Turn, _worker: str, said: Said) -> None:
+def progress(step: StepContext, _worker: str, message: Message) -> None:
     """`update_job_progress`: stored where the job is known, passed on in any case, not answered."""
-    if was_cancelled(turn, said["job_id"]):
+    if was_cancelled(step, message["job_id"]):
         return
-    turn.jobs.progress(said["job_id"], said["progress"], said["message"], turn.now)
-    subscriptions.tell_all(turn, said["job_id"], said)
+    step.jobs.progress(message["job_id"], message["progress"], message["message"], step.now)
+    subscriptions.notify_all(step, message["job_id"], message)
 
 
-def complete(turn: Turn, worker: str, said: Said) -> None:
+def complete(step: StepContext, worker: str, message: Message) -> None:
     """`complete_job`: acknowledged always, passed on where the job is known."""
-    job_id = said["job_id"]
-    if not was_cancelled(turn, job_id) and turn.jobs.complete(job_id, said["result"], turn.now):
-        completed = messages.stamped("complete_job", turn.now, job_id=job_id, worker_id=worker, result=said["result"])
-        subscriptions.tell_all(turn, job_id, completed, Style.SPACED)
-    assign(turn, worker, "idle")
-    if record := turn.memory.kept.records.get(worker):
+    job_id, result = message["job_id"], message["result"]
+    if not was_cancelled(step, job_id) and step.jobs.complete(job_id, result, step.now):
+        completed = messages.stamped("complete_job", step.now, job_id=job_id, worker_id=worker, result=result)
+        subscriptions.notify_all(step, job_id, completed, Style.SPACED)
+    assign(step, worker, "idle")
+    if record := step.state.persisted.records.get(worker):
         record.jobs_processed += 1
-        record.last_job_completed_at = turn.now
-    turn.to(Role.WORKER, worker, messages.stamped("job_completed_ack", turn.now, job_id=job_id, worker_id=worker))
-    if Fault.LOST_OFFERS not in turn.faults:
-        offer_waiting(turn)
+        record.last_job_completed_at = step.now
+    step.to(Role.WORKER, worker, messages.stamped("job_completed_ack", step.now, job_id=job_id, worker_id=worker))
+    if Fault.LOST_OFFERS not in step.faults:
+        offer_waiting(step)
 
 
-def fail(turn: Turn, worker: str, said: Said) -> None:
-    """`fail_job`: never offered to this worker again, queued again, and told on every attempt."""
-    job_id = said["job_id"]
-    error = "Unknown error" if said["error"] is None else said["error"]
-    turn.memory.kept.failed_by.setdefault(worker, set()).add(job_id)
-    cancelled = was_cancelled(turn, job_id)
+def fail(step: StepContext, worker: str, message: Message) -> None:
+    """`fail_job`: queued again, never offered to this worker again; subscribers are notified of every attempt."""
+    job_id = message["job_id"]
+    error = "Unknown error" if message["error"] is None else message["error"]
+    step.state.persisted.failed_by.setdefault(worker, set()).add(job_id)
+    cancelled = was_cancelled(step, job_id)
     try:
-        queued = cancelled or turn.jobs.fail(job_id, error)
-    except Leak as leak:
-        turn.error(Role.WORKER, worker, f"Invalid FailJobMessage: {leak.text}")
+        queued = cancelled or step.jobs.fail(job_id, error)
+    except PythonError as shown:
+        step.error(Role.WORKER, worker, f"Invalid FailJobMessage: {shown.text}")
         return
     if queued:
-        failed = messages.stamped("job_failed_ack", turn.now, job_id=job_id, worker_id=worker, error=error)
-        turn.to(Role.WORKER, worker, failed)
-        assign(turn, worker, "idle")
-        offer_waiting(turn)
+        failed = messages.stamped("job_failed_ack", step.now, job_id=job_id, worker_id=worker, error=error)
+        step.to(Role.WORKER, worker, failed)
+        assign(step, worker, "idle")
+        offer_waiting(step)
     else:
-        turn.error(Role.WORKER, worker, f"Failed to mark job {job_id} as failed")
+        step.error(Role.WORKER, worker, f"Failed to mark job {job_id} as failed")
     if not cancelled:
-        subscriptions.tell_all(turn, job_id, said)
-    offer_waiting(turn)
+        subscriptions.notify_all(step, job_id, message)
+    offer_waiting(step)
 
 
-def was_cancelled(turn: Turn, job_id: str) -> bool:
-    """Whether a hub that heeds cancellation (one without `deaf-cancel`) is past hearing of a job."""
-    return Fault.DEAF_CANCEL not in turn.faults and turn.jobs.store.peek(job_id)[0] == "cancelled"
+def was_cancelled(step: StepContext, job_id: str) -> bool:
+    """Whether what a worker sends of this job is ignored: it was cancelled, and the hub is without `deaf-cancel`."""
+    return Fault.DEAF_CANCEL not in step.faults and step.jobs.store.peek(job_id)[0] == "cancelled"
 
 
-def heartbeat(turn: Turn, worker: str, said: Said) -> None:
+def heartbeat(step: StepContext, worker: str, message: Message) -> None:
     """`worker_heartbeat`: without a status it says idle, and a worker that says idle is offered a job."""
-    turn.memory.heartbeat_at[worker] = turn.now
-    if said["status"]:
-        show_status(turn, worker, said["status"])
-        if said["status"] == "idle":
-            offer_waiting(turn)
-    turn.to(Role.WORKER, worker, messages.stamped("worker_heartbeat_ack", turn.now, worker_id=worker))
+    step.state.heartbeat_at[worker] = step.now
+    if message["status"]:
+        show_status(step, worker, message["status"])
+        if message["status"] == "idle":
+            offer_waiting(step)
+    step.to(Role.WORKER, worker, messages.stamped("worker_heartbeat_ack", step.now, worker_id=worker))
 
 
-def status(turn: Turn, worker: str, said: Said) -> None:
+def status(step: StepContext, worker: str, message: Message) -> None:
     """`worker_status`."""
-    told = "idle" if said["status"] is None else said["status"]
-    assign(turn, worker, told)
-    show_status(turn, worker, told)
-    if told == "idle":
-        offer_waiting(turn)
+    reported = "idle" if message["status"] is None else message["status"]
+    assign(step, worker, reported)
+    show_status(step, worker, reported)
+    if reported == "idle":
+        offer_waiting(step)
 
 
-def show_status(turn: Turn, worker: str, told: str) -> None:
+def show_status(step: StepContext, worker: str, reported: str) -> None:
     """Note a connected worker's status and show it to monitors."""
-    if worker not in turn.memory.connections[Role.WORKER]:
+    if worker not in step.state.connections[Role.WORKER]:
         return
-    turn.memory.status[worker] = told
+    step.state.status[worker] = reported
     shown = messages.stamped(
         "worker_status",
-        turn.now,
-        message_id=f"worker-status-{int(turn.now)}",
+        step.now,
+        message_id=f"worker-status-{int(step.now)}",
         worker_id=worker,
-        status=told,
+        status=reported,
         capabilities=None,
         connector_statuses=None,
     )
-    turn.broadcast(shown)
+    step.broadcast(shown)
 
 
-def assign(turn: Turn, worker: str, told: str, job_id: str | None = None) -> None:
+def assign(step: StepContext, worker: str, reported: str, job_id: str | None = None) -> None:
     """Note what a registered worker does; one that never registered stays as it is."""
-    record = turn.memory.kept.records.get(worker)
+    record = step.state.persisted.records.get(worker)
     if record is None:
         return
-    turn.memory.status[worker] = record.status = told
-    record.updated_at = turn.now
+    step.state.status[worker] = record.status = reported
+    record.updated_at = step.now
     if job_id:
-        turn.memory.running[worker] = record.current_job_id = job_id
-    elif told == "idle":
-        turn.memory.running.pop(worker, None)
+        step.state.running[worker] = record.current_job_id = job_id
+    elif reported == "idle":
+        step.state.running.pop(worker, None)
         record.current_job_id = ""
 
 
-def connector_status(turn: Turn, _worker: str, said: Said) -> None:
+def connector_status(step: StepContext, _worker: str, message: Message) -> None:
     """`connector_ws_status`: for monitors."""
-    turn.to_monitors(said, Style.COMPACT)
+    step.to_monitors(message, Style.COMPACT)
 
 
-def service_request(turn: Turn, _worker: str, said: Said) -> None:
+def service_request(step: StepContext, _worker: str, message: Message) -> None:
     """`service_request`: for the monitors that want it."""
-    turn.broadcast(said)
+    step.broadcast(message)
 
 
-HANDLERS: dict[str, Callable[[Turn, str, Said], None]] = {
+HANDLERS: dict[str, Callable[[StepContext, str, Message], None]] = {
     "register_worker": register,
     "claim_job": claim,
     "update_job_progress": progress,

@@ -1,4 +1,4 @@
-"""The hub's paths, and its process."""
+"""The hub's paths, which web pages may use them (all), and its process."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from legacy_hub_sim.core import Answer, Hub, JobStore, MemoryStore, Peer, Request, Role, Waiting
-from legacy_hub_sim.server.cors import cors
+from legacy_hub_sim.core import Answer, Hub, JobStore, Peer, Request, Role, Waiting
 from legacy_hub_sim.server.delivery import Delivery
-from legacy_hub_sim.server.redis_store import RedisStore
 from legacy_hub_sim.settings import Settings
+from legacy_hub_sim.stores import MemoryStore, RedisStore
 
 LARGEST_FRAME = 16 * 1024 * 1024
 LARGEST_BODY = 64 * 1024 * 1024
@@ -26,6 +25,40 @@ POLL_SECONDS = 0.5
 """How often a submission with `wait` looks at its job."""
 
 log = logging.getLogger("legacy_hub_sim")
+
+
+METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+
+
+@web.middleware
+async def cors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer the question a browser asks first, and mark every answer to a page as readable."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return await handler(request)
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        return web.Response(text="OK", headers=preflight(request, origin))
+    response = await handler(request)
+    if not response.prepared:
+        response.headers["Access-Control-Allow-Origin"] = origin if "Cookie" in request.headers else "*"
+        response.headers["Access-Control-Allow-Credentials"] = "true"
+    return response
+
+
+def preflight(request: web.Request, origin: str) -> dict[str, str]:
+    """What a browser is allowed."""
+    headers = {
+        "Vary": "Origin",
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Methods": METHODS,
+        "Access-Control-Allow-Credentials": "true",
+        "Access-Control-Max-Age": "600",
+    }
+    if asked := request.headers.get("Access-Control-Request-Headers"):
+        headers["Access-Control-Allow-Headers"] = asked
+    return headers
 
 
 class Server:
@@ -107,7 +140,7 @@ class Server:
     async def _running(self, _app: web.Application) -> AsyncIterator[None]:
         """The hub's own rounds, while it runs."""
         rounds = asyncio.create_task(self._rounds())
-        rounds.add_done_callback(told_if_dead)
+        rounds.add_done_callback(end_process_if_dead)
         yield
         rounds.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -123,7 +156,7 @@ class Server:
             await asyncio.sleep(max(0.0, self.hub.due - time.time()))
 
 
-def told_if_dead(task: asyncio.Task[None]) -> None:
+def end_process_if_dead(task: asyncio.Task[None]) -> None:
     """The rounds never end by themselves: if they do, the process goes with them."""
     if not task.cancelled() and (error := task.exception()):
         log.error("event=hub_rounds_died error=%r", error)
@@ -177,5 +210,5 @@ async def run(settings: Settings) -> None:
     await runner.cleanup()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_IGN)  # Told twice, it still ends as told the first time.
+        signal.signal(number, signal.SIG_IGN)  # A second signal does not change how it ends.
     log.info("event=hub_stopped")

@@ -130,7 +130,7 @@ def shapes(rates: list[float], seconds: float, without: tuple[str, ...] = ()) ->
             launch = services.hub(redis_url=valkey.url, without=without, name=f"hub-{number}")
             hub = processes.start(launch)
             shape = asyncio.run(measure(launch.port or 0, rate, seconds))
-            memory = hub.memory()
+            memory = hub.state()
             shape.hub_mb = memory.rss / 2**20 if memory else 0
             hub.stop()
             found.append(shape)

@@ -8,8 +8,9 @@ import uuid
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from legacy_hub_sim.core import Answer, Close, Frame, Hub, MemoryStore, Outgoing, Peer, Request, Role
-from legacy_hub_sim.server.wire import CHUNK, chunks, text_of
+from legacy_hub_sim.core import Answer, Close, Frame, Hub, Outgoing, Peer, Request, Role
+from legacy_hub_sim.server.delivery import CHUNK, chunks, text_of
+from legacy_hub_sim.stores import MemoryStore
 from tests.legacy_hub_sim.cassettes import Ids, comparable, line_of
 
 EPOCH = 1_795_523_500.0

@@ -19,7 +19,7 @@ SETTLE_SECONDS = 0.15
 
 
 def is_stats(item: Any) -> bool:
-    """Stats come on the hub's own clock, between whatever else: the core's player, which owns the clock, holds them."""
+    """Stats come on the hub's own clock, between whatever else: the core's player, which owns the clock, has them."""
     return "stats_broadcast" in (item.get("type"), item.get("original_type"))
 
 

@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from legacy_hub_sim import ALL_FAULTS, Fault
-from legacy_hub_sim.core import Answer, Close, Frame, Hub, JobStore, MemoryStore, Outgoing, Peer, Request, Role, Waiting
+from legacy_hub_sim.core import Answer, Close, Frame, Hub, JobStore, Outgoing, Peer, Request, Role, Waiting
+from legacy_hub_sim.stores import MemoryStore
 
 BEGAN = 1_000_000.0
 

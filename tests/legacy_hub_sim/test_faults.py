@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from legacy_hub_sim import ABOUT, ALL_FAULTS, Fault, UnknownFaultError, all_without
-from legacy_hub_sim.core import MemoryStore, Role
+from legacy_hub_sim.core import Role
+from legacy_hub_sim.stores import MemoryStore
 from tests.legacy_hub_sim.stage import Stage, only, types
 
 
@@ -145,7 +146,7 @@ class TestOneSubscriber:
     def test_a_job_named_as_a_client_is_subscribed_the_wrong_way_round(self) -> None:
         stage = self.watched()
         stage.say("d", "subscribe_job", job_id="c")
-        assert stage.hub.memory.kept.subscribers["d"] == ["c"]
+        assert stage.hub.state.persisted.subscribers["d"] == ["c"]
 
     def test_without_it_both_are_told_and_stay_so_over_a_reconnect(self) -> None:
         stage = self.watched(Fault.ONE_SUBSCRIBER)
@@ -218,7 +219,7 @@ class TestBinaryFrame:
         stage.open(role, "x")
         assert stage.line("x", b'{"type": "stay_alive"}') == []
         assert stage.say("x", "stay_alive") == []
-        assert "x" not in stage.hub.memory.connections[role]
+        assert "x" not in stage.hub.state.connections[role]
         assert stage.leave("x") == []
 
     def test_a_worker_is_closed(self) -> None:

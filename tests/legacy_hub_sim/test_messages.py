@@ -307,4 +307,4 @@ def test_a_wrong_token_is_no_part_of_the_hub() -> None:
     assert [message["type"] for _, message in stage.log] == ["error", "closed"]
     assert stage.say("c", "stay_alive") == []
     assert stage.leave("c") == []
-    assert stage.hub.memory.connections[Role.CLIENT] == {}
+    assert stage.hub.state.connections[Role.CLIENT] == {}

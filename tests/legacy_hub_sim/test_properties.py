@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from legacy_hub_sim import Fault
 from legacy_hub_sim.core import Frame, Outgoing, Role
 from legacy_hub_sim.core.offers import types_of
-from legacy_hub_sim.server.wire import UnsendableError, text_of
+from legacy_hub_sim.server.delivery import UnsendableError, text_of
 from tests.legacy_hub_sim.stage import Stage
 
 ACTORS = {
@@ -216,8 +216,8 @@ def check_offers(stage: Stage, offers: list[tuple[str, str]]) -> None:
     for one_round in rounds(offers):
         taken: set[str] = set()
         for worker, job in one_round:
-            failed = stage.hub.memory.kept.failed_by.get(worker, set())
-            types = types_of(stage.hub._turn(stage.now), worker)
+            failed = stage.hub.state.persisted.failed_by.get(worker, set())
+            types = types_of(stage.hub._step(stage.now), worker)
             best = [w.job_id for w in jobs if w.job_type in types and w.job_id not in failed | taken]
             assert best, (worker, job)
             assert job == best[0]
@@ -272,13 +272,13 @@ def test_one_odd_priority_ends_all_offers_of_workers_that_list_its_type(steps: l
         stage.say(worker, "register_worker", capabilities={"supported_job_types": TYPES})
     stage.log.clear()
     for step in steps:
-        registered = [w for w in WORKERS if "t" in types_of(stage.hub._turn(stage.now), w)]
-        idle = [w for w in registered if stage.hub.memory.status.get(w) == "idle"]
+        registered = [w for w in WORKERS if "t" in types_of(stage.hub._step(stage.now), w)]
+        idle = [w for w in registered if stage.hub.state.status.get(w) == "idle"]
         sent = stage.do(step)
         still = [
             w
             for w in idle
-            if stage.hub.memory.status.get(w) == "idle" and "t" in types_of(stage.hub._turn(stage.now), w)
+            if stage.hub.state.status.get(w) == "idle" and "t" in types_of(stage.hub._step(stage.now), w)
         ]
         if still and stage.store.peek("odd")[0] == "pending" and "odd" in stage.store.queue():
             assert "job_available" not in [message["type"] for _, message in sent]

@@ -1,4 +1,4 @@
-"""How the hub checks values against declared shapes: what it accepts, coerces and refuses, and in which words.
+"""How the hub checks values against declared shapes: what it accepts, coerces and refuses, and with which texts.
 
 The hub declares its messages as data models of a validation library; its clients see that library's rules (text "5"
 passes for a whole number, 2.0 does, 2.5 does not) and, over REST and in leaked errors, its wording.
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from legacy_hub_sim.core.leaks import Leak
+from legacy_hub_sim.core.python_errors import PythonError
 
 MANUAL = "https://errors.pydantic.dev/2.14/v/"
 """Where the hub's validation errors point to."""
@@ -214,8 +214,8 @@ def detail(problems: Sequence[Problem], *within: str) -> list[dict[str, Any]]:
 
 
 def must_fit(model: str, fields: Sequence[Field], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a shape; raises `Leak` with the library's words where the hub lets them out."""
+    """The fields of a shape; raises `PythonError` with the library's words where the hub lets them out."""
     values, problems = fit(fields, given)
     if problems:
-        raise Leak(sentence(model, problems))
+        raise PythonError(sentence(model, problems))
     return values

@@ -1,4 +1,4 @@
-"""What the hub wants sent, as data."""
+"""The hub's connections as data: who is at the other end, and what is to be sent there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,27 @@ import enum
 from typing import Any
 
 import msgspec
+
+
+class Role(enum.StrEnum):
+    """The three paths of the hub."""
+
+    CLIENT = "client"
+    WORKER = "worker"
+    MONITOR = "monitor"
+
+    @property
+    def spoken(self) -> str:
+        """How the hub's own sentences write it."""
+        return self.value.capitalize()
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """One connection; two connections may carry the same role and name, and the hub knows them apart by number."""
+
+    role: Role
+    name: str
+    connection: int
 
 
 class Style(enum.Enum):
