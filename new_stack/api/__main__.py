@@ -14,7 +14,8 @@ import msgspec
 
 from new_stack.api.settings import ApiSettings
 from new_stack.queue import QueueSettings
-from new_stack.queue.errors import QueueError, SettingsError
+from new_stack.queue.errors import QueueError
+from new_stack.settings import SettingsError
 
 USAGE, COULD_NOT_RUN = 2, 3
 

@@ -10,10 +10,10 @@ import msgspec
 
 from new_stack.queue.errors import (
     InvalidJob,
+    InvalidTransition,
     JobConflict,
     JobNotFound,
     LeaseLost,
-    MoveRefused,
     QueueError,
     QueueUnavailable,
     RedisTooOld,
@@ -94,7 +94,7 @@ def from_queue(error: QueueError, job_id: str = "") -> ProblemError:
         return invalid(error.field, error.reason)
     if isinstance(error, JobNotFound):
         return not_found(job_id) if job_id else problem(404, str(error))
-    if isinstance(error, JobConflict | MoveRefused | LeaseLost):
+    if isinstance(error, JobConflict | InvalidTransition | LeaseLost):
         return problem(409, str(error))
     if isinstance(error, QueueUnavailable | RedisTooOld):
         return unavailable(str(error))

@@ -2,19 +2,18 @@
 
 from new_stack.queue.errors import (
     InvalidJob,
+    InvalidTransition,
     JobConflict,
     JobNotFound,
     LeaseLost,
-    MoveRefused,
     QueueError,
     QueueUnavailable,
     RedisTooOld,
-    SettingsError,
 )
 from new_stack.queue.events import ENDINGS, Event, EventKind
 from new_stack.queue.jobs import (
-    MOVES,
     PRIORITY_LIMIT,
+    TRANSITIONS,
     Completed,
     End,
     Failed,
@@ -22,9 +21,9 @@ from new_stack.queue.jobs import (
     JobState,
     Lease,
     LeaseState,
-    Look,
     NewJob,
     Page,
+    PollResult,
     ProgressUpdate,
     QueueCounts,
     Released,
@@ -36,17 +35,19 @@ from new_stack.queue.jobs import (
 )
 from new_stack.queue.queue import Queue
 from new_stack.queue.settings import QueueSettings
+from new_stack.settings import SettingsError
 
 __all__ = [
     "ENDINGS",
-    "MOVES",
     "PRIORITY_LIMIT",
+    "TRANSITIONS",
     "Completed",
     "End",
     "Event",
     "EventKind",
     "Failed",
     "InvalidJob",
+    "InvalidTransition",
     "Job",
     "JobConflict",
     "JobNotFound",
@@ -54,10 +55,9 @@ __all__ = [
     "Lease",
     "LeaseLost",
     "LeaseState",
-    "Look",
-    "MoveRefused",
     "NewJob",
     "Page",
+    "PollResult",
     "ProgressUpdate",
     "Queue",
     "QueueCounts",

@@ -2,20 +2,6 @@
 
 from __future__ import annotations
 
-from new_stack.settings import SettingsError
-
-__all__ = [
-    "InvalidJob",
-    "JobConflict",
-    "JobNotFound",
-    "LeaseLost",
-    "MoveRefused",
-    "QueueError",
-    "QueueUnavailable",
-    "RedisTooOld",
-    "SettingsError",
-]
-
 
 class QueueError(Exception):
     """The root of the queue's own errors."""
@@ -46,15 +32,15 @@ class JobNotFound(QueueError):  # noqa: N818
     """No job has this id, or it ended so long ago that it has expired."""
 
 
-class MoveRefused(QueueError):  # noqa: N818
-    """The job is not in a state from which this can be done (see `jobs.MOVES`)."""
+class InvalidTransition(QueueError):  # noqa: N818
+    """The job is not in a state from which this can be done (see `jobs.TRANSITIONS`)."""
 
 
 class LeaseLost(QueueError):  # noqa: N818
     """The job is no longer this worker's: its lease ran out, or somebody cancelled it. `cancelled` tells which."""
 
     def __init__(self, job_id: str, *, cancelled: bool) -> None:
-        why = "it was cancelled" if cancelled else "its lease ran out and it was given to the line again"
+        why = "it was cancelled" if cancelled else "its lease ran out and it became pending again"
         super().__init__(f"job {job_id} is no longer held by this worker: {why}")
         self.job_id = job_id
         self.cancelled = cancelled

@@ -9,7 +9,7 @@ import msgspec
 
 
 class EventKind(StrEnum):
-    """What happened. One word on every wire: stream, SSE `event:` field, history, docs."""
+    """What happened. The same word everywhere: stream, SSE `event:` field, history, docs."""
 
     SUBMITTED = "submitted"
     CLAIMED = "claimed"
@@ -23,11 +23,11 @@ class EventKind(StrEnum):
     RELEASED = "released"
     LEASE_EXPIRED = "lease_expired"
     RETRIED = "retried"
-    """Somebody put an ended job back in the line by hand."""
+    """Somebody made an ended job pending again by hand."""
 
 
 ENDINGS: Final = frozenset({EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED})
-"""After one of these a job's stream says nothing more, unless the job is retried by hand."""
+"""After one of these a job's stream has no further events, unless the job is retried by hand."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What a job is: its states, the moves between them, and the shapes that cross the queue's edge."""
+"""What a job is: its states, the transitions between them, and the types of the queue's public interface."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class JobState(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether nothing more happens to the job unless somebody retries it by hand."""
-        return not MOVES[self] or self is JobState.FAILED or self is JobState.CANCELLED
+        return not TRANSITIONS[self] or self is JobState.FAILED or self is JobState.CANCELLED
 
 
-MOVES: Final[dict[JobState, dict[str, JobState]]] = {
+TRANSITIONS: Final[dict[JobState, dict[str, JobState]]] = {
     JobState.PENDING: {"claim": JobState.CLAIMED, "cancel": JobState.CANCELLED},
     JobState.CLAIMED: {
         "complete": JobState.COMPLETED,
@@ -41,7 +41,7 @@ MOVES: Final[dict[JobState, dict[str, JobState]]] = {
     JobState.FAILED: {"retry": JobState.PENDING},
     JobState.CANCELLED: {"retry": JobState.PENDING},
 }
-"""The state machine. Every move is one Redis Function; docs/queue.md shows this table."""
+"""The state machine. Every transition is one Redis Function; docs/queue.md shows this table."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,6 +55,31 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_retries: int | None = None
 
 
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as it stands in Redis. Times are ms since the epoch by Redis's clock; absent is None."""
+
+    id: str
+    state: JobState
+    service_required: str
+    payload: msgspec.Raw = msgspec.Raw(b"{}")
+    priority: int
+    client_id: str | None = None
+    max_retries: int
+    attempt: int = 0
+    """The fencing token: the number of the newest claim; 0 before the first."""
+    failures: int = 0
+    """Failed attempts that count against `max_retries`."""
+    worker_id: str | None = None
+    progress: float | None = None
+    status_message: str | None = None
+    result: msgspec.Raw | None = None
+    error: str | None = None
+    cancel_reason: str | None = None
+    created_at: int
+    claimed_at: int | None = None
+    ended_at: int | None = None
+
+
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a submit. `created` is false where the same job was there already (an idempotent repeat)."""
 
@@ -63,31 +88,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     created: bool
     position: int
     """1-based, among pending jobs of the same service; 0 where the job is no longer pending."""
-
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as it stands in Redis. Times are ms since the epoch by Redis's clock; absent is None."""
-
-    id: str
-    state: JobState
-    service_required: str
-    payload: msgspec.Raw
-    priority: int
-    client_id: str | None
-    max_retries: int
-    attempt: int
-    """The fencing token: the number of the newest claim; 0 before the first."""
-    failures: int
-    """Failed attempts that count against `max_retries`."""
-    worker_id: str | None
-    progress: float | None
-    status_message: str | None
-    result: msgspec.Raw | None
-    error: str | None
-    cancel_reason: str | None
-    created_at: int
-    claimed_at: int | None
-    ended_at: int | None
+    job: Job | None = None
+    """The job as it stands; None on a repeat whose record is too large to travel with the answer."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,16 +99,16 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     worker_id: str
     service_required: str
-    payload: msgspec.Raw
+    payload: msgspec.Raw = msgspec.Raw(b"{}")
     priority: int
-    client_id: str | None
+    client_id: str | None = None
     max_retries: int
     failures: int
     expires_at: int
 
 
 class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker says of a job in hand; `progress` in percent, -1 where it cannot tell (PROTOCOL.md)."""
+    """How far a running job is; `progress` in percent, -1 where it cannot tell (PROTOCOL.md)."""
 
     progress: float
     status: str = "processing"
@@ -139,7 +141,7 @@ End = Completed | Failed | Released
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker says of itself with each heartbeat."""
+    """What a worker reports of itself with each heartbeat."""
 
     worker_id: str
     status: str = "idle"
@@ -161,17 +163,17 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: int
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look at the line found: how many jobs stand in it, and which ones had lost their worker."""
+class PollResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a poll found: how many jobs are pending, and which ones had lost their worker."""
 
     pending: int
     reaped: tuple[str, ...] = ()
 
 
 class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many jobs are in each state, and how many in the line for each service.
+    """How many jobs are in each state, and how many of the pending ones for each service.
 
-    `delayed` of the pending ones wait for their back-off to end, outside the line.
+    `delayed` of the pending ones wait for their back-off to end; `by_service` does not count those.
     """
 
     pending: int
@@ -192,7 +194,7 @@ class Wake(StrEnum):
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """A word to one worker: this attempt of this job was cancelled."""
+    """A message to one worker: this attempt of this job was cancelled."""
 
     job_id: str
     attempt: int

@@ -4,29 +4,51 @@ from __future__ import annotations
 
 from typing import Self
 
-from new_stack.queue import library
-from new_stack.queue.calls import Calls
-from new_stack.queue.holders import Holders
-from new_stack.queue.jobs import LeaseState, Page, Signal, Wake
-from new_stack.queue.readers import Readers
+from new_stack.queue.consumer import Consumer
+from new_stack.queue.function_caller import FunctionCaller, install_library, loaded_version
+from new_stack.queue.producer import Producer
+from new_stack.queue.reader import Reader
 from new_stack.queue.settings import QueueSettings
-from new_stack.queue.submitters import Submitters
-
-__all__ = ["LeaseState", "Page", "Queue", "Signal", "Wake"]
 
 
-class Queue(Submitters, Holders, Readers):
-    """A connection to the queue. Safe to share between the tasks of one event loop."""
+class Queue:
+    """Producer, consumer and reader over the same connections. Safe to share between the tasks of one event loop.
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
-        self._prepare_submitting()
-        self._prepare_holding()
+    Its methods are theirs; code that needs only one privilege takes that one.
+    """
 
-    @property
-    def settings(self) -> QueueSettings:
-        """What the queue was opened with."""
-        return self._calls.settings
+    def __init__(self, caller: FunctionCaller) -> None:
+        self._caller = caller
+        self.settings: QueueSettings = caller.settings
+        self.producer = producer = Producer(caller)
+        self.submit = producer.submit
+        self.submit_many = producer.submit_many
+        self.cancel = producer.cancel
+        self.retry = producer.retry
+        self.consumer = consumer = Consumer(caller)
+        self.claim = consumer.claim
+        self.end = consumer.end
+        self.end_and_claim = consumer.end_and_claim
+        self.end_wait = consumer.end_wait
+        self.heartbeat = consumer.heartbeat
+        self.poll = consumer.poll
+        self.progress = consumer.progress
+        self.reap = consumer.reap
+        self.renew = consumer.renew
+        self.unregister = consumer.unregister
+        self.wait = consumer.wait
+        self.wait_and_claim = consumer.wait_and_claim
+        self.reader = reader = Reader(caller)
+        self.counts = reader.counts
+        self.events = reader.events
+        self.first_event_id = reader.first_event_id
+        self.history = reader.history
+        self.job = reader.job
+        self.jobs = reader.jobs
+        self.last_event_id = reader.last_event_id
+        self.ping = reader.ping
+        self.position = reader.position
+        self.workers = reader.workers
 
     @classmethod
     async def connect(cls, settings: QueueSettings, *, install: bool = True) -> Self:
@@ -34,17 +56,15 @@ class Queue(Submitters, Holders, Readers):
 
         Raises QueueUnavailable, RedisTooOld, SettingsError.
         """
-        calls = Calls(settings, install=install)
+        caller = FunctionCaller(settings, install=install)
         try:
-            if install:
-                await library.install(calls.main, calls.keys.pending)
-            else:
-                await library.loaded_version(calls.main, calls.keys.pending)
+            check = install_library if install else loaded_version
+            await check(caller.connection, caller.keys.pending)
         except BaseException:
-            calls.close()
+            caller.close()
             raise
-        return cls(calls)
+        return cls(caller)
 
     async def close(self) -> None:
         """Close the connections."""
-        self._calls.close()
+        self._caller.close()

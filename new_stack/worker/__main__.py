@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from new_stack.queue import Queue
-from new_stack.queue.errors import QueueError, QueueUnavailable, SettingsError
+from new_stack.queue.errors import QueueError, QueueUnavailable
 from new_stack.queue.settings import QueueSettings
+from new_stack.settings import SettingsError
 from new_stack.worker.connectors.catalogue import BUILT_IN, parse_list
 from new_stack.worker.identity import make_sure_of_name
 from new_stack.worker.log import EventLog

@@ -7,7 +7,7 @@ import os
 import socket
 
 from new_stack.queue import Queue, WorkerInfo
-from new_stack.queue.errors import SettingsError
+from new_stack.settings import SettingsError
 
 ASK_AGAIN_S = 0.25
 

@@ -71,7 +71,7 @@ class Pulse:
 
     async def _look(self, report: WorkerReport | None) -> None:
         """The safety net under the wake-ups: where there is work and this did not wake us, go and claim."""
-        seen = await self._station.queue.look(self._station.worker_id, report)
+        seen = await self._station.queue.poll(self._station.worker_id, report)
         if seen.reaped:
             self._station.log.warning("leases_expired", job_ids=seen.reaped)
         if seen.pending and not await self._listener.woken(UNWOKEN_S):

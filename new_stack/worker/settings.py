@@ -10,8 +10,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from new_stack.queue.errors import SettingsError
 from new_stack.queue.settings import QueueSettings
+from new_stack.settings import SettingsError
 from new_stack.worker.connectors.catalogue import ConnectorSpec, parse_list
 
 

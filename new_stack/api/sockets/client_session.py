@@ -29,7 +29,7 @@ from new_stack.api.sockets.connection import Connection, ConnectionGone
 from new_stack.api.sockets.followed_job import follow_job
 from new_stack.api.sockets.session import Session
 from new_stack.api.sse.cursor import parse_id
-from new_stack.queue.errors import JobConflict, JobNotFound, MoveRefused, QueueError
+from new_stack.queue.errors import InvalidTransition, JobConflict, JobNotFound, QueueError
 from new_stack.queue.events import ENDINGS, Event
 from new_stack.queue.jobs import Job, JobState
 
@@ -184,7 +184,7 @@ class ClientSession(Session):
         before = await queue.job(job_id)
         try:
             job = await queue.cancel(job_id, reason)
-        except (JobNotFound, MoveRefused):
+        except (JobNotFound, InvalidTransition):
             raise Refusal(
                 f"Failed to cancel job {job_id}. Job may not exist or is already in a terminal state."
             ) from None
@@ -199,7 +199,7 @@ class ClientSession(Session):
             job = await queue.retry(job_id)
         except JobNotFound:
             raise Refusal(f"Failed to force retry job {job_id}. Job does not exist.") from None
-        except MoveRefused:
+        except InvalidTransition:
             standing = await self._job(job_id)
             await self._in_turn(self.dialect.retried(standing, cleared=False, now=self.now))
             return

@@ -1,4 +1,4 @@
---@include context job events line ending
+--@include context job events pending finish
 -- cancel: end a job as cancelled, wherever it is, and tell the worker that holds it.
 -- Keys: `jobs:pending`. Arguments: the terms; job id; reason.
 -- Reply: {'cancelled', the record}, {'refused', its state} or {'missing'}.
@@ -24,7 +24,7 @@ redis.register_function{
     if job.state == 'completed' or job.state == 'failed' then return { 'refused', job.state } end
     if job.state ~= 'cancelled' then
       local worker = { 'message', reason }
-      if job.state == 'pending' and not leave_line(q, job) then
+      if job.state == 'pending' and not leave_pending(q, job) then
         redis.call('ZREM', q.prefix .. 'jobs:delayed', id)
       elseif job.state == 'claimed' then
         signal(q, job)

@@ -1,4 +1,4 @@
---@include context job events line workers claim
+--@include context job events pending workers claim
 -- claim: take jobs off the line and onto leases, in one step.
 -- Keys: `jobs:pending`. Arguments: the terms; worker id; how many at most.
 -- Reply: for each {id, attempt, service_required, payload, priority, client_id, max_retries, failures, expires_at}.

@@ -1,4 +1,4 @@
---@include context job events line ending complete fail release workers claim
+--@include context job events pending finish complete fail release workers claim
 -- end_and_claim: end held jobs, then claim next ones, in one step.
 -- Keys: `jobs:pending`. Arguments: the terms; worker id; how many to claim; the number of ends; for each:
 -- 'complete'|'fail'|'release', job id, attempt, holder's worker id, result or error, '1' if it may run again.

@@ -1,4 +1,4 @@
---@include context job line
+--@include context job pending
 -- position: a job's place in the line of its service.
 -- Keys: `jobs:pending`. Arguments: job id.
 -- Reply: 1-based, 0 where it does not stand in the line.

@@ -1,4 +1,4 @@
---@include context job events line ending expire
+--@include context job events pending finish expire
 -- reap: what the clock alone brings about. Anyone may call it, at any time, any number at once.
 -- Keys: `jobs:pending`. Arguments: the terms; how many of each kind at most.
 -- Reply: {ids of jobs put back or given up, '1' if there may be more to do}.

@@ -1,4 +1,4 @@
---@include context job events line
+--@include context job events pending
 -- retry: put a failed or cancelled job back in the line by hand, at its old place, its failures forgotten.
 -- Keys: `jobs:pending`. Arguments: the terms; job id.
 -- Reply: {'retried', the record}, {'refused', its state} or {'missing'}.
@@ -15,7 +15,7 @@ redis.register_function('hubgate_retry', function(keys, args)
   redis.call('HDEL', key, 'failed_by', 'failed_attempt', 'error', 'cancel_reason', 'ended_at', 'progress',
     'status_message')
   change_state(q, job, 'pending')
-  enter_line(q, job)
+  enter_pending(q, job)
   wake(q, 1)
   emit(q, job, 'retried', {})
   return { 'retried', redis.call('HGETALL', key) }

@@ -1,15 +1,25 @@
---@include context job events line
--- submit: put jobs in the line, each once.
+--@include context job events pending
+-- submit: make jobs pending, each once.
 -- Keys: `jobs:pending`. Arguments: the terms; the number of jobs; for each: id, service_required, payload, priority,
 -- client_id ('' for none), max_retries, digest of the content.
--- Reply: for each {'created'|'same'|'conflict', state, position}.
+-- Reply: for each {'created', 'pending', position, created_at}, {'same', state, position, the record} or
+-- {'conflict'}. Of records that are large together, those that would exceed RECORDS_BYTES come empty.
 -- Invariant: an id names one job for as long as its record lives; a repeat changes nothing.
+local RECORDS_BYTES = 65536
+
 local function submitted_before(q, id, digest)
-  local known = redis.pcall('HMGET', q.prefix .. 'job:' .. id, 'state', 'service_required', 'digest')
-  if known.err then return { 'conflict', 'failed', 0 } end
+  local key = q.prefix .. 'job:' .. id
+  local known = redis.pcall('HMGET', key, 'state', 'service_required', 'digest')
+  if known.err then return { 'conflict' } end
   if not known[1] then return nil end
-  if known[3] ~= digest then return { 'conflict', known[1], 0 } end
-  return { 'same', known[1], position(q, id, known[2]) }
+  if known[3] ~= digest then return { 'conflict' } end
+  local record = {}
+  local size = redis.call('HSTRLEN', key, 'payload') + redis.call('HSTRLEN', key, 'result')
+  if q.records_bytes + size <= RECORDS_BYTES then
+    q.records_bytes = q.records_bytes + size
+    record = redis.call('HGETALL', key)
+  end
+  return { 'same', known[1], position(q, id, known[2]), record }
 end
 
 local function submit_one(q, args, at)
@@ -25,13 +35,14 @@ local function submit_one(q, args, at)
     'digest', args[at + 6], 'sequence', job.sequence, 'attempt', 0, 'failures', 0, 'deliveries', 0,
     'created_at', q.now)
   redis.call('ZADD', q.prefix .. 'jobs:state:pending', job.sequence, id)
-  enter_line(q, job)
+  enter_pending(q, job)
   emit(q, job, 'submitted', {})
-  return { 'created', 'pending', position(q, id, job.service_required) }
+  return { 'created', 'pending', position(q, id, job.service_required), q.now }
 end
 
 local function submit(keys, args)
   local q = open(keys, args)
+  q.records_bytes = 0
   local replies = {}
   local created = 0
   for index = 1, tonumber(args[q.first]) do

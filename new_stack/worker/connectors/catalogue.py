@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from new_stack.queue.errors import SettingsError
+from new_stack.settings import SettingsError
 from new_stack.worker.connectors.contract import Connector
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from new_stack.queue.errors import SettingsError
+from new_stack.settings import SettingsError
 from new_stack.worker.connectors.contract import Assignment, ConnectorSettings, JobFailed
 
 WORTH_ANOTHER_TRY: Final = frozenset({408, 409, 425, 429})

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from new_stack.queue.errors import SettingsError
+from new_stack.settings import SettingsError
 from new_stack.worker.connectors.contract import Assignment, Connector, ConnectorSettings, JobFailed
 from new_stack.worker.connectors.http import STOP_S, fill
 

@@ -350,14 +350,14 @@ async def test_a_full_redis_takes_no_jobs_but_lets_them_be_read_and_ended(
     api = await start_api(msgspec.structs.replace(settings, redis_url=own_valkey.url))
     job_id = await api.submit()
     client = await api.client()
-    await api.queue._calls.main.call("CONFIG", "SET", "maxmemory", "1")
+    await api.queue._caller.connection.call("CONFIG", "SET", "maxmemory", "1")
     problem = await api.post("/api/jobs", {"service_required": "simulation"}, 503)
     assert "not available" in problem["detail"]
     await client.send(type="submit_job", job_type="simulation", payload={})
     assert (await client.receive())["type"] == "error"
     assert (await api.get(f"/api/jobs/{job_id}"))["status"] == "pending"
     assert (await api.post(f"/api/jobs/{job_id}/cancel", None, 200))["status"] == "cancelled"
-    await api.queue._calls.main.call("CONFIG", "SET", "maxmemory", "0")
+    await api.queue._caller.connection.call("CONFIG", "SET", "maxmemory", "0")
     assert (await api.queue.counts()).pending == 0
     await api.submit()
 

@@ -8,26 +8,26 @@ from typing import Any
 import pytest
 
 from new_stack.queue import Queue, QueueSettings
-from new_stack.queue.calls import Calls
-from new_stack.queue.wire import Argument
+from new_stack.queue.connection import Argument
+from new_stack.queue.function_caller import FunctionCaller
 
 
 class Redis:
     """The queue's functions and plain commands, under one prefix."""
 
-    def __init__(self, calls: Calls) -> None:
-        self.calls = calls
-        self.prefix = calls.keys.prefix
+    def __init__(self, caller: FunctionCaller) -> None:
+        self.caller = caller
+        self.prefix = caller.keys.prefix
 
     async def write(self, function: str, *arguments: Argument) -> Any:
-        return await self.calls.write(function, *arguments)
+        return await self.caller.write(function, *arguments)
 
     async def read(self, function: str, *arguments: Argument) -> Any:
-        return await self.calls.read(function, *arguments)
+        return await self.caller.read(function, *arguments)
 
     async def command(self, name: str, key: str, *arguments: Argument) -> Any:
         """A plain command on a key of this prefix."""
-        return await self.calls.main.call(name, self.prefix + key, *arguments)
+        return await self.caller.connection.call(name, self.prefix + key, *arguments)
 
     async def submit(self, job_id: str, priority: int = 0, *, service: str = "s", retries: int = 3) -> Any:
         [reply] = await self.write("submit", 1, job_id, service, "{}", priority, "", retries, "digest")
@@ -49,6 +49,6 @@ class Redis:
 
 @pytest.fixture
 async def redis(queue: Queue, settings: QueueSettings) -> AsyncIterator[Redis]:
-    calls = Calls(settings, install=False)
-    yield Redis(calls)
-    calls.close()
+    caller = FunctionCaller(settings, install=False)
+    yield Redis(caller)
+    caller.close()

@@ -9,7 +9,7 @@ import pytest
 
 from harness.processes import free_port
 from new_stack.queue import Completed, NewJob, Queue, QueueSettings, QueueUnavailable
-from new_stack.queue.wire import Address, Wire
+from new_stack.queue.connection import Address, Connection
 from tests.new_stack.conftest import ValkeyProcess
 
 SLOTS = 16384
@@ -22,13 +22,13 @@ async def cluster() -> AsyncIterator[tuple[ValkeyProcess, ValkeyProcess]]:
     try:
         for node in nodes:
             node.start()
-        wires = [Wire(Address.parse(node.url), timeout=5) for node in nodes]
-        for wire, start in zip(wires, (0, SLOTS // 2), strict=True):
-            await wire.call("CLUSTER", "ADDSLOTSRANGE", start, start + SLOTS // 2 - 1)
-        await wires[0].call("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].options[-1])
+        connections = [Connection(Address.parse(node.url), timeout=5) for node in nodes]
+        for connection, start in zip(connections, (0, SLOTS // 2), strict=True):
+            await connection.call("CLUSTER", "ADDSLOTSRANGE", start, start + SLOTS // 2 - 1)
+        await connections[0].call("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].options[-1])
         async with asyncio.timeout(30):
-            for wire in wires:
-                while b"cluster_state:ok" not in await wire.call("CLUSTER", "INFO"):
+            for connection in connections:
+                while b"cluster_state:ok" not in await connection.call("CLUSTER", "INFO"):
                     await asyncio.sleep(0.1)
         yield nodes[0], nodes[1]
     finally:
@@ -54,15 +54,15 @@ async def test_whichever_node_is_asked_the_jobs_are_on_the_one_that_has_the_slot
 
 
 async def test_a_node_that_is_gone_sends_us_back_to_the_one_we_know(cluster) -> None:
-    wires = [Wire(Address.parse(node.url), timeout=5) for node in cluster]
-    slot = await wires[0].call("CLUSTER", "KEYSLOT", "{emp}:")
+    connections = [Connection(Address.parse(node.url), timeout=5) for node in cluster]
+    slot = await connections[0].call("CLUSTER", "KEYSLOT", "{emp}:")
     there = 0 if slot < SLOTS // 2 else 1
     queue = await Queue.connect(QueueSettings(redis_url=cluster[1 - there].url, prefix="{emp}:"))
     cluster[there].kill()
     await asyncio.sleep(0.05)
     with pytest.raises(QueueUnavailable, match=f":{cluster[there].port} cannot be reached"):
         await queue.submit(NewJob(id="a"))
-    await wires[1 - there].call("PING")
+    await connections[1 - there].call("PING")
     cluster[there].start()
     async with asyncio.timeout(30):
         while True:

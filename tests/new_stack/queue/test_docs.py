@@ -7,7 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from new_stack.queue import MOVES, Completed, EventKind, Failed, NewJob, ProgressUpdate, Queue, WorkerReport, library
+from new_stack.queue import (
+    TRANSITIONS,
+    Completed,
+    EventKind,
+    Failed,
+    NewJob,
+    ProgressUpdate,
+    Queue,
+    WorkerReport,
+)
+from new_stack.queue import (
+    function_caller as library,
+)
 from tests.new_stack.queue.conftest import Redis
 
 PAGE = Path(library.__file__).parents[2] / "docs" / "queue.md"
@@ -27,7 +39,7 @@ MEANINGS = {
 
 
 def moves() -> list[str]:
-    rows = [f"| {state} | {move} | {then} |" for state, ways in MOVES.items() for move, then in ways.items()]
+    rows = [f"| {state} | {move} | {then} |" for state, ways in TRANSITIONS.items() for move, then in ways.items()]
     return ["| state | move | then |", "| --- | --- | --- |", *rows]
 
 
@@ -65,7 +77,7 @@ async def test_redis_holds_the_keys_of_the_page_and_no_others(queue: Queue, redi
     await redis.command("HDEL", "job:f", "state")
     await queue.claim("w1")
     await queue.submit(NewJob(id="h", service_required="s"))
-    found = await redis.calls.main.call("KEYS", f"{redis.prefix}*")
+    found = await redis.caller.connection.call("KEYS", f"{redis.prefix}*")
     names = {key.decode().removeprefix(redis.prefix) for key in found}
     patterns = set(re.findall(r"^\| `(.*?)` \|", section("keys"), re.MULTILINE))
     assert {name for name in names if not any(matches(pattern, name) for pattern in patterns)} == set()

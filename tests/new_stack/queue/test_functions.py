@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from new_stack.queue import WorkerReport, library
+from new_stack.queue import WorkerReport
+from new_stack.queue import function_caller as library
 from tests.new_stack.queue.conftest import Redis
 
 
 class TestSubmit:
     async def test_puts_a_job_in_every_index_at_once(self, redis: Redis) -> None:
-        assert await redis.submit("a", 2) == [b"created", b"pending", 1]
+        created, state, position, created_at = await redis.submit("a", 2)
+        assert (created, state, position) == (b"created", b"pending", 1)
+        assert str(created_at) == (await redis.record("a"))["created_at"]
         assert await redis.command("ZSCORE", "jobs:pending", "a") == b"2199023255551"  # 2 * 2**40 - 1
         assert await redis.command("ZSCORE", "jobs:pending:s", "a") == b"2199023255551"
         assert await redis.command("ZSCORE", "jobs:state:pending", "a") == b"1"
@@ -21,9 +24,11 @@ class TestSubmit:
     async def test_a_repeat_changes_nothing_and_other_content_is_a_conflict(self, redis: Redis) -> None:
         await redis.submit("a")
         before = await redis.record("a")
-        assert await redis.submit("a") == [b"same", b"pending", 1]
+        *answer, record = await redis.submit("a")
+        assert answer == [b"same", b"pending", 1]
+        assert record == await redis.command("HGETALL", "job:a")
         [other] = await redis.write("submit", 1, "a", "s", "{}", 0, "", 3, "another digest")
-        assert other == [b"conflict", b"pending", 0]
+        assert other == [b"conflict"]
         assert await redis.record("a") == before
         assert await redis.command("ZCARD", "jobs:pending") == 1
         assert await redis.kinds("a") == ["submitted"]
@@ -33,6 +38,12 @@ class TestSubmit:
         first, second = await redis.write("submit", 2, *row, *row)
         assert (first[0], second[0]) == (b"created", b"same")
         assert await redis.command("LLEN", "jobs:wake") == 1
+
+    async def test_a_repeat_of_a_large_job_is_answered_without_its_record(self, redis: Redis) -> None:
+        row = ("a", "s", "{" + " " * 70_000 + "}", 0, "", 3, "digest")
+        await redis.write("submit", 1, *row)
+        [[*_, record]] = await redis.write("submit", 1, *row)
+        assert record == []
 
     async def test_an_id_whose_key_is_something_else_is_a_conflict(self, redis: Redis) -> None:
         await redis.command("SET", "job:a", "text")
@@ -247,7 +258,7 @@ class TestReap:
         await redis.write("cancel", "a", "x")
         await redis.command("ZADD", "jobs:expiring", 5, "a")
         await redis.write("reap", 100)
-        left = await redis.calls.main.call("KEYS", f"{redis.prefix}*")
+        left = await redis.caller.connection.call("KEYS", f"{redis.prefix}*")
         assert sorted(left) == [f"{redis.prefix}{name}".encode() for name in ("events", "jobs:sequence")]
 
 
@@ -277,9 +288,9 @@ class TestReading:
         assert await redis.write("heartbeat", "w1", report) == b"ok"
         [row] = await redis.read("workers")
         assert (row[0], row[1], row[4]) == (b"w1", report, b"1")
-        assert 0 < await redis.command("PTTL", "worker:w1:heartbeat") <= redis.calls.settings.heartbeat_ttl_ms
+        assert 0 < await redis.command("PTTL", "worker:w1:heartbeat") <= redis.caller.settings.heartbeat_ttl_ms
         assert await redis.write("unregister", "w1") == b"ok"
-        assert await redis.calls.main.call("KEYS", f"{redis.prefix}worker*") == []
+        assert await redis.caller.connection.call("KEYS", f"{redis.prefix}worker*") == []
 
     async def test_version(self, redis: Redis) -> None:
         assert await redis.read("version") == library.VERSION

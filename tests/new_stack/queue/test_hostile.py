@@ -16,7 +16,7 @@ from new_stack.queue import (
     ProgressUpdate,
     Queue,
     WorkerReport,
-    readers,
+    reader,
 )
 from tests.new_stack.queue.conftest import Redis
 
@@ -220,8 +220,8 @@ async def test_details_too_large_for_an_event_say_so(connect) -> None:
 
 
 async def test_a_filter_that_no_job_passes_ends_with_short_pages(queue: Queue, monkeypatch) -> None:
-    monkeypatch.setattr(readers, "INSPECT_LIMIT", 10)
-    monkeypatch.setattr(readers, "INSPECT_ROUNDS", 2)
+    monkeypatch.setattr(reader, "INSPECT_LIMIT", 10)
+    monkeypatch.setattr(reader, "INSPECT_ROUNDS", 2)
     await queue.submit(NewJob(id="old", service_required="rare"))
     await queue.submit_many([NewJob() for _ in range(45)])
     pages = [await queue.jobs(service="rare")]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from new_stack.queue import NewJob, Queue, QueueSettings, QueueUnavailable, library
-from new_stack.queue.wire import Address, Wire
+from new_stack.queue import NewJob, Queue, QueueSettings, QueueUnavailable
+from new_stack.queue import function_caller as library
+from new_stack.queue.connection import Address, Connection
 
 FUNCTIONS = sorted(library.FOLDER.glob("*.lua"))
 KEY = "jobs:pending"
@@ -17,16 +18,16 @@ PINNED = Path(__file__).with_name("library.version")
 
 
 @pytest.fixture
-async def wire(own_valkey):
-    opened = Wire(Address.parse(own_valkey.url), timeout=5)
+async def connection(own_valkey):
+    opened = Connection(Address.parse(own_valkey.url), timeout=5)
     yield opened
     opened.close()
 
 
-async def put(wire: Wire, version: int) -> None:
+async def put(connection: Connection, version: int) -> None:
     """Load a library of another version, with a mark of its own."""
     code = library.source().replace(f"VERSION = {library.VERSION}", f"VERSION = {version}")
-    await wire.call("FUNCTION", "LOAD", "REPLACE", code)
+    await connection.call("FUNCTION", "LOAD", "REPLACE", code)
 
 
 @pytest.mark.parametrize("path", FUNCTIONS, ids=lambda path: path.stem)
@@ -54,43 +55,45 @@ def test_a_piece_comes_once_and_after_those_it_needs() -> None:
     assert text.index("local function emit(") < text.index("local function complete(")
 
 
-async def test_loads_where_nothing_is_loaded(wire: Wire) -> None:
-    assert await library.loaded_version(wire, KEY) == 0
-    await library.install(wire, KEY)
-    assert await library.loaded_version(wire, KEY) == library.VERSION
+async def test_loads_where_nothing_is_loaded(connection: Connection) -> None:
+    assert await library.loaded_version(connection, KEY) == 0
+    await library.install_library(connection, KEY)
+    assert await library.loaded_version(connection, KEY) == library.VERSION
 
 
 @pytest.mark.parametrize(("there", "then"), [(library.VERSION - 1, library.VERSION), (99, 99)])
-async def test_replaces_an_older_library_and_leaves_a_newer_one(wire: Wire, there: int, then: int) -> None:
-    await put(wire, there)
-    await library.install(wire, KEY)
-    assert await library.loaded_version(wire, KEY) == then
+async def test_replaces_an_older_library_and_leaves_a_newer_one(connection: Connection, there: int, then: int) -> None:
+    await put(connection, there)
+    await library.install_library(connection, KEY)
+    assert await library.loaded_version(connection, KEY) == then
 
 
-async def test_replaces_a_library_without_a_version(wire: Wire) -> None:
-    await wire.call("FUNCTION", "LOAD", "#!lua name=hubgate\nredis.register_function('hubgate_x', function() end)")
-    await library.install(wire, KEY)
-    assert await library.loaded_version(wire, KEY) == library.VERSION
+async def test_replaces_a_library_without_a_version(connection: Connection) -> None:
+    await connection.call(
+        "FUNCTION", "LOAD", "#!lua name=hubgate\nredis.register_function('hubgate_x', function() end)"
+    )
+    await library.install_library(connection, KEY)
+    assert await library.loaded_version(connection, KEY) == library.VERSION
 
 
-async def test_without_install_nothing_is_ever_loaded(wire: Wire, own_valkey) -> None:
+async def test_without_install_nothing_is_ever_loaded(connection: Connection, own_valkey) -> None:
     guest = await Queue.connect(QueueSettings(redis_url=own_valkey.url), install=False)
     with pytest.raises(QueueUnavailable, match="may not load"):
         await guest.submit(NewJob())
-    assert await wire.call("FUNCTION", "LIST") == []
-    await library.install(wire, KEY)
+    assert await connection.call("FUNCTION", "LIST") == []
+    await library.install_library(connection, KEY)
     assert (await guest.submit(NewJob())).created
     await guest.close()
 
 
-async def test_a_lost_library_is_loaded_again_and_the_call_repeated(wire: Wire, own_valkey) -> None:
+async def test_a_lost_library_is_loaded_again_and_the_call_repeated(connection: Connection, own_valkey) -> None:
     queue = await Queue.connect(QueueSettings(redis_url=own_valkey.url))
-    await wire.call("FUNCTION", "FLUSH")
+    await connection.call("FUNCTION", "FLUSH")
     assert (await queue.submit(NewJob(id="a"))).created
-    await wire.call("FUNCTION", "FLUSH")
+    await connection.call("FUNCTION", "FLUSH")
     assert await queue.wait_and_claim("w1", 1, timeout_ms=1000) == ([], None)
     assert [lease.job_id for lease in await queue.claim("w1")] == ["a"]
-    await wire.call("FUNCTION", "FLUSH")
+    await connection.call("FUNCTION", "FLUSH")
     assert (await queue.counts()).claimed == 1
     await queue.close()
 
@@ -99,6 +102,7 @@ def test_a_changed_library_has_another_version() -> None:
     """Where processes of two versions meet, only a higher number replaces the older library."""
     digest = blake2b(library.source().encode(), digest_size=8).hexdigest()
     assert PINNED.read_text().split() == [str(library.VERSION), digest], (
-        f"the library changed: raise VERSION in library.py and write '{library.VERSION + 1}' and the digest that this "
-        f"test then tells into {PINNED.name} (before the first release: leave the version, and write {digest})"
+        f"the library changed: raise VERSION in function_caller.py to {library.VERSION + 1} and write that number and "
+        f"the digest that this test then tells into {PINNED.name} (before the first release: leave the version, and "
+        f"write {digest})"
     )

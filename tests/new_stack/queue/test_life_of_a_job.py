@@ -11,12 +11,12 @@ from new_stack.queue import (
     Completed,
     EventKind,
     Failed,
+    InvalidTransition,
     JobConflict,
     JobNotFound,
     JobState,
     LeaseLost,
     LeaseState,
-    MoveRefused,
     NewJob,
     ProgressUpdate,
     Queue,
@@ -109,7 +109,7 @@ async def test_a_failed_job_waits_and_goes_to_another_worker(queue: Queue, conne
     [again] = await hasty.claim("w2")
     assert await hasty.end(Failed(lease=again, error="again")) is JobState.FAILED
     assert kinds(await queue.history("a")) == ["submitted", "claimed", "attempt_failed", "claimed", "failed"]
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         await queue.cancel("a")
     retried = await queue.retry("a")
     assert (retried.state, retried.failures, retried.error) == (JobState.PENDING, 0, None)

@@ -28,12 +28,12 @@ from new_stack.queue import (
     Completed,
     End,
     Failed,
+    InvalidTransition,
     JobConflict,
     JobState,
     Lease,
     LeaseLost,
     LeaseState,
-    MoveRefused,
     NewJob,
     ProgressUpdate,
     Queue,
@@ -95,7 +95,7 @@ class QueueMachine(RuleBasedStateMachine):
         return self.loop.run_until_complete(call)
 
     def redis(self, name: str, key: str, *arguments: Any) -> Any:
-        return self.run(self.queue._calls.main.call(name, self.queue.settings.prefix + key, *arguments))
+        return self.run(self.queue._caller.connection.call(name, self.queue.settings.prefix + key, *arguments))
 
     def members(self, key: str) -> set[str]:
         return {member.decode() for member in self.redis("ZRANGE", key, 0, -1)}
@@ -138,7 +138,7 @@ class QueueMachine(RuleBasedStateMachine):
         if self.model.cancel(job_id):
             assert self.run(self.queue.cancel(job_id)).state is JobState.CANCELLED
         else:
-            with pytest.raises(MoveRefused):
+            with pytest.raises(InvalidTransition):
                 self.run(self.queue.cancel(job_id))
 
     @rule(job_id=jobs)
@@ -146,7 +146,7 @@ class QueueMachine(RuleBasedStateMachine):
         if self.model.retry(job_id):
             assert self.run(self.queue.retry(job_id)).state is JobState.PENDING
         else:
-            with pytest.raises(MoveRefused):
+            with pytest.raises(InvalidTransition):
                 self.run(self.queue.retry(job_id))
 
     # workers
@@ -263,7 +263,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(worker_id=workers)
     def look(self, worker_id: str) -> None:
-        seen = self.run(self.queue.look(worker_id))
+        seen = self.run(self.queue.poll(worker_id))
         assert set(seen.reaped) == self.model.reap()
         assert seen.pending == len(self.model.line())
         assert self.redis("LLEN", "jobs:wake") == seen.pending, "somebody would not be woken"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from new_stack.queue import QueueSettings, SettingsError
-from new_stack.queue.wire import Address
+from new_stack.queue.connection import Address
 
 
 def test_every_field_is_read_by_its_name() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from new_stack.queue import InvalidJob, NewJob
-from new_stack.queue.submission import check
+from new_stack.queue.producer import check
 
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -18,7 +18,7 @@ json = st.recursive(
 
 
 def digest(job: NewJob) -> str:
-    return check(job, payload_limit=1000_000, default_retries=3).digest
+    return check(job, payload_limit=1000_000, retries=3 if job.max_retries is None else job.max_retries)
 
 
 @pytest.mark.parametrize(

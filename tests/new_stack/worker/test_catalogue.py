@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from new_stack.queue.errors import SettingsError
+from new_stack.settings import SettingsError
 from new_stack.worker.connectors.catalogue import BUILT_IN, ConnectorSpec, build, find, parse_list
 from new_stack.worker.connectors.contract import Connector
 from new_stack.worker.connectors.rest_sync import RestSyncConnector

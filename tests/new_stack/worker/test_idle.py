@@ -16,7 +16,7 @@ FROM_CLIENTS = ("fcall", "fcall_ro", "blpop", "client|id", "client|unblock", "pi
 
 
 async def commands(queue: Queue) -> int:
-    stats = (await queue._calls.main.call("INFO", "commandstats")).decode()
+    stats = (await queue._caller.connection.call("INFO", "commandstats")).decode()
     calls = dict(re.findall(r"cmdstat_(\S+):calls=(\d+)", stats))
     return sum(int(calls.get(name, 0)) for name in FROM_CLIENTS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from new_stack.queue.errors import SettingsError
+from new_stack.settings import SettingsError
 from new_stack.worker import WorkerSettings
 from new_stack.worker.__main__ import read_settings
 

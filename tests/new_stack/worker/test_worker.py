@@ -289,7 +289,7 @@ async def test_a_job_whose_lease_ran_out_is_dropped_by_who_had_it(queue: Queue, 
     worker = await start_worker(queue={"lease_ms": 100, "heartbeat_ttl_ms": 100_000}, heartbeat_interval_ms=50)
     job_id = await simulate(queue, {"hang": True})
     await in_state(queue, job_id, "claimed")
-    await queue._calls.main.call("ZADD", f"{queue.settings.prefix}jobs:leases", 0, job_id)
+    await queue._caller.connection.call("ZADD", f"{queue.settings.prefix}jobs:leases", 0, job_id)
     assert await queue.reap() == [job_id]
     await eventually(lambda: _true(worker.logged("job_stopped")))
     assert worker.logged("job_stopped")[0]["reason"] == "lease_lost"

@@ -1,4 +1,4 @@
---@include job events line workers
+--@include job events pending workers
 -- Claim up to `count` jobs: highest priority first, then oldest. Each leaves the line and goes onto a lease in this
 -- one step, under a new attempt number. Passed over, without hiding those behind them: jobs that this worker was the
 -- last to fail, while another worker is alive. Taken out of the line: records that are missing or malformed.
@@ -6,7 +6,7 @@ local CLAIM_PAGE = 100
 local CLAIM_INSPECTED = 5000
 
 local function hold(q, job, worker_id)
-  leave_line(q, job)
+  leave_pending(q, job)
   job.attempt = job.attempt + 1
   local key = q.prefix .. 'job:' .. job.id
   local expires_at = q.now + q.lease_ms

@@ -1,4 +1,4 @@
---@include job events ending
+--@include job events finish
 -- Complete a held job. Answers 'completed', 'lost' or 'cancelled'; a repeat by the attempt that completed it
 -- (its first answer got lost) is answered the same and changes nothing.
 local function complete(q, id, attempt, worker_id, result)

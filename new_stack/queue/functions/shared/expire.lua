@@ -1,4 +1,4 @@
---@include job events line ending
+--@include job events pending finish
 -- Leases that ran out: their jobs go back to their old places, or fail for good after losing too many workers.
 local function expire_lease(q, id)
   local job = read_job(q, id)
@@ -15,7 +15,7 @@ local function expire_lease(q, id)
     return true
   end
   give_back(q, job, 'deliveries', deliveries)
-  enter_line(q, job)
+  enter_pending(q, job)
   emit(q, job, 'lease_expired', { 'worker_id', worker_id })
   return true
 end

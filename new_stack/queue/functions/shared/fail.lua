@@ -1,4 +1,4 @@
---@include job events line ending
+--@include job events pending finish
 -- Fail a held attempt. Answers 'pending' (it will run again, after its back-off), 'failed' (for good), 'lost' or
 -- 'cancelled'; a repeat by the attempt that failed it is answered the same and changes nothing.
 local function backoff(q, failures)
@@ -26,7 +26,7 @@ local function fail(q, id, attempt, worker_id, reason, retryable)
   if delay > 0 then
     redis.call('ZADD', q.prefix .. 'jobs:delayed', q.now + delay, id)
   else
-    enter_line(q, job)
+    enter_pending(q, job)
     wake(q, 1)
   end
   emit(q, job, 'attempt_failed', { 'worker_id', worker_id, 'error', reason })

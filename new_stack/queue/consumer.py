@@ -1,4 +1,4 @@
-"""The workers' part of the queue."""
+"""What workers may do: claim, renew, report progress, end, wait, reap, heartbeat."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from new_stack.queue import library
-from new_stack.queue.calls import Calls
+from new_stack.queue.batcher import Batcher
+from new_stack.queue.connection import Argument, Connection, RedisRefused, Reply
+from new_stack.queue.decoding import lease_of
 from new_stack.queue.errors import LeaseLost, QueueError
-from new_stack.queue.gather import Gather
+from new_stack.queue.function_caller import FunctionCaller, is_missing
 from new_stack.queue.jobs import (
     Completed,
     End,
@@ -21,15 +22,13 @@ from new_stack.queue.jobs import (
     JobState,
     Lease,
     LeaseState,
-    Look,
+    PollResult,
     ProgressUpdate,
     Released,
     Signal,
     Wake,
     WorkerReport,
 )
-from new_stack.queue.replies import lease_of
-from new_stack.queue.wire import Argument, RedisRefused, Reply, Wire
 
 REAP_BATCH: Final = 200
 BREAK_OFF_SECONDS: Final = 1.0
@@ -39,20 +38,28 @@ MESSAGE_LIMIT: Final = 4_096
 ERROR_LIMIT: Final = 65_536
 """Longest error text kept of an attempt, in characters."""
 
-Turn = tuple[Sequence[End], int]
-"""One call of `end_and_claim`: ends, how many to claim."""
 
-Turned = tuple[list[JobState | QueueError], list[Lease]]
+class EndAndClaim(NamedTuple):
+    """One request of a worker: these ends, and that many jobs to claim. Requests made at once share a call."""
+
+    ends: Sequence[End]
+    wanted: int
 
 
-class Holders:
-    """Claim, renew, progress, end, wait, reap, heartbeat."""
+class Answered(NamedTuple):
+    """The answer to one EndAndClaim: the new state of each job that was to end, or why not, and the new leases."""
 
-    _calls: Calls
+    states: list[JobState | QueueError]
+    leases: list[Lease]
 
-    def _prepare_holding(self) -> None:
-        self._claiming: dict[str, Wire] = {}
-        self._turns: dict[str, Gather[Turn, Turned]] = {}
+
+class Consumer:
+    """Takes jobs, keeps them and ends them, for any number of workers of one process."""
+
+    def __init__(self, caller: FunctionCaller) -> None:
+        self._caller = caller
+        self._claiming: dict[str, Connection] = {}
+        self._requests: dict[str, Batcher[EndAndClaim, Answered]] = {}
 
     async def claim(self, worker_id: str, count: int = 1) -> list[Lease]:
         """Take up to `count` jobs, highest priority first, then oldest, each with a lease."""
@@ -64,14 +71,14 @@ class Holders:
         if not leases:
             return []
         rows = (value for lease in leases for value in (lease.job_id, lease.attempt, lease.worker_id))
-        replies = await self._calls.write("renew", len(leases), *rows)
+        replies = await self._caller.write("renew", len(leases), *rows)
         return [LeaseState(reply.decode()) for reply in replies]
 
     async def progress(self, lease: Lease, update: ProgressUpdate) -> None:
         """Also renews the lease. Raises LeaseLost."""
         if not -1 <= update.progress <= 100:
             raise ValueError(f"progress must be from -1 to 100, not {update.progress}")
-        held = await self._calls.write(
+        held = await self._caller.write(
             "progress",
             lease.job_id,
             lease.attempt,
@@ -89,7 +96,7 @@ class Holders:
         if update.details is None:
             return b""
         encoded = msgspec.json.encode(update.details)
-        if len(encoded) > self._calls.settings.inline_result_limit:
+        if len(encoded) > self._caller.settings.inline_result_limit:
             return msgspec.json.encode({"details_omitted": len(encoded)})
         return encoded
 
@@ -104,17 +111,17 @@ class Holders:
         self, worker_id: str, ends: Sequence[End], count: int
     ) -> tuple[list[JobState | QueueError], list[Lease]]:
         """End jobs and claim up to `count` next ones in one round trip, shared by calls made at once."""
-        turns = self._turns.get(worker_id)
-        if turns is None:
-            turns = self._turns[worker_id] = Gather(partial(self._take_turns, worker_id), self._hand_back)
-        return await turns.add((ends, count))
+        requests = self._requests.get(worker_id)
+        if requests is None:
+            requests = self._requests[worker_id] = Batcher(partial(self._end_and_claim, worker_id), self._hand_back)
+        return await requests.add(EndAndClaim(ends, count))
 
     async def wait(self, worker_id: str, *, for_work: bool, timeout_ms: int) -> tuple[Wake, Signal | None]:
         """Block until there may be work (if `for_work`), a signal for this worker, or the time-out."""
-        keys = self._calls.keys
+        keys = self._caller.keys
         lists = (keys.signals(worker_id), keys.wake) if for_work else (keys.signals(worker_id),)
-        async with self._calls.blocking() as wire:
-            reply = await wire.call("BLPOP", *lists, timeout_ms / 1000, patience=timeout_ms / 1000)
+        async with self._caller.blocking() as connection:
+            reply = await connection.call("BLPOP", *lists, timeout_ms / 1000, patience=timeout_ms / 1000)
         return _woken(reply)
 
     async def wait_and_claim(self, worker_id: str, count: int, *, timeout_ms: int) -> tuple[list[Lease], Signal | None]:
@@ -124,46 +131,46 @@ class Holders:
         """
         if count < 1:
             raise ValueError("a wait must have room for at least one job, or its wake-up is lost")
-        keys = self._calls.keys
+        keys = self._caller.keys
         wait = ("BLPOP", keys.signals(worker_id), keys.wake, timeout_ms / 1000)
-        claim = self._calls.change("claim", worker_id, count)
-        async with self._calls.blocking() as wire, self._known(worker_id, wire):
-            both = asyncio.ensure_future(wire.call_together(wait, claim, patience=timeout_ms / 1000))
+        claim = self._caller.change("claim", worker_id, count)
+        async with self._caller.blocking() as connection, self._known(worker_id, connection):
+            both = asyncio.ensure_future(connection.call_together(wait, claim, patience=timeout_ms / 1000))
             try:
                 woken, rows = await asyncio.shield(both)
             except asyncio.CancelledError:
-                await self._break_off(worker_id, wire, both)
+                await self._break_off(worker_id, connection, both)
                 raise
             except RedisRefused as refused:
-                if not library.is_missing(refused):
+                if not is_missing(refused):
                     raise
-                await self._calls.reinstall(refused)
+                await self._caller.reinstall(refused)
                 return [], None
         return [lease_of(worker_id, row) for row in rows], _woken(woken)[1]
 
     @asynccontextmanager
-    async def _known(self, worker_id: str, wire: Wire) -> AsyncIterator[None]:
-        self._claiming[worker_id] = wire
+    async def _known(self, worker_id: str, connection: Connection) -> AsyncIterator[None]:
+        self._claiming[worker_id] = connection
         try:
             yield
         finally:
             del self._claiming[worker_id]
 
-    async def _break_off(self, worker_id: str, wire: Wire, both: asyncio.Future[list[Reply]]) -> None:
+    async def _break_off(self, worker_id: str, connection: Connection, both: asyncio.Future[list[Reply]]) -> None:
         """End a wait early and hand back what its claim took."""
         try:
             async with asyncio.timeout(BREAK_OFF_SECONDS):
-                await self._calls.main.call("CLIENT", "UNBLOCK", wire.client_id)
+                await self._caller.connection.call("CLIENT", "UNBLOCK", connection.client_id)
                 _, rows = await both
-                await self._hand_back([([], [lease_of(worker_id, row) for row in rows])])
+                await self._hand_back([Answered([], [lease_of(worker_id, row) for row in rows])])
         except (QueueError, TimeoutError):
             return  # Redis is gone or does not answer: leases, if there are any, run out
         finally:
             both.cancel()
 
-    async def _hand_back(self, unwanted: Sequence[Turned]) -> None:
+    async def _hand_back(self, unwanted: Sequence[Answered]) -> None:
         """Release the leases that nobody waits for any more."""
-        ends = [Released(lease=lease) for _, leases in unwanted for lease in leases]
+        ends = [Released(lease=lease) for answer in unwanted for lease in answer.leases]
         if ends:
             await self.end_and_claim(ends[0].lease.worker_id, ends, 0)
 
@@ -172,48 +179,48 @@ class Holders:
         reaped: list[str] = []
         more = True
         while more:
-            ids, flag = await self._calls.write("reap", REAP_BATCH)
+            ids, flag = await self._caller.write("reap", REAP_BATCH)
             reaped += [job_id.decode() for job_id in ids]
             more = flag == b"1"
         return reaped
 
     async def heartbeat(self, report: WorkerReport) -> None:
         """Say that a worker is alive, and what it is doing."""
-        await self._calls.write("heartbeat", report.worker_id, msgspec.json.encode(report))
+        await self._caller.write("heartbeat", report.worker_id, msgspec.json.encode(report))
 
-    async def look(self, worker_id: str, report: WorkerReport | None = None) -> Look:
-        """Bring about what is due (retries, leases that ran out), wake whoever should be awake; with a report, beat."""
-        words = msgspec.json.encode(report) if report is not None else ""
-        pending, reaped = await self._calls.write("look", worker_id, words)
-        return Look(pending=pending, reaped=tuple(job_id.decode() for job_id in reaped))
+    async def poll(self, worker_id: str, report: WorkerReport | None = None) -> PollResult:
+        """Do what is due (retries, leases that ran out) and wake idle workers; with a report, also a heartbeat."""
+        encoded = msgspec.json.encode(report) if report is not None else ""
+        pending, reaped = await self._caller.write("poll", worker_id, encoded)
+        return PollResult(pending=pending, reaped=tuple(job_id.decode() for job_id in reaped))
 
     async def end_wait(self, worker_id: str) -> None:
         """Make a `wait_and_claim` of this worker return now, with what there is to claim."""
-        wire = self._claiming.get(worker_id)
-        if wire is not None and wire.client_id:
-            await self._calls.main.call("CLIENT", "UNBLOCK", wire.client_id)
+        connection = self._claiming.get(worker_id)
+        if connection is not None and connection.client_id:
+            await self._caller.connection.call("CLIENT", "UNBLOCK", connection.client_id)
 
     async def unregister(self, worker_id: str) -> None:
         """Forget a worker that left in order."""
-        await self._calls.write("unregister", worker_id)
-        self._turns.pop(worker_id, None)
+        await self._caller.write("unregister", worker_id)
+        self._requests.pop(worker_id, None)
 
-    async def _take_turns(self, worker_id: str, turns: Sequence[Turn]) -> list[Turned]:
-        """All turns of one worker in one call; the claimed jobs go to the turns in their order."""
-        limit = self._calls.settings.result_limit
-        rows = [_end_row(end, limit) for ends, _ in turns for end in ends]
-        count = sum(wanted for _, wanted in turns)
-        words, claimed = await self._calls.write(
+    async def _end_and_claim(self, worker_id: str, requests: Sequence[EndAndClaim]) -> list[Answered]:
+        """All requests of one worker in one call; the claimed jobs are handed out in the order of the requests."""
+        limit = self._caller.settings.result_limit
+        rows = [_end_row(end, limit) for request in requests for end in request.ends]
+        count = sum(request.wanted for request in requests)
+        words, claimed = await self._caller.write(
             "end_and_claim", worker_id, count, len(rows), *(value for row in rows for value in row)
         )
         leases = [lease_of(worker_id, row) for row in claimed]
-        turned: list[Turned] = []
-        for ends, wanted in turns:
+        answers: list[Answered] = []
+        for ends, wanted in requests:
             states = [_state(end, word) for end, word in zip(ends, words, strict=False)]
             words = words[len(ends) :]
-            turned.append((states, leases[:wanted]))
+            answers.append(Answered(states, leases[:wanted]))
             leases = leases[wanted:]
-        return turned
+        return answers
 
 
 def _number(value: float) -> str:

@@ -8,14 +8,14 @@ local function score(job)
   return job.priority * PRIORITY_STEP - job.sequence
 end
 
-local function enter_line(q, job)
+local function enter_pending(q, job)
   redis.call('ZADD', q.prefix .. 'jobs:pending', score(job), job.id)
   redis.call('ZADD', q.prefix .. 'jobs:pending:' .. job.service_required, score(job), job.id)
   redis.call('HINCRBY', q.prefix .. 'jobs:services', job.service_required, 1)
 end
 
 -- Take the job off the line; whether it stood in it.
-local function leave_line(q, job)
+local function leave_pending(q, job)
   if redis.call('ZREM', q.prefix .. 'jobs:pending', job.id) == 0 then return false end
   redis.call('ZREM', q.prefix .. 'jobs:pending:' .. job.service_required, job.id)
   if redis.call('HINCRBY', q.prefix .. 'jobs:services', job.service_required, -1) <= 0 then
@@ -59,7 +59,7 @@ local function promote(q, limit)
   for _, id in ipairs(due) do
     redis.call('ZREM', q.prefix .. 'jobs:delayed', id)
     local job = read_job(q, id)
-    if job and job.state == 'pending' then enter_line(q, job) end
+    if job and job.state == 'pending' then enter_pending(q, job) end
   end
   if #due > 0 then wake(q, #due) end
   return #due

@@ -1,4 +1,4 @@
-"""Calls made in one turn of the event loop, gathered into one."""
+"""Calls made in one turn of the event loop, made as one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-class Gather(Generic[Item, Answer]):
+class Batcher(Generic[Item, Answer]):
     """Collects items until the loop's next turn, then hands them all to one `run`, which answers each in order.
 
     An answer that nobody waits for any more (its caller was cancelled) goes to `unwanted`.

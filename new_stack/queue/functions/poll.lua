@@ -1,5 +1,5 @@
---@include context job events line ending expire workers
--- look: what an idle worker asks once in a while, so that no lost wake-up, due retry or dead worker leaves a job
+--@include context job events pending finish expire workers
+-- poll: what an idle worker asks once in a while, so that no lost wake-up, due retry or dead worker leaves a job
 -- standing: leases that ran out and retries that are due go back to the line, and wake-ups are put in for all of it.
 -- Keys: `jobs:pending`. Arguments: the terms; worker id; its report (JSON) where a heartbeat is due, else ''.
 -- Reply: {how many jobs stand in the line, ids of jobs put back or given up}.
@@ -7,7 +7,7 @@
 local LOOK_LIMIT = 100
 
 redis.register_function{
-  function_name = 'hubgate_look',
+  function_name = 'hubgate_poll',
   flags = { 'allow-oom' },
   callback = function(keys, args)
     local q = open(keys, args)

@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import hiredis
 import msgspec
 
-from new_stack.queue.errors import QueueError, QueueUnavailable, SettingsError
+from new_stack.queue.errors import QueueError, QueueUnavailable
+from new_stack.settings import SettingsError
 
 Argument = str | bytes | int | float
 Reply = Any
@@ -77,7 +78,7 @@ class Address(msgspec.Struct, frozen=True):
         return self.path or f"{self.host}:{self.port}"
 
 
-class Wire(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """A connection that opens itself when it is needed and after it broke. Used from one event loop."""
 
     def __init__(self, address: Address, *, timeout: float, blocking: bool = False) -> None:

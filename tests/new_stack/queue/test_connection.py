@@ -9,27 +9,27 @@ import pytest
 
 from harness.processes import free_port
 from new_stack.queue import QueueUnavailable
-from new_stack.queue.gather import Gather
-from new_stack.queue.wire import Address, RedisRefused, Wire
+from new_stack.queue.batcher import Batcher
+from new_stack.queue.connection import Address, Connection, RedisRefused
 from tests.new_stack.conftest import ValkeyProcess
 
 
 @pytest.fixture
-async def wire(valkey: ValkeyProcess) -> AsyncIterator[Wire]:
-    opened = Wire(Address.parse(valkey.url), timeout=2)
+async def connection(valkey: ValkeyProcess) -> AsyncIterator[Connection]:
+    opened = Connection(Address.parse(valkey.url), timeout=2)
     yield opened
     opened.close()
 
 
-async def test_many_calls_at_once_each_get_their_own_reply(wire: Wire) -> None:
-    assert await asyncio.gather(*(wire.call("ECHO", number) for number in range(500))) == [
+async def test_many_calls_at_once_each_get_their_own_reply(connection: Connection) -> None:
+    assert await asyncio.gather(*(connection.call("ECHO", number) for number in range(500))) == [
         str(number).encode() for number in range(500)
     ]
 
 
-async def test_a_cancelled_call_does_not_shift_the_replies_of_the_others(wire: Wire) -> None:
-    await wire.call("PING")
-    calls = [asyncio.create_task(wire.call("ECHO", number)) for number in range(100)]
+async def test_a_cancelled_call_does_not_shift_the_replies_of_the_others(connection: Connection) -> None:
+    await connection.call("PING")
+    calls = [asyncio.create_task(connection.call("ECHO", number)) for number in range(100)]
     await asyncio.sleep(0)
     for call in calls[::3]:
         call.cancel()
@@ -38,28 +38,31 @@ async def test_a_cancelled_call_does_not_shift_the_replies_of_the_others(wire: W
         assert isinstance(answer, asyncio.CancelledError) if number % 3 == 0 else answer == str(number).encode()
 
 
-async def test_a_refused_command_fails_alone(wire: Wire) -> None:
+async def test_a_refused_command_fails_alone(connection: Connection) -> None:
     answers = await asyncio.gather(
-        wire.call("ECHO", "a"), wire.call("NO-SUCH-COMMAND"), wire.call("ECHO", "b"), return_exceptions=True
+        connection.call("ECHO", "a"),
+        connection.call("NO-SUCH-COMMAND"),
+        connection.call("ECHO", "b"),
+        return_exceptions=True,
     )
     assert (answers[0], answers[2]) == (b"a", b"b")
     assert isinstance(answers[1], RedisRefused)
 
 
-async def test_an_argument_that_cannot_be_sent_fails_alone(wire: Wire) -> None:
-    await wire.call("PING")
+async def test_an_argument_that_cannot_be_sent_fails_alone(connection: Connection) -> None:
+    await connection.call("PING")
     bad: list[object] = [None, object()]
     for argument in bad:
         with pytest.raises(TypeError):
-            await wire.call("ECHO", argument)
-    assert await wire.call("ECHO", "a") == b"a"
+            await connection.call("ECHO", argument)
+    assert await connection.call("ECHO", "a") == b"a"
 
 
-async def test_a_connection_closed_by_the_server_is_opened_again(wire: Wire) -> None:
-    number = await wire.call("CLIENT", "ID")
-    await wire.call("CLIENT", "KILL", "ID", number, "SKIPME", "no")
+async def test_a_connection_closed_by_the_server_is_opened_again(connection: Connection) -> None:
+    number = await connection.call("CLIENT", "ID")
+    await connection.call("CLIENT", "KILL", "ID", number, "SKIPME", "no")
     await asyncio.sleep(0.05)
-    assert await wire.call("CLIENT", "ID") != number
+    assert await connection.call("CLIENT", "ID") != number
 
 
 @pytest.mark.parametrize(
@@ -74,13 +77,13 @@ async def test_a_server_that_does_not_speak_redis_is_unavailable(words: bytes) -
 
     port = free_port()
     async with await asyncio.start_server(answer, "127.0.0.1", port):
-        wire = Wire(Address(port=port), timeout=1)
+        connection = Connection(Address(port=port), timeout=1)
         with pytest.raises(QueueUnavailable):
-            await asyncio.gather(*(wire.call("PING") for _ in range(5)))
-        wire.close()
+            await asyncio.gather(*(connection.call("PING") for _ in range(5)))
+        connection.close()
 
 
-class TestGather:
+class TestBatcher:
     async def test_items_of_one_turn_are_run_together_and_later_ones_apart(self) -> None:
         batches: list[list[int]] = []
 
@@ -88,9 +91,9 @@ class TestGather:
             batches.append(list(items))
             return [-item for item in batches[-1]]
 
-        gather: Gather[int, int] = Gather(run, self.forget)
-        assert await asyncio.gather(gather.add(1), gather.add(2)) == [-1, -2]
-        assert await gather.add(3) == -3
+        batcher: Batcher[int, int] = Batcher(run, self.forget)
+        assert await asyncio.gather(batcher.add(1), batcher.add(2)) == [-1, -2]
+        assert await batcher.add(3) == -3
         assert batches == [[1, 2], [3]]
 
     async def test_an_error_reaches_every_item_of_its_batch_only(self) -> None:
@@ -99,10 +102,10 @@ class TestGather:
                 raise QueueUnavailable("gone")
             return [0]
 
-        gather: Gather[int, int] = Gather(run, self.forget)
-        answers = await asyncio.gather(gather.add(1), gather.add(2), return_exceptions=True)
+        batcher: Batcher[int, int] = Batcher(run, self.forget)
+        answers = await asyncio.gather(batcher.add(1), batcher.add(2), return_exceptions=True)
         assert [type(answer) for answer in answers] == [QueueUnavailable] * 2
-        assert await gather.add(3) == 0
+        assert await batcher.add(3) == 0
 
     async def test_an_answer_that_nobody_waits_for_is_handed_to_unwanted(self) -> None:
         unwanted: list[int] = []
@@ -115,8 +118,8 @@ class TestGather:
             unwanted.extend(answers)
             done.set()
 
-        gather: Gather[int, int] = Gather(run, keep)
-        kept, dropped = gather.add(1), gather.add(2)
+        batcher: Batcher[int, int] = Batcher(run, keep)
+        kept, dropped = batcher.add(1), batcher.add(2)
         dropped.cancel()
         assert await kept == 1
         await asyncio.wait_for(done.wait(), 5)

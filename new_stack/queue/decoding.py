@@ -1,0 +1,90 @@
+"""Decodes the replies of Redis into the queue's types: fields arrive as text, and msgspec gives each its type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from new_stack.queue.events import Event
+from new_stack.queue.jobs import Job, Lease, QueueCounts, WorkerInfo, WorkerReport
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+RAW_JSON: Final = frozenset({"payload", "result"})
+LEASE_FIELDS: Final = (
+    "job_id",
+    "attempt",
+    "service_required",
+    "payload",
+    "priority",
+    "client_id",
+    "max_retries",
+    "failures",
+    "expires_at",
+)
+"""A row of a claim's reply."""
+
+COUNT_FIELDS: Final = ("pending", "claimed", "completed", "failed", "cancelled", "delayed")
+
+
+def pairs(flat: Sequence[bytes]) -> Iterable[tuple[str, bytes]]:
+    """A flat field, value, … reply as pairs."""
+    names = iter(flat)
+    return ((name.decode(), value) for name, value in zip(names, names, strict=True))
+
+
+def job_of(job_id: str, flat: Sequence[bytes]) -> Job | None:
+    """A record; None where there is none, or one that makes no sense (a claim has set it aside)."""
+    return _struct(Job, pairs(flat), id=job_id)
+
+
+def lease_of(worker_id: str, row: Sequence[Any]) -> Lease:
+    """One row of a claim's reply."""
+    lease = _struct(Lease, zip(LEASE_FIELDS, row, strict=True), worker_id=worker_id)
+    if lease is None:
+        raise ValueError(f"the claim answered {row!r}")
+    return lease
+
+
+def event_of(entry_id: bytes, flat: Sequence[bytes]) -> Event | None:
+    """One entry of a stream; None where somebody else wrote something of another shape there."""
+    try:
+        fields = dict(pairs(flat))
+        details = msgspec.json.decode(fields.pop("details", b"null"), type=dict[str, Any] | None)
+    except (ValueError, msgspec.DecodeError):
+        return None
+    return _struct(Event, fields.items(), id=entry_id.decode(), details=details)
+
+
+def worker_of(row: Sequence[Any]) -> WorkerInfo | None:
+    """One row of the workers' reply; None for a report that makes no sense."""
+    try:
+        report = msgspec.json.decode(row[1], type=WorkerReport)
+    except msgspec.DecodeError:
+        return None
+    return WorkerInfo(report=report, registered_at=int(row[2]), seen_at=int(row[3]), alive=row[4] == b"1")
+
+
+def counts_of(reply: Sequence[Any]) -> QueueCounts:
+    """The reply of `count`."""
+    *numbers, services = reply
+    by_service = {name: int(count) for name, count in pairs(services)}
+    return QueueCounts(by_service=by_service, **dict(zip(COUNT_FIELDS, numbers, strict=True)))
+
+
+def _struct(kind: type[S], fields: Iterable[tuple[str, Any]], **known: Any) -> S | None:
+    """The fields as a struct, empty ones as absent; None where they do not make one."""
+    values: dict[str, Any] = {}
+    raw: dict[str, msgspec.Raw] = {}
+    try:
+        for name, value in fields:
+            if name in RAW_JSON and value:
+                raw[name] = msgspec.Raw(value)
+            elif value != b"":
+                values[name] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        found = msgspec.convert(values | known, kind, strict=False)
+    except (ValueError, msgspec.ValidationError):
+        return None
+    return msgspec.structs.replace(found, **raw) if raw else found  # msgspec does not convert to `Raw | None`

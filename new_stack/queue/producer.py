@@ -1,0 +1,204 @@
+"""What those who submit jobs may do: submit, cancel, retry by hand."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+
+from new_stack.queue.batcher import Batcher
+from new_stack.queue.connection import Argument
+from new_stack.queue.decoding import job_of
+from new_stack.queue.errors import InvalidJob, InvalidTransition, JobConflict, JobNotFound, QueueError, QueueUnavailable
+from new_stack.queue.function_caller import FunctionCaller
+from new_stack.queue.jobs import PRIORITY_LIMIT, Job, JobState, NewJob, Submission
+
+BATCH_JOBS: Final = 200
+BATCH_BYTES: Final = 1_000_000
+"""What one call of `submit` may carry: enough to spread its cost, little enough not to hold up Redis."""
+
+REASON_LIMIT: Final = 4_096
+"""Longest reason kept of a cancellation, in characters."""
+
+NAME_LIMIT: Final = 256
+"""Longest id, service and client id, in characters."""
+
+RETRIES_LIMIT: Final = 1000
+
+Row = tuple[Argument, ...]
+
+
+class Producer:
+    """Submits, cancels and retries jobs. Submissions made at once share one round trip."""
+
+    def __init__(self, caller: FunctionCaller) -> None:
+        self._caller = caller
+        self._submissions: Batcher[Row, list[Any] | QueueUnavailable] = Batcher(self._submit_rows, _keep)
+
+    async def submit(self, job: NewJob) -> Submission:
+        """Raises InvalidJob, JobConflict, QueueUnavailable."""
+        row = self._row(job)
+        answer = _submission(row, await self._submissions.add(row))
+        if isinstance(answer, QueueError):
+            raise answer
+        return answer
+
+    async def submit_many(self, jobs: Sequence[NewJob]) -> list[Submission | QueueError]:
+        """Submit many in few round trips: an answer or an error for each, in their order.
+
+        Raises QueueUnavailable where none was stored; where Redis goes away in the middle, the rest answers so.
+        """
+        rows: list[Row | InvalidJob] = []
+        for job in jobs:
+            try:
+                rows.append(self._row(job))
+            except InvalidJob as invalid:
+                rows.append(invalid)
+        valid = [row for row in rows if not isinstance(row, InvalidJob)]
+        replies = iter(await self._submit_rows(valid))
+        return [row if isinstance(row, InvalidJob) else _submission(row, next(replies)) for row in rows]
+
+    async def cancel(self, job_id: str, reason: str = "Manually cancelled") -> Job:
+        """End the job as cancelled, pending or claimed; again on a cancelled one answers the same.
+
+        Raises JobNotFound, InvalidTransition (it completed or failed).
+        """
+        return _changed(job_id, "cancelled", await self._caller.write("cancel", job_id, reason[:REASON_LIMIT]))
+
+    async def retry(self, job_id: str) -> Job:
+        """Put a failed or cancelled job back among the pending ones by hand, its failures forgotten.
+
+        Raises JobNotFound, InvalidTransition.
+        """
+        return _changed(job_id, "retried", await self._caller.write("retry", job_id))
+
+    def _row(self, job: NewJob) -> Row:
+        settings = self._caller.settings
+        retries = settings.max_retries if job.max_retries is None else job.max_retries
+        digest = check(job, payload_limit=settings.payload_limit, retries=retries)
+        job_id = job.id or str(uuid.uuid4())
+        return (job_id, job.service_required, bytes(job.payload), job.priority, job.client_id or "", retries, digest)
+
+    async def _submit_rows(self, rows: Sequence[Row]) -> list[list[Any] | QueueUnavailable]:
+        """An answer for each. Raises QueueUnavailable where nothing was stored; later batches say it one by one."""
+        replies: list[list[Any] | QueueUnavailable] = []
+        for batch in _batches(rows):
+            try:
+                replies += await self._caller.write("submit", len(batch), *(value for row in batch for value in row))
+            except QueueUnavailable as error:
+                if not replies:
+                    raise
+                replies += [error] * (len(rows) - len(replies))
+                break
+        return replies
+
+
+async def _keep(_: object) -> None:
+    """A job whose submitter went away is a job all the same."""
+
+
+def _batches(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        payload = row[2]
+        length = len(payload) if isinstance(payload, bytes) else 0
+        if batch and (len(batch) == BATCH_JOBS or size + length > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(row)
+        size += length
+    if batch:
+        yield batch
+
+
+def _submission(row: Row, reply: list[Any] | QueueUnavailable) -> Submission | QueueError:
+    if isinstance(reply, QueueUnavailable):
+        return reply
+    job_id = str(row[0])
+    if reply[0] == b"conflict":
+        return JobConflict(f"the id {job_id} is taken by a job with other content")
+    created, state, position, rest = reply
+    job = _new_job(row, rest) if created == b"created" else job_of(job_id, rest)
+    return Submission(
+        job_id=job_id, state=JobState(state.decode()), created=created == b"created", position=position, job=job
+    )
+
+
+def _new_job(row: Row, created_at: int) -> Job:
+    """The record as the function has just stored it."""
+    job_id, service, payload, priority, client_id, retries, _ = row
+    return Job(
+        id=str(job_id),
+        state=JobState.PENDING,
+        service_required=str(service),
+        payload=msgspec.Raw(payload),  # type: ignore[arg-type]
+        priority=int(priority),
+        client_id=str(client_id) or None,
+        max_retries=int(retries),
+        created_at=created_at,
+    )
+
+
+def _changed(job_id: str, verb: str, reply: Sequence[Any]) -> Job:
+    if reply[0] == b"refused":
+        raise InvalidTransition(f"job {job_id} is {reply[1].decode()} and cannot be {verb}")
+    job = None if reply[0] == b"missing" else job_of(job_id, reply[1])
+    if job is None:
+        raise JobNotFound(f"there is no job {job_id}")
+    return job
+
+
+def check(job: NewJob, *, payload_limit: int, retries: int) -> str:
+    """Refuse what cannot be a job; answers the digest that tells whether two submissions are the same.
+
+    Raises InvalidJob, which names the field.
+    """
+    _check_name("service_required", job.service_required)
+    if job.id is not None:
+        _check_name("id", job.id)
+    if job.client_id is not None:
+        _check_name("client_id", job.client_id)
+    _check_whole("priority", job.priority, -PRIORITY_LIMIT, PRIORITY_LIMIT)
+    _check_whole("max_retries", retries, 0, RETRIES_LIMIT)
+    digest = blake2b(_canonical_payload(job, payload_limit), digest_size=16)
+    digest.update(f"\n{job.service_required}\n{job.priority}\n{retries}".encode())
+    return digest.hexdigest()
+
+
+def _check_name(field: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidJob(field, "must be text")
+    if not value.strip():
+        raise InvalidJob(field, "must not be empty")
+    if len(value) > NAME_LIMIT:
+        raise InvalidJob(field, f"must not be longer than {NAME_LIMIT} characters")
+    if not value.isprintable():
+        raise InvalidJob(field, "must not contain control characters")
+
+
+def _check_whole(field: str, value: object, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidJob(field, "must be a whole number")
+    if not least <= value <= most:
+        raise InvalidJob(field, f"must be from {least} to {most}")
+
+
+def _canonical_payload(job: NewJob, limit: int) -> bytes:
+    """The payload in one canonical form, so that key order and white space make no other job."""
+    size = len(memoryview(job.payload))
+    if size > limit:
+        raise InvalidJob("payload", f"is {size} bytes long; the limit is {limit}")
+    try:
+        content = msgspec.json.decode(job.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidJob("payload", f"is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InvalidJob("payload", "must be a JSON object")
+    try:
+        return msgspec.json.encode(content, order="sorted")
+    except OverflowError:  # a whole number of more than 64 bits: such a payload is the same only to the letter
+        return bytes(job.payload)
