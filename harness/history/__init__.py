@@ -2,7 +2,7 @@
 
 from harness.history.checkers import CHECKERS, Place, check_all, place_of
 from harness.history.clock import Clock
-from harness.history.events import HistoryEvent, Mode, Source
+from harness.history.events import HistoryEvent, Source
 from harness.history.file import Bounds, HistoryFileError, HistoryWriter, read_events, write_events
 from harness.history.history import History, JobHistory
 from harness.history.timelines import explain, timeline
@@ -19,7 +19,6 @@ __all__ = [
     "HistoryWriter",
     "JobHistory",
     "Limits",
-    "Mode",
     "Place",
     "Source",
     "Violation",

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from harness.protocols import EventKind, JobEvent, JobState
+from harness.protocols import EventKind, JobEvent, JobState, Mode
 
 
 class Source(StrEnum):
@@ -22,15 +22,6 @@ class Source(StrEnum):
     MONITOR = "monitor"
     """The hub's broadcasts: its own account, in the order in which one monitor got them."""
     HARNESS = "harness"
-
-
-class Mode(StrEnum):
-    """What a subscriber is owed."""
-
-    WHOLE = "whole"
-    """Every update of the job from its beginning (SSE; the submitter itself)."""
-    LIVE = "live"
-    """What happens from its subscription on (a second client on the legacy protocol)."""
 
 
 class HistoryEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

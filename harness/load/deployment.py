@@ -127,7 +127,7 @@ async def _staff(site: Site, processes: Processes, redis_url: str) -> None:
         arguments = ["--url", ws_url, "--count", str(spec.fleet), "--service", spec.job.service]
         launches = [
             services.module_launch(
-                "harness.load.hub_workers", arguments, name="hub-workers", probe=log_says("workers_ready")
+                "harness.clients.hub_worker", arguments, name="hub-workers", probe=log_says("workers_ready")
             )
         ]
     else:

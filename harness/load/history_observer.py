@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from harness.history import HistoryEvent, HistoryWriter, Mode, Source
-from harness.protocols import ENDS, EventKind, JobEvent, JobState
+from harness.history import HistoryEvent, HistoryWriter, Source
+from harness.protocols import ENDS, EventKind, JobEvent, JobState, Mode
 from harness.protocols.script import expectation_of
 
 _DELIVERED: Final = ENDS | {EventKind.CLAIMED, EventKind.PROGRESS, EventKind.ATTEMPT_FAILED}

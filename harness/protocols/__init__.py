@@ -18,6 +18,7 @@ from harness.protocols.events import (
     JobEvent,
     JobState,
     JobStatus,
+    Mode,
     Submission,
 )
 from harness.protocols.protocol import Protocol
@@ -32,6 +33,7 @@ __all__ = [
     "JobEvent",
     "JobState",
     "JobStatus",
+    "Mode",
     "Protocol",
     "Submission",
     "hub",

@@ -99,6 +99,15 @@ ENDED_STATES: Final = {
 }
 
 
+class Mode(StrEnum):
+    """What a subscriber is owed."""
+
+    WHOLE = "whole"
+    """Every update of the job from its beginning (SSE; the submitter itself)."""
+    LIVE = "live"
+    """What happens from its subscription on (a second client on the legacy protocol)."""
+
+
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that a frame or a server-sent event tells. Times are seconds since the epoch.
 
@@ -109,7 +118,7 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     job_id: str = ""
     """Empty only where no job is meant (a gap in the stream of all jobs)."""
     at: float | None = None
-    """When it happened, by the server's or Redis's clock."""
+    """When it happened, by the server's or Redis's clock; what a client asks for, by the client's."""
     sent_at: float | None = None
     """When the worker sent it, by the worker's clock: progress of a script step with `stamp`."""
     worker_id: str | None = None
@@ -122,9 +131,14 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Text beside the progress; the reason of a cancellation; what a gap's reader is told."""
     error: str | None = None
     details: Any = None
+    """What the connector added to its progress; with `submit`, the payload."""
     result: Any = None
     service: str = ""
     priority: int = 0
+    mode: Mode | None = None
+    """With `subscribed`."""
+    state: JobState | None = None
+    """With `status`."""
     event_id: str = ""
     """The id that the server gave the event, where it has one: what a reader resumes from."""
 

@@ -34,13 +34,15 @@ class SseParser:
     def __init__(self, last_id: str = "") -> None:
         self.last_id = last_id
         self.retry_ms: int | None = None
+        self._id = last_id
+        """The cursor moves when the event is complete: a reader that is cut off before that gets it again."""
         self._event = ""
         self._data: list[str] = []
         self._rest = b""
 
     def reconnected(self) -> None:
         """A new stream begins: what was incomplete in the old one is dropped."""
-        self._event, self._data, self._rest = "", [], b""
+        self._id, self._event, self._data, self._rest = self.last_id, "", [], b""
 
     def feed(self, data: bytes) -> Iterator[SseEvent]:
         """The events that are complete with these bytes."""
@@ -65,14 +67,14 @@ class SseParser:
             case "data":
                 self._data.append(value)
             case "id" if "\0" not in value:
-                self.last_id = value
+                self._id = value
             case "retry" if value.isascii() and value.isdigit():
                 self.retry_ms = int(value)
         return None
 
     def _dispatch(self) -> SseEvent | None:
         event, data = self._event or "message", self._data
-        self._event, self._data = "", []
+        self.last_id, self._event, self._data = self._id, "", []
         if not data:
             return None  # only a `retry:` or an `id:`, which the standard does not count as an event
         return SseEvent(event=event, data="\n".join(data), id=self.last_id)

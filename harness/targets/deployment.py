@@ -22,7 +22,7 @@ from harness.errors import CouldNotRun
 from harness.processes import Launch, Process, Processes, RedisServer, Valkey, empty, log_says, services
 from harness.targets.target import LEASE_MS, RETRY_BACKOFF_MS, HubTarget, Side, StackTarget, Target
 
-HUB_WORKERS = "harness.load.hub_workers"
+HUB_WORKERS = "harness.clients.hub_worker"
 """The program that plays workers of a hub; it is started by name, as everything that is judged."""
 AT_ONCE = 16
 """Workers that are starting at the same time."""

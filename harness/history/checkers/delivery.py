@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from harness.history.events import HistoryEvent, Mode
+from harness.history.events import HistoryEvent
 from harness.history.history import History, JobHistory
 from harness.history.verdicts import CheckResult, Limits, Violation
-from harness.protocols import ENDS, EventKind
+from harness.protocols import ENDS, EventKind, Mode
 
 OWED: Final = frozenset(
     {

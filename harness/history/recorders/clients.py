@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from harness.history.events import HistoryEvent, Mode, Source, delivered
+from harness.history.events import HistoryEvent, Source, delivered
 from harness.history.recorders.hub import from_frame
-from harness.protocols import LOG_KINDS, EventKind, hub, stack
+from harness.protocols import LOG_KINDS, EventKind, Mode, hub, stack
 from harness.protocols.script import expectation_of
 
 

@@ -12,10 +12,10 @@ import httpx
 import httpx_sse
 import msgspec
 
-from harness.history.events import HistoryEvent, Mode, Source
+from harness.history.events import HistoryEvent, Source
 from harness.history.file import HistoryWriter
 from harness.history.recorders.clients import sse_delivery
-from harness.protocols import ENDS, EventKind
+from harness.protocols import ENDS, EventKind, Mode
 from harness.protocols.script import expectation_of
 
 RETRY_S: Final = 0.1

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from harness.history import HistoryEvent, Limits, Mode, Source
-from harness.protocols import EventKind, JobState
+from harness.history import HistoryEvent, Limits, Source
+from harness.protocols import EventKind, JobState, Mode
 
 LIMITS = Limits(
     lease_ms=1_000,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from harness.history import CheckResult, History, HistoryEvent, Mode, Source
+from harness.history import CheckResult, History, HistoryEvent, Source
 from harness.history.checkers import CHECKERS
-from harness.protocols import EventKind, JobState
+from harness.protocols import EventKind, JobState, Mode
 from tests.harness.history.sound import LIMITS
 
 

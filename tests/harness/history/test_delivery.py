@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.history import Mode, Source
-from harness.protocols import EventKind
+from harness.history import Source
+from harness.protocols import EventKind, Mode
 from tests.harness.history.story import Story
 
 

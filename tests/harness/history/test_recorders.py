@@ -13,7 +13,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from harness.history import CHECKERS, History, HistoryEvent, HistoryWriter, Limits, Mode, Source
+from harness.history import CHECKERS, History, HistoryEvent, HistoryWriter, Limits, Source
 from harness.history.recorders import (
     HubRecorder,
     LegacyTranslator,
@@ -26,7 +26,7 @@ from harness.history.recorders import (
     transcript_events,
 )
 from harness.history.recorders.background import Background
-from harness.protocols import EventKind, JobState
+from harness.protocols import EventKind, JobState, Mode
 
 CASSETTES = Path(__file__).parents[3] / "scenarios" / "cassettes"
 

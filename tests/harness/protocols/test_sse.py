@@ -24,7 +24,7 @@ def test_a_new_stream_drops_what_was_incomplete_and_keeps_the_cursor() -> None:
         SseEvent(event="message", data="whole", id="1")
     ]
     parser.reconnected()
-    assert list(parser.feed(b"data: next\n\n")) == [SseEvent(event="message", data="next", id="2")]
+    assert list(parser.feed(b"data: next\n\n")) == [SseEvent(event="message", data="next", id="1")]
 
 
 def test_data_is_json_or_a_text() -> None:

@@ -1,0 +1,212 @@
+"""The wire of the harness's clients over asyncio: one opener of WebSockets, one reader of event streams."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import httpx
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from harness.errors import CouldNotRun
+from harness.protocols import HttpRequest, stack
+from harness.protocols.sse import SseEvent, SseParser
+
+LARGEST_MESSAGE: Final = 64_000_000
+ABNORMAL: Final = 1006
+CONNECT_S: Final = 10.0
+ENDED_S: Final = 3.0
+SILENCE_S: Final = 60.0
+"""A stream that says nothing for so long, not even a comment, is dead."""
+
+OnData = Callable[[str | bytes], None]
+OnClosed = Callable[[int, str], None]
+"""Code and reason of a connection's end; 1006 where there was no closing handshake."""
+
+
+class Unreachable(CouldNotRun):
+    """Nobody listens where a server should be."""
+
+
+class HandshakeRefused(Unreachable):
+    """Somebody listens and will not open this connection; `reason` is `HTTP 403` or the like."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url} refused the connection: {reason}")
+        self.reason = reason
+
+
+async def open_websocket(
+    url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = CONNECT_S, subprotocols: Any = None
+) -> ClientConnection:
+    """The one opener of WebSockets. Large messages pass, nothing is compressed, no ping is sent, no proxy is asked.
+
+    Raises HandshakeRefused and Unreachable.
+    """
+    try:
+        return await connect(
+            url,
+            additional_headers=headers,
+            subprotocols=subprotocols,
+            open_timeout=timeout_s,
+            close_timeout=2,
+            ping_interval=None,
+            max_size=LARGEST_MESSAGE,
+            max_queue=None,
+            compression=None,
+            proxy=None,
+        )
+    except InvalidStatus as error:
+        raise HandshakeRefused(url, f"HTTP {error.response.status_code}") from error
+    except InvalidHandshake as error:
+        raise HandshakeRefused(url, str(error)) from error
+    except (OSError, TimeoutError) as error:
+        raise Unreachable(f"cannot connect to {url}: {error or type(error).__name__}") from error
+
+
+class Socket:
+    """One actor's WebSocket, one connection at a time. Frames are given to `on_data` as soon as they come."""
+
+    def __init__(self, on_data: OnData, on_closed: OnClosed, *, name: str = "") -> None:
+        self._on_data = on_data
+        self._on_closed = on_closed
+        self._name = name
+        self._connection: ClientConnection | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def open(self, url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = CONNECT_S) -> None:
+        """Connect, or connect again. Raises HandshakeRefused and Unreachable."""
+        self._connection = await open_websocket(url, headers=headers, timeout_s=timeout_s)
+        self._reader = asyncio.create_task(self._read(self._connection), name=f"reader of {self._name}")
+
+    async def send(self, data: str | bytes) -> bool:
+        """Send a frame; false where there is no connection any more."""
+        if self._connection is None:
+            return False
+        with contextlib.suppress(ConnectionClosed):
+            await self._connection.send(data)
+            return True
+        return False
+
+    async def send_json(self, message: Mapping[str, Any]) -> bool:
+        """Send a message as JSON; false where there is no connection any more."""
+        return await self.send(msgspec.json.encode(message).decode())
+
+    async def close(self, code: int = 1000) -> None:
+        """Close in order, and wait until it is closed."""
+        if self._connection is not None:
+            await self._connection.close(code)
+            await self._ended()
+
+    async def drop(self) -> None:
+        """Cut the TCP connection, with no closing handshake."""
+        if self._connection is not None:
+            self._connection.transport.abort()
+            await self._ended()
+
+    async def _ended(self) -> None:
+        if self._reader is not None and self._reader is not asyncio.current_task():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reader, ENDED_S)
+
+    async def _read(self, connection: ClientConnection) -> None:
+        try:
+            while True:
+                self._on_data(await connection.recv())
+        except ConnectionClosed as end:
+            if connection is self._connection:
+                frame = end.rcvd
+                self._on_closed(frame.code if frame else ABNORMAL, frame.reason if frame else "")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An HTTP answer; `body` is the JSON in it, else its text, or None where it is empty."""
+
+    status: int
+    body: Any
+
+    @property
+    def ok(self) -> bool:
+        """Whether the answer is yes."""
+        return 200 <= self.status < 300
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The JSON object in it, empty where there is none."""
+        return self.body if isinstance(self.body, dict) else {}
+
+
+class StreamRefused(CouldNotRun):
+    """The server answered the request for a stream with something else; `answer` is that."""
+
+    def __init__(self, path: str, answer: Answer) -> None:
+        super().__init__(f"GET {path} was refused with {answer.status}: {answer.body}")
+        self.answer = answer
+
+
+class Http:
+    """HTTP and event streams of one server, as an async context."""
+
+    def __init__(self, base_url: str, *, token: str | None = None, timeout_s: float = 10.0) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            headers=stack.authorization(token),
+            timeout=timeout_s,
+            limits=httpx.Limits(max_connections=1_000),
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def send(self, request: HttpRequest) -> Answer:
+        """Make a request. Raises httpx.HTTPError where there is no answer."""
+        content = None if request.body is None else msgspec.json.encode(request.body)
+        return await self.send_raw(request.method, request.path, content)
+
+    async def send_raw(
+        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> Answer:
+        """Make a request with a body that is JSON already, or should be. Raises httpx.HTTPError."""
+        json = {"Content-Type": "application/json"} if content is not None else {}
+        return _answer(
+            await self._client.request(method, path, content=content, headers={**(headers or {}), **json}, **options)
+        )
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, parser: SseParser, headers: Mapping[str, str]
+    ) -> AsyncIterator[AsyncIterator[SseEvent]]:
+        """The one reader of event streams: the events of one connection, until the server ends it.
+
+        Raises StreamRefused where the answer is no stream, 204 (nothing more to come) included, and httpx.HTTPError.
+        """
+        timeout = httpx.Timeout(CONNECT_S, read=SILENCE_S)
+        wanted = {"Accept": "text/event-stream", "Cache-Control": "no-store", **headers}
+        async with self._client.stream("GET", path, headers=wanted, timeout=timeout) as response:
+            if response.status_code != httpx.codes.OK:
+                await response.aread()
+                raise StreamRefused(path, _answer(response))
+            yield _events(response, parser)
+
+
+async def _events(response: httpx.Response, parser: SseParser) -> AsyncIterator[SseEvent]:
+    async for data in response.aiter_bytes():
+        for event in parser.feed(data):
+            yield event
+
+
+def _answer(response: httpx.Response) -> Answer:
+    if not response.content:
+        return Answer(response.status_code, None)
+    try:
+        body = msgspec.json.decode(response.content)
+    except msgspec.DecodeError:
+        body = response.text
+    return Answer(response.status_code, body)
