@@ -1,1 +1,51 @@
-"""The front door: what a user imports, and the command line."""
+"""What a user of hubgate imports: `from hubgate import Client, Queue, Worker, Connector`.
+
+A name's module is imported when the name is first used: a client costs nothing of the queue, and the other way round.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from new_stack.client import BlockingClient, ClientError, JobEvent, JobStatus
+    from new_stack.client import HybridClient as Client
+    from new_stack.queue import NewJob, Queue, QueueError, QueueSettings
+    from new_stack.worker import Assignment, Connector, ConnectorSettings, JobFailed, Worker, WorkerSettings
+
+__all__ = [
+    "Assignment",
+    "BlockingClient",
+    "Client",
+    "ClientError",
+    "Connector",
+    "ConnectorSettings",
+    "JobEvent",
+    "JobFailed",
+    "JobStatus",
+    "NewJob",
+    "Queue",
+    "QueueError",
+    "QueueSettings",
+    "Worker",
+    "WorkerSettings",
+]
+
+_CLIENT, _QUEUE, _WORKER = "new_stack.client", "new_stack.queue", "new_stack.worker"
+_MODULES: Final = {
+    **dict.fromkeys(("BlockingClient", "Client", "ClientError", "JobEvent", "JobStatus"), _CLIENT),
+    **dict.fromkeys(("NewJob", "Queue", "QueueError", "QueueSettings"), _QUEUE),
+    **dict.fromkeys(("Assignment", "Connector", "ConnectorSettings", "JobFailed", "Worker", "WorkerSettings"), _WORKER),
+}
+_ALIASES: Final = {"Client": "HybridClient"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), _ALIASES.get(name, name))
+
+
+def __dir__() -> list[str]:
+    return __all__

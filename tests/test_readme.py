@@ -30,7 +30,7 @@ def block(name: str) -> str:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     port = free_port()
     folder = tmp_path_factory.mktemp("up")
-    command = (sys.executable, "-m", "hubgate.cli", "up", "--workers", "2", "--port", str(port), "--data", str(folder))
+    command = (sys.executable, "-m", "hubgate", "up", "--workers", "2", "--port", str(port), "--data", str(folder))
     launch = Launch(
         name="up",
         command=command,

@@ -16,6 +16,7 @@ from harness.processes.processes import Launch, Process, Processes
 
 DOCKER_IMAGE = "valkey/valkey:8-alpine"
 OLDEST_MAJOR = 7
+SCHEMES = ("redis://", "rediss://", "unix://")
 PORT_ATTEMPTS = 5
 CONNECT_S = 3.0
 REDIS_PORT = 6379

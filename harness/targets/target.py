@@ -39,10 +39,16 @@ class _Target(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def at(cls, url: str, **more: Any) -> Self:
         """From `http://`, `https://`, `ws://` or `wss://` URL. Raises CouldNotRun for any other text."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise CouldNotRun(f"{url} is no URL of a target: {error}") from error
         scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-        if scheme not in {"http", "https"} or not parts.hostname:
-            raise CouldNotRun(f"{url} is no URL of a target: it has to begin with http://, https://, ws:// or wss://")
+        if scheme not in {"http", "https"} or not parts.hostname or port == 0:
+            raise CouldNotRun(
+                f"{url} is no URL of a target: it has to be http://, https://, ws:// or wss:// and a host"
+            )
         base = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
         return cls(http_url=base, **more)
 

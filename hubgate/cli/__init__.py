@@ -1,4 +1,4 @@
-"""The command line: `hubgate COMMAND`. Each command lives in a module of its own, imported when it is called.
+"""The command line: `hubgate COMMAND`. A command's module is imported when it is called.
 
 So the stack's commands work where only the stack's dependencies are installed.
 """
@@ -22,12 +22,12 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "api": ("hubgate.cli.processes", "Run one API process of the new stack."),
     "worker": ("hubgate.cli.processes", "Run one worker process of the new stack."),
     "hub": ("hubgate.cli.processes", "Run the simulator of the legacy hub."),
-    "record": ("hubgate.cli.record", "Record the traffic between real clients and a real hub."),
-    "replay": ("hubgate.cli.replay", "Play cassettes against a hub or a stack."),
-    "parity": ("hubgate.cli.parity", "Play the project's cassettes against both sides and compare."),
+    "record": ("hubgate.cli.cassettes", "Record the traffic between real clients and a real hub."),
+    "replay": ("hubgate.cli.cassettes", "Play cassettes against a hub or a stack."),
+    "parity": ("hubgate.cli.cassettes", "Play the project's cassettes against both sides and compare."),
     "load": ("hubgate.cli.load", "Put load on a hub or a stack and report what it did."),
-    "selftest": ("hubgate.cli.selftest", "Run the gate against seeded defects: each must be caught."),
-    "report": ("hubgate.cli.report", "Write a run's report again from its run.json."),
+    "selftest": ("hubgate.cli.gate", "Run the gate against seeded defects: each must be caught."),
+    "report": ("hubgate.cli.gate", "Write a run's report again from its run.json."),
     "doctor": ("hubgate.cli.doctor", "Say what this machine has and lacks."),
 }
 """Command → the module that holds it (under its own name), and its line in `hubgate --help`."""

@@ -1,21 +1,35 @@
-"""`hubgate gate`: judge the new stack against the hub."""
+"""`hubgate gate`, `selftest` and `report`: judge the new stack, judge the gate, and write a report again."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from pathlib import Path
+from typing import Final, NoReturn
 
 import click
 from rich.console import Console
 
 import reports
+from harness import defects
 from harness.criteria.statements import STATEMENTS, CriterionId
 from harness.gate.bench import Options
 from harness.gate.phases import PHASES
 from harness.gate.profiles import PROFILES, SELFTEST
 from harness.gate.run import run_gate
+from harness.gate.selftest import selftest as run_selftest
+from harness.results import Run, load
+from hubgate.cli import options
 from hubgate.cli.display import Display
+
+OUT: Final = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("out"),
+    show_default=True,
+    help="Where the run's folder is made.",
+)
+AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print run.json at the end instead of tables.")
 
 
 @click.command("gate")
@@ -26,16 +40,10 @@ from hubgate.cli.display import Display
     show_default=True,
     help="How much to do.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("out"),
-    show_default=True,
-    help="Where the run's folder is made.",
-)
-@click.option("--legacy", metavar="URL", help="Judge against this hub (ws:// or http://) instead of the simulator.")
-@click.option("--candidate", metavar="URL", help="Judge this stack's API (http://); it needs --redis.")
-@click.option("--redis", metavar="URL", help="Use this Redis; `docker` starts one in a container.")
+@OUT
+@options.target_url("--legacy", "Judge against this hub (ws:// or http://) instead of the simulator.")
+@options.target_url("--candidate", "Judge this stack's API (http://); it needs --redis.")
+@options.redis_url("Use this Redis; `docker` starts one in a container.", docker=True)
 @click.option(
     "--only",
     multiple=True,
@@ -50,7 +58,7 @@ from hubgate.cli.display import Display
 @click.option(
     "--seed", type=int, default=1729, show_default=True, help="The seed of everything that is drawn by chance."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print run.json at the end instead of tables.")
+@AS_JSON
 def gate(  # noqa: PLR0913, PLR0917 - as many as options
     profile: str,
     out: Path,
@@ -74,7 +82,7 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
         )
     if candidate and defect:
         raise click.UsageError("--defect changes the stack that is started here; it cannot change --candidate")
-    options = Options(
+    asked = Options(
         profile=profile,
         out=out,
         legacy=legacy,
@@ -88,7 +96,42 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
     )
     console = Console(stderr=True)
     with Display(PHASES, console) as display:
-        run, folder = asyncio.run(run_gate(options, display.report))
+        run, folder = asyncio.run(run_gate(asked, display.report))
+    _finish(run, folder, as_json=as_json)
+
+
+@click.command("selftest")
+@click.argument("names", nargs=-1)
+@click.option("--list", "listed", is_flag=True, help="Print the defects and leave.")
+@OUT
+@AS_JSON
+def selftest(names: tuple[str, ...], listed: bool, out: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Run the gate against the seeded defects NAMES (default: all): each must be caught by the criterion that should.
+
+    Exit status 0 when all are and the sound stack passes, 1 when one slips through, 3 when it cannot be told.
+    """
+    if listed:
+        for defect in defects.all():
+            click.echo(f"{defect.name:<36} {', '.join(defect.caught_by):<44} {defect.mistake}")
+        return
+    console = Console(stderr=True)
+    asked = Options(out=out, command=("hubgate", *sys.argv[1:]))
+    with console.status("selftest") as status:
+        run, folder = asyncio.run(run_selftest(names, asked, write=reports.write, tell=status.update))
+    _finish(run, folder, as_json=as_json)
+
+
+@click.command("report")
+@click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False, exists=True))
+def report(run_dir: Path) -> None:
+    """Write report.html, junit.xml and summary.md again from RUN_DIR/run.json, and print the verdict."""
+    run = load(run_dir / "run.json")
+    written = reports.write(run, run_dir)
+    reports.print_run(run, Console(), written.page)
+
+
+def _finish(run: Run, folder: Path, *, as_json: bool) -> NoReturn:
+    """Write the report, show the verdict, and exit with its status."""
     written = reports.write(run, folder)
     if as_json:
         click.echo((folder / "run.json").read_bytes())

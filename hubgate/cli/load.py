@@ -1,4 +1,4 @@
-"""`python -m loadtests`, which is also `hubgate load`: one load, a comparison, or the search for the saturation point.
+"""`hubgate load`: one load, a comparison, or the search for the saturation point.
 
 Exit status: 0 pass, 1 fail, 2 wrong usage, 3 inconclusive or could not be run.
 """
@@ -31,16 +31,20 @@ from harness.load.spec import Kills, LoadSpec, Mix, Side
 from harness.load.verdict import Demands
 from harness.processes import EnvironmentFailure
 from harness.results import Verdict
+from hubgate.cli import options
 
 COULD_NOT_RUN, INTERRUPTED = 3, 130
 
 
 @click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
-@click.option("--side", type=click.Choice([str(one) for one in Side]), default="stack", help="What is under load.")
-@click.option("--url", help="A target that runs already, on this machine; without it, one is started.")
-@click.option("--redis", help="Redis to use; without it, an embedded Valkey is started.")
-@click.option("--prefix", default="", help="Prefix of the stack's keys.")
-@click.option("--token", help="Token for the server.")
+@click.option(
+    "--side", type=click.Choice([str(one) for one in Side]), help="What is started and put under load [default: stack]."
+)
+@options.target_url("--legacy", "Put the load on this hub, on this machine, instead of one that is started.")
+@options.target_url("--candidate", "Put the load on this stack, on this machine, instead of one that is started.")
+@options.redis_url("Redis to use; without it, an embedded Valkey is started.", docker=True)
+@options.prefix
+@options.token
 @click.option(
     "--shape", type=click.Choice([str(one) for one in Shape]), default="steady", help="How rate or mix change."
 )
@@ -51,10 +55,10 @@ COULD_NOT_RUN, INTERRUPTED = 3, 130
     "--users", type=click.IntRange(1, 10_000), default=20, help="Users: 50 % legacy, 40 % SSE, 10 % monitors."
 )
 @click.option("--legacy-users", type=click.IntRange(0), help="Instead of --users: exactly so many of each kind.")
-@click.option("--sse-users", type=click.IntRange(0))
-@click.option("--hybrid-users", type=click.IntRange(0))
+@click.option("--sse-users", type=click.IntRange(0), help="Clients of HTTP and server-sent events.")
+@click.option("--hybrid-users", type=click.IntRange(0), help="Clients that use either protocol, by --legacy-share.")
 @click.option("--monitor-users", type=click.IntRange(0), help="Monitors by WebSocket.")
-@click.option("--sse-monitor-users", type=click.IntRange(0))
+@click.option("--sse-monitor-users", type=click.IntRange(0), help="Monitors by server-sent events.")
 @click.option("--legacy-share", type=click.FloatRange(0, 1), default=0.5, help="Of the hybrid users.")
 @click.option("--fleet", type=click.IntRange(0, 500), default=48, help="Worker processes; 0: the target has its own.")
 @click.option("--worker-env", multiple=True, metavar="NAME=VALUE", help="Environment of our workers.")
@@ -62,11 +66,16 @@ COULD_NOT_RUN, INTERRUPTED = 3, 130
 @click.option("--overlay", type=click.Path(exists=True), help="Folder of modules that come first.")
 @click.option("--poll-ms", type=click.IntRange(10), default=1000, help="How often our workers poll.")
 @click.option("--kill-waves", type=click.IntRange(0), default=0, help="So many times, kill a share of the fleet.")
-@click.option("--kill-share", type=click.FloatRange(0, 1), default=0.33)
+@click.option("--kill-share", type=click.FloatRange(0, 1), default=0.33, help="Share of the fleet in a wave.")
 @click.option("--kill-every", type=click.FloatRange(0.1), default=5.0, help="Seconds between the waves.")
 @click.option("--generators", type=click.IntRange(1, 32), default=1, help="Locust processes that make the load.")
-@click.option("--arrivals", type=click.Choice([str(one) for one in Arrivals]), default="even")
-@click.option("--seed", type=int, default=1)
+@click.option(
+    "--arrivals",
+    type=click.Choice([str(one) for one in Arrivals]),
+    default="even",
+    help="How submissions are spread over time.",
+)
+@click.option("--seed", type=int, default=1, help="The seed of everything that is drawn by chance.")
 @click.option("--job", help='What is submitted, JSON: {"service": "simulation", "payload": {...}}')
 @click.option("--limit", "limits", multiple=True, metavar="FIGURE=MS", help="Highest p99, such as claimed=20.")
 @click.option("--least-jobs", type=click.IntRange(1), default=20, help="Below so many, the load is inconclusive.")
@@ -77,19 +86,21 @@ COULD_NOT_RUN, INTERRUPTED = 3, 130
 @click.option("--ceiling", type=click.FloatRange(1), default=500.0, help="Where the search ends at the latest.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None, help="Folder for all files.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
-def load(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, **options: Any) -> None:
+def load(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, **asked: Any) -> None:
     """Put a load on the stack or the hub, measure what clients see, and judge it."""
     if compared and saturation:
         raise click.UsageError("--compare and --saturation exclude each other")
-    spec = spec_of(options)
+    if asked["legacy"] and asked["candidate"] and not compared:
+        raise click.UsageError("one target at a time: --legacy and --candidate together need --compare")
+    spec = spec_of(asked)
     folder = out or Path("out") / f"load-{time.strftime('%Y%m%d-%H%M%S')}"
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     try:
         if compared:
-            status = _finish(_compare(spec, folder, console), as_json=as_json)
+            status = _finish(_compare(spec, asked, folder, console), as_json=as_json)
         elif saturation:
-            status = _finish(_saturate(spec, folder, (options["floor"], options["ceiling"]), console), as_json=as_json)
+            status = _finish(_saturate(spec, folder, (asked["floor"], asked["ceiling"]), console), as_json=as_json)
         else:
             status = _finish(_load(spec, folder, console), as_json=as_json)
     except (SiteError, LoadFailed, EnvironmentFailure, CouldNotRun) as failure:
@@ -102,44 +113,53 @@ def load(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, *
     sys.exit(status)
 
 
-def spec_of(options: dict[str, Any]) -> LoadSpec:
+def _side(asked: dict[str, Any]) -> Side:
+    """What was said, or what the URL of a target means."""
+    meant = Side.HUB if asked["legacy"] and not asked["candidate"] else Side.STACK
+    said = Side(asked["side"] or meant)
+    if said is not meant and (asked["legacy"] or asked["candidate"]):
+        raise click.UsageError("--legacy URL is a hub and --candidate URL a stack: leave --side out")
+    return said
+
+
+def spec_of(asked: dict[str, Any]) -> LoadSpec:
     """The run that the options describe. Raises click.UsageError."""
-    shape = Shape(options["shape"])
+    shape, side = Shape(asked["shape"]), _side(asked)
     return LoadSpec(
-        side=Side(options["side"]),
-        url=options["url"],
-        redis=options["redis"],
-        prefix=options["prefix"],
-        token=options["token"],
+        side=side,
+        url=asked["legacy"] if side is Side.HUB else asked["candidate"],
+        redis=asked["redis"],
+        prefix=asked["prefix"],
+        token=asked["token"],
         plan=Plan(
             shape=shape,
-            rate=options["rate"],
-            duration_s=options["duration"],
-            arrivals=Arrivals(options["arrivals"]),
-            seed=options["seed"],
-            legacy_share=options["legacy_share"],
+            rate=asked["rate"],
+            duration_s=asked["duration"],
+            arrivals=Arrivals(asked["arrivals"]),
+            seed=asked["seed"],
+            legacy_share=asked["legacy_share"],
         ),
-        mix=_mix(options, shape),
-        fleet=options["fleet"],
-        poll_ms=options["poll_ms"],
-        worker_environment=_environment(options["worker_env"]),
-        server_environment=_environment(options["server_env"]),
-        overlay=options["overlay"],
-        generators=options["generators"],
-        drain_s=options["drain"],
-        job=_job(options["job"]),
-        kills=Kills(waves=options["kill_waves"], share=options["kill_share"], every_s=options["kill_every"]),
-        demands=Demands(least_jobs=options["least_jobs"], most_p99_ms=_limits(options["limits"])),
-        checked=not options["unchecked"],
+        mix=_mix(asked, shape),
+        fleet=asked["fleet"],
+        poll_ms=asked["poll_ms"],
+        worker_environment=_environment(asked["worker_env"]),
+        server_environment=_environment(asked["server_env"]),
+        overlay=asked["overlay"],
+        generators=asked["generators"],
+        drain_s=asked["drain"],
+        job=_job(asked["job"]),
+        kills=Kills(waves=asked["kill_waves"], share=asked["kill_share"], every_s=asked["kill_every"]),
+        demands=Demands(least_jobs=asked["least_jobs"], most_p99_ms=_limits(asked["limits"])),
+        checked=not asked["unchecked"],
     )
 
 
-def _mix(options: dict[str, Any], shape: Shape) -> Mix:
+def _mix(asked: dict[str, Any], shape: Shape) -> Mix:
     fields = {"legacy": "legacy_users", "sse": "sse_users", "hybrid": "hybrid_users"}
     fields |= {"monitors": "monitor_users", "sse_monitors": "sse_monitor_users"}
-    exact = {field: options[option] for field, option in fields.items() if options[option] is not None}
+    exact = {field: asked[option] for field, option in fields.items() if asked[option] is not None}
     if not exact:
-        return Mix.of(options["users"], shape)
+        return Mix.of(asked["users"], shape)
     mix = Mix(**(dict.fromkeys(fields, 0) | exact))
     if not mix.legacy + mix.sse + mix.hybrid:
         raise click.UsageError("monitors alone submit nothing: some legacy, SSE or hybrid users are needed")
@@ -195,8 +215,9 @@ def _command_line() -> list[str]:
     return [Path(sys.argv[0]).name, *sys.argv[1:]]
 
 
-async def _compare(spec: LoadSpec, folder: Path, console: Console) -> tuple[Verdict, Comparison]:
-    hub, stack = (msgspec.structs.replace(spec, side=side) for side in Side)
+async def _compare(spec: LoadSpec, asked: dict[str, Any], folder: Path, console: Console) -> tuple[Verdict, Comparison]:
+    hub = msgspec.structs.replace(spec, side=Side.HUB, url=asked["legacy"])
+    stack = msgspec.structs.replace(spec, side=Side.STACK, url=asked["candidate"])
     with LiveDisplay(console, spec.plan) as live:
         found = await compare(hub, stack, folder, on_live=live.show, on_turn=lambda turn: show_turn(console, turn))
     write_comparison(found, folder, _command_line())

@@ -13,6 +13,7 @@ import click
 from harness.processes import Processes, free_port, open_redis
 from harness.processes.ports import is_free
 from harness.targets import Deployment, Setup
+from hubgate.cli import options
 
 DEFAULT_PORT = 8000
 
@@ -35,16 +36,17 @@ An old client: ws{ws}/ws/client/me    Stop all of it with Ctrl-C.
 @click.command("up")
 @click.option("--workers", type=click.IntRange(0, 200), default=3, show_default=True, help="How many worker processes.")
 @click.option("--port", type=click.IntRange(1, 65535), help="The API's port (default: 8000, or a free one).")
-@click.option("--redis", metavar="URL", help="Use this Redis instead of the embedded Valkey.")
+@options.redis_url("Use this Redis instead of the embedded Valkey.", docker=True)
+@options.token
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep logs and jobs in this folder.")
-def up(workers: int, port: int | None, redis: str | None, data: Path | None) -> None:
+def up(workers: int, port: int | None, redis: str | None, token: str | None, data: Path | None) -> None:
     """Run the new stack on this machine until Ctrl-C: Valkey (kept in an append-only file), API, workers, dashboard."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     folder = data or Path(tempfile.mkdtemp(prefix="hubgate-"))
     with Processes(folder) as processes, contextlib.suppress(KeyboardInterrupt):
         server = open_redis(redis, processes, appendonly=True)
-        setup = Setup(port=port or (DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port()))
+        setup = Setup(token=token, port=port or (DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port()))
         stack = Deployment.start(processes, setup, server)
         stack.start_workers(stack.worker_launches(workers))
         url = stack.target.http_url

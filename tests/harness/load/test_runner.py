@@ -150,16 +150,16 @@ def test_the_command_line_answers_with_json_and_a_status(tmp_path: Path) -> None
 
 
 def test_what_cannot_be_run_is_one_sentence_and_status_3(tmp_path: Path) -> None:
-    done = _command("--url", "http://127.0.0.1:9", "--fleet", "0", "--out", str(tmp_path))
+    done = _command("--candidate", "http://127.0.0.1:9", "--fleet", "0", "--out", str(tmp_path))
     assert (done.returncode, done.stdout) == (3, "")
     assert "nothing answers at http://127.0.0.1:9" in " ".join(done.stderr.split())
-    elsewhere = _command("--url", "http://192.0.2.1:80", "--out", str(tmp_path))
+    elsewhere = _command("--candidate", "http://192.0.2.1:80", "--out", str(tmp_path))
     assert elsewhere.returncode == 3
     assert "not on this machine" in " ".join(elsewhere.stderr.split())
 
 
 def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hubgate.cli", "load", "--rate", "5", "--duration", "60", "--fleet", "2"]
+    command = [sys.executable, "-m", "hubgate", "load", "--rate", "5", "--duration", "60", "--fleet", "2"]
     process = subprocess.Popen([*command, "--out", str(tmp_path)], stderr=subprocess.PIPE, text=True)
     limit = time.monotonic() + 40
     while not (tmp_path / "live.jsonl").exists():
@@ -187,5 +187,5 @@ async def _until(what: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hubgate.cli", "load", *arguments]
+    command = [sys.executable, "-m", "hubgate", "load", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)

@@ -41,7 +41,7 @@ async def ended(process: Process) -> int | None:
 async def test_what_was_recorded_until_ctrl_c_replays_as_the_same(processes: Processes, tmp_path: Path) -> None:
     hub = await processes.astart(services.hub())
     out, port = tmp_path / "mine.jsonl", free_port()
-    arguments = ("record", "--upstream", hub.ws_url, "--listen", str(port), "--out", str(out), "--blank", "$..key")
+    arguments = ("record", "--target", hub.ws_url, "--listen", str(port), "--out", str(out), "--blank", "$..key")
     recorder = await processes.astart(hubgate("record", *arguments, ready="Recording on", port=port))
     client = LegacyClient(recorder.ws_url, "client-a")
     await client.open()
@@ -54,13 +54,13 @@ async def test_what_was_recorded_until_ctrl_c_replays_as_the_same(processes: Pro
     assert str(out) in recorder.log_text()
     assert "hush" not in out.read_text()
     assert load(out).roles == {"client-a": "client"}
-    replayed = processes.start(hubgate("replay", "replay", str(out), "--target", hub.http_url, ready=None))
+    replayed = processes.start(hubgate("replay", "replay", str(out), "--legacy", hub.http_url, ready=None))
     assert await ended(replayed) == 0
     assert replayed.log_text() == "mine: same\n"
 
 
 async def test_a_rule_that_is_none_ends_with_one_sentence(processes: Processes, tmp_path: Path) -> None:
-    arguments = ("record", "--upstream", "http://127.0.0.1:1", "--out", str(tmp_path / "x.jsonl"), "--blank", "key")
+    arguments = ("record", "--target", "http://127.0.0.1:1", "--out", str(tmp_path / "x.jsonl"), "--blank", "key")
     process = processes.start(hubgate("bad", *arguments, ready=None))
     assert await ended(process) == 3
     assert process.log_text().startswith("hubgate: key is no JSON path")

@@ -1,0 +1,5 @@
+"""`python -m hubgate`, which is `hubgate`."""
+
+from hubgate.cli import main
+
+main()

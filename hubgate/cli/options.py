@@ -1,0 +1,51 @@
+"""The options by which every command is told of a target, checked as they are read: a typo is refused at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+
+from harness.errors import CouldNotRun
+from harness.processes.redis import SCHEMES
+from harness.targets import HubTarget
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def target_url(name: str, help_text: str, *, required: bool = False) -> Decorator:
+    """One target: `--legacy` is always a hub, `--candidate` a stack, `--target` either. Its value is `http://…`."""
+    return click.option(name, metavar="URL", required=required, callback=_base_url, help=help_text)
+
+
+def redis_url(help_text: str, *, docker: bool = False) -> Decorator:
+    """`--redis`; with `docker`, that word is allowed, too: a Redis in a container."""
+    return click.option("--redis", metavar="URL", callback=_redis_or_docker if docker else _redis, help=help_text)
+
+
+prefix: Final[Decorator] = click.option("--prefix", default="", help="The prefix of the stack's keys in Redis.")
+token: Final[Decorator] = click.option(
+    "--token",
+    envvar="WEBSOCKET_AUTH_TOKEN",
+    show_envvar=True,
+    metavar="TEXT",
+    help="The token that the target demands; the environment keeps it out of the process list.",
+)
+
+
+def _base_url(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    try:
+        return value and HubTarget.at(value).http_url
+    except CouldNotRun as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _redis(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    if value and not value.startswith(SCHEMES):
+        raise click.BadParameter(f"{value} is no URL of a Redis: it has to begin with {', '.join(SCHEMES)}")
+    return value
+
+
+def _redis_or_docker(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    return value if value == "docker" else _redis(ctx, param, value)
