@@ -14,11 +14,11 @@ from new_stack.queue import Queue
 from new_stack.queue.errors import QueueError, QueueUnavailable
 from new_stack.queue.settings import QueueSettings
 from new_stack.settings import SettingsError
+from new_stack.worker.connector_registry import ConnectorRegistry, ConnectorUnusable
 from new_stack.worker.connectors.catalogue import BUILT_IN, parse_list
 from new_stack.worker.identity import make_sure_of_name
 from new_stack.worker.log import EventLog
 from new_stack.worker.outage import Outage
-from new_stack.worker.roster import ConnectorUnusable, Roster
 from new_stack.worker.settings import WorkerSettings
 from new_stack.worker.worker import Worker
 
@@ -30,8 +30,8 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     """Run a worker; answers the process's exit status: 0 stopped in order, 1 with jobs left behind, 2 or 3 not run."""
     try:
         settings = read_settings(sys.argv[1:] if arguments is None else arguments, environment or os.environ)
-        roster = Roster.build(settings.connectors)
-        return run(settings, roster)
+        connectors = ConnectorRegistry.build(settings.connectors)
+        return run(settings, connectors)
     except SettingsError as error:
         return _refuse(error, USAGE)
     except (QueueError, ConnectorUnusable) as error:
@@ -88,12 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(settings: WorkerSettings, roster: Roster) -> int:
+def run(settings: WorkerSettings, connectors: ConnectorRegistry) -> int:
     """Run a worker on a loop of its own."""
     log = EventLog(worker_id=settings.worker_id)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_work(settings, roster, log))
+            return runner.run(_work(settings, connectors, log))
     except ExceptionGroup as group:
         refusals, others = group.split(QueueError)
         if refusals is None or others is not None:
@@ -101,7 +101,7 @@ def run(settings: WorkerSettings, roster: Roster) -> int:
         raise QueueError(str(refusals.exceptions[0])) from group
 
 
-async def _work(settings: WorkerSettings, roster: Roster, log: EventLog) -> int:
+async def _work(settings: WorkerSettings, connectors: ConnectorRegistry, log: EventLog) -> int:
     worker: Worker | None = None
     stopped = asyncio.Event()
 
@@ -119,7 +119,7 @@ async def _work(settings: WorkerSettings, roster: Roster, log: EventLog) -> int:
     try:
         ttl_ms = settings.queue.heartbeat_ttl_ms
         await make_sure_of_name(queue, settings.worker_id, heartbeat_ttl_ms=ttl_ms)
-        worker = Worker(settings, queue, roster, log)
+        worker = Worker(settings, queue, connectors, log)
         if stopped.is_set():
             return 0
         return 1 if await worker.run() else 0

@@ -12,9 +12,9 @@ import msgspec
 
 from new_stack.queue.errors import LeaseLost, QueueError
 from new_stack.queue.jobs import Completed, End, Failed, Lease, Released
-from new_stack.worker.connectors.contract import Assignment, Connector, JobFailed
+from new_stack.worker.connectors.connector import Connector, JobContext, JobFailed
 from new_stack.worker.log import EventLog
-from new_stack.worker.progress import ProgressLane
+from new_stack.worker.progress import ProgressPublisher
 from new_stack.worker.settings import WorkerSettings
 
 ERROR_LENGTH: Final = 8_000
@@ -37,15 +37,15 @@ class Attempt:
         self,
         lease: Lease,
         connector: Connector,
-        lane: ProgressLane,
+        publisher: ProgressPublisher,
         ended: Callable[[Attempt, End | None], None],
         log: EventLog,
     ) -> None:
         self.lease = lease
         self.stop_reason: Stop | None = None
         self._connector = connector
-        self._lane = lane
-        lane.refused = self._refused
+        self._publisher = publisher
+        publisher.refused = self._refused
         self._ended = ended
         self._log = log
         self._verdict: End | None = None
@@ -70,7 +70,7 @@ class Attempt:
         if self._over or self.task is None:
             return
         if reason is not Stop.TIMED_OUT:
-            self._lane.close()
+            self._publisher.close()
         if self.stop_reason is not None:
             return
         self.stop_reason = reason
@@ -101,12 +101,12 @@ class Attempt:
         except asyncio.CancelledError:
             if self.stop_reason is None:
                 raise
-        await self._lane.flush()
+        await self._publisher.flush()
         self._finish()
 
     async def _attempt(self) -> End:
         try:
-            return self._judged(await self._connector.run(Assignment(self.lease, self._lane)))
+            return self._judged(await self._connector.run(JobContext(self.lease, self._publisher)))
         except JobFailed as failure:
             return self._failed(failure.error, retryable=failure.retryable)
         except asyncio.CancelledError:
@@ -156,7 +156,7 @@ class Attempt:
         self._over = True
         for timer in self._timers:
             timer.cancel()
-        self._lane.close()
+        self._publisher.close()
         self._ended(self, self._end())
 
 

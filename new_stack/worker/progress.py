@@ -15,7 +15,7 @@ BACKLOG: Final = 1_000
 """Updates kept while Redis is away; beyond, the oldest go: as many as a job's stream keeps."""
 
 
-class ProgressLane:
+class ProgressPublisher:
     """One attempt's updates on their way. `told` ones all arrive; of unsent `reported` ones only the newest does."""
 
     def __init__(
@@ -25,7 +25,7 @@ class ProgressLane:
     ) -> None:
         self._send = send
         self.refused: Callable[[QueueError], None] = lambda _: None
-        """Called where the queue refuses an update; after LeaseLost the lane is closed."""
+        """Called where the queue refuses an update; after LeaseLost the publisher is closed."""
         self._outage = outage
         self._waiting: deque[tuple[ProgressUpdate, bool]] = deque(maxlen=BACKLOG)
         self._lock: asyncio.Lock | None = None

@@ -11,7 +11,15 @@ import uvloop
 
 from loadtests.bench.starts import Starts
 from new_stack.queue import NewJob, Queue, QueueSettings
-from new_stack.worker import Assignment, Connector, ConnectorSettings, EventLog, Roster, Worker, WorkerSettings
+from new_stack.worker import (
+    Connector,
+    ConnectorRegistry,
+    ConnectorSettings,
+    EventLog,
+    JobContext,
+    Worker,
+    WorkerSettings,
+)
 from new_stack.worker.connectors.catalogue import ConnectorSpec
 
 SHAPE = "4 processes of 10"
@@ -25,7 +33,7 @@ class Bench(Connector):
         super().__init__(ConnectorSettings())
         self._starts = starts
 
-    async def run(self, job: Assignment) -> Any:
+    async def run(self, job: JobContext) -> Any:
         """Run one job."""
         self._starts.mark(job.job_id)
         hold = job.payload.get("hold_s")
@@ -42,8 +50,8 @@ def work(url: str, starts: Starts) -> None:
         )
         spec = ConnectorSpec(name="bench")
         queue = await Queue.connect(settings.queue)
-        roster = Roster([(spec, Bench(starts))])
-        await Worker(settings, queue, roster, EventLog(worker_id=settings.worker_id)).run()
+        connectors = ConnectorRegistry([(spec, Bench(starts))])
+        await Worker(settings, queue, connectors, EventLog(worker_id=settings.worker_id)).run()
 
     uvloop.run(main())
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from new_stack.worker.connectors.contract import Assignment, Connector, JobFailed
+from new_stack.worker.connectors.connector import Connector, JobContext, JobFailed
 from new_stack.worker.connectors.http import Backend, HttpSettings
 
 
@@ -52,7 +52,7 @@ class A1111Connector(Connector):
         """Close the session."""
         await self._backend.close()
 
-    async def run(self, job: Assignment) -> Any:
+    async def run(self, job: JobContext) -> Any:
         """One request; its progress is polled meanwhile."""
         async with self._turn:
             request = asyncio.ensure_future(self._backend.call("POST", f"{self._api}/txt2img", body=job.payload))
@@ -70,7 +70,7 @@ class A1111Connector(Connector):
             raise JobFailed("the server's answer has no images")
         return await self._result(answer, job)
 
-    async def _follow(self, request: asyncio.Future[Any], job: Assignment) -> None:
+    async def _follow(self, request: asyncio.Future[Any], job: JobContext) -> None:
         """Report progress until the request is answered. A poll that fails is passed over: the request decides."""
         furthest = 0.0
         while not (await asyncio.wait([request], timeout=self.settings.progress_ms / 1000))[0]:
@@ -84,7 +84,7 @@ class A1111Connector(Connector):
                     furthest = percent
                     await job.progress(percent)
 
-    async def _result(self, answer: dict[str, Any], job: Assignment) -> dict[str, Any]:
+    async def _result(self, answer: dict[str, Any], job: JobContext) -> dict[str, Any]:
         info = answer.get("info")
         if isinstance(info, str):
             with suppress(msgspec.DecodeError):
@@ -94,7 +94,7 @@ class A1111Connector(Connector):
             return result | {"images": answer["images"]}
         return result | {"files": await asyncio.to_thread(self._write, answer["images"], job)}
 
-    def _write(self, images: list[str], job: Assignment) -> list[str]:
+    def _write(self, images: list[str], job: JobContext) -> list[str]:
         files = []
         for number, image in enumerate(images):
             file = Path(self.settings.folder) / f"{quote(job.job_id, safe='')}-{number}.png"

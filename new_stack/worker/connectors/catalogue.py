@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 import msgspec
 
 from new_stack.settings import SettingsError
-from new_stack.worker.connectors.contract import Connector
+from new_stack.worker.connectors.connector import Connector
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import aiohttp
 import msgspec
 
-from new_stack.worker.connectors.contract import Assignment, Connector, JobFailed
+from new_stack.worker.connectors.connector import Connector, JobContext, JobFailed
 from new_stack.worker.connectors.http import Backend, HttpSettings, Refused, through
 
 
@@ -47,7 +47,7 @@ class ComfyUIConnector(Connector):
         """Close the session."""
         await self._backend.close()
 
-    async def run(self, job: Assignment) -> Any:
+    async def run(self, job: JobContext) -> Any:
         """Queue the workflow, follow it, and answer what it made."""
         workflow = workflow_in(job.payload)
         client_id = uuid.uuid4().hex
@@ -85,7 +85,7 @@ class ComfyUIConnector(Connector):
             raise JobFailed("the server took the workflow but gave no prompt_id")
         return prompt_id
 
-    async def _follow(self, socket: aiohttp.ClientWebSocketResponse | None, course: Course, job: Assignment) -> None:
+    async def _follow(self, socket: aiohttp.ClientWebSocketResponse | None, course: Course, job: JobContext) -> None:
         """Report progress until the workflow is over; ask for it where the socket stays silent or broke."""
         failures = 0
         while not course.over:

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from new_stack.settings import SettingsError
-from new_stack.worker.connectors.contract import Assignment, ConnectorSettings, JobFailed
+from new_stack.worker.connectors.connector import ConnectorSettings, JobContext, JobFailed
 
 WORTH_ANOTHER_TRY: Final = frozenset({408, 409, 425, 429})
 """Statuses below 500 after which the same request may succeed later."""
@@ -159,14 +159,14 @@ async def through(call: Awaitable[str], undo: Callable[[str], Awaitable[None]]) 
         raise
 
 
-def fill(url: str, job: Assignment, **more: str) -> str:
+def fill(url: str, job: JobContext, **more: str) -> str:
     """Put the job's `{job_id}` and `{service}`, and others given, in their places in a URL."""
     for name, value in {"job_id": job.job_id, "service": job.service, **more}.items():
         url = url.replace("{" + name + "}", quote(value, safe=""))
     return url
 
 
-def job_headers(job: Assignment) -> dict[str, str]:
+def job_headers(job: JobContext) -> dict[str, str]:
     """What lets a back end tell a second attempt from a second job."""
     return {"X-Job-Id": job.job_id, "X-Job-Attempt": str(job.attempt), "Idempotency-Key": job.job_id}
 

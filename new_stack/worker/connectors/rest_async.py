@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from new_stack.worker.connectors.contract import Assignment, Connector, JobFailed
+from new_stack.worker.connectors.connector import Connector, JobContext, JobFailed
 from new_stack.worker.connectors.http import Backend, HttpSettings, fill, job_headers, through
 
 
@@ -53,7 +53,7 @@ class RestAsyncConnector(Connector):
         """Close the session."""
         await self._backend.close()
 
-    async def run(self, job: Assignment) -> Any:
+    async def run(self, job: JobContext) -> Any:
         """Submit and poll; the result is the answer's result field, or the whole answer where it has none."""
 
         async def undo(remote_id: str) -> None:
@@ -68,7 +68,7 @@ class RestAsyncConnector(Connector):
             await undo(remote_id)
             raise
 
-    async def _submit(self, job: Assignment) -> str:
+    async def _submit(self, job: JobContext) -> str:
         url = fill(self.settings.url, job)
         answer = await self._backend.call("POST", url, body=job.payload, headers=job_headers(job))
         remote_id = field(answer.json(), self.settings.id_field)
@@ -76,7 +76,7 @@ class RestAsyncConnector(Connector):
             raise JobFailed(f"the back end took the job but its answer has no {self.settings.id_field!r}")
         return str(remote_id)
 
-    async def _follow(self, job: Assignment, remote_id: str) -> Any:
+    async def _follow(self, job: JobContext, remote_id: str) -> Any:
         url = fill(self.settings.status_url, job, id=remote_id)
         told: tuple[float, str | None] | None = None
         while True:

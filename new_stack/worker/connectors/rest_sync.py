@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from new_stack.worker.connectors.contract import Assignment, Connector
+from new_stack.worker.connectors.connector import Connector, JobContext
 from new_stack.worker.connectors.http import Backend, HttpSettings, fill, job_headers
 
 
@@ -34,7 +34,7 @@ class RestSyncConnector(Connector):
         """Close the session."""
         await self._backend.close()
 
-    async def run(self, job: Assignment) -> Any:
+    async def run(self, job: JobContext) -> Any:
         """One request, one result."""
         url = fill(self.settings.url, job)
         try:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from new_stack.worker.connectors.contract import Assignment, Connector, ConnectorSettings, JobFailed
+from new_stack.worker.connectors.connector import Connector, ConnectorSettings, JobContext, JobFailed
 
 DEFAULT_STEPS: Final = (25.0, 50.0, 75.0, 100.0)
 """The progress that a job without a script makes."""
@@ -41,7 +41,7 @@ class SimulationConnector(Connector):
 
     Settings = SimulationSettings
 
-    async def run(self, job: Assignment) -> Any:
+    async def run(self, job: JobContext) -> Any:
         """Play the script; the result is the last `result` step's, else a plain success."""
         if "simulate" not in job.payload:
             return await self._default(job)
@@ -54,13 +54,13 @@ class SimulationConnector(Connector):
             result = await self._play(step, job, result)
         return result
 
-    async def _default(self, job: Assignment) -> dict[str, str]:
+    async def _default(self, job: JobContext) -> dict[str, str]:
         for percent in DEFAULT_STEPS:
             await asyncio.sleep(self.settings.step_ms / 1000)
             await job.progress(percent)
         return {"status": "success"}
 
-    async def _play(self, step: Step, job: Assignment, result: Any) -> Any:
+    async def _play(self, step: Step, job: JobContext, result: Any) -> Any:
         if step.sleep_ms is not None:
             await asyncio.sleep(step.sleep_ms / 1000)
         if step.progress is not None:

@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 
 from new_stack.settings import SettingsError
-from new_stack.worker.connectors.contract import Assignment, Connector, ConnectorSettings, JobFailed
+from new_stack.worker.connectors.connector import Connector, ConnectorSettings, JobContext, JobFailed
 from new_stack.worker.connectors.http import STOP_S, fill
 
 
@@ -54,7 +54,7 @@ class WebSocketConnector(Connector):
         if self._session is not None:
             await self._session.close()
 
-    async def run(self, job: Assignment) -> Any:
+    async def run(self, job: JobContext) -> Any:
         """One connection, one job."""
         async with self._connected(fill(self.settings.url, job)) as socket:
             try:
@@ -91,7 +91,7 @@ class WebSocketConnector(Connector):
         finally:
             await socket.close()
 
-    async def _follow(self, socket: aiohttp.ClientWebSocketResponse, job: Assignment) -> Any:
+    async def _follow(self, socket: aiohttp.ClientWebSocketResponse, job: JobContext) -> Any:
         while True:
             message = await self._receive(socket)
             match message.get("type"):
@@ -126,7 +126,7 @@ async def _send(socket: aiohttp.ClientWebSocketResponse, message: dict[str, Any]
         raise JobFailed(f"the back end closed the connection: {error or type(error).__name__}") from error
 
 
-async def _say_goodbye(socket: aiohttp.ClientWebSocketResponse, job: Assignment) -> None:
+async def _say_goodbye(socket: aiohttp.ClientWebSocketResponse, job: JobContext) -> None:
     try:
         async with asyncio.timeout(STOP_S):
             await _send(socket, {"type": "cancel", "job_id": job.job_id})

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from new_stack.queue import Job, NewJob, Queue, QueueSettings
-from new_stack.worker import Connector, EventLog, Roster, Worker, WorkerSettings
+from new_stack.worker import Connector, ConnectorRegistry, EventLog, Worker, WorkerSettings
 from new_stack.worker.connectors.catalogue import ConnectorSpec
 from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
 
@@ -103,8 +103,8 @@ async def start_worker(settings: QueueSettings) -> AsyncIterator[StartWorker]:
         lines: list[dict[str, Any]] = []
         log = EventLog(lambda line: lines.append(msgspec.json.decode(line)))
         chosen = connector or SimulationConnector(SimulationSettings())
-        roster = Roster([(ConnectorSpec(name="test"), chosen)])
-        running.append(RunningWorker(Worker(worker_settings, opened, roster, log), worker_settings, lines))
+        connectors = ConnectorRegistry([(ConnectorSpec(name="test"), chosen)])
+        running.append(RunningWorker(Worker(worker_settings, opened, connectors, log), worker_settings, lines))
         await eventually(lambda: _ready(running[-1]))
         return running[-1]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from new_stack.settings import SettingsError
+from new_stack.worker.connector_registry import ConnectorRegistry
 from new_stack.worker.connectors.catalogue import BUILT_IN, ConnectorSpec, build, find, parse_list
-from new_stack.worker.connectors.contract import Connector
+from new_stack.worker.connectors.connector import Connector
 from new_stack.worker.connectors.rest_sync import RestSyncConnector
-from new_stack.worker.roster import Roster
 
 
 def test_a_list_is_read_without_ambiguity() -> None:
@@ -59,9 +59,9 @@ def test_jobs_go_to_the_connector_that_serves_them() -> None:
     specs = parse_list(
         "simulation:services=sim,rest-sync:url=http://h,rest-async:url=http://a,status_url=http://a/{id}"
     )
-    roster = Roster.build(specs)
+    connectors = ConnectorRegistry.build(specs)
     kinds = {
-        service: type(roster.connector_for(service)).__name__
+        service: type(connectors.connector_for(service)).__name__
         for service in ("sim", "simulation", "rest-async", "anything")
     }
     assert kinds == {
@@ -70,5 +70,5 @@ def test_jobs_go_to_the_connector_that_serves_them() -> None:
         "rest-async": "RestAsyncConnector",
         "anything": "RestSyncConnector",
     }
-    assert roster.services == ("rest-async", "rest-sync", "sim", "simulation", "*")
-    assert Roster.build(parse_list("simulation:services=sim")).connector_for("other") is None
+    assert connectors.services == ("rest-async", "rest-sync", "sim", "simulation", "*")
+    assert ConnectorRegistry.build(parse_list("simulation:services=sim")).connector_for("other") is None

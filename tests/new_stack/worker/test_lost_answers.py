@@ -26,7 +26,7 @@ async def test_jobs_claimed_by_a_call_whose_answer_got_lost_do_not_wait_for_thei
     assert (job.state, job.attempt, job.failures) == ("completed", 2, 0)
     kinds = [event.kind for event in await queue.history(job_id)]
     assert kinds == ["submitted", "claimed", "released", "claimed", "completed"]
-    assert [log["job_id"] for log in worker.logged("stray_handed_back")] == [job_id]
+    assert [log["job_id"] for log in worker.logged("orphaned_claim_released")] == [job_id]
 
 
 async def test_an_end_whose_answer_got_lost_counts_once_and_the_next_claim_is_found(
@@ -49,23 +49,23 @@ async def test_an_end_whose_answer_got_lost_counts_once_and_the_next_claim_is_fo
 
 async def test_a_job_whose_claim_is_still_on_its_way_is_no_stray(queue: Queue, start_worker: StartWorker) -> None:
     worker = await start_worker()
-    wait_and_claim = worker.worker._station.queue.wait_and_claim
+    wait_and_claim = worker.worker._context.queue.wait_and_claim
     seen = asyncio.Event()
 
     async def slow(*arguments: Any, **options: Any) -> Any:
         answer = await wait_and_claim(*arguments, **options)
-        worker.worker._turnover.unsure()  # as after an outage: the listing comes before this claim's answer
+        worker.worker._acknowledger.unsure()  # as after an outage: the listing comes before this claim's answer
         await asyncio.sleep(0.2)
         seen.set()
         return answer
 
-    worker.worker._station.queue.wait_and_claim = slow  # type: ignore[method-assign]
+    worker.worker._context.queue.wait_and_claim = slow  # type: ignore[method-assign]
     await ended(queue, await simulate(queue))
     job_id = await simulate(queue, {"sleep_ms": 1200})
     await seen.wait()
     job = await ended(queue, job_id)
     assert (job.state, job.attempt) == ("completed", 1)
-    assert not worker.logged("stray_handed_back")
+    assert not worker.logged("orphaned_claim_released")
 
 
 async def test_a_worker_whose_line_breaks_often_runs_every_job_once(

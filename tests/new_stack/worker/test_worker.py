@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from new_stack.queue import NewJob, Queue
-from new_stack.worker import Assignment, Connector, JobFailed
+from new_stack.worker import Connector, JobContext, JobFailed
 from new_stack.worker.attempt import Stop
 from tests.new_stack.worker.conftest import StartWorker, at_work, ended, eventually, in_state, simulate
 
@@ -21,7 +21,7 @@ class Scripted(Connector):
         super().__init__(None)
         self._run = run
 
-    async def run(self, job: Assignment) -> Any:
+    async def run(self, job: JobContext) -> Any:
         return await self._run(job)
 
 
@@ -80,7 +80,7 @@ async def test_a_worker_never_holds_more_than_it_can_run(queue: Queue, start_wor
     most = 0
     now = 0
 
-    async def run(job: Assignment) -> None:
+    async def run(job: JobContext) -> None:
         nonlocal most, now
         now += 1
         most = max(most, now)
@@ -125,7 +125,7 @@ async def test_a_failed_attempt_is_retried_and_the_last_failure_is_final(
 async def test_whatever_a_connector_raises_ends_its_job_and_not_the_worker(
     error: BaseException, said: str, queue: Queue, start_worker: StartWorker
 ) -> None:
-    async def run(job: Assignment) -> None:
+    async def run(job: JobContext) -> None:
         if job.payload.get("bad"):
             raise error
 
@@ -150,7 +150,7 @@ async def test_whatever_a_connector_raises_ends_its_job_and_not_the_worker(
 async def test_a_failure_dressed_as_a_result_is_a_failure(
     result: Any, said: str, queue: Queue, start_worker: StartWorker
 ) -> None:
-    async def run(job: Assignment) -> Any:
+    async def run(job: JobContext) -> Any:
         return result
 
     await start_worker(Scripted(run))
@@ -181,7 +181,7 @@ async def test_a_job_that_takes_too_long_is_stopped_and_failed(queue: Queue, sta
 async def test_cancelling_a_running_job_stops_its_connector_at_once(queue: Queue, start_worker: StartWorker) -> None:
     stopped = asyncio.Event()
 
-    async def run(job: Assignment) -> None:
+    async def run(job: JobContext) -> None:
         try:
             await asyncio.Event().wait()
         finally:
@@ -203,7 +203,7 @@ async def test_a_lost_signal_is_made_good_by_the_refused_progress(queue: Queue, 
     go_on = asyncio.Event()
     stopped = asyncio.Event()
 
-    async def run(job: Assignment) -> None:
+    async def run(job: JobContext) -> None:
         await go_on.wait()
         try:
             await job.progress(50)
@@ -228,7 +228,7 @@ async def test_a_lost_signal_is_made_good_by_the_refused_progress(queue: Queue, 
 async def test_a_connector_that_ignores_its_stop_is_left_behind(queue: Queue, start_worker: StartWorker) -> None:
     release = asyncio.Event()
 
-    async def run(job: Assignment) -> None:
+    async def run(job: JobContext) -> None:
         while not release.is_set():
             try:
                 await release.wait()
@@ -247,7 +247,7 @@ async def test_a_connector_that_ignores_its_stop_is_left_behind(queue: Queue, st
 
 
 async def test_the_last_reported_progress_comes_before_the_end(queue: Queue, start_worker: StartWorker) -> None:
-    async def run(job: Assignment) -> None:
+    async def run(job: JobContext) -> None:
         for percent in range(100):
             job.report(percent, f"step {percent}")
         await job.progress(99.5)
@@ -268,7 +268,7 @@ async def test_the_last_reported_progress_comes_before_the_end(queue: Queue, sta
 async def test_progress_that_is_no_percentage_fails_the_job_with_a_sentence(
     queue: Queue, start_worker: StartWorker
 ) -> None:
-    async def run(job: Assignment) -> None:
+    async def run(job: JobContext) -> None:
         job.report(1000)
 
     await start_worker(Scripted(run))
@@ -328,7 +328,7 @@ async def test_what_does_not_finish_in_the_grace_period_is_handed_back_uncounted
 async def test_a_hurried_worker_waits_for_no_connector(queue: Queue, start_worker: StartWorker) -> None:
     release = asyncio.Event()
 
-    async def run(job: Assignment) -> None:
+    async def run(job: JobContext) -> None:
         while not release.is_set():
             try:
                 await release.wait()
@@ -351,15 +351,15 @@ async def test_a_job_stopped_before_it_began_gives_its_place_back_at_once(
 ) -> None:
     worker = await start_worker(shutdown_grace_ms=0)
     job_id = await simulate(queue)
-    begin = worker.worker._hands.begin
+    begin = worker.worker._running.begin
 
     def begin_and_stop(lease: Any) -> None:
         begin(lease)
         worker.worker.stop()
-        worker.worker._hands.stop_all(Stop.SHUTDOWN)
+        worker.worker._running.stop_all(Stop.SHUTDOWN)
 
     await ended(queue, job_id)
-    worker.worker._hands.begin = begin_and_stop  # type: ignore[method-assign]
+    worker.worker._running.begin = begin_and_stop  # type: ignore[method-assign]
     job_id = await simulate(queue)
     async with asyncio.timeout(3):
         assert await worker.task == 0

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from new_stack.queue import Lease, ProgressUpdate
-from new_stack.worker import Assignment, Connector
+from new_stack.worker import Connector, JobContext
 from new_stack.worker.connectors.catalogue import ConnectorSpec, build
 
 
@@ -35,7 +35,7 @@ class Heard:
         return [update.progress for update in self.updates]
 
 
-class GivenJob(Assignment):
+class GivenJob(JobContext):
     """An assignment without a queue behind it."""
 
     __slots__ = ("heard",)

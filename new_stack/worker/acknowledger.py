@@ -7,18 +7,18 @@ from collections.abc import Sequence
 
 from new_stack.queue.errors import LeaseLost, QueueError, QueueUnavailable
 from new_stack.queue.jobs import Completed, End, Failed, JobState
-from new_stack.worker.hands import Hands
-from new_stack.worker.station import Station
-from new_stack.worker.strays import AFTER_S, Strays
+from new_stack.worker.context import WorkerContext
+from new_stack.worker.orphaned_claims import AFTER_S, OrphanedClaims
+from new_stack.worker.running_jobs import RunningJobs
 
 
-class Turnover:
+class Acknowledger:
     """The one place where leases come in and ends go out. Ends wait here through an outage; none is dropped."""
 
-    def __init__(self, station: Station, hands: Hands) -> None:
-        self._station = station
-        self._hands = hands
-        self._strays = Strays(station.queue, station.worker_id)
+    def __init__(self, context: WorkerContext, running: RunningJobs) -> None:
+        self._context = context
+        self._running = running
+        self._orphans = OrphanedClaims(context.queue, context.worker_id)
         self._ends: list[End] = []
         self._on_their_way: list[End] = []
         self._wanted = asyncio.Event()
@@ -43,7 +43,7 @@ class Turnover:
         self._wanted.set()
 
     def unsure(self) -> None:
-        """A call that may have claimed something got no answer: look for strays before the next one."""
+        """A call that may have claimed something got no answer: look for orphaned claims before the next one."""
         self._unsure = True
         self._wanted.set()
 
@@ -62,27 +62,27 @@ class Turnover:
             except QueueUnavailable as error:
                 self._take_back()
                 self.unsure()
-                self._station.outage.noticed(error)
-                await self._station.outage.pause()
+                self._context.outage.noticed(error)
+                await self._context.outage.pause()
 
     async def _turn(self, ends: Sequence[End]) -> None:
         if self._unsure:
             await self._hand_back_strays()
-        with self._hands.reserved() as places:
+        with self._running.reserved() as places:
             if not ends and not places:
                 return
-            states, leases = await self._station.queue.end_and_claim(self._station.worker_id, ends, places)
+            states, leases = await self._context.queue.end_and_claim(self._context.worker_id, ends, places)
         self._on_their_way = []
-        self._station.outage.over()
+        self._context.outage.over()
         for lease in leases:
-            self._hands.begin(lease)
+            self._running.begin(lease)
         put_off = self._read(ends, states)
         if not self._ends:
             self._settled.set()
         if len(leases) < places:
-            self._hands.look_again()
+            self._running.look_again()
         if put_off:
-            await self._station.outage.pause()
+            await self._context.outage.pause()
 
     def _take_back(self) -> None:
         self._ends[:0] = self._on_their_way
@@ -98,21 +98,23 @@ class Turnover:
             elif isinstance(state, QueueError):
                 self._refused(end, state)
             elif isinstance(end, Failed):
-                self._station.log.warning("attempt_failed", job_id=end.lease.job_id, error=end.error, state=state)
+                self._context.log.warning("attempt_failed", job_id=end.lease.job_id, error=end.error, state=state)
         return put_off
 
     def _refused(self, end: End, error: QueueError) -> None:
-        self._station.log.warning("end_refused", job_id=end.lease.job_id, error=str(error))
+        self._context.log.warning("end_refused", job_id=end.lease.job_id, error=str(error))
         if isinstance(end, Completed) and not isinstance(error, LeaseLost):
             self.end(Failed(lease=end.lease, error=f"the result could not be stored: {error}", retryable=False))
 
     async def _hand_back_strays(self) -> None:
         self._unsure = False
-        held = await self._strays.jobs()
-        known = {(lease.job_id, lease.attempt) for lease in self._hands.leases}
+        held = await self._orphans.jobs()
+        known = {(lease.job_id, lease.attempt) for lease in self._running.leases}
         known |= {(end.lease.job_id, end.lease.attempt) for end in (*self._on_their_way, *self._ends)}
-        for stray in self._strays.found(held, known):
-            self._station.log.warning("stray_handed_back", job_id=stray.lease.job_id, attempt=stray.lease.attempt)
-            self.end(stray)
-        if self._strays.suspected:
+        for orphan in self._orphans.found(held, known):
+            self._context.log.warning(
+                "orphaned_claim_released", job_id=orphan.lease.job_id, attempt=orphan.lease.attempt
+            )
+            self.end(orphan)
+        if self._orphans.suspected:
             asyncio.get_running_loop().call_later(AFTER_S, self.unsure)

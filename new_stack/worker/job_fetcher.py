@@ -7,18 +7,23 @@ from collections.abc import Callable
 
 from new_stack.queue import Signal
 from new_stack.queue.errors import QueueUnavailable
-from new_stack.worker.hands import Hands
-from new_stack.worker.station import Station
+from new_stack.worker.context import WorkerContext
+from new_stack.worker.running_jobs import RunningJobs
 
 
-class WorkListener:
-    """Waits for work and claims it in the same round trip, for places that it has reserved in the hands."""
+class JobFetcher:
+    """Waits for work and claims it in the same round trip, for places that it has reserved."""
 
     def __init__(
-        self, station: Station, hands: Hands, *, signalled: Callable[[Signal], None], unsure: Callable[[], None]
+        self,
+        context: WorkerContext,
+        running: RunningJobs,
+        *,
+        signalled: Callable[[Signal], None],
+        unsure: Callable[[], None],
     ) -> None:
-        self._station = station
-        self._hands = hands
+        self._context = context
+        self._running = running
         self._signalled = signalled
         self._unsure = unsure
         self._wait: asyncio.Task[None] | None = None
@@ -44,7 +49,7 @@ class WorkListener:
     async def run(self) -> None:
         """Listen for ever."""
         while True:
-            await self._hands.until_room()
+            await self._running.until_room()
             self._wait = asyncio.create_task(self._listen())
             try:
                 await self._wait
@@ -55,18 +60,18 @@ class WorkListener:
                     raise
             except QueueUnavailable as error:
                 self._unsure()
-                self._station.outage.noticed(error)
-                await self._station.outage.pause()
+                self._context.outage.noticed(error)
+                await self._context.outage.pause()
             finally:
                 self._wait = None
 
     async def _listen(self) -> None:
-        with self._hands.reserved() as places:
+        with self._running.reserved() as places:
             if not places:  # a turnover that began meanwhile took them: a wait for nothing would eat a wake-up
                 return
-            station, wait_ms = self._station, self._station.settings.wait_ms
-            leases, signal = await station.queue.wait_and_claim(station.worker_id, places, timeout_ms=wait_ms)
+            context, wait_ms = self._context, self._context.settings.wait_ms
+            leases, signal = await context.queue.wait_and_claim(context.worker_id, places, timeout_ms=wait_ms)
         for lease in leases:
-            self._hands.begin(lease)
+            self._running.begin(lease)
         if signal is not None:
             self._signalled(signal)

@@ -6,18 +6,18 @@ import random
 from typing import NamedTuple
 
 from new_stack.queue import Queue
+from new_stack.worker.connector_registry import ConnectorRegistry
 from new_stack.worker.log import EventLog
 from new_stack.worker.outage import Outage
-from new_stack.worker.roster import Roster
 from new_stack.worker.settings import WorkerSettings
 
 
-class Station(NamedTuple):
+class WorkerContext(NamedTuple):
     """One worker's settings and tools."""
 
     settings: WorkerSettings
     queue: Queue
-    roster: Roster
+    connectors: ConnectorRegistry
     outage: Outage
     log: EventLog
     chance: random.Random

@@ -15,7 +15,7 @@ AFTER_S: Final = 0.5
 """How far apart a stray has to be seen twice: the answer to another claim may still be on its way."""
 
 
-class Strays:
+class OrphanedClaims:
     """Looks for them. Those found go back to the line at once, instead of waiting for their leases to run out."""
 
     def __init__(self, queue: Queue, worker_id: str) -> None:

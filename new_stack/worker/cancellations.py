@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from new_stack.queue import Signal
 from new_stack.queue.errors import QueueUnavailable
-from new_stack.worker.station import Station
+from new_stack.worker.context import WorkerContext
 
 
-async def listen_for_signals(station: Station, signalled: Callable[[Signal], None]) -> None:
+async def watch_for_cancellations(context: WorkerContext, signalled: Callable[[Signal], None]) -> None:
     """Pass on every signal, for ever."""
-    wait_ms = station.settings.wait_ms
+    wait_ms = context.settings.wait_ms
     while True:
         try:
-            _, signal = await station.queue.wait(station.worker_id, for_work=False, timeout_ms=wait_ms)
+            _, signal = await context.queue.wait(context.worker_id, for_work=False, timeout_ms=wait_ms)
         except QueueUnavailable as error:
-            station.outage.noticed(error)
-            await station.outage.pause()
+            context.outage.noticed(error)
+            await context.outage.pause()
         else:
             if signal is not None:
                 signalled(signal)

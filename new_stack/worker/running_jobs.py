@@ -9,15 +9,15 @@ from functools import partial
 
 from new_stack.queue.jobs import End, Failed, Lease, Released
 from new_stack.worker.attempt import Attempt, Stop
-from new_stack.worker.progress import ProgressLane
-from new_stack.worker.station import Station
+from new_stack.worker.context import WorkerContext
+from new_stack.worker.progress import ProgressPublisher
 
 
-class Hands:
+class RunningJobs:
     """As many jobs at once as `max_concurrent_jobs`. `ended` is told each end; None: a place is free."""
 
-    def __init__(self, station: Station, ended: Callable[[End | None], None]) -> None:
-        self._station = station
+    def __init__(self, context: WorkerContext, ended: Callable[[End | None], None]) -> None:
+        self._context = context
         self._tell = ended
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._reserved = 0
@@ -29,7 +29,7 @@ class Hands:
     @property
     def room(self) -> int:
         """How many more jobs may be claimed now: places that are free and reserved by nobody."""
-        return 0 if self._closed else self._station.settings.max_concurrent_jobs - len(self._attempts) - self._reserved
+        return 0 if self._closed else self._context.settings.max_concurrent_jobs - len(self._attempts) - self._reserved
 
     @contextmanager
     def reserved(self) -> Iterator[int]:
@@ -63,18 +63,18 @@ class Hands:
 
     def begin(self, lease: Lease) -> None:
         """Start the job of a lease just claimed; once closed, hand it back."""
-        connector = self._station.roster.connector_for(lease.service_required)
+        connector = self._context.connectors.connector_for(lease.service_required)
         if self._closed:
             self._tell(Released(lease=lease))
         elif connector is None:
             self._tell(Failed(lease=lease, error=f"no connector of this worker serves {lease.service_required!r}"))
         else:
-            station = self._station
-            lane = ProgressLane(partial(station.queue.progress, lease), station.outage)
-            attempt = Attempt(lease, connector, lane, self._ended, station.log)
+            context = self._context
+            publisher = ProgressPublisher(partial(context.queue.progress, lease), context.outage)
+            attempt = Attempt(lease, connector, publisher, self._ended, context.log)
             self._attempts[lease.job_id, lease.attempt] = attempt
             self._empty.clear()
-            attempt.start(station.settings)
+            attempt.start(context.settings)
 
     def stop(self, job_id: str, attempt: int, reason: Stop) -> None:
         """Stop one attempt, where it is in hand."""
@@ -109,7 +109,7 @@ class Hands:
         lease = attempt.lease
         del self._attempts[lease.job_id, lease.attempt]
         if attempt.stop_reason is not None:
-            self._station.log.info(
+            self._context.log.info(
                 "job_stopped", job_id=lease.job_id, attempt=lease.attempt, reason=attempt.stop_reason
             )
         if not self._attempts:

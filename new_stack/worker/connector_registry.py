@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Self
 
 from new_stack.worker.connectors.catalogue import ConnectorSpec, build
-from new_stack.worker.connectors.contract import Connector
+from new_stack.worker.connectors.connector import Connector
 
 
 class ConnectorUnusable(Exception):  # noqa: N818 - the state is the name
     """A connector could not be opened."""
 
 
-class Roster:
+class ConnectorRegistry:
     """The connectors of one worker, by the services that they serve.
 
     A connector serves the services given to it (`services=a+b`) and the one of its own name. The first connector with

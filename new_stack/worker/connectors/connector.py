@@ -33,7 +33,7 @@ class ProgressSink(Protocol):
         """Send this update soon, unless a newer one comes first."""
 
 
-class Assignment:
+class JobContext:
     """One attempt at one job, as its connector sees it."""
 
     __slots__ = ("_payload", "_sink", "lease")
@@ -114,7 +114,7 @@ class Connector(ABC):
         """Called once, after the last job."""
 
     @abstractmethod
-    async def run(self, job: Assignment) -> Any:
+    async def run(self, job: JobContext) -> Any:
         """Do the job; answer its result (anything JSON can say).
 
         Raise JobFailed where it failed; any other exception is a failure, too. A result with `success` false is one.
