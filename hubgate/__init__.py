@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from new_stack.client import BlockingClient, ClientError, JobEvent, JobStatus
     from new_stack.client import HybridClient as Client
     from new_stack.queue import NewJob, Queue, QueueError, QueueSettings
-    from new_stack.worker import Assignment, Connector, ConnectorSettings, JobFailed, Worker, WorkerSettings
+    from new_stack.worker import Connector, ConnectorSettings, JobContext, JobFailed, Worker, WorkerSettings
 
 __all__ = [
-    "Assignment",
     "BlockingClient",
     "Client",
     "ClientError",
     "Connector",
     "ConnectorSettings",
+    "JobContext",
     "JobEvent",
     "JobFailed",
     "JobStatus",
@@ -36,7 +36,7 @@ _CLIENT, _QUEUE, _WORKER = "new_stack.client", "new_stack.queue", "new_stack.wor
 _MODULES: Final = {
     **dict.fromkeys(("BlockingClient", "Client", "ClientError", "JobEvent", "JobStatus"), _CLIENT),
     **dict.fromkeys(("NewJob", "Queue", "QueueError", "QueueSettings"), _QUEUE),
-    **dict.fromkeys(("Assignment", "Connector", "ConnectorSettings", "JobFailed", "Worker", "WorkerSettings"), _WORKER),
+    **dict.fromkeys(("JobContext", "Connector", "ConnectorSettings", "JobFailed", "Worker", "WorkerSettings"), _WORKER),
 }
 _ALIASES: Final = {"Client": "HybridClient"}
 
