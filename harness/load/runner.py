@@ -20,7 +20,7 @@ from harness.load.results import LiveLine, SwarmResult
 from harness.load.spec import LoadSpec, Side
 from harness.load.verdict import Finding, Judgement, judge
 from harness.processes import MemorySample, MemorySampler, Process, Processes, free_port, services
-from harness.processes.settings import PROJECT_ROOT
+from harness.processes.services import PROJECT_ROOT
 from harness.results import Verdict
 
 LOCUSTFILE: Final = PROJECT_ROOT / "loadtests" / "locustfile.py"

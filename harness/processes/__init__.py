@@ -9,8 +9,8 @@
 Everything has an `a…` twin for asyncio (`astart`, `astart_all`, `arestart`, `async with Processes(...)`).
 """
 
+from harness.errors import EnvironmentFailure, NotReady, ProcessDied, RedisUnusable
 from harness.processes import services
-from harness.processes.errors import EnvironmentFailure, NotReady, ProcessDied, RedisUnusable
 from harness.processes.memory import Memory, MemorySample, MemorySampler, memory_of
 from harness.processes.ports import free_port
 from harness.processes.probes import Probe, http_ok, log_says, redis_pong

@@ -17,14 +17,15 @@ from typing import IO, Self
 
 import msgspec
 
-from harness.processes.errors import EnvironmentFailure, NotReady, ProcessDied
+from harness.errors import EnvironmentFailure, NotReady, ProcessDied
 from harness.processes.memory import Memory, memory_of
 from harness.processes.probes import Probe
-from harness.processes.settings import child_environment
 
 POLL_S = 0.02
 TAIL_LINES = 20
 TAIL_BYTES = 16_384
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+"""A `REDIS_URL` or a token in the user's shell must not reach a process that the harness judges."""
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
@@ -323,3 +324,9 @@ def _write(killer: subprocess.Popen[bytes], line: str) -> None:
     pipe = _pipe(killer)
     pipe.write(line.encode() + b"\n")
     pipe.flush()
+
+
+def child_environment(outer: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The part of `outer` (default: the harness's own environment) that children get."""
+    source = os.environ if outer is None else outer
+    return {name: source[name] for name in INHERITED if name in source}

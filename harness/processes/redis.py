@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 
 import redis as client
 
-from harness.processes.errors import EnvironmentFailure, NotReady, ProcessDied, RedisUnusable
+from harness.errors import EnvironmentFailure, NotReady, ProcessDied, RedisUnusable
 from harness.processes.ports import free_port
 from harness.processes.probes import answers_ping, redis_pong
 from harness.processes.processes import Launch, Process, Processes

@@ -6,6 +6,7 @@ seeded defect: a copy of a package with one thing made wrong).
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,9 @@ from pathlib import Path
 from harness.processes.ports import free_port
 from harness.processes.probes import Probe, http_ok, log_says
 from harness.processes.processes import Launch
-from harness.processes.settings import python_path
+
+PROJECT_ROOT = Path(__file__).parents[2]
+"""Where `new_stack` and `legacy_hub_sim` stand beside this harness."""
 
 
 def module_launch(
@@ -55,14 +58,13 @@ def api(
     port = port or free_port()
     arguments = ["--host", "127.0.0.1", "--port", str(port), "--redis", redis_url]
     arguments += ["--prefix", prefix] if prefix else []
-    arguments += ["--token", token] if token else []
     return module_launch(
         "new_stack.api",
         arguments,
         name=name,
         probe=http_ok("127.0.0.1", port, "/health/ready"),
         port=port,
-        environment=environment,
+        environment=_with_token(environment, token),
         overlay=overlay,
     )
 
@@ -105,7 +107,6 @@ def hub(
     port = port or free_port()
     arguments = ["--host", "127.0.0.1", "--port", str(port)]
     arguments += ["--redis", redis_url] if redis_url else ["--in-memory"]
-    arguments += ["--token", token] if token else []
     arguments += ["--without", ",".join(without)] if without else []
     return module_launch(
         "legacy_hub_sim",
@@ -113,5 +114,15 @@ def hub(
         name=name,
         probe=http_ok("127.0.0.1", port, "/"),
         port=port,
-        environment=environment,
+        environment=_with_token(environment, token),
     )
+
+
+def _with_token(environment: Mapping[str, str] | None, token: str | None) -> dict[str, str]:
+    """By the environment, not the command line: that one is in every process list."""
+    return {**(environment or {}), **({"WEBSOCKET_AUTH_TOKEN": token} if token else {})}
+
+
+def python_path(overlay: Path | None = None) -> str:
+    """PYTHONPATH of a child: the overlay's modules first (a seeded defect), then the harness's own tree."""
+    return os.pathsep.join(str(part) for part in (overlay, PROJECT_ROOT) if part is not None)
