@@ -22,8 +22,8 @@ USAGE, COULD_NOT_RUN = 2, 3
 @click.command(help="Run the legacy hub: WebSocket for clients, workers and monitors, and REST.")
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
-@click.option("--redis", "redis_url", help="Where the jobs are kept. Environment: REDIS_URL.")
-@click.option("--in-memory", is_flag=True, help="Keep the jobs in this process instead.")
+@click.option("--redis", "redis_url", help="Where the jobs are kept; without it in memory. Environment: REDIS_URL.")
+@click.option("--in-memory", is_flag=True, help="Keep the jobs in this process, whatever REDIS_URL says.")
 @click.option("--token", help="What sockets must bring as ?token=. Environment: WEBSOCKET_AUTH_TOKEN.")
 @click.option("--without", "off", default="", metavar="FAULT,…", help="Faults to switch off, by name.")
 def main(

@@ -10,11 +10,11 @@ from legacy_hub_sim.faults import ALL_FAULTS, Fault
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """One hub process. `redis_url` empty means jobs in memory."""
+    """One hub process. Without a `redis_url` the jobs are kept in this process's memory."""
 
     host: str = "127.0.0.1"
     port: int = 8001
-    redis_url: str = "redis://localhost:6379/0"
+    redis_url: str = ""
     token: str = ""
     faults: frozenset[Fault] = ALL_FAULTS
     stuck_seconds: float = 40
@@ -26,6 +26,6 @@ class Settings(msgspec.Struct, frozen=True):
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
         """Defaults, and over them `REDIS_URL` and `WEBSOCKET_AUTH_TOKEN`, the variables the hub knows."""
         return cls(
-            redis_url=environment.get("REDIS_URL") or "redis://localhost:6379/0",
+            redis_url=environment.get("REDIS_URL", ""),
             token=environment.get("WEBSOCKET_AUTH_TOKEN", ""),
         )

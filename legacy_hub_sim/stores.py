@@ -60,9 +60,6 @@ class MemoryStore:
     def enqueue(self, job_id: str, score: float) -> None:
         self._scores[job_id] = score
 
-    def dequeue(self, job_id: str) -> None:
-        self._scores.pop(job_id, None)
-
     def rank(self, job_id: str) -> int | None:
         return self.queue().index(job_id) if job_id in self._scores else None
 
@@ -147,9 +144,6 @@ class RedisStore:
 
     def enqueue(self, job_id: str, score: float) -> None:
         self._redis.zadd(QUEUE, {job_id: score})
-
-    def dequeue(self, job_id: str) -> None:
-        self._redis.zrem(QUEUE, job_id)
 
     def rank(self, job_id: str) -> int | None:
         return cast("int | None", self._redis.zrevrank(QUEUE, job_id))

@@ -1,4 +1,4 @@
-"""What two runs of the same thing may differ in: clocks and the order of keys. Everything else is kept."""
+"""What two runs of the same thing may differ in: clocks, and the order of keys and of the lists that have none."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ _CLOCK_IN_TEXT: Final = re.compile(r"\b1[0-9]{9}\.\d+\b")
 
 USER_DATA: Final = frozenset({"payload", "job_request_payload", "params", "result", "connector_details", "details"})
 """Fields whose inside belongs to the users: an added field there is a change."""
+
+UNORDERED: Final = frozenset(
+    {"active_jobs", "active_workers", "clients", "workers", "monitors", "stats", "job_notifications"}
+)
+"""Lists of a `stats_broadcast` whose order the hub does not define: they are compared as sets."""
 
 
 def normal(value: Any, name: str = "") -> Any:
@@ -35,9 +40,21 @@ def normal(value: Any, name: str = "") -> Any:
 def normal_frame(message: Any) -> Any:
     """`normal` for one frame. Pieces of a chunked message are cut at other places in every run: their text goes."""
     found = normal(message)
-    if isinstance(found, dict) and found.get("type") == "chunked_message":
-        found["content"] = "<piece>"
+    match found:
+        case {"type": "chunked_message"}:
+            found["content"] = "<piece>"
+        case {"type": "stats_broadcast"}:
+            return _ordered(found)
     return found
+
+
+def _ordered(value: Any, name: str = "") -> Any:
+    """The value with its lists without an order sorted, by id where their items have one."""
+    if isinstance(value, dict):
+        return {key: _ordered(part, key) for key, part in value.items()}
+    if isinstance(value, list) and name in UNORDERED:
+        return sorted(value, key=lambda item: str(item["id"] if isinstance(item, dict) and "id" in item else item))
+    return value
 
 
 def _time(value: Any) -> Any:

@@ -142,12 +142,11 @@ class JobRepository:
         return True
 
     def cancel(self, job_id: Any, reason: Any, now: float) -> bool:
-        """End a job as cancelled, whatever its state; False for an unknown job."""
+        """End a job as cancelled, whatever its state; False for an unknown job. The queue keeps and counts it."""
         key = key_of(job_id)
         fields = self.store.read(key)
         if not fields:
             return False
-        self.store.dequeue(key)
         self._note_gone(key, fields)
         cancelled = {
             "status": "cancelled",

@@ -179,14 +179,15 @@ def is_json(content_type: str | None) -> bool:
 def awaited(step: StepContext, waiting: Waiting) -> Answer | None:
     """The answer of a waiting submission: when the job completed or failed, or with the status so far at the end.
 
-    Once the time is up it says so, even of a job that completed since it last looked.
+    Its `payload` is null, unlike that of `GET /api/jobs/{id}`. Once the time is up it says so, even
+    of a job that completed since it last looked.
     """
     try:
         job = step.jobs.status(waiting.job_id) or {}
+        shown = {**status_object(waiting.job_id, job), "payload": None}
         if step.now >= waiting.until:
             late = f"Timeout: Job did not complete within {waiting.timeout} seconds"
-            return Answer(200, {**status_object(waiting.job_id, job), "error": late})
-        ended = job.get("status") in ("completed", "failed")
-        return Answer(200, status_object(waiting.job_id, job)) if ended else None
+            return Answer(200, {**shown, "error": late})
+        return Answer(200, shown) if job.get("status") in ("completed", "failed") else None
     except PythonError as error:
         return Answer(500, {"detail": error.text})

@@ -44,9 +44,6 @@ class JobStore(Protocol):
     def enqueue(self, job_id: str, score: float) -> None:
         """Put an id into the queue, or move it there."""
 
-    def dequeue(self, job_id: str) -> None:
-        """Take an id out of the queue."""
-
     def rank(self, job_id: str) -> int | None:
         """The place in the queue from 0, None if not queued."""
 

@@ -195,7 +195,8 @@ async def start(settings: Settings) -> tuple[web.AppRunner, int]:
         raise
     port: int = runner.addresses[0][1]
     faults = ",".join(sorted(settings.faults))
-    log.info("event=hub_ready host=%s port=%d faults=%s", settings.host, port, faults)
+    store = "redis" if settings.redis_url else "memory"
+    log.info("event=hub_ready host=%s port=%d store=%s faults=%s", settings.host, port, store, faults)
     return runner, port
 
 

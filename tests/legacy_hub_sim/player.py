@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 import uuid
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
+
+from harness.cassettes import Event, events, expanded
+from harness.cassettes.tokens import Bindings, tokens_of
 from legacy_hub_sim.core import Answer, Close, Frame, Hub, Outgoing, Peer, Request, Role
 from legacy_hub_sim.server.delivery import CHUNK, chunks, text_of
 from legacy_hub_sim.stores import MemoryStore
-from tests.legacy_hub_sim.cassettes import Ids, comparable, line_of
+from tests.legacy_hub_sim.cassettes import comparable
 
 EPOCH = 1_795_523_500.0
 READY_SECONDS = 0.12
-"""How long the recorded hub had been running when the recording began, told by when its rounds fall."""
+"""How long the recorded hub had been running when the recording began, known by when its timers fire."""
 IN_FLIGHT_MS = 0.3
-"""What is sent to an actor this short before it closes is not seen by it."""
+"""What is sent to an actor this short before it closes does not reach it."""
 
 
 class Player:
-    def __init__(self, token: str = "", ready_seconds: float = READY_SECONDS) -> None:
+    def __init__(self, recorded: Sequence[Event], *, token: str = "", ready_seconds: float = READY_SECONDS) -> None:
         ids = itertools.count(1)
         self.hub = Hub(
             MemoryStore(),
@@ -29,19 +36,19 @@ class Player:
             new_id=lambda: str(uuid.UUID(int=next(ids), version=4)),
             token=token,
         )
-        self.ids = Ids()
+        self.recorded = recorded
+        self.ids = Bindings(tokens_of(recorded))
         self.at = -ready_seconds * 1000
         self.peers: dict[str, Peer] = {}
         self.actor_of: dict[int, str] = {}
-        self.seen: dict[str, list[tuple[float, Any]]] = {}
-        self.expected: dict[str, list[Any]] = {}
-        self.answer: Answer | None = None
+        self.seen: dict[str, list[tuple[float, Any]]] = defaultdict(list)
+        self.expected: dict[str, list[Any]] = defaultdict(list)
         self._numbers = itertools.count(1)
 
-    def play(self, events: list[dict[str, Any]]) -> None:
-        for event in events:
-            self.pass_time(event["at"])
-            getattr(self, f"on_{event['event']}")(event)
+    def play(self) -> None:
+        for event in self.recorded:
+            self.pass_time(event.at)
+            self.do(event)
 
     def pass_time(self, until: float) -> None:
         while (due := (self.hub.due - EPOCH) * 1000) <= until:
@@ -55,67 +62,73 @@ class Player:
 
     def take(self, outgoing: list[Outgoing]) -> None:
         for item in outgoing:
-            actor = self.actor_of[item.connection]
+            seen = self.seen[self.actor_of[item.connection]]
             match item:
                 case Frame():
-                    self.seen.setdefault(actor, []).extend((self.at, message) for message in rendered(item))
+                    seen.extend((self.at, message) for message in rendered(item))
                 case Close():
-                    self.seen.setdefault(actor, []).append((self.at, {"closed": [item.code, item.reason]}))
+                    seen.append((self.at, {"closed": [item.code, item.reason]}))
 
-    def on_open(self, event: dict[str, Any]) -> None:
-        url = urlsplit(event["path"])
-        peer = Peer(Role(event["role"]), url.path.rsplit("/", 1)[1], next(self._numbers))
-        self.peers[event["actor"]] = peer
-        self.actor_of[peer.connection] = event["actor"]
+    def do(self, event: Event) -> None:
+        actor = event.actor
+        match event:
+            case events.Open():
+                self.open(event)
+            case events.Send():
+                self.take(self.hub.receive(self.peers[actor], self.data_of(event), self.now))
+            case events.Receive():
+                self.expect(actor, event.content)
+            case events.Close():
+                seen = self.seen[actor]
+                while seen and seen[-1][0] > event.at - IN_FLIGHT_MS:
+                    seen.pop()
+                self.leave(actor, 1000)
+            case events.Drop():
+                self.leave(actor, 1006)
+            case events.Closed():
+                self.expected[actor].append({"closed": [event.code, event.reason]})
+            case events.Request():
+                self.request(event)
+            case events.Response():
+                self.expect(actor, {"status": event.status, "body": event.body})
+
+    def open(self, event: events.Open) -> None:
+        url = urlsplit(event.path)
+        peer = Peer(Role(event.role.value), url.path.rsplit("/", 1)[1], next(self._numbers))
+        self.peers[event.actor] = peer
+        self.actor_of[peer.connection] = event.actor
         self.take(self.hub.connect(peer, parse_qs(url.query).get("token", [None])[0], self.now))
 
-    def on_send(self, event: dict[str, Any]) -> None:
-        line = line_of(event)
-        line = line if isinstance(line, bytes) else self.ids.to_observed(line)
-        self.take(self.hub.receive(self.peers[event["actor"]], line, self.now))
+    def data_of(self, event: events.Send) -> str | bytes:
+        if event.message is not msgspec.UNSET:
+            return json.dumps(self.ids.outgoing(expanded(event.message)))
+        text: str = event.text
+        binary: bytes | None = ast.literal_eval(text) if text.startswith("b'") else None
+        return text if binary is None else binary
 
-    def on_receive(self, event: dict[str, Any]) -> None:
-        expected = self.expected.setdefault(event["actor"], [])
-        seen = self.seen.get(event["actor"], [])
+    def expect(self, actor: str, content: Any) -> None:
+        expected, seen = self.expected[actor], self.seen[actor]
         if len(seen) > len(expected):
-            self.ids.bind(json.dumps(event["message"]), json.dumps(seen[len(expected)][1]))
-        expected.append(event["message"])
+            self.ids.meet(content, seen[len(expected)][1])
+        expected.append(content)
 
-    def on_close(self, event: dict[str, Any]) -> None:
-        seen = self.seen.get(event["actor"], [])
-        while seen and seen[-1][0] > event["at"] - IN_FLIGHT_MS:
-            seen.pop()
-        self.take(self.hub.disconnect(self.peers[event["actor"]], self.now))
-        self.seen.setdefault(event["actor"], []).append((self.at, {"closed": [1000, ""]}))
+    def leave(self, actor: str, code: int) -> None:
+        self.take(self.hub.disconnect(self.peers[actor], self.now))
+        self.seen[actor].append((self.at, {"closed": [code, ""]}))
 
-    def on_drop(self, event: dict[str, Any]) -> None:
-        self.take(self.hub.disconnect(self.peers[event["actor"]], self.now))
-        self.seen.setdefault(event["actor"], []).append((self.at, {"closed": [1006, ""]}))
-
-    def on_closed(self, event: dict[str, Any]) -> None:
-        self.expected.setdefault(event["actor"], []).append({"closed": [event["code"], event["reason"]]})
-
-    def on_note(self, event: dict[str, Any]) -> None:
-        pass
-
-    def on_request(self, event: dict[str, Any]) -> None:
-        body = b"" if event["body"] is None else self.ids.to_observed(json.dumps(event["body"])).encode()
-        path = self.ids.to_observed(event["path"])
-        answer, outgoing = self.hub.request(Request(event["method"], path, body, "application/json"), self.now)
+    def request(self, event: events.Request) -> None:
+        body = b"" if event.body is None else json.dumps(self.ids.outgoing(event.body)).encode()
+        asked = Request(event.method, self.ids.outgoing(event.path), body, "application/json")
+        answer, outgoing = self.hub.request(asked, self.now)
         assert isinstance(answer, Answer)
-        self.seen.setdefault("http", []).append((self.at, {"status": answer.status, "body": answer.body}))
+        self.seen[event.actor].append((self.at, {"status": answer.status, "body": answer.body}))
         self.take(outgoing)
 
-    def on_response(self, event: dict[str, Any]) -> None:
-        expected = {"status": event["status"], "body": event["body"]}
-        self.ids.bind(json.dumps(expected), json.dumps(self.seen["http"][-1][1]))
-        self.expected.setdefault("http", []).append(expected)
-
     def expected_texts(self, actor: str) -> list[str]:
-        return [comparable(message) for message in self.expected.get(actor, [])]
+        return [comparable(content) for content in self.expected[actor]]
 
     def seen_texts(self, actor: str) -> list[str]:
-        return [self.ids.to_recorded(comparable(message)) for _, message in self.seen.get(actor, [])]
+        return [comparable(self.ids.incoming(content)) for _, content in self.seen[actor]]
 
 
 def rendered(frame: Frame) -> list[Any]:

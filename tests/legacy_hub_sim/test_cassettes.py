@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.legacy_hub_sim.cassettes import NAMES, actors, events
-from tests.legacy_hub_sim.player import Player
+from tests.legacy_hub_sim.cassettes import NAMES, TOKENS, cassette
+from tests.legacy_hub_sim.player import READY_SECONDS, Player
 
-STARTED: dict[str, dict[str, Any]] = {"auth-token": {"token": "s3cret", "ready_seconds": 0.6}}
+READY = {"auth-token": 0.6, "real-queue": 1.9}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_core_answers_as_the_recorded_hub(name: str) -> None:
-    recorded = events(name)
-    player = Player(**STARTED.get(name, {}))
-    player.play(recorded)
-    for actor in actors(recorded):
+    recorded = cassette(name)
+    player = Player(recorded.events, token=TOKENS.get(name, ""), ready_seconds=READY.get(name, READY_SECONDS))
+    player.play()
+    for actor in recorded.roles:
         assert player.seen_texts(actor) == player.expected_texts(actor), actor

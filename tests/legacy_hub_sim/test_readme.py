@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import legacy_hub_sim
+from harness.cassettes import Receive, Request, Send
 from legacy_hub_sim import ABOUT
 from legacy_hub_sim.core import clients, workers
-from tests.legacy_hub_sim.cassettes import NAMES, events
+from tests.legacy_hub_sim.cassettes import NAMES, cassette
 
 README = (Path(legacy_hub_sim.__file__).parent / "README.md").read_text()
 NONSENSE = {("worker", "to the hub", "submit_job"), ("http", "to the hub", "GET /nowhere")}
@@ -24,18 +25,16 @@ def recorded() -> dict[Key, set[str]]:
     """Every message that the recordings hold: who, which way, which type."""
     found: dict[Key, set[str]] = defaultdict(set)
     for name in NAMES:
-        roles: dict[str, str] = {}
-        for event in events(name):
+        tape = cassette(name)
+        for event in tape.events:
             match event:
-                case {"event": "open", "actor": actor, "role": role}:
-                    roles[actor] = role
-                case {"event": "send", "actor": actor, "message": {"type": str(type_)}} if type_ != "dance":
-                    found[roles[actor], "to the hub", type_].add(name)
-                case {"event": "receive", "actor": actor, "message": {"type": str(type_)}}:
-                    found[roles[actor], "from the hub", type_].add(name)
-                case {"event": "request", "method": method, "path": path}:
-                    page = re.sub(r"^/api/jobs/.+", "/api/jobs/{id}", path)
-                    found["http", "to the hub", f"{method} {page}"].add(name)
+                case Send(content={"type": str(type_)}) if type_ != "dance":
+                    found[tape.roles[event.actor], "to the hub", type_].add(name)
+                case Receive(content={"type": str(type_)}):
+                    found[tape.roles[event.actor], "from the hub", type_].add(name)
+                case Request():
+                    page = re.sub(r"^/api/jobs/.+", "/api/jobs/{id}", event.path)
+                    found["http", "to the hub", f"{event.method} {page}"].add(name)
     return {key: names for key, names in found.items() if key not in NONSENSE}
 
 

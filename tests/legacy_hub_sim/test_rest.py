@@ -175,6 +175,8 @@ class TestWait:
         answer = stage.hub.awaited(waiting, stage.now)
         assert answer
         assert (answer.body["status"], answer.body["result"], answer.body["error"]) == ("completed", {"ok": 1}, None)
+        assert answer.body["payload"] is None
+        assert stage.rest("GET", "/api/jobs/j").body["payload"] == {"a": 1}  # type: ignore[union-attr]
 
     def test_a_failed_attempt_that_is_retried_does_not_end_it(self) -> None:
         stage, waiting = self.waiting()

@@ -17,27 +17,29 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as connect_sync
 
+from harness.cassettes.replay import replay
+from harness.parity import compare
 from harness.processes.ports import free_port
 from harness.processes.probes import http_ok
 from harness.processes.processes import Processes
 from harness.processes.redis import start_valkey
 from harness.processes.services import hub as hub_launch
 from harness.processes.services import module_launch
-from tests.legacy_hub_sim.cassettes import NAMES, events
+from harness.targets import HubTarget
+from tests.legacy_hub_sim.cassettes import NAMES, TOKENS, cassette
 from tests.legacy_hub_sim.conftest import StartHub
-from tests.legacy_hub_sim.socket_player import SocketPlayer
 
-TOKENS = {"auth-token": "s3cret"}
 TOO_LONG = {"worker-drops-mid-job"}
 """75 seconds of silence; played against the core, on its clock."""
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in TOO_LONG])
 async def test_the_server_answers_as_the_recorded_hub(name: str, redis_url: str, start_hub: StartHub) -> None:
-    port = await start_hub(redis_url=redis_url, token=TOKENS.get(name, ""))
-    player = SocketPlayer(port)
-    await player.play(events(name))
-    assert player.differences() == {}
+    token = TOKENS.get(name, "")
+    port = await start_hub(redis_url=redis_url, token=token)
+    recorded = cassette(name)
+    transcript = await replay(recorded, HubTarget.at(f"ws://127.0.0.1:{port}", owned=True, token=token))
+    assert compare(recorded.events, transcript.events) == []
 
 
 def test_the_process_takes_its_settings_from_options_and_environment_and_ends_when_told(
@@ -61,6 +63,17 @@ def test_the_process_takes_its_settings_from_options_and_environment_and_ends_wh
         assert client.zrange("job_priority_queue", 0, -1) == ["kept"]
     with connect_sync(f"{hub.ws_url}/ws/client/c") as socket:
         assert [json.loads(text)["error"] for text in socket] == ["Authentication failed: Invalid token"]
+    assert hub.stop() == 0
+
+
+def test_without_a_redis_it_keeps_its_jobs_in_memory(processes: Processes) -> None:
+    port = free_port()
+    probe = http_ok("127.0.0.1", port, "/")
+    hub = processes.start(module_launch("legacy_hub_sim", ["--port", str(port)], name="hub", port=port, probe=probe))
+    body = {"job_type": "t", "payload": {}, "job_id": "kept"}
+    assert httpx.post(f"{hub.http_url}/api/jobs", json=body).json()["success"]
+    assert httpx.get(f"{hub.http_url}/api/jobs/kept").json()["status"] == "pending"
+    assert "store=memory" in hub.log_text()
     assert hub.stop() == 0
 
 

@@ -289,6 +289,24 @@ def content_of(event: Event) -> Any:
     return event.content if isinstance(event, Receive) else event.body if isinstance(event, Response) else None
 
 
+def test_lists_of_statistics_without_an_order_are_compared_as_sets(tmp_path: Path) -> None:
+    def reverse(events: list[dict[str, Any]]) -> None:
+        for event in events:
+            if event.get("message", {}).get("type") == "stats_broadcast":
+                event["message"]["system"]["jobs"]["active_jobs"].reverse()
+                event["message"]["connections"]["clients"].reverse()
+
+    def lose_one(events: list[dict[str, Any]]) -> None:
+        for event in events:
+            if jobs := event.get("message", {}).get("system", {}).get("jobs", {}).get("active_jobs"):
+                del jobs[-1]
+
+    name = "../../tests/legacy_hub_sim/recordings/real-queue"
+    recorded = load(FOLDER / f"{name}.jsonl").events
+    assert compare(recorded, edited(name, reverse, tmp_path)) == []
+    assert compare(recorded, edited(name, lose_one, tmp_path))
+
+
 def test_what_two_runs_of_the_hub_differ_in_is_noise_but_never_another_end(tmp_path: Path) -> None:
     def message(events: list[dict[str, Any]]) -> None:
         events[place_of(events, "client-a", "update_job_progress", 0)]["message"]["message"] = "about 10"
