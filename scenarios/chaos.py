@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
+from harness.clients import LegacyClient, ModernClient, Refused
+from harness.clients.recorders import RedisRecorder, WorkerWatch, recorded, survey
 from harness.faults import Cuts, KillRedis, Nemesis, OnTrigger, Proxy, Signal, Trigger, Waves
 from harness.history import History, HistoryWriter, Limits
-from harness.history.recorders import LegacyClient, RedisRecorder, StackClient, WorkerWatch, survey
 from harness.processes import Process, Processes, start_valkey
 from harness.protocols import EventKind
 from harness.targets import Deployment, Setup
@@ -87,10 +88,12 @@ class Chaos:
         host, port = "127.0.0.1", int(self.api.launch.port or 0)
         proxy = await open_.enter_async_context(Proxy(host, port, name="api"))
         url = f"http://{host}:{proxy.port}"
-        self.direct = await open_.enter_async_context(StackClient("modern", self.api.http_url, self.writer))
-        self.cut = await open_.enter_async_context(StackClient("cut", url, self.writer))
-        self.late = await open_.enter_async_context(StackClient("late", self.api.http_url, self.writer))
-        self.legacy = await open_.enter_async_context(LegacyClient("legacy", self.api.ws_url, self.writer))
+        self.direct = await open_.enter_async_context(self._client("modern", self.api.http_url))
+        self.cut = await open_.enter_async_context(self._client("cut", url))
+        self.late = await open_.enter_async_context(self._client("late", self.api.http_url))
+        self.legacy = await open_.enter_async_context(
+            LegacyClient(self.api.ws_url, "legacy", **recorded(self.writer, "legacy"))
+        )
         await self._begin()
         seeds = {"writer": self.writer, "every_s": 0.3}
         async with Cuts(proxy, seed=1, times=4, **seeds) as cuts:  # type: ignore[arg-type]
@@ -105,10 +108,21 @@ class Chaos:
         await survey(self.api.http_url, self.jobs, self.writer)
         self.writer.note(EventKind.SETTLED)
 
+    def _client(self, name: str, url: str) -> ModernClient:
+        return ModernClient(url, name, patience_s=60, **recorded(self.writer, name))
+
     async def _submit(self, job_id: str, payload: dict[str, Any], **options: Any) -> None:
         self.jobs.append(job_id)
-        await self.direct.submit(job_id, payload, **options)
-        self.ending += [self.direct.follow(job_id), self.cut.follow(job_id)]
+        await self._accepted(job_id, payload, **options)
+        self.ending += [self.direct.follow_in_background(job_id), self.cut.follow_in_background(job_id)]
+
+    async def _accepted(self, job_id: str, payload: dict[str, Any], **options: Any) -> None:
+        with contextlib.suppress(Refused):  # it is in the history, and judged there
+            await self.direct.submit(payload, job_id=job_id, **options)
+
+    async def _submit_legacy(self, job_id: str, payload: dict[str, Any], *, priority: int = 0) -> None:
+        self.jobs.append(job_id)
+        await self.legacy.submit(payload, job_id=job_id, priority=priority, timeout_s=30)
 
     async def _begin(self) -> None:
         """Long and failing jobs, which the rest of the run goes on beside."""
@@ -119,28 +133,31 @@ class Chaos:
         await self._submit("hidden", HIDDEN)
         for job_id, payload in CANCELLED.items():
             await self._submit(job_id, payload, priority=9)
-        self.jobs.append("owned-and-followed")
-        await self.legacy.submit("owned-and-followed", long_steps(2), priority=9)
-        await self.legacy.subscribe("owned-and-followed")
+        await self._submit_legacy("owned-and-followed", long_steps(2), priority=9)
+        await self._follow_legacy("owned-and-followed")
 
     async def _cancel(self) -> None:
         for job_id in CANCELLED:
             await self._until(job_id, EventKind.PROGRESS)
-            await self.direct.cancel(job_id)
-        self.ending.append(self.late.follow("hidden"))
+            with contextlib.suppress(Refused):
+                await self.direct.cancel(job_id)
+        self.ending.append(self.late.follow_in_background("hidden"))
+
+    async def _follow_legacy(self, job_id: str) -> None:
+        """Without waiting for the confirmation: a defect may keep it from coming."""
+        await self.legacy.send(self.legacy.session.subscribe(job_id))
 
     async def _rush(self) -> None:
         """More jobs than workers, of three priorities, over both protocols; some are submitted twice."""
         for number in range(24):
             job_id, payload, priority = f"rush-{number}", BURST if number % 3 == 0 else SHORT, number % 3
             if number % 4 == 3:
-                self.jobs.append(job_id)
-                await self.legacy.submit(job_id, payload, priority=priority)
-                await self.legacy.subscribe(job_id)
-                self.ending.append(self.late.follow(job_id))
+                await self._submit_legacy(job_id, payload, priority=priority)
+                await self._follow_legacy(job_id)
+                self.ending.append(self.late.follow_in_background(job_id))
             else:
                 await self._submit(job_id, payload, priority=priority)
-        await self.direct.submit("rush-0", BURST, priority=0)
+        await self._accepted("rush-0", BURST)
 
     async def _faults(self, workers: list[Process]) -> None:
         async with OnTrigger(workers, self.writer, Trigger.AFTER_CLAIM, seed=3, most=3, down_s=0.1) as killing:
@@ -155,9 +172,8 @@ class Chaos:
         async with KillRedis(self.valkey, self.writer, every_s=0.8, down_s=0.4) as restarting:
             await self._submit("redis", SHORT)
             for number in range(4):
-                self.jobs.append(f"through-redis-{number}")
-                await self.legacy.submit(f"through-redis-{number}", STEADY)
-                self.ending.append(self.late.follow(f"through-redis-{number}"))
+                await self._submit_legacy(f"through-redis-{number}", STEADY)
+                self.ending.append(self.late.follow_in_background(f"through-redis-{number}"))
             await _for_a_while(restarting)
 
     async def _five(self, name: str) -> None:

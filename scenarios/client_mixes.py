@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import httpx
 import msgspec
 
-from harness.actors import LegacyClient, ModernClient, Refused, Told
+from harness.clients import LegacyClient, ModernClient, Refused, StreamEvent
 from harness.parity.facts import Fact
 from scenarios.received_facts import facts_by_events, facts_by_websocket, kinds, progress_of
 from scenarios.scripts import Payload, fail, script, wait
@@ -88,7 +88,7 @@ class Seen(msgspec.Struct, kw_only=True):
     """What the two clients of a job were told of it."""
 
     job_id: str
-    events: list[Told]
+    events: list[StreamEvent]
     old: list[list[Fact]]
     """By connection: who asks again is told of the end again."""
     stored: str
@@ -132,8 +132,8 @@ async def followed(plan: JobPlan, stack: Stack, job_id: str, old: LegacyClient, 
         if plan.cancelled_by:
             tasks.create_task(within(cancelling(plan, stack, new, job_id)))
     end = facts_by_events(events.result())[-1]
-    await old.hear(
-        lambda _: facts_by_websocket(old.heard, job_id)[-1:] == [end], f"the end: {end}", timeout_s=PATIENCE_S
+    await old.wait_for(
+        lambda _: facts_by_websocket(old.received, job_id)[-1:] == [end], f"the end: {end}", timeout_s=PATIENCE_S
     )
     asked = await old.status(job_id)  # the answer comes after all that was told before
     return Seen(
@@ -199,9 +199,9 @@ def check(plan: JobPlan, seen: Seen) -> None:
 
 def facts_by_connection(old: LegacyClient, job_id: str) -> list[list[Fact]]:
     """What an old client was told over each of its connections; each begins with a greeting."""
-    places = [place for place, entry in enumerate(old.heard) if entry.message["type"] == "connection_established"]
-    parts = zip(places, [*places[1:], len(old.heard)], strict=True)
-    return [facts_by_websocket(old.heard[begin:end], job_id) for begin, end in parts]
+    places = [place for place, entry in enumerate(old.received) if entry.message["type"] == "connection_established"]
+    parts = zip(places, [*places[1:], len(old.received)], strict=True)
+    return [facts_by_websocket(old.received[begin:end], job_id) for begin, end in parts]
 
 
 def check_websocket(plan: JobPlan, connections: Sequence[Sequence[Fact]], facts: Sequence[Fact]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.actors import Heard, Told
+from harness.clients import Received, StreamEvent
 from harness.parity.facts import Fact, fact_of_event, fact_of_message
 
 ANSWERS = frozenset({"accepted", "status"})
@@ -12,7 +12,7 @@ ANSWERS = frozenset({"accepted", "status"})
 ENDINGS = frozenset({"completed", "failed", "cancelled"})
 
 
-def facts_by_websocket(heard: Iterable[Heard], job_id: str) -> list[Fact]:
+def facts_by_websocket(heard: Iterable[Received], job_id: str) -> list[Fact]:
     """What an old client was told of a job unasked. Who cancels its own job hears of it twice; that is one fact."""
     found: list[Fact] = []
     for entry in heard:
@@ -24,7 +24,7 @@ def facts_by_websocket(heard: Iterable[Heard], job_id: str) -> list[Fact]:
     return found
 
 
-def facts_by_events(events: Iterable[Told]) -> list[Fact]:
+def facts_by_events(events: Iterable[StreamEvent]) -> list[Fact]:
     """What server-sent events told."""
     return [fact for told in events if (fact := fact_of_event(told.data)) is not None]
 
@@ -34,11 +34,11 @@ def progress_of(facts: Iterable[Fact]) -> list[float]:
     return [fact["progress"] for fact in facts if fact["type"] == "progress"]
 
 
-def kinds(events: Iterable[Told]) -> list[str]:
+def kinds(events: Iterable[StreamEvent]) -> list[str]:
     """The events' kinds, in order."""
     return [told.kind for told in events]
 
 
-def claimed_by(events: Iterable[Told]) -> list[str]:
+def claimed_by(events: Iterable[StreamEvent]) -> list[str]:
     """Which workers held the job, one after the other."""
     return [told.data["worker_id"] for told in events if told.kind == "claimed"]

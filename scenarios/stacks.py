@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 from msgspec.structs import replace
 
-from harness.actors import LegacyClient, ModernClient, Monitor
+from harness.clients import LegacyClient, ModernClient, Monitor
 from harness.processes import Process, Processes, RedisServer
 from harness.targets import Deployment, Namespace, Setup
 

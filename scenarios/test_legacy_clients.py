@@ -30,7 +30,7 @@ async def test_an_old_client_hears_of_its_jobs_whole_life(stack: Stack) -> None:
         job_id = await client.submit(script(10, {"progress": 60, "message": "upscaling"}, result={"image": "cat.png"}))
         done = await client.expect("complete_job", job_id=job_id)
         assert done["result"] == {"image": "cat.png"}
-        facts = facts_by_websocket(client.heard, job_id)
+        facts = facts_by_websocket(client.received, job_id)
         assert [fact["type"] for fact in facts] == ["claimed", "progress", "progress", "completed"]
         assert [(fact["progress"], fact["message"]) for fact in facts[1:3]] == [(10, None), (60, "upscaling")]
         assert len({fact["worker_id"] for fact in facts}) == 1
@@ -74,7 +74,7 @@ async def test_a_job_that_always_fails_is_tried_four_times_and_then_given_up(iso
             "progress",
             "failed",
         ]
-        await client.hear(lambda _: len(client.messages("fail_job", job_id=job_id)) == 4, "the fourth failure")
+        await client.wait_for(lambda _: len(client.messages("fail_job", job_id=job_id)) == 4, "the fourth failure")
         assert {message["error"] for message in client.messages("fail_job", job_id=job_id)} == {ERROR}
         assert (await client.status(job_id))["status"] == "failed"
         stored = await modern.job(job_id)
@@ -111,7 +111,7 @@ async def test_a_client_that_reconnects_goes_on_hearing_of_its_job(stack: Stack)
         await client.drop()
         await client.open()
         await client.expect("complete_job", job_id=job_id)
-        assert progress_of(facts_by_websocket(client.heard, job_id)) == [10, 90]
+        assert progress_of(facts_by_websocket(client.received, job_id)) == [10, 90]
         assert len(client.messages("complete_job", job_id=job_id)) == 1
 
 
@@ -133,10 +133,10 @@ async def test_a_second_subscriber_hears_what_the_first_hears(isolated_stack: Ow
         await isolated_stack.worker()
         for client in (owner, second, third):
             await client.expect("complete_job", job_id=job_id)
-        heard = facts_by_websocket(owner.heard, job_id)
+        heard = facts_by_websocket(owner.received, job_id)
         assert progress_of(heard) == [20, 80]
-        assert facts_by_websocket(second.heard, job_id) == heard
-        assert facts_by_websocket(third.heard, job_id) == heard
+        assert facts_by_websocket(second.received, job_id) == heard
+        assert facts_by_websocket(third.received, job_id) == heard
 
 
 async def test_a_monitor_sees_every_clients_job_and_whose_it_is(stack: Stack) -> None:
@@ -152,9 +152,9 @@ async def test_a_monitor_sees_every_clients_job_and_whose_it_is(stack: Stack) ->
 async def test_a_job_submitted_again_under_its_id_runs_once(stack: Stack) -> None:
     job_id, payload = fresh("job"), script(50, result="once")
     async with stack.legacy() as client, stack.modern() as modern:
-        await client.submit(payload, message_id=job_id)
+        await client.submit(payload, job_id=job_id)
         await client.expect("complete_job", job_id=job_id)
-        assert await client.submit(payload, message_id=job_id) == job_id
+        assert await client.submit(payload, job_id=job_id) == job_id
         assert (await client.status(job_id))["status"] == "completed"
         assert kinds(await modern.follow_to_end(job_id)) == ["submitted", "claimed", "progress", "completed"]
 

@@ -9,14 +9,16 @@ from typing import Final
 
 import pytest
 
+from harness.clients import ModernClient
+from harness.clients.recorders import RedisRecorder, recorded, survey
 from harness.history import History, HistoryEvent, HistoryWriter, Limits, Source, check_all
-from harness.history.recorders import RedisRecorder, StackClient, survey
 from harness.protocols import EventKind
 from scenarios.scripts import Payload, fail, script, wait
 from scenarios.stacks import LEASE_MS, OwnStack, fresh
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 
+NAME: Final = "the-one-client"
 WORKERS: Final = 40
 JOBS: Final = 160
 CANCELLED_EVERY: Final = 20
@@ -49,12 +51,12 @@ async def test_forty_workers_take_every_job_once_at_once_and_in_its_turn(
     jobs = [fresh("job") for _ in range(JOBS)]
     async with (
         RedisRecorder(isolated_stack.namespace.url, writer, prefix=isolated_stack.namespace.prefix),
-        StackClient("the-one-client", isolated_stack.http_url, writer) as client,
+        ModernClient(isolated_stack.http_url, NAME, patience_s=60, **recorded(writer, NAME)) as client,
     ):
         streams = [await started(client, job_id, number) for number, job_id in enumerate(jobs)]
         for job_id in jobs[::CANCELLED_EVERY]:
             await claimed(writer, job_id)
-            assert await client.cancel(job_id)
+            await client.cancel(job_id)
         async with asyncio.timeout(30):
             await asyncio.gather(*streams)
         await survey(isolated_stack.http_url, jobs, writer)
@@ -70,10 +72,10 @@ async def test_forty_workers_take_every_job_once_at_once_and_in_its_turn(
     assert waits[-1] < PLAN_MS
 
 
-async def started(client: StackClient, job_id: str, number: int) -> asyncio.Task[None]:
+async def started(client: ModernClient, job_id: str, number: int) -> asyncio.Task[None]:
     """Submit a job, follow it."""
-    assert await client.submit(job_id, payload_of(number), priority=number % 3)
-    return client.follow(job_id)
+    await client.submit(payload_of(number), priority=number % 3, job_id=job_id)
+    return client.follow_in_background(job_id)
 
 
 async def claimed(writer: HistoryWriter, job_id: str) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import httpx
 import pytest
 
-from harness.actors import HubWorker, LegacyClient
+from harness.clients import HubWorker, LegacyClient
 from harness.targets import HubTarget
 from scenarios.received_facts import facts_by_websocket, progress_of
 from scenarios.scripts import script, wait
@@ -34,21 +34,11 @@ class Runs(Counter[str]):
 @asynccontextmanager
 async def hub_workers(hub: HubTarget, count: int, runs: Runs) -> AsyncIterator[None]:
     """Workers of the hub that do what they are given."""
-    workers = [HubWorker(hub.ws_url, fresh("hub-worker"), services=(SERVICE,), attempts=runs) for _ in range(count)]
-    serving: list[asyncio.Task[None]] = []
-    try:
-        for worker in workers:
-            await worker.open()
-            serving.append(asyncio.create_task(worker.serve()))
-        for worker in workers:
-            await worker.expect("worker_registered")
+    async with AsyncExitStack() as working:
+        for _ in range(count):
+            worker = HubWorker(hub.ws_url, fresh("hub-worker"), services=(SERVICE,), attempts=runs)
+            await working.enter_async_context(worker)
         yield
-    finally:
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
-        for worker in workers:
-            await worker.close()
 
 
 class Mover:
@@ -70,9 +60,7 @@ class Mover:
         connection = self._connections[side.ws_url]
         payload = script(30, wait(250), 70, result={"of": self.name})
         for _ in range(count):
-            self.jobs.append(
-                (side, connection, await connection.submit(payload, job_type=SERVICE, message_id=fresh("job")))
-            )
+            self.jobs.append((side, connection, await connection.submit(payload, service=SERVICE, job_id=fresh("job"))))
 
     @property
     def in_flight(self) -> int:
@@ -115,7 +103,7 @@ async def test_clients_move_to_the_stack_one_by_one_and_back_again_and_nothing_i
             assert (await known(hub, job_id), await known(stack, job_id)) == (not on_stack, on_stack)
             attempts = (await client.job(job_id))["attempt"] if on_stack else runs[job_id]
             assert (attempts, runs[job_id] > 0) == (1, not on_stack), "it ran once, on the side that accepted it"
-            facts = facts_by_websocket(heard_by.heard, job_id)
+            facts = facts_by_websocket(heard_by.received, job_id)
             assert [fact["type"] for fact in facts] == ["claimed", "progress", "progress", "completed"]
             assert progress_of(facts) == [30, 70]
     assert len({job_id for mover in movers for *_, job_id in mover.jobs}) == CLIENTS * JOBS_A_STAY * len(sides)
@@ -126,12 +114,12 @@ async def test_a_job_that_waits_on_the_hub_is_withdrawn_there_and_runs_on_the_st
 ) -> None:
     runs, job_id, payload = Runs(), fresh("job"), script(50, result={"home": "new"})
     async with LegacyClient(hub.ws_url, fresh("old-client")) as there, stack.legacy(there.name) as here:
-        await there.submit(payload, job_type=SERVICE, message_id=job_id)
+        await there.submit(payload, service=SERVICE, job_id=job_id)
         await there.cancel(job_id, "moving house")
-        assert await here.submit(payload, message_id=job_id) == job_id
+        assert await here.submit(payload, job_id=job_id) == job_id
         assert (await here.expect("complete_job", job_id=job_id))["result"] == {"home": "new"}
         async with hub_workers(hub, 1, runs):
-            after = await there.submit(script(50), job_type=SERVICE)
+            after = await there.submit(script(50), service=SERVICE)
             await there.expect("complete_job", job_id=after)
         assert (runs[after], runs[job_id]) == (1, 0), "the hub's worker took the later one and not the withdrawn one"
         async with stack.modern() as client:
@@ -147,10 +135,10 @@ async def test_a_job_that_waits_on_the_stack_is_withdrawn_there_and_runs_on_the_
         LegacyClient(hub.ws_url, here.name) as there,
         isolated_stack.modern() as client,
     ):
-        await here.submit(payload, message_id=job_id)
+        await here.submit(payload, job_id=job_id)
         await here.cancel(job_id, "rolled back")
         async with hub_workers(hub, 1, runs):
-            await there.submit(payload, job_type=SERVICE, message_id=job_id)
+            await there.submit(payload, service=SERVICE, job_id=job_id)
             assert (await there.expect("complete_job", job_id=job_id))["result"] == {"home": "old"}
         await isolated_stack.worker()
         after = await here.submit(script(50))
@@ -163,7 +151,7 @@ async def test_the_stack_takes_none_of_the_hubs_jobs_for_its_own(hub: HubTarget,
     """The old hub goes on beside the new workers: its waiting jobs are nobody's orphans."""
     runs = Runs()
     async with LegacyClient(hub.ws_url, fresh("old-client")) as there, stack.legacy() as here:
-        waiting = [await there.submit(script(50), job_type=SERVICE, message_id=fresh("job")) for _ in range(5)]
+        waiting = [await there.submit(script(50), service=SERVICE, job_id=fresh("job")) for _ in range(5)]
         mine = [await here.submit(script(50)) for _ in range(10)]
         for job_id in mine:
             await here.expect("complete_job", job_id=job_id)
@@ -178,11 +166,11 @@ async def test_the_stack_takes_none_of_the_hubs_jobs_for_its_own(hub: HubTarget,
 
 async def test_a_job_of_the_other_side_is_unknown_in_so_many_words(hub: HubTarget, stack: Stack) -> None:
     async with LegacyClient(hub.ws_url, fresh("old-client")) as there, stack.legacy(there.name) as here:
-        job_id = await there.submit({}, job_type=SERVICE, message_id=fresh("job"))
+        job_id = await there.submit({}, service=SERVICE, job_id=fresh("job"))
         for ask in ("request_job_status", "cancel_job"):
-            heard = len(here.heard)
-            await here.say({"type": ask, "job_id": job_id})
-            refusal = await here.hear(lambda message: message.get("type") == "error", "a refusal", after=heard)
+            heard = len(here.received)
+            await here.send({"type": ask, "job_id": job_id})
+            refusal = await here.wait_for(lambda message: message.get("type") == "error", "a refusal", after=heard)
             assert job_id in refusal["error"]
         assert (await there.status(job_id))["status"] == "pending"
         await there.cancel(job_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.actors import LegacyClient, ModernClient, Told
+from harness.clients import LegacyClient, ModernClient, StreamEvent
 from scenarios.received_facts import facts_by_events, facts_by_websocket, kinds, progress_of
 from scenarios.scripts import Payload, fail, script, wait
 from scenarios.stacks import OwnStack, Stack
@@ -47,7 +47,7 @@ async def test_either_kinds_job_is_followed_by_both_and_both_hear_the_same(
         following = asyncio.create_task(new.follow_to_end(job_id))
         await isolated_stack.worker()
         await old.expect("complete_job", job_id=job_id)
-        facts = facts_by_websocket(old.heard, job_id)
+        facts = facts_by_websocket(old.received, job_id)
         assert [fact["type"] for fact in facts] == ["claimed", "progress", "progress", "completed"]
         assert progress_of(facts) == [15, 85.5]
         assert facts_by_events(await following) == facts
@@ -85,7 +85,7 @@ async def test_either_kinds_running_job_is_cancelled_by_the_other(isolated_stack
             assert kinds(await new.follow_to_end(next_one))[-1] == "completed"
 
 
-async def reached(client: ModernClient, job_id: str, kind: str) -> Told:
+async def reached(client: ModernClient, job_id: str, kind: str) -> StreamEvent:
     async with asyncio.timeout(10):
         async for told in client.follow(job_id):
             if told.kind == kind:
@@ -113,7 +113,7 @@ async def test_the_text_of_an_error_reaches_both_kinds(stack: Stack, kind: str) 
         job_id = await (old if kind == "old" else new).submit(script(wait(200), fail(ERROR)))
         await old.subscribe(job_id)
         events = await new.follow_to_end(job_id)
-        await old.hear(lambda _: len(old.messages("fail_job", job_id=job_id)) == 4, "the last failure")
+        await old.wait_for(lambda _: len(old.messages("fail_job", job_id=job_id)) == 4, "the last failure")
         assert [message["error"] for message in old.messages("fail_job", job_id=job_id)] == [ERROR] * 4
         assert [told.data["error"] for told in events if "failed" in told.kind] == [ERROR] * 4
         assert (await new.job(job_id))["error"] == ERROR
@@ -124,7 +124,7 @@ async def test_a_job_that_one_kind_submitted_again_by_the_other_is_the_same_job(
     async with stack.legacy() as old, stack.modern() as new:
         job_id = await new.submit(payload)
         first = await new.follow_to_end(job_id)
-        assert await old.submit(payload, message_id=job_id) == job_id
+        assert await old.submit(payload, job_id=job_id) == job_id
         assert (await old.expect("complete_job", job_id=job_id))["result"] == "once"
         assert [told.id for told in await new.follow_to_end(job_id)] == [told.id for told in first]
 
@@ -166,7 +166,7 @@ async def of_the_old(old: LegacyClient, new: ModernClient, *, drops: bool) -> No
     facts = facts_by_events(await following)
     assert progress_of(facts) == STEPS
     assert (done["result"], facts[-1]["result"]) == (old.name, old.name)
-    heard = facts_by_websocket(old.heard, job_id)
+    heard = facts_by_websocket(old.received, job_id)
     assert [fact for fact in heard if fact in facts] == heard, "an old client is told nothing that did not happen"
     assert len({str(fact) for fact in heard}) == len(heard), "and nothing twice"
     assert drops or heard == facts

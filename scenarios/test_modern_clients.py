@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from harness.actors import ModernClient, Refused, Told
+from harness.clients import ModernClient, Refused, StreamEvent
 from scenarios.received_facts import facts_by_events, kinds, progress_of
 from scenarios.scripts import Payload, fail, script, wait
 from scenarios.stacks import OwnStack, Stack, fresh
@@ -79,7 +79,7 @@ async def test_a_subscriber_that_comes_in_the_middle_hears_all_of_it_once(stack:
         assert [told.id for told in middle] == [told.id for told in await whole]
 
 
-async def finished(client: ModernClient) -> tuple[str, list[Told]]:
+async def finished(client: ModernClient) -> tuple[str, list[StreamEvent]]:
     job_id = await client.submit(script(10, 30, 50, 70, 90, result="done"))
     return job_id, await client.follow_to_end(job_id)
 
@@ -207,7 +207,7 @@ async def test_a_failed_job_is_retried_by_hand(stack: Stack) -> None:
         assert (await client.job(job_id))["attempt"] == 2
 
 
-async def resumed_to_the_end(client: ModernClient, job_id: str, last: str) -> list[Told]:
+async def resumed_to_the_end(client: ModernClient, job_id: str, last: str) -> list[StreamEvent]:
     return [told async for told in client.follow(job_id, last_event_id=last)]
 
 
@@ -312,8 +312,8 @@ async def test_priority_comes_before_age_and_age_decides_among_equals(isolated_s
         assert (await http.get("/api/stats")).json()["queue"]["pending"] == 0
 
 
-async def taken_from(client: ModernClient, path: str, count: int) -> list[Told]:
-    heard: list[Told] = []
+async def taken_from(client: ModernClient, path: str, count: int) -> list[StreamEvent]:
+    heard: list[StreamEvent] = []
     async with asyncio.timeout(20), aclosing(client.events(path)) as stream:
         async for told in stream:
             heard.append(told)

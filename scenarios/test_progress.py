@@ -25,10 +25,10 @@ async def both_views(isolated_stack: OwnStack, payload: Payload) -> tuple[list[F
         await isolated_stack.worker()
         events = await following
         last = len(facts_by_events(events))
-        await old.hear(
-            lambda _: len(facts_by_websocket(old.heard, job_id)) >= last, f"as many facts as by events, {last}"
+        await old.wait_for(
+            lambda _: len(facts_by_websocket(old.received, job_id)) >= last, f"as many facts as by events, {last}"
         )
-        return facts_by_websocket(old.heard, job_id), facts_by_events(events)
+        return facts_by_websocket(old.received, job_id), facts_by_events(events)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,9 @@ async def test_equal_steps_are_each_told(stack: Stack) -> None:
         events = await new.follow_to_end(job_id)
         await old.expect("complete_job", job_id=job_id)
         assert (
-            progress_of(facts_by_events(events)) == progress_of(facts_by_websocket(old.heard, job_id)) == [50, 50, 50]
+            progress_of(facts_by_events(events))
+            == progress_of(facts_by_websocket(old.received, job_id))
+            == [50, 50, 50]
         )
 
 
@@ -75,7 +77,7 @@ async def test_steps_that_come_all_at_once_for_many_jobs_reach_their_own_followe
         for job_id, task, steps in zip(jobs, following, percents.values(), strict=True):
             assert progress_of(facts_by_events(await task)) == steps
             await old.expect("complete_job", job_id=job_id)
-            assert progress_of(facts_by_websocket(old.heard, job_id)) == steps
+            assert progress_of(facts_by_websocket(old.received, job_id)) == steps
 
 
 async def test_two_subscribers_of_each_kind_are_told_the_same(isolated_stack: OwnStack) -> None:
@@ -90,8 +92,8 @@ async def test_two_subscribers_of_each_kind_are_told_the_same(isolated_stack: Ow
         assert (
             by_events[0]
             == by_events[1]
-            == facts_by_websocket(old.heard, job_id)
-            == facts_by_websocket(other.heard, job_id)
+            == facts_by_websocket(old.received, job_id)
+            == facts_by_websocket(other.received, job_id)
         )
 
 

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from harness.actors import ModernClient
+from harness.clients import ModernClient
 from scenarios.received_facts import claimed_by, kinds
 from scenarios.scripts import Payload, script, wait
 from scenarios.stacks import LEASE_MS, OwnStack, fresh

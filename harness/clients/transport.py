@@ -24,7 +24,7 @@ ENDED_S: Final = 3.0
 SILENCE_S: Final = 60.0
 """A stream that says nothing for so long, not even a comment, is dead."""
 
-OnData = Callable[[str | bytes], None]
+OnData = Callable[[str | bytes], object]
 OnClosed = Callable[[int, str], None]
 """Code and reason of a connection's end; 1006 where there was no closing handshake."""
 
@@ -141,12 +141,13 @@ class Answer(msgspec.Struct, frozen=True):
         return self.body if isinstance(self.body, dict) else {}
 
 
-class StreamRefused(CouldNotRun):
-    """The server answered the request for a stream with something else; `answer` is that."""
+class Refused(CouldNotRun):
+    """The server answered with something else than what was asked for. `status` and `body` are its own."""
 
-    def __init__(self, path: str, answer: Answer) -> None:
-        super().__init__(f"GET {path} was refused with {answer.status}: {answer.body}")
-        self.answer = answer
+    def __init__(self, what: str, answer: Answer) -> None:
+        super().__init__(f"{what} was refused with {answer.status}: {answer.body}")
+        self.status: Final = answer.status
+        self.body: Final = answer.body
 
 
 class Http:
@@ -171,7 +172,12 @@ class Http:
         return await self.send_raw(request.method, request.path, content)
 
     async def send_raw(
-        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str] | None = None, **options: Any
+        self,
+        method: str,
+        path: str,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> Answer:
         """Make a request with a body that is JSON already, or should be. Raises httpx.HTTPError."""
         json = {"Content-Type": "application/json"} if content is not None else {}
@@ -185,14 +191,14 @@ class Http:
     ) -> AsyncIterator[AsyncIterator[SseEvent]]:
         """The one reader of event streams: the events of one connection, until the server ends it.
 
-        Raises StreamRefused where the answer is no stream, 204 (nothing more to come) included, and httpx.HTTPError.
+        Raises Refused where the answer is no stream, 204 (nothing more to come) included, and httpx.HTTPError.
         """
         timeout = httpx.Timeout(CONNECT_S, read=SILENCE_S)
         wanted = {"Accept": "text/event-stream", "Cache-Control": "no-store", **headers}
         async with self._client.stream("GET", path, headers=wanted, timeout=timeout) as response:
             if response.status_code != httpx.codes.OK:
                 await response.aread()
-                raise StreamRefused(path, _answer(response))
+                raise Refused(f"GET {path}", _answer(response))
             yield _events(response, parser)
 
 

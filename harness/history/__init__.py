@@ -2,7 +2,7 @@
 
 from harness.history.checkers import CHECKERS, Place, check_all, place_of
 from harness.history.clock import Clock
-from harness.history.events import HistoryEvent, Source
+from harness.history.events import HistoryEvent, Source, client_event, log_event
 from harness.history.file import Bounds, HistoryFileError, HistoryWriter, read_events, write_events
 from harness.history.history import History, JobHistory
 from harness.history.timelines import explain, timeline
@@ -23,7 +23,9 @@ __all__ = [
     "Source",
     "Violation",
     "check_all",
+    "client_event",
     "explain",
+    "log_event",
     "place_of",
     "read_events",
     "timeline",

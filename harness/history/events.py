@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
-from harness.protocols import EventKind, JobEvent, JobState, Mode
+from harness.protocols import LOG_KINDS, EventKind, JobEvent, JobState, Mode
+from harness.protocols.script import expectation_of
 
 
 class Source(StrEnum):
@@ -61,8 +63,11 @@ class HistoryEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     note: str = ""
 
 
-def told_by_system(event: JobEvent, at_ms: float, source: Source, by: str) -> HistoryEvent:
-    """An entry of the system's own account (`source` is REDIS or MONITOR)."""
+def log_event(event: JobEvent, source: Source, by: str, now_ms: float) -> HistoryEvent:
+    """An entry of the system's own account. Redis's has Redis's time; a monitor's counts from when it was told."""
+    at_ms = now_ms
+    if source is Source.REDIS and event.at is not None:
+        at_ms = round(event.at * 1000, 3)  # whole ms that were made seconds are whole again
     return HistoryEvent(
         at_ms=at_ms,
         source=source,
@@ -80,18 +85,32 @@ def told_by_system(event: JobEvent, at_ms: float, source: Source, by: str) -> Hi
     )
 
 
-def delivered(event: JobEvent, at_ms: float, by: str) -> HistoryEvent:
-    """What a client was told of a job that it follows."""
-    return HistoryEvent(
-        at_ms=at_ms,
+def client_event(event: JobEvent, by: str, now_ms: float) -> HistoryEvent | None:
+    """What a client asked for or was told (see `harness.clients.sessions`); None where it is about no job."""
+    if not event.job_id and event.kind is not EventKind.GAP:
+        return None
+    seen = HistoryEvent(
+        at_ms=now_ms,
         source=Source.CLIENT,
-        kind=EventKind.DELIVERED,
+        kind=event.kind,
         by=by,
-        of=event.kind,
-        job_id=event.job_id,
-        worker_id=event.worker_id,
-        attempt=event.attempt,
-        progress=event.progress,
+        job_id=event.job_id or None,
+        priority=event.priority,
+        service=event.service,
+        mode=event.mode,
         error=event.error,
         entry=event.event_id,
     )
+    changes: dict[str, Any] = {}
+    if event.kind in LOG_KINDS:
+        told = {"worker_id": event.worker_id, "attempt": event.attempt, "progress": event.progress}
+        changes = {"kind": EventKind.DELIVERED, "of": event.kind, "priority": 0, "service": "", **told}
+    elif event.kind is EventKind.SUBMIT:
+        expected = expectation_of(event.details)
+        at_ms = now_ms if event.at is None else event.at * 1000
+        changes = {"at_ms": at_ms, "steps": expected.steps, "expects": expected.end, "hangs": expected.hangs}
+    elif event.kind is EventKind.STATUS:
+        changes = {"source": Source.API, "state": event.state}
+    elif event.kind is EventKind.GAP:
+        changes = {"note": (event.message or "")[:200]}
+    return msgspec.structs.replace(seen, **changes)

@@ -12,9 +12,8 @@ from typing import Final
 import httpx
 import msgspec
 
+from harness.clients.recorders import Background, HubRecorder, StackRecorder, WorkerWatch, survey
 from harness.history import CheckResult, History, HistoryEvent, HistoryWriter, Limits, Source, check_all
-from harness.history.recorders import HubRecorder, StackRecorder, WorkerWatch, survey
-from harness.history.recorders.background import Background
 from harness.load.deployment import Site, SiteError
 from harness.load.fleet import Death
 from harness.load.spec import Side

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.clients import ModernClient
+from harness.clients.recorders import StackRecorder, WorkerWatch, recorded, survey
 from harness.faults import Cuts, KillRedis, KillServers, OnTrigger, Partition, Plan, Proxy, Signal, Trigger, Waves
 from harness.history import CheckResult, History, HistoryWriter, Limits, check_all, explain
-from harness.history.recorders import StackClient, StackRecorder, WorkerWatch, survey
 from harness.processes import Processes, services, start_valkey
 from harness.protocols import EventKind
 
@@ -54,14 +55,16 @@ async def run(stack: Stack, writer: HistoryWriter, *faults: Any, jobs: int = 40)
     async with AsyncExitStack() as open_:
         await open_.enter_async_context(StackRecorder(stack.api.http_url, writer))
         await open_.enter_async_context(WorkerWatch(stack.api.http_url, writer, every_ms=200))
-        client = await open_.enter_async_context(StackClient("client", stack.api.http_url, writer))
+        client = await open_.enter_async_context(
+            ModernClient(stack.api.http_url, "client", patience_s=60, **recorded(writer, "client"))
+        )
         for fault in faults:
             await open_.enter_async_context(fault)
         followed = []
         for number in range(jobs):
             job_id = f"job-{number}"
-            await client.submit(job_id, SCRIPT, priority=number % 3)
-            followed.append(client.follow(job_id))
+            await client.submit(SCRIPT, job_id=job_id, priority=number % 3)
+            followed.append(client.follow_in_background(job_id))
             await asyncio.sleep(0.02)
         for fault in faults:
             async with asyncio.timeout(60):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.actors import LegacyClient
 from harness.cassettes import load
+from harness.clients import LegacyClient
 from harness.processes import Launch, Process, Processes, free_port, log_says, services
 
 
@@ -46,7 +46,7 @@ async def test_what_was_recorded_until_ctrl_c_replays_as_the_same(processes: Pro
     client = LegacyClient(recorder.ws_url, "client-a")
     await client.open()
     await client.cancel(await client.submit({"prompt": "a cat", "key": "hush"}))
-    await client.say({"type": "stay_alive"})  # answered after both answers to the cancel, so these are recorded
+    await client.send({"type": "stay_alive"})  # answered after both answers to the cancel, so these are recorded
     await client.expect("response_job_status", job_id="keep-alive")
     recorder.expected_to_live = False
     recorder.signal(signal.SIGINT)

@@ -3,16 +3,16 @@
 import asyncio
 import datetime as dt
 import socket
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from harness.actors import HubWorker, LegacyClient, ModernClient, Monitor
 from harness.cassettes import Cassette, Drop, Open, Receive, Role, Send, load
 from harness.cassettes.record import Per, Recorder, Redaction, Sessions
 from harness.cassettes.replay.files import Against, run_files
+from harness.clients import HubWorker, LegacyClient, ModernClient, Monitor
 from harness.errors import CouldNotRun
 from harness.processes import Processes, Valkey, free_port, services, start_valkey
 from harness.results import CellVerdict
@@ -41,14 +41,11 @@ async def ends_on_its_own(sessions: Sessions) -> None:
 
 async def a_morning_at_the_hub(recorder: Recorder, *, token: str | None = None) -> None:
     """A worker, two clients, a monitor and a program that uses HTTP."""
-    worker = HubWorker(recorder.ws_url, "worker-a", attempts=Counter(), token=token)
-    await worker.open()
-    serving = asyncio.create_task(worker.serve())
-    await worker.expect("worker_registered")
     async with (
+        HubWorker(recorder.ws_url, "worker-a", token=token),
         Monitor(recorder.ws_url, "monitor-a", token=token) as monitor,
         LegacyClient(recorder.ws_url, "client-a", token=token) as client,
-        ModernClient(recorder.url) as http,
+        httpx.AsyncClient(base_url=recorder.url, trust_env=False) as http,
     ):
         await monitor.expect("stats_broadcast")
         first = await client.submit(SCRIPT)
@@ -56,13 +53,10 @@ async def a_morning_at_the_hub(recorder: Recorder, *, token: str | None = None) 
         await monitor.expect("complete_job", job_id=first)
         second = await client.submit({"simulate": [{"fail": "no memory"}]}, priority=3)
         await client.expect("fail_job", job_id=second)
-        await client.say("{not json")
+        await client.send("{not json")
         await client.expect("error")
-        await client.say(b"\x00\x01")
-        await http._ask("GET", "/")
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
-    await worker.close()
+        await client.send(b"\x00\x01")
+        await http.get("/")
 
 
 async def test_a_recording_of_our_own_clients_is_the_same_when_replayed_on_the_simulator(
@@ -183,10 +177,10 @@ async def test_a_session_begins_when_somebody_comes_after_all_had_left(processes
 async def test_a_hub_that_is_away_and_a_port_that_is_taken_are_told(tmp_path: Path) -> None:
     async with (
         Recorder(f"http://127.0.0.1:{free_port()}", Sessions(tmp_path / "x.jsonl")) as recorder,
-        ModernClient(recorder.url) as http,
+        httpx.AsyncClient(base_url=recorder.url, trust_env=False) as http,
     ):
         with pytest.raises(CouldNotRun, match="refused with 502"):
-            await http._ask("GET", "/")
+            await http.get("/")
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(CouldNotRun, match="cannot listen on"):
         async with Recorder("http://127.0.0.1:1", Sessions(tmp_path / "y.jsonl"), port=taken.getsockname()[1]):
             pass

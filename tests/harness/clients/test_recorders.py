@@ -13,20 +13,10 @@ import httpx
 import pytest
 from aiohttp import web
 
-from harness.history import CHECKERS, History, HistoryEvent, HistoryWriter, Limits, Source
-from harness.history.recorders import (
-    HubRecorder,
-    LegacyTranslator,
-    StackRecorder,
-    WorkerWatch,
-    from_event,
-    from_frame,
-    sse_delivery,
-    survey,
-    transcript_events,
-)
-from harness.history.recorders.background import Background
-from harness.protocols import EventKind, JobState, Mode
+from harness.clients.recorders import Background, HubRecorder, StackRecorder, WorkerWatch, survey
+from harness.clients.sessions import HubSession
+from harness.history import CHECKERS, History, HistoryEvent, HistoryWriter, Limits, Source, client_event, log_event
+from harness.protocols import LOG_KINDS, EventKind, JobEvent, JobState, Mode, Submission, hub
 
 CASSETTES = Path(__file__).parents[3] / "scenarios" / "cassettes"
 
@@ -83,14 +73,33 @@ async def test_the_stacks_log_is_read_on_from_the_last_id_after_a_cut() -> None:
     assert History(writer.events).log_gaps == 1
 
 
-def test_an_entry_of_the_stream_as_redis_has_it() -> None:
-    fields = {"kind": "claimed", "job_id": "a", "at": "1500", "attempt": "2", "worker_id": "w1", "priority": "-3"}
-    event = from_event({**fields, "service_required": "simulation"}, "1500-0")
-    assert event == HistoryEvent(
-        at_ms=1_500, source=Source.REDIS, kind=EventKind.CLAIMED, by="events", job_id="a", worker_id="w1",
+def test_an_entry_of_the_log_has_the_time_of_redis() -> None:
+    told = JobEvent(
+        kind=EventKind.CLAIMED, job_id="a", at=1727000000.123, worker_id="w1", attempt=2, priority=-3,
+        service="simulation", event_id="1500-0",
+    )  # fmt: skip
+    assert log_event(told, Source.REDIS, "events", 7.0) == HistoryEvent(
+        at_ms=1727000000123.0, source=Source.REDIS, kind=EventKind.CLAIMED, by="events", job_id="a", worker_id="w1",
         attempt=2, priority=-3, service="simulation", entry="1500-0",
     )  # fmt: skip
-    assert from_event({"kind": "invented", "job_id": "a"}, "1-0") is None
+    assert log_event(told, Source.MONITOR, "monitor", 7.0).at_ms == 7.0
+
+
+def test_what_a_client_is_told_is_a_delivery_and_what_it_asks_is_not() -> None:
+    told = JobEvent(kind=EventKind.PROGRESS, job_id="a", progress=40, attempt=2, service="s", worker_id="w1")
+    delivery = client_event(told, "c", 7.0)
+    assert delivery == HistoryEvent(
+        at_ms=7.0, source=Source.CLIENT, kind=EventKind.DELIVERED, of=EventKind.PROGRESS, by="c", job_id="a",
+        worker_id="w1", attempt=2, progress=40,
+    )  # fmt: skip
+    script = {"simulate": [{"progress": 5}, {"fail": "no"}]}
+    submit = client_event(JobEvent(kind=EventKind.SUBMIT, job_id="a", at=0.5, details=script), "c", 7.0)
+    assert submit
+    assert (submit.at_ms, submit.steps, submit.expects) == (500, (5,), EventKind.FAILED)
+    status = client_event(JobEvent(kind=EventKind.STATUS, job_id="a", state=JobState.PENDING), "c", 7.0)
+    assert status
+    assert (status.source, status.state) == (Source.API, JobState.PENDING)
+    assert client_event(JobEvent(kind=EventKind.REFUSED, error="no"), "c", 7.0) is None
 
 
 async def test_the_hubs_monitor_is_followed_and_a_reconnection_is_a_gap() -> None:
@@ -120,7 +129,7 @@ async def test_the_hubs_monitor_is_followed_and_a_reconnection_is_a_gap() -> Non
 
 
 async def test_a_recorder_that_cannot_begin_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.history.recorders.background.READY_S", 0.3)
+    monkeypatch.setattr("harness.clients.recorders.READY_S", 0.3)
     with pytest.raises(TimeoutError, match="StackRecorder could not begin"):
         async with StackRecorder("http://127.0.0.1:9", HistoryWriter()):
             pass
@@ -169,30 +178,53 @@ async def test_what_workers_say_they_run() -> None:
     assert {event.worker_id for event in writer.events} == {"w1"}
 
 
-def test_a_cancel_is_answered_once_and_delivered_once() -> None:
-    """The hub tells a submitter who cancels twice: as the asker and as the subscriber."""
-    client = LegacyTranslator("c")
-    cancelled = {"type": "response_job_status", "status": "cancelled", "job_id": "a"}
-    events = client.sent({"type": "cancel_job", "job_id": "a"}, 1)
-    events += client.received(cancelled, 2) + client.received(cancelled, 3)
-    assert [event.kind for event in events] == [EventKind.CANCEL, EventKind.CANCEL_ACCEPTED, EventKind.DELIVERED]
-
-
-def test_an_answer_to_a_question_is_no_update() -> None:
-    client = LegacyTranslator("c")
-    answer = {"type": "response_job_status", "status": "claimed", "job_id": "a", "worker_id": "w1"}
-    assert client.received(answer, 1) == []
-    assert [e.of for e in client.received({**answer, "status": "processing"}, 2)] == [EventKind.CLAIMED]
-
-
-def test_a_gap_told_by_sse_is_kept_with_its_job() -> None:
-    event = sse_delivery("s", "gap", {"reason": "trimmed"}, 5.0, job_id="a")
+def test_a_gap_told_to_a_client_is_kept_with_its_job() -> None:
+    event = client_event(JobEvent(kind=EventKind.GAP, job_id="a", message="trimmed"), "s", 5.0)
     assert event
-    assert (event.kind, event.job_id, event.source) == (EventKind.GAP, "a", Source.CLIENT)
+    assert (event.kind, event.job_id, event.source, event.note) == (EventKind.GAP, "a", Source.CLIENT, "trimmed")
+
+
+def seen_in(name: str) -> list[HistoryEvent]:
+    """What a cassette's clients and monitors would have written down."""
+    found: list[HistoryEvent] = []
+    sessions: dict[str, HubSession] = {}
+    now_ms = 0.0
+
+    def session(actor: str, role: str) -> HubSession:
+        def observe(event: JobEvent) -> None:
+            if role == "client":
+                found.extend(seen for seen in [client_event(event, actor, now_ms)] if seen)
+            elif event.kind in LOG_KINDS:
+                found.append(log_event(event, Source.MONITOR, actor, now_ms))
+
+        return HubSession(actor, role=role, observe=observe, clock=lambda: now_ms / 1000)
+
+    for line in cassette(name):
+        actor, what, message, now_ms = line["actor"], line["event"], line.get("message"), float(line["at"])
+        if what == "open" and line["role"] != "worker":
+            sessions.setdefault(actor, session(actor, line["role"]))
+        elif actor in sessions and what == "close":
+            sessions[actor].disconnected()
+        elif actor in sessions and what == "receive" and message:
+            sessions[actor].receive_frame(message)
+        elif actor in sessions and what == "send" and message:
+            send(sessions[actor], message)
+    return found
+
+
+def send(session: HubSession, message: dict[str, Any]) -> None:
+    match message:
+        case {"type": "submit_job", "job_type": service}:
+            payload, priority = message.get("payload"), message.get("priority", 0)
+            session.submit(Submission(service=service, payload=payload, priority=priority))
+        case {"type": "cancel_job", "job_id": job_id}:
+            session.cancel(job_id)
+        case {"type": "subscribe_job", "job_id": job_id}:
+            session.subscribe(job_id)
 
 
 def test_the_recorded_happy_path_of_the_hub_is_clean() -> None:
-    history = History(transcript_events(cassette("happy-path-seen-by-monitor")))
+    history = History(seen_in("happy-path-seen-by-monitor"))
     job = history.acknowledged[0]
     assert [event.kind for event in job.log] == [
         EventKind.SUBMITTED, EventKind.CLAIMED, EventKind.PROGRESS, EventKind.PROGRESS, EventKind.COMPLETED,
@@ -203,20 +235,21 @@ def test_the_recorded_happy_path_of_the_hub_is_clean() -> None:
 
 def test_the_recorded_fault_of_the_hub_is_seen() -> None:
     """Its cancelled job goes on and completes: told from what its client saw, for no monitor was there."""
-    seen = list(transcript_events(cassette("cancel-running")))
-    log = [
-        from_frame(line["message"], line["at"])
+    seen = seen_in("cancel-running")
+    told = [
+        (event, line["at"])
         for line in cassette("cancel-running")
         if line["actor"] == "client-a" and line["event"] == "receive" and line["at"] != 429.3
+        if (event := hub.event_of(line["message"])) and event.kind in LOG_KINDS
     ]
-    cancelled = from_frame({"type": "response_job_status", "status": "cancelled", "job_id": seen[0].job_id}, 429.3)
-    history = History([*seen, *(event for event in (*log, cancelled) if event)])
+    told.append((JobEvent(kind=EventKind.CANCELLED, job_id=str(seen[0].job_id)), 429.3))
+    history = History([*seen, *(log_event(event, Source.MONITOR, "monitor", at) for event, at in told)])
     assert CHECKERS["started_after_cancel"](history, Limits()).forms == {"progress accepted": 1}
     assert CHECKERS["ended_twice"](history, Limits()).forms == {"another end": 1}
 
 
 def test_a_second_client_of_the_hub_is_starved_in_its_recording() -> None:
-    events = list(transcript_events(cassette("second-client-subscribes")))
+    events = seen_in("second-client-subscribes")
     late = [event for event in events if event.kind is EventKind.SUBSCRIBED and event.mode is Mode.LIVE]
     assert late
     names = {event.by for event in events if event.kind is EventKind.DELIVERED}
