@@ -1,6 +1,6 @@
 """Phase 2A, 3: mixes of clients, jobs and workers that nobody thought of, first on the hub and then on the stack.
 
-What the hub says becomes the recording that the stack is held against, once with old clients and once with clients of
+What the hub says becomes the recording that the stack is found against, once with old clients and once with clients of
 HTTP and events. A failure is shrunk to the fewest steps, and their recording is saved: `hubgate replay` plays it.
 """
 
@@ -15,7 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.cassettes import save
-from harness.cassettes.replay.mixes import Ask, Cancel, Claim, Complete, Fail, Progress, Step, Submit, hold
+from harness.cassettes.replay.generated_cassettes import (
+    Ask,
+    Cancel,
+    Claim,
+    Complete,
+    Fail,
+    Progress,
+    Step,
+    Submit,
+    compare_on_both,
+)
 from harness.parity.deviations import Deviations
 from harness.targets import HubTarget, StackPool
 from scenarios.stacks import Stacks
@@ -51,8 +61,8 @@ def test_whatever_clients_do_is_told_alike(
     steps: tuple[Step, ...], pool: StackPool, hub: HubTarget, run_folder: Path
 ) -> None:
     deviations = Deviations.load(Path(__file__).with_name("deviations.toml"))
-    held = asyncio.run(hold(steps, hub, pool, deviations, dt.datetime.now(dt.UTC).date()))
-    if held.sentences:
+    found = asyncio.run(compare_on_both(steps, hub, pool, deviations, dt.datetime.now(dt.UTC).date()))
+    if found.sentences:
         smallest = run_folder / "smallest-mix.jsonl"
-        save(held.cassette, smallest)
-        pytest.fail(f"{held.sentences[0]} The smallest recording that shows it is {smallest}.", pytrace=False)
+        save(found.cassette, smallest)
+        pytest.fail(f"{found.sentences[0]} The smallest recording that shows it is {smallest}.", pytrace=False)

@@ -178,5 +178,5 @@ async def test_some_recorded_clients_play_as_they_did_on_the_hub(stacks: Stacks,
     files = [HERE / "cassettes" / f"{name}.jsonl" for name in SOME_CASSETTES]
     against = Against(deviations=Deviations.load(HERE / "deviations.toml"), today=dt.datetime.now(dt.UTC).date())
     results = await run_files(files, pool, against)
-    told = [result.told() for result in results if result.verdict not in (CellVerdict.SAME, CellVerdict.DECLARED)]
+    told = [result.describe() for result in results if result.verdict not in (CellVerdict.SAME, CellVerdict.DECLARED)]
     assert not told

@@ -30,7 +30,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "harness.processes": ("harness.errors",),
     "harness.targets": ("harness.errors", "harness.processes"),
     "harness.history": (*GROUND, "harness.results"),
-    "harness.actors": GROUND,
     "harness.clients": (*GROUND, "harness.targets", "harness.history"),
     "harness.faults": (*GROUND, "harness.processes", "harness.targets", "harness.history"),
     "harness.defects": ("harness.errors",),
@@ -60,7 +59,6 @@ compares; a replay says how it compares, so it stands above parity.
 """
 
 EXCEPTIONS: dict[str, tuple[str, ...]] = {
-    "harness/cassettes/replay/puppets.py": ("new_stack.queue",),
     "harness/clients/puppet.py": ("new_stack.queue",),
     "loadtests/bench": ("new_stack.queue", "new_stack.worker"),
 }

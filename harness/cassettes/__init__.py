@@ -1,6 +1,5 @@
 """Cassettes: recordings of what passed between clients, workers, monitors and one server."""
 
-from harness.cassettes.errors import CassetteError
 from harness.cassettes.events import (
     BLANKED,
     HTTP_ACTOR,
@@ -8,6 +7,7 @@ from harness.cassettes.events import (
     OUTGOING,
     VERSION,
     Cassette,
+    CassetteError,
     Close,
     Closed,
     Drop,

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+
+from harness.errors import CouldNotRun
 
 VERSION: Final = 1
 HTTP_ACTOR: Final = "http"
 BLANKED: Final = "BLANKED"
 """Stands in a recording where a secret stood."""
+
+
+class CassetteError(CouldNotRun):
+    """Something is wrong with a cassette. The text begins with `file:line:`."""
+
+    def __init__(self, path: Path, line: int, reason: str) -> None:
+        super().__init__(f"{path}:{line}: {reason}")
+        self.path = path
+        self.line = line
+        self.reason = reason
 
 
 class Role(StrEnum):

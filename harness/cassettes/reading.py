@@ -9,10 +9,10 @@ from typing import IO, Any, Final
 
 import msgspec
 
-from harness.cassettes.errors import CassetteError
 from harness.cassettes.events import (
     VERSION,
     Cassette,
+    CassetteError,
     Close,
     Closed,
     Drop,

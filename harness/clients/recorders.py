@@ -16,7 +16,7 @@ import redis.asyncio as client
 from redis.exceptions import RedisError
 
 from harness.clients.sessions import Clock, HubSession, Observe, StackSession
-from harness.clients.stack_client import read_once
+from harness.clients.stack_client import read_patiently
 from harness.clients.transport import Answer, Http, Socket, Unreachable
 from harness.history import HistoryEvent, HistoryWriter, Source, client_event, log_event
 from harness.protocols import LOG_KINDS, EventKind, JobEvent, JobState, hub, stack
@@ -151,7 +151,7 @@ class StackRecorder(_LogRecorder):
         servers = [Http(url) for url in self._urls]
         try:
             for http in itertools.cycle(servers):
-                await read_once(http, self._stream, connected=self.ready.set)
+                await read_patiently(http, self._stream, connected=self.ready.set)
                 await asyncio.sleep(RECONNECT_S)
         finally:
             for http in servers:

@@ -126,7 +126,7 @@ class ModernClient:
 
     async def _follow(self, stream: StackStream) -> None:
         while True:
-            if await read_once(self._http, stream):
+            if await read_patiently(self._http, stream):
                 return
             await asyncio.sleep(RETRY_S)
 
@@ -151,19 +151,23 @@ class ModernClient:
 async def read_once(http: Http, stream: StackStream, *, connected: Callable[[], object] = lambda: None) -> bool:
     """Read one connection of a stream; true where the server says that there is nothing more, or the job has ended.
 
-    The server may be away or overloaded: the next connection goes on behind the last event.
+    The next connection goes on behind the last event. Raises Refused and httpx.HTTPError.
     """
-    try:
+    with _until_over():
         async with http.stream(stream.path, stream.parser, stream.connect()) as events:
             connected()
             async for event in events:
                 stream.receive(event)
                 if stream.ended:
                     return True
-    except Refused as refusal:
-        return refusal.status == stack.STREAM_OVER
-    except httpx.HTTPError:
-        return False
+            return False
+    return True
+
+
+async def read_patiently(http: Http, stream: StackStream, *, connected: Callable[[], object] = lambda: None) -> bool:
+    """`read_once` of a server that may be away or overloaded: false where the stream has to be read again."""
+    with contextlib.suppress(Refused, httpx.HTTPError):
+        return await read_once(http, stream, connected=connected)
     return False
 
 

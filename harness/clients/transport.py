@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import httpx
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.typing import Subprotocol
 
 from harness.errors import CouldNotRun
 from harness.protocols import HttpRequest, stack
@@ -34,15 +35,20 @@ class Unreachable(CouldNotRun):
 
 
 class HandshakeRefused(Unreachable):
-    """Somebody listens and will not open this connection; `reason` is `HTTP 403` or the like."""
+    """Somebody listens and will not open this connection; `status` is 0 where the answer was no HTTP."""
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str, status: int = 0) -> None:
         super().__init__(f"{url} refused the connection: {reason}")
-        self.reason = reason
+        self.reason: Final = reason
+        self.status: Final = status
 
 
 async def open_websocket(
-    url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = CONNECT_S, subprotocols: Any = None
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = CONNECT_S,
+    subprotocols: Sequence[str] = (),
 ) -> ClientConnection:
     """The one opener of WebSockets. Large messages pass, nothing is compressed, no ping is sent, no proxy is asked.
 
@@ -52,7 +58,8 @@ async def open_websocket(
         return await connect(
             url,
             additional_headers=headers,
-            subprotocols=subprotocols,
+            subprotocols=[Subprotocol(name) for name in subprotocols] or None,
+            user_agent_header=None,
             open_timeout=timeout_s,
             close_timeout=2,
             ping_interval=None,
@@ -62,7 +69,8 @@ async def open_websocket(
             proxy=None,
         )
     except InvalidStatus as error:
-        raise HandshakeRefused(url, f"HTTP {error.response.status_code}") from error
+        status = error.response.status_code
+        raise HandshakeRefused(url, f"HTTP {status}", status) from error
     except InvalidHandshake as error:
         raise HandshakeRefused(url, str(error)) from error
     except (OSError, TimeoutError) as error:
@@ -125,10 +133,11 @@ class Socket:
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An HTTP answer; `body` is the JSON in it, else its text, or None where it is empty."""
+    """An HTTP answer: its JSON, or its text where it is none."""
 
     status: int
-    body: Any
+    body: Any = None
+    text: str = ""
 
     @property
     def ok(self) -> bool:
@@ -142,18 +151,19 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Refused(CouldNotRun):
-    """The server answered with something else than what was asked for. `status` and `body` are its own."""
+    """The server answered with something else than what was asked for."""
 
     def __init__(self, what: str, answer: Answer) -> None:
-        super().__init__(f"{what} was refused with {answer.status}: {answer.body}")
+        super().__init__(f"{what} was refused with {answer.status}: {answer.body or answer.text}")
+        self.answer: Final = answer
         self.status: Final = answer.status
-        self.body: Final = answer.body
 
 
 class Http:
     """HTTP and event streams of one server, as an async context."""
 
     def __init__(self, base_url: str, *, token: str | None = None, timeout_s: float = 10.0) -> None:
+        self.url: Final = base_url
         self._client = httpx.AsyncClient(
             base_url=base_url,
             headers=stack.authorization(token),
@@ -209,10 +219,8 @@ async def _events(response: httpx.Response, parser: SseParser) -> AsyncIterator[
 
 
 def _answer(response: httpx.Response) -> Answer:
-    if not response.content:
-        return Answer(response.status_code, None)
     try:
-        body = msgspec.json.decode(response.content)
+        body = msgspec.json.decode(response.content) if response.content else None
     except msgspec.DecodeError:
-        body = response.text
+        return Answer(response.status_code, text=response.text)
     return Answer(response.status_code, body)

@@ -38,6 +38,8 @@ _FIELDS: Final = {
 def fact_of(event: JobEvent) -> Fact | None:
     """The fact that an event of any protocol is, or None."""
     word = _WORDS.get(event.kind)
+    if event.kind is EventKind.STATUS and event.state is not None:
+        return status_fact(JobStatus(job_id=event.job_id, state=event.state, result=event.result))
     if word is None:
         return None
     reason = {"reason": event.message} if word == "cancelled" else {}

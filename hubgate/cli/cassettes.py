@@ -127,7 +127,7 @@ def _target(legacy: str | None, candidate: str | None, redis: str | None, prefix
 
 def _tell(result: CassetteResult, *, as_json: bool) -> None:
     if not as_json:
-        click.echo(result.told())
+        click.echo(result.describe())
         return
     told = {
         "cassette": str(result.path),

@@ -6,29 +6,30 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from socket import SHUT_RDWR
 from typing import Any, Final, Self
 
 import aiohttp
 import msgspec
-from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Close as Frame
 
 from harness.cassettes import Close, Closed, Drop, Open, Receive, Request, Response, Role, Send, contracted
-from harness.cassettes.record.names import Names, role_and_name
 from harness.cassettes.record.redaction import Redaction
-from harness.cassettes.record.sessions import Sessions
-from harness.cassettes.record.sse import EventLines
+from harness.cassettes.record.sessions import Names, Sessions, role_and_name
+from harness.clients.transport import ABNORMAL, LARGEST_MESSAGE, HandshakeRefused, Unreachable, open_websocket
 from harness.errors import CouldNotRun
+from harness.protocols import hub
+from harness.protocols.sse import SseParser
 
-LARGEST_MESSAGE: Final = 64_000_000
-ABNORMAL: Final = 1006
 STOP_S: Final = 3.0
 KEPT_HEADERS: Final = ("Authorization", "Last-Event-ID")
 """Request headers that change what the server answers. Secret ones are kept by name only."""
 _OF_ONE_CONNECTION: Final = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "te", "trailers", "transfer-encoding", "upgrade", "host"}
     | {"content-length", "content-encoding", "accept-encoding"}
-    | {"sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"}
+    | {"sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol"}
 )
 
 
@@ -104,15 +105,17 @@ class Recorder:
     async def _relay_socket(self, request: web.Request) -> web.StreamResponse:
         role, name = role_and_name(request.path)
         url = "ws" + self._upstream.removeprefix("http").removeprefix("ws") + request.path_qs
+        wanted = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if part.strip()]
         try:
-            server = await self._http.ws_connect(
-                url, headers=forwarded(request.headers), max_msg_size=LARGEST_MESSAGE, autoclose=False
-            )
-        except aiohttp.WSServerHandshakeError as error:
-            return web.Response(status=error.status, text=error.message)
-        except aiohttp.ClientError as error:
-            return web.Response(status=502, text=f"{self._upstream} cannot be reached: {error}")
-        client = web.WebSocketResponse(max_msg_size=LARGEST_MESSAGE, autoclose=False, compress=False)
+            server = await open_websocket(url, headers=forwarded(request.headers), subprotocols=wanted)
+        except HandshakeRefused as refusal:
+            return web.Response(status=refusal.status or HTTPStatus.BAD_GATEWAY, text=refusal.reason)
+        except Unreachable as error:
+            return web.Response(status=HTTPStatus.BAD_GATEWAY, text=str(error))
+        protocols = [server.subprotocol] if server.subprotocol else ()
+        client = web.WebSocketResponse(
+            max_msg_size=LARGEST_MESSAGE, autoclose=False, compress=False, protocols=protocols
+        )
         await client.prepare(request)
         with self._names.taken(name) as actor:
             relay = _SocketRelay(actor, client, server, self._sessions, self._redaction)
@@ -174,12 +177,11 @@ class Recorder:
                 self._sessions.put(Closed(at=self._now(), actor=actor, code=code))
 
     async def _pass_events(self, actor: str, answer: aiohttp.ClientResponse, response: web.StreamResponse) -> None:
-        lines = EventLines()
+        parser = SseParser()
         async for data in answer.content.iter_any():
-            for event in lines.feed(data):
-                self._sessions.put(
-                    Receive(at=self._now(), actor=actor, message=contracted(self._redaction.json(event)))
-                )
+            for event in parser.feed(data):
+                message = self._redaction.json({"id": event.id, "event": event.event, "data": event.json()})
+                self._sessions.put(Receive(at=self._now(), actor=actor, message=contracted(message)))
             try:
                 await response.write(data)
             except ConnectionError:
@@ -216,7 +218,7 @@ class _SocketRelay:
         self,
         actor: str,
         client: web.WebSocketResponse,
-        server: aiohttp.ClientWebSocketResponse,
+        server: ClientConnection,
         sessions: Sessions,
         redaction: Redaction,
     ) -> None:
@@ -224,9 +226,8 @@ class _SocketRelay:
         self._sessions, self._redaction = sessions, redaction
         self._left = False
         """Whether the end was begun on this side and not by the server."""
-        self._closing: asyncio.Task[bool] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._done = asyncio.Event()
-        self._reason = ""
 
     async def run(self, role: Role, path: str, headers: dict[str, str]) -> None:
         """Relay and record, to the end."""
@@ -236,18 +237,18 @@ class _SocketRelay:
                 Open(at=self._sessions.now_ms(), actor=self._actor, role=role, path=path, headers=headers)
             )
             up = asyncio.create_task(self._from_client())
-            await self._from_server()
-            await self._ended(up)
+            end = await self._from_server()
+            await self._ended(up, end.rcvd)
         finally:
             self._sessions.end(self._actor)
             self._done.set()
 
-    async def _ended(self, up: asyncio.Task[None]) -> None:
+    async def _ended(self, up: asyncio.Task[None], last: Frame | None) -> None:
         """The server's side is over; tell how, and end the client's."""
         if self._closing is not None:
             await asyncio.gather(self._closing, return_exceptions=True)
-        code = self._server.close_code or ABNORMAL
-        self._sessions.put(Closed(at=self._sessions.now_ms(), actor=self._actor, code=code, reason=self._reason))
+        code, reason = (last.code, last.reason) if last else (ABNORMAL, "")
+        self._sessions.put(Closed(at=self._sessions.now_ms(), actor=self._actor, code=code, reason=reason))
         if not self._client.closed:
             await self._client.close(code=code if code != ABNORMAL else WSCloseCode.INTERNAL_ERROR)
         up.cancel()
@@ -267,17 +268,18 @@ class _SocketRelay:
         at = self._sessions.now_ms()
         self._sessions.put(Close(at=at, actor=self._actor, code=code) if orderly else Drop(at=at, actor=self._actor))
         if orderly:
-            self._closing = asyncio.create_task(self._server.close(code=code, message=reason.encode()))
+            self._closing = asyncio.create_task(self._server.close(code, reason))
         else:
-            _cut(self._server)
+            self._server.transport.abort()
 
     async def _from_client(self) -> None:
         while True:
             frame = await self._client.receive()
             at = self._sessions.now_ms()
             if frame.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
-                self._sessions.put(Send(at=at, actor=self._actor, **self._content(frame)))
-                await _pass_on(self._server, frame)
+                self._sessions.put(Send(at=at, actor=self._actor, **self._content(frame.data)))
+                with contextlib.suppress(ConnectionClosed):
+                    await self._server.send(frame.data)
                 continue
             orderly = frame.type is WSMsgType.CLOSE
             self._leave(
@@ -285,45 +287,24 @@ class _SocketRelay:
             )
             return
 
-    async def _from_server(self) -> None:
-        """Until the server closes, or its connection is lost or is being closed from here."""
+    async def _from_server(self) -> ConnectionClosed:
+        """Until the server closes, or its connection is lost or is being closed from here. Answers how it ended."""
         while True:
-            frame = await self._server.receive()
-            if frame.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
-                self._sessions.put(Receive(at=self._sessions.now_ms(), actor=self._actor, **self._content(frame)))
-                await _pass_on(self._client, frame)
-                continue
-            if frame.type is WSMsgType.CLOSE:
-                self._reason = frame.extra or ""
-                await self._server.close()
-            return
+            try:
+                data = await self._server.recv()
+            except ConnectionClosed as end:
+                return end
+            self._sessions.put(Receive(at=self._sessions.now_ms(), actor=self._actor, **self._content(data)))
+            with contextlib.suppress(ConnectionError):
+                await (self._client.send_str(data) if isinstance(data, str) else self._client.send_bytes(data))
 
-    def _content(self, frame: WSMessage) -> dict[str, Any]:
-        if frame.type is WSMsgType.BINARY:
-            return {"text": contracted(repr(frame.data))}
-        try:
-            value = msgspec.json.decode(frame.data)
-        except (msgspec.DecodeError, RecursionError):
-            return {"text": contracted(self._redaction.text(frame.data))}
-        if not isinstance(value, dict):
-            return {"text": contracted(self._redaction.text(frame.data))}
-        return {"message": contracted(self._redaction.json(value))}
-
-
-async def _pass_on(to: web.WebSocketResponse | aiohttp.ClientWebSocketResponse, frame: WSMessage) -> None:
-    with contextlib.suppress(ConnectionError):
-        if frame.type is WSMsgType.TEXT:
-            await to.send_str(frame.data)
-        else:
-            await to.send_bytes(frame.data)
-
-
-def _cut(connection: aiohttp.ClientWebSocketResponse) -> None:
-    """Cut the connection to the server as the client cut its own."""
-    socket = connection.get_extra_info("socket")
-    if socket is not None:
-        with contextlib.suppress(OSError):
-            socket.shutdown(SHUT_RDWR)
+    def _content(self, data: str | bytes) -> dict[str, Any]:
+        if isinstance(data, bytes):
+            return {"text": contracted(repr(data))}
+        message = hub.parsed(data)
+        if message is None:
+            return {"text": contracted(self._redaction.text(data))}
+        return {"message": contracted(self._redaction.json(message))}
 
 
 def forwarded(headers: Mapping[str, str]) -> dict[str, str]:

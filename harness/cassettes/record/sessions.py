@@ -1,12 +1,16 @@
-"""Where recorded events go: one cassette for each session, and with `per job` one for each job of it."""
+"""Where recorded events go: one cassette for each session, and with `per job` one for each job of it; and what its
+actors are called.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -19,6 +23,7 @@ from harness.cassettes import (
     Receive,
     Request,
     Response,
+    Role,
     Send,
     load,
     save,
@@ -154,3 +159,31 @@ def _content(event: Event) -> Any:
 
 def _type(content: Any) -> Any:
     return content.get("type") if isinstance(content, dict) else None
+
+
+def role_and_name(path: str) -> tuple[Role, str]:
+    """Role and name of who connects to a WebSocket's path; at a path of no role it is a client without a name."""
+    parts = [unquote(part) for part in path.strip("/").split("/")]
+    if len(parts) == 3 and parts[0] == "ws" and parts[1] in {"client", "worker", "monitor"} and parts[2]:
+        return Role(parts[1]), parts[2]
+    return Role.CLIENT, "client"
+
+
+class Names:
+    """Gives names out so that no two actors have one at a time: a second `http` is `http-2`."""
+
+    def __init__(self) -> None:
+        self._in_use: set[str] = set()
+
+    @contextmanager
+    def taken(self, wish: str) -> Iterator[str]:
+        """A name for the time of the context."""
+        name, number = wish, 1
+        while name in self._in_use:
+            number += 1
+            name = f"{wish}-{number}"
+        self._in_use.add(name)
+        try:
+            yield name
+        finally:
+            self._in_use.discard(name)

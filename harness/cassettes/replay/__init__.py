@@ -1,7 +1,6 @@
 """Replay: plays a cassette against a hub or a stack and answers what was observed."""
 
-from harness.cassettes.replay.pace import Pace
-from harness.cassettes.replay.player import replay
-from harness.cassettes.replay.transcript import Transcript
+from harness.cassettes.replay.deadlines import Deadlines
+from harness.cassettes.replay.player import Transcript, replay
 
-__all__ = ["Pace", "Transcript", "replay"]
+__all__ = ["Deadlines", "Transcript", "replay"]

@@ -57,6 +57,8 @@ class Expectations:
 
     def arrive(self, event: Incoming) -> int | None:
         """Find the recorded event that this one is, bind the ids of the two, and answer its place; None if none is."""
+        # The first expectation is not always the one: frames about different jobs may change places. The likest within
+        # the window wins, of equals the earliest; what is like none is kept, for ids can still be had from it.
         places = self._open[event.actor][:WINDOW]
         scores = [(self._likeness(self._events[place], event), -order) for order, place in enumerate(places)]
         best, order = max(scores, default=(0, 0))

@@ -11,10 +11,9 @@ from pathlib import Path
 import msgspec
 
 from harness.cassettes import Cassette, Event, Receive, Response, load
-from harness.cassettes.replay.fit import check_fit, needs_of
-from harness.cassettes.replay.pace import Pace
-from harness.cassettes.replay.player import DEFAULT_PACE, replay
-from harness.cassettes.replay.transcript import Transcript
+from harness.cassettes.replay.compatibility import check_compatible, needs_of
+from harness.cassettes.replay.deadlines import Deadlines
+from harness.cassettes.replay.player import DEFAULT_DEADLINES, Transcript, replay
 from harness.errors import CouldNotRun
 from harness.parity import Finding, Noise, compare
 from harness.parity.deviations import Deviations, View
@@ -49,7 +48,7 @@ class CassetteResult(msgspec.Struct, frozen=True, kw_only=True):
         """The findings that count."""
         return tuple(finding for finding in self.findings if not finding.excused)
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """One line for a terminal."""
         more = self.reason or (self.undeclared[0].sentence if self.undeclared else "")
         return f"{self.name}: {self.verdict.value}" + (f" ({more})" if more else "")
@@ -81,7 +80,7 @@ async def run_files(
     pool: TargetPool,
     against: Against,
     *,
-    pace: Pace = DEFAULT_PACE,
+    deadlines: Deadlines = DEFAULT_DEADLINES,
     at_once: int = 3,
     done: Callable[[CassetteResult], None] = lambda _: None,
 ) -> list[CassetteResult]:
@@ -96,7 +95,7 @@ async def run_files(
         done(results[played.path])
 
     results: dict[Path, CassetteResult] = {}
-    await play_files(files, pool, pace=pace, at_once=at_once, done=judge)
+    await play_files(files, pool, deadlines=deadlines, at_once=at_once, done=judge)
     return [results[path] for path in files]
 
 
@@ -104,7 +103,7 @@ async def play_files(
     files: Sequence[Path],
     pool: TargetPool,
     *,
-    pace: Pace = DEFAULT_PACE,
+    deadlines: Deadlines = DEFAULT_DEADLINES,
     at_once: int = 3,
     view: View = View.FRAMES,
     done: Callable[[Played], None] = lambda _: None,
@@ -117,7 +116,7 @@ async def play_files(
 
     async def one(path: Path) -> Played:
         async with slots:
-            played = await play_file(path, pool, pace=pace, view=view)
+            played = await play_file(path, pool, deadlines=deadlines, view=view)
         done(played)
         return played
 
@@ -127,7 +126,9 @@ async def play_files(
     return [running[path].result() for path in files]
 
 
-async def play_file(path: Path, pool: TargetPool, *, pace: Pace = DEFAULT_PACE, view: View = View.FRAMES) -> Played:
+async def play_file(
+    path: Path, pool: TargetPool, *, deadlines: Deadlines = DEFAULT_DEADLINES, view: View = View.FRAMES
+) -> Played:
     """Play one file."""
     began = time.monotonic()
     cassette = transcript = None
@@ -138,8 +139,8 @@ async def play_file(path: Path, pool: TargetPool, *, pace: Pace = DEFAULT_PACE, 
             reason = NO_FACTS
         else:
             async with pool.acquire(needs_of(cassette)) as target:
-                check_fit(cassette, target)
-                transcript = await replay(cassette, target, pace=pace, modern_clients=view is View.FACTS)
+                check_compatible(cassette, target)
+                transcript = await replay(cassette, target, deadlines=deadlines, modern_clients=view is View.FACTS)
     except CouldNotRun as error:
         reason = str(error)
     took_s = transcript.took_s if transcript else time.monotonic() - began

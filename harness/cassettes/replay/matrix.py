@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from harness.cassettes.replay.cells import cell_of
+from harness.cassettes.replay.deadlines import Deadlines
 from harness.cassettes.replay.files import Against, CassetteResult, Played, judged, play_files
-from harness.cassettes.replay.pace import Pace
-from harness.cassettes.replay.player import DEFAULT_PACE
+from harness.cassettes.replay.player import DEFAULT_DEADLINES
+from harness.cassettes.replay.result_mapping import cell_of
 from harness.parity import Noise, noise_between
 from harness.parity.deviations import Deviations, View
 from harness.results import Cell, Column, ScenarioRow
@@ -44,7 +44,7 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
     *,
     deviations: Deviations,
     today: dt.date,
-    pace: Pace = DEFAULT_PACE,
+    deadlines: Deadlines = DEFAULT_DEADLINES,
     at_once: int = 2,
     recall: dict[Column, list[Played]] | None = None,
     done: Done = lambda _column, _played: None,
@@ -62,7 +62,7 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
             return remembered[column]
         view = VIEWS.get(column, View.FRAMES)
         return await play_files(
-            files, pool, pace=pace, at_once=at_once, view=view, done=lambda played: done(column, played)
+            files, pool, deadlines=deadlines, at_once=at_once, view=view, done=lambda played: done(column, played)
         )
 
     async with asyncio.TaskGroup() as tasks:

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-import httpx
 import msgspec
 
 from harness.cassettes import (
@@ -31,7 +30,7 @@ from harness.cassettes import (
     Send,
     contracted,
 )
-from harness.cassettes.replay.causes import (
+from harness.cassettes.replay.causality import (
     chosen_ids,
     claim_was_granted,
     described,
@@ -40,29 +39,43 @@ from harness.cassettes.replay.causes import (
     kind_and_actor,
     recorded_wait_ms,
 )
+from harness.cassettes.replay.compatibility import clean_up, needs_of
+from harness.cassettes.replay.deadlines import Deadlines, noted_wait_s
 from harness.cassettes.replay.expectations import Expectations
-from harness.cassettes.replay.fit import needs_of
-from harness.cassettes.replay.modern import ModernActor
-from harness.cassettes.replay.pace import Pace, noted_wait_s
-from harness.cassettes.replay.puppets import Puppet, Puppets
-from harness.cassettes.replay.tidying import tidy_up
-from harness.cassettes.replay.transcript import Transcript
-from harness.cassettes.replay.wire import Connected, HttpActor, SseActor, WebSocketActor
+from harness.cassettes.replay.transports import Connected, HttpActor, ModernActor, SseActor, WebSocketActor
 from harness.cassettes.tokens import Bindings, tokens_of
+from harness.clients.puppet import Puppet, Puppets
+from harness.clients.transport import Http
 from harness.errors import CouldNotRun
 from harness.parity.comparison import translated
 from harness.parity.facts import as_facts
 from harness.targets import Side, StackTarget, Target
 
-DEFAULT_PACE = Pace()
+DEFAULT_DEADLINES = Deadlines()
 MOST_EVENTS = 200_000
+
+
+class Transcript(msgspec.Struct, frozen=True, kw_only=True):
+    """All events of a replay in the order they happened, their ids exchanged for those of the cassette."""
+
+    scenario: str
+    target: str
+    """`hub` or `stack`."""
+    events: tuple[Event, ...]
+    bindings: dict[str, str] = {}
+    """The cassette's ids to those that the target really gave."""
+    incidents: tuple[str, ...] = ()
+    """What did not go as recorded, in sentences: a frame waited for in vain, a send on a closed connection."""
+    cut_short: str = ""
+    """A sentence where a recorded wait was not waited out: then a difference proves nothing."""
+    took_s: float = 0.0
 
 
 async def replay(
     cassette: Cassette,
     target: Target,
     *,
-    pace: Pace = DEFAULT_PACE,
+    deadlines: Deadlines = DEFAULT_DEADLINES,
     modern_clients: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Transcript:
@@ -77,12 +90,12 @@ async def replay(
     """
     if modern_clients:
         cassette = msgspec.structs.replace(cassette, events=as_facts(cassette.events))
-    player = _Player(cassette, target, pace, clock, modern_clients=modern_clients)
+    player = _Player(cassette, target, deadlines, clock, modern_clients=modern_clients)
     try:
-        async with asyncio.timeout(pace.whole_s):
+        async with asyncio.timeout(deadlines.whole_s):
             return await player.play()
     except TimeoutError as error:
-        raise CouldNotRun(f"{cassette.name} was not played to its end within {pace.whole_s:g} s") from error
+        raise CouldNotRun(f"{cassette.name} was not played to its end within {deadlines.whole_s:g} s") from error
     except CannotExpand as error:
         raise CouldNotRun(f"{cassette.name} cannot be played: {error}") from error
     finally:
@@ -96,12 +109,12 @@ class _Player:
         self,
         cassette: Cassette,
         target: Target,
-        pace: Pace,
+        deadlines: Deadlines,
         clock: Callable[[], float],
         *,
         modern_clients: bool,
     ) -> None:
-        self._cassette, self._target, self._pace, self._clock = cassette, target, pace, clock
+        self._cassette, self._target, self._deadlines, self._clock = cassette, target, deadlines, clock
         self._events = cassette.events
         self._modern_clients = modern_clients
         self._adds_token = needs_of(cassette).token is None
@@ -122,7 +135,7 @@ class _Player:
         self._puppets: Puppets | None = None
         self._playing: dict[str, Puppet] = {}
         self._http: dict[str, HttpActor] = {}
-        self._client = httpx.AsyncClient(trust_env=False)
+        self._client = Http(target.http_url, token=target.token if modern_clients else None)
 
     async def play(self) -> Transcript:
         if isinstance(self._target, StackTarget) and self._puppet_actors:
@@ -139,7 +152,7 @@ class _Player:
                 await self._settle(event)
         await self._causes_of(len(self._events))
         if not self._target.owned:
-            await tidy_up(self._target, self._bindings.table().values())
+            await clean_up(self._target, self._bindings.table().values())
         return self._transcript()
 
     async def leave(self) -> None:
@@ -150,7 +163,7 @@ class _Player:
             await asking.give_up()
         if self._puppets is not None:
             await self._puppets.close()
-        await self._client.aclose()
+        await self._client.close()
 
     def _transcript(self) -> Transcript:
         return Transcript(
@@ -186,8 +199,12 @@ class _Player:
 
     async def _wait_for(self, missing: Callable[[], list[int]]) -> None:
         """Wait until nothing is missing; give up what is overdue."""
+        # A recorded frame is a cause of every later action: whoever acted may have acted because of it. So each
+        # action waits for all frames before it, and not for a recorded time. A frame that took long in the recording
+        # may take that long again, beyond the deadline; each frame that does come starts the deadline anew, since a
+        # busy server that still answers is slow and not silent.
         recorded_ms = max((recorded_wait_ms(self._events, place) for place in missing()), default=0.0)
-        limit = self._clock() + self._base_deadline_s(missing()) + min(recorded_ms / 1000, self._pace.patience_s)
+        limit = self._clock() + self._base_deadline_s(missing()) + min(recorded_ms / 1000, self._deadlines.patience_s)
         seen = self._matched
         while places := missing():
             if self._flooded:
@@ -206,9 +223,11 @@ class _Player:
 
     def _base_deadline_s(self, places: Sequence[int]) -> float:
         """Less for kinds of frames that did not come before, and once so many did not that others will not either."""
+        # A stack that leaves out one kind of frame leaves it out every time: without this a long cassette would
+        # spend its whole deadline on each of them.
         expected_in_vain = all(kind_and_actor(self._events[place]) in self._silent for place in places)
-        hurried = len(self._silent) > 0 and (expected_in_vain or self._overdue >= self._pace.hurry_after)
-        return self._pace.hurried_deadline_s if hurried else self._pace.deadline_s
+        hurried = len(self._silent) > 0 and (expected_in_vain or self._overdue >= self._deadlines.hurry_after)
+        return self._deadlines.hurried_deadline_s if hurried else self._deadlines.deadline_s
 
     def _outstanding_of(self, places: Sequence[int]) -> list[int]:
         return sorted(set(places) & set(self._expectations.outstanding(len(self._events))))
@@ -243,26 +262,21 @@ class _Player:
             await puppet.connect(path.partition("?")[0].rpartition("/")[2] or event.actor)
         elif self._modern_clients and event.role is Role.CLIENT:
             self._connections[event.actor] = ModernActor(
-                event.actor,
-                self._target.http_url,
-                self._client,
-                self._arrived,
-                self._incidents.append,
-                self._now_ms,
+                event.actor, self._client, self._arrived, self._incidents.append, self._now_ms
             )
         elif event.role is Role.SSE:
             stream = SseActor(event.actor, self._client, self._arrived, self._now_ms)
             self._connections[event.actor] = stream
-            await stream.open(self._target.http_url + path, self._pace.connect_s, self._headers(event.headers))
+            await stream.open(path, self._deadlines.connect_s, self._headers(event.headers))
         else:
             socket = WebSocketActor(event.actor, self._arrived, self._incidents.append, self._now_ms)
             self._connections[event.actor] = socket
-            await socket.open(self._target.ws_url + path, self._pace.connect_s, self._headers(event.headers))
+            await socket.open(self._target.ws_url + path, self._deadlines.connect_s, self._headers(event.headers))
 
     async def _send(self, index: int, event: Send) -> None:
         content = self._bindings.outgoing(event.content)
         if event.actor in self._playing:
-            patience_s = self._pace.deadline_s + self._lease_s()
+            patience_s = self._deadlines.deadline_s + self._lease_s()
             granted = claim_was_granted(self._events, index)
             if not await self._playing[event.actor].act(content, granted=granted, patience_s=patience_s):
                 self._expectations.give_up(self._outstanding_of(effects_of(self._events, index)))
@@ -274,8 +288,7 @@ class _Player:
         if actor is None:
             actor = self._http[event.actor] = HttpActor(event.actor, self._client, self._arrived, self._now_ms)
         body = self._bindings.outgoing(event.body if event.text is msgspec.UNSET else event.text)
-        url = self._target.http_url + self._path(event.path)
-        await actor.ask(url, event, body, self._headers(event.headers), self._pace.request_s)
+        await actor.ask(self._path(event.path), event, body, self._headers(event.headers), self._deadlines.request_s)
 
     async def _leave(self, event: Close | Drop) -> None:
         if event.actor in self._playing:
@@ -288,20 +301,24 @@ class _Player:
 
     async def _linger(self, index: int) -> None:
         """Where the recording lingered before an actor left, give what was not recorded a chance to show."""
+        # Waiting for expected frames alone would never see one too many: an actor that leaves at once cannot be told
+        # twice. It stays as long as it did, but no longer than until nothing has come for a moment.
         gap_s = (self._events[index].at - self._events[index - 1].at) / 1000 if index else 0.0
-        if gap_s < self._pace.linger_gap_s:
+        if gap_s < self._deadlines.linger_gap_s:
             return
         limit = self._clock() + gap_s
-        quiet_at = max(self._last_arrival, self._clock()) + self._pace.quiet_s
+        quiet_at = max(self._last_arrival, self._clock()) + self._deadlines.quiet_s
         while (now := self._clock()) < min(quiet_at, limit):
             await asyncio.sleep(min(quiet_at, limit) - now)
-            quiet_at = max(quiet_at, self._last_arrival + self._pace.quiet_s)
+            quiet_at = max(quiet_at, self._last_arrival + self._deadlines.quiet_s)
 
     async def _settle(self, note: Note) -> None:
         """Wait as the recording says, with nothing to come. On a stack a lost lease is over within its term."""
+        # The one wait that is a time and not a frame: the recording claims that nothing comes, and that takes as long
+        # to see. The hub's 30 s for a lost worker are the lease on a stack, which is known and shorter.
         noted_s = noted_wait_s(note)
         by_lease = min(noted_s, self._lease_s() + 1.0) if self._puppet_actors else noted_s
-        waited_s = min(by_lease, self._pace.settle_s)
+        waited_s = min(by_lease, self._deadlines.settle_s)
         if waited_s < by_lease:
             self._cut_short = f"The recording waits {noted_s:g} s and the replay waited {waited_s:g} s."
         if note.actor in self._playing:

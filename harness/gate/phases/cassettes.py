@@ -91,7 +91,7 @@ def judge(matrix: Matrix, view: tuple[CriterionId, Column], limit: int, least: i
         [undeclared, stale] if column is Column.STACK_WEBSOCKET else [undeclared],
         [Evidence(what="recordings", had=len(told), least=least)],
         links=links,
-        explanation=" ".join([*(result.told() + "." for result in different[:3]), *matrix.problems]) or None,
+        explanation=" ".join([*(result.describe() + "." for result in different[:3]), *matrix.problems]) or None,
     )
 
 

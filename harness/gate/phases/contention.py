@@ -6,7 +6,7 @@ from typing import Final
 
 import httpx
 
-from harness.cassettes.replay.puppets import contend
+from harness.clients.puppet import contend
 from harness.criteria.statements import CriterionId
 from harness.gate.bench import Bench, Phase
 from harness.gate.findings import Findings, judged

@@ -177,10 +177,10 @@ async def test_a_session_begins_when_somebody_comes_after_all_had_left(processes
 async def test_a_hub_that_is_away_and_a_port_that_is_taken_are_told(tmp_path: Path) -> None:
     async with (
         Recorder(f"http://127.0.0.1:{free_port()}", Sessions(tmp_path / "x.jsonl")) as recorder,
-        httpx.AsyncClient(base_url=recorder.url, trust_env=False) as http,
+        ModernClient(recorder.url) as http,
     ):
         with pytest.raises(CouldNotRun, match="refused with 502"):
-            await http.get("/")
+            await http.job("j")
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(CouldNotRun, match="cannot listen on"):
         async with Recorder("http://127.0.0.1:1", Sessions(tmp_path / "y.jsonl"), port=taken.getsockname()[1]):
             pass

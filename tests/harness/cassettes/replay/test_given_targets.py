@@ -25,7 +25,7 @@ async def test_one_hub_is_played_to_again_and_again_and_left_as_it_was(processes
     for _ in range(2):
         # The last one stores a second job under an id that nobody is told (fault 5): a hub keeps it for ever.
         results = await run_files(FILES[:-1], pool, Against(today=TODAY))
-        assert {result.verdict for result in results} == {CellVerdict.SAME}, [result.told() for result in results]
+        assert {result.verdict for result in results} == {CellVerdict.SAME}, [result.describe() for result in results]
 
 
 async def test_a_stack_given_by_url_is_played_to_again_and_again(processes: Processes, valkey: Valkey) -> None:
@@ -34,7 +34,7 @@ async def test_a_stack_given_by_url_is_played_to_again_and_again(processes: Proc
     pool = GivenPool(StackTarget.at(api.http_url, redis_url=url, prefix="theirs:"))
     for _ in range(2):
         results = await run_files(FILES, pool, Against(today=TODAY))
-        assert {result.verdict for result in results} == {CellVerdict.SAME}, [result.told() for result in results]
+        assert {result.verdict for result in results} == {CellVerdict.SAME}, [result.describe() for result in results]
 
 
 async def test_a_recording_that_would_stop_somebodys_hub_is_not_played_to_it(processes: Processes) -> None:
@@ -55,7 +55,7 @@ async def test_a_redis_that_is_not_ours_keeps_what_was_in_it_and_nothing_else(
         against = Against(today=TODAY, deviations=deviations)
         results = await run_files([*FILES, CASSETTES / "cancel-running.jsonl"], pool, against, at_once=2)
         verdicts = [result.verdict for result in results]
-        assert verdicts == [CellVerdict.SAME] * 5 + [CellVerdict.DECLARED], [result.told() for result in results]
+        assert verdicts == [CellVerdict.SAME] * 5 + [CellVerdict.DECLARED], [result.describe() for result in results]
         left = [key for key in connection.scan_iter() if "worker" not in key]
         assert left == ["theirs"], "the keys of a worker that reported late may still be there"
 

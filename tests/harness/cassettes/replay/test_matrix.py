@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from harness.cassettes.replay import Pace
+from harness.cassettes.replay import Deadlines
 from harness.cassettes.replay.files import Against, CassetteResult, run_files
 from harness.cassettes.replay.matrix import Matrix, play_matrix
 from harness.parity.deviations import Deviations
@@ -18,7 +18,7 @@ from tests.harness.cassettes.replay.conftest import CASSETTES
 
 FILES = sorted(CASSETTES.glob("*.jsonl"))
 TODAY = dt.date(2026, 11, 24)
-HURRIED = Pace(settle_s=5)
+HURRIED = Deadlines(settle_s=5)
 pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("matrix")]
 """Over a hundred processes are started for it, once."""
 
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("matrix")]
 @pytest.fixture(scope="module")
 def matrix(processes: Processes, valkey: Valkey, deviations: Deviations) -> Matrix:
     hub, stack = HubPool(processes), StackPool(processes, valkey)
-    return asyncio.run(play_matrix(FILES, hub, stack, deviations=deviations, today=TODAY, pace=HURRIED))
+    return asyncio.run(play_matrix(FILES, hub, stack, deviations=deviations, today=TODAY, deadlines=HURRIED))
 
 
 def told(results: list[CassetteResult]) -> str:
@@ -87,7 +87,7 @@ async def test_a_difference_that_is_not_declared_is_told_with_its_frame(processe
     stack = StackPool(processes, valkey, replace(REPLAYED, name="undeclared-api"), first_database=20)
     results = await run_files([CASSETTES / "cancel-running.jsonl"], stack, Against(today=TODAY))
     assert results[0].verdict is CellVerdict.DIFFERENT
-    assert results[0].told() == "cancel-running: different (client-a never got update_job_progress.)"
+    assert results[0].describe() == "cancel-running: different (client-a never got update_job_progress.)"
 
 
 async def test_a_file_that_cannot_be_read_is_inconclusive_and_the_others_are_played(

@@ -13,14 +13,14 @@ from msgspec.structs import replace
 from websockets.asyncio.server import ServerConnection, serve
 
 from harness.cassettes import Cassette, Receive, load
-from harness.cassettes.replay import Pace, replay
+from harness.cassettes.replay import Deadlines, replay
 from harness.errors import CouldNotRun
 from harness.parity import compare
 from harness.processes import Processes, Valkey, free_port
 from harness.targets import REPLAYED, HubPool, HubTarget, Needs, Setup, Side, StackPool, Target
 from tests.harness.cassettes.replay.conftest import CASSETTES
 
-QUICK = Pace(deadline_s=0.4, hurried_deadline_s=0.1)
+QUICK = Deadlines(deadline_s=0.4, hurried_deadline_s=0.1)
 LINES = [
     {"cassette": 1, "scenario": "small"},
     {"at": 0, "actor": "c", "event": "open", "role": "client", "path": "/ws/client/c"},
@@ -86,7 +86,7 @@ def honest(message: dict[str, Any], given: set[str], *, word: str = "job_accepte
 async def test_an_id_received_earlier_is_sent_later(tmp_path: Path) -> None:
     cassette = small(tmp_path)
     async with server(honest) as target:
-        transcript = await replay(cassette, target, pace=QUICK)
+        transcript = await replay(cassette, target, deadlines=QUICK)
     assert compare(cassette.events, transcript.events) == []
     assert transcript.incidents == ()
     assert transcript.took_s < 2, "nine recorded seconds in which nothing came are not slept through"
@@ -95,7 +95,7 @@ async def test_an_id_received_earlier_is_sent_later(tmp_path: Path) -> None:
 async def test_an_id_in_a_message_of_another_name_is_bound_all_the_same(tmp_path: Path) -> None:
     cassette = small(tmp_path)
     async with server(lambda message, given: honest(message, given, word="job_submitted")) as target:
-        transcript = await replay(cassette, target, pace=QUICK)
+        transcript = await replay(cassette, target, deadlines=QUICK)
     findings = compare(cassette.events, transcript.events)
     assert [(finding.kind.value, finding.field) for finding in findings] == [("changed", "type")]
 
@@ -107,7 +107,7 @@ async def test_a_frame_that_never_comes_is_given_up_and_the_rest_is_played(tmp_p
         return [] if message["type"] == "submit_job" else honest(message, given)
 
     async with server(silent_about_submission) as target:
-        transcript = await replay(cassette, target, pace=QUICK)
+        transcript = await replay(cassette, target, deadlines=QUICK)
     assert "waited in vain for job_accepted to c (recorded at 3 ms)" in transcript.incidents
     kinds = [(finding.kind.value, finding.message_type) for finding in compare(cassette.events, transcript.events)]
     assert ("missing", "job_accepted") in kinds
@@ -120,7 +120,7 @@ async def test_one_frame_too_many_is_seen_even_after_the_last_one(tmp_path: Path
         return honest(message, given) * (2 if message["type"] == "submit_job" else 1)
 
     async with server(twice) as target:
-        transcript = await replay(cassette, target, pace=QUICK)
+        transcript = await replay(cassette, target, deadlines=QUICK)
     findings = compare(cassette.events, transcript.events)
     assert [(finding.kind.value, finding.message_type) for finding in findings] == [("extra", "job_accepted")]
 
@@ -161,9 +161,9 @@ async def test_a_target_that_never_stops_talking_is_not_listened_to_for_ever(
 async def test_an_unreachable_target_cannot_be_judged(tmp_path: Path) -> None:
     target = HubTarget.at(f"ws://127.0.0.1:{free_port()}")
     with pytest.raises(CouldNotRun, match="cannot connect to ws://"):
-        await replay(small(tmp_path), target, pace=QUICK)
+        await replay(small(tmp_path), target, deadlines=QUICK)
     with pytest.raises(CouldNotRun, match="cannot connect to http://"):
-        await replay(load(CASSETTES / "rest-bad-requests.jsonl"), target, pace=QUICK)
+        await replay(load(CASSETTES / "rest-bad-requests.jsonl"), target, deadlines=QUICK)
 
 
 async def test_a_server_that_refuses_the_handshake_is_heard(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ async def test_a_server_that_refuses_the_handshake_is_heard(tmp_path: Path) -> N
 
     async with serve(never, "127.0.0.1", 0, process_request=refuse) as running:
         port = next(iter(running.sockets)).getsockname()[1]
-        transcript = await replay(small(tmp_path), HubTarget.at(f"ws://127.0.0.1:{port}"), pace=QUICK)
+        transcript = await replay(small(tmp_path), HubTarget.at(f"ws://127.0.0.1:{port}"), deadlines=QUICK)
     closed = [event for event in transcript.events if type(event).__name__ == "Closed"]
     assert [(event.code, event.reason) for event in closed] == [(1006, "HTTP 403")]  # type: ignore[union-attr]
 

@@ -1,13 +1,20 @@
-"""What a cassette asks of a target, and whether it may be played to one that is not ours."""
+"""What a cassette asks of a target; with one that is not ours, whether it may be played, and what is cleaned up."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections.abc import Iterable
+from typing import Final
+from uuid import uuid4
 
 from harness.cassettes import BLANKED, Cassette, Event, Open, Receive, Request, Send
+from harness.clients import ExpectationTimeout, LegacyClient, Unreachable
 from harness.errors import CouldNotRun
 from harness.targets import Needs, Side, Target
+
+CLEANUP_S: Final = 3.0
 
 
 def needs_of(cassette: Cassette) -> Needs:
@@ -31,7 +38,7 @@ def _was_greeted(events: Iterable[Event], actor: str) -> bool:
     return first is not None and isinstance(first.content, dict) and first.content.get("type") != "error"
 
 
-def check_fit(cassette: Cassette, target: Target) -> None:
+def check_compatible(cassette: Cassette, target: Target) -> None:
     """Raise CouldNotRun where this recording cannot judge a target that is not ours, or would harm it."""
     if target.owned:
         return
@@ -48,3 +55,17 @@ def _stops_a_hub(event: Event) -> bool:
     """The hub's fault 2: after a priority that is no whole number it answers nobody."""
     content = event.content if isinstance(event, Send) else None
     return isinstance(content, dict) and isinstance(content.get("priority"), float)
+
+
+async def clean_up(target: Target, job_ids: Iterable[str]) -> None:
+    """After a replay on a target that is not ours: cancel what is left of its jobs, so that they do not stand in the
+    next one's way, nor in anybody else's. Both sides know the words. What cannot be cancelled stays.
+    """
+
+    async def cancel_all() -> None:
+        async with LegacyClient(target.ws_url, f"hubgate-cleanup-{uuid4()}", token=target.token) as client:
+            for job_id in set(job_ids):
+                await client.cancel(job_id, "a replay is over", timeout_s=CLEANUP_S)
+
+    with contextlib.suppress(TimeoutError, ExpectationTimeout, Unreachable):
+        await asyncio.wait_for(cancel_all(), CLEANUP_S)

@@ -1,4 +1,4 @@
-"""Generated mixes: recorded whole, held on a sound stack, and shrunk on one that is wrong."""
+"""Generated mixes: recorded whole, found on a sound stack, and shrunk on one that is wrong."""
 
 import asyncio
 import datetime as dt
@@ -11,7 +11,18 @@ from msgspec.structs import replace
 
 from harness import defects
 from harness.cassettes import load, save
-from harness.cassettes.replay.mixes import Ask, Cancel, Claim, Complete, Fail, Progress, Step, Submit, hold, record_mix
+from harness.cassettes.replay.generated_cassettes import (
+    Ask,
+    Cancel,
+    Claim,
+    Complete,
+    Fail,
+    Progress,
+    Step,
+    Submit,
+    compare_on_both,
+    record_mix,
+)
 from harness.parity.deviations import Deviations
 from harness.processes import Process, Processes, Valkey, services, start_valkey
 from harness.targets import REPLAYED, HubTarget, StackPool
@@ -57,8 +68,8 @@ async def test_a_sound_stack_tells_the_same(
     hub: HubTarget, processes: Processes, valkey: Valkey, deviations: Deviations
 ) -> None:
     stack = StackPool(processes, valkey, replace(REPLAYED, name="mixes-api", retry_backoff_ms=0), first_database=40)
-    held = await hold(EVERYTHING, hub, stack, deviations, TODAY)
-    assert held.sentences == ()
+    found = await compare_on_both(EVERYTHING, hub, stack, deviations, TODAY)
+    assert found.sentences == ()
 
 
 @pytest.mark.timeout(300)
@@ -70,7 +81,7 @@ def test_on_a_stack_that_is_wrong_the_fewest_steps_that_show_it_are_found(
     stack = StackPool(processes, start_valkey(processes, name="wrong"), setup)
 
     def differs(steps: tuple[Step, ...]) -> bool:
-        return bool(asyncio.run(hold(steps, hub, stack, deviations, TODAY)).sentences)
+        return bool(asyncio.run(compare_on_both(steps, hub, stack, deviations, TODAY)).sentences)
 
     few = st.integers(0, 1)
     steps = st.one_of(st.builds(Submit, few, few), st.builds(Claim, few), st.builds(Complete, few))

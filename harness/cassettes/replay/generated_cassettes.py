@@ -16,7 +16,7 @@ import msgspec
 
 from harness.cassettes import Cassette, Close, Event, Header, Incoming, Open, Receive, Role, Send
 from harness.cassettes.replay.player import replay
-from harness.cassettes.replay.wire import WebSocketActor
+from harness.cassettes.replay.transports import WebSocketActor
 from harness.errors import CouldNotRun
 from harness.parity import compare
 from harness.parity.deviations import Deviations, View
@@ -272,16 +272,16 @@ def _has(content: Any, wanted: dict[str, Any]) -> bool:
     return isinstance(content, dict) and all(content.get(name) == value for name, value in wanted.items())
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """A mix on both sides: the hub's recording, and what on the stack was different and not declared."""
 
     cassette: Cassette
     sentences: tuple[str, ...]
 
 
-async def hold(
+async def compare_on_both(
     steps: tuple[Step, ...], hub: HubTarget, stack: TargetPool, deviations: Deviations, today: dt.date
-) -> Held:
+) -> Comparison:
     """Record a mix on the hub, play it to the stack with old clients and with those of the other kind, and compare."""
     cassette = await record_mix(steps, hub)
     sentences: list[str] = []
@@ -293,4 +293,4 @@ async def hold(
         findings = compare(reference, transcript.events, workers_by_facts=True)
         found = deviations.declare(findings, cassette.name, today, view)
         sentences += [f"{view.value}: {finding.sentence}" for finding in found if not finding.excused]
-    return Held(cassette=cassette, sentences=tuple(sentences))
+    return Comparison(cassette=cassette, sentences=tuple(sentences))

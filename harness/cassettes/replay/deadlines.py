@@ -12,7 +12,7 @@ from harness.cassettes import Note
 _WITHIN: Final = re.compile(r"within ([0-9.]+) s\b")
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
+class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds throughout."""
 
     deadline_s: float = 3.0
