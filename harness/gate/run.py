@@ -1,12 +1,10 @@
-"""A run of the gate: the phases one after another, whatever happens to one, then one verdict."""
+"""A run of the gate: the phases one after another, whatever happens to one, then every criterion, then one verdict."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import importlib.metadata
-import os
-import platform
 import secrets
 import subprocess
 import time
@@ -16,25 +14,23 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
-
 from harness import defects
-from harness.criteria.limits import DEFAULT, load_thresholds
-from harness.criteria.statements import STATEMENTS, CriterionId
+from harness.criteria.definition import AnySpec, Collected, discover
+from harness.criteria.limits import DEFAULT, LimitsFile, load_limits
 from harness.errors import CouldNotRun
-from harness.gate.bench import Bench, Options, Phase, Recall, Shared, Stage
-from harness.gate.breakdown import broken
-from harness.gate.findings import Findings, unmeasured
+from harness.gate.context import HubReplayCache, Options, Phase, PhaseResult, PhaseStatus, RunContext, Shared
+from harness.gate.phase_failure import PhaseFailure, failure_of
 from harness.gate.phases import GROUPS
 from harness.gate.profiles import PROFILES
+from harness.load.report import machine
 from harness.processes import Processes, check_redis
-from harness.results import About, Criterion, LogFile, Machine, Run, conclude
+from harness.results import About, Criterion, LogFile, Run, conclude
 
-Report = Callable[[Phase, Stage, str], None]
-"""Takes where a phase stands, with a sentence."""
+Report = Callable[[Phase, PhaseStatus, str], None]
+"""Takes how far a phase is, with a sentence."""
 
 
-def silent(phase: Phase, stage: Stage, sentence: str) -> None:
+def silent(phase: Phase, status: PhaseStatus, sentence: str) -> None:
     """A display that shows nothing."""
 
 
@@ -42,92 +38,125 @@ async def run_gate(
     options: Options,
     report: Report = silent,
     groups: Sequence[Sequence[Phase]] = GROUPS,
-    recall: Recall | None = None,
+    hub_replays: HubReplayCache | None = None,
 ) -> tuple[Run, Path]:
     """Carry out a run; answers it and its folder. Raises CouldNotRun where it cannot even begin."""
-    profile, thresholds = PROFILES[options.profile], load_thresholds(options.thresholds or DEFAULT)
-    if options.profile not in thresholds.least:
-        raise CouldNotRun(f"the thresholds file has no [least.{options.profile}]")
+    specs = discover()
+    limits = load_limits(specs, options.thresholds or DEFAULT)
+    wanted = _chosen(specs, limits, options)
     if options.redis and options.redis != "docker":
         await asyncio.to_thread(check_redis, options.redis)
     started, folder = datetime.now(UTC), new_folder(options)
     clock = time.monotonic()
     with _overlay(options, folder) as overlay, Processes(folder / "logs") as processes:
-        bench = Bench(
+        context = RunContext(
             options=options,
             folder=folder,
             processes=processes,
-            limits=thresholds.criteria,
-            least=thresholds.least[options.profile],
-            profile=profile,
-            tell=lambda _: None,
+            limits=limits,
+            profile=PROFILES[options.profile],
+            wanted=wanted,
+            report=lambda _: None,
             overlay=overlay,
-            wanted=frozenset(options.only) or frozenset(CriterionId),
-            shared=Shared(recall=recall or Recall()),
+            shared=Shared(hub_replays=hub_replays or HubReplayCache()),
         )
-        found = Findings.merged(await _carry_out_all(groups, bench, report))
+        found = await _carry_out_all(groups, context, report)
     about = describe(options, folder.name, started, time.monotonic() - clock)
-    return _concluded(about, found, bench, folder), folder
+    return _concluded(about, found, context, in_all=len(specs)), folder
 
 
-async def _carry_out_all(groups: Sequence[Sequence[Phase]], bench: Bench, report: Report) -> list[Findings]:
-    """The phases that feed a criterion of this run: one group after the other, those of a group side by side."""
+def _chosen(specs: dict[str, AnySpec], limits: LimitsFile, options: Options) -> tuple[AnySpec, ...]:
+    """The criteria of this run, in the order of the limits file. Raises CouldNotRun for one that is not there."""
+    for name in options.only:
+        if name not in specs:
+            raise CouldNotRun(f"there is no criterion {name}; there are {', '.join(limits.order)}")
+    chosen = tuple(specs[name] for name in limits.order if not options.only or name in options.only)
+    for spec in chosen:
+        limits.least(spec, options.profile)
+    return chosen
+
+
+async def _carry_out_all(
+    groups: Sequence[Sequence[Phase]], context: RunContext, report: Report
+) -> list[PhaseResult | PhaseFailure]:
+    """The phases that serve a criterion of this run: one group after the other, those of a group side by side."""
     async with asyncio.TaskGroup() as running:
         tasks = []
         for group in groups:
-            chosen = [phase for phase in group if bench.wants(*phase.feeds)]
-            begun = [(phase, running.create_task(_carry_out(phase, bench, report))) for phase in chosen]
+            chosen = [phase for phase in group if phase.serves(context.wanted)]
+            begun = [(phase, running.create_task(_carry_out(phase, context, report))) for phase in chosen]
             tasks += [task for _, task in begun]
             for phase, task in begun:
-                await (_until_waiting(task, bench) if phase.background else asyncio.wait([task]))
+                await (_until_waiting(task, context) if phase.background else asyncio.wait([task]))
     return [task.result() for task in tasks]
 
 
-async def _until_waiting(task: asyncio.Task[Findings], bench: Bench) -> None:
-    signal = asyncio.ensure_future(bench.shared.only_waiting.wait())
+async def _until_waiting(task: asyncio.Task[PhaseResult | PhaseFailure], context: RunContext) -> None:
+    signal = asyncio.ensure_future(context.shared.only_waiting.wait())
     await asyncio.wait([task, signal], return_when=asyncio.FIRST_COMPLETED)
     signal.cancel()
 
 
-async def _carry_out(phase: Phase, bench: Bench, report: Report) -> Findings:
+async def _carry_out(phase: Phase, context: RunContext, report: Report) -> PhaseResult | PhaseFailure:
     """One phase. What breaks it off makes its criteria inconclusive or failed, never silent and never passed."""
-    bench = dataclasses.replace(bench, tell=lambda sentence: report(phase, Stage.RUNNING, sentence))
-    report(phase, Stage.RUNNING, "")
+    context = dataclasses.replace(context, report=lambda sentence: report(phase, PhaseStatus.RUNNING, sentence))
+    report(phase, PhaseStatus.RUNNING, "")
     try:
-        found = await phase.gather(bench)
+        result = await phase.gather(context)
     except Exception as error:  # noqa: BLE001 - whatever breaks one phase, the others must still be judged
-        bench.path("logs", f"{phase.name}.traceback.log").write_text("".join(traceback.format_exception(error)))
-        report(phase, Stage.BROKEN, str(error).partition("\n")[0])
-        return broken(phase, bench, error)
-    found.criteria = [criterion for criterion in found.criteria if CriterionId(criterion.id) in bench.wanted]
-    report(phase, Stage.DONE, "")
-    return found
+        report(phase, PhaseStatus.BROKEN, str(error).partition("\n")[0])
+        return _failure(context, f"The phase “{phase.name}”", phase.gathers, error, phase.name)
+    report(phase, PhaseStatus.DONE, "")
+    return result
 
 
-def _concluded(about: About, found: Findings, bench: Bench, folder: Path) -> Run:
-    order = list(STATEMENTS)
-    missing = [which for which in order if which in bench.wanted and which not in {c.id for c in found.criteria}]
-    found.criteria += [unmeasured(which, "No phase of this run judged it.") for which in missing]
-    found.criteria.sort(key=lambda criterion: order.index(CriterionId(criterion.id)))
+def _failure(context: RunContext, what: str, gathers: tuple[type, ...], error: Exception, name: str) -> PhaseFailure:
+    log = f"logs/{name}.traceback.log"
+    context.path(log).write_text("".join(traceback.format_exception(error)))
+    return failure_of(what, gathers, error, log)
+
+
+def _concluded(about: About, found: Sequence[PhaseResult | PhaseFailure], context: RunContext, *, in_all: int) -> Run:
+    whole = PhaseResult.merged(one for one in found if isinstance(one, PhaseResult))
+    failures = [one for one in found if isinstance(one, PhaseFailure)]
+    collected = Collected()
+    collected.add(*whole.evidence)
+    collected.histories = whole.histories
+    criteria = []
+    for spec in context.wanted:
+        criterion, failure = _judged(spec, collected, failures, context)
+        criteria.append(criterion)
+        failures += [failure] if failure else []
     return conclude(
         about,
-        criteria=_only_once(found.criteria),
-        matrix=found.matrix,
-        distributions=found.distributions,
-        charts=found.charts,
-        tallies=found.tallies,
-        timelines=found.timelines,
-        faults=found.faults,
-        logs=[*found.logs, *_logs(folder)],
-        problems=found.problems,
-        criteria_in_all=len(STATEMENTS),
+        criteria=criteria,
+        matrix=whole.matrix,
+        distributions=whole.distributions,
+        charts=whole.charts,
+        tallies=whole.tallies,
+        timelines=whole.timelines,
+        faults=whole.faults,
+        logs=[*whole.logs, *_logs(context.folder)],
+        problems=[*whole.problems, *(failure.problem for failure in failures if failure.problem)],
+        criteria_in_all=in_all,
     )
 
 
-def _only_once(criteria: list[Criterion]) -> list[Criterion]:
-    if len({criterion.id for criterion in criteria}) != len(criteria):
-        raise AssertionError("two phases judged the same criterion")
-    return criteria
+def _judged(
+    spec: AnySpec, collected: Collected, failures: Sequence[PhaseFailure], context: RunContext
+) -> tuple[Criterion, PhaseFailure | None]:
+    """The criterion by its evidence; with the failure, where the judge itself broke off."""
+    for failure in failures:
+        if set(failure.gathers).intersection(spec.needs):
+            return failure.criterion(spec), None
+    if any(need not in collected for need in spec.needs):
+        return Criterion.unmeasured(spec, "No phase of this run gathered what it is judged by."), None
+    try:
+        limits, least = context.limits.limits(spec), context.limits.least(spec, context.profile.name)
+        return spec.judged(collected, limits, least), None
+    except Exception as error:  # noqa: BLE001 - whatever breaks one judge, the others must still be heard
+        failure = _failure(context, f"The judge of “{spec.id}”", (), error, f"{spec.id}.judge")
+        return failure.criterion(spec), failure
 
 
 def _logs(folder: Path) -> list[LogFile]:
@@ -164,17 +193,6 @@ def describe(options: Options, run_id: str, started: datetime, seconds: float) -
         versions=versions(),
         revision=_revision(),
         seed=options.seed,
-    )
-
-
-def machine() -> Machine:
-    """The machine this runs on."""
-    return Machine(
-        system=f"{platform.system()} {platform.release()}",
-        cores=os.cpu_count() or 1,
-        memory_bytes=psutil.virtual_memory().total,
-        processor=platform.processor() or platform.machine(),
-        python=platform.python_version(),
     )
 
 

@@ -14,21 +14,19 @@ from pathlib import Path
 from typing import Final
 
 from harness import defects
-from harness.criteria.statements import CriterionId
+from harness.criteria.definition import at_most, count
 from harness.defects import Defect
-from harness.gate.bench import Options, Phase, Recall, Stage
-from harness.gate.breakdown import DIED
+from harness.gate.context import HubReplayCache, Options, Phase, PhaseStatus
+from harness.gate.phase_failure import DIED
 from harness.gate.profiles import SELFTEST
 from harness.gate.run import describe, new_folder, run_gate
 from harness.results import (
-    Comparison,
     Criterion,
     DefectRow,
     Detection,
     Evidence,
-    Measurement,
     Run,
-    Threshold,
+    Statement,
     Verdict,
     conclude,
     detection,
@@ -36,48 +34,51 @@ from harness.results import (
 
 LEAST_DEFECTS: Final = 20
 COST: Final = (
-    CriterionId.LEGACY_CLIENTS,
-    CriterionId.SAME_FACTS,
-    CriterionId.NO_CONFLICTS,
-    CriterionId.MODERN_CLIENTS,
-    CriterionId.MIXED_CLIENTS,
-    CriterionId.MIGRATION,
-    CriterionId.CLAIMS,
-    CriterionId.PROGRESS,
-    CriterionId.NOTHING_LOST,
-    CriterionId.RECOVERY,
-    CriterionId.RESTARTS,
+    *("legacy-clients", "same-facts", "no-conflicts", "modern-clients", "mixed-clients", "migration"),
+    *("claims", "progress", "nothing-lost", "recovery", "restarts"),
 )
 """The criteria by what they cost: a defect is put to the cheapest of those that should catch it first."""
+STATEMENT: Final = Statement(
+    id="selftest",
+    title="The gate catches what it should",
+    sentence="A stack that is wrong in one way is caught by a criterion that should catch it; a sound one passes.",
+    source="DESIGN, seeded defects: a gate that cannot fail is no gate",
+    measured="The gate is run, in small, against a copy of the stack with each defect, and against the stack.",
+)
 Write = Callable[[Run, Path], object]
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-async def selftest(names: Sequence[str], options: Options, *, write: Write, tell: Tell) -> tuple[Run, Path]:
+async def selftest(names: Sequence[str], options: Options, *, write: Write, report: Report) -> tuple[Run, Path]:
     """Try the sound stack, then each defect of that name (none given: all). `write` keeps the report of each run."""
     chosen = [defects.named(name) for name in names] or list(defects.all())
     options = dataclasses.replace(options, profile=SELFTEST.name)
     started, clock, folder = datetime.now(UTC), time.monotonic(), new_folder(options)
     trial = dataclasses.replace(options, out=folder)
-    tester = Tester(trial, write=write, tell=tell)
-    expected = {CriterionId(which) for defect in chosen for which in defect.caught_by}
-    sound = await tester.sound(sorted(expected, key=COST.index))
+    tester = Tester(trial, write=write, report=report)
+    expected = {which for defect in chosen for which in defect.caught_by}
+    sound = await tester.sound(sorted(expected, key=cost))
     rows = [await tester.defect(defect, f"{number} of {len(chosen)}") for number, defect in enumerate(chosen, 1)]
     about = describe(options, folder.name, started, time.monotonic() - clock)
     criterion = judge(rows, sound, least=min(LEAST_DEFECTS, len(chosen)))
     return conclude(about, criteria=[criterion], defects=rows, headline=headline(criterion.verdict, rows)), folder
 
 
+def cost(criterion: str) -> int:
+    """What it costs to judge a criterion, as its place in COST; one that is not there comes last."""
+    return COST.index(criterion) if criterion in COST else len(COST)
+
+
 class Tester:
     """Runs the gate again and again, remembering how the hub plays."""
 
-    def __init__(self, options: Options, *, write: Write, tell: Tell) -> None:
+    def __init__(self, options: Options, *, write: Write, report: Report) -> None:
         self._options = options
         self._write = write
-        self._tell = tell
-        self._recall = Recall()
+        self._report = report
+        self._hub_replays = HubReplayCache()
 
-    async def sound(self, criteria: Sequence[CriterionId]) -> Run:
+    async def sound(self, criteria: Sequence[str]) -> Run:
         """The stack as it is."""
         return await self._run("the sound stack", self._options, criteria)
 
@@ -88,7 +89,7 @@ class Tester:
         crashed = False
         said = ""
         options = dataclasses.replace(self._options, defect=defect.name)
-        for which in sorted(map(CriterionId, defect.caught_by), key=COST.index):
+        for which in sorted(defect.caught_by, key=cost):
             run = await self._run(f"{place}: {defect.name}, by {which}", options, [which])
             criterion = run.criteria[0]
             crashed = crashed or has_crashed(criterion)
@@ -106,15 +107,15 @@ class Tester:
             seconds=round(time.monotonic() - began, 1),
         )
 
-    async def _run(self, what: str, options: Options, criteria: Sequence[CriterionId]) -> Run:
-        self._tell(what)
+    async def _run(self, what: str, options: Options, criteria: Sequence[str]) -> Run:
+        self._report(what)
         only = dataclasses.replace(options, only=tuple(criteria))
 
-        def report(phase: Phase, stage: Stage, sentence: str) -> None:
-            if stage is Stage.RUNNING and sentence:
-                self._tell(f"{what}: {phase.name}: {sentence}")
+        def show(phase: Phase, status: PhaseStatus, sentence: str) -> None:
+            if status is PhaseStatus.RUNNING and sentence:
+                self._report(f"{what}: {phase.name}: {sentence}")
 
-        run, folder = await run_gate(only, report, recall=self._recall)
+        run, folder = await run_gate(only, show, hub_replays=self._hub_replays)
         self._write(run, folder)
         return run
 
@@ -128,21 +129,16 @@ def judge(rows: Sequence[DefectRow], sound: Run, *, least: int) -> Criterion:
     """Every defect caught by whom it should be, and the sound stack passed by the same criteria."""
     missed = [row.id for row in rows if row.detection is not Detection.CAUGHT]
     wronged = [criterion for criterion in sound.criteria if criterion.verdict is not Verdict.PASS]
-    zero = Threshold(comparison=Comparison.EQUAL, limit=0)
     why = [f"Not caught: {', '.join(missed)}."] if missed else []
     why += [f"The sound stack: {criterion.title}: {criterion.explanation}" for criterion in wronged[:2]]
     return Criterion.judged(
-        id="selftest",
-        title="The gate catches what it should",
-        sentence="A stack that is wrong in one way is caught by a criterion that should catch it; a sound one passes.",
-        source="DESIGN, seeded defects: a gate that cannot fail is no gate",
-        measured="The gate is run, in small, against a copy of the stack with each defect, and against the stack.",
+        STATEMENT,
         measurements=[
-            Measurement(what="defects not caught", observed=len(missed), threshold=zero, counterexample=True),
-            Measurement(what="criteria that a sound stack missed", observed=len(wronged), threshold=zero),
+            count("defects not caught", len(missed)),
+            at_most("criteria that a sound stack missed", len(wronged), 0),
         ],
         evidence=[Evidence(what="defects tried", had=len(rows), least=least)],
-        explanation=" ".join(why) or None,
+        explanation=" ".join(why),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from harness.load.latencies import Distribution, Figure
+from harness.load.latencies import Distribution, Figure, Wire
 from harness.load.ledger import ACKNOWLEDGED, Outcome
 from harness.load.plan import Plan
 
@@ -100,10 +100,11 @@ class SwarmResult(msgspec.Struct, frozen=True, kw_only=True):
     watched: dict[str, int]
     """Ends of jobs that each monitor saw."""
 
-    def p99_ms(self, figure: Figure) -> float | None:
-        """The 99th percentile of a figure; None where nothing was measured."""
+    def p99_ms(self, figure: Figure, wire: Wire | None = None) -> float | None:
+        """The 99th percentile of a figure, by one protocol or overall; None where nothing was measured."""
         found = self.figures.get(figure)
-        return found.overall.p99_ms if found and found.overall.count else None
+        one = found and (found.overall if wire is None else found.by_wire.get(wire))
+        return one.p99_ms if one and one.count else None
 
     @property
     def throughput(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.results.alignment import Alignment, Spoken, align
 from harness.results.conclusion import conclude
-from harness.results.criteria import Comparison, Criterion, Evidence, Link, LinkTo, Measurement, Threshold
+from harness.results.criteria import Comparison, Criterion, Evidence, Link, LinkTo, Measurement, Statement, Threshold
 from harness.results.figures import Chart, Distribution, Limit, Line, Mark, Percentile, Point, Series
 from harness.results.jobs import Count, Tally, Timeline, TimelineEntry
 from harness.results.matrix import Cell, CellVerdict, Column, Deviation, Finding, FindingKind, Frame, Row, ScenarioRow
@@ -50,6 +50,7 @@ __all__ = [
     "Series",
     "Spoken",
     "Standing",
+    "Statement",
     "Tally",
     "Target",
     "Threshold",

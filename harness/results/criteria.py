@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -131,17 +131,19 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     label: str = ""
 
 
-class Criterion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One criterion, judged: `sentence` is what is claimed, `source` where the plan says so, `measured` how.
-
-    Made by `judged`, or by `unmeasured` where the measuring itself came to nothing.
-    """
+class Statement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One promise: `sentence` is what is claimed, `source` where the plan says so, `measured` how one finds out."""
 
     id: str
     title: str
     sentence: str
     source: str
     measured: str
+
+
+class Criterion(Statement, frozen=True, kw_only=True, omit_defaults=True):
+    """A promise, judged. Made by `judged`, or by `unmeasured` where the measuring itself came to nothing."""
+
     verdict: Verdict
     explanation: str
     measurements: tuple[Measurement, ...] = ()
@@ -150,60 +152,35 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float | None = None
 
     @classmethod
-    def judged(  # noqa: PLR0913 - a criterion has this many parts, all named by the caller
+    def judged(
         cls,
+        statement: Statement,
         *,
-        id: str,  # noqa: A002 - the field's name
-        title: str,
-        sentence: str,
-        source: str,
-        measured: str,
         measurements: Sequence[Measurement],
         evidence: Sequence[Evidence] = (),
         links: Sequence[Link] = (),
-        explanation: str | None = None,
-        seconds: float | None = None,
+        explanation: str = "",
     ) -> Self:
         """A criterion with the verdict that its figures and its evidence come to; `explanation` adds to the reason."""
         verdict = judge(measurements, evidence)
         reason = explain(verdict, measurements, evidence)
         return cls(
-            id=id,
-            title=title,
-            sentence=sentence,
-            source=source,
-            measured=measured,
+            **_texts(statement),
             verdict=verdict,
-            explanation=f"{reason} {explanation}" if explanation else reason,
+            explanation=f"{reason} {explanation}".rstrip(),
             measurements=tuple(measurements),
             evidence=tuple(evidence),
             links=tuple(links),
-            seconds=seconds,
         )
 
     @classmethod
-    def unmeasured(
-        cls,
-        *,
-        id: str,  # noqa: A002
-        title: str,
-        sentence: str,
-        source: str,
-        measured: str,
-        why: str,
-        links: Sequence[Link] = (),
-    ) -> Self:
+    def unmeasured(cls, statement: Statement, why: str, *, links: Sequence[Link] = ()) -> Self:
         """A criterion that nothing can be said of; `why` is a sentence (the process did not start, the time was up)."""
-        return cls(
-            id=id,
-            title=title,
-            sentence=sentence,
-            source=source,
-            measured=measured,
-            verdict=Verdict.INCONCLUSIVE,
-            explanation=why,
-            links=tuple(links),
-        )
+        return cls(**_texts(statement), verdict=Verdict.INCONCLUSIVE, explanation=why, links=tuple(links))
+
+
+def _texts(statement: Statement) -> dict[str, Any]:
+    return {name: getattr(statement, name) for name in Statement.__struct_fields__}
 
 
 def judge(measurements: Sequence[Measurement], evidence: Sequence[Evidence]) -> Verdict:

@@ -11,10 +11,15 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from harness.gate.bench import Phase, Stage
+from harness.gate.context import Phase, PhaseStatus
 
-_STYLE: Final = {Stage.WAITING: "dim", Stage.RUNNING: "bold", Stage.DONE: "green", Stage.BROKEN: "red"}
-_MARK: Final = {Stage.WAITING: "·", Stage.RUNNING: "▸", Stage.DONE: "✓", Stage.BROKEN: "✗"}
+_STYLE: Final = {
+    PhaseStatus.WAITING: "dim",
+    PhaseStatus.RUNNING: "bold",
+    PhaseStatus.DONE: "green",
+    PhaseStatus.BROKEN: "red",
+}
+_MARK: Final = {PhaseStatus.WAITING: "·", PhaseStatus.RUNNING: "▸", PhaseStatus.DONE: "✓", PhaseStatus.BROKEN: "✗"}
 
 LOG_EVERY_S: Final = 15.0
 
@@ -24,7 +29,7 @@ class Display:
 
     def __init__(self, phases: Iterable[Phase], console: Console) -> None:
         self._console = console
-        self._rows = {phase.name: (Stage.WAITING, phase.about) for phase in phases}
+        self._rows = {phase.name: (PhaseStatus.WAITING, phase.about) for phase in phases}
         self._since: dict[str, float] = {}
         self._took: dict[str, float] = {}
         self._told_at = time.monotonic()
@@ -38,17 +43,17 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def report(self, phase: Phase, stage: Stage, sentence: str) -> None:
+    def report(self, phase: Phase, status: PhaseStatus, sentence: str) -> None:
         """Take where a phase stands now."""
-        before, _ = self._rows.get(phase.name, (Stage.WAITING, ""))
-        self._rows[phase.name] = (stage, sentence or phase.about)
-        if stage is Stage.RUNNING:
+        before, _ = self._rows.get(phase.name, (PhaseStatus.WAITING, ""))
+        self._rows[phase.name] = (status, sentence or phase.about)
+        if status is PhaseStatus.RUNNING:
             self._since.setdefault(phase.name, time.monotonic())
         else:
             self._took[phase.name] = time.monotonic() - self._since.get(phase.name, time.monotonic())
-        if not self._console.is_terminal and (before is not stage or self._is_time()):
+        if not self._console.is_terminal and (before is not status or self._is_time()):
             self._console.print(
-                f"{_MARK[stage]} {phase.name}: {sentence or phase.about}", markup=False, highlight=False
+                f"{_MARK[status]} {phase.name}: {sentence or phase.about}", markup=False, highlight=False
             )
 
     def _is_time(self) -> bool:
@@ -61,9 +66,9 @@ class Display:
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 1))
-        for name, (stage, sentence) in self._rows.items():
+        for name, (status, sentence) in self._rows.items():
             seconds = self._took.get(name) or (time.monotonic() - self._since[name] if name in self._since else None)
             clock = "" if seconds is None else f"{seconds:.0f} s"
-            style = _STYLE[stage]
-            table.add_row(Text(_MARK[stage], style), Text(name, style), Text(sentence, "dim"), Text(clock, "dim"))
+            style = _STYLE[status]
+            table.add_row(Text(_MARK[status], style), Text(name, style), Text(sentence, "dim"), Text(clock, "dim"))
         return table

@@ -12,8 +12,8 @@ from rich.console import Console
 
 import reports
 from harness import defects
-from harness.criteria.statements import STATEMENTS, CriterionId
-from harness.gate.bench import Options
+from harness.criteria.definition import discover
+from harness.gate.context import Options
 from harness.gate.phases import PHASES
 from harness.gate.profiles import PROFILES, SELFTEST
 from harness.gate.run import run_gate
@@ -48,8 +48,8 @@ AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print run
     "--only",
     multiple=True,
     metavar="ID",
-    type=click.Choice([each.value for each in CriterionId]),
-    help=f"Judge this criterion alone (may be repeated): {', '.join(STATEMENTS)}.",
+    type=click.Choice(sorted(discover())),
+    help=f"Judge this criterion alone (may be repeated): {', '.join(sorted(discover()))}.",
 )
 @click.option(
     "--defect", metavar="NAME", help="Judge the stack with this seeded defect (see `hubgate selftest --list`)."
@@ -88,7 +88,7 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
         legacy=legacy,
         candidate=candidate,
         redis=redis,
-        only=tuple(CriterionId(name) for name in only),
+        only=only,
         defect=defect,
         thresholds=thresholds,
         seed=seed,
@@ -117,7 +117,7 @@ def selftest(names: tuple[str, ...], listed: bool, out: Path, as_json: bool) -> 
     console = Console(stderr=True)
     asked = Options(out=out, command=("hubgate", *sys.argv[1:]))
     with console.status("selftest") as status:
-        run, folder = asyncio.run(run_selftest(names, asked, write=reports.write, tell=status.update))
+        run, folder = asyncio.run(run_selftest(names, asked, write=reports.write, report=status.update))
     _finish(run, folder, as_json=as_json)
 
 

@@ -29,6 +29,7 @@ from harness.results import (
     Run,
     Series,
     Standing,
+    Statement,
     Tally,
     Target,
     Threshold,
@@ -72,12 +73,14 @@ def compatibility(different: int, scenarios: int, least: int = 4) -> Criterion:
         [Link(to=LinkTo.CELL, ref=f"{RENAMED}/stack-websocket", label="the frame that differs")] if different else []
     )
     return Criterion.judged(
-        id="compatibility",
-        title="Old clients work unchanged",
-        sentence="All existing WebSocket clients work unchanged.",
-        source="Plan, success criterion 1",
-        measured="Every cassette is played against the hub twice and against the stack; what differs and is neither "
-        "noise nor declared counts.",
+        Statement(
+            id="compatibility",
+            title="Old clients work unchanged",
+            sentence="All existing WebSocket clients work unchanged.",
+            source="Plan, success criterion 1",
+            measured="Every cassette is played against the hub twice and against the stack; what differs and is "
+            "neither noise nor declared counts.",
+        ),
         measurements=[
             Measurement(
                 what="scenarios that differ undeclared",
@@ -93,11 +96,13 @@ def compatibility(different: int, scenarios: int, least: int = 4) -> Criterion:
 
 def latency(id: str, title: str, what: str, observed: float, most: float, plan: float, jobs: int) -> Criterion:  # noqa: A002
     return Criterion.judged(
-        id=id,
-        title=title,
-        sentence=f"{title}, with 48 workers connected.",
-        source="Plan, phase 2B",
-        measured="From the intended moment of the submit, at a steady 50 jobs/s, at full resolution.",
+        Statement(
+            id=id,
+            title=title,
+            sentence=f"{title}, with 48 workers connected.",
+            source="Plan, phase 2B",
+            measured="From the intended moment of the submit, at a steady 50 jobs/s, at full resolution.",
+        ),
         measurements=[
             Measurement(
                 what=f"p99 of {what}", observed=observed, unit="ms", threshold=limit(Comparison.BELOW, most, plan)
@@ -113,12 +118,14 @@ def nothing_lost(lost: int, twice: int, kills: int) -> Criterion:
         return Measurement(what=what, observed=count, threshold=limit(Comparison.EQUAL, 0), counterexample=True)
 
     return Criterion.judged(
-        id="nothing-lost",
-        title="No job lost when workers die",
-        sentence="No acknowledged job is lost or ended twice while workers are killed.",
-        source="Plan, phase 2B",
-        measured="2,000 jobs while a third of the workers is killed in waves; the history of all that clients, workers "
-        "and Redis saw is checked.",
+        Statement(
+            id="nothing-lost",
+            title="No job lost when workers die",
+            sentence="No acknowledged job is lost or ended twice while workers are killed.",
+            source="Plan, phase 2B",
+            measured="2,000 jobs while a third of the workers is killed in waves; the history of all that clients, "
+            "workers and Redis saw is checked.",
+        ),
         measurements=[none("jobs lost", lost), none("jobs ended twice", twice)],
         evidence=[Evidence(what="jobs", had=2000, least=2000), Evidence(what="kills", had=kills, least=100)],
         links=[Link(to=LinkTo.TALLY, ref="crash-jobs", label="what became of every job")]
@@ -129,11 +136,13 @@ def nothing_lost(lost: int, twice: int, kills: int) -> Criterion:
 def others() -> list[Criterion]:
     def one(id: str, title: str, what: str, observed: float, unit: str, threshold: Threshold) -> Criterion:  # noqa: A002
         return Criterion.judged(
-            id=id,
-            title=title,
-            sentence=f"{title}.",
-            source="Plan, success criteria",
-            measured="As docs/criteria.md says.",
+            Statement(
+                id=id,
+                title=title,
+                sentence=f"{title}.",
+                source="Plan, success criteria",
+                measured="As docs/criteria.md says.",
+            ),
             measurements=[Measurement(what=what, observed=observed, unit=unit, threshold=threshold)],
             evidence=[Evidence(what="samples", had=60, least=30)],
         )
@@ -297,12 +306,14 @@ def fails() -> Run:
 
 def inconclusive() -> Run:
     unmeasured = Criterion.unmeasured(
-        id="memory",
-        title="Less memory than the hub",
-        sentence="The API needs less memory than the hub.",
-        source="Plan, success criteria",
-        measured="Proportional set size under the same load.",
-        why="The hub simulator did not become ready within 10 s; its log says why.",
+        Statement(
+            id="memory",
+            title="Less memory than the hub",
+            sentence="The API needs less memory than the hub.",
+            source="Plan, success criteria",
+            measured="Proportional set size under the same load.",
+        ),
+        "The hub simulator did not become ready within 10 s; its log says why.",
         links=[Link(to=LinkTo.FILE, ref="logs/hub.log", label="the hub's log")],
     )
     return conclude(

@@ -12,102 +12,44 @@ from msgspec.structs import replace
 
 from harness.cassettes.replay.files import Played, recorded_ms
 from harness.cassettes.replay.matrix import Matrix, play_matrix
-from harness.criteria.statements import CriterionId
 from harness.errors import CouldNotRun
-from harness.gate.bench import Bench, Phase
-from harness.gate.findings import Findings, judged
+from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.parity.deviations import Deviations
-from harness.results import (
-    CellVerdict,
-    Column,
-    Comparison,
-    Criterion,
-    Evidence,
-    Link,
-    LinkTo,
-    Measurement,
-    Threshold,
-)
+from harness.results import Column
 from harness.targets import REPLAYED, GivenPool, HubPool, HubTarget, Setup, StackPool, StackTarget, TargetPool
 
-LINKS_SHOWN: Final = 8
 LONG_MS: Final = 30_000
 """A recording that takes so long waits for most of it."""
-GOOD_REFERENCE: Final = (CellVerdict.SAME, CellVerdict.DECLARED)
-"""A recording that the hub itself no longer plays as recorded says nothing about the stack."""
 
 
-async def gather(bench: Bench) -> Findings:
-    """Play, compare, judge."""
-    files = [path for path in cassettes() if recorded_ms(path) <= bench.profile.longest_recording_ms]
+async def gather(context: RunContext) -> PhaseResult:
+    """Play and compare."""
+    files = [path for path in cassettes() if recorded_ms(path) <= context.profile.longest_recording_ms]
     matrix = await play_matrix(
         files,
-        hub_pool(bench),
-        await stack_pool(bench),
+        hub_pool(context),
+        await stack_pool(context),
         deviations=Deviations.load(scenarios_folder() / "deviations.toml"),
         today=dt.datetime.now(dt.UTC).date(),
-        recall=bench.shared.recall.hub,
-        done=_progress(bench, files),
+        recall=context.shared.hub_replays.played,
+        done=_progress(context, files),
     )
-    limits, least = bench.limits, bench.least
-    frames = judge(matrix, FRAMES, limits.legacy_clients.undeclared_differences, least.cassettes)
-    facts = judge(matrix, FACTS, limits.same_facts.undeclared_differences, least.facts)
-    return Findings(criteria=[frames, facts], matrix=matrix.rows)
+    return PhaseResult(evidence=[matrix], matrix=matrix.rows)
 
 
-FRAMES: Final = (CriterionId.LEGACY_CLIENTS, Column.STACK_WEBSOCKET)
-FACTS: Final = (CriterionId.SAME_FACTS, Column.STACK_SSE)
-
-
-def judge(matrix: Matrix, view: tuple[CriterionId, Column], limit: int, least: int) -> Criterion:
-    """No difference that nobody declared, over recordings that the hub itself still plays as recorded."""
-    which, column = view
-    on_stack = [result for result in matrix.columns[column] if result.verdict is not CellVerdict.NOT_APPLICABLE]
-    hub = {result.name: result.verdict for result in matrix.columns[Column.HUB]}
-    different = [result for result in on_stack if result.verdict is CellVerdict.DIFFERENT]
-    told = [
-        result
-        for result in on_stack
-        if result.verdict is not CellVerdict.INCONCLUSIVE and hub.get(result.name) in GOOD_REFERENCE
-    ]
-    undeclared = Measurement(
-        what="recordings that differ in something nobody declared",
-        observed=len(different),
-        threshold=Threshold(comparison=Comparison.AT_MOST, limit=limit),
-        counterexample=True,
-    )
-    stale = Measurement(
-        what="declared differences that have expired or that no run needs",
-        observed=len(matrix.problems),
-        threshold=Threshold(comparison=Comparison.EQUAL, limit=0),
-        counterexample=True,
-    )
-    shown = different or [result for result in on_stack if result.verdict is CellVerdict.INCONCLUSIVE]
-    links = [
-        Link(to=LinkTo.CELL, ref=f"{result.name}/{column.value}", label=result.name) for result in shown[:LINKS_SHOWN]
-    ]
-    return judged(
-        which,
-        [undeclared, stale] if column is Column.STACK_WEBSOCKET else [undeclared],
-        [Evidence(what="recordings", had=len(told), least=least)],
-        links=links,
-        explanation=" ".join([*(result.describe() + "." for result in different[:3]), *matrix.problems]) or None,
-    )
-
-
-def hub_pool(bench: Bench) -> TargetPool:
+def hub_pool(context: RunContext) -> TargetPool:
     """Where hubs come from: the simulator, or the one that was given."""
-    if bench.options.legacy:
-        return GivenPool(HubTarget.at(bench.options.legacy))
-    return HubPool(bench.processes)
+    if context.options.legacy:
+        return GivenPool(HubTarget.at(context.options.legacy))
+    return HubPool(context.processes)
 
 
-async def stack_pool(bench: Bench, setup: Setup = REPLAYED, *, first_database: int = 32) -> TargetPool:
+async def stack_pool(context: RunContext, setup: Setup = REPLAYED, *, first_database: int = 32) -> TargetPool:
     """Where stacks come from: API processes on the run's Redis, or the one that was given."""
-    if bench.options.candidate and bench.options.redis:
-        return GivenPool(StackTarget.at(bench.options.candidate, redis_url=bench.options.redis))
+    if context.options.candidate and context.options.redis:
+        return GivenPool(StackTarget.at(context.options.candidate, redis_url=context.options.redis))
     return StackPool(
-        bench.processes, await bench.redis(), replace(setup, overlay=bench.overlay), first_database=first_database
+        context.processes, await context.redis(), replace(setup, overlay=context.overlay), first_database=first_database
     )
 
 
@@ -127,16 +69,16 @@ def scenarios_folder() -> Path:
     return Path(found.origin).parent
 
 
-def _progress(bench: Bench, files: Sequence[Path]) -> Callable[[Column, Played], None]:
+def _progress(context: RunContext, files: Sequence[Path]) -> Callable[[Column, Played], None]:
     """Tells how far it is, and when nothing is left but recordings in which the hub was silent for long."""
     played: list[str] = []
     total, long = len(Column) * len(files), len(Column) * sum(recorded_ms(path) > LONG_MS for path in files)
 
     def done(column: Column, one: Played) -> None:
         played.append(one.path.stem)
-        bench.tell(f"{len(played)} of {total}: {one.path.stem} on {column.value}")
+        context.report(f"{len(played)} of {total}: {one.path.stem} on {column.value}")
         if len(played) >= total - long:
-            bench.shared.only_waiting.set()
+            context.shared.only_waiting.set()
 
     return done
 
@@ -144,7 +86,7 @@ def _progress(bench: Bench, files: Sequence[Path]) -> Callable[[Column, Played],
 CASSETTES: Final = Phase(
     name="cassettes",
     about="replay recorded traffic on the hub, the hub again, and the stack",
-    feeds=(CriterionId.LEGACY_CLIENTS, CriterionId.SAME_FACTS),
+    gathers=(Matrix,),
     gather=gather,
     background=True,
 )

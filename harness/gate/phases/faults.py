@@ -1,31 +1,23 @@
-"""Workers are killed, stopped and sent away in waves under load; the history is gone through by every checker."""
+"""Loads with faults: workers killed, stopped and sent away in waves; Redis and the API killed and started again."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Final
 
-from harness.criteria.statements import CriterionId
-from harness.faults import Signal, Waves
-from harness.gate.bench import Bench, Phase
-from harness.gate.findings import Findings, judged
-from harness.gate.loads import LEASE_MS, JobSpec, Mix, Side, Site, checks_of, put_load, spec_for
-from harness.gate.standing import outcome_of, stand
+from harness.criteria.definition import Checks
+from harness.criteria.evidence import CheckedLoad, Restarts, WorkerFaults
+from harness.faults import KillRedis, KillServers, Signal, Waves
+from harness.gate.baseline_comparison import compare, outcome_of
+from harness.gate.context import NotMeasured, Phase, PhaseResult, RunContext
+from harness.gate.load_runs import LEASE_MS, checked_load, spec_for
 from harness.history import CheckResult, History, HistoryWriter
 from harness.history.reporting import tally_of, timelines_of
-from harness.results import (
-    Comparison,
-    Criterion,
-    Distribution,
-    Evidence,
-    FaultRow,
-    Link,
-    LinkTo,
-    Measurement,
-    Series,
-    Threshold,
-)
+from harness.load.deployment import Site
+from harness.load.jobs import JobSpec
+from harness.load.spec import Mix, Side
+from harness.processes import Valkey
+from harness.results import Distribution, FaultRow, Link, LinkTo, Series
 
 STEPS: Final = (10, 25, 40, 55, 70, 85, 100)
 STEP_MS: Final = 160
@@ -36,72 +28,74 @@ JOB: Final = JobSpec(
 STOPPED_S: Final = LEASE_MS / 1000 + 2
 """Longer than a lease: a stopped worker wakes up and finds its job with somebody else."""
 USERS: Final = 40
-JUDGED_ELSEWHERE: Final = ("recovery", "held_by_two", "accounting")
+RESTART_RATE: Final = 15.0
+RESTART_USERS: Final = 20
+RESTART_WORKERS: Final = 12
 
 
-async def gather(bench: Bench) -> Findings:
+async def gather_faults(context: RunContext) -> PhaseResult:
     """Load, break, settle, check; beside it, in a run that is long enough, the same on the hub."""
-    (history, checks), hub = await asyncio.gather(_stack(bench), _hub(bench))
-    bench.shared.checks.append(("faults", checks))
-    findings = Findings(timelines=timelines_of(history, checks.values()), tallies=[tally_of(checks["accounting"])])
-    findings.criteria = [judge_losses(bench, checks), judge_recovery(bench, checks["recovery"])]
-    findings.distributions = [_recoveries(checks["recovery"])]
-    findings.faults = [_row(checks, hub)]
-    return findings
+    (load, history), hub = await asyncio.gather(_stack(context), _hub(context))
+    return PhaseResult(
+        evidence=[WorkerFaults(load=load, lease_ms=LEASE_MS)],
+        histories=[("faults", load.checks)],
+        timelines=timelines_of(history, load.checks.values()),
+        tallies=[tally_of(load.checks["accounting"])],
+        distributions=[_recoveries(load.checks["recovery"])],
+        faults=[_row(load.checks, hub)],
+    )
 
 
-async def _stack(bench: Bench) -> tuple[History, dict[str, CheckResult]]:
-    profile = bench.profile
+async def _stack(context: RunContext) -> tuple[CheckedLoad, History]:
+    profile = context.profile
     seconds = profile.fault_jobs / profile.fault_rate
     mix = Mix.of(USERS)
-    spec = spec_for(bench, Side.STACK, rate=profile.fault_rate, seconds=seconds, mix=mix, job=JOB, drain_s=40.0)
+    spec = spec_for(context, Side.STACK, rate=profile.fault_rate, seconds=seconds, mix=mix, job=JOB, drain_s=40.0)
 
     async def disturb(site: Site, writer: HistoryWriter) -> None:
-        await _waves(bench, site, writer)
+        await _waves(context, site, writer)
 
-    _, folder = await put_load(bench, "faults", spec, disturb)
-    return await checks_of(folder)
+    return await checked_load(context, "faults", spec, disturb)
 
 
-async def _hub(bench: Bench) -> dict[str, CheckResult] | None:
-    """The hub at a rate that it holds, its workers killed once, all at the same moment, and back soon."""
-    if not bench.profile.hub_fault_jobs or bench.options.legacy:
+async def _hub(context: RunContext) -> Checks | None:
+    """The hub at a rate that it can bear, its workers killed once, all at the same moment, and back soon."""
+    if not context.profile.hub_fault_jobs or context.options.legacy:
         return None
-    seconds = bench.profile.hub_fault_jobs / bench.profile.hub_rate
+    seconds = context.profile.hub_fault_jobs / context.profile.hub_rate
     mix = Mix.of(USERS)
-    spec = spec_for(bench, Side.HUB, rate=bench.profile.hub_rate, seconds=seconds, mix=mix, job=JOB, drain_s=60.0)
+    spec = spec_for(context, Side.HUB, rate=context.profile.hub_rate, seconds=seconds, mix=mix, job=JOB, drain_s=60.0)
 
     async def disturb(site: Site, writer: HistoryWriter) -> None:
         workers = site.fleet.workers if site.fleet else []
-        async with Waves(workers, writer, seed=bench.options.seed, share=1, waves=1, every_s=seconds / 3) as killing:
+        async with Waves(workers, writer, seed=context.options.seed, share=1, waves=1, every_s=seconds / 3) as killing:
             await killing.done()
 
-    _, folder = await put_load(bench, "faults-hub", spec, disturb)
-    _, checks = await checks_of(folder)
-    return checks
+    load, _ = await checked_load(context, "faults-hub", spec, disturb)
+    return load.checks
 
 
-def _row(checks: Mapping[str, CheckResult], hub: Mapping[str, CheckResult] | None) -> FaultRow:
+def _row(checks: Checks, hub: Checks | None) -> FaultRow:
     stack, other = outcome_of(checks), outcome_of(hub) if hub else None
     return FaultRow(
         id="workers-killed",
         title="Workers killed under load",
         how="The stack: a third of the workers killed in each wave, some stopped beyond a lease, some sent away. "
         "The hub: all its workers killed once, and started again.",
-        standing=stand(stack, other),
+        standing=compare(stack, other),
         stack=stack,
         hub=other,
         links=(Link(to=LinkTo.TALLY, ref="jobs", label="where every job is"),),
     )
 
 
-async def _waves(bench: Bench, site: Site, writer: HistoryWriter) -> None:
+async def _waves(context: RunContext, site: Site, writer: HistoryWriter) -> None:
     """A third killed in each wave; meanwhile some are stopped for longer than a lease, and some asked to leave."""
     workers = site.fleet.workers if site.fleet else []
     apart = max(1, len(workers) // 8)
     stopped, leaving, killed = workers[:apart], workers[apart : 2 * apart], workers[2 * apart :]
-    waves, seed = bench.profile.kill_waves, bench.options.seed
-    every_s = max(2.0, 0.8 * bench.profile.fault_jobs / bench.profile.fault_rate / (waves + 1))
+    waves, seed = context.profile.kill_waves, context.options.seed
+    every_s = max(2.0, 0.8 * context.profile.fault_jobs / context.profile.fault_rate / (waves + 1))
     share = (len(workers) / 3) / max(1, len(killed))
     async with (
         Waves(killed, writer, seed=seed, share=share, waves=waves, every_s=every_s) as killing,
@@ -115,57 +109,6 @@ async def _waves(bench: Bench, site: Site, writer: HistoryWriter) -> None:
         await ending.done()
 
 
-def judge_losses(bench: Bench, checks: Mapping[str, CheckResult]) -> Criterion:
-    """Nothing lost, nothing twice, no other rule broken: in this history and in those of the loads before it."""
-    limits, acknowledged = bench.limits.nothing_lost, checks["accounting"].counts.get("acknowledged", 0)
-    others = {
-        name: len(check.violations)
-        for name, check in checks.items()
-        if name not in {"lost", "ended_twice", *JUDGED_ELSEWHERE}
-    }
-    wrong = {name: number for name, number in others.items() if number}
-    doubts = list(dict.fromkeys(doubt for name in ("lost", "ended_twice") for doubt in checks[name].doubts))
-    told = [check.violations[0].sentence for check in checks.values() if check.violations][:3]
-    return judged(
-        CriterionId.NOTHING_LOST,
-        [
-            _none("acknowledged jobs lost", len(checks["lost"].violations), limits.lost),
-            _none("jobs that ended twice", len(checks["ended_twice"].violations), limits.ended_twice),
-            _none("other rules broken", sum(wrong.values()), limits.other_violations),
-        ],
-        [
-            Evidence(what="acknowledged jobs", had=acknowledged, least=bench.least.fault_jobs),
-            Evidence(what="kills", had=checks["recovery"].counts.get("killed", 0), least=bench.least.kills),
-            Evidence(what="histories without a gap", had=0 if doubts else 1, least=1),
-        ],
-        links=[Link(to=LinkTo.TALLY, ref="jobs", label="where every job is")],
-        explanation=" ".join([*told, *(f"{name}: {number}." for name, number in wrong.items()), *doubts]) or None,
-    )
-
-
-def judge_recovery(bench: Bench, recovery: CheckResult) -> Criterion:
-    """The longest wait of a job that lost its worker, until somebody had it again."""
-    again = recovery.figures.get("claimed_again", ())
-    never = [violation for violation in recovery.violations if violation.form == "never"]
-    return judged(
-        CriterionId.RECOVERY,
-        [
-            Measurement(
-                what="worker lost to claimed again, the longest",
-                observed=max(again, default=None),
-                unit="ms",
-                threshold=Threshold(
-                    comparison=Comparison.AT_MOST, limit=LEASE_MS + bench.limits.recovery.beyond_lease_ms
-                ),
-            ),
-            _none("jobs that nobody took again", len(never), 0),
-        ],
-        [Evidence(what="jobs that lost their worker", had=recovery.examined, least=bench.least.recoveries)],
-        links=[Link(to=LinkTo.FIGURE, ref="recovery", label="distribution")],
-        explanation=f"The lease is {LEASE_MS / 1000:g} s.",
-    )
-
-
 def _recoveries(recovery: CheckResult) -> Distribution:
     again = recovery.figures.get("claimed_again", ())
     return Distribution(
@@ -176,14 +119,56 @@ def _recoveries(recovery: CheckResult) -> Distribution:
     )
 
 
-def _none(what: str, observed: int, limit: int) -> Measurement:
-    threshold = Threshold(comparison=Comparison.AT_MOST, limit=limit)
-    return Measurement(what=what, observed=observed, threshold=threshold, counterexample=True)
+async def gather_restarts(context: RunContext) -> PhaseResult:
+    """Load, kill both, settle, check. A stack that somebody else runs is not killed."""
+    if context.options.candidate:
+        raise NotMeasured("The API and its Redis were not started by this run, so they were not killed.")
+    seconds = context.profile.restart_jobs / RESTART_RATE
+    spec = spec_for(
+        context,
+        Side.STACK,
+        rate=RESTART_RATE,
+        seconds=seconds,
+        mix=Mix.of(RESTART_USERS),
+        durable=True,
+        drain_s=15.0,
+        fleet=RESTART_WORKERS,
+        redis=None,
+        prefix="",
+    )
+
+    async def disturb(site: Site, writer: HistoryWriter) -> None:
+        await _kills(context, site, writer, seconds)
+
+    load, history = await checked_load(context, "restarts", spec, disturb)
+    accounting = load.checks["accounting"]
+    return PhaseResult(
+        evidence=[Restarts(load=load)],
+        histories=[("restarts", load.checks)],
+        tallies=[tally_of(accounting, id="restarts", title="Where every job is after the restarts")],
+        timelines=timelines_of(history, load.checks.values(), side="stack, restarts"),
+    )
+
+
+async def _kills(context: RunContext, site: Site, writer: HistoryWriter, seconds: float) -> None:
+    seed, every_s = context.options.seed, seconds / 5
+    if isinstance(site.redis, Valkey):
+        async with KillRedis(site.redis, writer, seed=seed, times=1, every_s=every_s, down_s=1.0) as killing:
+            await killing.done()
+    if site.server is not None:
+        async with KillServers([site.server], writer, seed=seed, times=2, every_s=every_s) as killing_servers:
+            await killing_servers.done()
 
 
 FAULTS: Final = Phase(
     name="faults",
     about="kill, stop and restart workers under load; nothing may be lost",
-    feeds=(CriterionId.NOTHING_LOST, CriterionId.RECOVERY),
-    gather=gather,
+    gathers=(WorkerFaults,),
+    gather=gather_faults,
+)
+RESTARTS: Final = Phase(
+    name="restarts",
+    about="kill Redis and the API under load and start them again",
+    gathers=(Restarts,),
+    gather=gather_restarts,
 )

@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from harness import defects
-from harness.criteria.statements import STATEMENTS
+from harness.criteria.definition import discover
 from harness.defects import Defect, DefectDoesNotApply, Replacement
 from harness.defects.defect import source_of_stack
 from harness.errors import CouldNotRun
@@ -47,7 +47,7 @@ def test_there_are_enough_and_each_says_what_it_is() -> None:
     for defect in ALL:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", defect.name)
         assert defect.mistake.endswith(".")
-        assert set(defect.caught_by) <= set(STATEMENTS)
+        assert set(defect.caught_by) <= set(discover())
         assert defect.caught_by
         assert set(defect.checks) <= set(CHECKERS)
 

@@ -2,55 +2,62 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
 from pathlib import Path
 
 import pytest
 
-from harness.criteria.statements import CriterionId
+import harness.criteria
+import reports
+from harness.criteria.definition import discover
+from harness.criteria.evidence import CodeSize, Contention
+from harness.criteria.limits import DEFAULT
 from harness.errors import CouldNotRun
-from harness.gate.bench import Bench, Options, Phase, Stage
-from harness.gate.findings import Findings, judged
+from harness.gate.context import NotMeasured, Options, Phase, PhaseResult, PhaseStatus, RunContext
+from harness.gate.phases import PHASES
 from harness.gate.run import run_gate
 from harness.processes import ProcessDied
-from harness.results import Comparison, Measurement, Threshold, Verdict
+from harness.results import Verdict
 
-CLAIMS, PROGRESS = CriterionId.CLAIMS, CriterionId.PROGRESS
-
-
-def passing(which: CriterionId, observed: float = 0) -> Findings:
-    limit = Threshold(comparison=Comparison.EQUAL, limit=0)
-    return Findings(criteria=[judged(which, [Measurement(what="x", observed=observed, threshold=limit)], [])])
+CONFLICTS, SIMPLICITY = "no-conflicts", "simplicity"
+SIMPLE = CodeSize(lines={f"new_stack/queue/functions/shared/{number}.lua": 1 for number in range(10)})
+LARGE = CodeSize(lines={**SIMPLE.lines, "new_stack/api/huge.py": 100_000})
 
 
-def phase(*feeds: CriterionId, error: Exception | None = None, observed: float = 0) -> Phase:
-    async def gather(_: Bench) -> Findings:
+def fair(winners: int = 1) -> Contention:
+    return Contention(workers=48, winners=[winners] * 100)
+
+
+def phase(*evidence: object, error: Exception | None = None) -> Phase:
+    async def gather(_: RunContext) -> PhaseResult:
         if error is not None:
             raise error
-        return Findings.merged(passing(which, observed) for which in feeds)
+        return PhaseResult(evidence=list(evidence))
 
-    return Phase(name="-".join(feeds), about="a phase of the test", feeds=feeds, gather=gather)
+    kinds = tuple(type(part) for part in evidence)
+    return Phase(name=kinds[0].__name__, about="a phase of the test", gathers=kinds, gather=gather)
 
 
-def options(tmp_path: Path, *only: CriterionId) -> Options:
+def options(tmp_path: Path, *only: str) -> Options:
     return Options(out=tmp_path, only=only)
 
 
 async def test_a_run_in_which_all_pass_passes(tmp_path: Path) -> None:
-    run, folder = await run_gate(options(tmp_path, CLAIMS, PROGRESS), groups=[[phase(CLAIMS), phase(PROGRESS)]])
+    run, folder = await run_gate(options(tmp_path, CONFLICTS, SIMPLICITY), groups=[[phase(fair()), phase(SIMPLE)]])
     assert run.verdict is Verdict.PASS
     assert folder.parent == tmp_path
 
 
-async def test_a_criterion_that_no_phase_judged_makes_the_run_inconclusive(tmp_path: Path) -> None:
-    run, _ = await run_gate(options(tmp_path, CLAIMS, PROGRESS), groups=[[phase(CLAIMS)]])
+async def test_a_criterion_that_no_phase_serves_makes_the_run_inconclusive(tmp_path: Path) -> None:
+    run, _ = await run_gate(options(tmp_path, CONFLICTS, SIMPLICITY), groups=[[phase(fair())]])
     assert run.verdict is Verdict.INCONCLUSIVE
-    assert [c.id for c in run.criteria if c.verdict is Verdict.INCONCLUSIVE] == [PROGRESS]
+    assert [c.id for c in run.criteria if c.verdict is Verdict.INCONCLUSIVE] == [SIMPLICITY]
 
 
 async def test_an_empty_run_never_passes(tmp_path: Path) -> None:
     run, _ = await run_gate(options(tmp_path), groups=[[]])
     assert run.verdict is Verdict.INCONCLUSIVE
-    assert len(run.criteria) == len(CriterionId)
+    assert len(run.criteria) == len(discover())
 
 
 @pytest.mark.parametrize(
@@ -61,69 +68,136 @@ async def test_a_phase_that_broke_off_is_inconclusive_and_the_others_are_judged(
     tmp_path: Path, error: Exception
 ) -> None:
     run, folder = await run_gate(
-        options(tmp_path, CLAIMS, PROGRESS), groups=[[phase(CLAIMS, error=error), phase(PROGRESS)]]
+        options(tmp_path, CONFLICTS, SIMPLICITY), groups=[[phase(fair(), error=error), phase(SIMPLE)]]
     )
     assert run.verdict is Verdict.INCONCLUSIVE
-    assert {c.id: c.verdict for c in run.criteria} == {CLAIMS: Verdict.INCONCLUSIVE, PROGRESS: Verdict.PASS}
-    assert (folder / "logs" / "claims.traceback.log").read_text()
+    assert {c.id: c.verdict for c in run.criteria} == {CONFLICTS: Verdict.INCONCLUSIVE, SIMPLICITY: Verdict.PASS}
+    assert (folder / "logs" / "Contention.traceback.log").read_text()
 
 
 @pytest.mark.parametrize("name", ["api", "api-2", "worker-7"])
 async def test_a_stack_that_crashes_fails(tmp_path: Path, name: str) -> None:
     died = ExceptionGroup("tasks", [ProcessDied(name, 1, "on its own", "Traceback…")])
-    run, _ = await run_gate(options(tmp_path, CLAIMS), groups=[[phase(CLAIMS, error=died)]])
+    run, _ = await run_gate(options(tmp_path, CONFLICTS), groups=[[phase(fair(), error=died)]])
     assert run.verdict is Verdict.FAIL
     assert name in run.criteria[0].explanation
 
 
 async def test_a_stack_that_says_it_cannot_run_here_is_inconclusive(tmp_path: Path) -> None:
     refused = ProcessDied("api", 3, "before it was ready", "Redis cannot be reached")
-    run, _ = await run_gate(options(tmp_path, CLAIMS), groups=[[phase(CLAIMS, error=refused)]])
+    run, _ = await run_gate(options(tmp_path, CONFLICTS), groups=[[phase(fair(), error=refused)]])
     assert run.verdict is Verdict.INCONCLUSIVE
 
 
 async def test_a_failure_outranks_a_phase_that_broke_off(tmp_path: Path) -> None:
     run, _ = await run_gate(
-        options(tmp_path, CLAIMS, PROGRESS),
-        groups=[[phase(CLAIMS, error=CouldNotRun("no Redis")), phase(PROGRESS, observed=1)]],
+        options(tmp_path, CONFLICTS, SIMPLICITY),
+        groups=[[phase(fair(), error=CouldNotRun("no Redis")), phase(LARGE)]],
     )
     assert run.verdict is Verdict.FAIL
 
 
 async def test_only_keeps_the_other_phases_from_running(tmp_path: Path) -> None:
-    stages: list[tuple[str, Stage]] = []
+    stages: list[tuple[str, PhaseStatus]] = []
     await run_gate(
-        options(tmp_path, CLAIMS),
-        lambda which, stage, _: stages.append((which.name, stage)),
-        [[phase(CLAIMS), phase(PROGRESS)]],
+        options(tmp_path, CONFLICTS),
+        lambda which, status, _: stages.append((which.name, status)),
+        [[phase(fair()), phase(SIMPLE)]],
     )
-    assert stages == [("claims", Stage.RUNNING), ("claims", Stage.DONE)]
+    assert stages == [("Contention", PhaseStatus.RUNNING), ("Contention", PhaseStatus.DONE)]
 
 
 async def test_a_group_begins_when_the_background_only_waits(tmp_path: Path) -> None:
     order: list[str] = []
 
-    async def slow(bench: Bench) -> Findings:
-        bench.shared.only_waiting.set()
+    async def slow(context: RunContext) -> PhaseResult:
+        context.shared.only_waiting.set()
         order.append("waiting")
         while "other" not in order:
             await asyncio.sleep(0)
-        return passing(CLAIMS)
+        return PhaseResult(evidence=[fair()])
 
-    async def other(_: Bench) -> Findings:
+    async def other(_: RunContext) -> PhaseResult:
         order.append("other")
-        return passing(PROGRESS)
+        return PhaseResult(evidence=[SIMPLE])
 
     groups = [
-        [Phase(name="slow", about="waits", feeds=(CLAIMS,), gather=slow, background=True)],
-        [Phase(name="other", about="acts", feeds=(PROGRESS,), gather=other)],
+        [Phase(name="slow", about="waits", gathers=(Contention,), gather=slow, background=True)],
+        [Phase(name="other", about="acts", gathers=(CodeSize,), gather=other)],
     ]
-    run, _ = await asyncio.wait_for(run_gate(options(tmp_path, CLAIMS, PROGRESS), groups=groups), 5)
+    run, _ = await asyncio.wait_for(run_gate(options(tmp_path, CONFLICTS, SIMPLICITY), groups=groups), 5)
     assert order == ["waiting", "other"]
     assert run.verdict is Verdict.PASS
 
 
 async def test_a_background_phase_that_breaks_off_does_not_hold_up_the_others(tmp_path: Path) -> None:
-    groups = [[dataclasses.replace(phase(CLAIMS, error=OSError("no port")), background=True)], [phase(PROGRESS)]]
-    run, _ = await asyncio.wait_for(run_gate(options(tmp_path, CLAIMS, PROGRESS), groups=groups), 5)
-    assert {c.id: c.verdict for c in run.criteria} == {CLAIMS: Verdict.INCONCLUSIVE, PROGRESS: Verdict.PASS}
+    groups = [[dataclasses.replace(phase(fair(), error=OSError("no port")), background=True)], [phase(SIMPLE)]]
+    run, _ = await asyncio.wait_for(run_gate(options(tmp_path, CONFLICTS, SIMPLICITY), groups=groups), 5)
+    assert {c.id: c.verdict for c in run.criteria} == {CONFLICTS: Verdict.INCONCLUSIVE, SIMPLICITY: Verdict.PASS}
+
+
+async def test_a_phase_that_has_no_meaning_here_is_no_problem_of_the_run(tmp_path: Path) -> None:
+    run, _ = await run_gate(
+        options(tmp_path, CONFLICTS), groups=[[phase(fair(), error=NotMeasured("Somebody else's stack."))]]
+    )
+    assert (run.criteria[0].verdict, run.criteria[0].explanation) == (Verdict.INCONCLUSIVE, "Somebody else's stack.")
+    assert run.problems == ()
+
+
+async def test_a_judge_that_breaks_off_leaves_the_others_theirs(tmp_path: Path) -> None:
+    nowhere = CodeSize(lines={"elsewhere/file.py": 1})
+    run, folder = await run_gate(
+        options(tmp_path, CONFLICTS, SIMPLICITY), groups=[[phase(fair(winners=2)), phase(nowhere)]]
+    )
+    assert {c.id: c.verdict for c in run.criteria} == {CONFLICTS: Verdict.FAIL, SIMPLICITY: Verdict.INCONCLUSIVE}
+    assert "broke off" in run.problems[0]
+    assert (folder / "logs" / "simplicity.judge.traceback.log").read_text()
+
+
+async def test_a_criterion_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) -> None:
+    with pytest.raises(CouldNotRun, match="no criterion clams; there are legacy-clients, "):
+        await run_gate(options(tmp_path, "clams"), groups=[])
+
+
+def test_each_type_of_evidence_that_a_criterion_needs_is_gathered_by_one_phase() -> None:
+    gathered = [kind for one in PHASES for kind in one.gathers]
+    assert len(gathered) == len(set(gathered))
+    assert {need for spec in discover().values() for need in spec.needs} == set(gathered)
+
+
+CRITERION = """
+import msgspec
+from harness.criteria.definition import CriterionSpec, Judged, at_most
+from harness.criteria.evidence import Contention
+
+class Limits(msgspec.Struct, forbid_unknown_fields=True):
+    most_winners: int
+
+class Least(msgspec.Struct, forbid_unknown_fields=True):
+    jobs: int
+
+def judge(collected, limits, least):
+    winners = max(collected.get(Contention).winners)
+    return Judged(measurements=[at_most("winners", winners, limits.most_winners)])
+
+CRITERION = CriterionSpec(
+    id="one-winner", title="One wins", sentence="One worker wins.", source="this test", measured="by counting",
+    needs=(Contention,), limits=Limits, least=Least, judge=judge,
+)
+"""
+
+
+@pytest.mark.parametrize(("winners", "verdict"), [(1, Verdict.PASS), (2, Verdict.FAIL)])
+async def test_a_criterion_is_added_by_its_module_and_its_limits_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, winners: int, verdict: Verdict
+) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "one_winner.py").write_text(CRITERION)
+    limits = tmp_path / "limits.toml"
+    limits.write_text(DEFAULT.read_text() + "\n[one-winner]\nmost_winners = 1\nleast.quick = { jobs = 1 }\n")
+    monkeypatch.setattr(harness.criteria, "__path__", [*harness.criteria.__path__, str(tmp_path / "more")])
+    monkeypatch.delitem(sys.modules, "harness.criteria.one_winner", raising=False)
+    asked = Options(out=tmp_path, only=("one-winner",), thresholds=limits)
+    run, folder = await run_gate(asked, groups=[[phase(fair(winners))]])
+    assert (run.verdict, [criterion.id for criterion in run.criteria]) == (verdict, ["one-winner"])
+    assert "One wins" in reports.write(run, folder).page.read_text()

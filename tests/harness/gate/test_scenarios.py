@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.criteria.limits import Scenarios
-from harness.criteria.statements import CriterionId
+from harness.criteria import migration
+from harness.criteria.definition import Collected
+from harness.criteria.evidence import Outcome, Scenario, ScenarioResults
+from harness.criteria.modern_clients import Least, Limits
 from harness.errors import CouldNotRun
-from harness.gate.phases.scenarios import Outcome, Scenario, judge, read_results
-from harness.results import Verdict
+from harness.gate.phases.scenarios import read_results
+from harness.results import Criterion, Verdict
 
-LIMIT = Scenarios(failed_scenarios=0)
 SUITE = """
 import pytest
 
@@ -40,9 +41,15 @@ def pytest_collection_modifyitems(items):
 """
 
 
-def scenario(outcome: Outcome, criterion: CriterionId = CriterionId.MIGRATION, name: str = "test_it") -> Scenario:
-    said = "expected this, got that" if outcome is Outcome.FAILED else ""
-    return Scenario(suite="suite", name=name, criterion=criterion, outcome=outcome, said=said)
+def scenario(outcome: Outcome, criterion: str = "migration", name: str = "test_it") -> Scenario:
+    failure = "expected this, got that" if outcome is Outcome.FAILED else ""
+    return Scenario(suite="suite", name=name, criterion=criterion, outcome=outcome, failure=failure)
+
+
+def judge(*scenarios: Scenario, least: int) -> Criterion:
+    collected = Collected()
+    collected.add(ScenarioResults(scenarios=list(scenarios), log="logs/scenarios.log"))
+    return migration.CRITERION.judged(collected, Limits(failed_scenarios=0), Least(scenarios=least))
 
 
 def test_what_pytest_wrote_is_read_with_the_worst_that_was_said_of_each_test(tmp_path: Path) -> None:
@@ -66,7 +73,7 @@ def test_what_pytest_wrote_is_read_with_the_worst_that_was_said_of_each_test(tmp
         check=False,
         capture_output=True,
     )
-    found = {scenario.name: (scenario.outcome, scenario.said) for scenario in read_results(results)}
+    found = {scenario.name: (scenario.outcome, scenario.failure) for scenario in read_results(results)}
     assert found["test_good"] == (Outcome.PASSED, "")
     assert found["test_bad"] == (Outcome.FAILED, "two is two")
     assert found["test_set_up"] == (Outcome.FAILED, 'failed on setup with "OSError: no port"')
@@ -83,11 +90,11 @@ def test_a_file_that_is_cut_off_is_told(tmp_path: Path) -> None:
 
 def test_a_criterion_passes_when_enough_of_its_scenarios_passed() -> None:
     found = [scenario(Outcome.PASSED, name=str(number)) for number in range(3)]
-    assert judge(CriterionId.MIGRATION, found, LIMIT, least=3).verdict is Verdict.PASS
+    assert judge(*found, least=3).verdict is Verdict.PASS
 
 
 def test_one_that_failed_fails_it_whatever_else_there_is() -> None:
-    criterion = judge(CriterionId.MIGRATION, [scenario(Outcome.FAILED)], LIMIT, least=50)
+    criterion = judge(scenario(Outcome.FAILED), least=50)
     assert criterion.verdict is Verdict.FAIL
     assert criterion.explanation.endswith("test_it: expected this, got that.")
 
@@ -96,8 +103,8 @@ def test_those_that_were_skipped_or_belong_elsewhere_are_no_evidence() -> None:
     found = [
         scenario(Outcome.PASSED),
         scenario(Outcome.SKIPPED, name="skipped"),
-        scenario(Outcome.PASSED, CriterionId.MIXED_CLIENTS),
+        scenario(Outcome.PASSED, "mixed-clients"),
     ]
-    criterion = judge(CriterionId.MIGRATION, found, LIMIT, least=2)
+    criterion = judge(*found, least=2)
     assert criterion.verdict is Verdict.INCONCLUSIVE
     assert criterion.evidence[0].had == 1

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from harness import defects
-from harness.criteria.statements import CriterionId
-from harness.gate.breakdown import DIED
-from harness.gate.findings import judged, unmeasured
+from harness.criteria.claims import CRITERION
+from harness.criteria.definition import Judged
+from harness.gate.phase_failure import DIED
 from harness.gate.selftest import COST, has_crashed, headline, judge
-from harness.results import Comparison, DefectRow, Detection, Measurement, Run, Threshold, Verdict, conclude
+from harness.results import Comparison, Criterion, DefectRow, Detection, Measurement, Run, Threshold, Verdict, conclude
 from tests.reports.samples import about
 
 ZERO = Threshold(comparison=Comparison.EQUAL, limit=0)
@@ -17,7 +17,7 @@ def row(name: str, detection: Detection = Detection.CAUGHT) -> DefectRow:
 
 def sound(observed: float | None = 0) -> Run:
     measured = Measurement(what="lost", observed=observed, threshold=ZERO)
-    return conclude(about("selftest", 1.0), criteria=[judged(CriterionId.NOTHING_LOST, [measured], [])])
+    return conclude(about("selftest", 1.0), criteria=[CRITERION.concluded(Judged(measurements=[measured]))])
 
 
 def test_all_caught_and_a_sound_stack_that_passes_is_a_gate_to_trust() -> None:
@@ -42,12 +42,12 @@ def test_a_selftest_of_too_few_defects_is_inconclusive() -> None:
 
 
 def test_every_criterion_that_should_catch_a_defect_has_its_place() -> None:
-    expected = {CriterionId(which) for defect in defects.all() for which in defect.caught_by}
+    expected = {which for defect in defects.all() for which in defect.caught_by}
     assert expected <= set(COST)
     assert len(defects.all()) >= 20
 
 
 def test_a_failure_by_a_crash_is_told_apart() -> None:
     measured = Measurement(what=DIED, observed=1, threshold=ZERO)
-    assert has_crashed(judged(CriterionId.CLAIMS, [measured], []))
-    assert not has_crashed(unmeasured(CriterionId.CLAIMS, "no"))
+    assert has_crashed(CRITERION.concluded(Judged(measurements=[measured])))
+    assert not has_crashed(Criterion.unmeasured(CRITERION, "no"))

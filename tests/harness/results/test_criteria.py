@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.results import Comparison, Criterion, Evidence, Measurement, Threshold, Verdict
+from harness.results import Comparison, Criterion, Evidence, Measurement, Statement, Threshold, Verdict
 from harness.results.criteria import judge
 
 BELOW_20 = Threshold(comparison=Comparison.BELOW, limit=20, plan=1000)
@@ -25,11 +25,13 @@ def lost(count: int) -> Measurement:
 
 def criterion(measurements: list[Measurement], evidence: list[Evidence]) -> Criterion:
     return Criterion.judged(
-        id="claims",
-        title="Claims",
-        sentence="A claim takes under a second.",
-        source="plan 2B",
-        measured="From the submit to the claim.",
+        Statement(
+            id="claims",
+            title="Claims",
+            sentence="A claim takes under a second.",
+            source="plan 2B",
+            measured="From the submit to the claim.",
+        ),
         measurements=measurements,
         evidence=evidence,
     )

@@ -26,11 +26,11 @@ def outcome_of(checks: Mapping[str, CheckResult]) -> FaultOutcome:
         figures[LONGEST] = round(max(again))
     jobs = checks["accounting"].counts.get("acknowledged", 0)
     wrong = {name: number for name, number in figures.items() if number and name != LONGEST}
-    told = ", ".join(f"{number:g} {name}" for name, number in wrong.items()) or "every job ended once"
-    return FaultOutcome(sentence=f"Of {jobs:,} acknowledged jobs: {told}.", figures=figures)
+    broken = ", ".join(f"{number:g} {name}" for name, number in wrong.items()) or "every job ended once"
+    return FaultOutcome(sentence=f"Of {jobs:,} acknowledged jobs: {broken}.", figures=figures)
 
 
-def stand(stack: FaultOutcome, hub: FaultOutcome | None) -> Standing:
+def compare(stack: FaultOutcome, hub: FaultOutcome | None) -> Standing:
     """By what went wrong with jobs first, and by how long a lost worker's job waited where that is the same."""
     if hub is None:
         return Standing.ALONE

@@ -1,0 +1,112 @@
+"""What a criterion is made of: its statement, the evidence that it needs, its limits, and its judge.
+
+Each module of this package with a `CRITERION` is a criterion (`discover`). `docs/architecture.md` tells how to add one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import harness.criteria
+from harness.history import CheckResult
+from harness.results import Comparison, Criterion, Evidence, Link, Measurement, Statement, Threshold
+
+Part = TypeVar("Part")
+L = TypeVar("L")
+E = TypeVar("E")
+
+Checks = dict[str, CheckResult]
+"""What each checker says of one history, by the checker's name."""
+
+
+class Collected:
+    """What the phases of a run have found out: one value of each type of evidence, and every checked history."""
+
+    def __init__(self) -> None:
+        self._parts: dict[type, object] = {}
+        self.histories: list[tuple[str, Checks]] = []
+        """The checks of every load's history, by the load's name."""
+
+    def add(self, *parts: object) -> None:
+        """Keep evidence."""
+        self._parts.update({type(part): part for part in parts})
+
+    def __contains__(self, kind: type) -> bool:
+        return kind in self._parts
+
+    def get(self, kind: type[Part]) -> Part:
+        """The evidence of that type. Raises KeyError where no phase found any."""
+        part = self._parts[kind]
+        if not isinstance(part, kind):
+            raise TypeError(f"{part!r} is no {kind.__name__}")
+        return part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a judge says: the figures, how much was seen, and what else a reader wants to know."""
+
+    measurements: Sequence[Measurement]
+    evidence: Sequence[Evidence] = ()
+    links: Sequence[Link] = ()
+    explanation: str = ""
+
+
+class CriterionSpec(Statement, Generic[L, E], frozen=True, kw_only=True):
+    """One promise of the plan and how the gate judges it.
+
+    `needs` are the types of evidence that `judge` takes from what was collected; `limits` and `least` are the types of
+    its tables in limits.toml, where it has its id, as in `--only`, in the report and in the seeded defects.
+    """
+
+    needs: tuple[type, ...]
+    limits: type[L]
+    least: type[E]
+    judge: Callable[[Collected, L, E], Judged]
+
+    def judged(self, collected: Collected, limits: L, least: E) -> Criterion:
+        """The criterion with the verdict that the evidence comes to."""
+        return self.concluded(self.judge(collected, limits, least))
+
+    def concluded(self, judged: Judged) -> Criterion:
+        """The criterion with what was said of it."""
+        return Criterion.judged(
+            self,
+            measurements=judged.measurements,
+            evidence=judged.evidence,
+            links=judged.links,
+            explanation=judged.explanation,
+        )
+
+
+def count(what: str, observed: int, limit: int = 0) -> Measurement:
+    """A number that is proof by itself where it is over its limit, however little was seen: a lost job is lost."""
+    threshold = Threshold(comparison=Comparison.AT_MOST, limit=limit)
+    return Measurement(what=what, observed=observed, threshold=threshold, counterexample=True)
+
+
+def at_most(what: str, observed: float | None, limit: float, unit: str = "") -> Measurement:
+    """A figure that may reach its limit."""
+    threshold = Threshold(comparison=Comparison.AT_MOST, limit=limit)
+    return Measurement(what=what, observed=observed, unit=unit, threshold=threshold)
+
+
+def below(what: str, observed: float | None, limit: float, unit: str = "", *, plan: float | None = None) -> Measurement:
+    """A figure that has to stay under its limit; `plan` is the plan's own number."""
+    threshold = Threshold(comparison=Comparison.BELOW, limit=limit, plan=plan)
+    return Measurement(what=what, observed=observed, unit=unit, threshold=threshold)
+
+
+AnySpec = CriterionSpec[Any, Any]
+NAME: Final = "CRITERION"
+
+
+def discover() -> dict[str, AnySpec]:
+    """Every criterion by its id, in the order of the modules' names."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(harness.criteria.__path__))
+    found = [getattr(importlib.import_module(f"harness.criteria.{name}"), NAME, None) for name in modules]
+    return {spec.id: spec for spec in found if isinstance(spec, CriterionSpec)}

@@ -1,0 +1,140 @@
+"""The types of evidence that the phases of a run gather and the criteria are judged by.
+
+The recordings' evidence is `harness.cassettes.replay.matrix.Matrix`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from statistics import median_low
+from typing import Final
+
+import msgspec
+
+from harness.criteria.definition import Checks
+from harness.load.latencies import Figure, Wire
+from harness.load.runner import LoadResult
+from harness.results import Evidence, Measurement, Verdict
+
+LEAST_FREE_PERCENT: Final = 85.0
+"""Of all processor time, while nothing of the run is at work: with less, a long latency may be others' doing."""
+
+
+class Outcome(IntEnum):
+    """How a scenario came out, the worst last: one that passed and broke something on its way out counts as failed."""
+
+    SKIPPED = 0
+    PASSED = 1
+    FAILED = 2
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """One test of the scenario suites, and the criterion that it names."""
+
+    suite: str
+    name: str
+    criterion: str
+    outcome: Outcome
+    failure: str = ""
+    """The assertion that failed, its first line."""
+
+
+class ScenarioResults(msgspec.Struct, frozen=True, kw_only=True):
+    """What the scenario suites came to; `log` is their log, below the run's folder."""
+
+    scenarios: list[Scenario]
+    log: str
+
+
+class CheckedLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """A load, and what every checker says of its history."""
+
+    result: LoadResult
+    checks: Checks
+
+
+class SteadyLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """The load with every worker and subscriber; more than one attempt where a latency was over its limit.
+
+    `free_percent` is the least share of the processors that was free before an attempt.
+    """
+
+    attempts: list[CheckedLoad]
+    free_percent: float
+
+    def median_p99_ms(self, figure: Figure, wire: Wire | None = None) -> float | None:
+        """A figure's p99 as the median of the attempts: noise of the machine passes, a regression stays."""
+        found = [attempt.result.swarm.p99_ms(figure, wire) for attempt in self.attempts]
+        measured = [value for value in found if value is not None]
+        return median_low(measured) if measured else None
+
+    def typical(self, figure: Figure) -> CheckedLoad:
+        """The attempt that has the median p99 of a figure, for display."""
+        median = self.median_p99_ms(figure)
+        return next((one for one in self.attempts if one.result.swarm.p99_ms(figure) == median), self.attempts[0])
+
+    @property
+    def attempts_told(self) -> str:
+        """That there was more than one attempt, as a sentence."""
+        number = len(self.attempts)
+        return f"Measured {number} times, the median counts." if number > 1 else ""
+
+    def machine_was_free(self, latencies: Sequence[Measurement]) -> list[Evidence]:
+        """The evidence that a latency over its limit was not somebody else's doing.
+
+        Noise only ever adds to a latency, so good ones need none.
+        """
+        if all(latency.verdict is Verdict.PASS for latency in latencies):
+            return []
+        had = round(self.free_percent, 1)
+        return [Evidence(what="of the processors free before", unit="%", had=had, least=LEAST_FREE_PERCENT)]
+
+
+class PollingLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """The load on a stack whose wake-ups are switched off."""
+
+    load: CheckedLoad
+
+
+class MemoryLoads(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes that one process of each side's server holds under the same load: their median, and how many samples."""
+
+    hub_bytes: int
+    hub_samples: int
+    api_bytes: int
+    api_samples: int
+    conditions: str
+    """The load, in words."""
+
+
+class WorkerFaults(msgspec.Struct, frozen=True, kw_only=True):
+    """A load whose workers are killed, stopped and restarted."""
+
+    load: CheckedLoad
+    lease_ms: float
+
+
+class Restarts(msgspec.Struct, frozen=True, kw_only=True):
+    """A load during which Redis and the API are killed and started again."""
+
+    load: CheckedLoad
+
+
+class Contention(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of the workers got each job that they all wanted at the same moment."""
+
+    workers: int
+    winners: list[int]
+
+
+class CodeSize(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines of code by file, of the rooms that are counted."""
+
+    lines: dict[str, int]
+
+
+def values_of(result: LoadResult, figure: Figure) -> int:
+    """How many values of a figure a load has."""
+    found = result.swarm.figures.get(figure)
+    return found.overall.count if found else 0

@@ -1,0 +1,72 @@
+"""Every recording of the hub's clients plays on the stack as it plays on the hub."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from harness.cassettes.replay.matrix import Matrix
+from harness.criteria.definition import Collected, CriterionSpec, Judged, count
+from harness.results import CellVerdict, Column, Evidence, Link, LinkTo
+
+LINKS_SHOWN: Final = 8
+GOOD_REFERENCE: Final = (CellVerdict.SAME, CellVerdict.DECLARED)
+"""A recording that the hub itself no longer plays as recorded says nothing about the stack."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many recordings may differ in something that nobody declared."""
+
+    undeclared_differences: int
+
+
+class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many recordings have to be compared."""
+
+    recordings: int
+
+
+def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
+    """No undeclared difference, and no declared one that has expired or that nobody needs."""
+    matrix = collected.get(Matrix)
+    judged = judge_column(matrix, Column.STACK_WEBSOCKET, limits, least)
+    stale = count("declared differences that have expired or that no run needs", len(matrix.problems))
+    return replace(judged, measurements=[*judged.measurements, stale])
+
+
+def judge_column(matrix: Matrix, column: Column, limits: Limits, least: Least) -> Judged:
+    """No undeclared difference in this column, over recordings that the hub itself still plays as recorded."""
+    on_stack = [result for result in matrix.columns[column] if result.verdict is not CellVerdict.NOT_APPLICABLE]
+    hub = {result.name: result.verdict for result in matrix.columns[Column.HUB]}
+    different = [result for result in on_stack if result.verdict is CellVerdict.DIFFERENT]
+    compared = [
+        result
+        for result in on_stack
+        if result.verdict is not CellVerdict.INCONCLUSIVE and hub.get(result.name) in GOOD_REFERENCE
+    ]
+    what = "recordings that differ in something nobody declared"
+    shown = different or [result for result in on_stack if result.verdict is CellVerdict.INCONCLUSIVE]
+    return Judged(
+        measurements=[count(what, len(different), limits.undeclared_differences)],
+        evidence=[Evidence(what="recordings", had=len(compared), least=least.recordings)],
+        links=[Link(to=LinkTo.CELL, ref=f"{one.name}/{column.value}", label=one.name) for one in shown[:LINKS_SHOWN]],
+        explanation=" ".join([*(result.describe() + "." for result in different[:3]), *matrix.problems]),
+    )
+
+
+CRITERION: Final = CriterionSpec(
+    id="legacy-clients",
+    title="Legacy clients notice nothing",
+    sentence="All existing WebSocket clients and monitors work unchanged.",
+    source="Plan, Phase 2A scenario 1; success criterion: compatibility",
+    measured=(
+        "Every cassette recorded on the real hub is replayed on the hub, on the hub again, and on the stack; "
+        "frames are compared, what differs between the two hub runs is noise, the rest must be declared."
+    ),
+    needs=(Matrix,),
+    limits=Limits,
+    least=Least,
+    judge=judge,
+)

@@ -1,0 +1,71 @@
+"""How soon subscribers see what a worker reports, and whether they see all of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from harness.criteria.definition import Collected, CriterionSpec, Judged, below, count
+from harness.criteria.evidence import SteadyLoad, values_of
+from harness.load.latencies import Figure, Wire
+from harness.results import Evidence, Link, LinkTo
+
+DELIVERY: Final = ("not_delivered", "progress_back", "steps")
+"""The checkers of what subscribers are owed."""
+PROTOCOLS: Final = {Wire.WEBSOCKET: "WebSocket", Wire.SSE: "SSE"}
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Worker to client, in ms: p99, and the plan's own limit."""
+
+    p99_ms: float
+    plan_ms: float
+
+
+class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Subscribers, and updates that they saw."""
+
+    subscribers: int
+    updates: int
+
+
+def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
+    """p99 for each protocol, and nothing that a subscriber was owed missing, doubled or out of order."""
+    steady = collected.get(SteadyLoad)
+    first = steady.attempts[0].result
+    latencies = [
+        below(
+            f"worker to client by {name}, p99",
+            steady.median_p99_ms(Figure.PROGRESS_SEEN, wire),
+            limits.p99_ms,
+            "ms",
+            plan=limits.plan_ms,
+        )
+        for wire, name in PROTOCOLS.items()
+    ]
+    broken = [violation for load in steady.attempts for name in DELIVERY for violation in load.checks[name].violations]
+    seen = values_of(first, Figure.PROGRESS_SEEN) + values_of(first, Figure.PROGRESS_WATCHED)
+    return Judged(
+        measurements=[*latencies, count("updates missing, doubled or out of order", len(broken))],
+        evidence=[
+            Evidence(what="subscribers", had=sum(first.swarm.users.values()), least=least.subscribers),
+            Evidence(what="updates seen", had=seen, least=least.updates),
+            *steady.machine_was_free(latencies),
+        ],
+        links=[Link(to=LinkTo.FIGURE, ref="stack-progress-seen", label="distribution")],
+        explanation=" ".join([*(violation.sentence for violation in broken[:2]), steady.attempts_told]).strip(),
+    )
+
+
+CRITERION: Final = CriterionSpec(
+    id="progress",
+    title="Progress arrives in real time",
+    sentence="What a worker reports, its subscribers see, by SSE and by WebSocket alike.",
+    source="Plan, Phase 2B: progress < 500 ms",
+    measured="Worker's report to the client's receipt, with 100 subscribers of both kinds under load.",
+    needs=(SteadyLoad,),
+    limits=Limits,
+    least=Least,
+    judge=judge,
+)

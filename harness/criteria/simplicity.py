@@ -1,0 +1,152 @@
+"""How much code the stack is, held against the hub's: lines without blank ones, comments and docstrings.
+
+Python is counted by its tokens, so that a line of a multi-line expression counts and a docstring does not; Lua by its
+lines. What counts is a rule: whole rooms, without the features that the hub does not have (limits.toml names them).
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from harness.criteria.definition import Collected, CriterionSpec, Judged, at_most
+from harness.criteria.evidence import CodeSize
+from harness.results import Evidence, Link, LinkTo, Measurement
+
+LISTING: Final = "simplicity.txt"
+"""Below the run's folder: the lines of every file, and the feature that it is counted under."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The hub's lines of code, and the share of them that the stack may have: its core, and all that the hub has, too.
+
+    `rooms` are folders below the stack's root. `not_in_hub` names, by path or beginning of a path, what the hub does
+    not have, with the feature that it is. `core` are paths, or beginnings of such.
+    """
+
+    hub_lines: int
+    core_ratio_to_hub: float
+    ratio_to_hub: float
+    rooms: tuple[str, ...]
+    core: tuple[str, ...]
+    not_in_hub: dict[str, str]
+
+
+class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Files of the core."""
+
+    files: int
+
+
+def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
+    """Both shares, with the parts that the count consists of."""
+    lines = collected.get(CodeSize).lines
+    core = {path: number for path, number in lines.items() if path.startswith(limits.core)}
+    parts = by_part(lines, limits)
+    alike = sum(number for part, number in parts.items() if part in limits.rooms)
+    told = ", ".join(f"{part} {number:,}" for part, number in parts.items())
+    return Judged(
+        measurements=[
+            _share("the core", sum(core.values()), limits.hub_lines, limits.core_ratio_to_hub),
+            _share("what the hub has, too", alike, limits.hub_lines, limits.ratio_to_hub),
+        ],
+        evidence=[Evidence(what="files of the core", had=len(core), least=least.files)],
+        links=[Link(to=LinkTo.FILE, ref=LISTING, label="every file")],
+        explanation=f"Lines of code: {told}; the hub {limits.hub_lines:,}.",
+    )
+
+
+def by_part(lines: Mapping[str, int], limits: Limits) -> dict[str, int]:
+    """Lines by room, and by feature that the hub does not have; each file is in one part."""
+    parts = dict.fromkeys((*limits.rooms, *limits.not_in_hub.values()), 0)
+    for path, number in lines.items():
+        parts[part_of(path, limits)] += number
+    return parts
+
+
+def part_of(path: str, limits: Limits) -> str:
+    """The feature, or the room, that a file is counted under."""
+    feature = next((what for prefix, what in limits.not_in_hub.items() if path.startswith(prefix)), None)
+    return feature or next(room for room in limits.rooms if path.startswith(f"{room}/"))
+
+
+def listing(lines: Mapping[str, int], limits: Limits) -> str:
+    """Every file with its lines and its part, as text."""
+    return "".join(
+        f"{number:6}  {'core' if path.startswith(limits.core) else '    '}  {path}  ({part_of(path, limits)})\n"
+        for path, number in lines.items()
+    )
+
+
+def _share(what: str, lines: int, of: int, limit: float) -> Measurement:
+    return at_most(f"{what}, as a share of the hub's {of:,} lines", lines / of, limit)
+
+
+_SILENT: Final = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENCODING,
+    tokenize.ENDMARKER,
+}
+
+
+def code_lines(path: Path) -> int:
+    """Lines of code in one Python or Lua file. Raises SyntaxError for Python that is none."""
+    text = path.read_text(encoding="utf-8")
+    return _lua_lines(text) if path.suffix == ".lua" else _python_lines(text)
+
+
+def count(root: Path, folders: Iterable[str]) -> dict[str, int]:
+    """Lines of code of each Python and Lua file under `folders` of `root`."""
+    files = sorted(path for folder in folders for path in (root / folder).rglob("*") if path.suffix in {".py", ".lua"})
+    return {str(path.relative_to(root)): code_lines(path) for path in files}
+
+
+def _python_lines(text: str) -> int:
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in _SILENT:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    return len(lines - _docstring_lines(ast.parse(text)))
+
+
+def _docstring_lines(tree: ast.AST) -> set[int]:
+    """Lines of strings that stand alone as statements: docstrings, and the ones below an attribute."""
+    lines: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return lines
+
+
+def _lua_lines(text: str) -> int:
+    lines, in_comment = 0, False
+    for raw in text.splitlines():
+        line = raw.strip()
+        if in_comment or line.startswith("--[["):
+            in_comment = "]]" not in line
+        elif line and not line.startswith("--"):
+            lines += 1
+    return lines
+
+
+CRITERION: Final = CriterionSpec(
+    id="simplicity",
+    title="At most half the code",
+    sentence="The core of queue, API and worker is at most half the code of the hub and its worker core.",
+    source="Plan, success criterion: simplicity",
+    measured="Lines of Python and Lua but for blank ones, comments and docstrings; limits.toml says what counts.",
+    needs=(CodeSize,),
+    limits=Limits,
+    least=Least,
+    judge=judge,
+)

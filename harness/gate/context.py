@@ -1,0 +1,152 @@
+"""What every phase works with, and what it brings back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from harness.cassettes.replay.files import Played
+from harness.criteria.definition import AnySpec, Checks
+from harness.criteria.limits import LimitsFile
+from harness.errors import CouldNotRun
+from harness.gate.profiles import Profile
+from harness.processes import Processes, RedisServer, open_redis
+from harness.results import Chart, Column, Distribution, FaultRow, LogFile, ScenarioRow, Tally, Timeline
+
+
+class PhaseStatus(StrEnum):
+    """How far a phase is, for the live display."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    BROKEN = "broken"
+
+
+class NotMeasured(CouldNotRun):
+    """The phase has no meaning in this run (a stack that somebody else runs is not killed); the sentence says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user asked of the gate. URLs name a side that somebody else started; None is started here."""
+
+    profile: str = "quick"
+    out: Path = Path("out")
+    legacy: str | None = None
+    candidate: str | None = None
+    redis: str | None = None
+    only: tuple[str, ...] = ()
+    """Ids of criteria; empty for all."""
+    defect: str | None = None
+    thresholds: Path | None = None
+    seed: int = 1729
+    command: tuple[str, ...] = ()
+
+
+@dataclass(kw_only=True)
+class HubReplayCache:
+    """How the hub plays the recordings: several runs against the same hub need to find that out only once."""
+
+    played: dict[Column, list[Played]] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Shared:
+    """What one phase leaves for others."""
+
+    hub_replays: HubReplayCache = field(default_factory=HubReplayCache)
+    only_waiting: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by a phase in the background when all that is left of it is waiting, so that others may have the machine."""
+    redis: RedisServer | None = None
+    starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """What one phase works with: the run's folder and processes, its options and limits.
+
+    `report` takes a sentence for the live display; `overlay` is a stack with a seeded defect.
+    """
+
+    options: Options
+    folder: Path
+    processes: Processes
+    limits: LimitsFile
+    profile: Profile
+    wanted: tuple[AnySpec, ...]
+    """The criteria that are to be judged in this run."""
+    report: Callable[[str], None]
+    overlay: Path | None = None
+    shared: Shared = field(default_factory=Shared)
+
+    @property
+    def given_redis(self) -> str | None:
+        """The Redis that the user named, None for an embedded one of ours.
+
+        A seeded defect may sit in the functions that all who use a Redis share: it never gets the user's.
+        """
+        return None if self.overlay else self.options.redis
+
+    async def redis(self) -> RedisServer:
+        """The Redis that phases share, a database each; opened when it is first asked for."""
+        async with self.shared.starting:
+            if self.shared.redis is None:
+                self.shared.redis = await asyncio.to_thread(open_redis, self.given_redis, self.processes)
+            return self.shared.redis
+
+    def path(self, *parts: str) -> Path:
+        """A path below the run's folder, its parent made."""
+        path = self.folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+@dataclass(kw_only=True)
+class PhaseResult:
+    """What one phase brings back: evidence for the criteria, and what the report shows of it.
+
+    `problems` are sentences on what is wrong with the results themselves.
+    """
+
+    evidence: list[object] = field(default_factory=list)
+    histories: list[tuple[str, Checks]] = field(default_factory=list)
+    matrix: list[ScenarioRow] = field(default_factory=list)
+    distributions: list[Distribution] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    tallies: list[Tally] = field(default_factory=list)
+    timelines: list[Timeline] = field(default_factory=list)
+    faults: list[FaultRow] = field(default_factory=list)
+    logs: list[LogFile] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def merged(cls, parts: Iterable[PhaseResult]) -> Self:
+        """All parts as one, in their order."""
+        whole = cls()
+        for part in parts:
+            for each in fields(cls):
+                getattr(whole, each.name).extend(getattr(part, each.name))
+        return whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One part of the run. `gathers` are the types of evidence that it brings back: all of them, or it fails.
+
+    A phase in the background sets `only_waiting` when others may begin, and ends when it ends.
+    """
+
+    name: str
+    about: str
+    gathers: tuple[type, ...]
+    gather: Callable[[RunContext], Awaitable[PhaseResult]]
+    background: bool = False
+
+    def serves(self, criteria: Iterable[AnySpec]) -> bool:
+        """Whether one of these criteria needs what it gathers."""
+        return any(set(self.gathers).intersection(spec.needs) for spec in criteria)
