@@ -4,15 +4,21 @@ async with Waves(workers, writer, seed=1, how=Signal.KILL, waves=5) as killing:
     await killing.done()
 """
 
-from harness.faults.nemesis import Nemesis
-from harness.faults.network import Cuts, Partition, Plan, Slowness, SlowReader
+from harness.faults.nemesis import Nemesis, Plan
+from harness.faults.network import Cuts, Partition, Slowness, SlowReader
 from harness.faults.processes import KillRedis, KillServers, OnTrigger, Role, Signal, Trigger, Waves
 from harness.faults.proxy import BOTH, Direction, Proxy
+from harness.faults.redis import Demotion, Failover, FailoverBy, FlushFunctions, FullMemory
 
 __all__ = [
     "BOTH",
     "Cuts",
+    "Demotion",
     "Direction",
+    "Failover",
+    "FailoverBy",
+    "FlushFunctions",
+    "FullMemory",
     "KillRedis",
     "KillServers",
     "Nemesis",

@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 from random import Random
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
+
+import msgspec
 
 from harness.history import HistoryWriter
+from harness.protocols import EventKind
 
 HEAL_S: Final = 60.0
 """How long healing may take before the nemesis gives up loudly."""
@@ -62,3 +65,50 @@ class Nemesis:
             await self.heal()
         if failure and error is None:
             raise failure
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How often, how far apart (at most), and for how long."""
+
+    times: int = 2
+    every_s: float = 2.0
+    for_s: float = 1.0
+
+
+class Episodes(Nemesis):
+    """A fault that begins, lasts for a while and ends, again and again, with pauses between."""
+
+    began: ClassVar[EventKind]
+    ended: ClassVar[EventKind] = EventKind.HEALED
+
+    def __init__(self, writer: HistoryWriter, *, seed: int, target: str, plan: Plan | None = None) -> None:
+        super().__init__(writer, seed=seed)
+        self.plan = plan or Plan()
+        self.strikes = 0
+        self._target = target
+        self._open = False
+
+    async def begin(self) -> str:
+        """Do it; answers what was done, in words."""
+        raise NotImplementedError
+
+    async def end(self) -> None:
+        """Undo it; called also where `begin` was interrupted or never called."""
+        raise NotImplementedError
+
+    async def inject(self) -> None:
+        """See `Nemesis`."""
+        for _ in range(self.plan.times):
+            await asyncio.sleep(self.plan.every_s * self.random.uniform(0.5, 1.0))
+            self._open = True
+            self.strikes += 1
+            self.writer.note(self.began, by=self.name, target=self._target, note=await self.begin())
+            await asyncio.sleep(self.plan.for_s)
+            await self.heal()
+
+    async def heal(self) -> None:
+        """See `Nemesis`."""
+        await self.end()
+        if self._open:
+            self._open = False
+            self.writer.note(self.ended, by=self.name, target=self._target)

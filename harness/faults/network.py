@@ -7,9 +7,7 @@ import base64
 import contextlib
 import socket
 
-import msgspec
-
-from harness.faults.nemesis import Nemesis
+from harness.faults.nemesis import Episodes, Nemesis, Plan
 from harness.faults.proxy import BOTH, Direction, Proxy
 from harness.history import HistoryWriter
 from harness.protocols import EventKind
@@ -41,50 +39,22 @@ class Cuts(Nemesis):
         self._proxy.heal()
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How often, how far apart (at most), and for how long."""
-
-    times: int = 2
-    every_s: float = 2.0
-    for_s: float = 1.0
-
-
-class Spells(Nemesis):
-    """Times of trouble with times of peace between: what `trouble` does is undone after the plan's `for_s`."""
-
-    kind: EventKind
+class Disturbance(Episodes):
+    """Something that is done to a proxy for a while."""
 
     def __init__(self, proxy: Proxy, writer: HistoryWriter, *, seed: int, plan: Plan | None = None) -> None:
-        super().__init__(writer, seed=seed)
+        super().__init__(writer, seed=seed, target=proxy.name, plan=plan)
         self.proxy = proxy
-        self.plan = plan or Plan()
-        self._troubled = False
 
-    def trouble(self) -> str:
-        """Do it; answers what was done, in words."""
-        raise NotImplementedError
-
-    async def inject(self) -> None:
-        """See `Nemesis`."""
-        for _ in range(self.plan.times):
-            await asyncio.sleep(self.plan.every_s * self.random.uniform(0.5, 1.0))
-            self._troubled = True
-            self.writer.note(self.kind, by=self.name, target=self.proxy.name, note=self.trouble())
-            await asyncio.sleep(self.plan.for_s)
-            await self.heal()
-
-    async def heal(self) -> None:
-        """See `Nemesis`."""
+    async def end(self) -> None:
+        """See `Episodes`."""
         self.proxy.heal()
-        if self._troubled:
-            self._troubled = False
-            self.writer.note(EventKind.HEALED, by=self.name, target=self.proxy.name)
 
 
-class Slowness(Spells):
+class Slowness(Disturbance):
     """Everything takes longer: `delay_s` per piece, `bytes_per_s` per direction (0: not limited)."""
 
-    kind = EventKind.SLOWED
+    began = EventKind.SLOWED
 
     def __init__(
         self,
@@ -100,16 +70,16 @@ class Slowness(Spells):
         self._delay_s = delay_s
         self._bytes_per_s = bytes_per_s
 
-    def trouble(self) -> str:
-        """See `Spells`."""
+    async def begin(self) -> str:
+        """See `Episodes`."""
         self.proxy.slow(delay_s=self._delay_s, bytes_per_s=self._bytes_per_s)
         return f"{self._delay_s:g} s per piece, {self._bytes_per_s:g} bytes/s"
 
 
-class Partition(Spells):
+class Partition(Disturbance):
     """Nothing goes through; with `one_way` in one direction only, by the seed's choice."""
 
-    kind = EventKind.PARTITIONED
+    began = EventKind.PARTITIONED
 
     def __init__(
         self, proxy: Proxy, writer: HistoryWriter, *, seed: int, plan: Plan | None = None, one_way: bool = False
@@ -117,8 +87,8 @@ class Partition(Spells):
         super().__init__(proxy, writer, seed=seed, plan=plan)
         self._one_way = one_way
 
-    def trouble(self) -> str:
-        """See `Spells`."""
+    async def begin(self) -> str:
+        """See `Episodes`."""
         directions: tuple[Direction, ...] = (self.random.choice(BOTH),) if self._one_way else BOTH
         self.proxy.partition(*directions)
         return " and ".join(directions)

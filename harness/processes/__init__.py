@@ -21,11 +21,13 @@ from harness.processes.redis import (
     RedisServer,
     Valkey,
     check_redis,
+    connect,
     empty,
     open_redis,
     start_docker_redis,
     start_valkey,
 )
+from harness.processes.sentinel import RedisGroup, start_redis_group
 
 __all__ = [
     "DockerRedis",
@@ -40,10 +42,12 @@ __all__ = [
     "Process",
     "ProcessDied",
     "Processes",
+    "RedisGroup",
     "RedisServer",
     "RedisUnusable",
     "Valkey",
     "check_redis",
+    "connect",
     "empty",
     "free_port",
     "http_ok",
@@ -53,5 +57,6 @@ __all__ = [
     "redis_pong",
     "services",
     "start_docker_redis",
+    "start_redis_group",
     "start_valkey",
 ]

