@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any (API_PORT, 8000)")
     parser.add_argument("--redis", metavar="URL", help="where Redis is (REDIS_URL, redis://127.0.0.1:6379/0)")
     parser.add_argument("--prefix", help="put before every key (HUBGATE_PREFIX)")
-    parser.add_argument("--token", help="what every caller has to show (WEBSOCKET_AUTH_TOKEN)")
+    parser.add_argument("--token", help="token that every caller has to show (WEBSOCKET_AUTH_TOKEN)")
     parser.add_argument("--cors-origin", action="append", metavar="ORIGIN", help="allowed origin (CORS_ORIGINS, *)")
     return parser
 

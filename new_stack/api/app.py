@@ -9,18 +9,18 @@ from typing import Final
 
 from aiohttp import web
 
-from new_stack.api import edge
-from new_stack.api.fanout import FanOut
-from new_stack.api.legacy.stats import essence
-from new_stack.api.log import log
-from new_stack.api.reader import read_events
-from new_stack.api.routes import dashboard, events, health, jobs, sockets, stats
-from new_stack.api.routes import openapi as documents
+from new_stack.api import dashboard
+from new_stack.api.http import health, jobs, middleware, openapi
+from new_stack.api.legacy import routes as sockets
+from new_stack.api.legacy.monitor import change_key, connected
 from new_stack.api.services import SERVICES, Services
-from new_stack.api.sockets.monitor_session import connected
+from new_stack.api.streaming import routes as streams
+from new_stack.api.streaming.reader import read_events
+from new_stack.log import log
 from new_stack.queue.errors import QueueUnavailable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Died = Callable[[str, BaseException], None]
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/", sockets.root),
@@ -29,15 +29,15 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/api/jobs/{job_id}", jobs.status),
     ("POST", "/api/jobs/{job_id}/cancel", jobs.cancel),
     ("POST", "/api/jobs/{job_id}/retry", jobs.retry),
-    ("GET", "/api/jobs/{job_id}/progress", events.job_progress),
-    ("GET", "/api/events", events.all_events),
-    ("GET", "/api/stats", stats.stats),
-    ("GET", "/api/workers", stats.workers),
+    ("GET", "/api/jobs/{job_id}/progress", streams.job_progress),
+    ("GET", "/api/events", streams.all_events),
+    ("GET", "/api/stats", health.stats),
+    ("GET", "/api/workers", health.workers),
     ("GET", "/health", health.ready),
     ("GET", "/health/live", health.live),
     ("GET", "/health/ready", health.ready),
     ("GET", "/metrics", health.metrics),
-    ("GET", "/openapi.json", documents.document),
+    ("GET", "/openapi.json", openapi.document),
     ("GET", "/dashboard", dashboard.page),
     ("GET", "/ws/client/{name}", sockets.client),
     ("GET", "/ws/monitor/{name}", sockets.monitor),
@@ -45,15 +45,15 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
 )
 
 
-def create_app(services: Services, died: Callable[[str, BaseException], None] | None = None) -> web.Application:
-    """Build the application around its services; `died` hears of a background task that ended with an error."""
-    app = web.Application(client_max_size=services.settings.body_limit, middlewares=[edge.edge])
+def create_app(services: Services, died: Died | None = None) -> web.Application:
+    """Build the application around its services; `died` is called with a background task that ended with an error."""
+    app = web.Application(client_max_size=services.settings.body_limit, middlewares=[middleware.middleware])
     app[SERVICES] = services
     for method, path, handler in ROUTES:
         app.router.add_route(method, path, handler)
     for path, handler in (("/", health.root), ("/health", health.ready), ("/health/live", health.live)):
         app.router.add_route("HEAD", path, handler)  # what some load balancers ask with
-    app.on_response_prepare.append(edge.add_headers)
+    app.on_response_prepare.append(middleware.add_headers)
 
     async def background(_app: web.Application) -> AsyncIterator[None]:
         tasks = [
@@ -70,12 +70,12 @@ def create_app(services: Services, died: Callable[[str, BaseException], None] | 
     return app
 
 
-def _start(name: str, work: Awaitable[None], died: Callable[[str, BaseException], None] | None) -> asyncio.Future[None]:
+def _start(name: str, work: Awaitable[None], died: Died | None) -> asyncio.Future[None]:
     task = asyncio.ensure_future(work)
 
     def ended(done: asyncio.Future[None]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
-            log("background_died", level="error", task=name, error=repr(error))
+            log.error("background_died", task=name, error=repr(error))
             if died is not None:
                 died(name, error)
 
@@ -85,23 +85,22 @@ def _start(name: str, work: Awaitable[None], died: Callable[[str, BaseException]
 
 async def broadcast_stats(services: Services) -> None:
     """Give monitors a snapshot when something changed, and now and then anyway."""
-    fanout: FanOut = services.fanout
     settings = services.settings
     waited = 0
     while True:
         await asyncio.sleep(settings.stats_changed_ms / 1000)
         waited += settings.stats_changed_ms
-        if not fanout.watched:
+        if not services.fanout.watched:
             waited = 0
             continue
         try:
             snapshot = await services.snapshots.take()
         except QueueUnavailable:
             continue
-        now = essence(snapshot, connected(services))
-        if now != services.snapshots.shown or waited >= settings.stats_idle_ms:
-            fanout.publish_snapshot(snapshot)
-            services.snapshots.shown = now
+        key = change_key(snapshot, connected(services))
+        if key != services.snapshots.broadcast_key or waited >= settings.stats_idle_ms:
+            services.fanout.publish_snapshot(snapshot)
+            services.snapshots.broadcast_key = key
             waited = 0
 
 
@@ -115,5 +114,5 @@ async def reap(services: Services) -> None:
         except QueueUnavailable:
             continue
         if reaped:
-            services.metrics.reaped += len(reaped)
-            log("jobs_reaped", jobs=reaped)
+            services.metrics.reaped.inc(len(reaped))
+            log.info("jobs_reaped", jobs=reaped)

@@ -11,9 +11,9 @@ import socket
 from aiohttp import web
 
 from new_stack.api.app import create_app
-from new_stack.api.log import LogLines, log
 from new_stack.api.services import Services
 from new_stack.api.settings import ApiSettings
+from new_stack.log import LibraryLogs, log
 from new_stack.queue.queue import Queue
 
 BACKLOG = 1_024
@@ -21,7 +21,7 @@ BACKLOG = 1_024
 
 async def serve(settings: ApiSettings) -> int:
     """Serve until SIGTERM or SIGINT (answers 0), or until a background task dies (answers 3)."""
-    logging.basicConfig(handlers=[LogLines()], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[LibraryLogs()], level=logging.WARNING, force=True)
     listener = _listen(settings.host, settings.port)
     queue = await Queue.connect(settings.queue)
     services = Services(queue, settings)
@@ -46,15 +46,15 @@ async def serve(settings: ApiSettings) -> int:
         await runner.setup()
         site = web.SockSite(runner, listener, backlog=BACKLOG)
         await site.start()
-        log("api_ready", host=settings.host, port=listener.getsockname()[1], prefix=settings.queue.prefix)
+        log.info("api_ready", host=settings.host, port=listener.getsockname()[1], prefix=settings.queue.prefix)
         await services.stopping.wait()
-        log("api_stopping", streams=services.connections.sse)
+        log.info("api_stopping", streams=services.connections.counts()["sse"])
         await site.stop()
         services.fanout.stop()
     finally:
         await runner.cleanup()
         await queue.close()
-    log("api_stopped")
+    log.info("api_stopped")
     return 3 if failed else 0
 
 

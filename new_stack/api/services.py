@@ -13,13 +13,14 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from new_stack.api.fanout import FanOut
-from new_stack.api.limits import Addresses
-from new_stack.api.metrics import Metrics
+from new_stack.api.http.limits import ConnectionLimiter
+from new_stack.api.http.metrics import Metrics
 from new_stack.api.settings import ApiSettings
 from new_stack.api.snapshot import Snapshots
+from new_stack.api.streaming.fanout import FanOut
 from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.events import Event
+from new_stack.queue.jobs import Job, JobState
 from new_stack.queue.queue import Queue
 
 
@@ -27,21 +28,11 @@ class Connections:
     """The long-lived connections of this process, by role and name: what stats and metrics show of them."""
 
     def __init__(self) -> None:
-        self.sse = 0
-        self._names: dict[str, Counter[str]] = {"client": Counter(), "monitor": Counter()}
+        self._names: dict[str, Counter[str]] = {"sse": Counter(), "client": Counter(), "monitor": Counter()}
 
     @contextmanager
-    def stream(self) -> Iterator[None]:
-        """Count one SSE stream."""
-        self.sse += 1
-        try:
-            yield
-        finally:
-            self.sse -= 1
-
-    @contextmanager
-    def socket(self, role: str, name: str) -> Iterator[None]:
-        """Count one WebSocket of a role under its name."""
+    def counted(self, role: str, name: str = "") -> Iterator[None]:
+        """Count one connection of a role (sse, client, monitor) under its name."""
         names = self._names[role]
         names[name] += 1
         try:
@@ -55,9 +46,9 @@ class Connections:
         """Who is connected in this role."""
         return list(self._names[role])
 
-    def count(self, role: str) -> int:
-        """How many sockets there are in this role."""
-        return self._names[role].total()
+    def counts(self) -> dict[str, int]:
+        """How many connections there are, by role."""
+        return {role: names.total() for role, names in self._names.items()}
 
 
 class Services:
@@ -76,7 +67,7 @@ class Services:
         self.clock = clock
         self.new_id = new_id
         self.fanout = FanOut(settings.subscriber_queue)
-        self.addresses = Addresses(settings.connections_per_address)
+        self.limiter = ConnectionLimiter(settings.connections_per_address)
         self.connections = Connections()
         self.metrics = Metrics()
         self.snapshots = Snapshots(queue)
@@ -93,6 +84,11 @@ class Services:
             result = None if job is None else job.result
             event = msgspec.structs.replace(event, result=result, result_omitted=False)
         return event
+
+    async def job_and_position(self, job_id: str) -> tuple[Job | None, int | None]:
+        """A job, and its place among the pending ones of its service (1-based) while it is pending."""
+        job, position = await asyncio.gather(self.queue.job(job_id), self.queue.position(job_id))
+        return job, position if job is not None and job.state is JobState.PENDING else None
 
 
 SERVICES: Final = web.AppKey("services", Services)

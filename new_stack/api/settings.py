@@ -7,7 +7,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from new_stack.queue import QueueSettings, SettingsError
+from new_stack.queue import QueueSettings
+from new_stack.settings import SettingsError, check_numbers, read_settings
 
 PLAIN_NAMES: Final = {
     "host": "API_HOST",
@@ -50,9 +51,9 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_ms: int = 15_000
     sse_retry_ms: int = 1_000
     stats_changed_ms: int = 1_000
-    """How often monitors are told when something changed."""
+    """How often monitors are notified when something changed."""
     stats_idle_ms: int = 5_000
-    """How often monitors are told anyway."""
+    """How often monitors are notified anyway."""
     reap_ms: int = 1_000
     shutdown_grace_ms: int = 5_000
     queue: QueueSettings = QueueSettings()
@@ -60,40 +61,15 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], options: Mapping[str, Any] | None = None) -> Self:
         """Read every setting; `options` (by field name, None where not given) win. Raises SettingsError."""
-        values: dict[str, Any] = {}
-        for field in msgspec.structs.fields(cls):
-            if field.name == "queue":
-                continue
-            name = PLAIN_NAMES.get(field.name, f"HUBGATE_{field.name.upper()}")
-            raw = environment.get(name)
-            if raw is not None:
-                values[field.name] = _parse(name, raw, field.type)
-        values.update({name: value for name, value in (options or {}).items() if value is not None})
-        queue = values.pop("queue", None) or QueueSettings.from_environment(environment)
-        settings = cls(queue=queue, **values)
-        _check(settings)
+        given = dict(options or {})
+        given["queue"] = given.get("queue") or QueueSettings.from_environment(environment)
+        settings = read_settings(cls, environment, given, name_of=variable)
+        if not 0 <= settings.port <= 65_535:
+            raise SettingsError(f"The port must be between 0 and 65535, not {settings.port}.")
+        check_numbers(settings, name_of=variable, zero_allowed=frozenset({"port"}))
         return settings
 
 
-def _parse(name: str, raw: str, kind: Any) -> Any:
-    if kind is str:
-        return raw
-    if kind is bool:
-        if raw.lower() not in {"0", "1", "true", "false", "yes", "no"}:
-            raise SettingsError(f"{name} must be true or false, not {raw!r}.")
-        return raw.lower() in {"1", "true", "yes"}
-    if kind is int:
-        try:
-            return int(raw)
-        except ValueError:
-            raise SettingsError(f"{name} must be a whole number, not {raw!r}.") from None
-    return tuple(part.strip() for part in raw.split(",") if part.strip())
-
-
-def _check(settings: ApiSettings) -> None:
-    if not 0 <= settings.port <= 65_535:
-        raise SettingsError(f"The port must be between 0 and 65535, not {settings.port}.")
-    for field in msgspec.structs.fields(ApiSettings):
-        value = getattr(settings, field.name)
-        if field.type is int and field.name != "port" and value <= 0:
-            raise SettingsError(f"{field.name} must be greater than 0, not {value}.")
+def variable(field: str) -> str:
+    """The environment variable of a setting."""
+    return PLAIN_NAMES.get(field, f"HUBGATE_{field.upper()}")

@@ -22,15 +22,15 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class Snapshots:
-    """Takes snapshots, one at a time; who asks while one is taken shares the next, and nobody gets an old one."""
+    """Takes snapshots, one at a time. Who asks while one is taken shares the next: nobody gets an old one."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._lock = asyncio.Lock()
         self._last: Snapshot | None = None
         self._began = 0.0
-        self.shown: object = None
-        """What of a snapshot was broadcast last: monitors are told at once when it differs."""
+        self.broadcast_key: object = None
+        """The change key of the snapshot that was broadcast last: where it differs, monitors get a new one."""
 
     async def take(self) -> Snapshot:
         """A snapshot that began after this call did. Raises QueueUnavailable."""

@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from harness.processes import free_port
-from new_stack.api.settings import PLAIN_NAMES, ApiSettings
+from new_stack.api.settings import ApiSettings
+from new_stack.api.settings import variable as api_name
 from new_stack.queue.settings import QueueSettings
 from new_stack.worker.settings import WorkerSettings, environment_name
 from tests.new_stack.conftest import ValkeyProcess
@@ -42,10 +43,6 @@ def defaults() -> dict[str, str]:
 
 def queue_name(field: str) -> str:
     return "REDIS_URL" if field == "redis_url" else f"HUBGATE_{field.upper()}"
-
-
-def api_name(field: str) -> str:
-    return PLAIN_NAMES.get(field, f"HUBGATE_{field.upper()}")
 
 
 def shown(value: Any) -> str:

@@ -1,1 +1,1 @@
-"""The hub's messages in and out as pure translation: no socket, no Redis. docs/protocol.md says what each one means."""
+"""The hub's WebSocket and REST: tables and frames (pure), and the sessions that serve them. See docs/protocol.md."""

@@ -1,63 +1,104 @@
-"""The hub's dialect of monitors: what they ask for, and what they are told of jobs and workers."""
+"""The hub's dialect of monitors: `stats_broadcast` from a snapshot, and what monitors are sent of workers. Pure."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections import Counter
+from typing import Any
 
 import msgspec
 
-from new_stack.api.legacy.events import event_frame, for_monitor
-from new_stack.api.legacy.frames import Ack, WorkerStatus
-from new_stack.api.legacy.frames import encode as encode_frame
-from new_stack.api.legacy.messages import Fields, value
-from new_stack.queue.events import Event
-from new_stack.queue.jobs import WorkerInfo
+from new_stack.api.http.schemas import job_document
+from new_stack.api.legacy.hub import Ack, WorkerStatus
+from new_stack.api.services import Services
+from new_stack.api.snapshot import Snapshot
+from new_stack.queue.jobs import Job, JobState, QueueCounts, WorkerInfo
+
+ACTIVE_JOB_FIELDS = ("id", "job_type", "status", "priority", "worker_id", "client_id", "progress", "created_at")
 
 
-class SubscribeChannels(msgspec.Struct, frozen=True):
-    """From now on only broadcasts of these types; job messages always come."""
+class Connected(msgspec.Struct, frozen=True):
+    """Who is connected to this process."""
 
-    channels: tuple[Any, ...]
-
-
-class AskStats(msgspec.Struct, frozen=True):
-    """A `stats_broadcast` now."""
+    clients: tuple[str, ...]
+    monitors: tuple[str, ...]
 
 
-class MonitorStayAlive(msgspec.Struct, frozen=True):
-    """Say that the connection is alive."""
+def connected(services: Services) -> Connected:
+    """Who is connected to this process, as the stats show it."""
+    names = services.connections.names
+    return Connected(tuple(names("client")), tuple(names("monitor")))
 
 
-class Unsupported(msgspec.Struct, frozen=True):
-    """A message that monitors may not send."""
-
-    kind: Any
-
-
-MonitorAction = SubscribeChannels | AskStats | MonitorStayAlive | Unsupported
-
-FILTERED: Final = frozenset({"stats_broadcast", "worker_status", "connector_ws_status", "service_request"})
-"""Types that a monitor's channels filter."""
-
-
-def read_monitor_action(fields: Fields) -> MonitorAction:
-    """What a monitor's message asks for."""
-    kind = value(fields, "type")
-    match kind:
-        case "subscribe":
-            channels = value(fields, "channels", [])
-            return SubscribeChannels(tuple(channels) if isinstance(channels, list) else ())
-        case "get_system_status":
-            return AskStats()
-        case "stay_alive":
-            return MonitorStayAlive()
-    return Unsupported(kind)
+def stats_broadcast(snapshot: Snapshot, connected: Connected, now: float, *, brief: bool = False) -> dict[str, Any]:
+    """The message; `brief`, as right after `subscribe`, leaves out the lists of jobs and workers at work."""
+    alive = [worker for worker in snapshot.workers if worker.alive]
+    names = [worker.report.worker_id for worker in alive]
+    return {
+        "type": "stats_broadcast",
+        "timestamp": now,
+        "message_id": f"stats-{int(now)}",
+        "connections": {
+            "clients": list(connected.clients),
+            "workers": names,
+            "monitors": list(connected.monitors),
+        },
+        "workers": {worker.report.worker_id: _worker(worker) for worker in alive},
+        "subscriptions": {
+            "stats": [],
+            "job_notifications": names,
+            "jobs": {job.id: job.client_id for job in snapshot.active if job.client_id is not None},
+        },
+        "system": _system(snapshot, alive, brief=brief),
+    }
 
 
-def monitor_text(event: Event) -> str:
-    """What monitors see of an event: the client's frame with the client's id; empty where there is none."""
-    frame = event_frame(event)
-    return "" if frame is None else encode_frame(for_monitor(frame, event.client_id)).decode()
+def change_key(snapshot: Snapshot, connected: Connected) -> object:
+    """What differs between two snapshots where monitors have to get the new one: all but the times of heartbeats."""
+    workers = [(worker.report, worker.alive) for worker in snapshot.workers]
+    return (snapshot.counts, workers, [job.id for job in snapshot.active], connected)
+
+
+def _worker(worker: WorkerInfo) -> dict[str, Any]:
+    free = len(worker.report.running) < worker.report.concurrency
+    return {
+        "status": worker.report.status,
+        "connection_status": worker.report.status,
+        "is_accepting_jobs": free,
+        "supported_job_types": list(worker.report.services),
+    }
+
+
+def _system(snapshot: Snapshot, alive: list[WorkerInfo], *, brief: bool) -> dict[str, Any]:
+    counts = snapshot.counts
+    by_state = {state.value: count for state in JobState if (count := getattr(counts, state))}
+    jobs: dict[str, Any] = {"total": total(counts), "status": by_state}
+    workers: dict[str, Any] = {"total": len(alive), "status": Counter(worker.report.status for worker in alive)}
+    if not brief:
+        jobs["active_jobs"] = [_active_job(job) for job in snapshot.active]
+        workers["active_workers"] = [_active_worker(worker) for worker in alive]
+    queues = {"priority": counts.pending, "standard": 0, "total": counts.pending}
+    return {"queues": queues, "jobs": jobs, "workers": workers}
+
+
+def total(counts: QueueCounts) -> int:
+    """All jobs that are still known."""
+    return sum(getattr(counts, state) for state in JobState)
+
+
+def _active_job(job: Job) -> dict[str, Any]:
+    document = job_document(job, lambda ms: ms / 1000)
+    return {name: document[name] for name in ACTIVE_JOB_FIELDS}
+
+
+def _active_worker(worker: WorkerInfo) -> dict[str, Any]:
+    return {
+        "id": worker.report.worker_id,
+        "status": worker.report.status,
+        "connected_at": worker.registered_at / 1000,
+        "jobs_processed": None,
+        "last_heartbeat": worker.seen_at / 1000,
+        "current_job_id": worker.report.running[0] if worker.report.running else "",
+    }
 
 
 def ack(original_id: str, original_type: str, now: float) -> Ack:

@@ -107,14 +107,18 @@ async def test_a_reader_that_leaves_is_forgotten(api: Api, work: Work) -> None:
     seen: list[SseEvent] = []
     async with api.session.get(f"{api.base}/api/jobs/{job_id}/progress") as response:
         await response.content.readuntil(b"\n\n")
-        assert len(api.services.fanout) == 1
+        assert api.services.fanout.figures()["subscribers"] == 1
         response.close()
     client = await api.client()
     await client.send(type="subscribe_job", job_id=job_id)
     await client.receive()
     await client.raw.close()
     async with asyncio.timeout(5):
-        while len(api.services.fanout) or api.services.fanout._by_job or api.services.fanout._by_client:
+        while (
+            api.services.fanout.figures()["subscribers"]
+            or api.services.fanout._by_job
+            or api.services.fanout._by_client
+        ):
             await asyncio.sleep(0.02)
     assert not seen
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from new_stack.api.settings import PLAIN_NAMES, ApiSettings
+from new_stack.api.settings import ApiSettings, variable
 from new_stack.queue import EventKind
 
 from .conftest import Api, Work
@@ -21,7 +21,7 @@ COMMANDS = re.findall(r"^    (curl (?:.*\\\n)*.*)$", PAGE.read_text(), re.MULTIL
 def test_every_setting_is_told() -> None:
     page = PAGE.read_text()
     fields = [field.name for field in msgspec.structs.fields(ApiSettings) if field.name != "queue"]
-    names = [PLAIN_NAMES.get(field, f"HUBGATE_{field.upper()}") for field in fields]
+    names = [variable(field) for field in fields]
     assert [name for name in names if f"`{name}`" not in page] == []
 
 

@@ -189,11 +189,11 @@ async def test_metrics_are_prometheus_text(api: Api) -> None:
     async with api.session.get(f"{api.base}/metrics") as response:
         assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         lines = (await response.text()).splitlines()
-    assert 'hubgate_jobs{state="pending"} 1' in lines
-    assert 'hubgate_http_requests_total{method="POST",route="/api/jobs",status="201"} 1' in lines
-    assert 'hubgate_http_request_seconds_bucket{method="POST",route="/api/jobs",le="+Inf"} 1' in lines
-    assert 'hubgate_jobs_submitted_total{interface="http"} 1' in lines
-    assert "hubgate_redis_up 1" in lines
+    assert 'hubgate_jobs{state="pending"} 1.0' in lines
+    assert 'hubgate_http_requests_total{method="POST",route="/api/jobs",status="201"} 1.0' in lines
+    assert 'hubgate_http_request_seconds_bucket{le="+Inf",method="POST",route="/api/jobs"} 1.0' in lines
+    assert 'hubgate_jobs_submitted_total{interface="http"} 1.0' in lines
+    assert "hubgate_redis_up 1.0" in lines
 
 
 async def test_the_api_says_503_while_redis_is_away_and_serves_again_when_it_is_back(

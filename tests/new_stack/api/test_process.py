@@ -31,7 +31,7 @@ def run(*options: str, environment: dict[str, str] | None = None) -> subprocess.
     [
         (["--port", "70000"], {}, 2, "between 0 and 65535"),
         ([], {"API_PORT": "eighty"}, 2, "API_PORT must be a whole number"),
-        ([], {"HUBGATE_BODY_LIMIT": "0"}, 2, "body_limit must be greater than 0"),
+        ([], {"HUBGATE_BODY_LIMIT": "0"}, 2, "HUBGATE_BODY_LIMIT must be greater than 0"),
         ([], {"HUBGATE_OPEN_REST": "perhaps"}, 2, "HUBGATE_OPEN_REST must be true or false"),
         ([], {"HUBGATE_LEASE_MS": "x"}, 2, "HUBGATE_LEASE_MS must be a whole number"),
         (["--redis", "http://x"], {}, 2, "redis://"),

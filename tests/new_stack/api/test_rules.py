@@ -12,20 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from new_stack.api.fanout import TOO_SLOW, FanOut, Published
-from new_stack.api.legacy import clients_v2, monitors_v2
-from new_stack.api.legacy.client import read_action
-from new_stack.api.legacy.events import event_frame as legacy_frame
+from new_stack.api.http.http_io import plainly
+from new_stack.api.http.limits import TokenBucket
+from new_stack.api.http.metrics import Metrics
+from new_stack.api.legacy.hub import HUB
+from new_stack.api.legacy.hub import event_frame as legacy_frame
 from new_stack.api.legacy.messages import Refusal, read_message
-from new_stack.api.legacy.monitor import read_monitor_action
 from new_stack.api.legacy.rest import LegacyRefusal, read_legacy_job
-from new_stack.api.limits import TokenBucket
-from new_stack.api.metrics import Metrics
-from new_stack.api.routes.answers import plainly
+from new_stack.api.legacy.v2 import client as v2_client
+from new_stack.api.legacy.v2 import monitor as v2_monitor
 from new_stack.api.settings import ApiSettings
-from new_stack.api.sse.cursor import before, parse_id, resume
-from new_stack.api.sse.frames import event_frame
-from new_stack.queue import PRIORITY_LIMIT, Event, EventKind, SettingsError
+from new_stack.api.snapshot import Snapshot
+from new_stack.api.streaming.cursor import before, parse_id, resume
+from new_stack.api.streaming.fanout import TOO_SLOW, FanOut, Published
+from new_stack.api.streaming.sse import event_frame
+from new_stack.queue import PRIORITY_LIMIT, Event, EventKind, QueueCounts, SettingsError
 
 texts = st.text(max_size=20)
 json_values = st.recursive(
@@ -90,9 +91,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 @given(types | json_values, st.dictionaries(names, json_values))
 def test_any_message_is_an_action_or_refused(kind: Any, more: dict[str, Any]) -> None:
     fields = read_message(json.dumps({"type": kind} | more))
-    for read in (read_action, clients_v2.read_action):
+    for read in (HUB.read, v2_client.V2.read):
         assert refused_or(read, fields, "client-a")
-    for look in (read_monitor_action, clients_v2.tells, monitors_v2.tells, monitors_v2.read_interest):
+    for look in (v2_client.is_v2_message, v2_monitor.is_v2_message, v2_monitor.read_interest):
         assert refused_or(look, fields) is not None
 
 
@@ -110,8 +111,9 @@ def test_any_legacy_body_is_a_job_or_refused_field_by_field(body: dict[str, Any]
 @given(st.integers(-PRIORITY_LIMIT, PRIORITY_LIMIT))
 def test_a_whole_priority_is_taken(priority: int) -> None:
     for spelled in (str(priority), f"{priority}.0"):
-        action = read_action(read_message(f'{{"type": "submit_job", "priority": {spelled}}}'), "c")
-        assert action.job.priority == priority  # type: ignore[union-attr] # it is a submission
+        request = HUB.read(read_message(f'{{"type": "submit_job", "priority": {spelled}}}'), "c")
+        assert request.job is not None
+        assert request.job.priority == priority
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_a_whole_priority_is_taken(priority: int) -> None:
 )
 def test_no_other_priority_is(priority: str) -> None:
     with pytest.raises(Refusal):
-        read_action(read_message(f'{{"type": "submit_job", "priority": {priority}}}'), "c")
+        HUB.read(read_message(f'{{"type": "submit_job", "priority": {priority}}}'), "c")
 
 
 # what they get
@@ -129,8 +131,8 @@ def test_every_kind_of_event_has_its_words_in_every_dialect(kind: EventKind) -> 
     frame = legacy_frame(happened)
     silent = {EventKind.SUBMITTED, EventKind.RELEASED, EventKind.LEASE_EXPIRED}
     assert (frame is None) == (kind in silent)
-    assert (clients_v2.LaterDialect.event(happened) is None) == (kind in silent)
-    assert monitors_v2.event_message(happened)["job_id"] == "j"
+    assert (v2_client.V2.event(happened) is None) == (kind in silent)
+    assert v2_monitor.event_message(happened)["job_id"] == "j"
 
 
 # cursors
@@ -207,7 +209,7 @@ def test_each_subscriber_gets_what_it_follows_once_and_in_order(
     got = [item.event for item in items if isinstance(item, Published)]
     assert got == [entry for entry in events if everything or entry.job_id in jobs or entry.client_id in clients]
     fanout.remove(subscriber, jobs=jobs, client_id=next(iter(clients), None))
-    assert not len(fanout)
+    assert fanout.figures()["subscribers"] == 0
     assert not fanout._by_job
     assert not fanout._by_client
 
@@ -278,10 +280,15 @@ def test_metrics_escape_labels_and_add_up() -> None:
     metrics = Metrics()
     for seconds in (0.0001, 0.2, 9.0):
         metrics.request("GET", "/x", 200, seconds)
-    text = metrics.render({"hubgate_jobs_pending": ("Jobs.", {(("service", 'a"\n\\'),): 2_000_000})})
-    assert 'hubgate_jobs_pending{service="a\\"\\n\\\\"} 2000000' in text
-    assert 'le="0.25"} 2' in text
-    assert 'hubgate_http_request_seconds_count{method="GET",route="/x"} 3' in text
+    counts = QueueCounts(
+        pending=2, claimed=0, completed=0, failed=0, cancelled=0, delayed=0, by_service={'a"\n\\': 2_000_000}
+    )
+    process = {"subscribers": 1, "events_published": 2, "slow_readers": 3}
+    text = metrics.page(process, {"sse": 4}, Snapshot(counts, (), ())).decode()
+    assert 'hubgate_jobs_pending{service="a\\"\\n\\\\"} 2e+06' in text
+    assert "hubgate_slow_readers_total 3.0" in text
+    assert 'le="0.25",method="GET",route="/x"} 2.0' in text
+    assert 'hubgate_http_request_seconds_count{method="GET",route="/x"} 3.0' in text
 
 
 # settings

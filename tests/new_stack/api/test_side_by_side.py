@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from new_stack.api.legacy.events import event_frame
+from new_stack.api.legacy.hub import event_frame
 from new_stack.queue import Failed, LeaseLost, Queue
 
 from .conftest import Api, Socket, SseEvent, StartApi, Work

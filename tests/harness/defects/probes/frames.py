@@ -7,8 +7,7 @@ import sys
 
 import msgspec
 
-from new_stack.api.legacy.client import HubDialect
-from new_stack.api.legacy.events import event_frame, for_monitor
+from new_stack.api.legacy.hub import HUB, event_frame, monitor_text
 from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import JobState, Submission
 
@@ -23,16 +22,16 @@ def told(frame):
 
 
 submission = Submission(job_id="a", state=JobState.PENDING, created=True, position=1)
-progress = event_frame(event(EventKind.PROGRESS, progress=10.0))
+progress = event(EventKind.PROGRESS, progress=10.0, client_id="client-a")
 sys.stdout.write(
     json.dumps(
         {
-            "accepted": told(HubDialect.accepted(submission, None, 1.5)),
+            "accepted": told(HUB.accepted(submission, None, 1.5)),
             "claimed": told(event_frame(event(EventKind.CLAIMED))),
-            "progress": told(progress),
+            "progress": told(event_frame(progress)),
             "completed": told(event_frame(event(EventKind.COMPLETED))),
             "attempt_failed": told(event_frame(event(EventKind.ATTEMPT_FAILED, error="no memory"))),
-            "monitor": told(for_monitor(progress, "client-a")),
+            "monitor": json.loads(monitor_text(progress)),
         }
     )
 )

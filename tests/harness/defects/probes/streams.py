@@ -7,10 +7,10 @@ import json
 import sys
 from types import SimpleNamespace
 
-from new_stack.api.access import token_holds
-from new_stack.api.fanout import FanOut
-from new_stack.api.sse.cursor import resume
-from new_stack.api.sse.frames import event_frame
+from new_stack.api.http.access import token_holds
+from new_stack.api.streaming.cursor import resume
+from new_stack.api.streaming.fanout import FanOut
+from new_stack.api.streaming.sse import event_frame
 from new_stack.queue.events import Event, EventKind
 
 

@@ -1,0 +1,1 @@
+"""The modern HTTP API: its routes, types, errors, limits and metrics."""

@@ -1,0 +1,90 @@
+"""Reads requests and makes responses, for every route."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, Final, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from new_stack.api.http.problems import FieldError, ProblemError, invalid, problem
+from new_stack.api.services import SERVICES
+
+T = TypeVar("T")
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+def answer(view: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """A JSON response."""
+    return web.Response(body=encode(view), status=status, headers=headers, content_type="application/json")
+
+
+async def body_of(request: web.Request) -> bytes:
+    """The body. Raises a 408 problem where its sender takes too long over it."""
+    milliseconds = request.app[SERVICES].settings.body_timeout_ms
+    try:
+        async with asyncio.timeout(milliseconds / 1000):
+            return await request.read()
+    except web.RequestPayloadError as error:
+        raise problem(400, f"The body cannot be read: {' '.join(str(error).split())}.") from None
+    except TimeoutError:
+        raise problem(
+            408, f"The body did not arrive within {milliseconds} ms.", headers={"Connection": "close"}
+        ) from None
+
+
+def decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """A body as its type. Raises a problem: 400 where it is no JSON, 422 where a field is wrong."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise field_problem(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise problem(400, f"The body is not JSON: {error}.") from None
+
+
+def field_problem(message: str) -> ProblemError:
+    """A validation error's words as a problem that names the field."""
+    words, _, path = message.partition(" - at `")
+    field = path.rstrip("`").removeprefix("$").removeprefix(".") or "body"
+    text = plainly(words)
+    return problem(422, f"{field}: {text}", errors=[FieldError(field, text)])
+
+
+WORDS: Final = {
+    "int": "a whole number",
+    "float": "a number with a fraction",
+    "str": "text",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+    "null": "null",
+}
+
+
+def plainly(words: str) -> str:
+    """A validation error without the words of a type system: "Expected `int`, got `str`" becomes a sentence."""
+    wrong_type = re.fullmatch(r"Expected `(.+)`, got `(.+)`", words)
+    if wrong_type is not None:
+        wanted, got = (" or ".join(WORDS.get(part, part) for part in side.split(" | ")) for side in wrong_type.groups())
+        return f"must be {wanted}, not {got}"
+    bound = re.fullmatch(r"Expected `.+?`( of length)? ([<>]=) (-?\d+)", words)
+    if bound is None:
+        return words
+    least = bound[2] == ">="
+    if bound[1]:
+        return f"must have {'at least' if least else 'at most'} {bound[3]} character{'' if bound[3] == '1' else 's'}"
+    return f"must be {bound[3]} or {'more' if least else 'less'}"
+
+
+def whole_number(request: web.Request, name: str, default: int, least: int, most: int) -> int:
+    """A query parameter that is a whole number within bounds. Raises a 422 problem."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdecimal() or len(text) > 15 or not least <= int(text) <= most:
+        raise invalid(name, f"must be a whole number from {least} to {most}")
+    return int(text)

@@ -1,0 +1,146 @@
+"""Jobs: submit one or many, list, read, cancel, retry."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from new_stack.api.http import schemas
+from new_stack.api.http.http_io import answer, body_of, decoded, whole_number
+from new_stack.api.http.problems import ProblemError, from_queue, invalid, not_found
+from new_stack.api.legacy.rest import submit_legacy
+from new_stack.api.services import SERVICES, Services
+from new_stack.queue.errors import JobNotFound, QueueError
+from new_stack.queue.jobs import Job, JobState, NewJob, Submission
+
+_request: Final = msgspec.json.Decoder(schemas.JobRequest)
+_requests: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_cancel: Final = msgspec.json.Decoder(schemas.CancelRequest)
+
+PAGE_LIMIT: Final = 500
+
+
+async def submit(request: web.Request) -> web.Response:
+    """POST /api/jobs: a modern job, a list of them, or a legacy body, told apart by what they hold."""
+    services = request.app[SERVICES]
+    body = await body_of(request)
+    if body[:64].lstrip()[:1] == b"[":
+        return await _submit_many(services, body)
+    try:
+        wanted = _request.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if b'"service_required"' not in body:
+            return await submit_legacy(services, body)
+        wanted = decoded(body, _request)
+    if not isinstance(wanted.service_required, str):
+        return await submit_legacy(services, body)
+    return await _submit_one(services, read_job(wanted))
+
+
+def read_job(wanted: schemas.JobRequest) -> NewJob:
+    """One modern job. Raises a problem that names the field."""
+    if not isinstance(wanted.service_required, str):
+        raise invalid("service_required", "is missing")
+    if isinstance(wanted.job_type, str) and wanted.job_type != wanted.service_required:
+        raise invalid("job_type", "says something else than service_required, which means the same")
+    return wanted.new_job()
+
+
+async def _submit_one(services: Services, job: NewJob) -> web.Response:
+    submission = await services.queue.submit(job)
+    services.metrics.submitted.labels("http").inc()
+    if submission.job is None:
+        raise not_found(submission.job_id)
+    headers = {"Location": f"/api/jobs/{quote(submission.job_id, safe='')}"}
+    return answer(
+        schemas.job_view(submission.job, submission.position or None), 201 if submission.created else 200, headers
+    )
+
+
+async def _submit_many(services: Services, body: bytes) -> web.Response:
+    rows = decoded(body, _requests)
+    if not rows:
+        return await submit_legacy(services, body)
+    if len(rows) > services.settings.batch_limit:
+        raise invalid("body", f"holds {len(rows)} jobs; one request may carry {services.settings.batch_limit}")
+    jobs: list[NewJob | ProblemError] = []
+    for row in rows:
+        try:
+            jobs.append(read_job(decoded(bytes(row), _request)))
+        except ProblemError as error:
+            jobs.append(error)
+    results = iter(await services.queue.submit_many([job for job in jobs if isinstance(job, NewJob)]))
+    items = [_batch_item(next(results) if isinstance(job, NewJob) else job) for job in jobs]
+    services.metrics.submitted.labels("http").inc(sum("job" in item for item in items))
+    return answer(items)
+
+
+def _batch_item(result: Submission | QueueError | ProblemError) -> dict[str, Any]:
+    """What became of one job of a batch: the `job`, or the `problem`; `status` as it alone would have had."""
+    if isinstance(result, QueueError):
+        result = from_queue(result)
+    if isinstance(result, ProblemError):
+        return {"status": result.problem.status, "problem": result.problem}
+    job = {
+        "job_id": result.job_id,
+        "status": result.state,
+        "created": result.created,
+        "position": result.position or None,
+    }
+    return {"status": 201 if result.created else 200, "job": job}
+
+
+async def status(request: web.Request) -> web.Response:
+    """GET /api/jobs/{job_id}."""
+    job_id = request.match_info["job_id"]
+    job, position = await request.app[SERVICES].job_and_position(job_id)
+    if job is None:
+        raise not_found(job_id)
+    return answer(schemas.job_view(job, position))
+
+
+async def listing(request: web.Request) -> web.Response:
+    """GET /api/jobs: newest first, filtered, a page at a time."""
+    services = request.app[SERVICES]
+    query = request.query
+    state = query.get("status")
+    if state is not None and state not in set(JobState):
+        raise invalid("status", f"must be one of {', '.join(JobState)}")
+    try:
+        page = await services.queue.jobs(
+            state=None if state is None else JobState(state),
+            service=query.get("service") or query.get("job_type") or None,
+            worker_id=query.get("worker_id") or None,
+            cursor=query.get("cursor") or None,
+            limit=whole_number(request, "limit", 50, 1, PAGE_LIMIT),
+        )
+    except ValueError as error:
+        raise invalid("cursor", str(error)) from None
+    return answer({"jobs": [schemas.job_view(job, None) for job in page.jobs], "cursor": page.cursor})
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """POST /api/jobs/{job_id}/cancel: end it, pending or running."""
+    body = await body_of(request)
+    wanted = decoded(body, _cancel) if body.strip() else schemas.CancelRequest()
+    job_id = request.match_info["job_id"]
+    return await _changed(request, job_id, request.app[SERVICES].queue.cancel(job_id, wanted.reason))
+
+
+async def retry(request: web.Request) -> web.Response:
+    """POST /api/jobs/{job_id}/retry: make a failed or cancelled job pending again."""
+    job_id = request.match_info["job_id"]
+    return await _changed(request, job_id, request.app[SERVICES].queue.retry(job_id))
+
+
+async def _changed(request: web.Request, job_id: str, change: Awaitable[Job]) -> web.Response:
+    try:
+        job = await change
+    except JobNotFound:
+        raise not_found(job_id) from None
+    pending = job.state is JobState.PENDING
+    return answer(schemas.job_view(job, await request.app[SERVICES].queue.position(job_id) if pending else None))

@@ -1,0 +1,67 @@
+"""Limits on what one address and one connection may take."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from new_stack.api.http.problems import problem
+
+KERNEL_BUFFER: Final = 65_536
+
+
+def bound_buffers(transport: asyncio.Transport | None, high: int) -> None:
+    """Bound what waits for a peer that does not read: here, and in the kernel, which would hold megabytes for each."""
+    if transport is None:
+        return
+    transport.set_write_buffer_limits(high=high)
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
+
+
+class ConnectionLimiter:
+    """Counts long-lived connections by the address they come from."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def connection(self, address: str) -> Iterator[None]:
+        """Hold one place for the address. Raises a 429 problem where it has none left."""
+        if self._open[address] >= self._limit:
+            raise problem(
+                429,
+                f"{address} has {self._limit} open connections, which is the most that one address may have.",
+                headers={"Retry-After": "5"},
+                hint="Close some of them first.",
+            )
+        self._open[address] += 1
+        try:
+            yield
+        finally:
+            self._open[address] -= 1
+            if not self._open[address]:
+                del self._open[address]
+
+
+class TokenBucket:
+    """How fast one connection may send: `rate` messages a second sustained, twice that in a burst."""
+
+    def __init__(self, rate: float, clock: Callable[[], float]) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._tokens = rate * 2
+        self._at = clock()
+
+    def delay(self) -> float:
+        """Take one token; how many seconds to wait before the message may be handled."""
+        now = self._clock()
+        self._tokens = min(self._rate * 2, self._tokens + (now - self._at) * self._rate) - 1
+        self._at = now
+        return max(0.0, -self._tokens / self._rate)

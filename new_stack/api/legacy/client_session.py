@@ -1,0 +1,285 @@
+"""A client's connection: it does what the messages ask for and delivers each event of its jobs once, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from new_stack.api.http.http_io import encode
+from new_stack.api.legacy.dialect import Action, Dialect, Frame, Request
+from new_stack.api.legacy.hub import HUB
+from new_stack.api.legacy.messages import Fields, Refusal, job_id_of, text_field, value
+from new_stack.api.legacy.session import Connection, ConnectionGone, Session
+from new_stack.api.legacy.v2.client import V2, is_v2_message
+from new_stack.api.services import Services
+from new_stack.api.streaming.cursor import parse_id
+from new_stack.api.streaming.fanout import DeliveryBarrier, Published
+from new_stack.api.streaming.follow import ending_of, following
+from new_stack.queue.errors import InvalidTransition, JobConflict, JobNotFound, QueueError
+from new_stack.queue.events import ENDINGS, Event
+from new_stack.queue.jobs import Job, JobState, NewJob
+
+ENDS_REMEMBERED: Final = 1_000
+PENDING_SECONDS: Final = 0.25
+"""How long an answer waits for the events before it; the reader is a few ms behind, unless Redis is away."""
+STREAMS_AT_ONCE: Final = 100
+
+
+def _text_of(dialect: Dialect, event: Event) -> str:
+    frame = dialect.event(event)
+    return "" if frame is None else encode(frame).decode()
+
+
+def _hub_text(event: Event) -> str:
+    return _text_of(HUB, event)
+
+
+def _v2_text(event: Event) -> str:
+    return _text_of(V2, event)
+
+
+class ClientSession(Session):
+    """One client. It hears of every job that carries its id, also of those it left behind on an older connection."""
+
+    def __init__(self, services: Services, connection: Connection, name: str) -> None:
+        super().__init__(services, connection, name)
+        self._dialect = HUB
+        self._text = _hub_text
+        self._followed: dict[str, None] = {}
+        self._buffered: dict[str, list[Published]] = {}
+        self._last_end_sent: dict[str, int] = {}
+        self._streams: set[asyncio.Task[None]] = set()
+        self._perform: Mapping[Action, Callable[[Request], Awaitable[None]]] = {
+            Action.SUBMIT: self._submit,
+            Action.STATUS: self._status,
+            Action.SUBSCRIBE: self._subscribe,
+            Action.UNSUBSCRIBE: self._unsubscribe,
+            Action.CANCEL: self._cancel,
+            Action.RETRY: self._retry,
+            Action.ALIVE: self._alive,
+            Action.SUBSCRIBE_STATS: self._subscribe_stats,
+        }
+        services.fanout.follow_client(self.subscriber, name)
+
+    async def greet(self) -> None:
+        """The welcome."""
+        await self.connection.send(self._dialect.greeting(self.name, self.now))
+
+    def leave(self) -> None:
+        """Forget all subscriptions."""
+        for stream in self._streams:
+            stream.cancel()
+        self.services.fanout.remove(self.subscriber, jobs=self._followed, client_id=self.name)
+
+    async def handle(self, fields: Fields) -> None:
+        """Serve one message."""
+        if value(fields, "type") == "follow_job":
+            self._start_stream(fields)
+            return
+        if self._dialect is HUB and is_v2_message(fields):
+            self._dialect, self._text = V2, _v2_text
+            await self.greet()
+        request = self._dialect.read(fields, self.name)
+        await self._perform[request.action](request)
+
+    def _start_stream(self, fields: Fields) -> None:
+        """Serve a job's stream beside whatever else this connection asks for."""
+        if len(self._streams) >= STREAMS_AT_ONCE:
+            raise Refusal(f"One connection may follow {STREAMS_AT_ONCE} streams at once")
+        task = asyncio.create_task(self._stream(fields), name=f"stream to {self.name}")
+        self._streams.add(task)
+        task.add_done_callback(self._streams.discard)
+
+    async def _stream(self, fields: Fields) -> None:
+        """The text of a job's event stream in messages, for clients that SSE does not reach (docs/protocol.md)."""
+        try:
+            job_id = job_id_of(fields, "follow_job")
+            writer = _SocketWriter(self.connection, job_id)
+            with following(self.services, job_id, text_field(fields, "after")) as follower:
+                over = not await follower.prepare() or await follower.run(writer)
+            await self.connection.send({"type": "job_stream_end", "job_id": job_id, "over": over})
+        except ConnectionGone:
+            return
+        except (Refusal, QueueError) as error:
+            with contextlib.suppress(ConnectionGone):
+                await self.refuse(str(error))
+
+    async def refuse(self, sentence: str) -> None:
+        """Answer with an error in the dialect that is spoken."""
+        await self.connection.send(self._dialect.error(sentence, self.now))
+
+    async def deliver(self, item: Published) -> None:
+        """Send an event, unless it has to wait for the answer to the submission it belongs to."""
+        job_id = item.event.job_id
+        if not self._dialect.follows_own_jobs and job_id not in self._followed:
+            return
+        buffered = self._buffered.get(job_id)
+        if buffered is None:
+            await self._send_event(item)
+        else:
+            buffered.append(item)
+
+    async def _send_event(self, item: Published) -> None:
+        event = item.event
+        if self._last_end_sent.get(event.job_id, -1) >= event.at:
+            return  # the client has had the job's end
+        await item.complete(self.services.with_result)
+        text = item.encoded(self._text)
+        if text:
+            await self.connection.send_text(text)
+        if event.kind in ENDINGS:
+            self._remember_end(event.job_id, event.at)
+
+    async def _submit(self, request: Request) -> None:
+        job = request.job or NewJob()
+        job_id = job.id or f"job-{self.services.new_id()}"
+        job = msgspec.structs.replace(job, id=job_id)
+        self._buffered[job_id] = []
+        try:
+            submission = await self.services.queue.submit(job)
+            self.services.metrics.submitted.labels("websocket").inc()
+            if not submission.created and self._dialect.follows_own_jobs:
+                self._follow(job_id)
+            await self.connection.send(self._dialect.accepted(submission, request.message_id, self.now))
+        except JobConflict as error:
+            raise Refusal(f"Job {job_id} exists already with other content: {error}") from None
+        finally:
+            await self._release(job_id)
+        if submission.state.ended and submission.job is not None:
+            await self._send_ending_after_pending(submission.job)
+
+    async def _status(self, request: Request) -> None:
+        await self._send_after_pending(self._dialect.status(await self._job(request.job_id), self.now))
+
+    async def _alive(self, _request: Request) -> None:
+        await self.connection.send(self._dialect.alive(self.now))
+
+    async def _subscribe_stats(self, _request: Request) -> None:
+        await self._send(self._dialect.stats_subscribed and self._dialect.stats_subscribed(self.now))
+
+    async def _unsubscribe(self, request: Request) -> None:
+        self._unfollow(request.job_id)
+        await self._send(self._dialect.unsubscribed and self._dialect.unsubscribed(request.job_id, self.now))
+
+    async def _send(self, frame: Frame | None) -> None:
+        if frame is not None:
+            await self.connection.send(frame)
+
+    async def _subscribe(self, request: Request) -> None:
+        job_id = request.job_id
+        followed = job_id in self._followed
+        self._buffered[job_id] = []
+        try:
+            self._follow(job_id)
+            await self.connection.send(self._dialect.subscribed(job_id, self.now))
+            job = await self.services.queue.job(job_id)
+            heard = followed or (job is not None and self._owns(job))
+            if job is not None and not heard:
+                await self._send_ending(job)  # and not what led to it, should that still be on its way
+        finally:
+            await self._release(job_id)
+        if job is not None and heard:
+            await self._send_ending_after_pending(job)
+
+    async def _cancel(self, request: Request) -> None:
+        job_id, queue = request.job_id, self.services.queue
+        before = await queue.job(job_id)
+        try:
+            job = await queue.cancel(job_id, request.reason)
+        except (JobNotFound, InvalidTransition):
+            raise Refusal(
+                f"Failed to cancel job {job_id}. Job may not exist or is already in a terminal state."
+            ) from None
+        answer = self._dialect.cancelled(job, self.now)
+        await self._send_after_pending(answer)
+        if before is not None and before.state is JobState.CANCELLED and self._hears_of(job):
+            await self._send_after_pending(answer)
+
+    async def _retry(self, request: Request) -> None:
+        job_id = request.job_id
+        try:
+            job = await self.services.queue.retry(job_id)
+        except JobNotFound:
+            raise Refusal(f"Failed to force retry job {job_id}. Job does not exist.") from None
+        except InvalidTransition:
+            await self._send_after_pending(self._dialect.not_retried(await self._job(job_id), self.now))
+            return
+        self._last_end_sent.pop(job_id, None)
+        await self._send_after_pending(self._dialect.retried(job, self.now))
+
+    async def _send_after_pending(self, frame: Frame | None) -> None:
+        """Answer after every event that happened before: who reads "completed" has had the completion already.
+
+        Without an answer, only wait for those events.
+        """
+        newest = parse_id(await self.services.queue.last_event_id()) or (0, 0)
+        await self.services.fanout.reached(newest, PENDING_SECONDS)
+        barrier = DeliveryBarrier(frame)
+        self.subscriber.put(barrier)
+        await barrier.sent.wait()  # ends with the session at the latest, which cancels it
+
+    async def _job(self, job_id: str) -> Job:
+        job = await self.services.queue.job(job_id)
+        if job is None:
+            raise Refusal(f"Job {job_id} not found")
+        return job
+
+    async def _send_ending(self, job: Job) -> None:
+        """No more events come for a job that has ended: send its end to a client that came late, once."""
+        if job.ended_at is None or self._last_end_sent.get(job.id, -1) >= job.ended_at:
+            return
+        self._remember_end(job.id, job.ended_at)
+        await self._send(self._dialect.event(ending_of(job)))
+
+    async def _send_ending_after_pending(self, job: Job) -> None:
+        """The same for one who heard of the job before: its last events may still be coming, the ending among them."""
+        if job.ended_at is not None:
+            await self._send_after_pending(None)
+            await self._send_ending(job)
+
+    def _remember_end(self, job_id: str, ended_at: int) -> None:
+        self._last_end_sent.pop(job_id, None)
+        self._last_end_sent[job_id] = ended_at
+        if len(self._last_end_sent) > ENDS_REMEMBERED:
+            del self._last_end_sent[next(iter(self._last_end_sent))]
+
+    async def _release(self, job_id: str) -> None:
+        """Deliver what happened while the answer was on its way; nothing overtakes it."""
+        buffered = self._buffered[job_id]
+        while buffered:
+            await self._send_event(buffered.pop(0))
+        del self._buffered[job_id]
+
+    def _hears_of(self, job: Job) -> bool:
+        return job.id in self._followed or self._owns(job)
+
+    def _owns(self, job: Job) -> bool:
+        return self._dialect.follows_own_jobs and job.client_id == self.name
+
+    def _follow(self, job_id: str) -> None:
+        self.services.fanout.follow_job(self.subscriber, job_id)
+        self._followed.pop(job_id, None)
+        self._followed[job_id] = None
+        if len(self._followed) > self.services.settings.subscriptions_per_connection:
+            self._unfollow(next(iter(self._followed)))
+
+    def _unfollow(self, job_id: str) -> None:
+        self._followed.pop(job_id, None)
+        self.services.fanout.leave_job(self.subscriber, job_id)
+
+
+class _SocketWriter:
+    """Puts a stream's text into messages."""
+
+    def __init__(self, connection: Connection, job_id: str) -> None:
+        self._connection = connection
+        self._job_id = job_id
+
+    async def write_all(self, parts: Iterable[bytes]) -> None:
+        """Send each frame. Raises ConnectionGone."""
+        for part in parts:
+            await self._connection.send({"type": "job_stream", "job_id": self._job_id, "text": part.decode()})

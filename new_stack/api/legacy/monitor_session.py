@@ -1,0 +1,215 @@
+"""A monitor's connection, in the hub's dialect or the later one."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final
+
+from new_stack.api.legacy.hub import (
+    BareError,
+    BareSubscriptionConfirmed,
+    StayAliveResponse,
+    SubscriptionConfirmed,
+    greeting,
+    monitor_text,
+)
+from new_stack.api.legacy.messages import Fields, value
+from new_stack.api.legacy.monitor import (
+    ack,
+    change_key,
+    connected,
+    stats_broadcast,
+    status_changes,
+    worker_status,
+)
+from new_stack.api.legacy.session import Connection, Session
+from new_stack.api.legacy.v2 import monitor as v2
+from new_stack.api.services import Services
+from new_stack.api.snapshot import Snapshot
+from new_stack.api.streaming.cursor import parse_id
+from new_stack.api.streaming.fanout import Published
+from new_stack.queue.errors import QueueUnavailable
+from new_stack.queue.events import EventKind
+from new_stack.queue.jobs import Job, JobState, WorkerInfo
+
+PENDING_SHOWN: Final = 500
+ENDED_SHOWN: Final = 100
+
+
+class MonitorSession(Session):
+    """One monitor: greeted as the hub does, and spoken to in the later dialect once it has used it."""
+
+    def __init__(self, services: Services, connection: Connection, name: str) -> None:
+        super().__init__(services, connection, name)
+        self._channels: frozenset[Any] | None = None
+        self._v2 = False
+        self._interest = v2.Interest()
+        self._statuses: dict[str, str] = {}
+        self._workers: dict[str, WorkerInfo] = {}
+        services.fanout.follow_all(self.subscriber)
+        services.fanout.follow_snapshots(self.subscriber)
+
+    def leave(self) -> None:
+        """Forget all subscriptions."""
+        self.services.fanout.remove(self.subscriber)
+
+    @property
+    def now_ms(self) -> int:
+        """Ms since the epoch."""
+        return int(self.now * 1000)
+
+    async def handle(self, fields: Fields) -> None:
+        """Serve one message."""
+        if not self._v2 and v2.is_v2_message(fields):
+            self._v2 = True
+        if self._v2:
+            await self._handle_v2(fields)
+        else:
+            await self._handle_hub(fields)
+
+    async def deliver(self, item: Published) -> None:
+        """Send what a monitor of its dialect gets for an event."""
+        if self._v2:
+            await self._deliver_v2(item)
+            return
+        await item.complete(self.services.with_result)
+        text = item.encoded(monitor_text)
+        if text:
+            await self.connection.send_text(text)
+
+    async def deliver_snapshot(self, snapshot: Snapshot) -> None:
+        """Send the periodic stats, and what changed among the workers."""
+        if self._v2:
+            await self._deliver_snapshot_v2(snapshot)
+            return
+        for name, status in status_changes(self._statuses, snapshot.workers).items():
+            if self._listens_to("worker_status"):
+                message = worker_status(name, status, self.now)
+                await self.connection.send(message)
+                await self.connection.send(ack(message.message_id, "worker_status", self.now))
+        self._remember(snapshot)
+        if self._listens_to("stats_broadcast"):
+            await self.send_stats(snapshot)
+
+    async def send_stats(self, snapshot: Snapshot, *, brief: bool = False) -> None:
+        """One `stats_broadcast` and its `ack`."""
+        frame = stats_broadcast(snapshot, connected(self.services), self.now, brief=brief)
+        await self.connection.send(frame)
+        await self.connection.send(ack(frame["message_id"], "stats_broadcast", self.now))
+
+    async def greet(self) -> None:
+        """The welcome, and the first stats."""
+        await self.connection.send(greeting("Monitor", self.name, self.now))
+        snapshot = await self.services.snapshots.take()
+        self._remember(snapshot)
+        if self.services.snapshots.broadcast_key is None:
+            self.services.snapshots.broadcast_key = change_key(snapshot, connected(self.services))
+        await self.send_stats(snapshot)
+
+    def _remember(self, snapshot: Snapshot) -> None:
+        self._workers = {worker.report.worker_id: worker for worker in snapshot.workers if worker.alive}
+        self._statuses = {name: worker.report.status for name, worker in self._workers.items()}
+
+    def _listens_to(self, kind: str) -> bool:
+        return self._channels is None or kind in self._channels
+
+    async def _handle_hub(self, fields: Fields) -> None:
+        kind = value(fields, "type")
+        match kind:
+            case "subscribe":
+                await self._subscribe(value(fields, "channels", []))
+            case "get_system_status":
+                await self.send_stats(await self.services.snapshots.take())
+            case "stay_alive":
+                await self.connection.send(StayAliveResponse(timestamp=self.now))
+            case _:
+                await self.connection.send(BareError(error=f"Unsupported message type: {kind}"))
+
+    async def _subscribe(self, channels: Any) -> None:
+        """From now on only broadcasts of these types; messages about jobs always come."""
+        channels = channels if isinstance(channels, list) else []
+        self._channels = frozenset(word for word in channels if isinstance(word, str)) or None
+        await self.connection.send(BareSubscriptionConfirmed(channels=channels))
+        confirmed = SubscriptionConfirmed(
+            timestamp=self.now, job_id="monitor-subscription", monitor_id=self.name, channels=channels
+        )
+        await self.connection.send(confirmed)
+        await self.send_stats(await self.services.snapshots.take(), brief=True)
+
+    async def _handle_v2(self, fields: Fields) -> None:
+        send = self.connection.send
+        kind = value(fields, "type")
+        match kind:
+            case "monitor_connect":
+                monitor_id = value(fields, "monitor_id") or self.name
+                await send({"type": "monitor_connected", "monitor_id": monitor_id, "timestamp": self.now_ms})
+                if value(fields, "request_full_state"):
+                    await self._send_full_state()
+            case "subscribe":
+                self._interest = v2.read_interest(fields)
+                topics = sorted(self._interest.topics)
+                await send({"type": "subscribed", "topics": topics, "timestamp": self.now_ms})
+            case "heartbeat":
+                await send({"type": "heartbeat_ack", "timestamp": self.now_ms, "server_timestamp": self.now_ms})
+            case "resync_request":
+                await self._resync(fields)
+            case _:
+                error = f"Unsupported message type: {kind}"
+                await send({"type": "error", "error": error, "timestamp": self.now_ms})
+
+    async def _send_full_state(self) -> None:
+        queue = self.services.queue
+        snapshot, pending, completed, failed = await asyncio.gather(
+            self.services.snapshots.take(),
+            queue.jobs(state=JobState.PENDING, limit=PENDING_SHOWN),
+            queue.jobs(state=JobState.COMPLETED, limit=ENDED_SHOWN),
+            queue.jobs(state=JobState.FAILED, limit=ENDED_SHOWN),
+        )
+        self._remember(snapshot)
+        jobs = {
+            "pending": pending.jobs,
+            "active": snapshot.active,
+            "completed": completed.jobs,
+            "failed": failed.jobs,
+        }
+        await self.connection.send(v2.full_state(snapshot, jobs, self.now_ms))
+
+    async def _deliver_v2(self, item: Published) -> None:
+        event = item.event
+        if not self._interest.wants_event(event):
+            return
+        job: Job | None = None
+        if event.kind is EventKind.SUBMITTED:
+            with suppress(QueueUnavailable):  # then the submission is sent without its payload
+                job = await self.services.queue.job(event.job_id)
+        await item.complete(self.services.with_result)
+        await self.connection.send(v2.event_message(item.event, job))
+
+    async def _deliver_snapshot_v2(self, snapshot: Snapshot) -> None:
+        alive = {worker.report.worker_id: worker for worker in snapshot.workers if worker.alive}
+        for name, message in v2.worker_messages(self._workers, alive, self.now_ms):
+            if self._interest.wants_worker(name):
+                await self.connection.send(message)
+        self._remember(snapshot)
+        if "system_stats" in self._interest.topics:
+            figures = v2.system_stats(snapshot.counts, snapshot.workers)
+            await self.connection.send({"type": "system_stats", "timestamp": self.now_ms, "data": figures})
+
+    async def _resync(self, fields: Fields) -> None:
+        since = v2.number(fields, "since_timestamp", 0)
+        wanted = min(v2.number(fields, "max_events", v2.RESYNC_LIMIT), v2.RESYNC_LIMIT)
+        queue = self.services.queue
+        first = parse_id(await queue.first_event_id())
+        after = f"{max(since - 1, 0)}-{2**64 - 1}"
+        found = await queue.events(after, block_ms=0, count=wanted + 1)
+        chosen = found[:wanted]
+        await self.connection.send(
+            {
+                "type": "resync_response",
+                "timestamp": self.now_ms,
+                "events": [v2.event_message(event) for event in chosen],
+                "has_more": len(found) > wanted,
+                "oldest_available_timestamp": first[0] if first is not None else None,
+            }
+        )

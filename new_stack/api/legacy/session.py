@@ -1,0 +1,198 @@
+"""A WebSocket at work: messages in, events out; bounded in what it may send and in what it may leave unread."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
+
+import msgspec
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from new_stack.api.http.http_io import encode
+from new_stack.api.http.limits import TokenBucket, bound_buffers
+from new_stack.api.legacy.hub import Error
+from new_stack.api.legacy.messages import Fields, Refusal, read_message
+from new_stack.api.services import Services
+from new_stack.api.snapshot import Snapshot
+from new_stack.api.streaming.fanout import SHUTTING_DOWN, DeliveryBarrier, Published, Subscriber
+from new_stack.log import log
+from new_stack.queue.errors import QueueError
+
+HEARTBEAT_SECONDS: Final = 30.0
+IDLE_SECONDS: Final = 30.0
+WRITE_BUFFER: Final = 32_768
+BINARY: Final = "Binary messages are not supported: send JSON as text"
+
+
+class ConnectionGone(Exception):  # noqa: N818 - it says what is, not what failed
+    """The other side has closed, or was cut off because it does not read."""
+
+
+class Connection:
+    """A WebSocket with its limits. Messages are never compressed: a context each would cost more than all the rest."""
+
+    def __init__(self, services: Services, role: str) -> None:
+        settings = services.settings
+        self._services = services
+        self._role = role
+        self._send_seconds = settings.send_timeout_ms / 1000
+        self._bucket = TokenBucket(settings.messages_per_second, asyncio.get_running_loop().time)
+        self._socket = web.WebSocketResponse(
+            heartbeat=HEARTBEAT_SECONDS, max_msg_size=settings.message_limit, compress=False, timeout=2.0
+        )
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def response(self) -> web.WebSocketResponse:
+        """What the route answers with."""
+        return self._socket
+
+    async def accept(self, request: web.Request) -> None:
+        """Finish the handshake."""
+        await self._socket.prepare(request)
+        self._transport = request.transport
+        bound_buffers(self._transport, WRITE_BUFFER)
+
+    async def messages(self) -> AsyncIterator[str]:
+        """The text messages, at the pace this connection is allowed; a binary one is answered with an error."""
+        counted = self._services.metrics.frames.labels(self._role, "in")
+        async for message in self._socket:
+            counted.inc()
+            delay = self._bucket.delay()
+            if delay:
+                await asyncio.sleep(delay)
+            if message.type is WSMsgType.TEXT:
+                yield message.data
+            elif message.type is WSMsgType.BINARY:
+                await self.send(Error(timestamp=self._services.clock(), error=BINARY))
+
+    async def send(self, frame: msgspec.Struct | dict[str, Any]) -> None:
+        """Send one message. Raises ConnectionGone."""
+        await self.send_text(encode(frame).decode())
+
+    async def send_text(self, text: str) -> None:
+        """Send one message that is already JSON. Raises ConnectionGone."""
+        try:
+            async with asyncio.timeout(self._send_seconds):
+                await self._socket.send_str(text)
+        except TimeoutError:
+            log.warning("socket_not_reading", role=self._role)
+            if self._transport is not None:
+                self._transport.abort()
+            raise ConnectionGone from None
+        except (ConnectionError, RuntimeError):
+            raise ConnectionGone from None
+        self._services.metrics.frames.labels(self._role, "out").inc()
+
+    async def close(self, code: int = WSCloseCode.OK, reason: str = "") -> None:
+        """Close with a reason; give up where the other side does not answer."""
+        await self._socket.close(code=code, message=reason.encode()[:120])
+
+
+class Session(ABC):
+    """What client and monitor sessions share. A role says what to do with a message and what to send for an event."""
+
+    def __init__(self, services: Services, connection: Connection, name: str) -> None:
+        self.services = services
+        self.connection = connection
+        self.name = name
+        self.subscriber: Subscriber = services.fanout.subscriber()
+
+    @property
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self.services.clock()
+
+    @abstractmethod
+    async def greet(self) -> None:
+        """Send what the hub sends at once to this role."""
+
+    @abstractmethod
+    async def handle(self, fields: Fields) -> None:
+        """Serve one message. May raise Refusal."""
+
+    @abstractmethod
+    async def deliver(self, item: Published) -> None:
+        """Send what this connection gets for an event."""
+
+    async def deliver_snapshot(self, snapshot: Snapshot) -> None:  # noqa: B027 - clients get none
+        """Send the periodic stats to a monitor."""
+
+    @abstractmethod
+    def leave(self) -> None:
+        """Forget all subscriptions."""
+
+    async def refuse(self, sentence: str) -> None:
+        """Answer with an error."""
+        await self.connection.send(Error(timestamp=self.now, error=sentence))
+
+    async def receive(self, text: str) -> None:
+        """Serve one message; whatever is wrong with it is answered, and the connection stays open."""
+        try:
+            await self.handle(read_message(text))
+        except Refusal as refusal:
+            await self.refuse(str(refusal))
+        except QueueError as error:
+            await self.refuse(f"Server error processing message: {error}")
+
+    async def pump(self) -> None:
+        """Deliver events until the subscriber is closed; then close the connection with the reason."""
+        while self.subscriber.closed is None:
+            for item in await self.subscriber.take(IDLE_SECONDS):
+                if isinstance(item, Published):
+                    await self.deliver(item)
+                elif isinstance(item, Snapshot):
+                    await self.deliver_snapshot(item)
+                elif isinstance(item, DeliveryBarrier):
+                    if item.frame is not None:
+                        await self.connection.send(item.frame)
+                    item.sent.set()
+                else:
+                    log.warning("socket_missed_events", connection=self.name)
+        going = self.subscriber.closed == SHUTTING_DOWN
+        code = WSCloseCode.GOING_AWAY if going else WSCloseCode.TRY_AGAIN_LATER
+        await self.connection.close(code, self.subscriber.closed or "")
+
+
+async def run_session(session: Session, messages: AsyncIterator[str], first: str | None = None) -> None:
+    """Serve a connection until either side ends it; `first` is a message that was read already."""
+    try:
+        if first is None:
+            try:
+                await session.greet()
+            except QueueError as error:
+                await session.refuse(f"Server error processing message: {error}")
+        await _serve(session, messages, first)
+    finally:
+        session.leave()
+
+
+async def _serve(session: Session, messages: AsyncIterator[str], first: str | None) -> None:
+    tasks = [
+        asyncio.create_task(_until_gone(session.pump()), name=f"pump {session.name}"),
+        asyncio.create_task(_until_gone(_read(session, messages, first)), name=f"read {session.name}"),
+    ]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _read(session: Session, messages: AsyncIterator[str], first: str | None) -> None:
+    if first is not None:
+        await session.receive(first)
+    async for text in messages:
+        await session.receive(text)
+
+
+async def _until_gone(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except ConnectionGone:
+        return

@@ -1,0 +1,124 @@
+"""Server-sent events (HTML standard, section 9.2): their text, and an open stream whose writes never wait for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from contextlib import suppress
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from new_stack.api.http.http_io import encode
+from new_stack.api.http.limits import bound_buffers
+from new_stack.api.http.schemas import event_data
+from new_stack.api.services import Services
+from new_stack.log import log
+from new_stack.queue.errors import QueueError
+from new_stack.queue.events import Event
+
+WRITE_BUFFER: Final = 8_192
+"""What waits in this process for a reader that does not read; more waits in its bounded queue, shared with others."""
+
+KEEPALIVE: Final = b": keep-alive\n\n"
+
+HEADERS: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+
+def event_frame(event: Event) -> bytes:
+    """One event of a job, with the stream's id as the cursor to resume from."""
+    data = _one_line(encode(event_data(event)))
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (event.id.encode(), event.kind.value.encode(), data)
+
+
+def gap_frame(reason: str, oldest: str) -> bytes:
+    """Tells the reader that events are missing, why, and which id is the oldest still kept.
+
+    It carries no id: a reader that breaks off right after it resumes from where it was.
+    """
+    return b"event: gap\ndata: %b\n\n" % encode({"reason": reason, "oldest": oldest})
+
+
+def disconnect_frame(reason: str) -> bytes:
+    """The last frame before the server closes a stream that has not ended; the reader resumes from its id."""
+    return b"event: disconnect\ndata: %b\n\n" % encode({"reason": reason})
+
+
+def _one_line(data: bytes) -> bytes:
+    """Raw JSON of a job's result may be laid out over lines; each needs its own `data:`."""
+    if b"\n" not in data and b"\r" not in data:
+        return data
+    lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    return b"\ndata: ".join(lines)
+
+
+class ReaderGone(Exception):  # noqa: N818 - it says what is, not what failed
+    """The reader closed the connection, or was cut off because it does not read."""
+
+
+class Writer(Protocol):
+    """Where the text of a stream goes: a response, or the messages of a WebSocket."""
+
+    async def write_all(self, parts: Iterable[bytes]) -> None:
+        """Send frames."""
+
+
+class Stream:
+    """The response side of one SSE request."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._seconds = services.settings.send_timeout_ms / 1000
+        self._transport: asyncio.Transport | None = None
+        self.response = web.StreamResponse(headers=HEADERS)
+
+    async def open(self, request: web.Request) -> None:
+        """Send the headers."""
+        await self.response.prepare(request)
+        self._transport = request.transport
+        bound_buffers(self._transport, WRITE_BUFFER)
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self.response.write(data)
+        except TimeoutError:
+            log.warning("stream_not_reading")
+            if self._transport is not None:
+                self._transport.abort()
+            raise ReaderGone from None
+        except ConnectionError:
+            raise ReaderGone from None
+
+    async def write_all(self, parts: Iterable[bytes]) -> None:
+        """Send many frames in few writes, none of them large. Raises ReaderGone."""
+        chunk: list[bytes] = []
+        size = 0
+        for part in parts:
+            if chunk and size + len(part) > WRITE_BUFFER:
+                await self._write(b"".join(chunk))
+                chunk, size = [], 0
+            chunk.append(part)
+            size += len(part)
+        if chunk:
+            await self._write(b"".join(chunk))
+
+    async def carry(self, run: Awaitable[object]) -> web.StreamResponse:
+        """Tell the reader how soon to reconnect, then let `run` write; a failure is told as far as it can be."""
+        try:
+            await self._write(b"retry: %d\n\n" % self._services.settings.sse_retry_ms)
+            await run
+        except ReaderGone:
+            pass
+        except QueueError as error:
+            with suppress(ReaderGone):
+                await self._write(disconnect_frame(f"the queue is not available: {error}"))
+        except Exception as error:  # noqa: BLE001 - the response has begun: log it whole and break off
+            log.error("stream_failed", error=repr(error))
+            if self._transport is not None:
+                self._transport.abort()
+        return self.response
