@@ -1,0 +1,179 @@
+"""The monitor pages of both times show on our server what they showed on their own."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from new_stack.queue import Failed
+from tests.new_stack.api.conftest import StartApi
+from tests.new_stack.old_programs.hub_client import HubClient
+from tests.new_stack.old_programs.monitor_pages import LaterMonitorPage, OldMonitorPage
+from tests.new_stack.old_programs.test_hub_client import LONG, SCRIPT, ws_url
+from tests.new_stack.worker.conftest import StartWorker, at_work, simulate
+
+
+class TestTheHubsPage:
+    @pytest.mark.xfail(strict=True, reason="the statistics have no capabilities")
+    async def test_it_fills_its_menu_of_job_types(self, start_api: StartApi, start_worker: StartWorker) -> None:
+        api = await start_api()
+        await start_worker()
+        async with OldMonitorPage(ws_url(api)) as page:
+            await page.shows(lambda page: page.job_types)
+
+    @pytest.mark.xfail(strict=True, reason="jobs_processed is null")
+    async def test_it_shows_each_worker_with_what_it_has_done(
+        self, start_api: StartApi, start_worker: StartWorker
+    ) -> None:
+        api = await start_api()
+        await start_worker()
+        async with OldMonitorPage(ws_url(api)) as page:
+            row = await page.shows(lambda page: page.worker("w1"))
+            assert (row.status, row.jobs_processed, row.current_job_id) == ("idle", 0, "")
+            assert abs(row.connected_at - time.time()) < 60
+            await simulate(api.queue, {"result": {}}, service_required="simulation")
+            await page.shows(lambda page: (row := page.worker("w1")) and row.jobs_processed == 1)
+
+    @pytest.mark.xfail(strict=True, reason="active_jobs lists claimed jobs only")
+    async def test_it_shows_the_jobs_that_wait_and_the_length_of_the_queue(self, start_api: StartApi) -> None:
+        api = await start_api()
+        waiting = await simulate(api.queue, {"result": {}}, service_required="simulation", priority=4)
+        async with OldMonitorPage(ws_url(api)) as page:
+            row = await page.shows(lambda page: page.job(waiting))
+            assert (row.job_type, row.status, row.priority, row.worker_id) == ("simulation", "pending", 4, None)
+            assert (row.updated_at, row.progress) == (0.0, None)
+            assert page.stats is not None
+            assert page.stats.system.queues == {"priority": 1, "standard": 0, "total": 1}
+            assert page.stats.system.jobs.status == {"pending": 1}
+
+    @pytest.mark.xfail(strict=True, reason="active_jobs lists claimed jobs only")
+    async def test_it_shows_a_failed_job(self, start_api: StartApi) -> None:
+        api = await start_api()
+        failed = await simulate(api.queue, {"result": {}}, service_required="simulation")
+        [lease] = await api.queue.claim("w1")
+        await api.queue.end(Failed(lease=lease, error="no memory", retryable=False))
+        async with OldMonitorPage(ws_url(api)) as page:
+            row = await page.shows(lambda page: page.job(failed))
+            assert row.status == "failed"
+
+    @pytest.mark.xfail(strict=True, reason="the server sends no worker_status")
+    async def test_it_receives_every_status_of_a_worker(self, start_api: StartApi, start_worker: StartWorker) -> None:
+        api = await start_api()
+        worker = await start_worker()
+        async with OldMonitorPage(ws_url(api)) as page:
+            await page.shows(lambda page: page.stats)
+            await simulate(api.queue, {"progress": 10}, {"result": {}}, service_required="simulation")
+            await page.shows(lambda page: page.worker_status.get("w1", [])[-2:] == ["busy", "idle"])
+            await worker.stop()
+            await page.shows(lambda page: page.stats and page.worker("w1") is None)
+
+    @pytest.mark.xfail(strict=True, reason="connectors do not report their requests")
+    async def test_it_receives_what_a_worker_asks_of_its_back_end(
+        self, start_api: StartApi, start_worker: StartWorker
+    ) -> None:
+        api = await start_api()
+        await start_worker()
+        async with OldMonitorPage(ws_url(api)) as page:
+            await page.shows(lambda page: page.stats)
+            job_id = await simulate(api.queue, {"result": {}}, service_required="simulation")
+            requests = await page.shows(lambda page: page.service_requests)
+            assert (requests[0]["job_id"], requests[0]["worker_id"]) == (job_id, "w1")
+
+    @pytest.mark.xfail(strict=True, reason="rows of running jobs have no updated_at")
+    async def test_it_shows_the_end_of_a_running_job_that_is_cancelled(
+        self, start_api: StartApi, start_worker: StartWorker
+    ) -> None:
+        api = await start_api()
+        await start_worker()
+        async with OldMonitorPage(ws_url(api)) as page:
+            await page.shows(lambda page: page.stats)
+            job_id = await simulate(api.queue, *LONG["simulate"], service_required="simulation")
+            await at_work(api.queue, job_id)
+            await api.queue.cancel(job_id, "too late")
+            await page.shows(lambda page: page.ended.get(job_id))
+
+
+class TestTheLaterPage:
+    @pytest.mark.xfail(strict=True, reason="the server has no system_status")
+    async def test_it_is_greeted_in_its_own_words(self, start_api: StartApi) -> None:
+        api = await start_api()
+        async with LaterMonitorPage(ws_url(api)) as page:
+            await page.connect()
+            greeted = await page.shows(lambda page: page.greeted)
+            assert greeted["status"] == "connected"
+            assert greeted["connection_type"] == "monitor"
+            assert greeted["connection_id"]
+            assert greeted["server_time"] > 1e12
+
+    @pytest.mark.xfail(strict=True, reason="a flat submit_job is not accepted under its own id")
+    async def test_it_shows_a_job_from_its_submission_to_its_end(
+        self, start_api: StartApi, start_worker: StartWorker
+    ) -> None:
+        api = await start_api()
+        async with LaterMonitorPage(ws_url(api)) as page:
+            await page.connect()
+            async with HubClient(ws_url(api), "page-client") as client:
+                now = int(time.time() * 1000)
+                await client.send(
+                    "submit_job", id="mine", job_type="simulation", payload=SCRIPT, priority=2, timestamp=now
+                )
+                await page.shows(lambda page: page.jobs.get("mine", {}).get("status") == "pending")
+                assert page.jobs["mine"]["job_type"] == "simulation"
+                assert page.jobs["mine"]["payload"] == SCRIPT
+                await start_worker()
+                await page.shows(lambda page: page.jobs["mine"]["status"] == "completed")
+                assert page.jobs["mine"]["result"] == {"ok": True}
+                assert page.jobs["mine"]["progress"] == 50
+
+    @pytest.mark.xfail(strict=True, reason="the snapshot has no cancelled jobs")
+    async def test_a_cancelled_job_stays_and_is_shown_as_cancelled(self, start_api: StartApi) -> None:
+        api = await start_api()
+        job_id = await simulate(api.queue, {"result": {}}, service_required="simulation")
+        async with LaterMonitorPage(ws_url(api)) as page:
+            await page.connect()
+            async with HubClient(ws_url(api), "page-client") as client:
+                await client.send("cancel_job", job_id=job_id, timestamp=int(time.time() * 1000))
+                await page.shows(lambda page: page.jobs[job_id]["status"] == "cancelled")
+        async with LaterMonitorPage(ws_url(api), "another") as page:
+            await page.connect()
+            assert page.jobs[job_id]["status"] == "cancelled"
+
+    @pytest.mark.xfail(strict=True, reason="the server does not know sync_job_state")
+    async def test_a_sync_shows_the_state_again_and_changes_nothing(self, start_api: StartApi) -> None:
+        api = await start_api()
+        job_id = await simulate(api.queue, {"result": {}}, service_required="simulation")
+        async with LaterMonitorPage(ws_url(api)) as page:
+            await page.connect()
+            async with HubClient(ws_url(api), "page-client") as client:
+                await client.send("sync_job_state", job_id=job_id, timestamp=int(time.time() * 1000))
+                message = await page.shows(
+                    lambda page: next((m for m in page.seen if m["type"] == "job_status_changed"), None)
+                )
+                assert (message["job_id"], message["old_status"], message["new_status"]) == (
+                    job_id,
+                    "pending",
+                    "pending",
+                )
+        assert (await api.queue.counts()).pending == 1
+
+    @pytest.mark.xfail(strict=True, reason="capabilities have no services")
+    async def test_it_shows_workers_with_their_services_and_changes_at_once(
+        self, start_api: StartApi, start_worker: StartWorker
+    ) -> None:
+        api = await start_api()
+        await start_worker()
+        async with LaterMonitorPage(ws_url(api)) as page:
+            await page.connect()
+            assert page.workers["w1"]["status"] == "idle"
+            assert page.workers["w1"]["capabilities"]["services"]
+            job_id = await simulate(api.queue, *LONG["simulate"], service_required="simulation")
+            await at_work(api.queue, job_id)
+            await page.shows(lambda page: ("w1", "idle", "busy") in page.worker_changes, within_s=0.5)
+
+    @pytest.mark.xfail(strict=True, reason="the server sends no system_status")
+    async def test_it_receives_a_heartbeat_of_the_server(self, start_api: StartApi) -> None:
+        api = await start_api(system_heartbeat_ms=100)
+        async with LaterMonitorPage(ws_url(api)) as page:
+            await page.connect()
+            assert await page.shows(lambda page: len(page.heartbeats) >= 2)
