@@ -5,87 +5,83 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import random
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from new_stack.log import EventLog
 from new_stack.queue import Queue
 from new_stack.queue.errors import QueueError, QueueUnavailable
 from new_stack.queue.settings import QueueSettings
 from new_stack.settings import SettingsError
-from new_stack.worker.connector_registry import ConnectorRegistry, ConnectorUnusable
-from new_stack.worker.connectors.catalogue import BUILT_IN, parse_list
-from new_stack.worker.identity import make_sure_of_name
-from new_stack.worker.log import EventLog
-from new_stack.worker.outage import Outage
+from new_stack.worker.connector_registry import BUILT_IN, ConnectorRegistry, ConnectorUnusable, parse_list
+from new_stack.worker.context import RedisBackoff
+from new_stack.worker.heartbeat import ensure_unique_name
 from new_stack.worker.settings import WorkerSettings
 from new_stack.worker.worker import Worker
 
 USAGE: Final = 2
 COULD_NOT_RUN: Final = 3
 
+OPTIONS: Final[tuple[tuple[str, str, str, dict[str, Any]], ...]] = (
+    ("--redis", "redis_url", "where Redis is (REDIS_URL)", {"metavar": "URL"}),
+    ("--prefix", "prefix", "put before every key in Redis (HUBGATE_PREFIX)", {}),
+    ("--id", "worker_id", "this worker's own name (WORKER_ID)", {}),
+    (
+        "--connector",
+        "connectors",
+        (
+            "what to run jobs with, may be given several times (WORKER_CONNECTORS): "
+            f"{', '.join(BUILT_IN)}, or one of an installed package"
+        ),
+        {"metavar": "NAME[:SETTINGS]", "action": "append"},
+    ),
+    (
+        "--concurrency",
+        "max_concurrent_jobs",
+        "jobs at once (WORKER_MAX_CONCURRENT_JOBS)",
+        {"metavar": "N", "type": int},
+    ),
+    ("--poll-ms", "poll_interval_ms", "(WORKER_POLL_INTERVAL_MS)", {"metavar": "MS", "type": int}),
+    (
+        "--timeout-minutes",
+        "job_timeout_minutes",
+        "for one job (WORKER_JOB_TIMEOUT_MINUTES)",
+        {"metavar": "MIN", "type": float},
+    ),
+    ("--grace-ms", "shutdown_grace_ms", "after SIGTERM (WORKER_SHUTDOWN_GRACE_MS)", {"metavar": "MS", "type": int}),
+)
+"""Each option with the setting that it sets."""
+
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
     """Run a worker; answers the process's exit status: 0 stopped in order, 1 with jobs left behind, 2 or 3 not run."""
     try:
         settings = read_settings(sys.argv[1:] if arguments is None else arguments, environment or os.environ)
-        connectors = ConnectorRegistry.build(settings.connectors)
-        return run(settings, connectors)
-    except SettingsError as error:
-        return _refuse(error, USAGE)
-    except (QueueError, ConnectorUnusable) as error:
-        return _refuse(error, COULD_NOT_RUN)
-
-
-def _refuse(error: Exception, status: int) -> int:
-    sys.stderr.write(f"hubgate worker: {error}\n")
-    return status
+        return run(settings, ConnectorRegistry.build(settings.connectors))
+    except (SettingsError, QueueError, ConnectorUnusable) as error:
+        sys.stderr.write(f"hubgate worker: {error}\n")
+        return USAGE if isinstance(error, SettingsError) else COULD_NOT_RUN
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> WorkerSettings:
     """Options over environment over defaults. Raises SettingsError."""
-    given = _parser().parse_args(arguments)
-    queue = QueueSettings.from_environment(
-        {
-            **environment,
-            **({"REDIS_URL": given.redis} if given.redis is not None else {}),
-            **({"HUBGATE_PREFIX": given.prefix} if given.prefix is not None else {}),
-        }
-    )
-    options: dict[str, Any] = {
-        "queue": queue,
-        "worker_id": given.id,
-        "connectors": parse_list(",".join(given.connector)) if given.connector else None,
-        "max_concurrent_jobs": given.concurrency,
-        "poll_interval_ms": given.poll_ms,
-        "job_timeout_minutes": given.timeout_minutes,
-        "shutdown_grace_ms": given.grace_ms,
-    }
-    return WorkerSettings.from_environment(environment, options)
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hubgate worker",
         description="Run jobs from the queue until told to stop. Every setting can also come from the environment: "
         "REDIS_URL, WORKER_* and HUBGATE_*; docs/running.md has the tables.",
     )
-    parser.add_argument("--redis", metavar="URL", help="where Redis is (REDIS_URL)")
-    parser.add_argument("--prefix", help="put before every key in Redis (HUBGATE_PREFIX)")
-    parser.add_argument("--id", help="this worker's own name (WORKER_ID)")
-    parser.add_argument(
-        "--connector",
-        action="append",
-        metavar="NAME[:SETTINGS]",
-        help=f"what to run jobs with, may be given several times (WORKER_CONNECTORS): {', '.join(BUILT_IN)}, "
-        "or one of an installed package",
+    for option, setting, text, more in OPTIONS:
+        parser.add_argument(option, dest=setting, help=text, **more)
+    options = vars(parser.parse_args(arguments))
+    queue = {name: options.pop(name) for name in ("redis_url", "prefix")}
+    if options["connectors"]:
+        options["connectors"] = parse_list(",".join(options["connectors"]))
+    return WorkerSettings.from_environment(
+        environment, {**options, "queue": QueueSettings.from_environment(environment, queue)}
     )
-    parser.add_argument("--concurrency", type=int, metavar="N", help="jobs at once (WORKER_MAX_CONCURRENT_JOBS)")
-    parser.add_argument("--poll-ms", type=int, metavar="MS", help="(WORKER_POLL_INTERVAL_MS)")
-    parser.add_argument("--timeout-minutes", type=float, metavar="MIN", help="for one job (WORKER_JOB_TIMEOUT_MINUTES)")
-    parser.add_argument("--grace-ms", type=int, metavar="MS", help="after SIGTERM (WORKER_SHUTDOWN_GRACE_MS)")
-    return parser
 
 
 def run(settings: WorkerSettings, connectors: ConnectorRegistry) -> int:
@@ -117,8 +113,7 @@ async def _work(settings: WorkerSettings, connectors: ConnectorRegistry, log: Ev
     if queue is None:
         return 0
     try:
-        ttl_ms = settings.queue.heartbeat_ttl_ms
-        await make_sure_of_name(queue, settings.worker_id, heartbeat_ttl_ms=ttl_ms)
+        await ensure_unique_name(queue, settings.worker_id, heartbeat_ttl_ms=settings.queue.heartbeat_ttl_ms)
         worker = Worker(settings, queue, connectors, log)
         if stopped.is_set():
             return 0
@@ -129,7 +124,7 @@ async def _work(settings: WorkerSettings, connectors: ConnectorRegistry, log: Ev
 
 async def _connect(settings: WorkerSettings, log: EventLog, stopped: asyncio.Event) -> Queue | None:
     """Open the queue, waiting a while for Redis; None where the worker was told to stop meanwhile."""
-    outage = Outage(log)
+    backoff = RedisBackoff(log, random.Random())  # noqa: S311 - jitter needs no secrecy
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + settings.connect_timeout_ms / 1000
     while not stopped.is_set():
@@ -138,10 +133,9 @@ async def _connect(settings: WorkerSettings, log: EventLog, stopped: asyncio.Eve
         except QueueUnavailable as error:
             if loop.time() >= give_up_at:
                 raise
-            outage.noticed(error)
-            await outage.pause()
+            await backoff.pause(error)
         else:
-            outage.over()
+            backoff.succeeded()
             return queue
     return None
 

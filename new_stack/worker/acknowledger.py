@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from new_stack.queue.errors import LeaseLost, QueueError, QueueUnavailable
-from new_stack.queue.jobs import Completed, End, Failed, JobState
+from new_stack.queue.jobs import Completed, End, Failed, Job, JobState, Lease, Released
 from new_stack.worker.context import WorkerContext
-from new_stack.worker.orphaned_claims import AFTER_S, OrphanedClaims
 from new_stack.worker.running_jobs import RunningJobs
+
+ORPHAN_LIMIT: Final = 1_000
+"""How many claimed jobs are looked through for orphaned claims; the leases of any others run out."""
+ORPHAN_AGE_S: Final = 0.5
+"""How far apart an orphan has to be seen twice: the answer to another claim may still be under way."""
 
 
 class Acknowledger:
-    """The one place where leases come in and ends go out. Ends wait here through an outage; none is dropped."""
+    """The one place that ends jobs. Ends wait here through an outage; none is dropped."""
 
     def __init__(self, context: WorkerContext, running: RunningJobs) -> None:
         self._context = context
         self._running = running
-        self._orphans = OrphanedClaims(context.queue, context.worker_id)
+        self._orphans = OrphanedClaims(context.worker_id)
         self._ends: list[End] = []
-        self._on_their_way: list[End] = []
+        self._sent: list[End] = []
+        """The ends of the call under way."""
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -28,8 +34,8 @@ class Acknowledger:
 
     @property
     def waiting(self) -> int:
-        """How many ends have not been told yet, as far as we know."""
-        return len(self._ends) + len(self._on_their_way)
+        """How many ends Redis has not taken yet, as far as we know."""
+        return len(self._ends) + len(self._sent)
 
     def end(self, end: End | None) -> None:
         """A place is free: send this end, if there is one, with the next call, and claim in the same."""
@@ -38,83 +44,100 @@ class Acknowledger:
             self._settled.clear()
         self._wanted.set()
 
-    def look(self) -> None:
-        """There may be work: claim what there is room for."""
-        self._wanted.set()
-
     def unsure(self) -> None:
         """A call that may have claimed something got no answer: look for orphaned claims before the next one."""
         self._unsure = True
         self._wanted.set()
 
     async def until_settled(self) -> None:
-        """Return once every end was told."""
+        """Return once Redis has taken every end."""
         await self._settled.wait()
 
     async def run(self) -> None:
-        """Turn over for ever."""
+        """End and claim for ever."""
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            self._on_their_way, self._ends = self._ends, []
+            self._sent, self._ends = self._ends, []
             try:
-                await self._turn(self._on_their_way)
+                await self._end_and_claim(self._sent)
             except QueueUnavailable as error:
-                self._take_back()
+                self._ends[:0] = self._sent
+                self._sent = []
                 self.unsure()
-                self._context.outage.noticed(error)
-                await self._context.outage.pause()
+                await self._context.redis_backoff.pause(error)
 
-    async def _turn(self, ends: Sequence[End]) -> None:
+    async def _end_and_claim(self, ends: Sequence[End]) -> None:
         if self._unsure:
-            await self._hand_back_strays()
+            await self._release_orphans()
         with self._running.reserved() as places:
             if not ends and not places:
                 return
             states, leases = await self._context.queue.end_and_claim(self._context.worker_id, ends, places)
-        self._on_their_way = []
-        self._context.outage.over()
+        self._sent = []
+        self._context.redis_backoff.succeeded()
         for lease in leases:
             self._running.begin(lease)
-        put_off = self._read(ends, states)
-        if not self._ends:
-            self._settled.set()
-        if len(leases) < places:
-            self._running.look_again()
-        if put_off:
-            await self._context.outage.pause()
-
-    def _take_back(self) -> None:
-        self._ends[:0] = self._on_their_way
-        self._on_their_way = []
-
-    def _read(self, ends: Sequence[End], states: Sequence[JobState | QueueError]) -> bool:
-        """Act on the answers; tells whether some ends have to wait for a better moment."""
-        put_off = False
         for end, state in zip(ends, states, strict=True):
-            if isinstance(state, QueueUnavailable):
-                put_off = True
-                self.end(end)
-            elif isinstance(state, QueueError):
+            if isinstance(state, QueueError):
                 self._refused(end, state)
             elif isinstance(end, Failed):
                 self._context.log.warning("attempt_failed", job_id=end.lease.job_id, error=end.error, state=state)
-        return put_off
+        if not self._ends:
+            self._settled.set()
+        if len(leases) < places:
+            self._running.room_changed()
 
     def _refused(self, end: End, error: QueueError) -> None:
         self._context.log.warning("end_refused", job_id=end.lease.job_id, error=str(error))
         if isinstance(end, Completed) and not isinstance(error, LeaseLost):
             self.end(Failed(lease=end.lease, error=f"the result could not be stored: {error}", retryable=False))
 
-    async def _hand_back_strays(self) -> None:
+    async def _release_orphans(self) -> None:
         self._unsure = False
-        held = await self._orphans.jobs()
+        queue, worker_id = self._context.queue, self._context.worker_id
+        held = (await queue.jobs(state=JobState.CLAIMED, worker_id=worker_id, limit=ORPHAN_LIMIT)).jobs
         known = {(lease.job_id, lease.attempt) for lease in self._running.leases}
-        known |= {(end.lease.job_id, end.lease.attempt) for end in (*self._on_their_way, *self._ends)}
+        known |= {(end.lease.job_id, end.lease.attempt) for end in (*self._sent, *self._ends)}
         for orphan in self._orphans.found(held, known):
-            self._context.log.warning(
-                "orphaned_claim_released", job_id=orphan.lease.job_id, attempt=orphan.lease.attempt
-            )
-            self.end(orphan)
+            self._context.log.warning("orphaned_claim_released", job_id=orphan.job_id, attempt=orphan.attempt)
+            self.end(Released(lease=orphan))
         if self._orphans.suspected:
-            asyncio.get_running_loop().call_later(AFTER_S, self.unsure)
+            asyncio.get_running_loop().call_later(ORPHAN_AGE_S, self.unsure)
+
+
+class OrphanedClaims:
+    """Finds jobs that a call claimed whose answer was lost: in Redis they are ours, and nobody runs them.
+
+    They are released at once, instead of waiting for their leases to run out.
+    """
+
+    def __init__(self, worker_id: str) -> None:
+        self._worker_id = worker_id
+        self._suspects: dict[tuple[str, int], float] = {}
+
+    @property
+    def suspected(self) -> bool:
+        """Whether some were seen once and have to be looked for again, after a while."""
+        return bool(self._suspects)
+
+    def found(self, held: Iterable[Job], known: set[tuple[str, int]]) -> list[Lease]:
+        """The leases of the jobs held that are not known here, for the second time."""
+        now = asyncio.get_running_loop().time()
+        unknown = {(job.id, job.attempt): job for job in held if (job.id, job.attempt) not in known}
+        since = {key: self._suspects.get(key, now) for key in unknown}
+        sure = [key for key in since if now - since[key] >= ORPHAN_AGE_S]
+        self._suspects = {key: at for key, at in since.items() if key not in sure}
+        return [self._lease(unknown[key]) for key in sure]
+
+    def _lease(self, job: Job) -> Lease:
+        return Lease(
+            job_id=job.id,
+            attempt=job.attempt,
+            worker_id=self._worker_id,
+            service_required=job.service_required,
+            priority=job.priority,
+            max_retries=job.max_retries,
+            failures=job.failures,
+            expires_at=0,
+        )

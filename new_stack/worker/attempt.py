@@ -6,16 +6,16 @@ import asyncio
 import traceback
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from new_stack.queue.errors import LeaseLost, QueueError
 from new_stack.queue.jobs import Completed, End, Failed, Lease, Released
-from new_stack.worker.connectors.connector import Connector, JobContext, JobFailed
-from new_stack.worker.log import EventLog
+from new_stack.worker.connectors import Connector, JobContext, JobFailed
+from new_stack.worker.context import WorkerContext
 from new_stack.worker.progress import ProgressPublisher
-from new_stack.worker.settings import WorkerSettings
 
 ERROR_LENGTH: Final = 8_000
 """An error's text is cut beyond so many characters: it is kept for people to read, in Redis."""
@@ -31,43 +31,37 @@ class Stop(StrEnum):
 
 
 class Attempt:
-    """A lease in hand. `ended` is called once, with the end, or None where there is nothing to tell the queue."""
+    """A lease being worked on. `ended` is called once, with the end, or with None where the queue needs none."""
 
     def __init__(
-        self,
-        lease: Lease,
-        connector: Connector,
-        publisher: ProgressPublisher,
-        ended: Callable[[Attempt, End | None], None],
-        log: EventLog,
+        self, context: WorkerContext, lease: Lease, connector: Connector, ended: Callable[[Attempt, End | None], None]
     ) -> None:
         self.lease = lease
         self.stop_reason: Stop | None = None
         self._connector = connector
-        self._publisher = publisher
-        publisher.refused = self._refused
+        self._publisher = ProgressPublisher(
+            partial(context.queue.progress, lease), self._progress_refused, context.redis_backoff
+        )
         self._ended = ended
-        self._log = log
-        self._verdict: End | None = None
+        self._log = context.log
+        self._outcome: End | None = None
         self._begun = False
         self._over = False
-        self._timeout_s = 0.0
-        self._stop_grace_s = 0.0
+        self._timeout_s = context.settings.job_timeout_minutes * 60
+        self._stop_grace_s = context.settings.stop_grace_ms / 1000
         self._timers: list[asyncio.TimerHandle] = []
-        self.task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
-    def start(self, settings: WorkerSettings) -> None:
+    def start(self) -> None:
         """Begin. After the job time-out (0: never) the attempt is stopped."""
-        self._timeout_s = settings.job_timeout_minutes * 60
-        self._stop_grace_s = settings.stop_grace_ms / 1000
         loop = asyncio.get_running_loop()
         if self._timeout_s:
             self._timers.append(loop.call_later(self._timeout_s, self.stop, Stop.TIMED_OUT))
-        self.task = loop.create_task(self._run())
+        self._task = loop.create_task(self._run())
 
     def stop(self, reason: Stop) -> None:
-        """Cancel the connector; where it does not give way in time, leave it behind and end without it."""
-        if self._over or self.task is None:
+        """Cancel the connector; where it does not give way in time, end without it."""
+        if self._over or self._task is None:
             return
         if reason is not Stop.TIMED_OUT:
             self._publisher.close()
@@ -75,20 +69,25 @@ class Attempt:
             return
         self.stop_reason = reason
         if not self._begun:
-            self.task.cancel()
+            self._task.cancel()
             self._finish()
-        elif self._verdict is None:
-            self.task.cancel()
-            self._timers.append(asyncio.get_running_loop().call_later(self._stop_grace_s, self.leave_behind))
+        elif self._outcome is None:
+            self._task.cancel()
+            self._timers.append(asyncio.get_running_loop().call_later(self._stop_grace_s, self.abandon))
+
+    def abandon(self) -> None:
+        """End now, whether or not the connector has given way."""
+        if not self._over:
+            self._log.error("connector_ignores_stop", job_id=self.lease.job_id, reason=self.stop_reason)
+            self._finish()
 
     def drop(self) -> None:
-        """Let go at once and tell nobody; the lease will run out."""
+        """Stop at once without an end; the lease will run out."""
         self._over = True
-        if self.task is not None:
-            self.task.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
-    def _refused(self, error: QueueError) -> None:
-        """The queue refused progress: somebody cancelled the job, or its lease ran out, or it does not like it."""
+    def _progress_refused(self, error: QueueError) -> None:
         if isinstance(error, LeaseLost):
             self.stop(Stop.CANCELLED if error.cancelled else Stop.LEASE_LOST)
         else:
@@ -97,16 +96,16 @@ class Attempt:
     async def _run(self) -> None:
         self._begun = True
         try:
-            self._verdict = await self._attempt()
+            self._outcome = await self._run_connector()
         except asyncio.CancelledError:
             if self.stop_reason is None:
                 raise
         await self._publisher.flush()
         self._finish()
 
-    async def _attempt(self) -> End:
+    async def _run_connector(self) -> End:
         try:
-            return self._judged(await self._connector.run(JobContext(self.lease, self._publisher)))
+            return self._end_for(await self._connector.run(JobContext(self.lease, self._publisher)))
         except JobFailed as failure:
             return self._failed(failure.error, retryable=failure.retryable)
         except asyncio.CancelledError:
@@ -121,34 +120,17 @@ class Attempt:
             self._log.error("connector_raised", job_id=self.lease.job_id, error=_describe(error), traceback=trace)
             return self._failed(_describe(error))
 
-    def _judged(self, result: Any) -> End:
-        complaint = failure_in(result)
-        if complaint is not None:
-            return self._failed(complaint)
+    def _end_for(self, result: Any) -> End:
+        error = failure_in(result)
+        if error is not None:
+            return self._failed(error)
         try:
             return Completed(lease=self.lease, result=msgspec.Raw(msgspec.json.encode(result)))
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            return self._failed(f"the connector's result is not JSON: {error}", retryable=False)
-
-    def _end(self) -> End | None:
-        match self.stop_reason:
-            case Stop.CANCELLED | Stop.LEASE_LOST:
-                return None
-            case Stop.TIMED_OUT:
-                return self._failed(f"timed out after {self._timeout_s:g} s")
-            case Stop.SHUTDOWN:
-                return self._verdict or Released(lease=self.lease)
-            case None:
-                return self._verdict
+        except (TypeError, ValueError, OverflowError, RecursionError) as unencodable:
+            return self._failed(f"the connector's result is not JSON: {unencodable}", retryable=False)
 
     def _failed(self, error: str, *, retryable: bool = True) -> Failed:
         return Failed(lease=self.lease, error=error[:ERROR_LENGTH], retryable=retryable)
-
-    def leave_behind(self) -> None:
-        """End now, whether or not the connector has given way."""
-        if not self._over:
-            self._log.error("connector_ignores_stop", job_id=self.lease.job_id, reason=self.stop_reason)
-            self._finish()
 
     def _finish(self) -> None:
         if self._over:
@@ -159,9 +141,20 @@ class Attempt:
         self._publisher.close()
         self._ended(self, self._end())
 
+    def _end(self) -> End | None:
+        match self.stop_reason:
+            case Stop.CANCELLED | Stop.LEASE_LOST:
+                return None
+            case Stop.TIMED_OUT:
+                return self._failed(f"timed out after {self._timeout_s:g} s")
+            case Stop.SHUTDOWN:
+                return self._outcome or Released(lease=self.lease)
+            case None:
+                return self._outcome
+
 
 def failure_in(result: Any) -> str | None:
-    """The error in a result that is a failure in a success's clothes (`success` false, `status` failed), else None."""
+    """The error in a result that reports a failure (`success` is false, or `status` is failed or error), else None."""
     if not isinstance(result, dict):
         return None
     status = result.get("status")

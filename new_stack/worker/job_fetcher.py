@@ -1,4 +1,4 @@
-"""The worker's ear for new work: blocked on it for as long as there is room."""
+"""The worker's two blocking waits: for work, as long as there is room for more, and for cancellations, always."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from new_stack.queue import Signal
 from new_stack.queue.errors import QueueUnavailable
+from new_stack.worker.attempt import Stop
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.running_jobs import RunningJobs
 
@@ -14,17 +15,9 @@ from new_stack.worker.running_jobs import RunningJobs
 class JobFetcher:
     """Waits for work and claims it in the same round trip, for places that it has reserved."""
 
-    def __init__(
-        self,
-        context: WorkerContext,
-        running: RunningJobs,
-        *,
-        signalled: Callable[[Signal], None],
-        unsure: Callable[[], None],
-    ) -> None:
+    def __init__(self, context: WorkerContext, running: RunningJobs, *, unsure: Callable[[], None]) -> None:
         self._context = context
         self._running = running
-        self._signalled = signalled
         self._unsure = unsure
         self._wait: asyncio.Task[None] | None = None
 
@@ -42,15 +35,15 @@ class JobFetcher:
         return bool(done)
 
     def break_off(self) -> None:
-        """End the wait; what it may claim meanwhile goes back to the line. It begins anew if there is room."""
+        """End the wait; what it may claim meanwhile is released. It begins anew if there is room."""
         if self._wait is not None:
             self._wait.cancel()
 
     async def run(self) -> None:
-        """Listen for ever."""
+        """Fetch jobs for ever."""
         while True:
             await self._running.until_room()
-            self._wait = asyncio.create_task(self._listen())
+            self._wait = asyncio.create_task(self._fetch())
             try:
                 await self._wait
             except asyncio.CancelledError:
@@ -60,18 +53,34 @@ class JobFetcher:
                     raise
             except QueueUnavailable as error:
                 self._unsure()
-                self._context.outage.noticed(error)
-                await self._context.outage.pause()
+                await self._context.redis_backoff.pause(error)
             finally:
                 self._wait = None
 
-    async def _listen(self) -> None:
+    async def _fetch(self) -> None:
         with self._running.reserved() as places:
-            if not places:  # a turnover that began meanwhile took them: a wait for nothing would eat a wake-up
+            if not places:  # a claim that began meanwhile took them: a wait for nothing would use up a wake-up
                 return
             context, wait_ms = self._context, self._context.settings.wait_ms
             leases, signal = await context.queue.wait_and_claim(context.worker_id, places, timeout_ms=wait_ms)
         for lease in leases:
             self._running.begin(lease)
-        if signal is not None:
-            self._signalled(signal)
+        cancel(self._running, signal)
+
+
+async def watch_for_cancellations(context: WorkerContext, running: RunningJobs) -> None:
+    """Stop every job that somebody cancels, for ever."""
+    wait_ms = context.settings.wait_ms
+    while True:
+        try:
+            _, signal = await context.queue.wait(context.worker_id, for_work=False, timeout_ms=wait_ms)
+        except QueueUnavailable as error:
+            await context.redis_backoff.pause(error)
+        else:
+            cancel(running, signal)
+
+
+def cancel(running: RunningJobs, signal: Signal | None) -> None:
+    """Stop the attempt that a signal names, where there is one."""
+    if signal is not None:
+        running.stop(signal.job_id, signal.attempt, Stop.CANCELLED)

@@ -11,13 +11,20 @@ from typing import Any, Final, Self
 import msgspec
 
 from new_stack.queue.settings import QueueSettings
-from new_stack.settings import SettingsError
-from new_stack.worker.connectors.catalogue import ConnectorSpec, parse_list
+from new_stack.settings import SettingsError, check_numbers, read_settings
+from new_stack.worker.connector_registry import ConnectorSpec, parse_list
+
+_ZERO_ALLOWED: Final = frozenset({"job_timeout_minutes", "shutdown_grace_ms"})
 
 
 def fresh_worker_id() -> str:
     """An id that no other worker has: host, process and a random end."""
     return f"worker-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+def environment_name(field: str) -> str:
+    """The environment variable that sets a field."""
+    return "WORKER_ID" if field == "worker_id" else f"WORKER_{field.upper()}"
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,53 +57,25 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], options: Mapping[str, Any] | None = None) -> Self:
         """Read every setting; `options` (by field name, None where not given) win. Raises SettingsError."""
-        values: dict[str, Any] = {}
-        for field in msgspec.structs.fields(cls):
-            raw = environment.get(environment_name(field.name))
-            if field.name != "queue" and raw:
-                values[field.name] = _parse(environment_name(field.name), raw, field.type)
-        values.update({name: value for name, value in (options or {}).items() if value is not None})
-        queue = values.pop("queue", None) or QueueSettings.from_environment(environment)
-        settings = cls(queue=queue, **values)
-        check(settings)
+        queue = (options or {}).get("queue") or QueueSettings.from_environment(environment)
+        given = {name: value for name, value in environment.items() if value and name != "WORKER_QUEUE"}
+        parsers = {"connectors": parse_list}
+        settings = read_settings(
+            cls, given, {**(options or {}), "queue": queue}, name_of=environment_name, parsers=parsers
+        )
+        settings.check()
         return settings
 
-
-def environment_name(field: str) -> str:
-    """The environment variable that sets a field."""
-    return "WORKER_ID" if field == "worker_id" else f"WORKER_{field.upper()}"
-
-
-_ZERO_ALLOWED: Final = frozenset({"job_timeout_minutes", "shutdown_grace_ms"})
-
-
-def check(settings: WorkerSettings) -> None:
-    """Raise SettingsError where a value cannot work, alone or beside another."""
-    for field in msgspec.structs.fields(WorkerSettings):
-        value = getattr(settings, field.name)
-        if not isinstance(value, int | float):
-            continue
-        if value < 0 or (value == 0 and field.name not in _ZERO_ALLOWED):
-            raise SettingsError(f"{environment_name(field.name)} must be greater than 0, not {value}.")
-    if not settings.worker_id or len(settings.worker_id) > 200:
-        raise SettingsError("WORKER_ID must have 1 to 200 characters.")
-    if not settings.connectors:
-        raise SettingsError("WORKER_CONNECTORS names no connector.")
-    shortest = min(settings.queue.lease_ms, settings.queue.heartbeat_ttl_ms)
-    if settings.heartbeat_interval_ms * 2 > shortest:
-        raise SettingsError(
-            f"WORKER_HEARTBEAT_INTERVAL_MS is {settings.heartbeat_interval_ms}: it may be at most half of "
-            f"HUBGATE_LEASE_MS and of HUBGATE_HEARTBEAT_TTL_MS (the shorter is {shortest})."
-        )
-
-
-def _parse(name: str, raw: str, kind: Any) -> Any:
-    if kind is str:
-        return raw
-    if kind is int or kind is float:
-        try:
-            return kind(raw)
-        except ValueError:
-            word = "a whole number" if kind is int else "a number"
-            raise SettingsError(f"{name} must be {word}, not {raw!r}.") from None
-    return parse_list(raw)
+    def check(self) -> None:
+        """Raise SettingsError where a value cannot work, alone or beside another."""
+        check_numbers(self, name_of=environment_name, zero_allowed=_ZERO_ALLOWED)
+        if not self.worker_id or len(self.worker_id) > 200:
+            raise SettingsError("WORKER_ID must have 1 to 200 characters.")
+        if not self.connectors:
+            raise SettingsError("WORKER_CONNECTORS names no connector.")
+        shortest = min(self.queue.lease_ms, self.queue.heartbeat_ttl_ms)
+        if self.heartbeat_interval_ms * 2 > shortest:
+            raise SettingsError(
+                f"WORKER_HEARTBEAT_INTERVAL_MS is {self.heartbeat_interval_ms}: it may be at most half of "
+                f"HUBGATE_LEASE_MS and of HUBGATE_HEARTBEAT_TTL_MS (the shorter is {shortest})."
+            )

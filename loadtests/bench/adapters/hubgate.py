@@ -20,7 +20,7 @@ from new_stack.worker import (
     Worker,
     WorkerSettings,
 )
-from new_stack.worker.connectors.catalogue import ConnectorSpec
+from new_stack.worker.connector_registry import ConnectorSpec
 
 SHAPE = "4 processes of 10"
 PROCESSES = 4

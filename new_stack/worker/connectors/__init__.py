@@ -1,5 +1,126 @@
-"""Connectors: what a worker runs a job with. docs/connectors.md says how to write one."""
+"""What a worker runs a job with: a connector has settings, `open`, `run` for each job, and `close`.
 
-from new_stack.worker.connectors.connector import Connector, ConnectorSettings, JobContext, JobFailed
+docs/connectors.md says how to write one.
+"""
 
-__all__ = ["Connector", "ConnectorSettings", "JobContext", "JobFailed"]
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from new_stack.queue.jobs import Lease, ProgressUpdate
+
+
+class ConnectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The root of every connector's settings: a struct whose fields are what `NAME:field=value,…` may set."""
+
+
+class JobFailed(Exception):  # noqa: N818 - the outcome is the name
+    """The attempt failed. `retryable` false: another try would fail as well, so the job ends here."""
+
+    def __init__(self, error: str, *, retryable: bool = True) -> None:
+        super().__init__(error)
+        self.error = error
+        self.retryable = retryable
+
+
+class ProgressSink(Protocol):
+    """Where a job's progress goes."""
+
+    async def send(self, update: ProgressUpdate) -> None:
+        """Send this update, after all earlier ones."""
+
+    def report(self, update: ProgressUpdate) -> None:
+        """Send this update soon, unless a newer one comes first."""
+
+
+class JobContext:
+    """One attempt at one job, as its connector sees it."""
+
+    __slots__ = ("_payload", "_sink", "lease")
+
+    def __init__(self, lease: Lease, sink: ProgressSink) -> None:
+        self.lease = lease
+        self._sink = sink
+        self._payload: dict[str, Any] | None = None
+
+    @property
+    def job_id(self) -> str:
+        """The job's id: the same on every attempt."""
+        return self.lease.job_id
+
+    @property
+    def service(self) -> str:
+        """The job's `service_required`."""
+        return self.lease.service_required
+
+    @property
+    def attempt(self) -> int:
+        """The number of this claim, from 1; it never comes twice for one job."""
+        return self.lease.attempt
+
+    @property
+    def failures(self) -> int:
+        """How many earlier attempts failed."""
+        return self.lease.failures
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The job's payload, a JSON object."""
+        if self._payload is None:
+            self._payload = msgspec.json.decode(self.lease.payload, type=dict[str, Any])
+        return self._payload
+
+    async def progress(
+        self,
+        percent: float,
+        message: str | None = None,
+        *,
+        status: str = "processing",
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        """Send one step; each is delivered, in order. Returns once Redis has it (or is known to be away)."""
+        await self._sink.send(_update(percent, message, status, details))
+
+    def report(
+        self,
+        percent: float,
+        message: str | None = None,
+        *,
+        status: str = "processing",
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        """Send where the job stands without waiting, for back ends that report often: the newest unsent one counts."""
+        self._sink.report(_update(percent, message, status, details))
+
+
+def _update(percent: float, message: str | None, status: str, details: dict[str, Any] | None) -> ProgressUpdate:
+    if not -1 <= percent <= 100:
+        raise ValueError(f"progress must be from -1 to 100, not {percent}")
+    return ProgressUpdate(progress=percent, status=status, message=message, details=details)
+
+
+class Connector(ABC):
+    """Runs jobs. One instance serves all of a worker's slots, so `run` is entered several times at once."""
+
+    Settings: ClassVar[type[msgspec.Struct]] = ConnectorSettings
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    async def open(self) -> None:  # noqa: B027 - most connectors have nothing to do here
+        """Called once, before the first job. An exception here ends the worker with a sentence."""
+
+    async def close(self) -> None:  # noqa: B027 - as above
+        """Called once, after the last job."""
+
+    @abstractmethod
+    async def run(self, job: JobContext) -> Any:
+        """Do the job; answer its result (anything JSON can say).
+
+        Raise JobFailed where it failed; any other exception is a failure, too. A result with `success` false is one.
+        When the job is cancelled, timed out or handed back, the running coroutine is cancelled: stop the back end in
+        an `except asyncio.CancelledError` or `finally`, and let the error pass.
+        """

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from new_stack.worker.connectors.connector import Connector, JobContext, JobFailed
-from new_stack.worker.connectors.http import Backend, HttpSettings
+from new_stack.worker.connectors import JobContext, JobFailed
+from new_stack.worker.connectors.http import HttpConnector, HttpSettings
 
 
 class A1111Settings(HttpSettings, frozen=True, kw_only=True):
@@ -31,36 +31,31 @@ class A1111Settings(HttpSettings, frozen=True, kw_only=True):
     """Where pictures are written; the result then names the files instead of carrying them as base64."""
 
 
-class A1111Connector(Connector):
+class A1111Connector(HttpConnector):
     """Runs txt2img requests."""
 
     Settings = A1111Settings
 
     def __init__(self, settings: A1111Settings) -> None:
         super().__init__(settings)
-        self._backend = Backend(settings)
         self._api = f"{settings.url.rstrip('/')}/sdapi/v1"
-        self._turn = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
 
     async def open(self) -> None:
         """Open the session, and make the folder for pictures."""
         if self.settings.folder:
             await asyncio.to_thread(Path(self.settings.folder).mkdir, parents=True, exist_ok=True)
-        await self._backend.open()
-
-    async def close(self) -> None:
-        """Close the session."""
-        await self._backend.close()
+        await super().open()
 
     async def run(self, job: JobContext) -> Any:
         """One request; its progress is polled meanwhile."""
-        async with self._turn:
-            request = asyncio.ensure_future(self._backend.call("POST", f"{self._api}/txt2img", body=job.payload))
+        async with self._one_at_a_time:
+            request = asyncio.ensure_future(self.call("POST", f"{self._api}/txt2img", body=job.payload))
             try:
                 await self._follow(request, job)
                 answer = (await request).json()
             except asyncio.CancelledError:
-                await self._backend.tell("POST", f"{self._api}/interrupt")
+                await self.notify("POST", f"{self._api}/interrupt")
                 raise
             finally:
                 request.cancel()
@@ -75,7 +70,7 @@ class A1111Connector(Connector):
         furthest = 0.0
         while not (await asyncio.wait([request], timeout=self.settings.progress_ms / 1000))[0]:
             with suppress(JobFailed):
-                answer = await self._backend.call(
+                answer = await self.call(
                     "GET", f"{self._api}/progress?skip_current_image=true", timeout_s=self.settings.connect_timeout_s
                 )
                 part = answer.json().get("progress")

@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 import aiohttp
 import msgspec
 
-from new_stack.worker.connectors.connector import Connector, JobContext, JobFailed
-from new_stack.worker.connectors.http import Backend, HttpSettings, Refused, through
+from new_stack.worker.connectors import JobContext, JobFailed
+from new_stack.worker.connectors.http import HttpConnector, HttpSettings, RequestRefused, run_remote
 
 
 class ComfyUISettings(HttpSettings, frozen=True, kw_only=True):
@@ -29,75 +29,64 @@ class ComfyUISettings(HttpSettings, frozen=True, kw_only=True):
     """How many of these questions in a row may fail before the server counts as gone."""
 
 
-class ComfyUIConnector(Connector):
+class ComfyUIConnector(HttpConnector):
     """Runs workflows. Each job has a WebSocket of its own: the server sends a client its own progress only."""
 
     Settings = ComfyUISettings
 
     def __init__(self, settings: ComfyUISettings) -> None:
         super().__init__(settings)
-        self._backend = Backend(settings)
         self._url = settings.url.rstrip("/")
 
-    async def open(self) -> None:
-        """Open the session."""
-        await self._backend.open()
-
-    async def close(self) -> None:
-        """Close the session."""
-        await self._backend.close()
-
     async def run(self, job: JobContext) -> Any:
-        """Queue the workflow, follow it, and answer what it made."""
+        """Queue the workflow, follow it, and return what it made."""
         workflow = workflow_in(job.payload)
         client_id = uuid.uuid4().hex
         socket = await self._listen(client_id)
+
+        async def follow(prompt_id: str) -> Any:
+            await self._follow(socket, WorkflowProgress(prompt_id, workflow), job)
+            return await self._result(prompt_id)
+
         try:
-            prompt_id = await through(self._queue_prompt(workflow, client_id), self._stop)
-            try:
-                await self._follow(socket, Course(prompt_id, workflow), job)
-                return await self._result(prompt_id)
-            except asyncio.CancelledError:
-                await self._stop(prompt_id)
-                raise
+            return await run_remote(self._queue_prompt(workflow, client_id), follow, self._stop)
         finally:
             if socket is not None:
                 await socket.close()
 
     async def _listen(self, client_id: str) -> aiohttp.ClientWebSocketResponse | None:
-        """The socket that tells of progress; None where there is none to be had: the history will do."""
+        """The socket on which the server reports progress; None where it cannot be had: the history is asked then."""
+        url = f"{self._url}/ws?{urlencode({'clientId': client_id})}"
         try:
-            async with asyncio.timeout(self.settings.connect_timeout_s):
-                url = f"{self._url}/ws?{urlencode({'clientId': client_id})}"
-                return await self._backend.session.ws_connect(url, max_msg_size=0, heartbeat=self.settings.poll_s * 2)
-        except (aiohttp.ClientError, OSError, TimeoutError):
+            return await self.open_websocket(url, ping_s=self.settings.poll_s * 2, max_message_bytes=0)
+        except JobFailed:
             return None
 
     async def _queue_prompt(self, workflow: dict[str, Any], client_id: str) -> str:
         try:
-            answer = await self._backend.call(
-                "POST", f"{self._url}/prompt", body={"prompt": workflow, "client_id": client_id}
-            )
-        except Refused as refused:
-            raise JobFailed(complaint_about(refused), retryable=refused.retryable) from refused
+            answer = await self.call("POST", f"{self._url}/prompt", body={"prompt": workflow, "client_id": client_id})
+        except RequestRefused as refused:
+            raise JobFailed(validation_error(refused), retryable=refused.retryable) from refused
         prompt_id = answer.json().get("prompt_id")
         if not isinstance(prompt_id, str):
             raise JobFailed("the server took the workflow but gave no prompt_id")
         return prompt_id
 
-    async def _follow(self, socket: aiohttp.ClientWebSocketResponse | None, course: Course, job: JobContext) -> None:
+    async def _follow(
+        self, socket: aiohttp.ClientWebSocketResponse | None, progress: WorkflowProgress, job: JobContext
+    ) -> None:
         """Report progress until the workflow is over; ask for it where the socket stays silent or broke."""
         failures = 0
-        while not course.over:
-            told = await _next_message(socket, self.settings.poll_s)
-            if told is not None:
-                if course.hears(told):
-                    job.report(course.percent, course.node)
+        while not progress.over:
+            message = await _next_message(socket, self.settings.poll_s)
+            if message is not None:
+                if progress.update(message):
+                    job.report(progress.percent, progress.node)
                 continue
             if socket is not None and socket.closed:
                 socket = None
             try:
-                course.over = await self._is_over(course.prompt_id)
+                progress.over = await self._is_over(progress.prompt_id)
                 failures = 0
             except JobFailed:
                 failures += 1
@@ -115,12 +104,12 @@ class ComfyUIConnector(Connector):
         raise JobFailed("the server has forgotten the workflow: it was restarted, or its queue was cleared")
 
     async def _history(self, prompt_id: str) -> dict[str, Any] | None:
-        answer = await self._backend.call("GET", f"{self._url}/history/{prompt_id}")
+        answer = await self.call("GET", f"{self._url}/history/{prompt_id}")
         entry = answer.json().get(prompt_id)
         return entry if isinstance(entry, dict) else None
 
     async def _queued(self, which: str) -> list[str]:
-        rows = (await self._backend.call("GET", f"{self._url}/queue")).json().get(which, [])
+        rows = (await self.call("GET", f"{self._url}/queue")).json().get(which, [])
         return [row[1] for row in rows if isinstance(row, list) and len(row) > 1]
 
     async def _result(self, prompt_id: str) -> dict[str, Any]:
@@ -136,29 +125,27 @@ class ComfyUIConnector(Connector):
     def _files(self, outputs: dict[str, Any]) -> list[dict[str, str]]:
         """Every file among the outputs, with the address that it can be fetched from."""
         files = []
-        for node, made in outputs.items():
-            for kind, items in made.items():
-                for item in items if isinstance(items, list) else ():
-                    if isinstance(item, dict) and "filename" in item:
-                        place = {key: str(item.get(key, "")) for key in ("filename", "subfolder", "type")}
-                        files.append(
-                            place | {"node": node, "kind": kind, "url": f"{self._url}/view?{urlencode(place)}"}
-                        )
+        made = ((node, kind, items) for node, kinds in outputs.items() for kind, items in kinds.items())
+        for node, kind, items in made:
+            for item in items if isinstance(items, list) else ():
+                if isinstance(item, dict) and "filename" in item:
+                    place = {key: str(item.get(key, "")) for key in ("filename", "subfolder", "type")}
+                    files.append(place | {"node": node, "kind": kind, "url": f"{self._url}/view?{urlencode(place)}"})
         return files
 
     async def _stop(self, prompt_id: str) -> None:
         """Off the queue; and where it is the one that runs, and only then, interrupt it."""
-        await self._backend.tell("POST", f"{self._url}/queue", body={"delete": [prompt_id]})
+        await self.notify("POST", f"{self._url}/queue", body={"delete": [prompt_id]})
         try:
             running = await self._queued("queue_running")
         except JobFailed:
             return
         if prompt_id in running:
-            await self._backend.tell("POST", f"{self._url}/interrupt", body={"prompt_id": prompt_id})
+            await self.notify("POST", f"{self._url}/interrupt", body={"prompt_id": prompt_id})
 
 
-class Course:
-    """How far a workflow has come, by what the server tells of it."""
+class WorkflowProgress:
+    """How far a workflow is, from the server's messages."""
 
     def __init__(self, prompt_id: str, workflow: dict[str, Any]) -> None:
         self.prompt_id = prompt_id
@@ -169,20 +156,20 @@ class Course:
         self._done: set[str] = set()
         self._running: str | None = None
 
-    def hears(self, message: dict[str, Any]) -> bool:
-        """Take in one message; whether it moved on. Raises JobFailed where the workflow failed."""
+    def update(self, message: dict[str, Any]) -> bool:
+        """Take in one message; returns whether the percent rose. Raises JobFailed where the workflow failed."""
         data = message.get("data")
         if not isinstance(data, dict) or data.get("prompt_id", self.prompt_id) != self.prompt_id:
             return False
         match message.get("type"):
             case "execution_cached":
                 self._done.update(map(str, data.get("nodes") or ()))
-                return self._moved(0)
+                return self._advance(0)
             case "executing":
-                return self._enters(data.get("node"))
+                return self._enter(data.get("node"))
             case "progress":
                 most = data.get("max") or 1
-                return self._moved(min(1.0, (data.get("value") or 0) / most))
+                return self._advance(min(1.0, (data.get("value") or 0) / most))
             case "execution_success":
                 self.over = True
             case "execution_error":
@@ -191,15 +178,15 @@ class Course:
                 raise JobFailed("the workflow was interrupted on the server")
         return False
 
-    def _enters(self, node: str | None) -> bool:
+    def _enter(self, node: str | None) -> bool:
         if self._running is not None:
             self._done.add(self._running)
         self._running = None if node is None else str(node)
         self.over = self.over or node is None
         self.node = f"node {node}" if node is not None else self.node
-        return self._moved(0)
+        return self._advance(0)
 
-    def _moved(self, part: float) -> bool:
+    def _advance(self, part: float) -> bool:
         percent = round(min(100.0, (len(self._done) + part) / self._nodes * 100), 1)
         if percent <= self.percent:
             return False
@@ -215,7 +202,7 @@ def workflow_in(payload: dict[str, Any]) -> dict[str, Any]:
     return workflow
 
 
-def complaint_about(refused: Refused) -> str:
+def validation_error(refused: RequestRefused) -> str:
     """What the server finds wrong with a workflow, in one line."""
     try:
         said = refused.answer.json()

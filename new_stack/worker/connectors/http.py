@@ -1,4 +1,5 @@
-"""What the connectors that speak HTTP have in common: a session, bounded answers, errors as sentences."""
+"""What connectors that call a back end share: a session, requests with bounded answers, one way to open a WebSocket,
+and starting remote work that is stopped with its job."""
 
 from __future__ import annotations
 
@@ -6,34 +7,39 @@ import asyncio
 import base64
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 import aiohttp
 import msgspec
 
 from new_stack.settings import SettingsError
-from new_stack.worker.connectors.connector import ConnectorSettings, JobContext, JobFailed
+from new_stack.worker.connectors import Connector, ConnectorSettings, JobContext, JobFailed
 
-WORTH_ANOTHER_TRY: Final = frozenset({408, 409, 425, 429})
+RETRYABLE_STATUSES: Final = frozenset({408, 409, 425, 429})
 """Statuses below 500 after which the same request may succeed later."""
 
 STOP_S: Final = 5.0
-"""How long a back end may take to be told that a job is stopped."""
+"""How long telling a back end to stop a job may take."""
 
 ERROR_EXCERPT: Final = 500
 """How much of an error answer's text goes into the job's error, in characters."""
 
 
-class HttpSettings(ConnectorSettings, frozen=True, kw_only=True):
-    """Where a back end is and how patient to be with it."""
+class BackendSettings(ConnectorSettings, frozen=True, kw_only=True):
+    """Where a back end is."""
 
     url: str
     connect_timeout_s: float = 10
-    timeout_s: float = 300
-    """How long one request may take."""
     authorization: str = ""
     """Sent as the Authorization header."""
+
+
+class HttpSettings(BackendSettings, frozen=True, kw_only=True):
+    """How long to wait for an HTTP back end, and how much of its answers to take."""
+
+    timeout_s: float = 300
+    """How long one request may take."""
     max_response_bytes: int = 10_000_000
     """An answer larger than this fails the job."""
 
@@ -61,21 +67,32 @@ class Answer(msgspec.Struct, frozen=True):
         return {"content_type": self.content_type, "base64": base64.b64encode(self.body).decode()}
 
 
-class Backend:
-    """One back end over HTTP. Every failure is a JobFailed that says what happened and whether to try again."""
+class RequestRefused(JobFailed):
+    """The back end answered with an error status; its own errors and "not now" are worth another try, others not."""
 
-    def __init__(self, settings: HttpSettings) -> None:
-        if not settings.url.startswith(("http://", "https://")):
-            raise SettingsError(f"the url of a back end begins with http:// or https://, unlike {settings.url!r}")
-        self._settings = settings
+    def __init__(self, method: str, url: str, answer: Answer) -> None:
+        text = answer.body[: ERROR_EXCERPT * 4].decode("utf-8", "replace").strip()[:ERROR_EXCERPT]
+        retryable = answer.status >= 500 or answer.status in RETRYABLE_STATUSES
+        super().__init__(f"{method} {url} was answered {answer.status}: {text}", retryable=retryable)
+        self.answer = answer
+
+
+class BackendConnector(Connector):
+    """A connector with a session to its back end; no connection is made before the first job."""
+
+    schemes: ClassVar[tuple[str, ...]] = ("http://", "https://")
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        if not settings.url.startswith(self.schemes):
+            raise SettingsError(f"the url must begin with {' or '.join(self.schemes)}, unlike {settings.url!r}")
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
-        """Open the session; no request is made."""
-        settings = self._settings
+        """Open the session."""
+        authorization = self.settings.authorization
         self._session = aiohttp.ClientSession(
-            headers={"Authorization": settings.authorization} if settings.authorization else {},
-            timeout=aiohttp.ClientTimeout(total=settings.timeout_s, sock_connect=settings.connect_timeout_s),
+            headers={"Authorization": authorization} if authorization else {},
             connector=aiohttp.TCPConnector(limit=0),
         )
 
@@ -91,36 +108,52 @@ class Backend:
             raise RuntimeError("the connector was not opened")
         return self._session
 
+    async def open_websocket(
+        self, url: str, *, ping_s: float, max_message_bytes: int
+    ) -> aiohttp.ClientWebSocketResponse:
+        """Connect a WebSocket within the connect time-out. Raises JobFailed."""
+        try:
+            async with asyncio.timeout(self.settings.connect_timeout_s):
+                return await self.session.ws_connect(url, heartbeat=ping_s, max_msg_size=max_message_bytes)
+        except TimeoutError as error:
+            raise JobFailed(f"{url}: no connection within {self.settings.connect_timeout_s:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise JobFailed(f"{url}: {error_text(error)}") from error
+
+
+class HttpConnector(BackendConnector):
+    """A connector that sends HTTP requests. Every failure is a JobFailed with the reason and whether to try again."""
+
     async def call(
         self, method: str, url: str, *, body: Any = None, headers: dict[str, str] | None = None, timeout_s: float = 0
     ) -> Answer:
-        """One request; answers with a status below 400. Raises JobFailed for everything else."""
+        """Send one request; returns an answer with a status below 400. Raises JobFailed for everything else."""
         sent = {"Content-Type": "application/json"} if body is not None else {}
-        timeout = aiohttp.ClientTimeout(total=timeout_s) if timeout_s else self.session.timeout
+        settings = self.settings
         try:
             async with self.session.request(
                 method,
                 url,
                 data=msgspec.json.encode(body) if body is not None else None,
                 headers=sent | (headers or {}),
-                timeout=timeout,
+                timeout=aiohttp.ClientTimeout(timeout_s or settings.timeout_s, sock_connect=settings.connect_timeout_s),
             ) as response:
-                answer = Answer(response.status, response.content_type, await self._read(response))
+                answer = Answer(response.status, response.content_type, await self._body(response))
         except TimeoutError as error:
             raise JobFailed(f"{method} {url}: no answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise JobFailed(f"{method} {url}: {_said(error)}") from error
+            raise JobFailed(f"{method} {url}: {error_text(error)}") from error
         if answer.status >= 400:
-            raise refusal(method, url, answer)
+            raise RequestRefused(method, url, answer)
         return answer
 
-    async def tell(self, method: str, url: str, *, body: Any = None) -> None:
-        """A request whose failure changes nothing: the job is stopped whether the back end hears of it or not."""
+    async def notify(self, method: str, url: str, *, body: Any = None) -> None:
+        """Send a request whose failure changes nothing: the job is stopped whether or not the back end learns it."""
         with suppress(JobFailed):
             await self.call(method, url, body=body, timeout_s=STOP_S)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        limit = self._settings.max_response_bytes
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        limit = self.settings.max_response_bytes
         body = bytearray()
         async for chunk in response.content.iter_any():
             body += chunk
@@ -129,33 +162,22 @@ class Backend:
         return bytes(body)
 
 
-class Refused(JobFailed):
-    """The back end answered with an error; `answer` is what it said."""
+async def run_remote(
+    start: Awaitable[str], follow: Callable[[str], Awaitable[Any]], stop: Callable[[str], Awaitable[None]]
+) -> Any:
+    """Start work on a back end and follow it, by the id that `start` returns, to its result.
 
-    def __init__(self, error: str, *, retryable: bool, answer: Answer) -> None:
-        super().__init__(error, retryable=retryable)
-        self.answer = answer
-
-
-def refusal(method: str, url: str, answer: Answer) -> Refused:
-    """An error status as a failure: the server's own errors and "not now" are worth another try, others not."""
-    said = answer.body[: ERROR_EXCERPT * 4].decode("utf-8", "replace").strip()[:ERROR_EXCERPT]
-    retryable = answer.status >= 500 or answer.status in WORTH_ANOTHER_TRY
-    return Refused(f"{method} {url} was answered {answer.status}: {said}", retryable=retryable, answer=answer)
-
-
-async def through(call: Awaitable[str], undo: Callable[[str], Awaitable[None]]) -> str:
-    """A call that starts something, and its id. Cancelled half-way, it is seen through and what it started undone:
-    else the back end would go on with a job that nobody knows of.
+    Where the job is stopped, so is the remote work. A start that is under way then is awaited first: else the back end
+    would go on with work that nobody knows of.
     """
-    running = asyncio.ensure_future(call)
+    starting = asyncio.ensure_future(start)
     try:
-        return await asyncio.shield(running)
+        return await follow(await asyncio.shield(starting))
     except asyncio.CancelledError:
-        await asyncio.wait([running], timeout=STOP_S)
-        if running.done() and not running.cancelled() and running.exception() is None:
-            await undo(running.result())
-        running.cancel()
+        await asyncio.wait([starting], timeout=STOP_S)
+        if starting.done() and not starting.cancelled() and starting.exception() is None:
+            await stop(starting.result())
+        starting.cancel()
         raise
 
 
@@ -171,5 +193,6 @@ def job_headers(job: JobContext) -> dict[str, str]:
     return {"X-Job-Id": job.job_id, "X-Job-Attempt": str(job.attempt), "Idempotency-Key": job.job_id}
 
 
-def _said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
+    """What an error says, or its kind where it says nothing."""
     return str(error) or type(error).__name__

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from new_stack.worker.connectors.connector import Connector, ConnectorSettings, JobContext, JobFailed
+from new_stack.worker.connectors import Connector, ConnectorSettings, JobContext, JobFailed
 
 DEFAULT_STEPS: Final = (25.0, 50.0, 75.0, 100.0)
 """The progress that a job without a script makes."""

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 
 from new_stack.queue import Job, NewJob, Queue, QueueSettings
 from new_stack.worker import Connector, ConnectorRegistry, EventLog, Worker, WorkerSettings
-from new_stack.worker.connectors.catalogue import ConnectorSpec
+from new_stack.worker.connector_registry import ConnectorSpec
 from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
 
 ROOT = Path(__file__).parents[3]
@@ -28,6 +29,21 @@ async def eventually(fact: Callable[[], Awaitable[Any]], *, within: float = 10.0
         while not (answer := await fact()):
             await asyncio.sleep(0.01)
         return answer
+
+
+async def fact(value: Any) -> Any:
+    """A value as `eventually` asks for it."""
+    return value
+
+
+async def until_blocked(queue: Queue) -> None:
+    """Return once a client of this Redis waits in a blocking command."""
+
+    async def blocked() -> bool:
+        clients = (await queue._caller.connection.call("INFO", "clients")).decode()
+        return "blocked_clients:0" not in clients
+
+    await eventually(blocked)
 
 
 async def ended(queue: Queue, job_id: str, *, within: float = 10.0) -> Job:
@@ -126,12 +142,12 @@ class WorkerProcess:
     """`python -m new_stack.worker` as an operator runs it."""
 
     def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - the process and its log live until `close`
         self.process = subprocess.Popen(
             [sys.executable, "-m", "new_stack.worker", *arguments],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=self._stderr,
         )
 
     def signal(self, number: signal.Signals) -> None:
@@ -145,9 +161,24 @@ class WorkerProcess:
         return self.process.returncode
 
     def said(self) -> str:
-        """Its standard error, once it has ended."""
-        assert self.process.stderr is not None
-        return self.process.stderr.read()
+        """Its standard error so far."""
+        size = os.fstat(self._stderr.fileno()).st_size
+        return os.pread(self._stderr.fileno(), size, 0).decode()
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Its log lines of one event so far."""
+        lines = [line for line in self.said().split("\n")[:-1] if line.startswith("{")]
+        return [line for line in map(msgspec.json.decode, lines) if line["event"] == event]
+
+    async def until_logged(self, event: str) -> dict[str, Any]:
+        """The first log line of an event."""
+        found: list[dict[str, Any]] = await eventually(lambda: fact(self.logged(event)), within=20)
+        return found[0]
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._stderr.close()
 
 
 StartProcess = Callable[..., WorkerProcess]
@@ -165,10 +196,7 @@ def start_process(settings: QueueSettings) -> Iterator[StartProcess]:
 
     yield start
     for one in started:
-        one.process.kill()
-        one.process.wait()
-        assert one.process.stderr is not None
-        one.process.stderr.close()
+        one.close()
 
 
 class Line:
@@ -179,6 +207,8 @@ class Line:
         self._ends: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.deaf = False
+        self.lost = 0
+        """How many pieces were lost while it was deaf."""
 
     async def open(self) -> str:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -204,7 +234,9 @@ class Line:
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, lossy: bool) -> None:
         try:
             while data := await reader.read(65_536):
-                if not (lossy and self.deaf):
+                if lossy and self.deaf:
+                    self.lost += 1
+                else:
                     writer.write(data)
         except ConnectionError:
             pass

@@ -8,14 +8,23 @@ from typing import Any
 import msgspec
 
 from new_stack.queue import NewJob, Queue
-from tests.new_stack.worker.conftest import Line, StartWorker, ended, in_state, simulate
+from tests.new_stack.worker.conftest import (
+    Line,
+    StartWorker,
+    ended,
+    eventually,
+    fact,
+    in_state,
+    simulate,
+    until_blocked,
+)
 
 
 async def test_jobs_claimed_by_a_call_whose_answer_got_lost_do_not_wait_for_their_leases(
     queue: Queue, start_worker: StartWorker, line: Line
 ) -> None:
     worker = await start_worker(queue={"redis_url": await line.open(), "lease_ms": 60_000})
-    await asyncio.sleep(0.1)
+    await until_blocked(queue)
     line.deaf = True
     job_id = await simulate(queue, {"result": "done"})
     claimed = await in_state(queue, job_id, "claimed", within=2)
@@ -47,7 +56,7 @@ async def test_an_end_whose_answer_got_lost_counts_once_and_the_next_claim_is_fo
     assert kinds == ["submitted", "claimed", "completed"]
 
 
-async def test_a_job_whose_claim_is_still_on_its_way_is_no_stray(queue: Queue, start_worker: StartWorker) -> None:
+async def test_a_job_whose_claim_is_still_on_its_way_is_no_orphan(queue: Queue, start_worker: StartWorker) -> None:
     worker = await start_worker()
     wait_and_claim = worker.worker._context.queue.wait_and_claim
     seen = asyncio.Event()
@@ -55,7 +64,7 @@ async def test_a_job_whose_claim_is_still_on_its_way_is_no_stray(queue: Queue, s
     async def slow(*arguments: Any, **options: Any) -> Any:
         answer = await wait_and_claim(*arguments, **options)
         worker.worker._acknowledger.unsure()  # as after an outage: the listing comes before this claim's answer
-        await asyncio.sleep(0.2)
+        await eventually(lambda: fact(worker.worker._acknowledger._orphans.suspected))
         seen.set()
         return answer
 
@@ -73,10 +82,15 @@ async def test_a_worker_whose_line_breaks_often_runs_every_job_once(
 ) -> None:
     await start_worker(queue={"redis_url": await line.open()}, max_concurrent_jobs=4)
     job_ids = [await simulate(queue, {"progress": 50}, {"sleep_ms": 5}) for _ in range(200)]
+
+    async def more_than(count: int) -> bool:
+        return (await queue.counts()).completed > count
+
     for round_ in range(8):
-        await asyncio.sleep(0.1)
-        line.deaf = round_ % 2 == 0
-        await asyncio.sleep(0.02)
+        await eventually(lambda done=round_ * 20: more_than(done), within=20)
+        lost, line.deaf = line.lost, round_ % 2 == 0
+        if line.deaf:
+            await eventually(lambda lost=lost: fact(line.lost > lost))
         line.deaf = False
         line.cut()
     for job_id in job_ids:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import signal
 from typing import Any
@@ -55,7 +54,7 @@ async def test_a_second_signal_does_not_wait_for_the_grace_period(
     job_id = await simulate(queue, {"progress": 1}, {"hang": True})
     await at_work(queue, job_id)
     worker.signal(signal.SIGTERM)
-    await asyncio.sleep(0.2)
+    await worker.until_logged("worker_stopping")
     assert worker.process.poll() is None
     worker.signal(second)
     assert await worker.exit_status(within=3) == 0
@@ -72,9 +71,7 @@ async def test_a_worker_that_must_leave_while_redis_is_gone_says_what_it_leaves(
     own_valkey.pause()
     worker.signal(signal.SIGTERM)
     assert await worker.exit_status(within=12) == 1
-    [left] = [
-        line for line in map(msgspec.json.decode, worker.said().splitlines()) if line["event"] == "worker_stopped"
-    ]
+    [left] = worker.logged("worker_stopped")
     assert (left["handed_back"], left["left"]) == (1, 1)
     own_valkey.resume()
     await queue.close()
@@ -83,12 +80,11 @@ async def test_a_worker_that_must_leave_while_redis_is_gone_says_what_it_leaves(
 async def test_a_killed_workers_jobs_run_again_on_another(queue: Queue, start_process: StartProcess) -> None:
     quick = {"HUBGATE_LEASE_MS": "1000", "HUBGATE_HEARTBEAT_TTL_MS": "1000", "WORKER_HEARTBEAT_INTERVAL_MS": "300"}
     victim = start_process("--id", "victim", "--concurrency", "20", **quick)
-    job_ids = [await simulate(queue, {"sleep_ms": 700}) for _ in range(20)]
+    job_ids = [await simulate(queue, {"sleep_ms": 2000}) for _ in range(20)]
     for job_id in job_ids:
         await in_state(queue, job_id, "claimed")
-    start_process("--id", "heir", "--concurrency", "20", "--poll-ms", "200", **quick)
-    await alive(queue, 2)
     victim.signal(signal.SIGKILL)
+    start_process("--id", "heir", "--concurrency", "20", "--poll-ms", "200", **quick)
     for job_id in job_ids:
         job = await ended(queue, job_id, within=8)
         assert (job.state, job.worker_id, job.attempt, job.failures) == ("completed", "heir", 2, 0)
@@ -105,7 +101,7 @@ async def test_a_redis_restart_loses_no_job_and_stops_none(start_process: StartP
         await in_state(queue, running, "claimed")
         waiting = [await simulate(queue, {"sleep_ms": 10}) for _ in range(5)]
         valkey.kill()
-        await asyncio.sleep(2)
+        await worker.until_logged("redis_away")
         valkey.start()
         job = await ended(queue, running, within=15)
         assert (job.state, job.attempt, job.progress) == ("completed", 1, 90)
@@ -113,9 +109,8 @@ async def test_a_redis_restart_loses_no_job_and_stops_none(start_process: StartP
             assert (await ended(queue, job_id)).state == "completed"
         worker.signal(signal.SIGTERM)
         assert await worker.exit_status() == 0
-        events = [msgspec.json.decode(line)["event"] for line in worker.said().splitlines()]
-        assert events.count("redis_away") == 1
-        assert events.count("redis_back") == 1
+        assert len(worker.logged("redis_away")) == 1
+        assert len(worker.logged("redis_back")) == 1
         await queue.close()
     finally:
         valkey.remove()
@@ -126,12 +121,14 @@ async def test_while_redis_stands_still_a_running_job_goes_on_and_ends(
 ) -> None:
     settings = QueueSettings(redis_url=own_valkey.url, prefix=prefix, lease_ms=60_000)
     queue = await Queue.connect(settings)
-    start_process("--id", "w1", redis_url=own_valkey.url, HUBGATE_CALL_TIMEOUT_MS="500", HUBGATE_LEASE_MS="60000")
+    worker = start_process(
+        "--id", "w1", redis_url=own_valkey.url, HUBGATE_CALL_TIMEOUT_MS="500", HUBGATE_LEASE_MS="60000"
+    )
     script = [{"progress": 10}, {"sleep_ms": 500}, {"progress": 50}, {"progress": 99}, {"result": "kept"}]
     job_id = await simulate(queue, *script)
     await in_state(queue, job_id, "claimed")
     own_valkey.pause()
-    await asyncio.sleep(3)
+    await worker.until_logged("redis_away")
     own_valkey.resume()
     job = await ended(queue, job_id)
     assert (job.state, job.attempt, job.result) == ("completed", 1, msgspec.Raw(b'"kept"'))
@@ -174,8 +171,8 @@ async def test_a_worker_started_before_its_redis_waits_for_it(
     own_valkey: ValkeyProcess, start_process: StartProcess, prefix: str
 ) -> None:
     own_valkey.kill()
-    start_process("--id", "early", redis_url=own_valkey.url)
-    await asyncio.sleep(1)
+    worker = start_process("--id", "early", redis_url=own_valkey.url)
+    await worker.until_logged("redis_away")
     own_valkey.start()
     queue = await Queue.connect(QueueSettings(redis_url=own_valkey.url, prefix=prefix))
     await alive(queue)
@@ -239,18 +236,25 @@ async def test_whatever_befalls_workers_every_job_ends_once(queue: Queue, start_
         "WORKER_SHUTDOWN_GRACE_MS": "100",
         "WORKER_MAX_CONCURRENT_JOBS": "3",
     }
+
+    async def more_than(count: int) -> bool:
+        return (await queue.counts()).completed > count
+
+    async def counts_as_dead(pid: int) -> bool:
+        return not any(worker.alive for worker in await queue.workers() if worker.report.pid == pid)
+
     chance = random.Random(7)
     workers = [start_process(**quick) for _ in range(5)]
     await alive(queue, 5)
     script = [{"progress": 30}, {"sleep_ms": 60}, {"progress": 80}, {"sleep_ms": 60}]
     job_ids = [await simulate(queue, *script) for _ in range(150)]
-    for _ in range(10):
-        await asyncio.sleep(0.25)
+    for strike in range(10):
+        await eventually(lambda strike=strike: more_than(10 * strike), within=30)
         victim = chance.choice(workers)
         fate = chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
         victim.signal(fate)
         if fate is signal.SIGSTOP:
-            await asyncio.sleep(1.2)
+            await eventually(lambda pid=victim.process.pid: counts_as_dead(pid))
             victim.signal(signal.SIGCONT)
         else:
             workers.remove(victim)

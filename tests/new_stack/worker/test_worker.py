@@ -11,7 +11,16 @@ import pytest
 from new_stack.queue import NewJob, Queue
 from new_stack.worker import Connector, JobContext, JobFailed
 from new_stack.worker.attempt import Stop
-from tests.new_stack.worker.conftest import StartWorker, at_work, ended, eventually, in_state, simulate
+from tests.new_stack.worker.conftest import (
+    StartWorker,
+    at_work,
+    ended,
+    eventually,
+    fact,
+    in_state,
+    simulate,
+    until_blocked,
+)
 
 
 class Scripted(Connector):
@@ -49,7 +58,7 @@ async def test_a_job_without_a_script_makes_a_few_steps(queue: Queue, start_work
 
 async def test_a_submission_wakes_the_worker_long_before_it_polls(queue: Queue, start_worker: StartWorker) -> None:
     await start_worker(poll_interval_ms=60_000)
-    await asyncio.sleep(0.2)
+    await until_blocked(queue)
     job_id = await simulate(queue)
     await ended(queue, job_id, within=1.0)
 
@@ -69,7 +78,7 @@ async def test_jobs_that_waited_before_the_worker_came_are_run_in_order(
 
 async def test_a_lost_wake_up_is_made_good_by_the_poll(queue: Queue, start_worker: StartWorker) -> None:
     thief = asyncio.create_task(queue.wait("thief", for_work=True, timeout_ms=5000))
-    await asyncio.sleep(0.1)
+    await until_blocked(queue)
     await start_worker(poll_interval_ms=200)
     job_id = await simulate(queue)
     assert (await thief)[0] == "work"
@@ -84,7 +93,7 @@ async def test_a_worker_never_holds_more_than_it_can_run(queue: Queue, start_wor
         nonlocal most, now
         now += 1
         most = max(most, now)
-        await asyncio.sleep(0.002)
+        await queue.counts()  # work of some length: a round trip
         now -= 1
 
     job_ids = [await simulate(queue) for _ in range(100)]
@@ -212,7 +221,7 @@ async def test_a_lost_signal_is_made_good_by_the_refused_progress(queue: Queue, 
             stopped.set()
 
     thief = asyncio.create_task(queue.wait("w1", for_work=False, timeout_ms=5000))
-    await asyncio.sleep(0.1)
+    await until_blocked(queue)
     await start_worker(Scripted(run))
     job_id = await simulate(queue)
     await in_state(queue, job_id, "claimed")
@@ -291,12 +300,8 @@ async def test_a_job_whose_lease_ran_out_is_dropped_by_who_had_it(queue: Queue, 
     await in_state(queue, job_id, "claimed")
     await queue._caller.connection.call("ZADD", f"{queue.settings.prefix}jobs:leases", 0, job_id)
     assert await queue.reap() == [job_id]
-    await eventually(lambda: _true(worker.logged("job_stopped")))
+    await eventually(lambda: fact(worker.logged("job_stopped")))
     assert worker.logged("job_stopped")[0]["reason"] == "lease_lost"
-
-
-async def _true(value: Any) -> Any:
-    return value
 
 
 async def test_a_stopped_worker_takes_no_more_and_finishes_what_it_has(queue: Queue, start_worker: StartWorker) -> None:

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from new_stack.queue import Lease, ProgressUpdate
 from new_stack.worker import Connector, JobContext
-from new_stack.worker.connectors.catalogue import ConnectorSpec, build
+from new_stack.worker.connector_registry import ConnectorSpec
 
 
 class Heard:
@@ -23,7 +23,7 @@ class Heard:
         self.updates: list[ProgressUpdate] = []
         self.came = asyncio.Event()
 
-    async def tell(self, update: ProgressUpdate) -> None:
+    async def send(self, update: ProgressUpdate) -> None:
         self.report(update)
 
     def report(self, update: ProgressUpdate) -> None:
@@ -83,7 +83,7 @@ async def connect() -> AsyncIterator[Open]:
     opened: list[Connector] = []
 
     async def open_connector(text: str) -> Connector:
-        connector = build(ConnectorSpec.parse(text))
+        connector = ConnectorSpec.parse(text).build()
         await connector.open()
         opened.append(connector)
         return connector

@@ -44,7 +44,7 @@ class WebUI:
                 self.polled.clear()
                 await self.polled.wait()
             if self.hang:
-                await asyncio.sleep(30)
+                await asyncio.Event().wait()
         finally:
             self.at_work -= 1
             self.progress = 0.0
@@ -147,7 +147,7 @@ async def test_stopping_a_job_that_waits_its_turn_interrupts_nothing(serve: Serv
     first = asyncio.create_task(connector.run(job))
     await job.heard.came.wait()
     second = asyncio.create_task(connector.run(GivenJob({"prompt": "a cat"})))
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0)  # begins, and waits for the first to end
     await stopped(second)
     assert webui.interrupts == []
     await stopped(first)

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from new_stack.worker import Connector, JobFailed
+from tests.new_stack.worker.conftest import eventually, fact
 from tests.new_stack.worker.connectors.conftest import GivenJob, Open, Serve, stopped
 
 WORKFLOW = {"1": {"class_type": "Loader"}, "2": {"class_type": "KSampler"}, "3": {"class_type": "SaveImage"}, "4": {}}
@@ -55,7 +56,7 @@ class Comfy:
     async def prompt(self, request: web.Request) -> web.Response:
         body = await request.json()
         if self.mishap == "deaf":
-            await asyncio.sleep(5)
+            await asyncio.Event().wait()
         if "bad" in body["prompt"]:
             error = {"type": "prompt_outputs_failed_validation", "message": "Prompt outputs failed", "details": ""}
             nodes = {"bad": {"errors": [{"message": "Value not in list"}], "class_type": "Loader"}}
@@ -227,9 +228,7 @@ async def test_stopping_a_waiting_workflow_leaves_the_running_one_alone(serve: S
     first = asyncio.create_task(connector.run(GivenJob(WORKFLOW)))
     await comfy.at_work.wait()
     second = asyncio.create_task(connector.run(GivenJob(WORKFLOW)))
-    async with asyncio.timeout(2):
-        while not comfy.pending:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: fact(comfy.pending))
     await stopped(second)
     assert (comfy.pending, comfy.interrupts) == ([], [])
     comfy.go_on.set()

@@ -19,7 +19,8 @@ class Bureau:
     def __init__(self, *states: dict[str, Any] | int) -> None:
         self.states = list(states)
         self.asked = 0
-        self.answers_after_s = 0.0
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.asked_once = asyncio.Event()
         self.cancelled: list[str] = []
         self.taken: list[Any] = []
@@ -43,7 +44,7 @@ class Bureau:
         state = self.states[min(self.asked, len(self.states) - 1)]
         self.asked += 1
         self.asked_once.set()
-        await asyncio.sleep(self.answers_after_s)
+        await self.answers.wait()
         return web.Response(status=state) if isinstance(state, int) else web.json_response(state)
 
     async def cancel(self, request: web.Request) -> web.Response:
@@ -146,7 +147,7 @@ async def test_stopping_a_job_while_it_is_submitted_cancels_it_at_the_back_end(s
     running = asyncio.create_task(connector.run(GivenJob({})))
     await bureau.taking.wait()
     running.cancel()
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0)  # the cancellation is delivered, and waits for the receipt
     assert not running.done()
     bureau.receipt_ready.set()
     await asyncio.wait([running], timeout=2)
@@ -156,7 +157,7 @@ async def test_stopping_a_job_while_it_is_submitted_cancels_it_at_the_back_end(s
 
 async def test_a_poll_that_is_not_answered_in_time_is_a_failed_poll(serve: Serve, connect: Open) -> None:
     bureau = Bureau({"status": "running"})
-    bureau.answers_after_s = 5
+    bureau.answers.clear()
     connector = await connected(await serve(bureau.app), connect, ",poll_timeout_s=0.05")
     with pytest.raises(JobFailed, match="no answer in time"):
         async with asyncio.timeout(3):

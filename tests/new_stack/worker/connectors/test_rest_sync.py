@@ -47,7 +47,7 @@ class Kitchen:
                 return web.Response()
         self.cooking.set()
         try:
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             self.hung_up.set()
             raise

@@ -66,19 +66,24 @@ async def test_a_job_is_sent_followed_and_its_result_received(serve: Serve, conn
 
 
 async def test_jobs_at_once_get_each_its_own_answer(serve: Serve, connect: Open) -> None:
+    arrived: dict[int, web.WebSocketResponse] = {}
+
     async def answer(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         job = await socket.receive_json()
-        await asyncio.sleep(job["payload"]["after"])
-        await socket.send_json({"type": "result", "result": job["payload"]["after"]})
+        arrived[job["payload"]["n"]] = socket
+        if len(arrived) == 3:
+            for number in (2, 0, 1):
+                await arrived[number].send_json({"type": "result", "result": number})
+        async for _ in socket:
+            pass
         return socket
 
     app = web.Application()
     app.router.add_get("/ws", answer)
     connector = await connected(await serve(app), connect)
-    waits = [0.2, 0.1, 0.0]
-    assert await asyncio.gather(*(connector.run(GivenJob({"after": wait})) for wait in waits)) == waits
+    assert await asyncio.gather(*(connector.run(GivenJob({"n": number})) for number in range(3))) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

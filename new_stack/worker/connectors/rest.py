@@ -1,12 +1,37 @@
-"""The connector for back ends that take a job, answer with its id, and are asked how it stands until it is done."""
+"""The connectors for REST back ends: `rest-sync` takes the answer as the result, `rest-async` polls for the result."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from new_stack.worker.connectors.connector import Connector, JobContext, JobFailed
-from new_stack.worker.connectors.http import Backend, HttpSettings, fill, job_headers, through
+from new_stack.worker.connectors import JobContext, JobFailed
+from new_stack.worker.connectors.http import HttpConnector, HttpSettings, fill, job_headers, run_remote
+
+
+class RestSyncSettings(HttpSettings, frozen=True, kw_only=True):
+    """`url` and `cancel_url` may contain {job_id} and {service}."""
+
+    method: str = "POST"
+    cancel_url: str = ""
+    """Called with POST when a job is stopped; without it, the back end only sees the connection closed."""
+
+
+class RestSyncConnector(HttpConnector):
+    """Sends the payload as JSON; the answer's body is the result."""
+
+    Settings = RestSyncSettings
+
+    async def run(self, job: JobContext) -> Any:
+        """Send one request and return its answer."""
+        url = fill(self.settings.url, job)
+        try:
+            answer = await self.call(self.settings.method, url, body=job.payload, headers=job_headers(job))
+        except asyncio.CancelledError:
+            if self.settings.cancel_url:
+                await self.notify("POST", fill(self.settings.cancel_url, job))
+            raise
+        return answer.content()
 
 
 class RestAsyncSettings(HttpSettings, frozen=True, kw_only=True):
@@ -34,43 +59,28 @@ class RestAsyncSettings(HttpSettings, frozen=True, kw_only=True):
     poll_timeout_s: float = 10
 
 
-class RestAsyncConnector(Connector):
+class RestAsyncConnector(HttpConnector):
     """Submits the payload as JSON, then polls."""
 
     Settings = RestAsyncSettings
 
     def __init__(self, settings: RestAsyncSettings) -> None:
         super().__init__(settings)
-        self._backend = Backend(settings)
         self._done = frozenset(settings.done.lower().split("|"))
         self._failed = frozenset(settings.failed.lower().split("|"))
-
-    async def open(self) -> None:
-        """Open the session."""
-        await self._backend.open()
-
-    async def close(self) -> None:
-        """Close the session."""
-        await self._backend.close()
 
     async def run(self, job: JobContext) -> Any:
         """Submit and poll; the result is the answer's result field, or the whole answer where it has none."""
 
-        async def undo(remote_id: str) -> None:
+        async def stop(remote_id: str) -> None:
             if self.settings.cancel_url:
-                url = fill(self.settings.cancel_url, job, id=remote_id)
-                await self._backend.tell(self.settings.cancel_method, url)
+                await self.notify(self.settings.cancel_method, fill(self.settings.cancel_url, job, id=remote_id))
 
-        remote_id = await through(self._submit(job), undo)
-        try:
-            return await self._follow(job, remote_id)
-        except asyncio.CancelledError:
-            await undo(remote_id)
-            raise
+        return await run_remote(self._submit(job), lambda remote_id: self._follow(job, remote_id), stop)
 
     async def _submit(self, job: JobContext) -> str:
         url = fill(self.settings.url, job)
-        answer = await self._backend.call("POST", url, body=job.payload, headers=job_headers(job))
+        answer = await self.call("POST", url, body=job.payload, headers=job_headers(job))
         remote_id = field(answer.json(), self.settings.id_field)
         if not isinstance(remote_id, str | int) or remote_id == "":
             raise JobFailed(f"the back end took the job but its answer has no {self.settings.id_field!r}")
@@ -78,27 +88,27 @@ class RestAsyncConnector(Connector):
 
     async def _follow(self, job: JobContext, remote_id: str) -> Any:
         url = fill(self.settings.status_url, job, id=remote_id)
-        told: tuple[float, str | None] | None = None
+        sent: tuple[float, str | None] | None = None
         while True:
-            state = await self._ask(url)
-            word = str(field(state, self.settings.status_field)).lower()
-            if word in self._failed:
+            state = await self._poll(url)
+            status = str(field(state, self.settings.status_field)).lower()
+            if status in self._failed:
                 error = field(state, self.settings.error_field)
-                raise JobFailed(str(error) if error else f"the back end says that the job is {word}")
-            now = self._progress(state)
-            if now is not None and now != told:
-                await job.progress(*now)
-                told = now
-            if word in self._done:
+                raise JobFailed(str(error) if error else f"the back end says that the job is {status}")
+            progress = self._progress(state)
+            if progress is not None and progress != sent:
+                await job.progress(*progress)
+                sent = progress
+            if status in self._done:
                 result = field(state, self.settings.result_field)
                 return state if result is None else result
             await asyncio.sleep(self.settings.poll_ms / 1000)
 
-    async def _ask(self, url: str) -> Any:
-        """How the job stands. A few failures in a row are put up with: the job runs on behind them."""
+    async def _poll(self, url: str) -> Any:
+        """How the job stands. A few failures in a row are accepted: the job runs on behind them."""
         for failures in range(1, self.settings.poll_failures + 1):
             try:
-                return (await self._backend.call("GET", url, timeout_s=self.settings.poll_timeout_s)).json()
+                return (await self.call("GET", url, timeout_s=self.settings.poll_timeout_s)).json()
             except JobFailed as error:
                 if failures == self.settings.poll_failures or not error.retryable:
                     raise

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from new_stack.settings import SettingsError
-from new_stack.worker.connector_registry import ConnectorRegistry
-from new_stack.worker.connectors.catalogue import BUILT_IN, ConnectorSpec, build, find, parse_list
-from new_stack.worker.connectors.connector import Connector
-from new_stack.worker.connectors.rest_sync import RestSyncConnector
+from new_stack.worker.connector_registry import BUILT_IN, ConnectorRegistry, ConnectorSpec, find, parse_list
+from new_stack.worker.connectors import Connector
+from new_stack.worker.connectors.rest import RestSyncConnector
 
 
 def test_a_list_is_read_without_ambiguity() -> None:
@@ -25,7 +24,7 @@ def test_a_list_is_read_without_ambiguity() -> None:
 
 
 def test_settings_are_typed() -> None:
-    connector = build(ConnectorSpec.parse("rest-sync:url=http://h,timeout_s=2.5,max_response_bytes=10"))
+    connector = ConnectorSpec.parse("rest-sync:url=http://h,timeout_s=2.5,max_response_bytes=10").build()
     assert isinstance(connector, RestSyncConnector)
     assert (connector.settings.timeout_s, connector.settings.max_response_bytes) == (2.5, 10)
 
@@ -39,14 +38,14 @@ def test_settings_are_typed() -> None:
         ("simulation:step_ms=soon", "step_ms"),
         ("simulation:speed=1", "there is no setting 'speed'; there are: step_ms"),
         ("rest-sync", "url"),
-        ("rest-sync:url=h", "begins with http:// or https://"),
-        ("websocket:url=tcp://h", "begins with ws:// or wss://"),
+        ("rest-sync:url=h", "must begin with http:// or https://"),
+        ("websocket:url=tcp://h", "must begin with ws:// or wss://"),
         ("nosuch", "there is no connector 'nosuch'; there are: a1111, comfyui"),
     ],
 )
 def test_what_is_wrong_with_a_connector_is_told(text: str, said: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        build(ConnectorSpec.parse(text))
+        ConnectorSpec.parse(text).build()
     assert said in str(caught.value)
 
 
