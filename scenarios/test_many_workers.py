@@ -64,7 +64,7 @@ async def test_forty_workers_take_every_job_once_at_once_and_in_its_turn(
     history = History(writer.events)
     found = {result.name: result for result in check_all(history, LIMITS)}
     assert {name: result.forms for name, result in found.items() if not result.clean} == {}
-    for name in ("lost", "ended_twice", "held_by_two", "out_of_order", "steps", "not_delivered", "retries"):
+    for name in ("lost", "ended_twice", "double_claim", "out_of_order", "steps", "not_delivered", "retries"):
         assert found[name].examined > 0, f"the checker {name} had nothing to look at"
     assert len(taken_by(history)) >= len(ready) / 2, "the jobs were spread over the workers"
     waits = sorted(waits_ms(history))

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Any, Final, Self, TypedDict
 
 import httpx
-import redis.asyncio as client
+import redis.asyncio
 from redis.exceptions import RedisError
 
 from harness.clients.sessions import Clock, HubSession, Observe, StackSession
-from harness.clients.stack_client import read_patiently
-from harness.clients.transport import Answer, Http, Socket, Unreachable
+from harness.clients.stack_client import ModernClient, read_patiently
+from harness.clients.transport import Http, Socket, Unreachable
 from harness.history import HistoryEvent, HistoryWriter, Source, client_event, log_event
 from harness.protocols import LOG_KINDS, EventKind, JobEvent, JobState, hub, stack
 
@@ -171,7 +171,7 @@ class RedisRecorder(_LogRecorder):
 
     async def follow(self) -> None:
         """See `Background`."""
-        connection = client.Redis.from_url(self._url, decode_responses=True, socket_connect_timeout=5)
+        connection = redis.asyncio.Redis.from_url(self._url, decode_responses=True, socket_connect_timeout=5)
         try:
             while True:
                 with contextlib.suppress(RedisError, OSError):  # Redis may be down on purpose
@@ -180,7 +180,7 @@ class RedisRecorder(_LogRecorder):
         finally:
             await connection.aclose()
 
-    async def _read(self, connection: client.Redis) -> None:
+    async def _read(self, connection: redis.asyncio.Redis) -> None:
         await connection.ping()
         self.ready.set()
         while True:
@@ -238,45 +238,21 @@ async def survey(
 ) -> dict[str, JobState]:
     """Ask hub or stack for every job's state (`GET /api/jobs/{id}` of both) and write the answers down.
 
-    A job that is not there is `unknown`; a server that does not answer raises httpx.HTTPError after some patience, for
-    no answer is no evidence.
+    A job that is not there is `unknown`; a server that does not answer raises httpx.HTTPError or Refused after some
+    patience, for no answer is no evidence.
     """
     states: dict[str, JobState] = {}
     slots = asyncio.Semaphore(SURVEYED_AT_ONCE)
-    session = StackSession("survey", **recorded(writer, ""))
-    http = Http(url, token=token, timeout_s=SURVEY_PATIENCE_S)
+    client = ModernClient(url, token=token, patience_s=SURVEY_PATIENCE_S, **recorded(writer, ""))
 
     async def ask(job_id: str) -> None:
         async with slots:
-            answer = await _patiently(http, session, job_id)
-        state = session.answered(job_id, answer.status, answer.fields)
-        if state is None:
-            raise httpx.HTTPError(f"a job's status is told as {answer.fields.get('status')!r}, which is no state")
-        states[job_id] = state
+            states[job_id] = await client.state(job_id)
 
     try:
-        async with asyncio.TaskGroup() as group:
+        async with client, asyncio.TaskGroup() as group:
             for job_id in job_ids:
                 group.create_task(ask(job_id))
-    finally:
-        await http.close()
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
     return states
-
-
-async def _patiently(http: Http, session: StackSession, job_id: str) -> Answer:
-    """Ask, again while the server is away or overloaded."""
-    loop = asyncio.get_running_loop()
-    limit = loop.time() + SURVEY_PATIENCE_S
-    while True:
-        late = loop.time() > limit
-        try:
-            answer = await http.send(session.ask(job_id))
-        except httpx.TransportError:
-            if late:
-                raise
-        else:
-            if answer.status in (httpx.codes.OK, httpx.codes.NOT_FOUND):
-                return answer
-            if late:
-                raise httpx.HTTPError(f"the question for {job_id} was answered with {answer.status}")
-        await asyncio.sleep(0.2)

@@ -14,7 +14,7 @@ import msgspec
 
 from harness.clients.sessions import Clock, Observe, StackSession, StackStream, ignore
 from harness.clients.transport import Answer, Http, Refused
-from harness.protocols import HttpRequest, Submission, stack
+from harness.protocols import HttpRequest, JobState, Submission, stack
 from harness.protocols.sse import SseParser
 
 ENDS: Final = frozenset({"completed", "failed", "cancelled"})
@@ -77,6 +77,15 @@ class ModernClient:
     async def job(self, job_id: str) -> dict[str, Any]:
         """How the job stands. Raises Refused."""
         return await self._fields(self._session.ask(job_id))
+
+    async def state(self, job_id: str) -> JobState:
+        """The job's state, `unknown` where the server knows no such job. Raises Refused where it tells none."""
+        request = self._session.ask(job_id)
+        answer = await self._answer(request)
+        state = self._session.answered(job_id, answer.status, answer.fields)
+        if state is None:
+            raise Refused(f"{request.method} {request.path}", answer)
+        return state
 
     async def cancel(self, job_id: str, reason: str | None = None) -> dict[str, Any]:
         """Cancel a job. Raises Refused, also where the job has ended first."""

@@ -27,7 +27,7 @@ class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     """Jobs held by two: among those contended for, and in the history of every load of the run."""
     contention = collected.get(Contention)
-    seen = {name: len(checks["held_by_two"].violations) for name, checks in collected.histories}
+    seen = {name: len(checks["double_claim"].violations) for name, checks in collected.histories}
     held = sum(seen.values()) + sum(number > 1 for number in contention.winners)
     claimed = sum(number > 0 for number in contention.winners)
     return Judged(

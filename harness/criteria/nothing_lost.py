@@ -10,7 +10,7 @@ from harness.criteria.definition import Collected, CriterionSpec, Judged, count
 from harness.criteria.evidence import WorkerFaults
 from harness.results import Evidence, Link, LinkTo
 
-JUDGED_ELSEWHERE: Final = ("recovery", "held_by_two", "accounting")
+JUDGED_ELSEWHERE: Final = ("recovery", "double_claim", "accounting")
 """Checkers whose violations another criterion counts, or that only count."""
 
 

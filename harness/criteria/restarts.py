@@ -10,7 +10,7 @@ from harness.criteria.definition import Collected, CriterionSpec, Judged, count
 from harness.criteria.evidence import Restarts
 from harness.results import Evidence, Link, LinkTo
 
-CHECKED: Final = ("lost", "ended_twice", "held_by_two", "stuck")
+CHECKED: Final = ("lost", "ended_twice", "double_claim", "stuck")
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

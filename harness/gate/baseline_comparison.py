@@ -8,7 +8,7 @@ from typing import Final
 from harness.history import CheckResult
 from harness.results import FaultOutcome, Standing
 
-BAD: Final = ("lost", "ended_twice", "stuck", "held_by_two")
+BAD: Final = ("lost", "ended_twice", "stuck", "double_claim")
 NEVER: Final = "never taken again"
 LONGEST: Final = "taken again after, at most, ms"
 MATTERS_MS: Final = 2_000

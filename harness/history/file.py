@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, Self
 
 import msgspec
 
-from harness.history.clock import Clock
 from harness.history.events import HistoryEvent, Source
 from harness.protocols import EventKind
 
 FORMAT: Final = 1
+
+
+class Clock:
+    """Starts at the wall clock's time and moves with the monotonic one: it fits Redis's times and never jumps."""
+
+    def __init__(self) -> None:
+        self._offset_ns = time.time_ns() - time.monotonic_ns()
+
+    def __call__(self) -> float:
+        """Now."""
+        return (self._offset_ns + time.monotonic_ns()) / 1e6
 
 
 class HistoryFileError(Exception):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
+
+import msgspec
 
 from harness.history.events import HistoryEvent, Source
 from harness.history.file import DEFAULT_BOUNDS, Bounds, read_events
-from harness.history.hub_log import completed_log
 from harness.protocols import ATTEMPT_ENDS, ENDED_STATES, LOG_KINDS, EventKind, JobState
 
 WORKER_FAULTS: Final = frozenset({EventKind.KILLED, EventKind.TERMINATED, EventKind.STOPPED})
@@ -17,15 +18,15 @@ SHARED_FAULTS: Final = frozenset({EventKind.REDIS_DOWN, EventKind.CUT, EventKind
 """Faults that reach every worker at once when they befall the way to Redis (the target says so)."""
 
 
-class Hold:
-    """One worker's hold on one job, as the system's own account tells it."""
+class LeaseInterval:
+    """One worker's lease of one job, as the system's own account tells it."""
 
     def __init__(self, claim: HistoryEvent) -> None:
         self.claim = claim
         self.events: list[HistoryEvent] = []
         self.end: HistoryEvent | None = None
         self.ended_by_claim: HistoryEvent | None = None
-        """The next claim, where it came while this hold was still open."""
+        """The next claim, where it came while this lease was still open."""
 
     @property
     def worker_id(self) -> str:
@@ -61,20 +62,20 @@ class JobHistory:
             self.acked = self.acked or event
 
     @cached_property
-    def holds(self) -> list[Hold]:
+    def leases(self) -> list[LeaseInterval]:
         """Who held it, one after the other."""
-        holds: list[Hold] = []
+        leases: list[LeaseInterval] = []
         for event in self.log:
-            current = holds[-1] if holds and holds[-1].until_ms is None else None
+            current = leases[-1] if leases and leases[-1].until_ms is None else None
             if event.kind is EventKind.CLAIMED:
                 if current:
                     current.ended_by_claim = event
-                holds.append(Hold(event))
+                leases.append(LeaseInterval(event))
             elif current:
                 current.events.append(event)
                 if event.kind in ATTEMPT_ENDS:
                     current.end = event
-        return holds
+        return leases
 
     @cached_property
     def survey(self) -> HistoryEvent | None:
@@ -112,12 +113,51 @@ def _without_repeats(events: Iterable[HistoryEvent]) -> Iterator[HistoryEvent]:
         yield event
 
 
+def _with_hub_log(events: Iterable[HistoryEvent]) -> list[HistoryEvent]:
+    """A hub's history with what its monitors are not told: `submitted`, and each job's service and priority.
+
+    Both are taken from the clients, who know them: a job is pending from its acknowledgement on, or from the first
+    thing that happened to it if that was seen earlier.
+    """
+    history = list(events)
+    if any(event.source is Source.REDIS and event.kind in LOG_KINDS for event in history):
+        return history
+    about = {e.job_id: e for e in reversed(history) if e.kind in (EventKind.SUBMIT, EventKind.ACCEPTED) and e.service}
+    first: dict[str | None, float] = {}
+    for event in sorted(history, key=lambda event: event.at_ms):
+        if event.kind is EventKind.ACCEPTED or (event.source is Source.MONITOR and event.kind in LOG_KINDS):
+            first.setdefault(event.job_id, event.at_ms)
+    acked = {event.job_id for event in history if event.kind is EventKind.ACCEPTED}
+    has_log = any(event.source is Source.MONITOR for event in history)
+    entered = [
+        HistoryEvent(
+            at_ms=at_ms,
+            source=Source.MONITOR,
+            kind=EventKind.SUBMITTED,
+            by="derived",
+            job_id=job_id,
+            **_about(about.get(job_id)),
+        )
+        for job_id, at_ms in first.items()
+        if has_log and job_id in acked
+    ]
+    told = [
+        msgspec.structs.replace(event, **_about(about.get(event.job_id))) if event.source is Source.MONITOR else event
+        for event in history
+    ]
+    return entered + told
+
+
+def _about(submit: HistoryEvent | None) -> dict[str, Any]:
+    return {"service": submit.service, "priority": submit.priority} if submit else {}
+
+
 class History:
     """A whole run. Read only; every index is built once, when it is first asked for."""
 
     def __init__(self, events: Iterable[HistoryEvent]) -> None:
         # Sorting is stable: what one source saw within the same ms stays in its order.
-        self.events = sorted(completed_log(_without_repeats(events)), key=lambda event: event.at_ms)
+        self.events = sorted(_with_hub_log(_without_repeats(events)), key=lambda event: event.at_ms)
 
     @classmethod
     def load(cls, *paths: Path, bounds: Bounds = DEFAULT_BOUNDS) -> Self:

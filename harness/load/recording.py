@@ -12,6 +12,7 @@ from typing import Final
 import httpx
 import msgspec
 
+from harness.clients import Refused
 from harness.clients.recorders import Background, HubRecorder, StackRecorder, WorkerWatch, survey
 from harness.history import CheckResult, History, HistoryEvent, HistoryWriter, Limits, Source, check_all
 from harness.load.deployment import Site, SiteError
@@ -77,7 +78,7 @@ async def settle(site: Site, writer: HistoryWriter, out: Path) -> None:
         _note_death(writer, death)
     writer.note(EventKind.SETTLED)
     history = await asyncio.to_thread(_load, out, writer)
-    with contextlib.suppress(httpx.HTTPError):
+    with contextlib.suppress(httpx.HTTPError, Refused):
         await survey(site.url, [job.id for job in history.acknowledged], writer, token=site.spec.token)
 
 

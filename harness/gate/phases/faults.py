@@ -12,7 +12,7 @@ from harness.gate.baseline_comparison import compare, outcome_of
 from harness.gate.context import NotMeasured, Phase, PhaseResult, RunContext
 from harness.gate.load_runs import LEASE_MS, checked_load, spec_for
 from harness.history import CheckResult, History, HistoryWriter
-from harness.history.reporting import tally_of, timelines_of
+from harness.history.timelines import tally_of, timelines_of
 from harness.load.deployment import Site
 from harness.load.jobs import JobSpec
 from harness.load.spec import Mix, Side

@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from harness.history.check_result import CheckResult, Limits
 from harness.history.checkers.accounting import (
-    Place,
+    FinalState,
     check_accounting,
     check_ended_twice,
     check_lost,
     check_stuck,
-    place_of,
+    final_state_of,
 )
+from harness.history.checkers.attempts import check_ended_otherwise, check_progress_back, check_retries, check_steps
 from harness.history.checkers.delivery import check_not_delivered
-from harness.history.checkers.holding import (
+from harness.history.checkers.leases import (
     check_cancel_ignored,
-    check_held_by_two,
+    check_double_claim,
     check_started_after_cancel,
-    check_taken_without_cause,
+    check_unjustified_expiry,
 )
 from harness.history.checkers.order import check_out_of_order
-from harness.history.checkers.progress import check_progress_back, check_steps
 from harness.history.checkers.recovery import check_recovery
-from harness.history.checkers.retries import check_ended_otherwise, check_retries
 from harness.history.history import History
-from harness.history.verdicts import CheckResult, Limits
 
 Checker = Callable[[History, Limits], CheckResult]
 
@@ -35,8 +34,8 @@ CHECKERS: Final[dict[str, Checker]] = {
     "stuck": check_stuck,
     "ended_twice": check_ended_twice,
     "ended_otherwise": check_ended_otherwise,
-    "held_by_two": check_held_by_two,
-    "taken_without_cause": check_taken_without_cause,
+    "double_claim": check_double_claim,
+    "unjustified_expiry": check_unjustified_expiry,
     "started_after_cancel": check_started_after_cancel,
     "cancel_ignored": check_cancel_ignored,
     "out_of_order": check_out_of_order,
@@ -54,4 +53,4 @@ def check_all(history: History, limits: Limits | None = None) -> list[CheckResul
     return [checker(history, limits or Limits()) for checker in CHECKERS.values()]
 
 
-__all__ = ["CHECKERS", "Checker", "Place", "check_all", "place_of"]
+__all__ = ["CHECKERS", "Checker", "FinalState", "check_all", "final_state_of"]

@@ -7,13 +7,13 @@ from typing import Final
 
 import msgspec
 
+from harness.history.check_result import CheckResult, Findings, Limits
 from harness.history.events import HistoryEvent, Source
 from harness.history.history import History, JobHistory
-from harness.history.verdicts import CheckResult, Limits, Violation
 from harness.protocols import ENDED_STATES, ENDS, EventKind, JobState
 
 
-class Place(StrEnum):
+class FinalState(StrEnum):
     """Where an acknowledged job is at the end of the run; each is in exactly one."""
 
     COMPLETED = "completed"
@@ -24,12 +24,12 @@ class Place(StrEnum):
     LOST = "lost"
 
 
-PLACES: Final = {
-    JobState.PENDING: Place.PENDING,
-    JobState.CLAIMED: Place.RUNNING,
-    JobState.COMPLETED: Place.COMPLETED,
-    JobState.FAILED: Place.FAILED,
-    JobState.CANCELLED: Place.CANCELLED,
+FINAL_STATES: Final = {
+    JobState.PENDING: FinalState.PENDING,
+    JobState.CLAIMED: FinalState.RUNNING,
+    JobState.COMPLETED: FinalState.COMPLETED,
+    JobState.FAILED: FinalState.FAILED,
+    JobState.CANCELLED: FinalState.CANCELLED,
 }
 
 
@@ -40,19 +40,18 @@ class Loss(msgspec.Struct, frozen=True):
     sentence: str
 
 
-def place_of(job: JobHistory, history: History, limits: Limits) -> tuple[Place, Loss | None]:
-    """Where an acknowledged job is: what the server last told, else its log, else what subscribers heard."""
+def final_state_of(job: JobHistory, history: History, limits: Limits) -> tuple[FinalState, Loss | None]:
+    """Where an acknowledged job is: what the server last told, else its log, else what subscribers were told."""
     loss = _loss(job, history, limits)
-    if loss:
-        return Place.LOST, loss
+    return (FinalState.LOST, loss) if loss else (FINAL_STATES[_state(job)], None)
+
+
+def _state(job: JobHistory) -> JobState:
     state = job.survey.state if job.survey else None
-    if state is None or state is JobState.UNKNOWN:
-        state = job.log_state or _heard(job)
-    return PLACES[state], None
+    return state if state and state is not JobState.UNKNOWN else job.log_state or _delivered_state(job)
 
 
-def _heard(job: JobHistory) -> JobState:
-    """The state that follows from what was delivered about the job."""
+def _delivered_state(job: JobHistory) -> JobState:
     words = {kind: state for state, kind in ENDED_STATES.items()}
     for event in reversed(job.events):
         if event.kind is EventKind.DELIVERED and event.of in words:
@@ -69,35 +68,25 @@ def _loss(job: JobHistory, history: History, limits: Limits) -> Loss | None:
         return Loss("unknown", f"acknowledged, but at the end of the run the server knows no such job{told}")
     if _state(job) not in (JobState.PENDING, JobState.CLAIMED):
         return None
-    if survey is None and not job.log and history.log and not history.log_gaps and not _was_delivered(job):
+    delivered = any(event.kind is EventKind.DELIVERED for event in job.events)
+    if survey is None and not job.log and history.log and not history.log_gaps and not delivered:
         return Loss("never queued", "acknowledged, but the system's own account never names it")
     return _dropped(job, history, limits)
 
 
-def _state(job: JobHistory) -> JobState:
-    survey = job.survey
-    if survey and survey.state:
-        return survey.state
-    return job.log_state or _heard(job)
-
-
-def _was_delivered(job: JobHistory) -> bool:
-    return any(event.kind is EventKind.DELIVERED for event in job.events)
-
-
 def _dropped(job: JobHistory, history: History, limits: Limits) -> Loss | None:
-    """Lost in the middle: it is in no line, or held by a worker that is no more."""
+    """Lost in the middle: it is in no queue, or held by a worker that is no more."""
     quiet_ms = history.ended_ms - job.last_sign_ms
     if job.log_state is JobState.CLAIMED and quiet_ms > limits.lease_ms + limits.recovery_slack_ms:
-        hold = job.holds[-1] if job.holds else None
-        if hold and _killed_since(hold.worker_id, job.last_sign_ms, history):
+        lease = job.leases[-1] if job.leases else None
+        if lease and _killed_since(lease.worker_id, job.last_sign_ms, history):
             return Loss(
-                "held by the dead", f"its worker {hold.worker_id} was killed {quiet_ms:.0f} ms ago and still holds it"
+                "held by the dead", f"its worker {lease.worker_id} was killed {quiet_ms:.0f} ms ago and still holds it"
             )
     if quiet_ms > limits.stuck_after_ms and job.log and not _may_be_delayed(job):
         overtaker = _overtaken_by(job, history, job.last_sign_ms + limits.stuck_after_ms / 2)
         if overtaker and job.log_state is JobState.PENDING:
-            return Loss("in no line", f"jobs that rank behind it are still taken ({overtaker.job_id}), it is not")
+            return Loss("in no queue", f"jobs that rank behind it are still taken ({overtaker.job_id}), it is not")
     return None
 
 
@@ -123,104 +112,91 @@ def _overtaken_by(job: JobHistory, history: History, after_ms: float) -> History
 
 
 def check_accounting(history: History, limits: Limits) -> CheckResult:
-    """Counts per place, which add up to the acknowledged jobs; the server's word and its log have to agree."""
-    counts = dict.fromkeys((str(place) for place in Place), 0)
-    violations: list[Violation] = []
+    """Counts per state, which add up to the acknowledged jobs; the server's word and its log have to agree."""
+    found = Findings("accounting")
+    found.examined = len(history.acknowledged)
+    counts = {"acknowledged": found.examined} | dict.fromkeys((str(state) for state in FinalState), 0)
     for job in history.acknowledged:
-        place, _ = place_of(job, history, limits)
-        counts[place] += 1
-        violations += _contradiction(job, history, limits)
-    return CheckResult(
-        name="accounting",
-        examined=len(history.acknowledged),
-        violations=tuple(violations),
-        counts={"acknowledged": len(history.acknowledged), **counts},
-        doubts=_doubts(history),
-    )
+        state, _ = final_state_of(job, history, limits)
+        counts[state] += 1
+        _contradiction(job, history, limits, found)
+    return found.result(counts=counts, doubts=_doubts(history))
 
 
-def _contradiction(job: JobHistory, history: History, limits: Limits) -> list[Violation]:
+def _contradiction(job: JobHistory, history: History, limits: Limits, found: Findings) -> None:
     """Where the server's answer and its own log tell different stories (another end is `ended_twice`'s matter)."""
     survey, told = job.survey, job.log_state
     if not survey or survey.state in (None, JobState.UNKNOWN) or history.log_gaps or not history.log:
-        return []
+        return
     if survey.at_ms < job.last_sign_ms + limits.clock_slack_ms:
-        return []
+        return
     if survey.state in ENDED_STATES and told not in ENDED_STATES:
-        form, says = "ended unannounced", f"the server says {survey.state}, but no event told of its end"
+        says = f"the server says {survey.state}, but no event told of its end"
+        found.accuse(job.id, "ended unannounced", survey.at_ms, says)
     elif told in ENDED_STATES and survey.state not in ENDED_STATES:
-        form, says = "end forgotten", f"its log says {told}, but the server still says {survey.state}"
-    else:
-        return []
-    return [Violation(job_id=job.id, form=form, sentence=says, at_ms=survey.at_ms)]
+        says = f"its log says {told}, but the server still says {survey.state}"
+        found.accuse(job.id, "end forgotten", survey.at_ms, says)
 
 
 def check_lost(history: History, limits: Limits) -> CheckResult:
     """No acknowledged job is lost; a loss says whether it was acknowledged in the run's beginning, middle or end."""
-    violations = []
+    found = Findings("lost")
     counts = {"beginning": 0, "middle": 0, "end": 0}
     owed = history.acknowledged
+    found.examined = len(owed)
     for index, job in enumerate(owed):
-        place, loss = place_of(job, history, limits)
-        if place is Place.LOST and loss:
+        _, loss = final_state_of(job, history, limits)
+        if loss:
             third = ("beginning", "middle", "end")[min(2, index * 3 // len(owed))]
             counts[third] += 1
             sentence = f"{loss.sentence} (acknowledged in the {third} of the run)"
-            violations.append(
-                Violation(job_id=job.id, form=loss.form, sentence=sentence, at_ms=(job.acked or job.events[0]).at_ms)
-            )
-    return CheckResult(
-        name="lost", examined=len(owed), violations=tuple(violations), counts=counts, doubts=_doubts(history)
-    )
+            found.accuse(job.id, loss.form, (job.acked or job.events[0]).at_ms, sentence)
+    return found.result(counts=counts, doubts=_doubts(history))
 
 
 def check_stuck(history: History, limits: Limits) -> CheckResult:
     """A job that neither ended nor moved for long at the end of the run, and is not known to be lost."""
-    violations = []
+    found = Findings("stuck")
+    found.examined = len(history.acknowledged)
     for job in history.acknowledged:
-        place, _ = place_of(job, history, limits)
+        state, _ = final_state_of(job, history, limits)
         quiet_ms = history.ended_ms - job.last_sign_ms
-        if place not in (Place.PENDING, Place.RUNNING) or quiet_ms <= limits.stuck_after_ms:
+        if state not in (FinalState.PENDING, FinalState.RUNNING) or quiet_ms <= limits.stuck_after_ms:
             continue
-        if job.submit and job.submit.hangs and place is Place.RUNNING:
+        if job.submit and job.submit.hangs and state is FinalState.RUNNING:
             continue
-        sentence = f"{place} and without a sign of life for {quiet_ms:.0f} ms at the end of the run"
-        violations.append(Violation(job_id=job.id, form=str(place), sentence=sentence, at_ms=job.last_sign_ms))
-    return CheckResult(name="stuck", examined=len(history.acknowledged), violations=tuple(violations))
+        sentence = f"{state} and without a sign of life for {quiet_ms:.0f} ms at the end of the run"
+        found.accuse(job.id, str(state), job.last_sign_ms, sentence)
+    return found.result()
 
 
 def check_ended_twice(history: History, limits: Limits) -> CheckResult:
     """A job ends once, and everybody hears of the same end."""
-    violations: list[Violation] = []
+    found = Findings("ended_twice")
     for job in history.jobs.values():
+        found.examined += any(event.kind in ENDS for event in job.log)
         ending: HistoryEvent | None = None
         for event in job.log:
             if event.kind is EventKind.RETRIED:
                 ending = None
             elif event.kind in ENDS and ending:
-                violations.append(_second_end(job.id, ending, event))
+                form = "same end again" if ending.kind is event.kind else "another end"
+                later_ms = event.at_ms - ending.at_ms
+                sentence = f"{ending.kind} (attempt {ending.attempt}) and {later_ms:.0f} ms later {event.kind}"
+                found.accuse(job.id, form, event.at_ms, sentence)
             elif event.kind in ENDS:
                 ending = event
-        violations += _another_end(job, limits)
-    examined = sum(1 for job in history.jobs.values() if any(event.kind in ENDS for event in job.log))
-    return CheckResult(name="ended_twice", examined=examined, violations=tuple(violations), doubts=_doubts(history))
+        _another_end(job, limits, found)
+    return found.result(doubts=_doubts(history))
 
 
-def _second_end(job_id: str, first: HistoryEvent, second: HistoryEvent) -> Violation:
-    form = "same end again" if first.kind is second.kind else "another end"
-    sentence = f"{first.kind} (attempt {first.attempt}) and {second.at_ms - first.at_ms:.0f} ms later {second.kind}"
-    return Violation(job_id=job_id, form=form, sentence=sentence, at_ms=second.at_ms)
-
-
-def _another_end(job: JobHistory, limits: Limits) -> list[Violation]:
+def _another_end(job: JobHistory, limits: Limits, found: Findings) -> None:
     """The server's answer against the log's last end."""
     survey, told = job.survey, job.log_state
     if not survey or survey.state not in ENDED_STATES or told not in ENDED_STATES or survey.state is told:
-        return []
-    if survey.at_ms < job.last_sign_ms + limits.clock_slack_ms:
-        return []
-    sentence = f"its log says {told}, the server says {survey.state}"
-    return [Violation(job_id=job.id, form="another end", sentence=sentence, at_ms=survey.at_ms)]
+        return
+    if survey.at_ms >= job.last_sign_ms + limits.clock_slack_ms:
+        found.accuse(job.id, "another end", survey.at_ms, f"its log says {told}, the server says {survey.state}")
 
 
 def _doubts(history: History) -> tuple[str, ...]:

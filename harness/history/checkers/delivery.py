@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
+from harness.history.check_result import CheckResult, Limits, Violation
 from harness.history.events import HistoryEvent
 from harness.history.history import History, JobHistory
-from harness.history.verdicts import CheckResult, Limits, Violation
 from harness.protocols import ENDS, EventKind, Mode
 
 OWED: Final = frozenset(

@@ -1,25 +1,28 @@
-"""The line: higher priority first, then first in, first out."""
+"""The pending jobs: higher priority first, then first in, first out."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from harness.history.check_result import CheckResult, Findings, Limits
 from harness.history.events import HistoryEvent
 from harness.history.history import History
-from harness.history.verdicts import CheckResult, Limits, Violation
 from harness.protocols import ATTEMPT_ENDS, EventKind
+
+LEAVES: Final = ATTEMPT_ENDS - {EventKind.RELEASED, EventKind.LEASE_EXPIRED} | {EventKind.CLAIMED}
+"""After one of these a job is not pending, or pending with a delay."""
 
 
 class Rank(NamedTuple):
-    """A job's place in its service's line; the smallest is next."""
+    """A job's place among those of its service; the smallest is next."""
 
     minus_priority: int
     sequence: int
     job_id: str
 
 
-class Line:
+class Pending:
     """The jobs that wait, as the log tells it, and since when."""
 
     def __init__(self) -> None:
@@ -39,10 +42,7 @@ class Line:
             self._enter(event)
         elif event.kind in (EventKind.ATTEMPT_FAILED, EventKind.RETRIED):
             self._beside.add(job_id)
-        if event.kind is EventKind.CLAIMED or event.kind in ATTEMPT_ENDS - {
-            EventKind.RELEASED,
-            EventKind.LEASE_EXPIRED,
-        }:
+        if event.kind in LEAVES:
             self._leave(event)
 
     def ahead_of(self, claim: HistoryEvent, window_ms: float) -> list[Rank]:
@@ -71,51 +71,37 @@ class Line:
 
 
 def check_out_of_order(history: History, limits: Limits) -> CheckResult:
-    """No claim passes over a job that ranks higher and waited all the while; and the line is as clients made it."""
-    line = Line()
-    violations: list[Violation] = []
-    examined = 0
+    """No claim passes over a job that ranks higher and waited all the while; and the queue is as clients made it."""
+    found = Findings("out_of_order")
+    pending = Pending()
     for event in history.log:
         if event.kind is EventKind.CLAIMED:
-            examined += 1
-            ahead = line.ahead_of(event, limits.order_window_ms)
-            if ahead:
-                violations.append(_passed_over(event, ahead))
-        line.take(event)
-    violations += _entered_out_of_turn(history)
-    return CheckResult(name="out_of_order", examined=examined, violations=tuple(violations))
+            found.examined += 1
+            if ahead := pending.ahead_of(event, limits.order_window_ms):
+                _passed_over(event, ahead, found)
+        pending.take(event)
+    _entered_early(history, found)
+    return found.result()
 
 
-def _passed_over(claim: HistoryEvent, ahead: list[Rank]) -> Violation:
+def _passed_over(claim: HistoryEvent, ahead: list[Rank], found: Findings) -> None:
     first = ahead[0]
-    higher = first.minus_priority < -claim.priority
-    form = "lower priority first" if higher else "younger first"
+    form = "lower priority first" if first.minus_priority < -claim.priority else "younger first"
     sentence = (
         f"claimed by {claim.worker_id} with priority {claim.priority} while {len(ahead)} that rank higher waited, "
         f"the first being {first.job_id} with priority {-first.minus_priority}"
     )
-    return Violation(
-        job_id=claim.job_id or "",
-        form=form,
-        sentence=sentence,
-        at_ms=claim.at_ms,
-        others=tuple(rank.job_id for rank in ahead[:5]),
-    )
+    found.accuse(claim.job_id, form, claim.at_ms, sentence, others=tuple(rank.job_id for rank in ahead[:5]))
 
 
-def _entered_out_of_turn(history: History) -> list[Violation]:
+def _entered_early(history: History, found: Findings) -> None:
     """What was acknowledged before another was even sent stands before it in the log."""
-    found: list[Violation] = []
     earliest: HistoryEvent | None = None
     entered = [event for event in history.log if event.kind is EventKind.SUBMITTED]
     for event in reversed(entered):
         job = history.jobs[event.job_id or ""]
         if earliest and job.submit and earliest.at_ms < job.submit.at_ms:
-            sentence = f"entered the line before {earliest.job_id}, which was acknowledged before this one was sent"
-            others = (earliest.job_id or "",)
-            found.append(
-                Violation(job_id=job.id, form="entered early", sentence=sentence, at_ms=event.at_ms, others=others)
-            )
+            sentence = f"entered the queue before {earliest.job_id}, which was acknowledged before this one was sent"
+            found.accuse(job.id, "entered early", event.at_ms, sentence, others=(earliest.job_id or "",))
         if job.acked and (earliest is None or job.acked.at_ms < earliest.at_ms):
             earliest = job.acked
-    return found

@@ -2,75 +2,68 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Final
+
+from harness.history.check_result import CheckResult, Findings, Limits
 from harness.history.events import HistoryEvent
-from harness.history.history import History, Hold, JobHistory
-from harness.history.verdicts import CheckResult, Limits, Violation
-from harness.protocols import ENDS, EventKind
+from harness.history.history import History, JobHistory, LeaseInterval
+from harness.protocols import ATTEMPT_ENDS, ENDS, EventKind
+
+MOVES: Final = ATTEMPT_ENDS | {EventKind.CLAIMED}
 
 
 def check_recovery(history: History, limits: Limits) -> CheckResult:
-    """A job whose worker was killed or stopped is back in the line, or ended, within lease and slack.
+    """A job whose worker was killed or stopped is back in the queue, or ended, within lease and slack.
 
-    Figures: `back_in_line` and `claimed_again` per job, `api_up` per kill of a server, `redis_up` per kill of Redis
+    Figures: `back_in_queue` and `claimed_again` per job, `api_up` per kill of a server, `redis_up` per kill of Redis
     (until the first thing that happens afterwards).
     """
-    violations: list[Violation] = []
+    found = Findings("recovery")
     back: list[float] = []
     again: list[float] = []
-    for job, hold, fault in _interrupted(history):
-        moved = next((e for e in job.log if e.at_ms > fault.at_ms and _moves(e)), None)
+    for job, lease, fault in _interrupted(history):
+        moved = next((e for e in job.log if e.at_ms > fault.at_ms and e.kind in MOVES), None)
         claimed = next((e for e in job.log if e.at_ms > fault.at_ms and e.kind in ENDS | {EventKind.CLAIMED}), None)
         allowed_ms = limits.lease_ms + limits.recovery_slack_ms + _redis_down_ms(history, fault.at_ms)
         took_ms = (moved.at_ms if moved else history.ended_ms) - fault.at_ms
         if took_ms > allowed_ms:
             word = "took" if moved else "had not come back after"
-            sentence = f"held by {hold.worker_id} when it was {fault.kind}; {word} {took_ms:.0f} ms of {allowed_ms:.0f}"
-            form = "late" if moved else "never"
-            violations.append(Violation(job_id=job.id, form=form, sentence=sentence, at_ms=fault.at_ms))
+            sentence = (
+                f"held by {lease.worker_id} when it was {fault.kind}; {word} {took_ms:.0f} ms of {allowed_ms:.0f}"
+            )
+            found.accuse(job.id, "late" if moved else "never", fault.at_ms, sentence)
+        found.examined += bool(moved) or took_ms > allowed_ms
         if moved:
             back.append(took_ms)
         if claimed:
             again.append(claimed.at_ms - fault.at_ms)
-    figures = {"back_in_line": tuple(back), "claimed_again": tuple(again), **_servers(history)}
-    return CheckResult(
-        name="recovery",
-        examined=len(back) + sum(1 for violation in violations if violation.form == "never"),
-        violations=tuple(violations),
-        counts=_fault_counts(history),
-        figures=figures,
-    )
+    figures = {"back_in_queue": tuple(back), "claimed_again": tuple(again), **_servers(history)}
+    counts = Counter(str(fault.kind) for fault in history.faults)
+    return found.result(counts=dict(counts), figures=figures)
 
 
-def _moves(event: HistoryEvent) -> bool:
-    return event.kind in ENDS | {
-        EventKind.LEASE_EXPIRED,
-        EventKind.RELEASED,
-        EventKind.ATTEMPT_FAILED,
-        EventKind.CLAIMED,
-    }
-
-
-def _interrupted(history: History) -> list[tuple[JobHistory, Hold, HistoryEvent]]:
-    """The holds that were open when their worker was killed, terminated or stopped, with the fault that counts."""
+def _interrupted(history: History) -> list[tuple[JobHistory, LeaseInterval, HistoryEvent]]:
+    """The leases that were open when their worker was killed, terminated or stopped, with the fault that counts."""
     by_worker: dict[str, list[HistoryEvent]] = {}
     for fault in history.faults:
         if fault.worker_id:
             by_worker.setdefault(fault.worker_id, []).append(fault)
     found = []
     for job in history.jobs.values():
-        for hold in job.holds:
-            interruption = _fault_of(hold, by_worker.get(hold.worker_id, []))
+        for lease in job.leases:
+            interruption = _fault_of(lease, by_worker.get(lease.worker_id, []))
             if interruption:
-                found.append((job, hold, interruption))
+                found.append((job, lease, interruption))
     return found
 
 
-def _fault_of(hold: Hold, faults: list[HistoryEvent]) -> HistoryEvent | None:
-    """The first fault that nothing made good while the hold lasted; a process started anew does not."""
-    until_ms = hold.until_ms if hold.until_ms is not None else float("inf")
+def _fault_of(lease: LeaseInterval, faults: list[HistoryEvent]) -> HistoryEvent | None:
+    """The first fault that nothing made good while the lease lasted; a process started anew does not."""
+    until_ms = lease.until_ms if lease.until_ms is not None else float("inf")
     fault: HistoryEvent | None = None
     for event in faults:
-        if not hold.claim.at_ms <= event.at_ms < until_ms:
+        if not lease.claim.at_ms <= event.at_ms < until_ms:
             continue
         if event.kind in (EventKind.KILLED, EventKind.TERMINATED):
             return fault or event
@@ -107,10 +100,3 @@ def _servers(history: History) -> dict[str, tuple[float, ...]]:
             sign = next((event for event in history.log if event.at_ms > fault.at_ms), None)
             redis += [sign.at_ms - fault.at_ms] if sign else []
     return {"api_up": tuple(api), "redis_up": tuple(redis)}
-
-
-def _fault_counts(history: History) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for fault in history.faults:
-        counts[str(fault.kind)] = counts.get(str(fault.kind), 0) + 1
-    return counts

@@ -9,8 +9,8 @@ from random import Random
 import msgspec
 
 from harness.history import History, HistoryEvent, JobHistory, Source
-from harness.history.checkers.order import Line
-from harness.history.history import Hold
+from harness.history.checkers.order import Pending
+from harness.history.history import LeaseInterval
 from harness.protocols import EventKind, JobState
 
 Corruption = Callable[[History, Random], "tuple[list[HistoryEvent], str] | None"]
@@ -75,12 +75,14 @@ LOGGED = (
 )
 
 
-def holds(history: History, random: Random, ended_by: EventKind | None = None) -> list[tuple[JobHistory, Hold]]:
+def leases(
+    history: History, random: Random, ended_by: EventKind | None = None
+) -> list[tuple[JobHistory, LeaseInterval]]:
     found = [
-        (job, hold)
+        (job, lease)
         for job in history.jobs.values()
-        for hold in job.holds
-        if hold.end and (ended_by is None or hold.end.kind is ended_by)
+        for lease in job.leases
+        if lease.end and (ended_by is None or lease.end.kind is ended_by)
     ]
     random.shuffle(found)
     return found
@@ -105,15 +107,15 @@ def an_acknowledged_job_never_enters_the_queue(history: History, random: Random)
 
 @corruption("lost", "held by the dead")
 def nobody_reaps(history: History, random: Random):  # type: ignore[no-untyped-def]
-    for job, hold in holds(history, random, EventKind.LEASE_EXPIRED):
-        kills = [e for e in history.worker_faults(hold.worker_id) if e.kind is EventKind.KILLED]
-        killed = next((e for e in kills if e.worker_id == hold.worker_id and e.at_ms >= hold.claim.at_ms), None)
-        if killed and hold.until_ms and killed.at_ms < hold.until_ms:
-            return frozen_at(history, job, hold.until_ms - 0.0001, JobState.CLAIMED, 6_000), job.id
+    for job, lease in leases(history, random, EventKind.LEASE_EXPIRED):
+        kills = [e for e in history.worker_faults(lease.worker_id) if e.kind is EventKind.KILLED]
+        killed = next((e for e in kills if e.worker_id == lease.worker_id and e.at_ms >= lease.claim.at_ms), None)
+        if killed and lease.until_ms and killed.at_ms < lease.until_ms:
+            return frozen_at(history, job, lease.until_ms - 0.0001, JobState.CLAIMED, 6_000), job.id
     return None
 
 
-@corruption("lost", "in no line")
+@corruption("lost", "in no queue")
 def a_claim_in_two_steps_crashes_between(history: History, random: Random):  # type: ignore[no-untyped-def]
     job = random.choice(history.acknowledged)
     events = frozen_at(history, job, job.log[0].at_ms, JobState.PENDING, 6_000)
@@ -169,31 +171,31 @@ def a_stopped_worker_fails_its_job(history: History, random: Random):  # type: i
     return (put(history, completed, change(completed, kind=EventKind.FAILED)), completed.job_id) if completed else None
 
 
-# holds
-@corruption("held_by_two", "two at once")
+# leases
+@corruption("double_claim", "two at once")
 def two_workers_claim_one_job(history: History, random: Random):  # type: ignore[no-untyped-def]
     claim = pick(random, log_of(history, EventKind.CLAIMED))
     return (later(history, claim, worker_id="w9", attempt=claim.attempt + 1), claim.job_id) if claim else None
 
 
-@corruption("held_by_two", "stale accepted")
+@corruption("double_claim", "stale accepted")
 def an_old_attempt_is_accepted(history: History, random: Random):  # type: ignore[no-untyped-def]
     claim = pick(random, [e for e in log_of(history, EventKind.CLAIMED) if e.attempt > 1])
     old = {"kind": EventKind.PROGRESS, "progress": 1.0, "worker_id": "w9"}
     return (later(history, claim, attempt=claim.attempt - 1, **old), claim.job_id) if claim else None
 
 
-@corruption("held_by_two", "fence not rising")
+@corruption("double_claim", "fence not rising")
 def the_fence_does_not_rise(history: History, random: Random):  # type: ignore[no-untyped-def]
     claim = pick(random, [e for e in log_of(history, EventKind.CLAIMED) if e.attempt == 2])
     return (put(history, claim, change(claim, attempt=1)), claim.job_id) if claim else None
 
 
-@corruption("taken_without_cause", "lease not renewed")
+@corruption("unjustified_expiry", "lease not renewed")
 def a_sound_worker_loses_its_lease(history: History, random: Random):  # type: ignore[no-untyped-def]
-    for job, hold in holds(history, random):
-        if hold.until_ms and history.was_sound(hold.worker_id, hold.claim.at_ms - 2_000, hold.until_ms):
-            return later(history, hold.claim, kind=EventKind.LEASE_EXPIRED), job.id
+    for job, lease in leases(history, random):
+        if lease.until_ms and history.was_sound(lease.worker_id, lease.claim.at_ms - 2_000, lease.until_ms):
+            return later(history, lease.claim, kind=EventKind.LEASE_EXPIRED), job.id
     return None
 
 
@@ -214,12 +216,12 @@ def a_cancelled_job_goes_on(history: History, random: Random):  # type: ignore[n
 
 @corruption("cancel_ignored", "still running")
 def a_worker_works_on_a_cancelled_job(history: History, random: Random):  # type: ignore[no-untyped-def]
-    for job, hold in holds(history, random, EventKind.CANCELLED):
-        if not hold.until_ms or any(h.claim.at_ms > hold.until_ms for h in job.holds):
+    for job, lease in leases(history, random, EventKind.CANCELLED):
+        if not lease.until_ms or any(h.claim.at_ms > lease.until_ms for h in job.leases):
             continue
-        reports = [e for e in history.events if e.kind is EventKind.WORKER_STATUS and e.worker_id == hold.worker_id]
-        report = next((e for e in reports if e.at_ms > hold.until_ms + 300), None)
-        if report and history.was_sound(hold.worker_id, hold.until_ms, report.at_ms):
+        reports = [e for e in history.events if e.kind is EventKind.WORKER_STATUS and e.worker_id == lease.worker_id]
+        report = next((e for e in reports if e.at_ms > lease.until_ms + 300), None)
+        if report and history.was_sound(lease.worker_id, lease.until_ms, report.at_ms):
             return put(history, report, change(report, running=(job.id,))), job.id
     return None
 
@@ -237,7 +239,7 @@ def a_higher_priority_is_passed_over(history: History, random: Random):  # type:
 
 def _waiting_pair(history: History, random: Random) -> tuple[HistoryEvent, str] | None:
     """A claim, and a job of its service that was waiting then and ranked behind."""
-    line, pairs = Line(), []
+    line, pairs = Pending(), []
     for event in history.log:
         line.take(event)
         if event.kind is EventKind.CLAIMED:
@@ -288,8 +290,8 @@ def progress_after_the_end(history: History, random: Random):  # type: ignore[no
 
 
 def _step(history: History, random: Random) -> HistoryEvent | None:
-    completed = [hold for _, hold in holds(history, random, EventKind.COMPLETED)]
-    return pick(random, [e for hold in completed for e in hold.events if e.kind is EventKind.PROGRESS])
+    completed = [lease for _, lease in leases(history, random, EventKind.COMPLETED)]
+    return pick(random, [e for lease in completed for e in lease.events if e.kind is EventKind.PROGRESS])
 
 
 @corruption("steps", "dropped")
@@ -364,7 +366,7 @@ def two_updates_swap(history: History, random: Random):  # type: ignore[no-untyp
 @corruption("not_delivered", "end before last progress")
 def the_end_overtakes_the_last_progress(history: History, random: Random):  # type: ignore[no-untyped-def]
     pair = _neighbours(history, random, EventKind.PROGRESS, EventKind.COMPLETED)
-    if pair is None or len(history.jobs[pair[0].job_id or ""].holds) > 1:
+    if pair is None or len(history.jobs[pair[0].job_id or ""].leases) > 1:
         return None
     return put(history, pair[0], change(pair[0], at_ms=pair[1].at_ms + 0.001)), pair[0].job_id
 
@@ -384,18 +386,18 @@ def a_retry_is_counted_twice(history: History, random: Random):  # type: ignore[
 
 @corruption("retries", "too soon")
 def retried_at_once(history: History, random: Random):  # type: ignore[no-untyped-def]
-    for job, hold in holds(history, random, EventKind.ATTEMPT_FAILED):
-        following = next((h for h in job.holds if hold.until_ms and h.claim.at_ms >= hold.until_ms), None)
+    for job, lease in leases(history, random, EventKind.ATTEMPT_FAILED):
+        following = next((h for h in job.leases if lease.until_ms and h.claim.at_ms >= lease.until_ms), None)
         between = (e for e in job.log if e.kind is EventKind.RETRIED)
-        if following and hold.end and not any(True for _ in between):
-            return put(history, following.claim, change(following.claim, at_ms=hold.end.at_ms + 5)), job.id
+        if following and lease.end and not any(True for _ in between):
+            return put(history, following.claim, change(following.claim, at_ms=lease.end.at_ms + 5)), job.id
     return None
 
 
 @corruption("retries", "same worker")
 def retried_where_it_failed(history: History, random: Random):  # type: ignore[no-untyped-def]
-    for job, hold in holds(history, random, EventKind.ATTEMPT_FAILED):
-        following = next((h for h in job.holds if hold.until_ms and h.claim.at_ms >= hold.until_ms), None)
+    for job, lease in leases(history, random, EventKind.ATTEMPT_FAILED):
+        following = next((h for h in job.leases if lease.until_ms and h.claim.at_ms >= lease.until_ms), None)
         if following is None or any(e.kind is EventKind.RETRIED for e in job.log):
             continue
         claim = following.claim
@@ -405,7 +407,7 @@ def retried_where_it_failed(history: History, random: Random):  # type: ignore[n
             )
             for n in (-1, 1)
         ]
-        taken = change(claim, worker_id=hold.worker_id)
+        taken = change(claim, worker_id=lease.worker_id)
         if not history.was_sound("w9", claim.at_ms - 600, claim.at_ms + 600):
             continue
         return [*put(history, claim, taken), *alive], job.id

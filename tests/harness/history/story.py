@@ -58,7 +58,7 @@ class Story:
         return self.log(EventKind.CLAIMED, job_id, worker_id, number)
 
     def say(self, kind: EventKind, job_id: str, **fields: Any) -> Self:
-        """The holder's word, or about its hold."""
+        """The holder's word, or about its lease."""
         return self.log(kind, job_id, *self.holder.get(job_id, (None, 0)), **fields)
 
     def progress(self, job_id: str, progress: float) -> Self:

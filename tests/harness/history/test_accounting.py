@@ -58,9 +58,9 @@ def test_a_long_silent_job_of_a_living_worker_is_not_lost() -> None:
     assert story.forms("stuck") == []
 
 
-def test_a_job_that_is_in_no_line_is_lost_when_later_ones_are_still_taken() -> None:
+def test_a_job_that_is_in_no_queue_is_lost_when_later_ones_are_still_taken() -> None:
     story = Story().job("a").wait(4_000).job("b").claim("b", "w1").complete("b").settle(500)
-    assert story.forms("lost") == [("a", "in no line")]
+    assert story.forms("lost") == [("a", "in no queue")]
 
 
 def test_a_job_of_lower_priority_may_wait_while_others_run() -> None:
@@ -111,7 +111,7 @@ def test_the_same_log_read_twice_is_one_log() -> None:
     story = Story().job("a")
     for _ in range(2):
         story.log(EventKind.CLAIMED, "a", "w1", 1, entry="5-0").log(EventKind.COMPLETED, "a", "w1", 1, entry="6-0")
-    assert all(story.settle().forms(check) == [] for check in ("ended_twice", "held_by_two"))
+    assert all(story.settle().forms(check) == [] for check in ("ended_twice", "double_claim"))
 
 
 def test_an_end_that_only_a_subscriber_saw_still_counts() -> None:

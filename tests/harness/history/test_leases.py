@@ -10,7 +10,7 @@ from tests.harness.history.story import Story
 
 def test_two_claims_without_an_end_between_are_two_holders() -> None:
     story = Story().job("a").claim("a", "w1").claim("a", "w2").complete("a").settle()
-    assert story.forms("held_by_two") == [("a", "two at once")]
+    assert story.forms("double_claim") == [("a", "two at once")]
 
 
 def test_a_claim_after_a_lease_has_run_out_is_lawful() -> None:
@@ -18,7 +18,7 @@ def test_a_claim_after_a_lease_has_run_out_is_lawful() -> None:
         Story().job("a").claim("a", "w1").fault(EventKind.KILLED, "w1").wait(1_000).say(EventKind.LEASE_EXPIRED, "a")
     )
     story.claim("a", "w2").complete("a").settle()
-    assert story.forms("held_by_two") == story.forms("taken_without_cause") == story.forms("recovery") == []
+    assert story.forms("double_claim") == story.forms("unjustified_expiry") == story.forms("recovery") == []
 
 
 def test_nothing_of_an_old_attempt_is_accepted() -> None:
@@ -26,19 +26,19 @@ def test_nothing_of_an_old_attempt_is_accepted() -> None:
         Story().job("a").claim("a", "w1").fault(EventKind.STOPPED, "w1").wait(1_000).say(EventKind.LEASE_EXPIRED, "a")
     )
     story.claim("a", "w2").log(EventKind.PROGRESS, "a", "w1", 1, progress=50).complete("a").settle()
-    assert story.forms("held_by_two") == [("a", "stale accepted")]
+    assert story.forms("double_claim") == [("a", "stale accepted")]
 
 
 def test_nothing_is_accepted_while_nobody_holds_the_job() -> None:
     story = (
         Story().job("a").claim("a", "w1").say(EventKind.RELEASED, "a").log(EventKind.COMPLETED, "a", "w1", 1).settle()
     )
-    assert story.forms("held_by_two") == [("a", "stale accepted")]
+    assert story.forms("double_claim") == [("a", "stale accepted")]
 
 
 def test_the_fence_has_to_rise() -> None:
     story = Story().job("a").claim("a", "w1").say(EventKind.RELEASED, "a").claim("a", "w2", attempt=1).complete("a")
-    assert story.settle().forms("held_by_two") == [("a", "fence not rising")]
+    assert story.settle().forms("double_claim") == [("a", "fence not rising")]
 
 
 def test_a_lease_that_runs_out_on_a_sound_worker_was_not_renewed() -> None:
@@ -51,23 +51,23 @@ def test_a_lease_that_runs_out_on_a_sound_worker_was_not_renewed() -> None:
         .say(EventKind.LEASE_EXPIRED, "a")
         .settle()
     )
-    assert story.forms("taken_without_cause") == [("a", "lease not renewed")]
+    assert story.forms("unjustified_expiry") == [("a", "lease not renewed")]
 
 
 def test_a_cut_line_to_redis_is_a_cause() -> None:
     story = Story().job("a").claim("a", "w1").fault(EventKind.PARTITIONED, target="redis").wait(1_000)
-    assert story.say(EventKind.LEASE_EXPIRED, "a").settle().forms("taken_without_cause") == []
+    assert story.say(EventKind.LEASE_EXPIRED, "a").settle().forms("unjustified_expiry") == []
 
 
 def test_cut_clients_are_no_cause_for_a_worker() -> None:
     story = Story().job("a").claim("a", "w1").fault(EventKind.PARTITIONED, target="api").wait(1_000)
-    assert story.say(EventKind.LEASE_EXPIRED, "a").settle().forms("taken_without_cause") == [("a", "lease not renewed")]
+    assert story.say(EventKind.LEASE_EXPIRED, "a").settle().forms("unjustified_expiry") == [("a", "lease not renewed")]
 
 
 def test_a_fault_long_healed_is_no_cause() -> None:
     story = Story().fault(EventKind.STOPPED, "w1").fault(EventKind.CONTINUED, "w1").wait(5_000)
     story.job("a").claim("a", "w1").wait(1_000).say(EventKind.LEASE_EXPIRED, "a").settle()
-    assert story.forms("taken_without_cause") == [("a", "lease not renewed")]
+    assert story.forms("unjustified_expiry") == [("a", "lease not renewed")]
 
 
 def test_a_hub_need_not_tell_that_it_took_a_job_from_a_dead_worker() -> None:
@@ -77,9 +77,9 @@ def test_a_hub_need_not_tell_that_it_took_a_job_from_a_dead_worker() -> None:
 
     killed = HistoryEvent(at_ms=15, source=Source.HARNESS, kind=EventKind.KILLED, worker_id="w1")
     held = {r.name: r for r in check_all(History([claim(10, "w1"), killed, claim(40_000, "w2")]), LIMITS)}
-    assert held["held_by_two"].clean
+    assert held["double_claim"].clean
     held = {r.name: r for r in check_all(History([claim(10, "w1"), claim(40_000, "w2")]), LIMITS)}
-    assert held["held_by_two"].forms == {"two at once": 1}
+    assert held["double_claim"].forms == {"two at once": 1}
 
 
 def test_a_cancelled_job_is_neither_begun_nor_gone_on_with() -> None:
@@ -132,7 +132,7 @@ def test_recovery_is_measured_and_late_is_late() -> None:
     story = Story().job("a").claim("a", "w1").fault(EventKind.KILLED, "w1").wait(990).say(EventKind.LEASE_EXPIRED, "a")
     result = story.claim("a", "w2").complete("a").settle().judged_by("recovery")
     assert result.clean
-    assert result.figures["back_in_line"] == (1_000,)
+    assert result.figures["back_in_queue"] == (1_000,)
     assert result.figures["claimed_again"] == (1_010,)
     late = Story().job("a").claim("a", "w1").fault(EventKind.KILLED, "w1").wait(1_600).say(EventKind.LEASE_EXPIRED, "a")
     assert late.claim("a", "w2").complete("a").settle().forms("recovery") == [("a", "late")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.history import CHECKERS, History, Limits, explain
-from harness.history.reporting import tally_of, timelines_of
+from harness.history.timelines import tally_of, timelines_of
 from harness.protocols import EventKind, JobState
 from tests.harness.history.sound import LIMITS
 from tests.harness.history.story import Story
@@ -13,8 +13,8 @@ def test_a_timeline_tells_the_jobs_life_with_its_faults_and_marks_what_is_wrong(
     story = Story().job("a").job("b").claim("a", "w1").fault(EventKind.KILLED, "w1").fault(EventKind.KILLED, "w2")
     story.claim("a", "w3").complete("a").settle()
     history = History(story.events)
-    (timeline,) = timelines_of(history, [CHECKERS["held_by_two"](history, LIMITS)])
-    assert (timeline.job_id, timeline.check, timeline.side) == ("a", "held_by_two", "stack")
+    (timeline,) = timelines_of(history, [CHECKERS["double_claim"](history, LIMITS)])
+    assert (timeline.job_id, timeline.check, timeline.side) == ("a", "double_claim", "stack")
     assert timeline.trouble.startswith("two at once: ")
     told = [(entry.source, entry.kind, entry.worker_id) for entry in timeline.entries]
     assert told == [
@@ -32,8 +32,8 @@ def test_a_timeline_tells_the_jobs_life_with_its_faults_and_marks_what_is_wrong(
 
 def test_the_same_as_text() -> None:
     history = History(Story().job("a").claim("a", "w1").claim("a", "w2").settle().events)
-    lines = explain(history, CHECKERS["held_by_two"](history, LIMITS))
-    assert lines[0] == "held_by_two: a: two at once: claimed by w2 while w1 still held it"
+    lines = explain(history, CHECKERS["double_claim"](history, LIMITS))
+    assert lines[0] == "double_claim: a: two at once: claimed by w2 while w1 still held it"
     assert lines[-1].endswith("redis claimed worker w2 attempt 2")
 
 

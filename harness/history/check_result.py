@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -74,3 +76,20 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
         for violation in self.violations:
             forms[violation.form] = forms.get(violation.form, 0) + 1
         return forms
+
+
+class Findings:
+    """A checker at work: it counts the cases that it could judge, and accuses."""
+
+    def __init__(self, name: str) -> None:
+        self.examined = 0
+        self._name = name
+        self._violations: list[Violation] = []
+
+    def accuse(self, job_id: str | None, form: str, at_ms: float, sentence: str, **more: Any) -> None:
+        """Say that a promise was broken. See `Violation`."""
+        self._violations.append(Violation(job_id=job_id or "", form=form, at_ms=at_ms, sentence=sentence, **more))
+
+    def result(self, **more: Any) -> CheckResult:
+        """The checker's answer. See `CheckResult`."""
+        return CheckResult(name=self._name, examined=self.examined, violations=tuple(self._violations), **more)
