@@ -1,140 +1,155 @@
-"""One connection to Redis. Commands sent in one turn of the event loop travel together; replies come back in order.
-
-hiredis parses and packs; this module only moves the bytes, because a worker that imports the whole of redis-py is
-10 MB larger than one that does not, and waits longer for each reply.
-"""
+"""One connection to Redis. Commands sent in one turn of the event loop travel together; replies come back in order."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
 from typing import Any, Final, cast
-from urllib.parse import parse_qs, unquote, urlsplit
+from weakref import WeakSet
 
 import hiredis
-import msgspec
 
+from new_stack.queue.endpoint import Endpoint, Node, Opened, Server
 from new_stack.queue.errors import QueueError, QueueUnavailable
-from new_stack.settings import SettingsError
 
 Argument = str | bytes | int | float
 Reply = Any
 
-TRANSIENT: Final = (
-    "OOM",
-    "LOADING",
-    "BUSY",
-    "READONLY",
-    "MASTERDOWN",
-    "MISCONF",
-    "TRYAGAIN",
-    "CLUSTERDOWN",
-    "NOREPLICAS",
-    "NOAUTH",
-    "WRONGPASS",
-    "NOPERM",
-)
+REOPEN: Final = frozenset({"READONLY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "ASK", "MOVED"})
+"""First words of errors after which another connection may reach a server that can: the state of this one changed."""
+
+TRANSIENT: Final = REOPEN | {"OOM", "BUSY", "MISCONF", "TRYAGAIN", "NOREPLICAS", "WRONGPASS", "NOPERM"}
 """First words of errors that say: not now, or not as you stand."""
 
-
-class Address(msgspec.Struct, frozen=True):
-    """Where Redis is, out of redis://, rediss:// or unix:// URLs."""
-
-    host: str = "127.0.0.1"
-    port: int = 6379
-    path: str = ""
-    tls: bool = False
-    username: str = ""
-    password: str = ""
-    database: int = 0
-
-    @classmethod
-    def parse(cls, url: str) -> Address:
-        """Raises SettingsError with one sentence."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"redis", "rediss", "unix"}:
-            raise SettingsError("the Redis URL must start with redis://, rediss:// or unix://")
-        unix = parts.scheme == "unix"
-        query = parse_qs(parts.query)
-        database = query.get("db", ["" if unix else parts.path.strip("/")])[0] or "0"
-        try:
-            port = parts.port or 6379
-            number = int(database)
-        except ValueError:
-            raise SettingsError("the Redis URL's port and database must be whole numbers") from None
-        return cls(
-            host=parts.hostname or "127.0.0.1",
-            port=port,
-            path=unquote(parts.path) if unix else "",
-            tls=parts.scheme == "rediss",
-            username=unquote(parts.username or ""),
-            password=unquote(parts.password or ""),
-            database=number,
-        )
-
-    def __str__(self) -> str:
-        """Without the password: fit for messages and logs."""
-        return self.path or f"{self.host}:{self.port}"
+TRANSIENT_SENTENCES: Final = (
+    "max number of clients",
+    "can't run this command",
+    "can't access at least one of the keys",
+    "non local key",
+)
+"""Parts of errors without such a first word that mean the same: no room, a right is missing, a slot is on its way."""
 
 
 class Connection(asyncio.Protocol):
-    """A connection that opens itself when it is needed and after it broke. Used from one event loop."""
+    """A connection that opens itself when it is needed and after it broke. Used from one event loop.
 
-    def __init__(self, address: Address, *, timeout: float, blocking: bool = False) -> None:
-        self._home = address
-        self._address = address
-        """Where it connects to: home, or the node of a cluster to which home sent it on."""
+    All connections of one `Endpoint` are to the same server: where one is opened to another server than before (a
+    failover, an address that moved), those to the old one are closed. A worker must not claim on one and renew on
+    the other.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, timeout: float, others: WeakSet[Connection] | None = None) -> None:
+        self._endpoint = endpoint
         self._timeout = timeout
-        self._blocking = blocking
-        self._transport: asyncio.Transport | None = None
+        self._others = WeakSet() if others is None else others
+        self._others.add(self)
+        self._opened: Opened | None = None
+        self._transport: asyncio.WriteTransport | None = None
         self._reader = hiredis.Reader()
         self._waiting: deque[tuple[float, asyncio.Future[Reply]]] = deque()
         self._unsent: list[bytes] = []
-        self._opening: asyncio.Lock = asyncio.Lock()
+        self._opening: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self.client_id: int = 0
+
+    @property
+    def client_id(self) -> int:
+        """The number of this connection at the server, by which another one may unblock it; 0 while it is closed."""
+        return 0 if self._opened is None else self._opened.server.client_id
+
+    @property
+    def server(self) -> Server | None:
+        """The server that it is connected to."""
+        return None if self._opened is None else self._opened.server
 
     async def call(self, *arguments: Argument, patience: float = 0) -> Reply:
-        """Send one command and wait for its reply. Raises QueueUnavailable, or QueueError for a refused command."""
+        """Send one command and wait for its reply. Raises QueueUnavailable, or QueueError for a refused command.
+
+        `patience` is how long the command itself may block at the server, beyond the usual time-out.
+        """
         [reply] = await self.call_together(arguments, patience=patience)
         return reply
 
     async def call_together(self, *commands: tuple[Argument, ...], patience: float = 0) -> list[Reply]:
-        """Send commands in one go; the replies in their order, errors raised only after the last one came."""
+        """Send commands in one go; the replies in their order. Raises the first error."""
         try:
             return await self._call(commands, patience)
-        except RedisMoved as moved:
-            there = msgspec.structs.replace(self._home, host=moved.host, port=moved.port)
-            if self._address != there:  # else another call has followed already
+        except RedisMoved as moved:  # not carried out: it may be sent again, to the node that has the keys
+            if self._endpoint.moved(moved.node):
                 self.close()
-                self._address = there
             return await self._call(commands, patience)
 
+    async def call_each(self, *commands: tuple[Argument, ...], patience: float = 0) -> list[Reply | QueueError]:
+        """Send commands in one go; a reply or an error for each. Raises QueueUnavailable where none was sent."""
+        deadline = await self.ensure_open()
+        futures = [self._send(arguments, deadline + patience) for arguments in commands]
+        return await asyncio.gather(*futures, return_exceptions=True)
+
     async def _call(self, commands: tuple[tuple[Argument, ...], ...], patience: float) -> list[Reply]:
-        if self._transport is None:
-            await self._open()
+        deadline = (
+            await self.ensure_open() if self._transport is None else self._loop.time() + self._timeout
+        ) + patience
         if len(commands) == 1:
-            return [await self._send(commands[0], patience)]
-        return await asyncio.gather(*(self._send(arguments, patience) for arguments in commands))
+            return [await self._send(commands[0], deadline)]
+        return await asyncio.gather(*(self._send(arguments, deadline) for arguments in commands))
 
     def close(self) -> None:
         """Close the connection at once; calls in flight fail with QueueUnavailable."""
+        if self._opening is not None:
+            self._opening.cancel()
         if self._transport is not None:
             self._transport.abort()
             self._lose("the connection was closed")
 
+    # opening
+    async def ensure_open(self) -> float:
+        """Open it where it is not open; the deadline of what is to be called now. Raises QueueUnavailable.
+
+        Whoever needs it meanwhile shares the attempt, but has a deadline of its own.
+        """
+        deadline = self._loop.time() + self._timeout
+        while self._transport is None:
+            if self._opening is None:
+                self._opening = self._loop.create_task(self._open())
+                self._opening.add_done_callback(self._end_opening)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await asyncio.shield(self._opening)
+            except TimeoutError:
+                raise QueueUnavailable(f"Redis at {self._endpoint.address} cannot be reached: no answer") from None
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                raise QueueUnavailable("the connection to Redis was closed") from None
+        return deadline
+
+    async def _open(self) -> None:
+        opened = await self._endpoint.open()
+        self._opened, self._transport, self._reader = opened, opened.transport, hiredis.Reader()
+        opened.transport.set_protocol(self)
+        if opened.transport.is_closing():
+            self._lose("Redis closed the connection")
+            raise QueueUnavailable(f"Redis at {self._endpoint.address} closed the connection")
+        for other in self._others:
+            if other.server is not None and other.server.run_id != opened.server.run_id:
+                other.close()
+
+    def _end_opening(self, task: asyncio.Task[None]) -> None:
+        self._opening = None
+        if not task.cancelled():
+            task.exception()  # those who wait have it; where nobody waits any more, nobody needs it
+
     # sending
-    def _send(self, arguments: tuple[Argument, ...], patience: float) -> asyncio.Future[Reply]:
+    def _send(self, arguments: tuple[Argument, ...], due: float) -> asyncio.Future[Reply]:
         packed = _pack(arguments)
         future: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiting.append((self._loop.time() + self._timeout + patience, future))
+        self._waiting.append((due, future))
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(packed)
         if self._watch is None:
-            self._watch = self._loop.call_later(self._timeout + patience, self._check_overdue)
+            self._watch = self._loop.call_at(due, self._check_overdue)
         return future
 
     def _flush(self) -> None:
@@ -149,30 +164,28 @@ class Connection(asyncio.Protocol):
         if not self._waiting:
             return
         due = self._waiting[0][0]
-        now = self._loop.time()
-        if due > now:
-            self._watch = self._loop.call_later(due - now, self._check_overdue)
+        if due > self._loop.time():
+            self._watch = self._loop.call_at(due, self._check_overdue)
         else:
             self.close()
 
     # receiving: asyncio.Protocol
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is open."""
-        self._transport = cast("asyncio.Transport", transport)
-
     def data_received(self, data: bytes) -> None:
         """Bytes came: hand out the replies that they complete."""
         self._reader.feed(data)
+        reopen = False
         try:
             while (reply := self._reader.gets()) is not False:
                 _, future = self._waiting.popleft()
-                if future.done():
-                    continue
                 if isinstance(reply, hiredis.ReplyError):
-                    future.set_exception(as_queue_error(reply))
-                else:
+                    reopen = reopen or _first_word(reply) in REOPEN
+                    if not future.done():
+                        future.set_exception(as_queue_error(reply))
+                elif not future.done():
                     future.set_result(reply)
         except (hiredis.ProtocolError, IndexError):
+            reopen = True
+        if reopen:
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -180,8 +193,7 @@ class Connection(asyncio.Protocol):
         self._lose(str(exc) if exc else "Redis closed the connection")
 
     def _lose(self, why: str) -> None:
-        self._transport = None
-        self._reader = hiredis.Reader()
+        self._opened = self._transport = None
         self._unsent.clear()
         if self._watch is not None:
             self._watch.cancel()
@@ -189,42 +201,7 @@ class Connection(asyncio.Protocol):
         waiting, self._waiting = self._waiting, deque()
         for _, future in waiting:
             if not future.done():
-                future.set_exception(QueueUnavailable(f"Redis at {self._address} did not answer: {why}"))
-
-    # opening
-    async def _open(self) -> None:
-        async with self._opening:
-            if self._transport is not None:
-                return
-            try:
-                async with asyncio.timeout(self._timeout):
-                    await self._connect()
-                    await self._greet()
-            except (OSError, TimeoutError) as error:
-                self.close()
-                address, self._address = self._address, self._home
-                raise QueueUnavailable(f"Redis at {address} cannot be reached: {error or 'no answer'}") from error
-            except BaseException:
-                self.close()
-                raise
-
-    async def _connect(self) -> None:
-        address = self._address
-        if address.path:
-            await self._loop.create_unix_connection(lambda: self, address.path)
-        else:
-            context = ssl.create_default_context() if address.tls else None
-            await self._loop.create_connection(lambda: self, address.host, address.port, ssl=context)
-
-    async def _greet(self) -> None:
-        address = self._address
-        if address.password:
-            credentials = (address.username, address.password) if address.username else (address.password,)
-            await self._send(("AUTH", *credentials), 0)
-        if address.database:
-            await self._send(("SELECT", address.database), 0)
-        if self._blocking:
-            self.client_id = await self._send(("CLIENT", "ID"), 0)
+                future.set_exception(QueueUnavailable(f"Redis at {self._endpoint.address} did not answer: {why}"))
 
 
 def _pack(arguments: tuple[Argument, ...]) -> bytes:
@@ -236,13 +213,17 @@ def _pack(arguments: tuple[Argument, ...]) -> bytes:
     return packed
 
 
+def _first_word(reply: Exception) -> str:
+    return str(reply).split(" ", 1)[0]
+
+
 def as_queue_error(reply: Exception) -> QueueError:
     """The error that a refusal of Redis means to us."""
-    text = str(reply)
-    if text.startswith("MOVED "):
+    text, word = str(reply), _first_word(reply)
+    if word == "MOVED":
         host, _, port = text.split(" ")[2].rpartition(":")
-        return RedisMoved(text, host, int(port))
-    if text.split(" ", 1)[0] in TRANSIENT:
+        return RedisMoved(text, (host, int(port)))
+    if word in TRANSIENT or any(part in text for part in TRANSIENT_SENTENCES):
         return QueueUnavailable(f"Redis refused for now: {text}")
     return RedisRefused(text)
 
@@ -251,10 +232,9 @@ class RedisRefused(QueueError):  # noqa: N818
     """Redis answered with an error that trying again will not cure."""
 
 
-class RedisMoved(RedisRefused):
+class RedisMoved(QueueUnavailable):
     """The keys are on another node of the cluster."""
 
-    def __init__(self, text: str, host: str, port: int) -> None:
-        super().__init__(text)
-        self.host = host
-        self.port = port
+    def __init__(self, text: str, node: Node) -> None:
+        super().__init__(f"Redis refused for now: {text}")
+        self.node = node

@@ -31,6 +31,9 @@ from new_stack.queue.jobs import (
 )
 
 REAP_BATCH: Final = 200
+WAIT_LIMIT_MS: Final = 5_000
+"""Longest wait that blocks at the server: so long, at most, a connection whose other end is gone is not noticed."""
+
 BREAK_OFF_SECONDS: Final = 1.0
 MESSAGE_LIMIT: Final = 4_096
 """Longest message kept of a progress, in characters."""
@@ -118,6 +121,7 @@ class Consumer:
 
     async def wait(self, worker_id: str, *, for_work: bool, timeout_ms: int) -> tuple[Wake, Signal | None]:
         """Block until there may be work (if `for_work`), a signal for this worker, or the time-out."""
+        timeout_ms = min(timeout_ms, WAIT_LIMIT_MS)
         keys = self._caller.keys
         lists = (keys.signals(worker_id), keys.wake) if for_work else (keys.signals(worker_id),)
         async with self._caller.blocking() as connection:
@@ -131,6 +135,7 @@ class Consumer:
         """
         if count < 1:
             raise ValueError("a wait must have room for at least one job, or its wake-up is lost")
+        timeout_ms = min(timeout_ms, WAIT_LIMIT_MS)
         keys = self._caller.keys
         wait = ("BLPOP", keys.signals(worker_id), keys.wake, timeout_ms / 1000)
         claim = self._caller.change("claim", worker_id, count)
@@ -210,7 +215,8 @@ class Consumer:
         limit = self._caller.settings.result_limit
         rows = [_end_row(end, limit) for request in requests for end in request.ends]
         count = sum(request.wanted for request in requests)
-        words, claimed = await self._caller.write(
+        call = self._caller.commit if rows else self._caller.write
+        words, claimed = await call(
             "end_and_claim", worker_id, count, len(rows), *(value for row in rows for value in row)
         )
         leases = [lease_of(worker_id, row) for row in claimed]

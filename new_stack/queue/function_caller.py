@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 import msgspec
 
-from new_stack.queue.connection import Address, Argument, Connection, RedisRefused, Reply
-from new_stack.queue.errors import QueueUnavailable, RedisTooOld
-from new_stack.queue.settings import QueueSettings
+from new_stack.queue.batcher import Batcher
+from new_stack.queue.connection import Argument, Connection, RedisRefused, Reply
+from new_stack.queue.endpoint import Address, Endpoint
+from new_stack.queue.errors import QueueError, QueueUnavailable, RedisTooOld
+from new_stack.queue.settings import DISK, MEMORY, QueueSettings, replicas_of
+from new_stack.settings import SettingsError
 
 VERSION: Final = 1
 """Raise it with every change of a Lua file."""
@@ -83,6 +87,16 @@ async def install_library(connection: Connection, key: str) -> None:
         raise
 
 
+IDLE_S: Final = 30.0
+"""How long a connection for blocking waits may rest before it is closed."""
+
+BARRIER_MS: Final = 60_000
+DISK_SINCE: Final = (7, 2)
+"""The version of Redis that has WAITAOF."""
+
+Command = tuple[Argument, ...]
+
+
 def is_missing(refused: RedisRefused) -> bool:
     """Whether the server does not have the function (a restart without persistence loses the library)."""
     return "Function not found" in str(refused)
@@ -116,6 +130,11 @@ class Keys(msgspec.Struct, frozen=True):
         """The stream of all jobs' events."""
         return f"{self.prefix}events"
 
+    @property
+    def barrier(self) -> str:
+        """What is written before a wait for disk or replicas, so that the wait covers all earlier writes."""
+        return f"{self.prefix}jobs:barrier"
+
     def job(self, job_id: str) -> str:
         """One job's record, a hash."""
         return f"{self.prefix}job:{job_id}"
@@ -136,12 +155,15 @@ class FunctionCaller:
         self.settings = settings
         self.keys = Keys(settings.prefix)
         self.may_install = install
-        self._address = Address.parse(settings.redis_url)
         self._timeout = settings.call_timeout_ms / 1000
-        self.connection = Connection(self._address, timeout=self._timeout)
-        self._resting: list[Connection] = []
-        self._lent: set[Connection] = set()
+        self._endpoint = Endpoint(Address.parse(settings.redis_url), timeout=self._timeout, prefix=settings.prefix)
+        self._connections: WeakSet[Connection] = WeakSet()
+        self.connection = self._connect()
+        self._resting: list[tuple[float, Connection]] = []
+        self._pruning: asyncio.TimerHandle | None = None
         self._installing = asyncio.Lock()
+        self._committing = self._connect()
+        self._commits: Batcher[Command, Reply | QueueError] = Batcher(self._commit, _let_be, one_at_a_time=True)
         terms: tuple[Argument, ...] = (
             settings.progress_stream_length,
             settings.events_stream_length,
@@ -156,7 +178,10 @@ class FunctionCaller:
         )
         self._terms = (len(terms), *terms)
 
-    def change(self, function: str, *arguments: Argument) -> tuple[Argument, ...]:
+    def _connect(self) -> Connection:
+        return Connection(self._endpoint, timeout=self._timeout, others=self._connections)
+
+    def change(self, function: str, *arguments: Argument) -> Command:
         """The command that calls a function which changes something."""
         return ("FCALL", f"hubgate_{function}", 1, self.keys.pending, *self._terms, *arguments)
 
@@ -164,11 +189,45 @@ class FunctionCaller:
         """Call a function that changes something."""
         return await self._call(self.change(function, *arguments))
 
+    async def commit(self, function: str, *arguments: Argument) -> Reply:
+        """Call a function whose change must survive what the setting `acknowledgement` says before it is answered."""
+        command = self.change(function, *arguments)
+        if self.settings.acknowledgement == MEMORY:
+            return await self._call(command)
+        reply = await self._commits.add(command)
+        if isinstance(reply, RedisRefused) and is_missing(reply):
+            await self.reinstall(reply)
+            reply = await self._commits.add(command)
+        if isinstance(reply, QueueError):
+            raise reply
+        return reply
+
+    async def _commit(self, commands: Sequence[Command]) -> list[Reply | QueueError]:
+        """Group commit: all commands in one go, then one wait for the disk or the replicas to have them.
+
+        The barrier is a write of this connection: without one, WAIT does not cover what a repeated call had changed
+        over another connection. It fails only where memory is full.
+        """
+        wait_ms = self.settings.call_timeout_ms
+        replicas = replicas_of(self.settings.acknowledgement)
+        wait: Command = ("WAIT", replicas, wait_ms) if replicas else ("WAITAOF", 1, 0, wait_ms)
+        barrier: Command = ("SET", self.keys.barrier, "1", "PX", BARRIER_MS)
+        patience = self._timeout + wait_ms / 1000
+        *replies, _, had = await self._committing.call_each(*commands, barrier, wait, patience=patience)
+        if isinstance(had, QueueError):
+            error: QueueError = had
+        elif (had if replicas else had[0]) < (replicas or 1):
+            who = f"{replicas} replicas" if replicas else "the disk"
+            error = QueueUnavailable(f"Redis has carried it out, but {who} did not confirm it within {wait_ms} ms")
+        else:
+            return replies
+        return [reply if isinstance(reply, QueueError) else error for reply in replies]
+
     async def read(self, function: str, *arguments: Argument) -> Reply:
         """Call a function that only reads."""
         return await self._call(("FCALL_RO", f"hubgate_{function}", 1, self.keys.pending, *arguments))
 
-    async def _call(self, command: tuple[Argument, ...]) -> Reply:
+    async def _call(self, command: Command) -> Reply:
         try:
             return await self.connection.call(*command)
         except RedisRefused as refused:
@@ -176,6 +235,24 @@ class FunctionCaller:
                 raise
             await self.reinstall(refused)
             return await self.connection.call(*command)
+
+    async def start(self) -> None:
+        """Look whether the server can do what the settings ask for, and install the library where it is missing.
+
+        Raises QueueUnavailable, RedisTooOld, SettingsError.
+        """
+        if self.may_install:
+            await install_library(self.connection, self.keys.pending)
+        else:
+            await loaded_version(self.connection, self.keys.pending)
+        server = self.connection.server
+        if server is None or self.settings.acknowledgement != DISK:
+            return
+        if server.version < DISK_SINCE:
+            version = ".".join(map(str, server.version))
+            raise SettingsError(f"HUBGATE_ACKNOWLEDGEMENT=disk needs Redis 7.2 or newer; this one is {version}.")
+        if not server.append_only:
+            raise SettingsError("HUBGATE_ACKNOWLEDGEMENT=disk needs a Redis with appendonly yes; this one has no.")
 
     async def reinstall(self, refused: RedisRefused) -> None:
         """Load the library again after the server lost it. Raises QueueUnavailable where this process may not."""
@@ -189,20 +266,31 @@ class FunctionCaller:
     @asynccontextmanager
     async def blocking(self) -> AsyncIterator[Connection]:
         """Lend a connection of its own for a call that blocks. Whoever breaks off must close it first."""
-        connection = (
-            self._resting.pop() if self._resting else Connection(self._address, timeout=self._timeout, blocking=True)
-        )
-        self._lent.add(connection)
+        connection = self._resting.pop()[1] if self._resting else self._connect()
         try:
             yield connection
         except BaseException:
             connection.close()
             raise
-        finally:
-            self._lent.discard(connection)
-            self._resting.append(connection)
+        loop = asyncio.get_running_loop()
+        self._resting.append((loop.time(), connection))
+        if self._pruning is None:
+            self._pruning = loop.call_later(IDLE_S, self._close_idle)
+
+    def _close_idle(self) -> None:
+        """Close the connections that nobody has needed for a while: as many stay as were needed at once lately."""
+        loop = asyncio.get_running_loop()
+        while self._resting and self._resting[0][0] + IDLE_S <= loop.time():
+            self._resting.pop(0)[1].close()
+        self._pruning = loop.call_at(self._resting[0][0] + IDLE_S, self._close_idle) if self._resting else None
 
     def close(self) -> None:
         """Close every connection."""
-        for connection in (self.connection, *self._resting, *self._lent):
+        if self._pruning is not None:
+            self._pruning.cancel()
+        for connection in tuple(self._connections):
             connection.close()
+
+
+async def _let_be(_: object) -> None:
+    """A change whose caller went away is a change all the same."""

@@ -66,14 +66,14 @@ class Producer:
 
         Raises JobNotFound, InvalidTransition (it completed or failed).
         """
-        return _changed(job_id, "cancelled", await self._caller.write("cancel", job_id, reason[:REASON_LIMIT]))
+        return _changed(job_id, "cancelled", await self._caller.commit("cancel", job_id, reason[:REASON_LIMIT]))
 
     async def retry(self, job_id: str) -> Job:
         """Put a failed or cancelled job back among the pending ones by hand, its failures forgotten.
 
         Raises JobNotFound, InvalidTransition.
         """
-        return _changed(job_id, "retried", await self._caller.write("retry", job_id))
+        return _changed(job_id, "retried", await self._caller.commit("retry", job_id))
 
     def _row(self, job: NewJob) -> Row:
         settings = self._caller.settings
@@ -87,7 +87,7 @@ class Producer:
         replies: list[list[Any] | QueueUnavailable] = []
         for batch in _batches(rows):
             try:
-                replies += await self._caller.write("submit", len(batch), *(value for row in batch for value in row))
+                replies += await self._caller.commit("submit", len(batch), *(value for row in batch for value in row))
             except QueueUnavailable as error:
                 if not replies:
                     raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from new_stack.queue.consumer import Consumer
-from new_stack.queue.function_caller import FunctionCaller, install_library, loaded_version
+from new_stack.queue.function_caller import FunctionCaller
 from new_stack.queue.producer import Producer
 from new_stack.queue.reader import Reader
 from new_stack.queue.settings import QueueSettings
@@ -58,8 +58,7 @@ class Queue:
         """
         caller = FunctionCaller(settings, install=install)
         try:
-            check = install_library if install else loaded_version
-            await check(caller.connection, caller.keys.pending)
+            await caller.start()
         except BaseException:
             caller.close()
             raise

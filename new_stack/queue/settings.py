@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Self
 
 import msgspec
 
-from new_stack.settings import check_numbers, read_settings
+from new_stack.settings import SettingsError, check_numbers, read_settings
 
 _ZERO_ALLOWED: Final = frozenset({"retry_backoff_ms", "max_retries", "inline_result_limit"})
+
+
+MEMORY: Final = "memory"
+DISK: Final = "disk"
+_REPLICAS: Final = re.compile(r"replicas=([1-9][0-9]?)")
+
+
+def replicas_of(acknowledgement: str) -> int:
+    """How many replicas must have a change before it is answered."""
+    found = _REPLICAS.fullmatch(acknowledgement)
+    return int(found[1]) if found else 0
 
 
 def environment_name(field: str) -> str:
@@ -43,10 +55,18 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
     finished_ttl_ms: int = 24 * 3600 * 1000
     call_timeout_ms: int = 5_000
     """How long an answer of Redis may take before the queue counts as unavailable."""
+    acknowledgement: str = MEMORY
+    """What a submission, an end, a cancel and a retry by hand survive once they are answered: `memory` (what Redis's
+    own persistence saves), `disk` (WAITAOF: they are in the append-only file) or `replicas=N` (WAIT: N replicas have
+    them)."""
 
     def __post_init__(self) -> None:
         """Raises SettingsError for a number that makes no sense."""
         check_numbers(self, name_of=environment_name, zero_allowed=_ZERO_ALLOWED)
+        if self.acknowledgement not in {MEMORY, DISK} and not replicas_of(self.acknowledgement):
+            raise SettingsError(
+                f"HUBGATE_ACKNOWLEDGEMENT must be memory, disk or replicas=N, not {self.acknowledgement!r}."
+            )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], options: Mapping[str, Any] | None = None) -> Self:

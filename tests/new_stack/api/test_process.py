@@ -97,7 +97,7 @@ async def test_an_idle_server_is_small(process: Process) -> None:
         assert response.status == 200
     memory = process.memory()
     assert memory is not None
-    assert memory.rss <= 48_000_000
+    assert memory.rss <= 54_000_000
 
 
 async def test_bad_requests_are_one_line_each_in_the_log(process: Process) -> None:

@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 
 from new_stack.queue import Queue, QueueSettings
-from new_stack.queue.connection import Argument
+from new_stack.queue.connection import Argument, Connection
+from new_stack.queue.endpoint import Address, Endpoint
 from new_stack.queue.function_caller import FunctionCaller
+
+
+def connection_to(url: str, *, timeout: float = 5) -> Connection:
+    return Connection(Endpoint(Address.parse(url), timeout=timeout, prefix="{t}"), timeout=timeout)
 
 
 class Redis:

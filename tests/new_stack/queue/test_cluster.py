@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from harness.processes import free_port
-from new_stack.queue import Completed, NewJob, Queue, QueueSettings, QueueUnavailable
-from new_stack.queue.connection import Address, Connection
+from new_stack.queue import Completed, NewJob, Queue, QueueSettings, QueueUnavailable, SettingsError
 from tests.new_stack.conftest import ValkeyProcess
+from tests.new_stack.queue.conftest import connection_to
 
 SLOTS = 16384
 
@@ -22,7 +22,7 @@ async def cluster() -> AsyncIterator[tuple[ValkeyProcess, ValkeyProcess]]:
     try:
         for node in nodes:
             node.start()
-        connections = [Connection(Address.parse(node.url), timeout=5) for node in nodes]
+        connections = [connection_to(node.url) for node in nodes]
         for connection, start in zip(connections, (0, SLOTS // 2), strict=True):
             await connection.call("CLUSTER", "ADDSLOTSRANGE", start, start + SLOTS // 2 - 1)
         await connections[0].call("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].options[-1])
@@ -54,7 +54,7 @@ async def test_whichever_node_is_asked_the_jobs_are_on_the_one_that_has_the_slot
 
 
 async def test_a_node_that_is_gone_sends_us_back_to_the_one_we_know(cluster) -> None:
-    connections = [Connection(Address.parse(node.url), timeout=5) for node in cluster]
+    connections = [connection_to(node.url) for node in cluster]
     slot = await connections[0].call("CLUSTER", "KEYSLOT", "{emp}:")
     there = 0 if slot < SLOTS // 2 else 1
     queue = await Queue.connect(QueueSettings(redis_url=cluster[1 - there].url, prefix="{emp}:"))
@@ -72,4 +72,45 @@ async def test_a_node_that_is_gone_sends_us_back_to_the_one_we_know(cluster) -> 
             except QueueUnavailable:
                 await asyncio.sleep(0.2)
     assert await queue.position("a") == 1
+    await queue.close()
+
+
+async def test_a_prefix_without_a_hash_tag_is_told_at_the_start(cluster) -> None:
+    with pytest.raises(SettingsError, match="hash tag"):
+        await Queue.connect(QueueSettings(redis_url=cluster[0].url, prefix="emp:"))
+
+
+async def test_a_slot_that_moves_is_unavailable_for_now_and_then_followed(cluster) -> None:
+    nodes = [connection_to(node.url) for node in cluster]
+    slot = await nodes[0].call("CLUSTER", "KEYSLOT", "{emp}:")
+    old = 0 if slot < SLOTS // 2 else 1
+    new = 1 - old
+    names = [(await node.call("CLUSTER", "MYID")).decode() for node in nodes]
+    queue = await Queue.connect(QueueSettings(redis_url=cluster[old].url, prefix="{emp}:"))
+    await nodes[new].call("CLUSTER", "SETSLOT", slot, "IMPORTING", names[old])
+    await nodes[old].call("CLUSTER", "SETSLOT", slot, "MIGRATING", names[new])
+    with pytest.raises(QueueUnavailable, match="ASK"):
+        await queue.submit(NewJob(id="a"))
+    for node in (nodes[new], nodes[old]):
+        await node.call("CLUSTER", "SETSLOT", slot, "NODE", names[new])
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await queue.submit(NewJob(id="a"))
+                break
+            except QueueUnavailable:
+                await asyncio.sleep(0.05)
+    assert await nodes[new].call("EXISTS", "{emp}:job:a") == 1
+    await queue.close()
+
+
+async def test_another_node_is_asked_where_the_first_is_gone(cluster) -> None:
+    nodes = [connection_to(node.url) for node in cluster]
+    slot = await nodes[0].call("CLUSTER", "KEYSLOT", "{emp}:")
+    without = 0 if slot >= SLOTS // 2 else 1
+    cluster[without].kill()
+    hosts = ",".join(f"127.0.0.1:{cluster[node].port}" for node in (without, 1 - without))
+    await nodes[1 - without].call("CONFIG", "SET", "cluster-require-full-coverage", "no")
+    queue = await Queue.connect(QueueSettings(redis_url=f"redis://{hosts}", prefix="{emp}:"))
+    assert (await queue.submit(NewJob(id="a"))).created
     await queue.close()

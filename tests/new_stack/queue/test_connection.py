@@ -10,13 +10,14 @@ import pytest
 from harness.processes import free_port
 from new_stack.queue import QueueUnavailable
 from new_stack.queue.batcher import Batcher
-from new_stack.queue.connection import Address, Connection, RedisRefused
+from new_stack.queue.connection import Connection, RedisRefused
 from tests.new_stack.conftest import ValkeyProcess
+from tests.new_stack.queue.conftest import connection_to
 
 
 @pytest.fixture
 async def connection(valkey: ValkeyProcess) -> AsyncIterator[Connection]:
-    opened = Connection(Address.parse(valkey.url), timeout=2)
+    opened = connection_to(valkey.url, timeout=2)
     yield opened
     opened.close()
 
@@ -77,7 +78,7 @@ async def test_a_server_that_does_not_speak_redis_is_unavailable(words: bytes) -
 
     port = free_port()
     async with await asyncio.start_server(answer, "127.0.0.1", port):
-        connection = Connection(Address(port=port), timeout=1)
+        connection = connection_to(f"redis://127.0.0.1:{port}", timeout=1)
         with pytest.raises(QueueUnavailable):
             await asyncio.gather(*(connection.call("PING") for _ in range(5)))
         connection.close()

@@ -10,7 +10,8 @@ import pytest
 
 from new_stack.queue import NewJob, Queue, QueueSettings, QueueUnavailable
 from new_stack.queue import function_caller as library
-from new_stack.queue.connection import Address, Connection
+from new_stack.queue.connection import Connection
+from tests.new_stack.queue.conftest import connection_to
 
 FUNCTIONS = sorted(library.FOLDER.glob("*.lua"))
 KEY = "jobs:pending"
@@ -19,7 +20,7 @@ PINNED = Path(__file__).with_name("library.version")
 
 @pytest.fixture
 async def connection(own_valkey):
-    opened = Connection(Address.parse(own_valkey.url), timeout=5)
+    opened = connection_to(own_valkey.url)
     yield opened
     opened.close()
 

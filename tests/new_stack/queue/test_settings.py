@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from new_stack.queue import QueueSettings, SettingsError
-from new_stack.queue.connection import Address
 
 
 def test_every_field_is_read_by_its_name() -> None:
@@ -39,22 +38,8 @@ def test_a_value_that_cannot_be_is_told_in_one_sentence(environment: dict[str, s
     assert str(refused.value) == sentence
 
 
-@pytest.mark.parametrize(
-    ("url", "address"),
-    [
-        ("redis://", Address()),
-        ("redis://h:1/4", Address(host="h", port=1, database=4)),
-        ("redis://u:p%40w@h", Address(host="h", username="u", password="p@w")),
-        ("rediss://:pw@[::1]:7", Address(host="::1", port=7, password="pw", tls=True)),
-        ("unix:///run/redis.sock?db=2", Address(path="/run/redis.sock", database=2)),
-    ],
-)
-def test_addresses(url: str, address: Address) -> None:
-    assert Address.parse(url) == address
-    assert "pw" not in str(address)
-
-
-@pytest.mark.parametrize("url", ["http://h", "redis://h:x", "redis://h/first", "h:6379"])
-def test_an_address_that_cannot_be_is_told(url: str) -> None:
-    with pytest.raises(SettingsError):
-        Address.parse(url)
+@pytest.mark.parametrize("acknowledgement", ["", "Disk", "replicas", "replicas=0", "replicas=x"])
+def test_an_acknowledgement_that_does_not_exist_is_told(acknowledgement: str) -> None:
+    with pytest.raises(SettingsError, match="memory, disk or replicas=N"):
+        QueueSettings(acknowledgement=acknowledgement)
+    assert QueueSettings(acknowledgement="replicas=2").acknowledgement == "replicas=2"

@@ -86,7 +86,7 @@ async def test_a_killed_workers_jobs_run_again_on_another(queue: Queue, start_pr
     victim.signal(signal.SIGKILL)
     start_process("--id", "heir", "--concurrency", "20", "--poll-ms", "200", **quick)
     for job_id in job_ids:
-        job = await ended(queue, job_id, within=8)
+        job = await ended(queue, job_id, within=15)
         assert (job.state, job.worker_id, job.attempt, job.failures) == ("completed", "heir", 2, 0)
 
 
@@ -189,7 +189,7 @@ async def test_a_worker_started_before_its_redis_waits_for_it(
         ([], {"WORKER_MAX_CONCURRENT_JOBS": "many"}, 2, "WORKER_MAX_CONCURRENT_JOBS must be a whole number"),
         ([], {"WORKER_MAX_CONCURRENT_JOBS": "0"}, 2, "WORKER_MAX_CONCURRENT_JOBS must be greater than 0"),
         ([], {"HUBGATE_LEASE_MS": "1000"}, 2, "may be at most half of"),
-        (["--redis", "http://host"], {}, 2, "the Redis URL must start with redis://"),
+        (["--redis", "http://host"], {}, 2, "The Redis URL must start with redis://"),
         (["--redis", "redis://127.0.0.1:1"], {"WORKER_CONNECT_TIMEOUT_MS": "1"}, 3, "cannot be reached"),
     ],
 )
