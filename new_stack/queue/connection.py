@@ -23,6 +23,7 @@ TRANSIENT: Final = REOPEN | {"OOM", "BUSY", "MISCONF", "TRYAGAIN", "NOREPLICAS",
 
 TRANSIENT_SENTENCES: Final = (
     "max number of clients",
+    "ACL failure in script",
     "can't run this command",
     "can't access at least one of the keys",
     "non local key",
