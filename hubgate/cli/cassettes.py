@@ -39,6 +39,7 @@ from hubgate.cli import options
 @click.option("--blank-field", "fields", multiple=True, metavar="NAME", help="A JSON field to blank out anywhere.")
 @click.option("--blank-parameter", "parameters", multiple=True, metavar="NAME", help="A query parameter to blank out.")
 @click.option("--blank-header", "headers", multiple=True, metavar="NAME", help="A header to blank out.")
+@click.option("--keep", multiple=True, metavar="NAME", help="A field or parameter that is no secret.")
 def record(  # noqa: PLR0913, PLR0917 - as many as options
     target: str,
     listen: int,
@@ -50,17 +51,20 @@ def record(  # noqa: PLR0913, PLR0917 - as many as options
     fields: tuple[str, ...],
     parameters: tuple[str, ...],
     headers: tuple[str, ...],
+    keep: tuple[str, ...],
 ) -> None:
     """Stand between clients and a hub, pass everything on, and write it down until Ctrl-C.
 
-    Tokens and credentials are blanked out before anything is written.
+    What looks like a secret is blanked out before anything is written; at the end it says what was.
     """
-    redaction = Redaction(paths=paths, fields=fields, parameters=parameters, headers=headers)
+    redaction = Redaction(paths=paths, fields=fields, parameters=parameters, headers=headers, keep=keep)
     sessions = Sessions(out, per=Per(per), about=about, today=dt.datetime.now(dt.UTC).date().isoformat())
     recorder = Recorder(target, sessions, redaction=redaction, host=host, port=listen)
     asyncio.run(_record(recorder))
     if not sessions.written:
         click.echo("Nobody came: nothing was recorded.", err=True)
+    for place, times in sorted(redaction.blanked.items()):
+        click.echo(f"Blanked: {place}, {times} times.", err=True)
     for path in sessions.written:
         click.echo(path)
 

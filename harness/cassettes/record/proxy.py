@@ -103,7 +103,7 @@ class Recorder:
 
     # WebSocket
     async def _relay_socket(self, request: web.Request) -> web.StreamResponse:
-        role, name = role_and_name(request.path)
+        role, name = role_and_name(request.path_qs)
         url = "ws" + self._upstream.removeprefix("http").removeprefix("ws") + request.path_qs
         wanted = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if part.strip()]
         try:

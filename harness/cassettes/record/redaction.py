@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
 from harness.cassettes.events import BLANKED
+from harness.cassettes.record.secret_patterns import blanked, is_secret_name
 from harness.errors import CouldNotRun
 
-SECRET_PARAMETERS: Final = frozenset({"token", "access_token", "api_key", "apikey", "key", "password", "secret"})
 SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"})
-SECRET_FIELDS: Final = frozenset(
-    {"token", "auth_token", "access_token", "refresh_token", "authorization", "api_key", "apikey", "password", "secret"}
-)
 SHORTEST_ECHO: Final = 4
-"""A shorter secret is not looked for in other texts: it would be found everywhere."""
+"""A shorter token is not looked for in other texts: it would be found everywhere."""
+SHORTEST_GUESS: Final = 8
+"""The same for what only looked like a secret; words are not looked for at all."""
 
 _STEP: Final = re.compile(r"\.\.(?P<deep>[\w-]+)|\.(?P<name>[\w-]+|\*)|\[(?P<index>\d+|\*)\]")
 Step = tuple[str, str]
@@ -27,7 +27,10 @@ class BadRule(CouldNotRun):
 
 
 class Redaction:
-    """Blanks secrets. A token that was seen in a query or a header is blanked wherever else it turns up."""
+    """Blanks secrets: by the names of fields and parameters, by what a text looks like, and by what the user names.
+
+    A secret that was seen in one place is blanked wherever else it turns up. `blanked` counts what was, by place.
+    """
 
     def __init__(
         self,
@@ -36,15 +39,19 @@ class Redaction:
         headers: Iterable[str] = (),
         parameters: Iterable[str] = (),
         fields: Iterable[str] = (),
+        keep: Iterable[str] = (),
     ) -> None:
-        """`paths` are JSON paths such as `$.payload.key`, `$.items[*].key` or `$..key`; the others are names, added
-        to those that are always blanked. Raises BadRule.
+        """`paths` are JSON paths such as `$.payload.key`, `$.items[*].key` or `$..key`; `headers`, `parameters` and
+        `fields` are more names of secrets, `keep` are names that look like secrets and are none. Raises BadRule.
         """
-        self._paths = [parsed(path) for path in paths]
+        self._paths = [(path, parsed(path)) for path in paths]
         self._headers = SECRET_HEADERS | {name.lower() for name in headers}
-        self._parameters = SECRET_PARAMETERS | {name.lower() for name in parameters}
-        self._fields = SECRET_FIELDS | {name.lower() for name in fields}
+        self._parameters = {name.lower() for name in parameters}
+        self._fields = {name.lower() for name in fields}
+        self._kept = {name.lower() for name in keep}
         self._echoes: set[str] = set()
+        self.blanked: Counter[str] = Counter()
+        """Where secrets stood, and how many in each kind of place."""
 
     def path(self, path_and_query: str) -> str:
         """A request's path with the secrets of its query blanked."""
@@ -53,10 +60,9 @@ class Redaction:
 
     def _parameter(self, part: str) -> str:
         name, equals, value = part.partition("=")
-        if name.lower() not in self._parameters or not value:
+        if not self._is_secret(name, self._parameters) or not value:
             return self.text(part)
-        self._remember(unquote(value))
-        return f"{name}{equals}{BLANKED}"
+        return f"{name}{equals}{self._blank(f'parameter {name}', unquote(value))}"
 
     def kept_headers(self, headers: Mapping[str, str], keep: Iterable[str]) -> dict[str, str]:
         """Those headers that are to be kept, secret ones blanked."""
@@ -64,36 +70,54 @@ class Redaction:
         for name in keep:
             if (value := headers.get(name)) is not None:
                 if name.lower() in self._headers:
-                    self._remember(value.rpartition(" ")[2])
-                    value = BLANKED
+                    value = self._blank(f"header {name}", value.rpartition(" ")[2])
                 found[name] = self.text(value)
         return found
 
     def json(self, value: Any) -> Any:
         """A JSON value with its secrets blanked."""
-        for path in self._paths:
-            value = _blanked_at(value, path)
+        for path, steps in self._paths:
+            before, value = value, _blanked_at(value, steps)
+            if before != value:
+                self.blanked[path] += 1
         return self._by_name(value)
 
-    def _by_name(self, value: Any) -> Any:
+    def _by_name(self, value: Any, secret: str = "") -> Any:
+        """`secret` names the field around the value whose name says that all within is secret."""
         if isinstance(value, dict):
             return {
-                key: BLANKED if key.lower() in self._fields and isinstance(part, str) else self._by_name(part)
+                key: self._by_name(part, secret or (str(key) if self._is_secret(str(key), self._fields) else ""))
                 for key, part in value.items()
             }
         if isinstance(value, list):
-            return [self._by_name(part) for part in value]
-        return self.text(value) if isinstance(value, str) else value
+            return [self._by_name(part, secret) for part in value]
+        if not isinstance(value, str) or value in {"", BLANKED}:
+            return value
+        return self._blank(f"field {secret}", value) if secret else self.text(value)
 
     def text(self, text: str) -> str:
-        """A text in which no token stands that was seen before."""
+        """A text in which no secret stands: none that looks like one, and none that was seen before."""
+        found = blanked(text, self._blank, is_kept=self._keeps)
         for echo in self._echoes:
-            text = text.replace(echo, BLANKED)
-        return text
+            if echo in found:
+                self.blanked["a secret that was seen before"] += 1
+                found = found.replace(echo, BLANKED)
+        return found
 
-    def _remember(self, secret: str) -> None:
-        if len(secret) >= SHORTEST_ECHO:
+    def _is_secret(self, name: str, named: set[str]) -> bool:
+        return not self._keeps(name) and (name.lower() in named or is_secret_name(name))
+
+    def _keeps(self, name: str) -> bool:
+        return name.lower() in self._kept
+
+    def _blank(self, place: str, secret: str) -> str:
+        if secret == BLANKED:
+            return secret
+        self.blanked[place] += 1
+        surely = place.startswith(("parameter", "header"))
+        if len(secret) >= (SHORTEST_ECHO if surely else SHORTEST_GUESS) and (surely or not secret.isalpha()):
             self._echoes.add(secret)
+        return BLANKED
 
 
 def parsed(path: str) -> list[Step]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
@@ -161,12 +161,18 @@ def _type(content: Any) -> Any:
     return content.get("type") if isinstance(content, dict) else None
 
 
-def role_and_name(path: str) -> tuple[Role, str]:
-    """Role and name of who connects to a WebSocket's path; at a path of no role it is a client without a name."""
+def role_and_name(path_and_query: str) -> tuple[Role, str]:
+    """Role and name of who connects to a WebSocket: by its path (`/ws/worker/w-1`), or by its query (`/?type=worker&
+    id=w-1`, as tools of later times do). Anything else is a client without a name.
+    """
+    path, _, query = path_and_query.partition("?")
     parts = [unquote(part) for part in path.strip("/").split("/")]
-    if len(parts) == 3 and parts[0] == "ws" and parts[1] in {"client", "worker", "monitor"} and parts[2]:
-        return Role(parts[1]), parts[2]
-    return Role.CLIENT, "client"
+    asked = {name: values[0] for name, values in parse_qs(query).items()}
+    if len(parts) == 3 and parts[0] == "ws" and parts[2]:
+        role, name = parts[1], parts[2]
+    else:
+        role, name = asked.get("type", ""), asked.get("id") or asked.get("type", "")
+    return (Role(role), name) if role in {"client", "worker", "monitor"} else (Role.CLIENT, "client")
 
 
 class Names:

@@ -1,8 +1,11 @@
+import time
 from typing import Any
 
 import pytest
 
+from harness.cassettes import Role
 from harness.cassettes.record import BadRule, Redaction
+from harness.cassettes.record.sessions import role_and_name
 
 
 @pytest.mark.parametrize(
@@ -58,3 +61,93 @@ def test_a_json_path_says_what_else_is_blanked(path: str, blanked: Any) -> None:
 def test_a_rule_that_is_none_is_refused(path: str) -> None:
     with pytest.raises(BadRule):
         Redaction(paths=[path])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["apiKey", "x-auth", "AWS_SECRET_ACCESS_KEY", "signed_url", "sig", "userCredentials", "oldPassword", "hf_token"],
+)
+def test_a_field_whose_name_contains_such_a_word_is_blanked_with_all_that_is_in_it(name: str) -> None:
+    value = {name: "abc", "inner": {name: {"user": "ann", "n": 1, "more": ["x", None]}}}
+    assert Redaction().json(value) == {
+        name: "BLANKED",
+        "inner": {name: {"user": "BLANKED", "n": 1, "more": ["BLANKED", None]}},
+    }
+
+
+@pytest.mark.parametrize("name", ["assigned_at", "author", "design", "keyword", "max_tokens", "signal", "job_id"])
+def test_a_field_that_contains_such_a_word_by_chance_is_kept(name: str) -> None:
+    assert Redaction().json({name: "abc"}) == {name: "abc"}
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("redis://ann:pa55@db:6379/0 is down", "redis://BLANKED@db:6379/0 is down"),
+        ("GET http://h/a?api_key=abc&n=1 failed", "GET http://h/a?api_key=BLANKED&n=1 failed"),
+        ("Authorization: Bearer abc123.def", "Authorization: Bearer BLANKED"),
+        ("password=hunter2, retrying", "password=BLANKED, retrying"),
+        ('{"client_secret": "zaphod42"}', '{"client_secret": "BLANKED"}'),
+        ("your key is sk-Ab3dEf6hIj9kLm2nOp", "your key is BLANKED"),
+        ("got eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSM", "got BLANKED"),
+    ],
+)
+def test_a_secret_in_a_text_is_blanked(text: str, kept: str) -> None:
+    redaction = Redaction()
+    assert redaction.json({"error": text}) == {"error": kept}
+    assert sum(redaction.blanked.values()) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Authentication failed: Invalid token",
+        "a token of thanks, basic settings, the bearer of news",
+        "key job-0b2c1f3e-1111-4222-8333-444455556666 is taken",
+        "see http://host:8000/path?n=1#part",
+        "Job cancelled: the author said so",
+    ],
+)
+def test_a_text_without_a_secret_is_kept(text: str) -> None:
+    redaction = Redaction()
+    assert redaction.json({"error": text}) == {"error": text}
+    assert not redaction.blanked
+
+
+def test_what_was_blanked_is_counted_by_place_and_a_name_can_be_kept() -> None:
+    redaction = Redaction(keep=["Key", "sig"], paths=["$.deep"])
+    redaction.path("/ws/client/a?token=s3cret&sig=abcdefgh")
+    assert redaction.json({"key": "left", "hf_token": "abcdefg1", "deep": 1, "error": "s3cret and abcdefg1"}) == {
+        "key": "left",
+        "hf_token": "BLANKED",
+        "deep": "BLANKED",
+        "error": "BLANKED and BLANKED",
+    }
+    assert redaction.blanked == {
+        "parameter token": 1,
+        "field hf_token": 1,
+        "$.deep": 1,
+        "a secret that was seen before": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "role", "name"),
+    [
+        ("/ws/worker/w-1?token=x", Role.WORKER, "w-1"),
+        ("/?type=worker&id=w%2F1", Role.WORKER, "w/1"),
+        ("/?type=monitor", Role.MONITOR, "monitor"),
+        ("/", Role.CLIENT, "client"),
+        ("/?type=robot&id=r", Role.CLIENT, "client"),
+        ("/ws/robot/r", Role.CLIENT, "client"),
+    ],
+)
+def test_a_role_is_told_by_the_path_or_the_query(path: str, role: Role, name: str) -> None:
+    assert role_and_name(path) == (role, name)
+
+
+@pytest.mark.parametrize("unit", ["x", "a.", "key-", "key ", "sk:", "?a=b", "authauth", "a://"])
+def test_a_payload_of_megabytes_is_read_in_one_pass(unit: str) -> None:
+    began = time.monotonic()
+    Redaction().json({"blob": unit * (2_000_000 // len(unit))})
+    assert time.monotonic() - began < 10, "it takes some tenths of a second; twice nested loops take hours"
