@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from harness.processes import EnvironmentFailure, Processes, start_valkey
-from loadtests.bench import alone, rivals
+from loadtests.bench import competitors, queue_microbench
 from loadtests.bench.measure import OURS, Measured, Size, Trial
 from loadtests.bench.table import show
 
@@ -24,42 +24,39 @@ class Bench(msgspec.Struct, kw_only=True):
 
     cores: int
     systems: list[Measured]
-    alone: alone.Alone | None
+    own: queue_microbench.Own | None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table; exit status 0, or 3 where nothing of ours could be measured."""
     given = _parser().parse_args(arguments)
-    wanted = tuple(name for name in rivals.NAMES if not given.only or name in given.only)
-    others = rivals.prepare(Path(given.venv).resolve(), wanted) if wanted else None
-    with tempfile.TemporaryDirectory(prefix="hubgate-bench-") as folder, Processes(Path(folder)) as processes:
-        run = _run(processes, others, wanted, given)
-    sys.stdout.write(
-        msgspec.json.encode(run).decode() + "\n" if given.json else show(run.cores, run.systems, run.alone)
-    )
+    wanted = tuple(name for name in competitors.NAMES if not given.only or name in given.only)
+    folder = Path(given.venv).resolve()
+    competitors.prepare(folder, wanted)
+    with tempfile.TemporaryDirectory(prefix="hubgate-bench-") as logs, Processes(Path(logs)) as processes:
+        run = _run(processes, folder, wanted, given)
+    sys.stdout.write(msgspec.json.encode(run).decode() + "\n" if given.json else show(run.cores, run.systems, run.own))
     return 0 if run.systems and run.systems[0].p50_ms is not None else 3
 
 
-def _run(processes: Processes, others: Path | None, wanted: tuple[str, ...], given: argparse.Namespace) -> Bench:
+def _run(processes: Processes, folder: Path, wanted: tuple[str, ...], given: argparse.Namespace) -> Bench:
     valkey = start_valkey(processes)
     size = QUICK if given.quick else Size()
-    here = Path(sys.executable)
-    trials = [(OURS, here)] if not given.only or OURS in given.only else []
-    trials += [(name, others or here) for name in wanted]
+    names = [OURS, *wanted] if not given.only or OURS in given.only else [*wanted]
     systems = []
-    for name, python in trials:
+    for name in names:
         _tell(f"measuring {name} …")
-        systems.append(_one(Trial(name, python, valkey, processes, size), python))
+        systems.append(_one(Trial(name, competitors.command(folder, name), valkey, processes, size), folder))
     own = None
-    if trials and trials[0][0] == OURS and not given.quick:
+    if OURS in names and not given.quick:
         _tell("measuring hubgate with 100,000 jobs waiting, and a killed worker …")
-        own = alone.measure(Trial(OURS, here, valkey, processes, size))
-    return Bench(cores=os.cpu_count() or 1, systems=systems, alone=own)
+        own = queue_microbench.measure(Trial(OURS, competitors.command(folder, OURS), valkey, processes, size))
+    return Bench(cores=os.cpu_count() or 1, systems=systems, own=own)
 
 
-def _one(trial: Trial, python: Path) -> Measured:
-    count, shape = rivals.processes_and_shape(trial.name)
-    measured = Measured(name=trial.name, version=rivals.version(python, trial.name), shape=shape)
+def _one(trial: Trial, folder: Path) -> Measured:
+    count, shape = competitors.processes_and_shape(trial.name)
+    measured = Measured(name=trial.name, version=competitors.version(folder, trial.name), shape=shape)
     if not measured.version:
         measured.note = "could not be installed here, so it is not measured"
         return measured
@@ -77,7 +74,7 @@ def _tell(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a quarter of everything: for a look, not for figures")
-    parser.add_argument("--only", action="append", metavar="NAME", choices=(OURS, *rivals.NAMES))
+    parser.add_argument("--only", action="append", metavar="NAME", choices=(OURS, *competitors.NAMES))
     parser.add_argument("--venv", default="out/bench-venv", help="where the other systems are installed")
     parser.add_argument("--json", action="store_true", help="print JSON and no table")
     return parser

@@ -48,19 +48,23 @@ class Measured(msgspec.Struct, kw_only=True):
     idle_commands_per_s: float | None = None
     idle_round_trips_per_s: float | None = None
     p50_ms: float | None = None
-    """From the submission's return to the job's first line; below 0 where the job was quicker than the answer."""
+    """From the call of the submission to the job's first line."""
     p99_ms: float | None = None
+    redis_commands_per_job: float | None = None
+    """Commands that Redis carries out for a job from its submission to its end, those inside scripts counted too."""
+    redis_cpu_ms: float | None = None
+    """Processor time of Redis for 1,000 such jobs."""
     round_trips_per_job: float | None = None
     worker_pss_mb: float | None = None
     note: str = ""
 
 
 class Trial:
-    """One system on one Redis, with the interpreter that has its packages."""
+    """One system on one Redis, with the command that starts its roles."""
 
-    def __init__(self, name: str, python: Path, valkey: Valkey, processes: Processes, size: Size) -> None:
+    def __init__(self, name: str, command: tuple[str, ...], valkey: Valkey, processes: Processes, size: Size) -> None:
         self.name = name
-        self.python = str(python)
+        self.command = command
         self.valkey = valkey
         self.processes = processes
         self.size = size
@@ -75,12 +79,11 @@ class Trial:
         self.admin.flushall()
         took = self._submit("bulk", size.bulk)
         measured.bulk_per_s = size.bulk / took if took else None
-        measured.drain_per_s = self._drain(worker_count)
+        measured.drain_per_s = self._drain(measured, worker_count)
         self._paced(measured, worker_count)
 
     def _command(self, role: str, *arguments: object) -> tuple[str, ...]:
-        module = ("-m", "loadtests.bench.roles", self.name, role, self.valkey.url)
-        return (self.python, *module, *(str(argument) for argument in arguments))
+        return (*self.command, role, self.valkey.url, *(str(argument) for argument in arguments))
 
     def _submit(self, role: str, count: int, every: float = 0.0) -> Any:
         done = subprocess.run(  # noqa: S603 - our own module
@@ -131,20 +134,35 @@ class Trial:
         """Every start that a batch of worker processes has noted."""
         return starts.read(folder)
 
-    def _drain(self, worker_count: int) -> float:
-        """Jobs begun per second between the first and the last of many that wait."""
+    def _drain(self, measured: Measured, worker_count: int) -> float:
+        """Jobs begun per second between the first and the last of many that wait; and what Redis spent on them."""
         self.admin.flushall()
+        before = self._spent()
         if self._submit("bulk", self.size.drain) is None:
             self._submit("each", self.size.drain)
+        submitted = self._spent()
         with self.workers(worker_count) as folder:
+            began = self._spent()
             (folder / "go").touch()
             limit = time.monotonic() + DRAIN_SECONDS
             while len(found := starts.read(folder)) < self.size.drain and time.monotonic() < limit:
                 time.sleep(0.2)
+            drained = self._spent()
         moments = sorted(at for _, at in found)
         if len(moments) < 2:
             raise RuntimeError(f"{self.name}: no job was run")
+        commands, seconds = (
+            (submitted[kind] - before[kind]) / self.size.drain + (drained[kind] - began[kind]) / len(found)
+            for kind in range(2)
+        )
+        measured.redis_commands_per_job, measured.redis_cpu_ms = commands, seconds * 1e6
         return (len(moments) - 1) / (moments[-1] - moments[0])
+
+    def _spent(self) -> tuple[float, float]:
+        """Commands that Redis has carried out, and seconds of its processor."""
+        stats: dict[str, dict[str, float]] = self.admin.info("commandstats")
+        cpu: dict[str, float] = self.admin.info("cpu")
+        return sum(one["calls"] for one in stats.values()), cpu["used_cpu_user"] + cpu["used_cpu_sys"]
 
     def _paced(self, measured: Measured, worker_count: int) -> None:
         self.admin.flushall()

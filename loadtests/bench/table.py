@@ -10,8 +10,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.bench.alone import HELD, MANY, Alone
 from loadtests.bench.measure import OURS, Measured
+from loadtests.bench.queue_microbench import HELD, MANY, Own
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -23,14 +23,16 @@ class Column(msgspec.Struct, frozen=True):
     more_is_better: bool
 
 
-WIDTH: Final = 200
+WIDTH: Final = 230
 
 COLUMNS: Final = (
-    Column("p50_ms", "claim p50 ms", 2, more_is_better=False),
-    Column("p99_ms", "claim p99 ms", 2, more_is_better=False),
+    Column("p50_ms", "start p50 ms", 2, more_is_better=False),
+    Column("p99_ms", "start p99 ms", 2, more_is_better=False),
     Column("drain_per_s", "drain jobs/s", 0, more_is_better=True),
     Column("each_per_s", "submit one by one /s", 0, more_is_better=True),
     Column("bulk_per_s", "submit in bulk /s", 0, more_is_better=True),
+    Column("redis_commands_per_job", "Redis commands per job", 0, more_is_better=False),
+    Column("redis_cpu_ms", "Redis CPU ms per 1,000 jobs", 0, more_is_better=False),
     Column("round_trips_per_job", "round trips per job", 1, more_is_better=False),
     Column("idle_round_trips_per_s", "idle round trips/s", 1, more_is_better=False),
     Column("idle_commands_per_s", "idle commands/s", 0, more_is_better=False),
@@ -38,7 +40,7 @@ COLUMNS: Final = (
 )
 
 
-def show(cores: int, systems: Sequence[Measured], alone: Alone | None) -> str:
+def show(cores: int, systems: Sequence[Measured], own: Own | None) -> str:
     """The table and what it means, as text."""
     out = StringIO()
     console = Console(file=out, width=WIDTH)
@@ -54,14 +56,14 @@ def show(cores: int, systems: Sequence[Measured], alone: Alone | None) -> str:
     for system in systems:
         if system.note:
             console.print(f"{system.name}: {system.note}")
-    if alone is not None:
+    if own is not None:
         console.print(
-            f"hubgate, end and claim: {alone.few_us:.0f} µs with 1,000 jobs waiting, {alone.many_us:.0f} µs with "
-            f"{MANY:,} ({alone.many_us / alone.few_us:.2f} times), {alone.ended_us:.0f} µs with {MANY:,} ended "
-            f"({alone.ended_us / alone.few_us:.2f} times)"
+            f"hubgate, end and claim: {own.few_us:.0f} µs with 1,000 jobs waiting, {own.many_us:.0f} µs with "
+            f"{MANY:,} ({own.many_us / own.few_us:.2f} times), {own.ended_us:.0f} µs with {MANY:,} ended "
+            f"({own.ended_us / own.few_us:.2f} times)"
         )
         console.print(
-            f"hubgate, a killed worker's jobs: {alone.recovered} of {HELD} ran again within {alone.recovery_s:.1f} s"
+            f"hubgate, a killed worker's jobs: {own.recovered} of {HELD} ran again within {own.recovery_s:.1f} s"
         )
     return out.getvalue()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from arq import create_pool, func
@@ -29,31 +30,13 @@ def work(url: str, starts: Starts) -> None:
     Worker([func(bench, name="bench")], redis_settings=settings, max_jobs=10, handle_signals=False).run()
 
 
-async def submit_paced(url: str, count: int, every: float) -> list[tuple[str, float]]:
-    """Submit a job every so often; each id and when its submission returned."""
+@asynccontextmanager
+async def producer(url: str) -> AsyncIterator[tuple[Any, Any]]:
+    """What submits: one job, or a thousand."""
     pool = await create_pool(RedisSettings.from_dsn(url))
-    returned = []
-    due = time.monotonic()
-    for _ in range(count):
-        due += every
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
-        job = await pool.enqueue_job("bench")
-        returned.append((job.job_id, time.monotonic()))
+
+    async def submit() -> Any:
+        return (await pool.enqueue_job("bench")).job_id
+
+    yield submit, None
     await pool.aclose()
-    return returned
-
-
-async def submit_each(url: str, count: int) -> float:
-    """Submit one after the other; how many seconds that took."""
-    pool = await create_pool(RedisSettings.from_dsn(url))
-    began = time.monotonic()
-    for _ in range(count):
-        await pool.enqueue_job("bench")
-    took = time.monotonic() - began
-    await pool.aclose()
-    return took
-
-
-async def submit_bulk(url: str, count: int) -> float | None:  # noqa: ARG001
-    """It has no submission in bulk."""
-    return None

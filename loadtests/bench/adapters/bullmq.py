@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from bullmq import Queue, Worker
@@ -27,37 +28,16 @@ def work(url: str, starts: Starts) -> None:
     asyncio.run(main())
 
 
-async def submit_paced(url: str, count: int, every: float) -> list[tuple[str, float]]:
-    """Submit a job every so often; each id and when its submission returned."""
+@asynccontextmanager
+async def producer(url: str) -> AsyncIterator[tuple[Any, Any]]:
+    """What submits: one job, or a thousand."""
     queue = Queue("bench", {"connection": url})
-    returned = []
-    due = time.monotonic()
-    for _ in range(count):
-        due += every
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
-        job = await queue.add("bench", {})
-        returned.append((job.id, time.monotonic()))
-    await queue.close()
-    return returned
 
+    async def submit() -> Any:
+        return (await queue.add("bench", {})).id
 
-async def submit_each(url: str, count: int) -> float:
-    """Submit one after the other; how many seconds that took."""
-    queue = Queue("bench", {"connection": url})
-    began = time.monotonic()
-    for _ in range(count):
-        await queue.add("bench", {})
-    took = time.monotonic() - began
-    await queue.close()
-    return took
-
-
-async def submit_bulk(url: str, count: int) -> float | None:
-    """Submit a thousand at a time; how many seconds all took."""
-    queue = Queue("bench", {"connection": url})
-    began = time.monotonic()
-    for _ in range(count // 1000):
+    async def submit_thousand() -> None:
         await queue.addBulk([{"name": "bench", "data": {}} for _ in range(1000)])
-    took = time.monotonic() - began
+
+    yield submit, submit_thousand
     await queue.close()
-    return took

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
@@ -34,28 +36,12 @@ def work(url: str, starts: Starts) -> None:
     threading.Event().wait()
 
 
-async def submit_paced(url: str, count: int, every: float) -> list[tuple[str, float]]:
-    """Submit a job every so often; each id and when its submission returned."""
+@asynccontextmanager
+async def producer(url: str) -> AsyncIterator[tuple[Any, Any]]:
+    """What submits: one job, or a thousand."""
     _, bench = _actor(url, None)
-    returned = []
-    due = time.monotonic()
-    for _ in range(count):
-        due += every
-        time.sleep(max(0.0, due - time.monotonic()))  # noqa: ASYNC251 - dramatiq is not asynchronous
-        message = bench.send()
-        returned.append((message.message_id, time.monotonic()))
-    return returned
 
+    async def submit() -> Any:
+        return bench.send().message_id
 
-async def submit_each(url: str, count: int) -> float:
-    """Submit one after the other; how many seconds that took."""
-    _, bench = _actor(url, None)
-    began = time.monotonic()
-    for _ in range(count):
-        bench.send()
-    return time.monotonic() - began
-
-
-async def submit_bulk(url: str, count: int) -> float | None:  # noqa: ARG001
-    """It has no submission in bulk."""
-    return None
+    yield submit, None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import uvloop
@@ -56,37 +57,16 @@ def work(url: str, starts: Starts) -> None:
     uvloop.run(main())
 
 
-async def submit_paced(url: str, count: int, every: float) -> list[tuple[str, float]]:
-    """Submit a job every so often; each id and when its submission returned."""
+@asynccontextmanager
+async def producer(url: str) -> AsyncIterator[tuple[Any, Any]]:
+    """What submits: one job, or a thousand."""
     queue = await Queue.connect(QueueSettings(redis_url=url))
-    returned = []
-    due = time.monotonic()
-    for _ in range(count):
-        due += every
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
-        said = await queue.submit(NewJob(service_required="bench"))
-        returned.append((said.job_id, time.monotonic()))
-    await queue.close()
-    return returned
 
+    async def submit() -> Any:
+        return (await queue.submit(NewJob(service_required="bench"))).job_id
 
-async def submit_each(url: str, count: int) -> float:
-    """Submit one after the other; how many seconds that took."""
-    queue = await Queue.connect(QueueSettings(redis_url=url))
-    began = time.monotonic()
-    for _ in range(count):
-        await queue.submit(NewJob(service_required="bench"))
-    took = time.monotonic() - began
-    await queue.close()
-    return took
-
-
-async def submit_bulk(url: str, count: int) -> float | None:
-    """Submit a thousand at a time; how many seconds all took."""
-    queue = await Queue.connect(QueueSettings(redis_url=url))
-    began = time.monotonic()
-    for _ in range(count // 1000):
+    async def submit_thousand() -> None:
         await queue.submit_many([NewJob(service_required="bench")] * 1000)
-    took = time.monotonic() - began
+
+    yield submit, submit_thousand
     await queue.close()
-    return took

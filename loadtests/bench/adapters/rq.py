@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 from redis import Redis
 from rq import Queue, SimpleWorker
@@ -22,32 +24,15 @@ def work(url: str, starts: Starts) -> None:
     SimpleWorker([Queue(connection=connection)], connection=connection).work(logging_level=logging.ERROR)
 
 
-async def submit_paced(url: str, count: int, every: float) -> list[tuple[str, float]]:
-    """Submit a job every so often; each id and when its submission returned."""
+@asynccontextmanager
+async def producer(url: str) -> AsyncIterator[tuple[Any, Any]]:
+    """What submits: one job, or a thousand."""
     queue = Queue(connection=Redis.from_url(url))
-    returned = []
-    due = time.monotonic()
-    for _ in range(count):
-        due += every
-        time.sleep(max(0.0, due - time.monotonic()))  # noqa: ASYNC251 - rq is not asynchronous
-        job = queue.enqueue(rq_jobs.bench)
-        returned.append((job.id, time.monotonic()))
-    return returned
 
+    async def submit() -> Any:
+        return queue.enqueue(rq_jobs.bench).id
 
-async def submit_each(url: str, count: int) -> float:
-    """Submit one after the other; how many seconds that took."""
-    queue = Queue(connection=Redis.from_url(url))
-    began = time.monotonic()
-    for _ in range(count):
-        queue.enqueue(rq_jobs.bench)
-    return time.monotonic() - began
-
-
-async def submit_bulk(url: str, count: int) -> float | None:
-    """Submit a thousand at a time; how many seconds all took."""
-    queue = Queue(connection=Redis.from_url(url))
-    began = time.monotonic()
-    for _ in range(count // 1000):
+    async def submit_thousand() -> None:
         queue.enqueue_many([Queue.prepare_data(rq_jobs.bench) for _ in range(1000)])
-    return time.monotonic() - began
+
+    yield submit, submit_thousand

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from saq import Queue, Worker
@@ -26,31 +27,13 @@ def work(url: str, starts: Starts) -> None:
     asyncio.run(main())
 
 
-async def submit_paced(url: str, count: int, every: float) -> list[tuple[str, float]]:
-    """Submit a job every so often; each id and when its submission returned."""
+@asynccontextmanager
+async def producer(url: str) -> AsyncIterator[tuple[Any, Any]]:
+    """What submits: one job, or a thousand."""
     queue = Queue.from_url(url)
-    returned = []
-    due = time.monotonic()
-    for _ in range(count):
-        due += every
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
-        job = await queue.enqueue("bench")
-        returned.append((job.id, time.monotonic()))
+
+    async def submit() -> Any:
+        return (await queue.enqueue("bench")).id
+
+    yield submit, None
     await queue.disconnect()
-    return returned
-
-
-async def submit_each(url: str, count: int) -> float:
-    """Submit one after the other; how many seconds that took."""
-    queue = Queue.from_url(url)
-    began = time.monotonic()
-    for _ in range(count):
-        await queue.enqueue("bench")
-    took = time.monotonic() - began
-    await queue.disconnect()
-    return took
-
-
-async def submit_bulk(url: str, count: int) -> float | None:  # noqa: ARG001
-    """It has no submission in bulk."""
-    return None

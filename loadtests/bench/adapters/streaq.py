@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from streaq import Worker
@@ -31,35 +31,16 @@ def work(url: str, starts: Starts) -> None:
     worker.run_sync()
 
 
-async def submit_paced(url: str, count: int, every: float) -> list[tuple[str, float]]:
-    """Submit a job every so often; each id and when its submission returned."""
+@asynccontextmanager
+async def producer(url: str) -> AsyncIterator[tuple[Any, Any]]:
+    """What submits: one job, or a thousand."""
     worker, bench = _worker(url, None)
-    returned = []
+
+    async def submit() -> Any:
+        return (await bench.enqueue()).id
+
+    async def submit_thousand() -> None:
+        await worker.enqueue_many([bench.enqueue() for _ in range(1000)])
+
     async with worker:
-        due = time.monotonic()
-        for _ in range(count):
-            due += every
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            task = await bench.enqueue()
-            returned.append((task.id, time.monotonic()))
-    return returned
-
-
-async def submit_each(url: str, count: int) -> float:
-    """Submit one after the other; how many seconds that took."""
-    worker, bench = _worker(url, None)
-    async with worker:
-        began = time.monotonic()
-        for _ in range(count):
-            await bench.enqueue()
-        return time.monotonic() - began
-
-
-async def submit_bulk(url: str, count: int) -> float | None:
-    """Submit a thousand at a time; how many seconds all took."""
-    worker, bench = _worker(url, None)
-    async with worker:
-        began = time.monotonic()
-        for _ in range(count // 1000):
-            await worker.enqueue_many([bench.enqueue() for _ in range(1000)])
-        return time.monotonic() - began
+        yield submit, submit_thousand

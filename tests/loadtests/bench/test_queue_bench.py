@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from harness.processes import Processes, start_valkey
-from loadtests.bench import rivals
-from loadtests.bench.alone import Alone
+from loadtests.bench import competitors
 from loadtests.bench.measure import Measured, Size, Trial
+from loadtests.bench.queue_microbench import Own
 from loadtests.bench.table import show
 
 SMALL = Size(each=50, bulk=1_000, drain=1_000, idle_seconds=0.5, paced=10, every=0.01)
@@ -16,35 +15,38 @@ SMALL = Size(each=50, bulk=1_000, drain=1_000, idle_seconds=0.5, paced=10, every
 
 def test_our_queue_is_measured_with_its_real_workers(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
-        trial = Trial("hubgate", Path(sys.executable), start_valkey(processes), processes, SMALL)
+        trial = Trial("hubgate", competitors.command(tmp_path, "hubgate"), start_valkey(processes), processes, SMALL)
         measured = Measured(name="hubgate")
         trial.measure(measured, worker_count=2)
     assert measured.note == ""
     figures = [measured.each_per_s, measured.bulk_per_s, measured.drain_per_s, measured.worker_pss_mb]
     assert all(figure is not None and figure > 0 for figure in figures), figures
-    # Below zero where the job began before its submitter had the answer.
     assert measured.p50_ms is not None
-    assert measured.p50_ms > -1_000
+    assert measured.p50_ms > 0
+    assert measured.redis_commands_per_job is not None
+    assert measured.redis_cpu_ms is not None
+    assert 5 < measured.redis_commands_per_job < 60
+    assert measured.redis_cpu_ms > 0
     assert measured.round_trips_per_job is not None
     assert 1 < measured.round_trips_per_job < 10
 
 
 def test_a_system_that_is_not_there_is_said_not_to_be_there(tmp_path: Path) -> None:
-    assert rivals.version(Path(sys.executable), "no-such-queue") == ""
+    assert competitors.version(tmp_path, "no-such-queue") == ""
     text = show(2, [Measured(name="hubgate", p50_ms=1.0), Measured(name="other", note="could not be installed")], None)
     assert "other: could not be installed" in text
 
 
-def test_every_rival_has_an_adapter_that_says_its_shape() -> None:
-    for name in rivals.NAMES:
-        count, shape = rivals.processes_and_shape(name)
+def test_every_competitor_has_an_adapter_that_says_its_shape() -> None:
+    for name in competitors.NAMES:
+        count, shape = competitors.processes_and_shape(name)
         assert shape.startswith(f"{count} processes of ")
 
 
 def test_ratios_say_how_many_times_better_ours_is_either_way() -> None:
     ours = Measured(name="hubgate", p50_ms=0.5, drain_per_s=9_000.0)
     other = Measured(name="other", p50_ms=2.0, drain_per_s=18_000.0)
-    text = show(2, [ours, other], Alone(few_us=100, many_us=110, ended_us=120, recovered=20, recovery_s=11.5))
+    text = show(2, [ours, other], Own(few_us=100, many_us=110, ended_us=120, recovered=20, recovery_s=11.5))
     assert "2.00 (4.0)" in text
     assert "18,000 (0.5)" in text
     assert "(1.10 times)" in text

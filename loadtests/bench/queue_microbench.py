@@ -18,7 +18,7 @@ HELD = 20
 RECOVERY_LIMIT_SECONDS = 40.0
 
 
-class Alone(msgspec.Struct, kw_only=True):
+class Own(msgspec.Struct, kw_only=True):
     """Our own figures."""
 
     few_us: float
@@ -31,11 +31,11 @@ class Alone(msgspec.Struct, kw_only=True):
     """From SIGKILL of a process that held `HELD` jobs to the last one's new start, at default settings."""
 
 
-def measure(trial: Trial) -> Alone:
+def measure(trial: Trial) -> Own:
     """Both measurements."""
     few, many, ended = asyncio.run(_depth(trial))
     recovered, took = asyncio.run(_recovery(trial))
-    return Alone(few_us=few, many_us=many, ended_us=ended, recovered=recovered, recovery_s=took)
+    return Own(few_us=few, many_us=many, ended_us=ended, recovered=recovered, recovery_s=took)
 
 
 async def _depth(trial: Trial) -> tuple[float, float, float]:
