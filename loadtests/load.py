@@ -1,31 +1,35 @@
-"""`Load`: what the users of one Locust process share: the plan's tickets, the ledger, the recorder, the journal."""
+"""`Load`: what the users of one Locust process share: the plan's arrivals, the ledger, the recorder, the history."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import gevent
 from gevent.event import Event
 
-from harness.load.arrivals import Tickets
-from harness.load.clock import Clock, EpochClock
-from harness.load.history_observer import Journal
-from harness.load.jobs import DEFAULT_JOB, JobSpec
-from harness.load.latencies import Figure, Recorder, Wire
+from harness.clients.sessions import Observe
+from harness.history import Clock, HistoryWriter
+from harness.history.events import client_event
+from harness.load.arrivals import ENDLESS_S, Arrivals, Plan
+from harness.load.latencies import Metric, Recorder, Transport
 from harness.load.ledger import Latency, Ledger
-from harness.load.plan import ENDLESS_S, Plan
-from harness.load.throughput import FlowCounts, Step
-from harness.protocols import ENDS, EventKind, JobEvent, JobStatus
+from harness.load.spec import DEFAULT_JOB
+from harness.load.throughput import Step, ThroughputCounts
+from harness.protocols import ENDED_STATES, ENDS, EventKind, JobEvent, JobState, Submission
+from harness.protocols.script import expectation_of
 
-NEWS_S: Final = 5.0
-"""How long the news of an end may take before it counts as never told."""
+AUDIT_S: Final = 10.0
+"""How long a user that stops asks after its jobs."""
+NOTIFY_S: Final = 5.0
+"""How long the event of an end may take before it counts as never notified."""
 _STEPS: Final = {
-    Figure.SENT: Step.SUBMITTED,
-    Figure.ACCEPTED: Step.ACCEPTED,
-    Figure.CLAIM_SEEN: Step.CLAIMED,
-    Figure.ENDED: Step.ENDED,
+    Metric.SENT: Step.SUBMITTED,
+    Metric.ACCEPTED: Step.ACCEPTED,
+    Metric.CLAIM_SEEN: Step.CLAIMED,
+    Metric.ENDED: Step.ENDED,
 }
 
 
@@ -44,30 +48,33 @@ class Load:
         environment: LocustEnvironment,
         *,
         plan: Plan | None = None,
-        job: JobSpec = DEFAULT_JOB,
+        job: Submission = DEFAULT_JOB,
         token: str | None = None,
-        journal: Journal | None = None,
-        clock: Clock | None = None,
+        history: HistoryWriter | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.environment = environment
         self.plan = plan or Plan(rate=1.0, duration_s=ENDLESS_S)
         self.job = job
         self.token = token
-        self.journal = journal
-        self.clock = clock or EpochClock()
+        self.history = history
+        self.clock = clock or Clock().seconds
         self.recorder = Recorder(window_s=max(1.0, min(self.plan.duration_s, 86_400) / 240))
-        self.flow = FlowCounts(self.recorder.window_s)
-        self.ledger = Ledger(succeed=job.succeeds)
+        self.throughput = ThroughputCounts(self.recorder.window_s)
+        self.ledger = Ledger(succeed=expectation_of(job.payload).end in (None, EventKind.COMPLETED))
         self.errors: Counter[str] = Counter()
         self.watched: Counter[str] = Counter()
         """Ends of jobs that each monitor has seen."""
         self.start_at: float | None = None
-        self._tickets: Tickets | None = None
+        self._arrivals: Arrivals | None = None
         self._started = Event()
+        self._audits: dict[str, JobState | None] = {}
+        """Jobs that users ask after at their end, and what was answered."""
+        self._answer = Event()
 
     @classmethod
     def of(cls, environment: Any) -> Load:
-        """The environment's load; without `swarm.install` a plain one that starts when the first user does."""
+        """The environment's load; without `locust_plugin.install` a plain one that starts when the first user does."""
         load: Load | None = getattr(environment, "hubgate_load", None)
         if load is None:
             load = environment.hubgate_load = cls(environment)
@@ -77,7 +84,7 @@ class Load:
     def start(self, start_at: float, part: int = 0, parts: int = 1) -> None:
         """From that moment on, one of `parts` processes hands out its share of the plan."""
         self.start_at = start_at
-        self._tickets = Tickets.of(self.plan, start_at=start_at, part=part, parts=parts)
+        self._arrivals = Arrivals.of(self.plan, start_at=start_at, part=part, parts=parts)
         self._started.set()
 
     @property
@@ -90,114 +97,111 @@ class Load:
         """Which share of the hybrid users is to speak the old protocol now."""
         return self.plan.legacy_share_at(max(0.0, self.second))
 
-    def tickets(self) -> Tickets:
-        """The plan's tickets; blocks the user until the load has begun."""
+    def arrivals(self) -> Arrivals:
+        """The plan's arrivals; blocks the user until the load has begun."""
         self._started.wait()
-        if self._tickets is None:
-            raise RuntimeError("the load was started without tickets")
-        return self._tickets
+        if self._arrivals is None:
+            raise RuntimeError("the load was started without arrivals")
+        return self._arrivals
 
     @property
     def finished(self) -> bool:
         """Whether everything was sent and everything has ended."""
-        return self._tickets is not None and self._tickets.used_up and not self.ledger.outstanding
+        return self._arrivals is not None and self._arrivals.used_up and not self.ledger.outstanding
 
     # what the clients of the users report
 
-    def submitting(self, job_id: str, wire: Wire, user: str, intended: float) -> None:
-        """A job is about to be sent."""
+    def intend(self, job_id: str, transport: Transport, user: str, intended: float) -> None:
+        """A job is about to be sent, which was intended for that moment."""
+        self._record(self.ledger.submit(job_id, transport, user, intended=intended, sent=self.clock()))
+
+    def observer(self, transport: Transport, user: str) -> Observe:
+        """Takes what a client asks for and sees."""
+        return lambda event: self._observe(event, transport, user)
+
+    def _observe(self, event: JobEvent, transport: Transport, user: str) -> None:
         now = self.clock()
-        self._record(self.ledger.submit(job_id, wire, user, intended=intended, sent=now))
-        if self.journal:
-            self.journal.submit(now, user, job_id, self.job.service, self.job.priority, self.job.payload)
+        if self.history and (seen := client_event(event, user, now * 1000)):
+            self.history.add(seen)
+        match event.kind:
+            case EventKind.ACCEPTED:
+                self._record(self.ledger.accept(event.job_id, now))
+            case EventKind.REFUSED:
+                self.ledger.refuse(event.job_id)
+                self.error(transport, Metric.ACCEPTED, event.error or "refused")
+            case EventKind.GAP:
+                self.error(transport, "stream", f"gap: {event.message}")
+            case EventKind.STATUS:
+                self._answered(event, transport)
+            case _:
+                self._see(event, transport)
 
-    def accepted(self, job_id: str, user: str) -> None:
-        """The server acknowledged a submission."""
-        now = self.clock()
-        latencies = self.ledger.accept(job_id, now)
-        self._record(latencies)
-        if latencies and self.journal:
-            self.journal.acked(now, user, job_id)
-
-    def subscribed(self, job_id: str, user: str, *, whole: bool) -> None:
-        """A client is owed the job's updates from here on, or all of them (`whole`)."""
-        if self.journal:
-            self.journal.subscribed(self.clock(), user, job_id, whole=whole)
-
-    def unsubscribed(self, job_id: str, user: str) -> None:
-        """A client has lost the connection over which it was told of the job."""
-        if self.journal:
-            self.journal.unsubscribed(self.clock(), user, job_id)
-
-    def refused(self, job_id: str, user: str, wire: Wire, why: str) -> None:
-        """The server answered a submission with an error."""
-        self.ledger.refuse(job_id)
-        self.error(wire, Figure.ACCEPTED, why)
-        if self.journal:
-            self.journal.refused(self.clock(), user, job_id, why)
-
-    def heard(self, news: JobEvent, wire: Wire, user: str) -> None:
-        """A client was told something of a job."""
-        now = self.clock()
-        latencies, complaints = self.ledger.hear(news, now)
-        self._record(latencies)
-        for complaint in complaints:
-            self.error(wire, Figure.ENDED, f"{complaint}")
-        if self.journal:
-            self.journal.delivered(now, user, news)
-
-    def answered(self, status: JobStatus, wire: Wire, user: str) -> None:
-        """A client that had lost its connection asked where its job stands: an end that it missed is seen by that.
+    def _answered(self, event: JobEvent, transport: Transport) -> None:
+        """How a job stands. An end that a client missed with its connection is seen by that.
 
         An answer is not a delivery; an end that was delivered meanwhile is not a second one.
         """
-        if self.journal:
-            self.journal.status(self.clock(), user, status.job_id, status.state)
-        if status.end is not None and self.ledger.is_open(status.job_id):
-            end = JobEvent(kind=status.end, job_id=status.job_id)
-            latencies, complaints = self.ledger.hear(end, self.clock())
-            self._record(latencies)
-            for complaint in complaints:
-                self.error(wire, Figure.ENDED, f"{complaint}")
+        if event.job_id in self._audits:
+            self._audits[event.job_id] = event.state
+            self._answer.set()
+        elif event.state in ENDED_STATES and self.ledger.is_open(event.job_id):
+            self._see(JobEvent(kind=ENDED_STATES[event.state], job_id=event.job_id), transport)
 
-    def wait_for_ends(self, job_ids: list[str]) -> None:
-        """Before the books are closed: the news of an end that the server already knows may still be on its way."""
-        with gevent.Timeout(NEWS_S, exception=False):
-            while any(self.ledger.is_open(job_id) for job_id in job_ids):
+    def audit(self, user: str, ask: Callable[[str], None]) -> None:
+        """Ask what became of every job of a user whose end it has not seen, and close them in the ledger."""
+        audits: dict[str, JobState | None] = dict.fromkeys(self.ledger.open_jobs(user))
+        self._audits |= audits
+        with gevent.Timeout(AUDIT_S, exception=False):
+            for job_id in audits:
+                ask(job_id)
+            while any(self._audits[job_id] is None for job_id in audits):
+                self._answer.clear()
+                self._answer.wait()
+        ended = [job_id for job_id in audits if self._audits[job_id] in ENDED_STATES]
+        with gevent.Timeout(NOTIFY_S, exception=False):  # the event of an end may still be on its way
+            while any(self.ledger.is_open(job_id) for job_id in ended):
                 gevent.sleep(0.05)
+        for job_id in audits:
+            self.ledger.audit(job_id, self._audits.pop(job_id))
 
-    def audited(self, job_id: str, user: str, said: str | None) -> None:
-        """The server was asked what became of a job whose end its client has not seen."""
-        self.ledger.audit(job_id, said)
-        if said is not None and self.journal:
-            self.journal.status(self.clock(), user, job_id, said)
+    def monitor(self, transport: Transport, name: str) -> Observe:
+        """Takes what a monitor sees of any job."""
 
-    def watching(self, news: JobEvent, wire: Wire, monitor: str) -> None:
-        """A monitor was told something of any job."""
-        now = self.clock()
-        if news.kind is EventKind.PROGRESS and news.sent_at is not None:
-            self._record([Latency(Figure.PROGRESS_WATCHED, wire, news.sent_at, now - news.sent_at)])
-        elif news.kind in ENDS:
-            self.watched[monitor] += 1
+        def observe(event: JobEvent) -> None:
+            now = self.clock()
+            if event.kind is EventKind.PROGRESS and event.sent_at is not None:
+                self._record([Latency(Metric.PROGRESS_WATCHED, transport, event.sent_at, now - event.sent_at)])
+            elif event.kind is EventKind.GAP:
+                self.error(transport, "monitor", f"gap: {event.message}")
+            elif event.kind in ENDS:
+                self.watched[name] += 1
 
-    def error(self, wire: Wire, name: str, what: str) -> None:
+        return observe
+
+    def error(self, transport: str, name: str, what: str) -> None:
         """Something went wrong that is a failure of this kind in the run's result and on Locust's page."""
         kind = _without_ids(what)
         self.errors[kind] += 1
-        self._fire(wire, name, 0.0, LoadError(kind))
+        self._fire(transport, name, 0.0, LoadError(kind))
+
+    def _see(self, event: JobEvent, transport: Transport) -> None:
+        latencies, complaints = self.ledger.see(event, self.clock())
+        self._record(latencies)
+        for complaint in complaints:
+            self.error(transport, Metric.ENDED, complaint)
 
     def _record(self, latencies: list[Latency]) -> None:
         for latency in latencies:
-            if (step := _STEPS.get(latency.figure)) is not None:
-                self.flow.count(step, self.second)
+            if (step := _STEPS.get(latency.metric)) is not None:
+                self.throughput.count(step, self.second)
             second = latency.intended - (self.start_at or latency.intended)
-            self.recorder.record(latency.figure, latency.wire, second=max(0.0, second), latency_s=latency.seconds)
-            self._fire(latency.wire, latency.figure, latency.seconds, None)
+            self.recorder.record(latency.metric, latency.transport, second=max(0.0, second), latency_s=latency.seconds)
+            self._fire(latency.transport, latency.metric, latency.seconds, None)
 
-    def _fire(self, wire: Wire, name: str, seconds: float, exception: Exception | None) -> None:
+    def _fire(self, transport: str, name: str, seconds: float, exception: Exception | None) -> None:
         self.environment.events.request.fire(
-            request_type=str(wire),
-            name=str(name),
+            request_type=transport,
+            name=name,
             response_time=max(0.0, seconds) * 1000,
             response_length=0,
             exception=exception,

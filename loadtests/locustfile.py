@@ -1,18 +1,31 @@
-"""`locust -f loadtests/locustfile.py --host http://127.0.0.1:8000`: all of hubgate's users, options and figures."""
+"""`locust -f loadtests/locustfile.py --host http://127.0.0.1:8000`: all of hubgate's users, options and latencies."""
 
 from __future__ import annotations
 
 from locust import events
 
-from loadtests.swarm import install
-from loadtests.users import HybridUser, LegacyWebSocketUser, ModernSseUser, MonitorUser, SseMonitorUser
+from loadtests import users
+from loadtests.locust_plugin import install
 
-__all__ = ["HybridUser", "LegacyWebSocketUser", "ModernSseUser", "MonitorUser", "SseMonitorUser"]
 
-LegacyWebSocketUser.weight = 10
-ModernSseUser.weight = 8
-HybridUser.weight = 1
-MonitorUser.weight = 1
-SseMonitorUser.weight = 1
+class LegacyWebSocketUser(users.LegacyWebSocketUser):  # noqa: D101 - see the class of that name
+    weight = 10
+
+
+class ModernSseUser(users.ModernSseUser):  # noqa: D101
+    weight = 8
+
+
+class HybridUser(users.HybridUser):  # noqa: D101
+    weight = 1
+
+
+class MonitorUser(users.MonitorUser):  # noqa: D101
+    weight = 1
+
+
+class SseMonitorUser(users.SseMonitorUser):  # noqa: D101
+    weight = 1
+
 
 install(events)

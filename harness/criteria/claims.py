@@ -6,10 +6,10 @@ from typing import Final
 
 import msgspec
 
-from harness.criteria.definition import Collected, CriterionSpec, Judged, below
+from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import PollingLoad, SteadyLoad, values_of
-from harness.load.latencies import Figure
-from harness.results import Evidence, Link, LinkTo
+from harness.load.latencies import Metric
+from harness.results import Evidence, Link, LinkTo, below
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,11 +31,10 @@ class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     """p99 with wake-ups, and the longest by polling alone."""
-    steady, polling = collected.get(SteadyLoad), collected.get(PollingLoad).load.result
-    first = steady.attempts[0].result
-    by_polling = polling.swarm.figures.get(Figure.CLAIMED)
-    p99 = steady.median_p99_ms(Figure.CLAIMED)
-    longest = by_polling.overall.max_ms if by_polling else None
+    steady, polling = collected.get(SteadyLoad), collected.get(PollingLoad).load
+    first = steady.attempts[0]
+    p99 = steady.median_p99_ms(Metric.CLAIMED)
+    longest = polling.swarm.series(Metric.CLAIMED).at(100)
     woken = below("submit to claim, p99", p99, limits.p99_ms, "ms", plan=limits.plan_ms)
     what = "submit to claim by polling alone, the longest"
     polled = below(what, longest, limits.polling_max_ms, "ms", plan=limits.plan_ms)
@@ -43,8 +42,8 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
         measurements=[woken, polled],
         evidence=[
             Evidence(what="workers", had=first.fleet.alive if first.fleet else 0, least=least.workers),
-            Evidence(what="jobs claimed", had=values_of(first, Figure.CLAIMED), least=least.jobs),
-            Evidence(what="jobs claimed by polling", had=values_of(polling, Figure.CLAIMED), least=least.polling_jobs),
+            Evidence(what="jobs claimed", had=values_of(first, Metric.CLAIMED), least=least.jobs),
+            Evidence(what="jobs claimed by polling", had=values_of(polling, Metric.CLAIMED), least=least.polling_jobs),
             Evidence(what="of load", unit="seconds", had=first.swarm.plan.duration_s, least=least.seconds),
             *steady.machine_was_free([woken]),
         ],

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import harness.criteria
 from harness.history import CheckResult
-from harness.results import Comparison, Criterion, Evidence, Link, Measurement, Statement, Threshold
+from harness.results import Criterion, Evidence, Link, Measurement, Statement
 
 Part = TypeVar("Part")
 L = TypeVar("L")
@@ -81,24 +81,6 @@ class CriterionSpec(Statement, Generic[L, E], frozen=True, kw_only=True):
             links=judged.links,
             explanation=judged.explanation,
         )
-
-
-def count(what: str, observed: int, limit: int = 0) -> Measurement:
-    """A number that is proof by itself where it is over its limit, however little was seen: a lost job is lost."""
-    threshold = Threshold(comparison=Comparison.AT_MOST, limit=limit)
-    return Measurement(what=what, observed=observed, threshold=threshold, counterexample=True)
-
-
-def at_most(what: str, observed: float | None, limit: float, unit: str = "") -> Measurement:
-    """A figure that may reach its limit."""
-    threshold = Threshold(comparison=Comparison.AT_MOST, limit=limit)
-    return Measurement(what=what, observed=observed, unit=unit, threshold=threshold)
-
-
-def below(what: str, observed: float | None, limit: float, unit: str = "", *, plan: float | None = None) -> Measurement:
-    """A figure that has to stay under its limit; `plan` is the plan's own number."""
-    threshold = Threshold(comparison=Comparison.BELOW, limit=limit, plan=plan)
-    return Measurement(what=what, observed=observed, unit=unit, threshold=threshold)
 
 
 AnySpec = CriterionSpec[Any, Any]

@@ -12,9 +12,8 @@ from typing import Final
 
 import msgspec
 
-from harness.criteria.definition import Checks
-from harness.load.latencies import Figure, Wire
-from harness.load.runner import LoadResult
+from harness.load.latencies import Metric, Transport
+from harness.load.results import LoadResult
 from harness.results import Evidence, Measurement, Verdict
 
 LEAST_FREE_PERCENT: Final = 85.0
@@ -47,32 +46,25 @@ class ScenarioResults(msgspec.Struct, frozen=True, kw_only=True):
     log: str
 
 
-class CheckedLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """A load, and what every checker says of its history."""
-
-    result: LoadResult
-    checks: Checks
-
-
 class SteadyLoad(msgspec.Struct, frozen=True, kw_only=True):
     """The load with every worker and subscriber; more than one attempt where a latency was over its limit.
 
     `free_percent` is the least share of the processors that was free before an attempt.
     """
 
-    attempts: list[CheckedLoad]
+    attempts: list[LoadResult]
     free_percent: float
 
-    def median_p99_ms(self, figure: Figure, wire: Wire | None = None) -> float | None:
-        """A figure's p99 as the median of the attempts: noise of the machine passes, a regression stays."""
-        found = [attempt.result.swarm.p99_ms(figure, wire) for attempt in self.attempts]
+    def median_p99_ms(self, metric: Metric, transport: Transport | None = None) -> float | None:
+        """A latency's p99 as the median of the attempts: noise of the machine passes, a regression stays."""
+        found = [attempt.swarm.p99_ms(metric, transport) for attempt in self.attempts]
         measured = [value for value in found if value is not None]
         return median_low(measured) if measured else None
 
-    def typical(self, figure: Figure) -> CheckedLoad:
-        """The attempt that has the median p99 of a figure, for display."""
-        median = self.median_p99_ms(figure)
-        return next((one for one in self.attempts if one.result.swarm.p99_ms(figure) == median), self.attempts[0])
+    def typical(self, metric: Metric) -> LoadResult:
+        """The attempt that has the median p99 of a latency, for display."""
+        median = self.median_p99_ms(metric)
+        return next((one for one in self.attempts if one.swarm.p99_ms(metric) == median), self.attempts[0])
 
     @property
     def attempts_told(self) -> str:
@@ -94,7 +86,7 @@ class SteadyLoad(msgspec.Struct, frozen=True, kw_only=True):
 class PollingLoad(msgspec.Struct, frozen=True, kw_only=True):
     """The load on a stack whose wake-ups are switched off."""
 
-    load: CheckedLoad
+    load: LoadResult
 
 
 class MemoryLoads(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,14 +103,14 @@ class MemoryLoads(msgspec.Struct, frozen=True, kw_only=True):
 class WorkerFaults(msgspec.Struct, frozen=True, kw_only=True):
     """A load whose workers are killed, stopped and restarted."""
 
-    load: CheckedLoad
+    load: LoadResult
     lease_ms: float
 
 
 class Restarts(msgspec.Struct, frozen=True, kw_only=True):
     """A load during which Redis and the API are killed and started again."""
 
-    load: CheckedLoad
+    load: LoadResult
 
 
 class Contention(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +126,6 @@ class CodeSize(msgspec.Struct, frozen=True, kw_only=True):
     lines: dict[str, int]
 
 
-def values_of(result: LoadResult, figure: Figure) -> int:
-    """How many values of a figure a load has."""
-    found = result.swarm.figures.get(figure)
-    return found.overall.count if found else 0
+def values_of(result: LoadResult, metric: Metric) -> int:
+    """How many values of a latency a load has."""
+    return result.swarm.series(metric).count

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from harness.cassettes.replay.matrix import Matrix
-from harness.criteria.definition import Collected, CriterionSpec, Judged, count
-from harness.results import CellVerdict, Column, Evidence, Link, LinkTo
+from harness.criteria.definition import Collected, CriterionSpec, Judged
+from harness.results import CellVerdict, Column, Evidence, Link, LinkTo, count
 
 LINKS_SHOWN: Final = 8
 GOOD_REFERENCE: Final = (CellVerdict.SAME, CellVerdict.DECLARED)

@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from harness.criteria.definition import Collected, CriterionSpec, Judged, below
+from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import MemoryLoads
-from harness.results import Evidence, Link, LinkTo
+from harness.results import Evidence, Link, LinkTo, below
 
 FIGURE: Final = "memory-both-sides"
 

@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from harness.criteria.definition import Collected, CriterionSpec, Judged, count
+from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import Outcome, Scenario, ScenarioResults
-from harness.results import Evidence, Link, LinkTo
+from harness.results import Evidence, Link, LinkTo, count
 
 SHOWN: Final = 3
 

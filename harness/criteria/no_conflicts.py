@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from harness.criteria.definition import Collected, CriterionSpec, Judged, count
+from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import Contention
-from harness.results import Evidence
+from harness.results import Evidence, count
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from harness.criteria.definition import Collected, CriterionSpec, Judged, count
+from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import WorkerFaults
-from harness.results import Evidence, Link, LinkTo
+from harness.results import Evidence, Link, LinkTo, count
 
 JUDGED_ELSEWHERE: Final = ("recovery", "double_claim", "accounting")
 """Checkers whose violations another criterion counts, or that only count."""

@@ -6,14 +6,14 @@ from typing import Final
 
 import msgspec
 
-from harness.criteria.definition import Collected, CriterionSpec, Judged, below, count
+from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import SteadyLoad, values_of
-from harness.load.latencies import Figure, Wire
-from harness.results import Evidence, Link, LinkTo
+from harness.load.latencies import Metric, Transport
+from harness.results import Evidence, Link, LinkTo, below, count
 
 DELIVERY: Final = ("not_delivered", "progress_back", "steps")
 """The checkers of what subscribers are owed."""
-PROTOCOLS: Final = {Wire.WEBSOCKET: "WebSocket", Wire.SSE: "SSE"}
+PROTOCOLS: Final = {Transport.WEBSOCKET: "WebSocket", Transport.SSE: "SSE"}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,19 +33,19 @@ class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     """p99 for each protocol, and nothing that a subscriber was owed missing, doubled or out of order."""
     steady = collected.get(SteadyLoad)
-    first = steady.attempts[0].result
+    first = steady.attempts[0]
     latencies = [
         below(
             f"worker to client by {name}, p99",
-            steady.median_p99_ms(Figure.PROGRESS_SEEN, wire),
+            steady.median_p99_ms(Metric.PROGRESS_SEEN, transport),
             limits.p99_ms,
             "ms",
             plan=limits.plan_ms,
         )
-        for wire, name in PROTOCOLS.items()
+        for transport, name in PROTOCOLS.items()
     ]
     broken = [violation for load in steady.attempts for name in DELIVERY for violation in load.checks[name].violations]
-    seen = values_of(first, Figure.PROGRESS_SEEN) + values_of(first, Figure.PROGRESS_WATCHED)
+    seen = values_of(first, Metric.PROGRESS_SEEN) + values_of(first, Metric.PROGRESS_WATCHED)
     return Judged(
         measurements=[*latencies, count("updates missing, doubled or out of order", len(broken))],
         evidence=[

@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from harness.criteria.definition import Collected, CriterionSpec, Judged, at_most, count
+from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import WorkerFaults
-from harness.results import Evidence, Link, LinkTo
+from harness.results import Evidence, Link, LinkTo, at_most, count
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from harness.criteria.definition import Collected, CriterionSpec, Judged, count
+from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import Restarts
-from harness.results import Evidence, Link, LinkTo
+from harness.results import Evidence, Link, LinkTo, count
 
 CHECKED: Final = ("lost", "ended_twice", "double_claim", "stuck")
 

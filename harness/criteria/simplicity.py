@@ -15,9 +15,9 @@ from typing import Final
 
 import msgspec
 
-from harness.criteria.definition import Collected, CriterionSpec, Judged, at_most
+from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import CodeSize
-from harness.results import Evidence, Link, LinkTo, Measurement
+from harness.results import Evidence, Link, LinkTo, Measurement, at_most
 
 LISTING: Final = "simplicity.txt"
 """Below the run's folder: the lines of every file, and the feature that it is counted under."""

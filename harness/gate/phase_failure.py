@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-from harness.criteria.definition import AnySpec, Judged, count
+from harness.criteria.definition import AnySpec, Judged
 from harness.gate.context import NotMeasured
 from harness.processes import ProcessDied
-from harness.results import Criterion, Link, LinkTo
+from harness.results import Criterion, Link, LinkTo, count
 
 STACK: Final = ("api", "worker")
 """How the names of the stack's processes begin."""

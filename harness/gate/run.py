@@ -22,9 +22,8 @@ from harness.gate.context import HubReplayCache, Options, Phase, PhaseResult, Ph
 from harness.gate.phase_failure import PhaseFailure, failure_of
 from harness.gate.phases import GROUPS
 from harness.gate.profiles import PROFILES
-from harness.load.report import machine
 from harness.processes import Processes, check_redis
-from harness.results import About, Criterion, LogFile, Run, conclude
+from harness.results import About, Criterion, LogFile, Machine, Run, conclude
 
 Report = Callable[[Phase, PhaseStatus, str], None]
 """Takes how far a phase is, with a sentence."""
@@ -189,7 +188,7 @@ def describe(options: Options, run_id: str, started: datetime, seconds: float) -
         seconds=round(seconds, 1),
         profile=options.profile,
         command=options.command,
-        machine=machine(),
+        machine=Machine.here(),
         versions=versions(),
         revision=_revision(),
         seed=options.seed,

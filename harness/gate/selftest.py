@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from harness import defects
-from harness.criteria.definition import at_most, count
 from harness.defects import Defect
 from harness.gate.context import HubReplayCache, Options, Phase, PhaseStatus
 from harness.gate.phase_failure import DIED
@@ -28,7 +27,9 @@ from harness.results import (
     Run,
     Statement,
     Verdict,
+    at_most,
     conclude,
+    count,
     detection,
 )
 

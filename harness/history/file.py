@@ -16,14 +16,21 @@ FORMAT: Final = 1
 
 
 class Clock:
-    """Starts at the wall clock's time and moves with the monotonic one: it fits Redis's times and never jumps."""
+    """The one clock of a run: it starts at the wall clock's time and moves with the monotonic one.
+
+    So it fits Redis's times and never jumps.
+    """
 
     def __init__(self) -> None:
         self._offset_ns = time.time_ns() - time.monotonic_ns()
 
     def __call__(self) -> float:
-        """Now."""
+        """Now, in ms."""
         return (self._offset_ns + time.monotonic_ns()) / 1e6
+
+    def seconds(self) -> float:
+        """Now, in seconds."""
+        return (self._offset_ns + time.monotonic_ns()) / 1e9
 
 
 class HistoryFileError(Exception):

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from harness.load.latencies import Figure
-from harness.load.runner import LoadResult, OnLive, run
-from harness.load.spec import LoadSpec, Side
+from harness.load.latencies import Metric
+from harness.load.observer import OnLive
+from harness.load.results import LoadResult
+from harness.load.runner import Load, run
+from harness.load.spec import LoadSpec
 from harness.results import Verdict, combine
+from harness.targets import Side
 
 TURNS: Final = (Side.HUB, Side.STACK, Side.STACK, Side.HUB)
 """A B B A."""
-COMPARED: Final = (Figure.ACCEPTED, Figure.CLAIMED, Figure.PROGRESS_SEEN, Figure.PROGRESS_WATCHED, Figure.ENDED)
+COMPARED: Final = (Metric.ACCEPTED, Metric.CLAIMED, Metric.PROGRESS_SEEN, Metric.PROGRESS_WATCHED, Metric.ENDED)
+SERVERS: Final = {Side.HUB: "hub", Side.STACK: "api"}
+"""The part that serves the clients, as the memory's series call it."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +31,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     side: Side
     folder: str
     verdict: Verdict
-    reasons: list[str]
+    reason: str
     values: dict[str, float]
     """What is compared, by name: latencies in ms, throughput in jobs per second, memory in bytes."""
 
@@ -47,7 +52,7 @@ class Ratio(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """`comparison.json`. A turn that fails is told in `turns`; its figures are compared all the same."""
+    """`comparison.json`. A turn that fails is named in `turns`; its values are compared all the same."""
 
     verdict: Verdict
     turns: list[Turn]
@@ -84,13 +89,11 @@ def compare_turns(turns: Sequence[Turn]) -> Comparison:
 def values_of(result: LoadResult) -> dict[str, float]:
     """What of a load is compared."""
     values = {"throughput": result.swarm.throughput}
-    for figure in COMPARED:
-        if found := result.swarm.figures.get(figure):
-            values[f"{figure} p50"] = found.overall.p50_ms
-            values[f"{figure} p99"] = found.overall.p99_ms
-    for series in result.memory:
-        if series.part in ("api", "hub"):
-            values["server memory"] = float(series.per_process[1])
+    for metric in COMPARED:
+        series = result.swarm.series(metric)
+        values |= {f"{metric} p{percent}": value for percent in (50, 99) if (value := series.at(percent)) is not None}
+    if server := result.memory_of(SERVERS[result.side]):
+        values["server memory"] = float(server.per_process[1])
     return values
 
 
@@ -101,7 +104,7 @@ async def compare(
     *,
     on_live: OnLive | None = None,
     on_turn: Callable[[Turn], None] | None = None,
-    load: Callable[..., Awaitable[LoadResult]] = run,
+    load: Load = run,
 ) -> Comparison:
     """Run the turns, each on a fresh target, and write `out/comparison.json`."""
     turns: list[Turn] = []
@@ -113,7 +116,7 @@ async def compare(
                 side=side,
                 folder=folder,
                 verdict=result.judgement.verdict,
-                reasons=result.judgement.reasons,
+                reason=result.judgement.explanation,
                 values=values_of(result),
             )
         )

@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from harness.load.comparison import COMPARED, Comparison
-from harness.load.latencies import Figure
+from harness.load.comparison import COMPARED, SERVERS, Comparison
+from harness.load.latencies import Metric
 from harness.load.ledger import Outcome
-from harness.load.report import machine, series_of, tallies_of
-from harness.load.runner import LoadResult
+from harness.load.report import about, memory_line, series_of, tallies_of
+from harness.load.results import LoadResult
 from harness.load.saturation import Saturation
-from harness.load.spec import Side
-from harness.results import (
-    About,
-    Chart,
-    Criterion,
-    Distribution,
-    Limit,
-    Line,
-    Measurement,
-    Tally,
-    Target,
-    Threshold,
-    Verdict,
-    conclude,
-    save,
-)
-from harness.results import Comparison as Sign
+from harness.results import Chart, Criterion, Distribution, Limit, Line, Tally, Target, Verdict, conclude, count, save
 from harness.results.words import plural
+from harness.targets import Side
 
-BROKEN = (Outcome.LOST, Outcome.END_UNSEEN, Outcome.UNFINISHED)
+BROKEN: Final = (Outcome.LOST, Outcome.END_UNSEEN, Outcome.UNFINISHED)
+SOURCE: Final = "the load's own demands"
 
 
 def write_comparison(found: Comparison, folder: Path, command: Sequence[str]) -> Path:
     """Write `run.json` beside the turns' own folders."""
-    turns = {turn.folder: _read(folder / turn.folder) for turn in found.turns}
+    loads = {turn.folder.removeprefix("turn-"): _read(folder / turn.folder) for turn in found.turns}
+    results = list(loads.values())
+    began, seconds = results[0].swarm.started_at, sum(result.swarm.seconds for result in results)
+    lower = sum(ratio.high < 1 for ratio in found.ratios.values())
     run = conclude(
-        _about(folder, command, list(turns.values()), "comparison, A B B A"),
-        criteria=[_compared(found, list(turns.values()))],
-        distributions=[plot for figure in COMPARED if (plot := _distribution(figure, turns))],
-        charts=[_server_memory(turns)],
-        tallies=[tally for name, result in turns.items() for tally in _tallies(name, result)],
-        headline=_comparison_headline(found),
+        about(folder, command, "comparison, A B B A", map(_target, Side), began, seconds),
+        criteria=[_compared(found, results)],
+        distributions=[plot for metric in COMPARED if (plot := _distribution(metric, loads))],
+        charts=[_server_memory(loads)],
+        tallies=[tally for name, result in loads.items() for tally in _tallies(name, result)],
+        headline=f"Of {plural(len(found.ratios), 'value')} compared, {lower} are lower on the stack in every turn.",
     )
     return save(run, folder)
 
@@ -53,26 +43,22 @@ def write_comparison(found: Comparison, folder: Path, command: Sequence[str]) ->
 def write_saturation(found: Saturation, folder: Path, command: Sequence[str], *, seconds: float) -> Path:
     """Write `run.json` beside the probes' own folders."""
     held = "not even the lowest rate tried" if found.highest is None else f"{found.highest:g} jobs/s"
-    about = About(
-        id=folder.name,
-        started_at=datetime.now(UTC),
-        seconds=seconds,
-        profile="saturation",
-        command=tuple(command),
-        machine=machine(),
-        targets=(Target(name=found.side, kind=found.side),),
-    )
+    answer = f"The {found.side} holds {held}{_bound(found)}."
     criterion = Criterion(
         id="saturation",
         title=f"Saturation of the {found.side}",
         sentence=f"The p99 of claim and progress stays under {found.limit_ms:g} ms, and nothing is lost.",
-        source="the load's own demands",
+        source=SOURCE,
         measured="loads on fresh targets, the rate doubled and then halved in; what fails is tried twice",
         verdict=Verdict.INCONCLUSIVE if found.highest is None else Verdict.PASS,
-        explanation=f"The {found.side} holds {held}{_bound(found)}.",
+        explanation=answer,
     )
+    began = time.time() - seconds
     run = conclude(
-        about, criteria=[criterion], charts=[_rates(found)], headline=f"The {found.side} holds {held}{_bound(found)}."
+        about(folder, command, "saturation", [_target(found.side)], began, seconds),
+        criteria=[criterion],
+        charts=[_rates(found)],
+        headline=answer,
     )
     return save(run, folder)
 
@@ -82,56 +68,39 @@ def _compared(found: Comparison, results: list[LoadResult]) -> Criterion:
         f"{name} {ratio.ratio:.2f} ({ratio.low:.2f} to {ratio.high:.2f}{'' if ratio.certain else ', not certain'})"
         for name, ratio in found.ratios.items()
     ]
-    reasons = [f"{turn.folder}: {reason}" for turn in found.turns for reason in turn.reasons]
+    reasons = [f"{turn.folder}: {turn.reason}" for turn in found.turns if turn.verdict is not Verdict.PASS]
     broken = sum(result.swarm.jobs.outcomes.get(outcome, 0) for result in results for outcome in BROKEN)
     return Criterion(
         id="comparison",
         title="The same load on hub and stack",
-        sentence="Both sides pass the load; the stack's figures are told as ratios to the hub's.",
-        source="the load's own demands",
+        sentence="Both sides pass the load; the stack's values are given as ratios to the hub's.",
+        source=SOURCE,
         measured="four turns on fresh targets: hub, stack, stack, hub",
         verdict=found.verdict,
-        explanation=". ".join([*reasons, f"Stack over hub: {'; '.join(ratios)}."]),
-        measurements=(
-            Measurement(
-                what="jobs lost, unseen or unfinished in any turn",
-                observed=broken,
-                threshold=Threshold(comparison=Sign.EQUAL, limit=0),
-                counterexample=True,
-            ),
-        ),
+        explanation=" ".join([*reasons, f"Stack over hub: {'; '.join(ratios)}."]),
+        measurements=(count("jobs lost, unseen or unfinished in any turn", broken),),
     )
 
 
-def _comparison_headline(found: Comparison) -> str:
-    lower = [name for name, ratio in found.ratios.items() if ratio.high < 1]
-    return f"Of {plural(len(found.ratios), 'figure')} compared, {len(lower)} are lower on the stack in every turn."
-
-
-def _distribution(figure: Figure, turns: dict[str, LoadResult]) -> Distribution | None:
+def _distribution(metric: Metric, loads: dict[str, LoadResult]) -> Distribution | None:
     series = [
-        msgspec.structs.replace(series_of(measured)[0], label=name.removeprefix("turn-"))
-        for name, result in turns.items()
-        if (measured := result.swarm.figures.get(figure))
+        msgspec.structs.replace(series_of(measured)[0], label=name)
+        for name, result in loads.items()
+        if (measured := result.swarm.latencies.get(metric))
     ]
-    slug = figure.name.lower().replace("_", "-")
-    title = f"{str(figure).capitalize()}, each turn"
-    return Distribution(id=slug, title=title, unit="ms", series=tuple(series)) if series else None
+    title = f"{metric.heading}, each turn"
+    return Distribution(id=metric.slug, title=title, unit="ms", series=tuple(series)) if series else None
 
 
-def _server_memory(turns: dict[str, LoadResult]) -> Chart:
-    lines = [
-        Line.of(name.removeprefix("turn-"), [(second, size / 1e6) for second, size in series.points])
-        for name, result in turns.items()
-        for series in result.memory
-        if series.part in ("api", "hub")
-    ]
-    return Chart(id="server-memory", title="Memory of the server, each turn", unit="MB", lines=tuple(lines))
+def _server_memory(loads: dict[str, LoadResult]) -> Chart:
+    servers = {name: result.memory_of(SERVERS[result.side]) for name, result in loads.items()}
+    lines = tuple(memory_line(name, series) for name, series in servers.items() if series)
+    return Chart(id="server-memory", title="Memory of the server, each turn", unit="MB", lines=lines)
 
 
 def _tallies(name: str, result: LoadResult) -> list[Tally]:
     return [
-        msgspec.structs.replace(tally, id=f"{name}-{tally.id}", title=f"{name}: {tally.title}")
+        msgspec.structs.replace(tally, id=f"turn-{name}-{tally.id}", title=f"turn-{name}: {tally.title}")
         for tally in tallies_of(result)
     ]
 
@@ -157,16 +126,8 @@ def _bound(found: Saturation) -> str:
     return f", and not {found.lowest_failed:g}{why}"
 
 
-def _about(folder: Path, command: Sequence[str], results: list[LoadResult], profile: str) -> About:
-    return About(
-        id=folder.name,
-        started_at=datetime.fromtimestamp(results[0].swarm.started_at, UTC),
-        seconds=sum(result.swarm.seconds for result in results),
-        profile=profile,
-        command=tuple(command),
-        machine=machine(),
-        targets=tuple(Target(name=side, kind=side) for side in Side),
-    )
+def _target(side: Side) -> Target:
+    return Target(name=side, kind=side)
 
 
 def _read(folder: Path) -> LoadResult:

@@ -9,15 +9,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from harness.load.arrivals import Plan
 from harness.load.comparison import Comparison, Turn
-from harness.load.plan import Plan
-from harness.load.results import LiveLine
-from harness.load.runner import LoadResult
+from harness.load.results import LiveLine, LoadResult
 from harness.load.saturation import Probe, Saturation
 from harness.results import Verdict
+from harness.results.words import plural
 
 STYLE = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 PLAIN_EVERY_S = 5.0
+SHOWN = (50, 90, 99, 99.9, 100)
 
 
 class LiveDisplay:
@@ -71,14 +72,13 @@ class LiveDisplay:
 
 
 def show_load(console: Console, result: LoadResult) -> None:
-    """The figures, the books, the memory, the verdict."""
+    """The latencies, the ledger's totals, the memory, the verdict."""
     table = Table(title=f"load on the {result.side}", title_justify="left")
-    for column in ("figure", "count", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"):
-        table.add_column(column, justify="left" if column == "figure" else "right")
-    for figure, found in result.swarm.figures.items():
-        one = found.overall
-        shown = (one.p50_ms, one.p90_ms, one.p99_ms, one.p999_ms, one.max_ms)
-        table.add_row(str(figure), str(one.count), *(f"{value:.1f}" for value in shown))
+    for column in ("latency", "count", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"):
+        table.add_column(column, justify="left" if column == "latency" else "right")
+    for metric, found in result.swarm.latencies.items():
+        shown = (f"{found.overall.at(percent) or 0:.1f}" for percent in SHOWN)
+        table.add_row(str(metric), str(found.overall.count), *shown)
     console.print(table)
     jobs = result.swarm.jobs
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in jobs.outcomes.items() if count)
@@ -90,46 +90,45 @@ def show_load(console: Console, result: LoadResult) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    if result.fleet and result.fleet.start_ms and result.fleet.start_cpu_ms:
-        fleet = result.fleet
+    if fleet := result.fleet:
         console.print(
             f"fleet of {fleet.size} up in {fleet.started_s:.1f} s; a worker is ready after "
-            f"{result.fleet.start_ms.p50_ms:.0f} ms, {result.fleet.start_cpu_ms.p50_ms:.0f} ms of processor time; "
-            f"{len(fleet.deaths)} deaths",
+            f"{fleet.start_ms.at(50) or 0:.0f} ms, {fleet.start_cpu_ms.at(50) or 0:.0f} ms of processor time; "
+            f"{plural(len(fleet.exits), 'exit')} of workers",
             highlight=False,
             soft_wrap=True,
         )
-    if (around := result.surroundings) and around.busy:
+    if (around := result.surroundings).busy:
         said = (
             f"the machine was busy before the load began: load average {around.load_before:g} on {around.cores} cores"
         )
         console.print(said, style="yellow", highlight=False, soft_wrap=True)
-    _verdict(console, result.judgement.verdict, result.judgement.reasons)
+    _verdict(console, result.judgement.verdict, result.judgement.explanation)
 
 
 def show_turn(console: Console, turn: Turn) -> None:
     """One turn of a comparison."""
-    _verdict(console, turn.verdict, turn.reasons, f"{turn.folder}: ")
+    _verdict(console, turn.verdict, turn.reason, f"{turn.folder}: ")
 
 
 def show_comparison(console: Console, found: Comparison) -> None:
     """The ratios."""
     table = Table(title="stack over hub", title_justify="left")
-    for column in ("figure", "hub", "stack", "ratio", "between"):
-        table.add_column(column, justify="left" if column == "figure" else "right")
+    for column in ("value", "hub", "stack", "ratio", "between"):
+        table.add_column(column, justify="left" if column == "value" else "right")
     for name, ratio in found.ratios.items():
         scale = 1e6 if name.endswith("memory") else 1.0
         sides = (", ".join(f"{value / scale:.2f}" for value in side) for side in (ratio.hub, ratio.stack))
         table.add_row(name, *sides, f"{ratio.ratio:.2f}", f"{ratio.low:.2f} to {ratio.high:.2f}")
     console.print(table)
-    _verdict(console, found.verdict, [])
+    _verdict(console, found.verdict)
 
 
 def show_probe(console: Console, probe: Probe) -> None:
     """One probe of a search."""
     claimed = "-" if probe.claimed_p99_ms is None else f"{probe.claimed_p99_ms:.1f} ms"
     said = f"{probe.rate:g}/s: {probe.ended} of {probe.submitted} ended, p99 of the claim {claimed}: "
-    _verdict(console, probe.verdict, probe.reasons, said)
+    _verdict(console, probe.verdict, probe.reason, said)
 
 
 def show_saturation(console: Console, found: Saturation) -> None:
@@ -142,7 +141,7 @@ def show_saturation(console: Console, found: Saturation) -> None:
     console.print(f"the {found.side} holds {found.highest:g} jobs/s, {above}{bound}", highlight=False)
 
 
-def _verdict(console: Console, verdict: Verdict, reasons: list[str], before: str = "") -> None:
+def _verdict(console: Console, verdict: Verdict, reason: str = "", before: str = "") -> None:
     console.print(f"{before}{verdict}", style=STYLE[verdict], markup=False, highlight=False, soft_wrap=True)
-    for reason in reasons:
+    if reason and verdict is not Verdict.PASS:
         console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)

@@ -1,121 +1,72 @@
-"""The fleet: worker processes that are started, measured, watched, killed and started again."""
+"""The fleet: worker processes of a deployment that are started, measured, and watched."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
-import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 import psutil
 
-from harness.load.latencies import Distribution, Histogram
+from harness.history import HistoryEvent
+from harness.load.latencies import Histogram
+from harness.load.results import FleetResult, WorkerExit
 from harness.processes import Launch, Process, Processes
+from harness.protocols import EventKind
+from harness.targets import Deployment
 
-AT_ONCE = 2 * (os.cpu_count() or 1)
+AT_ONCE: Final = 2 * (os.cpu_count() or 1)
 """Starts under way at once: more would only measure how they hinder each other."""
-WATCH_S = 0.5
-
-
-class Death(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker that ended, by our hand or its own. Seconds since the epoch."""
-
-    worker: str
-    at: float
-    ours: bool
-    back_after_s: float | None
-    """Until its successor was ready; None where it did not come back."""
-    status: int | None = None
-
-
-class FleetResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What the fleet cost and went through."""
-
-    size: int
-    alive: int
-    """At the end of the load."""
-    started_s: float
-    """Until all were ready."""
-    start_ms: Distribution | None
-    """Each worker from its start until it was ready, so many at once as there are twice the cores."""
-    start_cpu_ms: Distribution | None
-    """Processor time of each until it was ready."""
-    deaths: list[Death]
+WATCH_S: Final = 0.5
 
 
 class Fleet:
-    """Workers by launch; each is one process. `watch` brings back those that end on their own."""
+    """The workers of a deployment; `watch` brings back those that exit on their own."""
 
-    def __init__(
-        self, processes: Processes, launches: Sequence[Launch], *, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, deployment: Deployment, processes: Processes) -> None:
+        self._deployment = deployment
         self._processes = processes
-        self._launches = list(launches)
-        self._clock = clock
         self._start = Histogram()
         self._start_cpu = Histogram()
         self._started_s = 0.0
-        self._held: set[str] = set()
-        """Workers that are being killed and brought back: the watch leaves them alone."""
-        self.workers: list[Process] = []
-        self.deaths: list[Death] = []
+        self._size = 0
+        self.exits: list[WorkerExit] = []
+        """Of those that exited on their own."""
 
-    async def start(self) -> None:
-        """Start all and wait until each is ready. Raises EnvironmentFailure."""
+    async def start(self, count: int, *, service: str, environment: Mapping[str, str]) -> None:
+        """Start so many workers and wait until each is ready. Raises CouldNotRun."""
         began = time.monotonic()
         slots = asyncio.Semaphore(AT_ONCE)
+        launches = self._deployment.worker_launches(count, service=service)
+        launches = [msgspec.structs.replace(one, environment=one.environment | dict(environment)) for one in launches]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._start_one(launch, slots)) for launch in self._launches]
-        self.workers = [task.result() for task in tasks]
+            tasks = [group.create_task(self._start_one(launch, slots)) for launch in launches]
+        self._deployment.workers += [task.result() for task in tasks]
         self._started_s = time.monotonic() - began
+        self._size = len(launches)
 
     async def watch(self) -> None:
-        """For as long as it runs: note who ended on its own, and start it again."""
+        """For as long as it runs: note who exited on its own, and start it again."""
         while True:
             await asyncio.sleep(WATCH_S)
-            for worker in self.workers:
-                if worker.expected_to_live and not worker.alive and worker.name not in self._held:
-                    await self._bring_back(worker, self._clock(), ours=False)
+            for worker in self._deployment.workers:
+                if worker.expected_to_live and not worker.alive:
+                    await self._bring_back(worker)
 
-    async def kill(
-        self, count: int, *, chance: random.Random, how: signal.Signals = signal.SIGKILL, restart: bool = True
-    ) -> list[str]:
-        """End that many workers (SIGKILL or SIGTERM), chosen by chance, start them again, and say who they were."""
-        alive = [worker for worker in self.workers if worker.alive and worker.name not in self._held]
-        chosen = chance.sample(alive, min(count, len(alive)))
-        self._held |= {worker.name for worker in chosen}
-        times = {}
-        for worker in chosen:
-            times[worker.name] = self._clock()
-            if how is signal.SIGTERM:
-                worker.terminate()
-            else:
-                worker.kill()
-        async with asyncio.TaskGroup() as group:
-            for worker in chosen:
-                group.create_task(self._replace(worker, times[worker.name], restart=restart))
-        return [worker.name for worker in chosen]
-
-    def result(self) -> FleetResult:
-        """What there is to say of it now."""
-        started = self._start.count > 0
+    def result(self, events: Iterable[HistoryEvent]) -> FleetResult:
+        """What there is to say of it now; what was done to its workers is in the events of the history."""
+        exits = [*self.exits, *exits_of(events)]
         return FleetResult(
-            size=len(self._launches),
-            alive=sum(1 for worker in self.workers if worker.alive),
+            size=self._size,
+            alive=sum(1 for worker in self._deployment.workers if worker.alive),
             started_s=round(self._started_s, 3),
-            start_ms=self._start.distribution() if started else None,
-            start_cpu_ms=self._start_cpu.distribution() if started else None,
-            deaths=list(self.deaths),
+            start_ms=self._start.series("start"),
+            start_cpu_ms=self._start_cpu.series("processor time of the start"),
+            exits=sorted(exits, key=lambda one: one.at),
         )
-
-    async def stop(self) -> None:
-        """SIGTERM for all; SIGKILL for those that do not mind it."""
-        for worker in self.workers:
-            worker.terminate()
-        await asyncio.gather(*(asyncio.to_thread(worker.stop) for worker in self.workers))
 
     async def _start_one(self, launch: Launch, slots: asyncio.Semaphore) -> Process:
         async with slots:
@@ -126,19 +77,27 @@ class Fleet:
             self._start_cpu.record(spent.user + spent.system)
             return worker
 
-    async def _replace(self, worker: Process, at: float, *, restart: bool) -> None:
-        await asyncio.to_thread(worker.stop)
-        if restart:
-            await self._bring_back(worker, at, ours=True)
-        else:
-            self.deaths.append(Death(worker=worker.name, at=at, ours=True, back_after_s=None, status=worker.returncode))
-
-    async def _bring_back(self, worker: Process, at: float, *, ours: bool) -> None:
-        self._held.add(worker.name)
-        status = worker.returncode
+    async def _bring_back(self, worker: Process) -> None:
+        at, status = time.time(), worker.returncode
         try:
             await worker.arestart()
         finally:
-            self._held.discard(worker.name)
-            back = self._clock() - at if worker.alive else None
-            self.deaths.append(Death(worker=worker.name, at=at, ours=ours, back_after_s=back, status=status))
+            back = time.time() - at if worker.alive else None
+            self.exits.append(WorkerExit(worker=worker.name, at=at, ours=False, back_after_s=back, status=status))
+
+
+def exits_of(events: Iterable[HistoryEvent]) -> list[WorkerExit]:
+    """The workers that a nemesis killed or sent away, and when each was back."""
+    exits: list[WorkerExit] = []
+    away: dict[str, int] = {}
+    for event in events:
+        if event.worker_id is None:
+            continue
+        at = event.at_ms / 1000
+        if event.kind in (EventKind.KILLED, EventKind.TERMINATED) and event.worker_id not in away:
+            away[event.worker_id] = len(exits)
+            exits.append(WorkerExit(worker=event.worker_id, at=at, ours=True, back_after_s=None))
+        elif event.kind is EventKind.UP and event.worker_id in away:
+            number = away.pop(event.worker_id)
+            exits[number] = msgspec.structs.replace(exits[number], back_after_s=at - exits[number].at)
+    return exits

@@ -1,6 +1,6 @@
-"""The ledger of a load: every job submitted, what was heard of it, and in the end exactly one class for each.
+"""The ledger of a load: every job submitted, what its client saw of it, and in the end exactly one outcome for each.
 
-Pure: it takes news with the moments at which they were seen, and answers latencies to record and complaints to report.
+Pure: it takes events with the moments at which they were seen; it answers latencies to record and complaints.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Final
 
 import msgspec
 
-from harness.load.latencies import Figure, Wire
-from harness.protocols import ATTEMPT_ENDS, ENDS, LOG_KINDS, EventKind, JobEvent
+from harness.load.latencies import Metric, Transport
+from harness.protocols import ATTEMPT_ENDS, ENDS, LOG_KINDS, EventKind, JobEvent, JobState
 
 
 class Outcome(StrEnum):
-    """What became of a job. Every submission is in exactly one of these when the books are closed."""
+    """What became of a job. Every submission has exactly one of these when the ledger is closed."""
 
     REFUSED = "refused"
     """The server answered that it will not take it."""
@@ -25,7 +25,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     END_UNSEEN = "end_unseen"
-    """It ended, as the server says when asked, but its client was never told."""
+    """It ended, as the server says when asked, but its client was never notified."""
     UNFINISHED = "unfinished"
     """Acknowledged, and the server still has it pending or running after the last wait."""
     LOST = "lost"
@@ -40,19 +40,18 @@ _ENDED: Final = {
     EventKind.FAILED: Outcome.FAILED,
     EventKind.CANCELLED: Outcome.CANCELLED,
 }
-_SAID: Final = {
-    "pending": Outcome.UNFINISHED,
-    "claimed": Outcome.UNFINISHED,
-    "processing": Outcome.UNFINISHED,
-    "unknown": Outcome.LOST,
+_OPEN: Final = {
+    JobState.PENDING: Outcome.UNFINISHED,
+    JobState.CLAIMED: Outcome.UNFINISHED,
+    JobState.UNKNOWN: Outcome.LOST,
 }
 
 
 class Latency(msgspec.Struct, frozen=True):
     """A value for the recorder: it belongs to the job's intended moment."""
 
-    figure: Figure
-    wire: Wire
+    metric: Metric
+    transport: Transport
     intended: float
     seconds: float
 
@@ -62,7 +61,7 @@ class Complaint(StrEnum):
 
     ENDED_TWICE = "ended twice"
     PROGRESS_WENT_BACK = "progress went back within an attempt"
-    NEWS_AFTER_END = "progress or claim after the end"
+    EVENT_AFTER_END = "progress or claim after the end"
     NOT_EXPECTED = "job failed or was cancelled though its script succeeds"
     CLOCKS = "an effect before its cause: the clocks disagree"
 
@@ -75,11 +74,11 @@ CLOCK_TOLERANCE_S: Final = 0.002
 class Entry:
     """One job in the ledger. Times are seconds since the epoch."""
 
-    __slots__ = ("acknowledged", "intended", "job_id", "last", "progress", "seen", "user", "wire")
+    __slots__ = ("acknowledged", "intended", "job_id", "last", "progress", "seen", "transport", "user")
 
-    def __init__(self, job_id: str, wire: Wire, user: str, intended: float) -> None:
+    def __init__(self, job_id: str, transport: Transport, user: str, intended: float) -> None:
         self.job_id = job_id
-        self.wire = wire
+        self.transport = transport
         self.user = user
         self.intended = intended
         self.acknowledged = False
@@ -97,7 +96,7 @@ class Ledger:
         self._ended: dict[str, Outcome] = {}
         self._closed: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
         self.named: dict[Outcome, list[str]] = {}
-        """The ids of jobs in the classes that somebody will want to look at."""
+        """The ids of jobs with the outcomes that somebody will want to look at."""
         self.submitted = 0
         self.acknowledged = 0
 
@@ -106,11 +105,11 @@ class Ledger:
         """Jobs submitted and neither ended nor refused, as far as their clients know."""
         return len(self._open)
 
-    def submit(self, job_id: str, wire: Wire, user: str, *, intended: float, sent: float) -> list[Latency]:
+    def submit(self, job_id: str, transport: Transport, user: str, *, intended: float, sent: float) -> list[Latency]:
         """A job is about to be sent."""
         self.submitted += 1
-        self._open[job_id] = Entry(job_id, wire, user, intended)
-        return [Latency(Figure.SENT, wire, intended, sent - intended)]
+        self._open[job_id] = Entry(job_id, transport, user, intended)
+        return [Latency(Metric.SENT, transport, intended, sent - intended)]
 
     def refuse(self, job_id: str) -> None:
         """The server said no to the submission."""
@@ -126,57 +125,57 @@ class Ledger:
             return []
         entry.acknowledged = True
         self.acknowledged += 1
-        return [Latency(Figure.ACCEPTED, entry.wire, entry.intended, seen - entry.intended)]
+        return [Latency(Metric.ACCEPTED, entry.transport, entry.intended, seen - entry.intended)]
 
-    def hear(self, news: JobEvent, seen: float) -> tuple[list[Latency], list[Complaint]]:
-        """A client was told something of one of its jobs."""
-        if news.job_id in self._ended:
-            return [], self._late(news)
-        entry = self._open.get(news.job_id)
+    def see(self, event: JobEvent, seen: float) -> tuple[list[Latency], list[Complaint]]:
+        """A client was notified of one of its jobs."""
+        if event.job_id in self._ended:
+            return [], self._late(event)
+        entry = self._open.get(event.job_id)
         if entry is None:
             return [], []
-        if news.kind is EventKind.SUBMITTED or news.kind not in LOG_KINDS:
+        if event.kind is EventKind.SUBMITTED or event.kind not in LOG_KINDS:
             return [], []
-        latencies = self._latencies(entry, news, seen)
-        complaints = self._complaints(entry, news, latencies)
-        entry.last = news.kind
-        entry.seen.add(news.kind)
-        if news.kind in ENDS:
+        latencies = self._latencies(entry, event, seen)
+        complaints = self._complaints(entry, event, latencies)
+        entry.last = event.kind
+        entry.seen.add(event.kind)
+        if event.kind in ENDS:
             # an end without an acknowledgement acknowledges: nobody ends a job that was not taken
             if not entry.acknowledged:
-                latencies += self.accept(news.job_id, seen)
-            del self._open[news.job_id]
-            self._ended[news.job_id] = _ENDED[news.kind]
-            self._close(entry, _ENDED[news.kind])
+                latencies += self.accept(event.job_id, seen)
+            del self._open[event.job_id]
+            self._ended[event.job_id] = _ENDED[event.kind]
+            self._close(entry, _ENDED[event.kind])
         return latencies, complaints
 
     def is_open(self, job_id: str) -> bool:
-        """Whether the job's end has not been seen, nor its books been closed."""
+        """Whether the job's end has not been seen, nor its entry been closed."""
         return job_id in self._open
 
     def open_jobs(self, user: str) -> list[str]:
         """The jobs of that user whose end it has not seen, oldest first."""
         return [entry.job_id for entry in self._open.values() if entry.user == user]
 
-    def audit(self, job_id: str, said: str | None) -> None:
-        """Close the books on a job whose end its client has not seen; `said` is the server's word, None for none."""
+    def audit(self, job_id: str, state: JobState | None) -> None:
+        """Close a job whose end its client has not seen; `state` is the server's answer, None for none."""
         entry = self._open.pop(job_id, None)
         if entry is None:
             return
-        if not entry.acknowledged and said in (None, "unknown"):
+        if not entry.acknowledged and state in (None, JobState.UNKNOWN):
             self._close(entry, Outcome.UNANSWERED)
             return
         if not entry.acknowledged:
             self.acknowledged += 1
-        if said is None:
+        if state is None:
             self._close(entry, Outcome.UNKNOWN)
-        elif said == "failed" and entry.last is EventKind.ATTEMPT_FAILED:
+        elif state is JobState.FAILED and entry.last is EventKind.ATTEMPT_FAILED:
             self._close(entry, Outcome.FAILED)
         else:
-            self._close(entry, _SAID.get(said, Outcome.END_UNSEEN))
+            self._close(entry, _OPEN.get(state, Outcome.END_UNSEEN))
 
     def outcomes(self) -> dict[Outcome, int]:
-        """How many jobs are in each class; jobs still open count as unanswered or unknown."""
+        """How many jobs have each outcome; jobs still open count as unanswered or unknown."""
         counts = dict(self._closed)
         for entry in self._open.values():
             counts[Outcome.UNKNOWN if entry.acknowledged else Outcome.UNANSWERED] += 1
@@ -187,35 +186,35 @@ class Ledger:
         if outcome not in (Outcome.COMPLETED, Outcome.REFUSED):
             self.named.setdefault(outcome, []).append(entry.job_id)
 
-    def _late(self, news: JobEvent) -> list[Complaint]:
-        if news.kind in ENDS:
+    def _late(self, event: JobEvent) -> list[Complaint]:
+        if event.kind in ENDS:
             return [Complaint.ENDED_TWICE]
-        if news.kind in (EventKind.PROGRESS, EventKind.CLAIMED):
-            return [Complaint.NEWS_AFTER_END]
+        if event.kind in (EventKind.PROGRESS, EventKind.CLAIMED):
+            return [Complaint.EVENT_AFTER_END]
         return []
 
-    def _latencies(self, entry: Entry, news: JobEvent, seen: float) -> list[Latency]:
-        found: list[tuple[Figure, float]] = []
-        if news.kind is EventKind.CLAIMED and EventKind.CLAIMED not in entry.seen:
-            found.append((Figure.CLAIM_SEEN, seen - entry.intended))
-            if news.at is not None:
-                found.append((Figure.CLAIMED, news.at - entry.intended))
-        if news.kind is EventKind.PROGRESS and news.sent_at is not None:
-            found.append((Figure.PROGRESS_SEEN, seen - news.sent_at))
-        if news.kind in ENDS:
-            found.append((Figure.ENDED, seen - entry.intended))
-        return [Latency(figure, entry.wire, entry.intended, seconds) for figure, seconds in found]
+    def _latencies(self, entry: Entry, event: JobEvent, seen: float) -> list[Latency]:
+        found: list[tuple[Metric, float]] = []
+        if event.kind is EventKind.CLAIMED and EventKind.CLAIMED not in entry.seen:
+            found.append((Metric.CLAIM_SEEN, seen - entry.intended))
+            if event.at is not None:
+                found.append((Metric.CLAIMED, event.at - entry.intended))
+        if event.kind is EventKind.PROGRESS and event.sent_at is not None:
+            found.append((Metric.PROGRESS_SEEN, seen - event.sent_at))
+        if event.kind in ENDS:
+            found.append((Metric.ENDED, seen - entry.intended))
+        return [Latency(metric, entry.transport, entry.intended, seconds) for metric, seconds in found]
 
-    def _complaints(self, entry: Entry, news: JobEvent, latencies: list[Latency]) -> list[Complaint]:
+    def _complaints(self, entry: Entry, event: JobEvent, latencies: list[Latency]) -> list[Complaint]:
         found = []
         if any(latency.seconds < -CLOCK_TOLERANCE_S for latency in latencies):
             found.append(Complaint.CLOCKS)
-        if news.kind in ATTEMPT_STARTS_OVER:
+        if event.kind in ATTEMPT_STARTS_OVER:
             entry.progress = None
-        if news.kind is EventKind.PROGRESS and news.progress is not None and news.progress >= 0:
-            if entry.progress is not None and news.progress < entry.progress:
+        if event.kind is EventKind.PROGRESS and event.progress is not None and event.progress >= 0:
+            if entry.progress is not None and event.progress < entry.progress:
                 found.append(Complaint.PROGRESS_WENT_BACK)
-            entry.progress = news.progress
-        if self._succeed and news.kind in (EventKind.FAILED, EventKind.CANCELLED):
+            entry.progress = event.progress
+        if self._succeed and event.kind in (EventKind.FAILED, EventKind.CANCELLED):
             found.append(Complaint.NOT_EXPECTED)
         return found

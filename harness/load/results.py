@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Final
+import os
+from typing import Final, Self
 
 import msgspec
 
-from harness.load.latencies import Distribution, Figure, Wire
+from harness.history import CheckResult
+from harness.load.arrivals import Plan
+from harness.load.latencies import Metric, Transport
 from harness.load.ledger import ACKNOWLEDGED, Outcome
-from harness.load.plan import Plan
+from harness.load.spec import LoadSpec
+from harness.results import Criterion, Series, Statement
+from harness.targets import Side
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+NAMED: Final = 50
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure within one stretch of time, in ms; it holds the values whose cause was intended in it."""
+    """A latency within one stretch of time, in ms; it holds the values whose cause was intended in it."""
 
     second: float
     count: int
@@ -23,26 +29,20 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     max_ms: float
 
 
-class Rounded(msgspec.Struct, frozen=True, kw_only=True):
-    """What Locust itself says of a figure on one protocol, in ms, rounded as its page rounds."""
+class LatencyResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One latency in ms: overall, by the client's protocol, and over time."""
 
-    count: int
-    p50_ms: float
-    p99_ms: float
-    max_ms: float
-
-
-class FigureResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure: overall, by the client's protocol, and over time."""
-
-    overall: Distribution
-    by_wire: dict[str, Distribution]
-    over_time: list[Window]
-    by_locust: dict[str, Rounded] = {}
+    overall: Series
+    by_transport: dict[str, Series] = {}
+    over_time: list[Window] = []
+    by_locust: dict[str, Series] = {}
     """Locust's own, rounded percentiles by protocol, beside the exact ones."""
 
 
-class Flow(msgspec.Struct, frozen=True, kw_only=True):
+NOT_MEASURED: Final = LatencyResult(overall=Series(label="all", count=0, percentiles=()))
+
+
+class Throughput(msgspec.Struct, frozen=True, kw_only=True):
     """What clients did and saw within one stretch of time, and what that leaves in the system at its end."""
 
     second: float
@@ -57,7 +57,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Jobs(msgspec.Struct, frozen=True, kw_only=True):
-    """The books: every submission is in one outcome, every acknowledged one in one of `ACKNOWLEDGED`."""
+    """The ledger's totals: every submission has one outcome, every acknowledged one has one of `ACKNOWLEDGED`."""
 
     submitted: int
     acknowledged: int
@@ -72,12 +72,9 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def balanced(self) -> bool:
-        """Whether the classes add up."""
-        classed = sum(self.outcomes.get(one, 0) for one in ACKNOWLEDGED)
-        return sum(self.outcomes.values()) == self.submitted and classed == self.acknowledged
-
-
-NAMED: Final = 50
+        """Whether the outcomes add up."""
+        acknowledged = sum(self.outcomes.get(one, 0) for one in ACKNOWLEDGED)
+        return sum(self.outcomes.values()) == self.submitted and acknowledged == self.acknowledged
 
 
 class SwarmResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,17 +91,20 @@ class SwarmResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     """From the start to the end of the last wait."""
     jobs: Jobs
-    figures: dict[Figure, FigureResult]
-    flow: list[Flow]
+    latencies: dict[Metric, LatencyResult]
+    over_time: list[Throughput]
     errors: dict[str, int]
     watched: dict[str, int]
     """Ends of jobs that each monitor saw."""
 
-    def p99_ms(self, figure: Figure, wire: Wire | None = None) -> float | None:
-        """The 99th percentile of a figure, by one protocol or overall; None where nothing was measured."""
-        found = self.figures.get(figure)
-        one = found and (found.overall if wire is None else found.by_wire.get(wire))
-        return one.p99_ms if one and one.count else None
+    def series(self, metric: Metric, transport: Transport | None = None) -> Series:
+        """A latency over all clients, or over those of one protocol; without values where nothing was measured."""
+        found = self.latencies.get(metric, NOT_MEASURED)
+        return found.overall if transport is None else found.by_transport.get(transport, NOT_MEASURED.overall)
+
+    def p99_ms(self, metric: Metric, transport: Transport | None = None) -> float | None:
+        """The 99th percentile of a latency; None where nothing was measured."""
+        return self.series(metric, transport).at(99)
 
     @property
     def throughput(self) -> float:
@@ -125,3 +125,96 @@ class LiveLine(msgspec.Struct, frozen=True, kw_only=True):
     claimed_p99_ms: float
     progress_p99_ms: float
     ended_p99_ms: float
+
+
+class WorkerExit(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker that ended, by the harness's hand or on its own. Seconds since the epoch."""
+
+    worker: str
+    at: float
+    ours: bool
+    back_after_s: float | None
+    """Until its successor was ready; None where it did not come back."""
+    status: int | None = None
+
+
+class FleetResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the fleet cost and went through."""
+
+    size: int
+    alive: int
+    """At the end of the load."""
+    started_s: float
+    """Until all were ready."""
+    start_ms: Series
+    """Each worker from its start until it was ready, so many at once as there are twice the cores."""
+    start_cpu_ms: Series
+    """Processor time of each until it was ready."""
+    exits: list[WorkerExit]
+
+
+class MemorySeries(msgspec.Struct, frozen=True, kw_only=True):
+    """Proportional set size over time, in bytes, of all processes that play one part."""
+
+    part: str
+    processes: int
+    points: list[tuple[float, int]]
+    """(second of the load, bytes of all together)"""
+    per_process: tuple[int, int, int]
+    """Least, median and most bytes of a single process, over all samples under load."""
+
+
+class Depth(msgspec.Struct, frozen=True, kw_only=True):
+    """The stack's own count of its queue at one moment (seconds since the load's start)."""
+
+    second: float
+    pending: int
+    claimed: int
+    delayed: int
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What else the machine was doing: figures taken beside other work say little about the target."""
+
+    cores: int
+    load_before: float
+    """The system's load average over a minute, before anything was started."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether there was more to do than one of its cores could."""
+        return self.load_before > self.cores / 2
+
+    @classmethod
+    def now(cls) -> Self:
+        """This machine at this moment."""
+        return cls(cores=os.cpu_count() or 1, load_before=round(os.getloadavg()[0], 2))
+
+
+NOT_JUDGED: Final = Criterion.unmeasured(
+    Statement(id="load", title="The load", sentence="", source="the load's own demands", measured=""),
+    "Nobody judged it yet.",
+)
+
+
+class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A load and what it came to: `load.json`."""
+
+    side: Side
+    spec: LoadSpec
+    owned: bool
+    """Whether the target was started for this load."""
+    judgement: Criterion = NOT_JUDGED
+    swarm: SwarmResult
+    fleet: FleetResult | None
+    memory: list[MemorySeries]
+    depth: list[Depth]
+    history: list[str]
+    """Files of the run's history, below the run's folder."""
+    surroundings: Surroundings
+    checks: dict[str, CheckResult] = {}
+    """What each checker says of its history, by the checker's name; empty where nobody asked them."""
+
+    def memory_of(self, part: str) -> MemorySeries | None:
+        """The memory of all processes that play one part; None where there was none."""
+        return next((series for series in self.memory if series.part == part), None)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from harness.load.latencies import Figure
-from harness.load.runner import LoadResult, OnLive, run
-from harness.load.spec import LoadSpec, Side
-from harness.load.verdict import Demands
+from harness.load.latencies import Metric
+from harness.load.observer import OnLive
+from harness.load.results import LoadResult
+from harness.load.runner import Load, run
+from harness.load.spec import Demands, LoadSpec
 from harness.results import Verdict
+from harness.targets import Side
 
 LIMIT_MS: Final = 500.0
 """The plan's limit for progress, here for the p99 of the claim, too."""
-
-
 ATTEMPTS: Final = 2
 """A rate is too high when it fails so often in a row: a shared machine stumbles now and then."""
 
@@ -27,7 +27,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
 
     rate: float
     verdict: Verdict
-    reasons: list[str]
+    reason: str
     submitted: int
     ended: int
     claimed_p99_ms: float | None
@@ -63,7 +63,7 @@ class Search:
         """What to try next; None when it is done."""
         return self._next
 
-    def tell(self, *, held: bool) -> None:
+    def record(self, *, held: bool) -> None:
         """How the rate that was to be tried went."""
         tried = self._next
         if tried is None:
@@ -94,12 +94,12 @@ async def find_saturation(  # noqa: PLR0913 - the search's own settings
     precision: float = 0.1,
     on_live: OnLive | None = None,
     on_probe: Callable[[Probe], None] | None = None,
-    load: Callable[..., Awaitable[LoadResult]] = run,
+    load: Load = run,
 ) -> Saturation:
     """Search with loads of the spec's duration, each on a fresh target; its rate is ignored."""
     search, probes = Search(start, ceiling, precision), []
     demands = Demands(
-        least_jobs=5, most_errors=0.0, most_p99_ms={Figure.CLAIMED: LIMIT_MS, Figure.PROGRESS_SEEN: LIMIT_MS}
+        least_jobs=5, most_errors=0.0, most_p99_ms={Metric.CLAIMED: LIMIT_MS, Metric.PROGRESS_SEEN: LIMIT_MS}
     )
     while (rate := search.rate) is not None:
         plan = msgspec.structs.replace(spec.plan, rate=rate)
@@ -112,7 +112,7 @@ async def find_saturation(  # noqa: PLR0913 - the search's own settings
                 on_probe(probes[-1])
             if held := probes[-1].verdict is Verdict.PASS:
                 break
-        search.tell(held=held)
+        search.record(held=held)
     failed = [probe for probe in probes if probe.rate == search.failed]
     found = Saturation(
         side=spec.side,
@@ -130,9 +130,9 @@ def _probe(rate: float, result: LoadResult) -> Probe:
     return Probe(
         rate=rate,
         verdict=result.judgement.verdict,
-        reasons=result.judgement.reasons,
+        reason=result.judgement.explanation,
         submitted=result.swarm.jobs.submitted,
         ended=result.swarm.jobs.ended,
-        claimed_p99_ms=result.swarm.p99_ms(Figure.CLAIMED),
-        progress_p99_ms=result.swarm.p99_ms(Figure.PROGRESS_SEEN),
+        claimed_p99_ms=result.swarm.p99_ms(Metric.CLAIMED),
+        progress_p99_ms=result.swarm.p99_ms(Metric.PROGRESS_SEEN),
     )

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from typing import Final, Self
 
 import msgspec
 
-from harness.load.jobs import DEFAULT_JOB, JobSpec
-from harness.load.plan import Plan, Shape
-from harness.load.verdict import Demands
+from harness.history import Limits
+from harness.load.arrivals import Plan, Shape
+from harness.load.latencies import Metric
+from harness.protocols import Submission
+from harness.targets import Side
 
-
-class Side(StrEnum):
-    """What is under load."""
-
-    HUB = "hub"
-    STACK = "stack"
+SCRIPT: Final = (
+    {"progress": 10, "stamp": True},
+    {"sleep_ms": 50},
+    {"progress": 55, "stamp": True},
+    {"sleep_ms": 50},
+    {"progress": 100, "stamp": True},
+)
+"""A tenth of a second of work, with three updates that carry their send time."""
+DEFAULT_JOB: Final = Submission(payload={"simulate": list(SCRIPT)})
+"""What the users of a load submit, unless the caller says otherwise."""
 
 
 class Mix(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,19 +33,12 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     monitors: int = 1
     sse_monitors: int = 1
 
-    def on(self, side: Side) -> dict[str, int]:
-        """Locust's user classes and their numbers against that side."""
-        if side is Side.HUB:
-            return _present(
-                LegacyWebSocketUser=self.legacy + self.sse + self.hybrid, MonitorUser=self.monitors + self.sse_monitors
-            )
-        return _present(
-            LegacyWebSocketUser=self.legacy,
-            ModernSseUser=self.sse,
-            HybridUser=self.hybrid,
-            MonitorUser=self.monitors,
-            SseMonitorUser=self.sse_monitors,
-        )
+    def on(self, side: Side) -> Self:
+        """The users against that side."""
+        if side is Side.STACK:
+            return self
+        submitters, monitors = self.legacy + self.sse + self.hybrid, self.monitors + self.sse_monitors
+        return type(self)(legacy=submitters, sse=0, hybrid=0, monitors=monitors, sse_monitors=0)
 
     @property
     def users(self) -> int:
@@ -47,20 +46,15 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
         return self.legacy + self.sse + self.hybrid + self.monitors + self.sse_monitors
 
     @classmethod
-    def of(cls, users: int, shape: Shape = Shape.STEADY) -> Mix:
+    def of(cls, users: int, shape: Shape = Shape.STEADY) -> Self:
         """The usual mix of that many: half legacy, 40 % SSE, 10 % monitors; in a migration, who submits is hybrid."""
         monitors = max(1, users // 10)
         by_socket = (monitors + 1) // 2
+        watching = {"monitors": by_socket, "sse_monitors": monitors - by_socket}
         if shape is Shape.MIGRATION:
-            hybrid = users - monitors
-            return cls(legacy=0, sse=0, hybrid=hybrid, monitors=by_socket, sse_monitors=monitors - by_socket)
+            return cls(legacy=0, sse=0, hybrid=users - monitors, **watching)
         legacy = users // 2
-        return cls(
-            legacy=legacy,
-            sse=max(0, users - legacy - monitors),
-            monitors=by_socket,
-            sse_monitors=monitors - by_socket,
-        )
+        return cls(legacy=legacy, sse=max(0, users - legacy - monitors), **watching)
 
 
 class Kills(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +64,21 @@ class Kills(msgspec.Struct, frozen=True, kw_only=True):
     """Of the fleet, in each wave."""
     every_s: float = 5.0
     waves: int = 0
+
+
+class Demands(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a load; the least below which it says nothing, and the most that it may show."""
+
+    least_jobs: int = 20
+    """Acknowledged jobs."""
+    least_share: float = 0.95
+    """Of the plan's arrivals, how many must have been sent."""
+    most_lag_ms: float = 250.0
+    """How late the generator itself may be with 99 % of the submissions."""
+    most_errors: float = 0.01
+    """Errors, refusals and missing answers, as a share of the submissions."""
+    most_p99_ms: dict[Metric, float] = {}
+    """Limits that the caller sets."""
 
 
 class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,16 +103,14 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     generators: int = 1
     """Locust processes that make the load; above 1, one more is their master."""
     drain_s: float = 20.0
-    job: JobSpec = DEFAULT_JOB
+    job: Submission = DEFAULT_JOB
     kills: Kills = Kills()
     demands: Demands = Demands()
     checked: bool = True
     """Whether the system's own account is recorded, too, and the checkers judge the whole history."""
+    limits: Limits = Limits()
+    """What the checkers judge by."""
     durable: bool = False
     """Whether the embedded Valkey keeps an append-only file, so that it can be killed."""
     sample_s: float = 2.0
     """How often memory and queue depth are sampled."""
-
-
-def _present(**users: int) -> dict[str, int]:
-    return {name: count for name, count in users.items() if count}

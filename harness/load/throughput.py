@@ -1,4 +1,4 @@
-"""Counts over time of what passed the clients' eyes, from which the depth of the queue follows on any target."""
+"""Counts over time of what the clients saw, from which the depth of the queue follows on any target."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 
-from harness.load.results import Flow
+from harness.load.results import Throughput
 
 
 class Step(StrEnum):
@@ -18,7 +18,7 @@ class Step(StrEnum):
     ENDED = "ended"
 
 
-class FlowCounts:
+class ThroughputCounts:
     """Counts by window of time, at the moment of seeing (not of the cause)."""
 
     def __init__(self, window_s: float) -> None:
@@ -34,20 +34,20 @@ class FlowCounts:
         return [(step, window, count) for (step, window), count in self._counts.items()]
 
 
-def flow_of(dumps: Iterable[list[tuple[Step, int, int]]], window_s: float) -> list[Flow]:
-    """The flow of all generators together."""
+def throughput_of(dumps: Iterable[list[tuple[Step, int, int]]], window_s: float) -> list[Throughput]:
+    """The throughput of all generators together."""
     total: Counter[tuple[Step, int]] = Counter()
     for dump in dumps:
         for step, window, count in dump:
             total[step, window] += count
     last = max((window for _, window in total), default=-1)
     sums: Counter[Step] = Counter()
-    flow = []
+    found = []
     for window in range(last + 1):
         here = {step: total[step, window] for step in Step}
         sums.update(here)
-        flow.append(
-            Flow(
+        found.append(
+            Throughput(
                 second=window * window_s,
                 submitted=here[Step.SUBMITTED],
                 accepted=here[Step.ACCEPTED],
@@ -57,4 +57,4 @@ def flow_of(dumps: Iterable[list[tuple[Step, int, int]]], window_s: float) -> li
                 running=max(0, sums[Step.CLAIMED] - sums[Step.ENDED]),
             )
         )
-    return flow
+    return found

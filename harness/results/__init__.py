@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from harness.results.alignment import Alignment, Spoken, align
 from harness.results.conclusion import conclude
-from harness.results.criteria import Comparison, Criterion, Evidence, Link, LinkTo, Measurement, Statement, Threshold
-from harness.results.figures import Chart, Distribution, Limit, Line, Mark, Percentile, Point, Series
+from harness.results.criteria import (
+    Comparison,
+    Criterion,
+    Evidence,
+    Link,
+    LinkTo,
+    Measurement,
+    Statement,
+    Threshold,
+    at_most,
+    below,
+    count,
+)
+from harness.results.figures import Chart, Distribution, Limit, Line, Mark, Percentile, Point, Series, percentiles_for
 from harness.results.jobs import Count, Tally, Timeline, TimelineEntry
 from harness.results.matrix import Cell, CellVerdict, Column, Deviation, Finding, FindingKind, Frame, Row, ScenarioRow
 from harness.results.run import SCHEMA, About, LogFile, Machine, Run, Target
@@ -59,10 +71,14 @@ __all__ = [
     "UnreadableRun",
     "Verdict",
     "align",
+    "at_most",
+    "below",
     "combine",
     "conclude",
+    "count",
     "decode",
     "detection",
     "load",
+    "percentiles_for",
     "save",
 ]

@@ -90,6 +90,24 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return f"{self.what} = {quantity(self.observed, self.unit)}, {' '.join(must.split())}"
 
 
+def count(what: str, observed: int, limit: int = 0) -> Measurement:
+    """A number that is proof by itself where it is over its limit, however little was seen: a lost job is lost."""
+    threshold = Threshold(comparison=Comparison.AT_MOST, limit=limit)
+    return Measurement(what=what, observed=observed, threshold=threshold, counterexample=True)
+
+
+def at_most(what: str, observed: float | None, limit: float, unit: str = "") -> Measurement:
+    """A figure that may reach its limit."""
+    threshold = Threshold(comparison=Comparison.AT_MOST, limit=limit)
+    return Measurement(what=what, observed=observed, unit=unit, threshold=threshold)
+
+
+def below(what: str, observed: float | None, limit: float, unit: str = "", *, plan: float | None = None) -> Measurement:
+    """A figure that has to stay under its limit; `plan` is the plan's own number."""
+    threshold = Threshold(comparison=Comparison.BELOW, limit=limit, plan=plan)
+    return Measurement(what=what, observed=observed, unit=unit, threshold=threshold)
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How much was seen, and the least that a verdict needs: jobs, workers, seconds."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Self
 
 import msgspec
@@ -13,6 +13,11 @@ PERCENTILES: Final = (
     *(98.0, 99.0, 99.5, 99.9, 99.95, 99.99, 99.999, 100.0),
 )
 """The percentiles that a distribution keeps."""
+
+
+def percentiles_for(count: int) -> list[float]:
+    """Those that so many values can tell: the 99th of ten values would be no other than the largest."""
+    return [percent for percent in PERCENTILES if count and (percent == 100.0 or percent <= 100 * (1 - 1 / count))]
 
 
 class Percentile(msgspec.Struct, frozen=True, array_like=True):
@@ -37,17 +42,10 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         count = len(ordered)
         points = [
             Percentile(percent, ordered[max(0, math.ceil(percent / 100 * count) - 1)])
-            for percent in PERCENTILES
-            if count and (percent == 100.0 or percent <= 100 * (1 - 1 / count))
+            for percent in percentiles_for(count)
         ]
         mean = math.fsum(ordered) / count if count else None
         return cls(label=label, count=count, percentiles=tuple(points), mean=mean)
-
-    @classmethod
-    def of_percentiles(cls, label: str, count: int, values: Mapping[float, float]) -> Self:
-        """From percentiles that somebody else counted (an HDR histogram)."""
-        points = tuple(Percentile(percent, values[percent]) for percent in sorted(values))
-        return cls(label=label, count=count, percentiles=points)
 
     def at(self, percent: float) -> float | None:
         """The value of the lowest kept percentile that is not below `percent`; None where there are no values."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 
 import msgspec
+import psutil
 
 from harness.results.criteria import Criterion
 from harness.results.figures import Chart, Distribution
@@ -26,6 +29,17 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_bytes: int | None = None
     processor: str = ""
     python: str = ""
+
+    @classmethod
+    def here(cls) -> Self:
+        """The machine that this process runs on."""
+        return cls(
+            system=f"{platform.system()} {platform.release()}",
+            cores=os.cpu_count() or 1,
+            memory_bytes=psutil.virtual_memory().total,
+            processor=platform.processor() or platform.machine(),
+            python=platform.python_version(),
+        )
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

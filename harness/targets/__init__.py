@@ -2,9 +2,10 @@
 
 from harness.targets.deployment import Deployment, Namespace, Setup
 from harness.targets.pool import REPLAYED, GivenPool, HubPool, Needs, StackPool, TargetPool
-from harness.targets.target import HubTarget, Side, StackTarget, Target
+from harness.targets.target import LEASE_MS, HubTarget, Side, StackTarget, Target
 
 __all__ = [
+    "LEASE_MS",
     "REPLAYED",
     "Deployment",
     "GivenPool",

@@ -17,20 +17,19 @@ import msgspec
 from rich.console import Console
 
 from harness.errors import CouldNotRun
+from harness.load.arrivals import Plan, Shape, Spacing
 from harness.load.comparison import Comparison, compare
 from harness.load.comparison_report import write_comparison, write_saturation
-from harness.load.deployment import SiteError
 from harness.load.display import LiveDisplay, show_comparison, show_load, show_probe, show_saturation, show_turn
-from harness.load.jobs import DEFAULT_JOB, JobSpec
-from harness.load.latencies import Figure
-from harness.load.plan import Arrivals, Plan, Shape
+from harness.load.latencies import Metric
 from harness.load.report import write_run
-from harness.load.runner import LoadFailed, LoadResult, run
+from harness.load.results import LoadResult
+from harness.load.runner import run
 from harness.load.saturation import Saturation, find_saturation
-from harness.load.spec import Kills, LoadSpec, Mix, Side
-from harness.load.verdict import Demands
-from harness.processes import EnvironmentFailure
+from harness.load.spec import DEFAULT_JOB, Demands, Kills, LoadSpec, Mix
+from harness.protocols import Submission
 from harness.results import Verdict
+from harness.targets import Side
 from hubgate.cli import options
 
 COULD_NOT_RUN, INTERRUPTED = 3, 130
@@ -71,13 +70,13 @@ COULD_NOT_RUN, INTERRUPTED = 3, 130
 @click.option("--generators", type=click.IntRange(1, 32), default=1, help="Locust processes that make the load.")
 @click.option(
     "--arrivals",
-    type=click.Choice([str(one) for one in Arrivals]),
+    type=click.Choice([str(one) for one in Spacing]),
     default="even",
     help="How submissions are spread over time.",
 )
 @click.option("--seed", type=int, default=1, help="The seed of everything that is drawn by chance.")
 @click.option("--job", help='What is submitted, JSON: {"service": "simulation", "payload": {...}}')
-@click.option("--limit", "limits", multiple=True, metavar="FIGURE=MS", help="Highest p99, such as claimed=20.")
+@click.option("--limit", "limits", multiple=True, metavar="LATENCY=MS", help="Highest p99, such as claimed=20.")
 @click.option("--least-jobs", type=click.IntRange(1), default=20, help="Below so many, the load is inconclusive.")
 @click.option("--unchecked", is_flag=True, help="Leave out the system's own account and the checkers.")
 @click.option("--compare", "compared", is_flag=True, help="Hub, stack, stack, hub: the ratios with their spread.")
@@ -103,7 +102,7 @@ def load(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, *
             status = _finish(_saturate(spec, folder, (asked["floor"], asked["ceiling"]), console), as_json=as_json)
         else:
             status = _finish(_load(spec, folder, console), as_json=as_json)
-    except (SiteError, LoadFailed, EnvironmentFailure, CouldNotRun) as failure:
+    except CouldNotRun as failure:
         console.print(f"could not be run: {failure}", style="red", markup=False)
         sys.exit(COULD_NOT_RUN)
     except KeyboardInterrupt:
@@ -135,7 +134,7 @@ def spec_of(asked: dict[str, Any]) -> LoadSpec:
             shape=shape,
             rate=asked["rate"],
             duration_s=asked["duration"],
-            arrivals=Arrivals(asked["arrivals"]),
+            arrivals=Spacing(asked["arrivals"]),
             seed=asked["seed"],
             legacy_share=asked["legacy_share"],
         ),
@@ -173,22 +172,22 @@ def _environment(texts: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _job(text: str | None) -> JobSpec:
+def _job(text: str | None) -> Submission:
     try:
-        return msgspec.json.decode(text, type=JobSpec) if text else DEFAULT_JOB
+        return msgspec.json.decode(text, type=Submission) if text else DEFAULT_JOB
     except msgspec.DecodeError as error:
         raise click.UsageError(f"--job is no job: {error}") from error
 
 
-def _limits(texts: tuple[str, ...]) -> dict[Figure, float]:
-    found = {}
+def _limits(texts: tuple[str, ...]) -> dict[Metric, float]:
+    by_name, found = {metric.slug: metric for metric in Metric}, {}
     for text in texts:
         name, _, value = text.partition("=")
         try:
-            found[Figure[name.upper().replace("-", "_")]] = float(value)
+            found[by_name[name.lower().replace("_", "-")]] = float(value)
         except (KeyError, ValueError):
-            known = ", ".join(figure.name.lower().replace("_", "-") for figure in Figure)
-            raise click.UsageError(f"--limit {text}: it has to be FIGURE=MS with a figure of {known}") from None
+            why = f"it has to be LATENCY=MS with one of {', '.join(by_name)}"
+            raise click.UsageError(f"--limit {text}: {why}") from None
     return found
 
 

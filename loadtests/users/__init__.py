@@ -1,4 +1,4 @@
-"""Locust users for a hub or a stack, to be used from any locustfile:
+"""Locust users for a hub or a stack, to be used from any locustfile. Locust runs only subclasses of them:
 
 from loadtests.users import LegacyWebSocketUser, constant_arrivals
 
@@ -8,9 +8,7 @@ class OldClient(LegacyWebSocketUser):
 """
 
 from loadtests.users.hybrid import HybridUser
-from loadtests.users.jobs import JobUser, constant_arrivals
-from loadtests.users.legacy import LegacyWebSocketUser
-from loadtests.users.modern import ModernSseUser
+from loadtests.users.jobs import JobUser, LegacyWebSocketUser, ModernSseUser, constant_arrivals
 from loadtests.users.monitors import MonitorUser, SseMonitorUser
 
 __all__ = [

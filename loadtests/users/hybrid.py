@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from harness.load.latencies import Wire
+from harness.load.latencies import Transport
 from loadtests.clients import JobClient, LegacyClient, ModernClient
-from loadtests.clients.socket import ConnectionFailed
-from loadtests.users.jobs import AUDIT_S, JobUser
+from loadtests.transport import ConnectionFailed
+from loadtests.users.jobs import JobUser
 
 _places = itertools.count()
 GOLDEN = 0.6180339887498949
@@ -22,14 +22,14 @@ class HybridUser(JobUser):
     submitted in, as by a client that is replaced while its work runs.
     """
 
-    wire = Wire.WEBSOCKET
+    abstract = True
 
     def __init__(self, environment: Any) -> None:
         self.place = (next(_places) * GOLDEN) % 1.0
         super().__init__(environment)
 
     def make_client(self) -> JobClient:
-        """Both, behind one door."""
+        """Both, as one client."""
         return HybridJobClient(self)
 
 
@@ -41,7 +41,7 @@ class HybridJobClient:
         host = user.host or ""
         self._legacy = LegacyClient(user.load, host, f"{user.name}-old")
         self._modern = ModernClient(user.load, host, f"{user.name}-new")
-        self._open: set[Wire] = set()
+        self._open: set[Transport] = set()
 
     def open(self) -> None:
         """Connect in the language in force."""
@@ -52,27 +52,28 @@ class HybridJobClient:
         try:
             client = self._current()
         except ConnectionFailed as error:
-            self._user.load.error(Wire.WEBSOCKET, "connection", str(error))
+            self._user.load.error(Transport.WEBSOCKET, "connection", str(error))
             client = self._legacy
         client.submit(job_id, intended)
 
-    def audit(self, timeout_s: float = AUDIT_S) -> None:
+    def audit(self) -> None:
         """Ask after the jobs of both."""
-        self._legacy.audit(timeout_s)
-        self._modern.audit(timeout_s)
+        self._legacy.audit()
+        self._modern.audit()
 
     def close(self) -> None:
         """Disconnect both."""
         self._legacy.close()
         self._modern.close()
 
-    def _current(self) -> LegacyClient | ModernClient:
+    def _current(self) -> JobClient:
         old = self._user.place < self._user.load.legacy_share
-        client = self._legacy if old else self._modern
-        if client.wire not in self._open:
+        transport = Transport.WEBSOCKET if old else Transport.SSE
+        client: JobClient = self._legacy if old else self._modern
+        if transport not in self._open:
             client.open()
-            self._open.add(client.wire)
-        if not old and Wire.WEBSOCKET in self._open and self._legacy.idle:
+            self._open.add(transport)
+        if not old and Transport.WEBSOCKET in self._open and self._legacy.idle:
             self._legacy.close()
-            self._open.discard(Wire.WEBSOCKET)
+            self._open.discard(Transport.WEBSOCKET)
         return client

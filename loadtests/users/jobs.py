@@ -1,43 +1,39 @@
-"""`JobUser`: a user that submits a job at each intended moment and never waits for the last one to end."""
+"""Users that submit a job at each intended moment and never wait for the last one to end."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from locust import User, tag, task
 from locust.exception import StopUser
 
-from harness.load.arrivals import Tickets
-from harness.load.latencies import Wire
-from harness.load.plan import ENDLESS_S, Plan
-from loadtests.clients import JobClient
-from loadtests.clients.socket import ConnectionFailed
+from harness.load.arrivals import ENDLESS_S, Arrivals, Plan
+from loadtests.clients import JobClient, LegacyClient, ModernClient
 from loadtests.load import Load
+from loadtests.transport import ConnectionFailed
 
-AUDIT_S = 10.0
-"""How long a user that stops asks after its jobs."""
-THROUGH_S = 3600.0
+THROUGH_S: Final = 3600.0
 """The sleep of a user that has nothing more to submit; whoever stops the load wakes it."""
 
 
 class JobUser(User):
-    """Submits jobs at the load's rate (`wait_time`), measured from the intended moment. Subclass it with a `client`.
+    """Submits jobs at the load's rate (`wait_time`), measured from the intended moment. Subclass it with a client.
 
     With a `wait_time` of Locust's own, such as `between(1, 5)`, the intended moment is the moment of sending.
     """
 
     abstract = True
-    wire: Wire
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
         self.load = Load.of(environment)
         self.name = f"{type(self).__name__}-{uuid.uuid4().hex[:12]}"
-        self.ticket: float | None = None
+        self._moment: float | None = None
         """The intended moment of the next job, in hand until the job is sent."""
-        self._drawn_from: Tickets | None = None
+        self._taken_from: Arrivals | None = None
         self.client: JobClient = self.make_client()
 
     def make_client(self) -> JobClient:
@@ -49,38 +45,58 @@ class JobUser(User):
         try:
             self.client.open()
         except ConnectionFailed as error:
-            self.load.error(self.wire, "connection", str(error))
+            self.load.error("user", "connection", str(error))
             raise StopUser from error
         self.wait()  # type: ignore[no-untyped-call] # untyped in Locust
 
     def wait_time(self) -> float:
         """Seconds until the next intended moment of the load, which any user may take."""
-        return self.draw(self.load.tickets())
+        return self.take(self.load.arrivals())
 
-    def draw(self, tickets: Tickets) -> float:
-        """Take a ticket; answers the seconds until its moment, 0 where that has passed."""
-        self._drawn_from = tickets
-        self.ticket = tickets.take()
-        return THROUGH_S if self.ticket is None else max(0.0, self.ticket - self.load.clock())
+    def take(self, arrivals: Arrivals) -> float:
+        """Take the next intended moment; answers the seconds until then, 0 where it has passed."""
+        self._taken_from = arrivals
+        self._moment = arrivals.take()
+        return THROUGH_S if self._moment is None else max(0.0, self._moment - self.load.clock())
 
     @tag("submit")
     @task
     def submit(self) -> None:
         """Submit one job."""
-        ticket, self.ticket = self.ticket, None
+        moment, self._moment = self._moment, None
         try:
-            self.client.submit(f"load-{uuid.uuid4().hex}", self.load.clock() if ticket is None else ticket)
+            self.client.submit(f"load-{uuid.uuid4().hex}", self.load.clock() if moment is None else moment)
         finally:
-            if ticket is not None and self._drawn_from:
-                self._drawn_from.use()
+            if moment is not None and self._taken_from:
+                self._taken_from.use()
 
     def on_stop(self) -> None:
-        """Hand back an unused ticket, ask after jobs whose end was not seen, disconnect."""
-        if self.ticket is not None and self._drawn_from:
-            self._drawn_from.give_back(self.ticket)
-            self.ticket = None
-        self.client.audit(AUDIT_S)
+        """Give back a moment that was not used, ask after jobs whose end was not seen, disconnect."""
+        if self._moment is not None and self._taken_from:
+            self._taken_from.give_back(self._moment)
+            self._moment = None
+        self.client.audit()
         self.client.close()
+
+
+class LegacyWebSocketUser(JobUser):
+    """Has not been ported: it submits over `/ws/client/{id}` and is notified there, by a hub and by a stack."""
+
+    abstract = True
+
+    def make_client(self) -> JobClient:
+        """A WebSocket."""
+        return LegacyClient(self.load, self.host or "", self.name)
+
+
+class ModernSseUser(JobUser):
+    """Has been ported: it posts to `/api/jobs` and follows each job at `/api/jobs/{id}/progress`."""
+
+    abstract = True
+
+    def make_client(self) -> JobClient:
+        """REST and server-sent events."""
+        return ModernClient(self.load, self.host or "", self.name)
 
 
 def constant_arrivals(rate: float) -> Callable[[JobUser], float]:
@@ -88,13 +104,13 @@ def constant_arrivals(rate: float) -> Callable[[JobUser], float]:
 
     In distributed mode, it is the rate of each Locust worker.
     """
-    tickets: dict[int, Tickets] = {}
+    by_load: WeakKeyDictionary[Load, Arrivals] = WeakKeyDictionary()
 
     def wait_time(user: JobUser) -> float:
-        shared = tickets.get(id(user.environment))
-        if shared is None:
+        arrivals = by_load.get(user.load)
+        if arrivals is None:
             plan = Plan(rate=rate, duration_s=ENDLESS_S)
-            shared = tickets[id(user.environment)] = Tickets.of(plan, start_at=user.load.clock())
-        return user.draw(shared)
+            arrivals = by_load[user.load] = Arrivals.of(plan, start_at=user.load.clock())
+        return user.take(arrivals)
 
     return wait_time

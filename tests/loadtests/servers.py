@@ -41,6 +41,7 @@ class Server:
         self.changed: asyncio.Condition
         self.resumed_from: list[str] = []
         self.submitted = 0
+        self.submitted_at: list[float] = []
         self.connections = 0
         self._first = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -66,6 +67,7 @@ class Server:
         """Take a job on; answers a refusal."""
         await self.stalled()
         self.submitted += 1
+        self.submitted_at.append(time.monotonic())
         if self.script.refuse_every and self.submitted % self.script.refuse_every == 0:
             return f"no room for job {job_id}"
         if self.script.forget_every and self.submitted % self.script.forget_every == 0:

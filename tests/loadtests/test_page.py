@@ -52,7 +52,7 @@ def test_the_web_page_shows_our_figures_beside_locusts() -> None:
                 names = {row["name"] for row in stats["stats"]}
                 if "submit to ended" not in names:
                     return {}
-                return {(row["name"], row["wire"]): row["count"] for row in table}
+                return {(row["name"], row["transport"]): row["count"] for row in table}
 
             counts = until(lambda: (found := exact()).get(("submit to ended", "sse"), 0) > 20 and found)
             assert counts["submit to claimed", "all"] >= counts["submit to ended", "all"]

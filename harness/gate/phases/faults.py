@@ -6,23 +6,25 @@ import asyncio
 from typing import Final
 
 from harness.criteria.definition import Checks
-from harness.criteria.evidence import CheckedLoad, Restarts, WorkerFaults
+from harness.criteria.evidence import Restarts, WorkerFaults
 from harness.faults import KillRedis, KillServers, Signal, Waves
 from harness.gate.baseline_comparison import compare, outcome_of
 from harness.gate.context import NotMeasured, Phase, PhaseResult, RunContext
-from harness.gate.load_runs import LEASE_MS, checked_load, spec_for
-from harness.history import CheckResult, History, HistoryWriter
+from harness.gate.load_runs import load_folder, run_load, spec_for
+from harness.history import CheckResult, HistoryWriter
 from harness.history.timelines import tally_of, timelines_of
-from harness.load.deployment import Site
-from harness.load.jobs import JobSpec
-from harness.load.spec import Mix, Side
+from harness.load.recording import history_in
+from harness.load.results import LoadResult
+from harness.load.spec import Mix
 from harness.processes import Valkey
+from harness.protocols import Submission
 from harness.results import Distribution, FaultRow, Link, LinkTo, Series
+from harness.targets import LEASE_MS, Deployment, Side
 
 STEPS: Final = (10, 25, 40, 55, 70, 85, 100)
 STEP_MS: Final = 160
 """A job runs for about a second, so that waves of kills meet jobs in every state."""
-JOB: Final = JobSpec(
+JOB: Final = Submission(
     payload={"simulate": [step for at in STEPS for step in ({"progress": at, "stamp": True}, {"sleep_ms": STEP_MS})]}
 )
 STOPPED_S: Final = LEASE_MS / 1000 + 2
@@ -35,7 +37,8 @@ RESTART_WORKERS: Final = 12
 
 async def gather_faults(context: RunContext) -> PhaseResult:
     """Load, break, settle, check; beside it, in a run that is long enough, the same on the hub."""
-    (load, history), hub = await asyncio.gather(_stack(context), _hub(context))
+    load, hub = await asyncio.gather(_stack(context), _hub(context))
+    history = await asyncio.to_thread(history_in, load_folder(context, "faults"))
     return PhaseResult(
         evidence=[WorkerFaults(load=load, lease_ms=LEASE_MS)],
         histories=[("faults", load.checks)],
@@ -46,16 +49,16 @@ async def gather_faults(context: RunContext) -> PhaseResult:
     )
 
 
-async def _stack(context: RunContext) -> tuple[CheckedLoad, History]:
+async def _stack(context: RunContext) -> LoadResult:
     profile = context.profile
     seconds = profile.fault_jobs / profile.fault_rate
     mix = Mix.of(USERS)
     spec = spec_for(context, Side.STACK, rate=profile.fault_rate, seconds=seconds, mix=mix, job=JOB, drain_s=40.0)
 
-    async def disturb(site: Site, writer: HistoryWriter) -> None:
-        await _waves(context, site, writer)
+    async def disturb(deployment: Deployment, writer: HistoryWriter) -> None:
+        await _waves(context, deployment, writer)
 
-    return await checked_load(context, "faults", spec, disturb)
+    return await run_load(context, "faults", spec, disturb)
 
 
 async def _hub(context: RunContext) -> Checks | None:
@@ -66,13 +69,12 @@ async def _hub(context: RunContext) -> Checks | None:
     mix = Mix.of(USERS)
     spec = spec_for(context, Side.HUB, rate=context.profile.hub_rate, seconds=seconds, mix=mix, job=JOB, drain_s=60.0)
 
-    async def disturb(site: Site, writer: HistoryWriter) -> None:
-        workers = site.fleet.workers if site.fleet else []
-        async with Waves(workers, writer, seed=context.options.seed, share=1, waves=1, every_s=seconds / 3) as killing:
+    async def disturb(deployment: Deployment, writer: HistoryWriter) -> None:
+        workers, seed = deployment.workers, context.options.seed
+        async with Waves(workers, writer, seed=seed, share=1, waves=1, every_s=seconds / 3) as killing:
             await killing.done()
 
-    load, _ = await checked_load(context, "faults-hub", spec, disturb)
-    return load.checks
+    return (await run_load(context, "faults-hub", spec, disturb)).checks
 
 
 def _row(checks: Checks, hub: Checks | None) -> FaultRow:
@@ -89,9 +91,9 @@ def _row(checks: Checks, hub: Checks | None) -> FaultRow:
     )
 
 
-async def _waves(context: RunContext, site: Site, writer: HistoryWriter) -> None:
+async def _waves(context: RunContext, deployment: Deployment, writer: HistoryWriter) -> None:
     """A third killed in each wave; meanwhile some are stopped for longer than a lease, and some asked to leave."""
-    workers = site.fleet.workers if site.fleet else []
+    workers = deployment.workers
     apart = max(1, len(workers) // 8)
     stopped, leaving, killed = workers[:apart], workers[apart : 2 * apart], workers[2 * apart :]
     waves, seed = context.profile.kill_waves, context.options.seed
@@ -137,10 +139,11 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
         prefix="",
     )
 
-    async def disturb(site: Site, writer: HistoryWriter) -> None:
-        await _kills(context, site, writer, seconds)
+    async def disturb(deployment: Deployment, writer: HistoryWriter) -> None:
+        await _kills(context, deployment, writer, seconds)
 
-    load, history = await checked_load(context, "restarts", spec, disturb)
+    load = await run_load(context, "restarts", spec, disturb)
+    history = await asyncio.to_thread(history_in, load_folder(context, "restarts"))
     accounting = load.checks["accounting"]
     return PhaseResult(
         evidence=[Restarts(load=load)],
@@ -150,13 +153,13 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
     )
 
 
-async def _kills(context: RunContext, site: Site, writer: HistoryWriter, seconds: float) -> None:
+async def _kills(context: RunContext, deployment: Deployment, writer: HistoryWriter, seconds: float) -> None:
     seed, every_s = context.options.seed, seconds / 5
-    if isinstance(site.redis, Valkey):
-        async with KillRedis(site.redis, writer, seed=seed, times=1, every_s=every_s, down_s=1.0) as killing:
+    if isinstance(deployment.redis, Valkey):
+        async with KillRedis(deployment.redis, writer, seed=seed, times=1, every_s=every_s, down_s=1.0) as killing:
             await killing.done()
-    if site.server is not None:
-        async with KillServers([site.server], writer, seed=seed, times=2, every_s=every_s) as killing_servers:
+    if deployment.servers:
+        async with KillServers(deployment.servers, writer, seed=seed, times=2, every_s=every_s) as killing_servers:
             await killing_servers.done()
 
 

@@ -10,15 +10,17 @@ import psutil
 
 from harness import defects
 from harness.criteria import claims, progress
-from harness.criteria.evidence import CheckedLoad, MemoryLoads, PollingLoad, SteadyLoad
+from harness.criteria.evidence import MemoryLoads, PollingLoad, SteadyLoad
 from harness.criteria.memory import FIGURE
 from harness.gate.context import Phase, PhaseResult, RunContext
-from harness.gate.load_runs import checked_load, memory_of_part, run_load, spec_for
-from harness.load.latencies import Figure
-from harness.load.report import charts_of, distributions_of
-from harness.load.runner import LoadResult
-from harness.load.spec import Mix, Side
-from harness.results import Chart, Line
+from harness.gate.load_runs import run_load, spec_for
+from harness.load.comparison import SERVERS
+from harness.load.latencies import Metric
+from harness.load.report import charts_of, distributions_of, memory_line
+from harness.load.results import LoadResult, MemorySeries
+from harness.load.spec import Mix
+from harness.results import Chart
+from harness.targets import Side
 
 NOBODY_IS_WOKEN: Final = "nobody-is-woken"
 POLL_MS: Final = 250
@@ -26,20 +28,20 @@ POLLING_RATE: Final = 4.0
 ATTEMPTS: Final = 3
 """A latency over its limit is measured again, so that the median of the attempts counts."""
 CPU_SAMPLE_S: Final = 1.0
-PARTS: Final = {Side.HUB: "hub", Side.STACK: "api"}
+NO_MEMORY: Final = MemorySeries(part="", processes=0, points=[], per_process=(0, 0, 0))
 
 
 async def gather_steady(context: RunContext) -> PhaseResult:
     """Load, and where a latency was over its limit as often as there are attempts."""
-    profile, attempts, free = context.profile, list[CheckedLoad](), 100.0
-    while not attempts or (len(attempts) < ATTEMPTS and over_a_limit(context, attempts[0].result)):
+    profile, attempts, free = context.profile, list[LoadResult](), 100.0
+    while not attempts or (len(attempts) < ATTEMPTS and over_a_limit(context, attempts[0])):
         spec = spec_for(
             context, Side.STACK, rate=profile.load_rate, seconds=profile.load_s, mix=Mix.of(profile.subscribers)
         )
         free = min(free, await _free_percent())
-        attempts.append((await checked_load(context, f"steady-{len(attempts) + 1}", spec))[0])
+        attempts.append(await run_load(context, f"steady-{len(attempts) + 1}", spec))
     evidence = SteadyLoad(attempts=attempts, free_percent=free)
-    shown = evidence.typical(Figure.CLAIMED).result
+    shown = evidence.typical(Metric.CLAIMED)
     return PhaseResult(
         evidence=[evidence],
         histories=[("steady load", attempt.checks) for attempt in attempts],
@@ -57,11 +59,11 @@ async def _free_percent() -> float:
 def over_a_limit(context: RunContext, result: LoadResult) -> bool:
     """Whether a latency that a criterion judges is at its limit or over it, or was not measured."""
     limits = {
-        Figure.CLAIMED: context.limits.limits(claims.CRITERION).p99_ms,
-        Figure.PROGRESS_SEEN: context.limits.limits(progress.CRITERION).p99_ms,
+        Metric.CLAIMED: context.limits.limits(claims.CRITERION).p99_ms,
+        Metric.PROGRESS_SEEN: context.limits.limits(progress.CRITERION).p99_ms,
     }
-    measured = {figure: result.swarm.p99_ms(figure) for figure in limits}
-    return any(value is None or value >= limits[figure] for figure, value in measured.items())
+    measured = {metric: result.swarm.p99_ms(metric) for metric in limits}
+    return any(value is None or value >= limits[metric] for metric, value in measured.items())
 
 
 async def gather_polling(context: RunContext) -> PhaseResult:
@@ -75,7 +77,7 @@ async def gather_polling(context: RunContext) -> PhaseResult:
         poll_ms=POLL_MS,
         overlay=str(_without_wake_ups(context)),
     )
-    load, _ = await checked_load(context, "polling", spec)
+    load = await run_load(context, "polling", spec)
     return PhaseResult(evidence=[PollingLoad(load=load)], histories=[("polling", load.checks)])
 
 
@@ -90,38 +92,35 @@ def _without_wake_ups(context: RunContext) -> Path:
 async def gather_memory(context: RunContext) -> PhaseResult:
     """The same load on both sides at once, at a rate that the hub can bear: memory is not a matter of speed."""
     profile = context.profile
-    measured = await asyncio.gather(*(_memory(context, side) for side in PARTS))
-    (hub, hub_points), (api, api_points) = measured
+    of_hub, of_api = await asyncio.gather(*(_memory(context, side) for side in Side))
+    hub, api = of_hub.per_process[1], of_api.per_process[1]
     conditions = (
         f"Median PSS: hub {hub / 1e6:.1f} MB, API {api / 1e6:.1f} MB, both with {profile.workers} workers, "
         f"{profile.subscribers} clients and {profile.hub_rate:g} jobs a second."
     )
     evidence = MemoryLoads(
         hub_bytes=hub,
-        hub_samples=len(hub_points),
+        hub_samples=len(of_hub.points),
         api_bytes=api,
-        api_samples=len(api_points),
+        api_samples=len(of_api.points),
         conditions=conditions,
     )
     chart = Chart(
         id=FIGURE,
         title="Memory of the hub and of the API under the same load",
         unit="MB",
-        lines=(Line.of("hub", _megabytes(hub_points)), Line.of("API", _megabytes(api_points))),
+        lines=(memory_line("hub", of_hub), memory_line("API", of_api)),
         sentence=conditions,
     )
     return PhaseResult(evidence=[evidence], charts=[chart])
 
 
-async def _memory(context: RunContext, side: Side) -> tuple[int, list[tuple[float, int]]]:
+async def _memory(context: RunContext, side: Side) -> MemorySeries:
     profile = context.profile
     mix = Mix.of(profile.subscribers)
     spec = spec_for(context, side, rate=profile.hub_rate, seconds=profile.memory_s, mix=mix, sample_s=1.0)
-    return memory_of_part(await run_load(context, f"memory-{side.value}", spec), PARTS[side])
-
-
-def _megabytes(points: list[tuple[float, int]]) -> list[tuple[float, float]]:
-    return [(second, size / 1e6) for second, size in points]
+    result = await run_load(context, f"memory-{side.value}", spec)
+    return result.memory_of(SERVERS[side]) or NO_MEMORY
 
 
 STEADY: Final = Phase(

@@ -167,7 +167,8 @@ def test_each_type_of_evidence_that_a_criterion_needs_is_gathered_by_one_phase()
 
 CRITERION = """
 import msgspec
-from harness.criteria.definition import CriterionSpec, Judged, at_most
+from harness.criteria.definition import CriterionSpec, Judged
+from harness.results import at_most
 from harness.criteria.evidence import Contention
 
 class Limits(msgspec.Struct, forbid_unknown_fields=True):

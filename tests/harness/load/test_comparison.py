@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from harness.load.comparison import TURNS, Turn, compare_turns, ratio_of
-from harness.load.spec import Side
 from harness.results import Verdict
+from harness.targets import Side
 
 
 def turns(*values: dict[str, float], verdict: Verdict = Verdict.PASS) -> list[Turn]:
     return [
-        Turn(side=side, folder=f"turn-{number}", verdict=verdict, reasons=[], values=one)
+        Turn(side=side, folder=f"turn-{number}", verdict=verdict, reason="", values=one)
         for number, (side, one) in enumerate(zip(TURNS, values, strict=True))
     ]
 

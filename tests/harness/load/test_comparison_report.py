@@ -7,11 +7,12 @@ import msgspec
 
 from harness.load.comparison import compare
 from harness.load.comparison_report import write_comparison, write_saturation
-from harness.load.runner import LoadResult
+from harness.load.results import LoadResult
 from harness.load.saturation import Probe, Saturation
-from harness.load.spec import LoadSpec, Side
+from harness.load.spec import LoadSpec
 from harness.results import Verdict
 from harness.results import load as load_run
+from harness.targets import Side
 from tests.harness.load.test_report import loaded
 
 
@@ -33,7 +34,7 @@ async def test_a_comparison_becomes_one_run_with_both_sides_in_each_plot(tmp_pat
 
 def test_a_search_becomes_a_run_with_its_limit_drawn(tmp_path: Path) -> None:
     probes = [
-        Probe(rate=rate, verdict=Verdict.PASS, reasons=[], submitted=9, ended=9, claimed_p99_ms=p99, progress_p99_ms=1)
+        Probe(rate=rate, verdict=Verdict.PASS, reason="", submitted=9, ended=9, claimed_p99_ms=p99, progress_p99_ms=1)
         for rate, p99 in ((5, 10.0), (10, 700.0))
     ]
     found = Saturation(side=Side.HUB, highest=5, lowest_failed=10, generator_bound=False, limit_ms=500, probes=probes)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.load.latencies import Cell, Figure, Histogram, Recorder, Wire
+from harness.load.latencies import Cell, Histogram, Metric, Recorder, Transport
 
 latencies = st.lists(st.floats(0.000_002, 500), min_size=1, max_size=200)
 
@@ -26,7 +26,7 @@ def test_histograms_of_workers_add_up_to_the_one_of_a_single_process(parts: list
     merged = Histogram()
     for part in parts:
         merged.add(Histogram.load(Histogram.of(part).dump()))
-    assert merged.distribution() == Histogram.of(value for part in parts for value in part).distribution()
+    assert merged.series("all") == Histogram.of(value for part in parts for value in part).series("all")
 
 
 def test_recorders_merge_by_figure_wire_and_window() -> None:
@@ -34,27 +34,34 @@ def test_recorders_merge_by_figure_wire_and_window() -> None:
     alone, master = Recorder(), Recorder()
     workers = [Recorder(), Recorder()]
     for number in range(2000):
-        figure, wire = chance.choice(list(Figure)), chance.choice(list(Wire))
+        metric, transport = chance.choice(list(Metric)), chance.choice(list(Transport))
         second, latency = chance.uniform(0, 10), chance.lognormvariate(-4, 1)
-        alone.record(figure, wire, second=second, latency_s=latency)
-        workers[number % 2].record(figure, wire, second=second, latency_s=latency)
+        alone.record(metric, transport, second=second, latency_s=latency)
+        workers[number % 2].record(metric, transport, second=second, latency_s=latency)
         if number % 300 == 0:
             master.merge(msgspec.json.decode(msgspec.json.encode(workers[0].take()), type=list[Cell]))
     for worker in workers:
         master.merge(worker.take())
         assert worker.take() == []
-    for figure in Figure:
-        for wire in (*Wire, None):
-            assert master.total(figure, wire).distribution() == alone.total(figure, wire).distribution()
-        assert [(s, h.count) for s, h in master.over_time(figure)] == [(s, h.count) for s, h in alone.over_time(figure)]
+    for metric in Metric:
+        for transport in (*Transport, None):
+            assert master.total(metric, transport).series("x") == alone.total(metric, transport).series("x")
+        assert [(s, h.count) for s, h in master.over_time(metric)] == [(s, h.count) for s, h in alone.over_time(metric)]
+
+
+@settings(deadline=None)
+@given(latencies, st.sampled_from([0.0, 50.0, 90.0, 99.0, 99.9, 100.0]))
+def test_a_series_tells_the_percentiles_of_its_histogram(values: list[float], percent: float) -> None:
+    histogram = Histogram.of(values)
+    assert histogram.series("all").at(percent) == histogram.percentile_ms(percent)
 
 
 def test_a_value_is_counted_where_its_cause_lies() -> None:
     recorder = Recorder(window_s=2)
-    recorder.record(Figure.ENDED, Wire.SSE, second=3.9, latency_s=30)
-    assert [second for second, _ in recorder.over_time(Figure.ENDED)] == [2]
+    recorder.record(Metric.ENDED, Transport.SSE, second=3.9, latency_s=30)
+    assert [second for second, _ in recorder.over_time(Metric.ENDED)] == [2]
 
 
 def test_an_empty_figure_says_that_it_is_empty() -> None:
-    distribution = Recorder().total(Figure.CLAIMED).distribution()
-    assert (distribution.count, distribution.p99_ms, distribution.max_ms) == (0, 0, 0)
+    series = Recorder().total(Metric.CLAIMED).series("all")
+    assert (series.count, series.at(99), series.mean) == (0, None, None)

@@ -3,36 +3,36 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.load.latencies import Figure, Wire
+from harness.load.latencies import Metric, Transport
 from harness.load.ledger import ACKNOWLEDGED, Complaint, Latency, Ledger, Outcome
-from harness.protocols import EventKind, JobEvent
+from harness.protocols import EventKind, JobEvent, JobState
 
 
 def submitted(*, succeed: bool = True) -> Ledger:
     ledger = Ledger(succeed=succeed)
-    ledger.submit("j", Wire.SSE, "user-1", intended=100.0, sent=100.25)
+    ledger.submit("j", Transport.SSE, "user-1", intended=100.0, sent=100.25)
     return ledger
 
 
 def heard(
     ledger: Ledger, kind: EventKind, *, seen: float = 101.0, **more: object
-) -> tuple[dict[Figure, float], list[Complaint]]:
-    latencies, complaints = ledger.hear(JobEvent(kind=kind, job_id="j", **more), seen)  # type: ignore[arg-type]
-    return {latency.figure: latency.seconds for latency in latencies}, complaints
+) -> tuple[dict[Metric, float], list[Complaint]]:
+    latencies, complaints = ledger.see(JobEvent(kind=kind, job_id="j", **more), seen)  # type: ignore[arg-type]
+    return {latency.metric: latency.seconds for latency in latencies}, complaints
 
 
 def test_latencies_count_from_the_intended_moment_not_from_the_sending() -> None:
     ledger = Ledger()
-    late = ledger.submit("j", Wire.SSE, "user-1", intended=100.0, sent=103.0)
-    assert late == [Latency(Figure.SENT, Wire.SSE, 100.0, 3.0)]
-    assert ledger.accept("j", 103.5) == [Latency(Figure.ACCEPTED, Wire.SSE, 100.0, 3.5)]
-    assert heard(ledger, EventKind.CLAIMED, seen=104.0, at=103.75)[0] == {Figure.CLAIM_SEEN: 4.0, Figure.CLAIMED: 3.75}
-    assert heard(ledger, EventKind.COMPLETED, seen=105.0)[0] == {Figure.ENDED: 5.0}
+    late = ledger.submit("j", Transport.SSE, "user-1", intended=100.0, sent=103.0)
+    assert late == [Latency(Metric.SENT, Transport.SSE, 100.0, 3.0)]
+    assert ledger.accept("j", 103.5) == [Latency(Metric.ACCEPTED, Transport.SSE, 100.0, 3.5)]
+    assert heard(ledger, EventKind.CLAIMED, seen=104.0, at=103.75)[0] == {Metric.CLAIM_SEEN: 4.0, Metric.CLAIMED: 3.75}
+    assert heard(ledger, EventKind.COMPLETED, seen=105.0)[0] == {Metric.ENDED: 5.0}
 
 
 def test_progress_is_compared_with_the_workers_own_send_time() -> None:
     assert heard(submitted(), EventKind.PROGRESS, seen=101.5, sent_at=101.25, progress=10)[0] == {
-        Figure.PROGRESS_SEEN: 0.25
+        Metric.PROGRESS_SEEN: 0.25
     }
 
 
@@ -46,7 +46,7 @@ def test_a_second_end_is_complained_of() -> None:
     ledger = submitted()
     heard(ledger, EventKind.COMPLETED)
     assert heard(ledger, EventKind.COMPLETED)[1] == [Complaint.ENDED_TWICE]
-    assert heard(ledger, EventKind.PROGRESS)[1] == [Complaint.NEWS_AFTER_END]
+    assert heard(ledger, EventKind.PROGRESS)[1] == [Complaint.EVENT_AFTER_END]
     assert ledger.outcomes()[Outcome.COMPLETED] == 1
 
 
@@ -69,14 +69,14 @@ def test_an_effect_before_its_cause_is_complained_of() -> None:
 
 
 def test_the_audit_tells_lost_from_unfinished_from_unseen() -> None:
-    said = {"a": "unknown", "b": "pending", "c": "completed", "d": None}
+    said = {"a": JobState.UNKNOWN, "b": JobState.PENDING, "c": JobState.COMPLETED, "d": None}
     ledger = Ledger()
     for job_id in said:
-        ledger.submit(job_id, Wire.WEBSOCKET, "u", intended=0, sent=0)
+        ledger.submit(job_id, Transport.WEBSOCKET, "u", intended=0, sent=0)
         ledger.accept(job_id, 0)
     assert ledger.open_jobs("u") == list(said)
-    for job_id, word in said.items():
-        ledger.audit(job_id, word)
+    for job_id, state in said.items():
+        ledger.audit(job_id, state)
     counts = ledger.outcomes()
     assert [counts[o] for o in (Outcome.LOST, Outcome.UNFINISHED, Outcome.END_UNSEEN, Outcome.UNKNOWN)] == [1, 1, 1, 1]
     assert ledger.named[Outcome.LOST] == ["a"]
@@ -84,7 +84,7 @@ def test_the_audit_tells_lost_from_unfinished_from_unseen() -> None:
 
 def test_a_submission_without_an_answer_is_no_promise() -> None:
     ledger = submitted()
-    ledger.audit("j", "unknown")
+    ledger.audit("j", JobState.UNKNOWN)
     assert ledger.outcomes()[Outcome.UNANSWERED] == 1
     assert ledger.acknowledged == 0
 
@@ -95,7 +95,7 @@ steps = st.lists(
         st.one_of(
             st.sampled_from(["submit", "accept", "refuse"]),
             st.sampled_from(list(EventKind)),
-            st.sampled_from([None, "unknown", "pending", "completed", "failed"]).map(lambda word: ("audit", word)),
+            st.sampled_from([None, *JobState]).map(lambda state: ("audit", state)),
         ),
     ),
     max_size=60,
@@ -104,19 +104,19 @@ steps = st.lists(
 
 @settings(deadline=None)
 @given(steps)
-def test_every_submission_is_in_exactly_one_class(steps: list[tuple[int, object]]) -> None:
+def test_every_submission_is_in_exactly_one_outcome(steps: list[tuple[int, object]]) -> None:
     ledger, submitted_ids = Ledger(), set()
     for number, step in steps:
         job_id = f"job-{number}"
         if step == "submit" and job_id not in submitted_ids:
             submitted_ids.add(job_id)
-            ledger.submit(job_id, Wire.SSE, "u", intended=0, sent=0)
+            ledger.submit(job_id, Transport.SSE, "u", intended=0, sent=0)
         elif step == "accept":
             ledger.accept(job_id, 1)
         elif step == "refuse":
             ledger.refuse(job_id)
         elif isinstance(step, EventKind):
-            ledger.hear(JobEvent(kind=step, job_id=job_id), 1)
+            ledger.see(JobEvent(kind=step, job_id=job_id), 1)
         elif isinstance(step, tuple):
             ledger.audit(job_id, step[1])
     counts = ledger.outcomes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import signal
 import subprocess
 import sys
@@ -16,17 +15,19 @@ import msgspec
 import psutil
 import pytest
 
-from harness.load.deployment import SiteError
+from harness.errors import CouldNotRun
+from harness.faults import Waves
+from harness.history import HistoryWriter
+from harness.load.arrivals import Plan
 from harness.load.fleet import Fleet
-from harness.load.latencies import Figure
+from harness.load.latencies import Metric
 from harness.load.ledger import Outcome
-from harness.load.plan import Plan
-from harness.load.results import LiveLine
-from harness.load.runner import LoadFailed, LoadResult, run
-from harness.load.spec import Kills, LoadSpec, Mix, Side
-from harness.load.verdict import Demands
+from harness.load.results import LiveLine, LoadResult
+from harness.load.runner import run
+from harness.load.spec import Demands, Kills, LoadSpec, Mix
 from harness.processes import Processes, services, start_valkey
 from harness.results import Verdict
+from harness.targets import Deployment, Setup, Side
 
 FAIR = Demands(least_jobs=10, most_lag_ms=2000)
 """The machine of a test may be busy with others: that the generator was late is no finding here."""
@@ -46,30 +47,28 @@ def spec(**more: object) -> LoadSpec:
 async def test_a_load_on_the_stack_is_measured_and_judged(tmp_path: Path) -> None:
     lines: list[LiveLine] = []
     result = await run(spec(), tmp_path, on_live=lines.append)
-    assert result.judgement.verdict is Verdict.PASS, result.judgement.reasons
+    assert result.judgement.verdict is Verdict.PASS, result.judgement.explanation
     assert result.swarm.jobs.outcomes[Outcome.COMPLETED] == 40
-    assert set(result.swarm.figures) == set(Figure)
-    assert result.swarm.figures[Figure.PROGRESS_SEEN].overall.count == 120, "the workers stamp their progress"
+    assert set(result.swarm.latencies) == set(Metric)
+    assert result.swarm.latencies[Metric.PROGRESS_SEEN].overall.count == 120, "the workers stamp their progress"
     assert {series.part for series in result.memory} == {"api", "generator", "redis", "workers"}
     assert all(series.per_process[0] > 1_000_000 for series in result.memory)
     assert result.fleet is not None
-    assert (result.fleet.size, result.fleet.alive, result.fleet.deaths) == (3, 3, [])
-    assert result.fleet.start_ms is not None
+    assert (result.fleet.size, result.fleet.alive, result.fleet.exits) == (3, 3, [])
     assert result.fleet.start_ms.count == 3
     assert result.depth
     assert lines[-1].ended == 40
-    judged = {check.name: check for check in result.checks}
-    assert judged["lost"].examined == 40
-    assert not any(check.violations for check in result.checks)
+    assert result.checks["lost"].examined == 40
+    assert not any(check.violations for check in result.checks.values())
     assert msgspec.json.decode((tmp_path / "load.json").read_bytes(), type=LoadResult) == result
 
 
 async def test_the_same_load_on_the_hub(tmp_path: Path) -> None:
     result = await run(spec(side=Side.HUB, plan=Plan(rate=4, duration_s=4), generators=2), tmp_path)
-    assert result.judgement.verdict is Verdict.PASS, result.judgement.reasons
+    assert result.judgement.verdict is Verdict.PASS, result.judgement.explanation
     assert result.swarm.users == {"LegacyWebSocketUser": 6, "MonitorUser": 2}
     assert result.swarm.jobs.outcomes[Outcome.COMPLETED] == 16
-    assert result.swarm.figures[Figure.PROGRESS_SEEN].overall.count == 48
+    assert result.swarm.latencies[Metric.PROGRESS_SEEN].overall.count == 48
     assert {series.part for series in result.memory} >= {"hub", "workers"}
 
 
@@ -81,14 +80,14 @@ async def test_a_target_that_runs_already_is_loaded_and_left_running(tmp_path: P
         await processes.astart(services.worker("their-worker", **terms))
         given = {"url": api.http_url, "token": "secret", "plan": Plan(rate=5, duration_s=3)}
         result = await run(spec(fleet=0, **given), tmp_path / "alone")
-        assert result.judgement.verdict is Verdict.PASS, result.judgement.reasons
+        assert result.judgement.verdict is Verdict.PASS, result.judgement.explanation
         assert (result.owned, result.fleet, [series.part for series in result.memory]) == (False, None, ["generator"])
         helped = await run(spec(fleet=2, redis=valkey.url, prefix="{emp}", **given), tmp_path / "helped")
-        assert helped.judgement.verdict is Verdict.PASS, helped.judgement.reasons
+        assert helped.judgement.verdict is Verdict.PASS, helped.judgement.explanation
         assert helped.fleet is not None
         assert helped.fleet.alive == 2
         assert api.alive
-        with pytest.raises(SiteError, match="needs the stack's Redis"):
+        with pytest.raises(CouldNotRun, match="needs the stack's Redis"):
             await run(spec(fleet=2, **given), tmp_path / "lost")
 
 
@@ -97,18 +96,18 @@ async def test_killed_workers_come_back_and_no_job_is_lost(tmp_path: Path) -> No
     kills = Kills(waves=2, share=0.5, every_s=1.5)
     terms = {"worker_environment": quick, "server_environment": quick}
     result = await run(spec(fleet=4, kills=kills, drain_s=40, **terms), tmp_path)
-    assert result.judgement.verdict is Verdict.PASS, result.judgement.reasons
+    assert result.judgement.verdict is Verdict.PASS, result.judgement.explanation
     assert result.swarm.jobs.outcomes[Outcome.COMPLETED] == 40
     assert result.fleet is not None
-    assert len(result.fleet.deaths) == 4
-    assert all(death.ours and death.back_after_s is not None for death in result.fleet.deaths)
+    assert len(result.fleet.exits) == 4
+    assert all(death.ours and death.back_after_s is not None for death in result.fleet.exits)
     assert result.fleet.alive == 4
 
 
 async def test_what_an_earlier_load_left_is_not_taken_for_this_one(tmp_path: Path) -> None:
     for name in ("swarm.json", "live.jsonl", "history-local.jsonl"):
         (tmp_path / name).write_text("{}")
-    with pytest.raises(LoadFailed, match="left no result"):
+    with pytest.raises(CouldNotRun, match="left no result"):
         await run(spec(fleet=0, plan=Plan(rate=1, duration_s=-1)), tmp_path)
     assert not (tmp_path / "swarm.json").exists()
 
@@ -117,27 +116,30 @@ async def test_without_workers_the_load_fails(tmp_path: Path) -> None:
     result = await run(spec(fleet=0, drain_s=1), tmp_path)
     assert result.judgement.verdict is Verdict.FAIL
     assert result.swarm.jobs.outcomes[Outcome.UNFINISHED] == 40
-    assert result.swarm.flow[-1].waiting == 40
+    assert result.swarm.over_time[-1].waiting == 40
 
 
-async def test_a_fleet_notices_a_death_and_replaces_the_worker(tmp_path: Path) -> None:
+async def test_a_fleet_notices_an_exit_and_replaces_the_worker(tmp_path: Path) -> None:
     async with Processes(tmp_path) as processes:
-        valkey = start_valkey(processes)
-        launches = [services.worker(f"worker-{number}", redis_url=valkey.url) for number in (1, 2)]
-        fleet = Fleet(processes, launches)
-        await fleet.start()
+        valkey = await asyncio.to_thread(start_valkey, processes)
+        deployment = await Deployment.astart(processes, Setup(), valkey)
+        fleet = Fleet(deployment, processes)
+        await fleet.start(2, service="simulation", environment={})
         watch = asyncio.create_task(fleet.watch())
-        victim = fleet.workers[0]
+        victim = deployment.workers[0]
         first = victim.pid
         subprocess.run(["kill", "-9", str(first)], check=True)
-        await _until(lambda: bool(fleet.deaths))
-        watch.cancel()
-        assert (fleet.deaths[0].worker, fleet.deaths[0].ours, fleet.deaths[0].status) == ("worker-1", False, -9)
+        await _until(lambda: bool(fleet.exits))
+        assert (fleet.exits[0].worker, fleet.exits[0].ours, fleet.exits[0].status) == ("worker-1", False, -9)
         assert victim.alive
         assert victim.pid != first
-        killed = await fleet.kill(1, chance=random.Random(3), restart=False)
-        assert len(killed) == 1
-        assert fleet.result().alive == 1
+        writer = HistoryWriter()
+        async with Waves(deployment.workers, writer, seed=3, share=0.5, waves=1, every_s=0.1, down_s=0.1) as killing:
+            await killing.done()
+        watch.cancel()
+        own, killed = fleet.result(writer.events).exits
+        assert (own.ours, killed.ours) == (False, True)
+        assert (killed.back_after_s or 0) >= 0.1
 
 
 def test_the_command_line_answers_with_json_and_a_status(tmp_path: Path) -> None:

@@ -3,16 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.load.plan import Plan
-from harness.load.runner import LoadResult
+from harness.load.arrivals import Plan
+from harness.load.results import LoadResult
 from harness.load.saturation import Search, find_saturation
-from harness.load.spec import LoadSpec, Side
-from harness.load.verdict import Judgement
+from harness.load.spec import LoadSpec
 from harness.results import Verdict
-from tests.harness.load.test_verdict import result
+from harness.targets import Side
+from tests.harness.load import test_judge
 
 
 @settings(deadline=None)
@@ -20,7 +21,7 @@ from tests.harness.load.test_verdict import result
 def test_the_search_closes_in_on_the_true_limit(limit: float, start: float, precision: float) -> None:
     search, tried = Search(start, 1000, precision), 0
     while (rate := search.rate) is not None:
-        search.tell(held=rate <= limit)
+        search.record(held=rate <= limit)
         tried += 1
     assert tried < 40
     if search.held is not None:
@@ -35,18 +36,8 @@ def test_the_search_closes_in_on_the_true_limit(limit: float, start: float, prec
 
 async def loaded(spec: LoadSpec, limit: float, at_limit: Verdict) -> LoadResult:
     verdict = Verdict.PASS if spec.plan.rate <= limit else at_limit
-    return LoadResult(
-        side=spec.side,
-        spec=spec,
-        owned=True,
-        judgement=Judgement(verdict=verdict, reasons=[]),
-        swarm=result(),
-        fleet=None,
-        memory=[],
-        depth=[],
-        history=[],
-        checks=[],
-    )
+    result = test_judge.loaded(test_judge.result(), side=spec.side)
+    return msgspec.structs.replace(result, judgement=msgspec.structs.replace(result.judgement, verdict=verdict))
 
 
 async def test_a_search_reports_the_highest_rate_and_what_stopped_it(tmp_path: Path) -> None:

@@ -6,15 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.load.arrivals import Tickets
-from harness.load.plan import Arrivals, Plan, Shape
+from harness.load.arrivals import Arrivals, Plan, Shape, Spacing
 
 plans = st.builds(
     Plan,
     shape=st.sampled_from(Shape),
     rate=st.floats(0.5, 80),
     duration_s=st.floats(1, 30),
-    arrivals=st.sampled_from(Arrivals),
+    arrivals=st.sampled_from(Spacing),
     seed=st.integers(0, 1000),
 )
 
@@ -46,7 +45,7 @@ def test_an_even_plan_has_as_many_arrivals_as_the_area_under_its_rate(plan: Plan
     steps = 2000
     area = sum(plan.rate_at((step + 0.5) * plan.duration_s / steps) for step in range(steps)) * plan.duration_s / steps
     count = len(list(plan.moments()))
-    if plan.arrivals is Arrivals.EVEN:
+    if plan.arrivals is Spacing.EVEN:
         assert count == pytest.approx(area, abs=1 + area * 0.01)
         assert abs(count - plan.jobs) <= 1
     else:
@@ -69,21 +68,21 @@ def test_a_migration_goes_to_none_and_back_to_all() -> None:
     assert 0 < plan.legacy_share_at(30) < 1
 
 
-def test_tickets_given_back_are_taken_next() -> None:
-    tickets = Tickets.of(Plan(rate=1, duration_s=3), start_at=100)
-    first, second = tickets.take(), tickets.take()
+def test_arrivals_given_back_are_taken_next() -> None:
+    arrivals = Arrivals.of(Plan(rate=1, duration_s=3), start_at=100)
+    first, second = arrivals.take(), arrivals.take()
     assert (first, second) == (100.5, 101.5)
-    tickets.give_back(100.5)
-    assert [tickets.take(), tickets.take(), tickets.take()] == [100.5, 102.5, None]
-    assert not tickets.used_up, "three are in hand"
+    arrivals.give_back(100.5)
+    assert [arrivals.take(), arrivals.take(), arrivals.take()] == [100.5, 102.5, None]
+    assert not arrivals.used_up, "three are in hand"
     for _ in range(3):
-        tickets.use()
-    assert tickets.used_up
+        arrivals.use()
+    assert arrivals.used_up
 
 
-def test_late_tickets_are_not_dropped() -> None:
-    tickets = Tickets.of(Plan(rate=100, duration_s=1), start_at=0)
+def test_late_arrivals_are_not_dropped() -> None:
+    arrivals = Arrivals.of(Plan(rate=100, duration_s=1), start_at=0)
     taken = []
-    while (moment := tickets.take()) is not None:
+    while (moment := arrivals.take()) is not None:
         taken.append(moment)
     assert len(taken) == 100

@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from harness.load.latencies import Cell, Figure, Histogram, Recorder, Wire
+from harness.load.arrivals import Plan
+from harness.load.latencies import Cell, Histogram, Metric, Recorder, Transport
 from harness.load.ledger import Outcome
-from harness.load.plan import Plan
-from harness.load.results import NAMED, FigureResult, Jobs, LiveLine, Rounded, SwarmResult, Window
-from harness.load.throughput import Step, flow_of
+from harness.load.results import NAMED, Jobs, LatencyResult, LiveLine, SwarmResult, Window
+from harness.load.throughput import Step, throughput_of
+from harness.results import Series
 from loadtests.load import Load
 
 LIVE_WINDOWS = 5
@@ -30,7 +31,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     named: dict[Outcome, list[str]]
     errors: dict[str, int]
     watched: dict[str, int]
-    flow: list[tuple[Step, int, int]]
+    throughput: list[tuple[Step, int, int]]
 
 
 def report_of(load: Load) -> Report:
@@ -46,19 +47,15 @@ def report_of(load: Load) -> Report:
         named={outcome: ids[:NAMED] for outcome, ids in ledger.named.items()},
         errors=dict(load.errors),
         watched=dict(load.watched),
-        flow=load.flow.dump(),
+        throughput=load.throughput.dump(),
     )
 
 
-Rounding = Callable[[Figure, Wire], Rounded | None]
+ByLocust = Callable[[Metric, Transport], Series | None]
+"""What Locust itself says of a latency."""
 
 
-def no_rounding(figure: Figure, wire: Wire) -> Rounded | None:  # noqa: ARG001 - the shape of a Rounding
-    """Nothing to say."""
-    return None
-
-
-class Assembly:
+class Aggregation:
     """The whole load, as far as it was reported."""
 
     def __init__(self, window_s: float) -> None:
@@ -95,28 +92,25 @@ class Assembly:
             ended=jobs.ended,
             outstanding=self.outstanding,
             errors=sum(sum(report.errors.values()) for report in self.reports),
-            claimed_p99_ms=self._lately(Figure.CLAIMED),
-            progress_p99_ms=self._lately(Figure.PROGRESS_SEEN),
-            ended_p99_ms=self._lately(Figure.ENDED),
+            claimed_p99_ms=self._lately(Metric.CLAIMED),
+            progress_p99_ms=self._lately(Metric.PROGRESS_SEEN),
+            ended_p99_ms=self._lately(Metric.ENDED),
         )
 
-    def figures(self, rounded: Rounding = no_rounding) -> dict[Figure, FigureResult]:
-        """Every figure that has values; `rounded` tells what Locust says of each."""
-        found = {}
-        for figure in Figure:
-            total = self._recorder.total(figure)
-            if total.count:
-                found[figure] = FigureResult(
-                    overall=total.distribution(),
-                    by_wire={
-                        wire.value: by.distribution()
-                        for wire in Wire
-                        if (by := self._recorder.total(figure, wire)).count
-                    },
-                    over_time=[_window(second, one) for second, one in self._recorder.over_time(figure)],
-                    by_locust={wire.value: said for wire in Wire if (said := rounded(figure, wire))},
-                )
-        return found
+    def latencies(self, by_locust: ByLocust | None = None) -> dict[Metric, LatencyResult]:
+        """Every latency that has values."""
+        totals = {metric: self._recorder.total(metric) for metric in Metric}
+        return {metric: self._latency(metric, total, by_locust) for metric, total in totals.items() if total.count}
+
+    def _latency(self, metric: Metric, total: Histogram, by_locust: ByLocust | None) -> LatencyResult:
+        parts = {transport: self._recorder.total(metric, transport) for transport in Transport}
+        locusts = {transport: by_locust(metric, transport) for transport in Transport} if by_locust else {}
+        return LatencyResult(
+            overall=total.series("all"),
+            by_transport={one: part.series(one) for one, part in parts.items() if part.count},
+            over_time=[_window(second, one) for second, one in self._recorder.over_time(metric)],
+            by_locust={one: series for one, series in locusts.items() if series},
+        )
 
     def result(
         self,
@@ -126,7 +120,7 @@ class Assembly:
         users: dict[str, int],
         started_at: float,
         seconds: float,
-        rounded: Rounding = no_rounding,
+        by_locust: ByLocust | None = None,
     ) -> SwarmResult:
         """The whole load, when it is over."""
         errors: Counter[str] = Counter()
@@ -142,8 +136,8 @@ class Assembly:
             started_at=started_at,
             seconds=round(seconds, 3),
             jobs=self._jobs(),
-            figures=self.figures(rounded),
-            flow=flow_of((report.flow for report in self.reports), self._recorder.window_s),
+            latencies=self.latencies(by_locust),
+            over_time=throughput_of((report.throughput for report in self.reports), self._recorder.window_s),
             errors=dict(errors.most_common()),
             watched=watched,
         )
@@ -162,8 +156,8 @@ class Assembly:
             named=named,
         )
 
-    def _lately(self, figure: Figure) -> float:
-        return self._recorder.lately(figure, LIVE_WINDOWS).percentile_ms(99)
+    def _lately(self, metric: Metric) -> float:
+        return self._recorder.lately(metric, LIVE_WINDOWS).percentile_ms(99)
 
 
 def _window(second: float, histogram: Histogram) -> Window:

@@ -1,4 +1,4 @@
-"""Our figures on Locust's page: a tab with exact percentiles, and the same as a CSV file."""
+"""Our latencies on Locust's page: a tab with exact percentiles, and the same as a CSV file."""
 
 from __future__ import annotations
 
@@ -10,41 +10,35 @@ from typing import Any, Final
 import msgspec
 from flask import Response, request
 
-from loadtests.swarm.assembly import Assembly
+from loadtests.aggregation import Aggregation
 
 KEY: Final = "hubgate"
+PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
 COLUMNS: Final = {
-    "name": "Figure",
-    "wire": "Protocol",
+    "name": "Latency",
+    "transport": "Protocol",
     "count": "Count",
-    "p50": "p50 (ms)",
-    "p90": "p90 (ms)",
-    "p99": "p99 (ms)",
-    "p999": "p99.9 (ms)",
+    **{key: f"p{percent:g} (ms)" for key, percent in PERCENTILES.items() if percent < 100},
     "max": "Max (ms)",
 }
 
 
-def rows(assembly: Assembly) -> list[dict[str, Any]]:
-    """One row for each figure and protocol, exact to 0.1 %."""
+def rows(aggregation: Aggregation) -> list[dict[str, Any]]:
+    """One row for each latency and protocol, exact to 0.1 %."""
     return [
         {
-            "name": str(figure),
-            "safe_name": str(figure),
-            "wire": wire,
-            "count": one.count,
-            "p50": one.p50_ms,
-            "p90": one.p90_ms,
-            "p99": one.p99_ms,
-            "p999": one.p999_ms,
-            "max": one.max_ms,
+            "name": str(metric),
+            "safe_name": str(metric),
+            "transport": series.label,
+            "count": series.count,
+            **{key: series.at(percent) for key, percent in PERCENTILES.items()},
         }
-        for figure, found in assembly.figures().items()
-        for wire, one in {"all": found.overall, **found.by_wire}.items()
+        for metric, found in aggregation.latencies().items()
+        for series in (found.overall, *found.by_transport.values())
     ]
 
 
-def add_tab(web_ui: Any, assembly: Callable[[], Assembly]) -> None:
+def add_tab(web_ui: Any, aggregation: Callable[[], Aggregation]) -> None:
     """Extend the page the way that Locust documents for locustfiles."""
     web_ui.template_args["extended_tabs"] = [{"title": "Exact percentiles", "key": KEY}]
     web_ui.template_args["extended_tables"] = [
@@ -53,10 +47,10 @@ def add_tab(web_ui: Any, assembly: Callable[[], Assembly]) -> None:
     web_ui.template_args["extended_csv_files"] = [{"href": "/hubgate/csv", "title": "Download exact percentiles CSV"}]
 
     @web_ui.app.after_request  # type: ignore[untyped-decorator] # Flask's app comes from an untyped attribute
-    def add_figures(response: Response) -> Response:
+    def add_latencies(response: Response) -> Response:
         if request.path == "/stats/requests" and isinstance(response.json, dict):
-            figures = [{"key": KEY, "data": rows(assembly())}]
-            response.set_data(msgspec.json.encode({**response.json, "extended_stats": figures}))
+            latencies = [{"key": KEY, "data": rows(aggregation())}]
+            response.set_data(msgspec.json.encode({**response.json, "extended_stats": latencies}))
         return response
 
     @web_ui.app.route("/hubgate/csv")  # type: ignore[untyped-decorator]
@@ -64,5 +58,5 @@ def add_tab(web_ui: Any, assembly: Callable[[], Assembly]) -> None:
         text = io.StringIO()
         writer = csv.DictWriter(text, list(COLUMNS), extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(rows(assembly()))
+        writer.writerows(rows(aggregation()))
         return Response(text.getvalue(), mimetype="text/csv")

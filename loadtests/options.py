@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.load.jobs import DEFAULT_JOB, JobSpec
-from harness.load.plan import ENDLESS_S, Arrivals, Plan, Shape
+from harness.load.arrivals import ENDLESS_S, Plan, Shape, Spacing
+from harness.load.spec import DEFAULT_JOB
+from harness.protocols import Submission
 
 USERS: Final = {
     "legacy_users": "LegacyWebSocketUser",
@@ -23,30 +24,14 @@ USERS: Final = {
 class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the options say. Without a shape, Locust's own users, spawn rate and run time are in force."""
 
-    shape: Shape | None = None
-    rate: float = 10.0
-    duration_s: float = 60.0
+    shaped: bool = False
+    plan: Plan = Plan(duration_s=ENDLESS_S)
+    """One without a shape is steady and ends when Locust does."""
     drain_s: float = 20.0
-    arrivals: Arrivals = Arrivals.EVEN
-    seed: int = 1
-    legacy_share: float = 0.5
     users: dict[str, int] = {}
-    spawn_rate: float = 50.0
-    job: JobSpec = DEFAULT_JOB
+    job: Submission = DEFAULT_JOB
     token: str | None = None
     out: Path | None = None
-
-    @property
-    def plan(self) -> Plan:
-        """The plan; one without a shape is steady and ends when Locust does."""
-        return Plan(
-            shape=self.shape or Shape.STEADY,
-            rate=self.rate,
-            duration_s=self.duration_s if self.shape else ENDLESS_S,
-            arrivals=self.arrivals,
-            seed=self.seed,
-            legacy_share=self.legacy_share,
-        )
 
 
 def add_arguments(parser: Any) -> None:
@@ -56,14 +41,14 @@ def add_arguments(parser: Any) -> None:
     add("--rate", type=float, default=10.0, help="highest rate of the shape, jobs per second over all users")
     add("--duration", type=float, default=60.0, help="seconds of the shape")
     add("--drain", type=float, default=20.0, help="seconds to wait for the last jobs to end")
-    add("--arrivals", choices=list(Arrivals), default=Arrivals.EVEN, help="how the intended moments lie")
+    add("--arrivals", choices=list(Spacing), default=Spacing.EVEN, help="how the intended moments lie")
     add("--seed", type=int, default=1, help="seed of random arrivals")
     add("--legacy-share", type=float, default=0.5, help="share of hybrid users that speak the old protocol")
     for option, name in USERS.items():
         add(f"--{option.replace('_', '-')}", type=int, default=0, help=f"how many users of {name}")
     add("--job", default="", help='what is submitted, as JSON: {"service": "simulation", "payload": {...}}')
     add("--token", default="", is_secret=True, help="token for the server, where it wants one")
-    add("--load-out", default="", include_in_web_ui=False, help="folder for result.json, live.jsonl and the history")
+    add("--load-out", default="", include_in_web_ui=False, help="folder for swarm.json, live.jsonl and the history")
 
 
 def read_options(parsed: Any) -> LoadOptions:
@@ -71,20 +56,23 @@ def read_options(parsed: Any) -> LoadOptions:
     if parsed is None or not hasattr(parsed, "shape"):
         return LoadOptions()
     try:
-        job = msgspec.json.decode(parsed.job, type=JobSpec) if parsed.job else DEFAULT_JOB
+        job = msgspec.json.decode(parsed.job, type=Submission) if parsed.job else DEFAULT_JOB
     except msgspec.DecodeError as error:
         raise ValueError(f"--job is no job: {error}") from error
     if parsed.rate <= 0 or parsed.duration <= 0:
         raise ValueError("--rate and --duration have to be above 0")
     users = {name: int(getattr(parsed, option)) for option, name in USERS.items() if getattr(parsed, option)}
     return LoadOptions(
-        shape=Shape(parsed.shape) if parsed.shape else None,
-        rate=float(parsed.rate),
-        duration_s=float(parsed.duration),
+        shaped=bool(parsed.shape),
+        plan=Plan(
+            shape=Shape(parsed.shape) if parsed.shape else Shape.STEADY,
+            rate=float(parsed.rate),
+            duration_s=float(parsed.duration) if parsed.shape else ENDLESS_S,
+            arrivals=Spacing(parsed.arrivals),
+            seed=int(parsed.seed),
+            legacy_share=float(parsed.legacy_share),
+        ),
         drain_s=float(parsed.drain),
-        arrivals=Arrivals(parsed.arrivals),
-        seed=int(parsed.seed),
-        legacy_share=float(parsed.legacy_share),
         users=users,
         job=job,
         token=parsed.token or None,

@@ -1,4 +1,8 @@
-"""What the load does at each of Locust's events, in its one process, its master or its workers."""
+"""Our load as a plug-in of Locust: `install(locust.events)` adds its options, its page, its latencies, its result.
+
+Works in every mode Locust has: with the web page, headless, and distributed over processes or machines. Here is what
+the load does at each of Locust's events, in its one process, its master or its workers.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,16 @@ from typing import Any, Final
 
 import gevent
 import msgspec
+from locust import LoadTestShape
 from locust.runners import MasterRunner, WorkerRunner
 
-from harness.load.clock import EpochClock
-from harness.load.history_observer import Journal
-from harness.load.latencies import Figure, Wire
-from harness.load.results import Rounded
+from harness.history import Clock, HistoryWriter
+from harness.load.latencies import Metric, Transport
+from harness.results import Percentile, Series
+from loadtests.aggregation import Aggregation, Report, report_of
 from loadtests.load import Load
-from loadtests.swarm.assembly import Assembly, Report, report_of
-from loadtests.swarm.options import LoadOptions, add_arguments, read_options
-from loadtests.swarm.page import add_tab
-from loadtests.swarm.shape import PlanShape
+from loadtests.options import LoadOptions, add_arguments, read_options
+from loadtests.page import add_tab
 
 START: Final = "hubgate_start"
 """Master to workers: when the load begins, and who takes which part of it."""
@@ -28,12 +31,14 @@ LEAD_S: Final = 1.0
 """From the moment the last user was started to the first second of the plan: users connect meanwhile."""
 LIVE: Final = "live.jsonl"
 REPORTED: Final = "hubgate"
+SPAWN_RATE: Final = 50.0
+"""Users that are started in a second, where a plan says how many there are."""
 
 log = logging.getLogger(__name__)
 
 
 def install(events: Any) -> None:
-    """Make Locust our host: call it with `locust.events` in a locustfile, once."""
+    """Add the plug-in: call it with `locust.events` in a locustfile, once."""
     events.init_command_line_parser.add_listener(add_arguments)
     events.init.add_listener(_on_init)
 
@@ -44,18 +49,18 @@ def _on_init(environment: Any, **_: Any) -> None:
     except ValueError as error:
         log.error("%s", error)  # noqa: TRY400 - the sentence is all there is to know
         sys.exit(2)
-    environment.hubgate_guest = Guest(environment, options)
+    environment.hubgate_plugin = LocustPlugin(environment, options)
 
 
-class Guest:
+class LocustPlugin:
     """The load within one Locust environment."""
 
     def __init__(self, environment: Any, options: LoadOptions) -> None:
         self.environment = environment
         self.options = options
-        self.clock = EpochClock()
+        self.clock = Clock().seconds
         self.load = self._new_load()
-        self.assembly = Assembly(self.load.recorder.window_s)
+        self.aggregation = Aggregation(self.load.recorder.window_s)
         self._live: Any = None
         self._parts = 1
         events = environment.events
@@ -71,17 +76,22 @@ class Guest:
         if isinstance(environment.runner, MasterRunner):
             environment.runner.register_message(REPORT, self._on_last_report)
         self._set_mix()
-        if options.shape:
+        if options.shaped:
             environment.shape_class = PlanShape(self)
             environment.shape_class.runner = environment.runner
         if environment.web_ui:
-            add_tab(environment.web_ui, lambda: self.assembly)
+            add_tab(environment.web_ui, lambda: self.aggregation)
 
     @property
     def finished(self) -> bool:
         """Whether all processes have sent all that was planned and seen all of it end."""
         self._gather()
-        return self.assembly.finished(self._parts)
+        return self.aggregation.finished(self._parts)
+
+    @property
+    def users_by_locust(self) -> int:
+        """Locust's own number of users, for a mix that does not say it."""
+        return int(getattr(self.environment.parsed_options, "num_users", None) or 10)
 
     def _new_load(self) -> Load:
         self.environment.hubgate_load = Load(
@@ -112,12 +122,12 @@ class Guest:
     def _on_test_start(self, **_: Any) -> None:
         self.options = read_options(self.environment.parsed_options)
         self.load = self._new_load()
-        self.assembly = Assembly(self.load.recorder.window_s)
+        self.aggregation = Aggregation(self.load.recorder.window_s)
         if self.options.out:
             self.options.out.mkdir(parents=True, exist_ok=True)
             if not isinstance(self.environment.runner, MasterRunner):
                 name = self.environment.runner.client_id if self._is_worker else "local"
-                self.load.journal = Journal(self.options.out / f"history-{name}.jsonl", "clients of a load")
+                self.load.history = HistoryWriter(self.options.out / f"history-{name}.jsonl", about="clients of a load")
         if not self._is_worker:
             if self.options.out:
                 (self.options.out / LIVE).unlink(missing_ok=True)
@@ -142,8 +152,8 @@ class Guest:
 
     def _on_test_stop(self, **_: Any) -> None:
         """The users have stopped and asked after their last jobs."""
-        if self.load.journal:
-            self.load.journal.close()
+        if self.load.history:
+            self.load.history.close()
         if self._is_worker:
             report = msgspec.json.encode(report_of(self.load))
             self.environment.runner.send_message(REPORT, {REPORTED: report})
@@ -160,14 +170,14 @@ class Guest:
     def _gather(self) -> None:
         """A single process reports to itself; a master is reported to."""
         if not isinstance(self.environment.runner, MasterRunner):
-            self.assembly.take("local", report_of(self.load))
+            self.aggregation.take("local", report_of(self.load))
 
     def _on_report_to_master(self, data: dict[str, Any], **_: Any) -> None:
         data[REPORTED] = msgspec.json.encode(report_of(self.load))
 
     def _on_worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         if REPORTED in data:
-            self.assembly.take(client_id, msgspec.json.decode(data[REPORTED], type=Report))
+            self.aggregation.take(client_id, msgspec.json.decode(data[REPORTED], type=Report))
 
     def _on_last_report(self, msg: Any, **_: Any) -> None:
         self._on_worker_report(msg.node_id, msg.data)
@@ -180,28 +190,48 @@ class Guest:
 
     def _write_live(self) -> None:
         if self.options.out and self.load.start_at is not None:
-            line = self.assembly.live(self.load.second, self.environment.runner.user_count)
+            line = self.aggregation.live(self.load.second, self.environment.runner.user_count)
             with (self.options.out / LIVE).open("ab") as file:
                 file.write(msgspec.json.encode(line) + b"\n")
 
-    def _rounded(self, figure: Figure, wire: Wire) -> Rounded | None:
-        """Locust's own word on a figure."""
-        entry = self.environment.stats.entries.get((str(figure), str(wire)))
+    def _by_locust(self, metric: Metric, transport: Transport) -> Series | None:
+        """Locust's own, rounded percentiles of a latency."""
+        entry = self.environment.stats.entries.get((str(metric), str(transport)))
         if entry is None or not entry.num_requests:
             return None
-        p50, p99 = (entry.get_response_time_percentile(share) for share in (0.5, 0.99))
-        return Rounded(count=entry.num_requests, p50_ms=p50, p99_ms=p99, max_ms=entry.max_response_time)
+        points = [Percentile(percent, entry.get_response_time_percentile(percent / 100)) for percent in (50.0, 99.0)]
+        points.append(Percentile(100.0, entry.max_response_time))
+        return Series(label=str(transport), count=entry.num_requests, percentiles=tuple(points))
 
     def _write_result(self) -> None:
         runner = self.environment.runner
         users = runner.final_user_classes_count or runner.target_user_classes_count
-        result = self.assembly.result(
+        result = self.aggregation.result(
             self.load.plan,
             host=self.environment.host or "",
             users={name: count for name, count in users.items() if count},
             started_at=self.load.start_at or self.clock(),
             seconds=max(0.0, self.load.second),
-            rounded=self._rounded,
+            by_locust=self._by_locust,
         )
         if self.options.out:
             (self.options.out / "swarm.json").write_bytes(msgspec.json.encode(result))
+
+
+class PlanShape(LoadTestShape):
+    """Stops the test when the plan is through and no job is under way, or when the drain time is over."""
+
+    abstract = True  # so that Locust does not take it for a shape of the locustfile that imports it
+
+    def __init__(self, plugin: LocustPlugin) -> None:
+        super().__init__()  # type: ignore[no-untyped-call] # untyped in Locust
+        self._plugin = plugin
+
+    def tick(self) -> tuple[int, float] | None:
+        """Users and spawn rate, or None when it is over."""
+        options, load = self._plugin.options, self._plugin.load
+        users = sum(options.users.values()) or self._plugin.users_by_locust
+        if load.second < options.plan.duration_s:
+            return users, SPAWN_RATE
+        overdue = load.second > options.plan.duration_s + options.drain_s
+        return None if overdue or self._plugin.finished else (users, SPAWN_RATE)

@@ -1,0 +1,107 @@
+"""The one judge of a load: what must not happen, what the caller limits, and the least that has to be there.
+
+A run with no requests, with too few or with too many errors never passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from harness.history import CheckResult
+from harness.load.latencies import Metric
+from harness.load.ledger import Complaint, Outcome
+from harness.load.results import FleetResult, LoadResult, SwarmResult
+from harness.load.spec import Demands
+from harness.results import Criterion, Evidence, Measurement, Statement, at_most, count
+from harness.targets import Side
+
+BROKEN_PROMISES: Final = {
+    Outcome.LOST: "jobs acknowledged and now unknown to the server",
+    Outcome.END_UNSEEN: "jobs that ended and whose clients were never notified",
+    Outcome.UNFINISHED: "jobs acknowledged and not ended when the last wait was over",
+}
+
+IN_TIME_PERCENT: Final = 99.0
+"""Of the submissions: with fewer, the other latencies speak of the generator."""
+
+
+def judge(loaded: LoadResult) -> Criterion:
+    """The load as one criterion. The hub breaks some rules of the checkers by its known faults: they do not count."""
+    result, demands, fleet = loaded.swarm, loaded.spec.demands, loaded.fleet
+    plan, jobs = result.plan, result.jobs
+    counted = [] if loaded.side is Side.HUB else [check for check in loaded.checks.values() if check.violations]
+    ended = f"{jobs.ended} of {jobs.acknowledged} acknowledged jobs ended and their clients were notified."
+    noise = f"The machine's load average was {loaded.surroundings.load_before:g} before it began."
+    judged = Criterion.judged(
+        Statement(
+            id="load",
+            title=f"{plan.rate:g} jobs/s on the {loaded.side}",
+            sentence=f"With {sum(result.users.values())} users and up to {plan.rate:g} jobs a second, every "
+            "acknowledged job ends once.",
+            source="the load's own demands",
+            measured=f"{plan.shape} for {plan.duration_s:g} s, in an open model, from the intended moments",
+        ),
+        measurements=[
+            *_promises(result),
+            _errors(result, demands),
+            *(_p99(result, metric, limit) for metric, limit in demands.most_p99_ms.items()),
+            *_exits(fleet),
+            *(count(f"violations of the rule {check.name}", len(check.violations)) for check in counted),
+        ],
+        evidence=[*_evidence(result, demands), *_alive(fleet)],
+        explanation=" ".join([ended, *_examples(result, counted), noise]),
+    )
+    return msgspec.structs.replace(judged, seconds=result.seconds)
+
+
+def _promises(result: SwarmResult) -> Iterator[Measurement]:
+    """What must not happen to any acknowledged job."""
+    for outcome, what in BROKEN_PROMISES.items():
+        yield count(what, result.jobs.outcomes.get(outcome, 0))
+    yield count("jobs whose end was notified twice", result.errors.get(Complaint.ENDED_TWICE, 0))
+
+
+def _errors(result: SwarmResult, demands: Demands) -> Measurement:
+    """Errors of all kinds against what was submitted."""
+    wrong = sum(result.errors.values()) + result.jobs.outcomes.get(Outcome.UNANSWERED, 0)
+    return count("errors and missing answers", wrong, int(demands.most_errors * result.jobs.submitted))
+
+
+def _p99(result: SwarmResult, metric: Metric, limit_ms: float) -> Measurement:
+    """A limit of the caller's: where it is passed the load fails, however little was seen."""
+    p99 = at_most(f"{metric}, p99", result.p99_ms(metric), limit_ms, "ms")
+    return msgspec.structs.replace(p99, counterexample=True)
+
+
+def _exits(fleet: FleetResult | None) -> Iterator[Measurement]:
+    if fleet is not None:
+        yield count("workers that exited on their own", sum(not one.ours for one in fleet.exits))
+
+
+def _alive(fleet: FleetResult | None) -> Iterator[Evidence]:
+    if fleet is not None:
+        yield Evidence(what="workers alive at the end", had=fleet.alive, least=fleet.size)
+
+
+def _evidence(result: SwarmResult, demands: Demands) -> Iterator[Evidence]:
+    """Whether the load was there at all, and was the one that was meant."""
+    jobs, planned = result.jobs, result.plan.jobs
+    late_ms = f"sent at most {demands.most_lag_ms:g} ms late by the generator itself"
+    sent = result.series(Metric.SENT).percentiles
+    in_time = max((point.percent for point in sent if point.value <= demands.most_lag_ms), default=0.0)
+    told = jobs.acknowledged - jobs.outcomes.get(Outcome.UNKNOWN, 0)
+    yield Evidence(what="acknowledged jobs", had=jobs.acknowledged, least=demands.least_jobs)
+    yield Evidence(what=f"of {planned} planned jobs submitted", had=jobs.submitted, least=demands.least_share * planned)
+    yield Evidence(what=f"of the submissions {late_ms}", unit="%", had=in_time, least=IN_TIME_PERCENT)
+    yield Evidence(what="acknowledged jobs whose state the server gave", had=told, least=jobs.acknowledged)
+    yield Evidence(what="ledgers whose outcomes add up to the submissions", had=int(jobs.balanced), least=1)
+
+
+def _examples(result: SwarmResult, checks: Sequence[CheckResult]) -> Iterator[str]:
+    """The most frequent errors, and the first violation of each rule."""
+    if result.errors:
+        yield f"Errors: {', '.join(f'{count} x {kind}' for kind, count in list(result.errors.items())[:3])}."
+    yield from (check.violations[0].sentence for check in checks if check.violations)

@@ -1,0 +1,167 @@
+"""The clients of the users that submit: gevent shells of the harness's sessions; what they see goes to the load."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import gevent
+import msgspec
+from gevent.pool import Group
+
+from harness.clients.sessions import HubSession, StackSession
+from harness.load.latencies import Metric, Transport
+from harness.protocols import hub
+from harness.protocols.hub import Frame
+from loadtests.load import Load
+from loadtests.transport import NO_ANSWER, ConnectionFailed, HttpApi, Socket
+
+RECONNECT_S: Final = (0.1, 0.2, 0.5, 1.0)
+"""Pauses before the attempts to connect again; the last one is repeated."""
+
+
+class JobClient(Protocol):
+    """One client's way to submit jobs and be notified of them."""
+
+    def open(self) -> None:
+        """Connect. Raises ConnectionFailed."""
+
+    def submit(self, job_id: str, intended: float) -> None:
+        """Send a job, at once or when the connection is back."""
+
+    def audit(self) -> None:
+        """Ask the server what became of every job whose end was not seen."""
+
+    def close(self) -> None:
+        """Disconnect."""
+
+
+class LegacyClient:
+    """Submits over its one connection, reconnects under its id when that is lost, and asks for what it missed."""
+
+    def __init__(self, load: Load, host: str, name: str) -> None:
+        self._load = load
+        self._name = name
+        observe = load.observer(Transport.WEBSOCKET, name)
+        self._session = HubSession(name, observe=observe, clock=load.clock)
+        self._url = hub.websocket_url(host, self._session.path, load.token)
+        self._socket: Socket | None = None
+        self._backlog: list[tuple[str, float]] = []
+        """Jobs whose moment came while there was no connection."""
+        self._closed = False
+
+    def open(self) -> None:
+        """See `JobClient`."""
+        self._closed = False
+        self._socket = Socket(self._url, on_data=self._session.receive, on_lost=self._on_lost)
+
+    def submit(self, job_id: str, intended: float) -> None:
+        """See `JobClient`."""
+        if self._socket is None:
+            self._backlog.append((job_id, intended))
+            return
+        self._load.intend(job_id, Transport.WEBSOCKET, self._name, intended)
+        self._send(self._session.submit(msgspec.structs.replace(self._load.job, job_id=job_id)))
+
+    @property
+    def idle(self) -> bool:
+        """Whether no job of this client is under way."""
+        return not self._load.ledger.open_jobs(self._name)
+
+    def audit(self) -> None:
+        """See `JobClient`."""
+        self._load.audit(self._name, lambda job_id: self._send(self._session.ask(job_id)))
+
+    def close(self) -> None:
+        """See `JobClient`."""
+        self._closed = True
+        if self._socket:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, frame: Frame) -> None:
+        """Send, or count an error: a job that was not sent stays in the ledger, as one without an answer."""
+        try:
+            if self._socket:
+                self._socket.send(frame)
+                return
+            why = "not connected"
+        except ConnectionFailed as error:
+            why = str(error)
+        self._load.error(Transport.WEBSOCKET, str(frame["type"]), why)
+
+    def _on_lost(self, why: str) -> None:
+        """Connect again and ask for what is still awaited (in the reader's greenlet, which has nothing else to do)."""
+        self._socket = None
+        if self._closed:
+            return
+        self._session.disconnected()
+        self._load.error(Transport.WEBSOCKET, "connection", why)
+        attempt = 0
+        while self._socket is None:
+            gevent.sleep(RECONNECT_S[min(attempt, len(RECONNECT_S) - 1)])
+            attempt += 1
+            if self._closed:
+                return
+            try:
+                self.open()
+            except ConnectionFailed as error:
+                self._load.error(Transport.WEBSOCKET, "connection", str(error))
+        for frame in self._session.reconnected():
+            self._send(frame)
+        waiting, self._backlog = self._backlog, []
+        for job_id, intended in waiting:
+            self.submit(job_id, intended)
+
+
+class ModernClient:
+    """Posts jobs and follows each by its own stream of events, as an EventSource does."""
+
+    def __init__(self, load: Load, host: str, name: str) -> None:
+        self._load = load
+        self._host = host
+        self._name = name
+        observe = load.observer(Transport.SSE, name)
+        self._session = StackSession(name, token=load.token, observe=observe, clock=load.clock)
+        self._api: HttpApi | None = None
+        self._followers = Group()
+
+    def open(self) -> None:
+        """See `JobClient`; the connections open with the first request."""
+        self._api = HttpApi(self._host, self._session.headers)
+
+    def submit(self, job_id: str, intended: float) -> None:
+        """See `JobClient`; each job is followed in a greenlet of its own."""
+        if self._api is None:
+            return
+        job = msgspec.structs.replace(self._load.job, job_id=job_id)
+        self._load.intend(job_id, Transport.SSE, self._name, intended)
+        try:
+            status, body = self._api.send(self._session.submit(job))
+        except NO_ANSWER as error:
+            self._load.error(Transport.SSE, Metric.ACCEPTED, f"no answer: {error or type(error).__name__}")
+            return
+        if self._session.submitted(job, status, body) is not None:
+            self._followers.spawn(self._api.follow, self._session.follow(job_id), self._on_broken)
+
+    def audit(self) -> None:
+        """See `JobClient`."""
+        self._load.audit(self._name, self._ask)
+
+    def close(self) -> None:
+        """See `JobClient`."""
+        self._followers.kill()
+        if self._api:
+            self._api.close()
+            self._api = None
+
+    def _ask(self, job_id: str) -> None:
+        if self._api is None:
+            return
+        try:
+            status, body = self._api.send(self._session.ask(job_id))
+        except NO_ANSWER:
+            return
+        self._session.answered(job_id, status, body)
+
+    def _on_broken(self, why: str) -> None:
+        self._load.error(Transport.SSE, "stream", why)
