@@ -160,6 +160,8 @@ def check(job: NewJob, *, payload_limit: int, retries: int) -> str:
     _check_name("service_required", job.service_required)
     if job.id is not None:
         _check_name("id", job.id)
+        if job.id in {".", ".."} or "/" in job.id or "\\" in job.id:
+            raise InvalidJob("id", "must not be . or .. nor contain a slash: it could not be addressed in a URL")
     if job.client_id is not None:
         _check_name("client_id", job.client_id)
     _check_whole("priority", job.priority, -PRIORITY_LIMIT, PRIORITY_LIMIT)

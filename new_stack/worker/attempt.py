@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import traceback
 from collections.abc import Callable
 from enum import StrEnum
@@ -125,7 +126,7 @@ class Attempt:
         if error is not None:
             return self._failed(error)
         try:
-            return Completed(lease=self.lease, result=msgspec.Raw(msgspec.json.encode(result)))
+            return Completed(lease=self.lease, result=msgspec.Raw(encode_result(result)))
         except (TypeError, ValueError, OverflowError, RecursionError) as unencodable:
             return self._failed(f"the connector's result is not JSON: {unencodable}", retryable=False)
 
@@ -162,6 +163,20 @@ def failure_in(result: Any) -> str | None:
         return None
     error = result.get("error") or result.get("message") or "the connector reported a failure without an error"
     return error if isinstance(error, str) else msgspec.json.encode(error, enc_hook=str).decode()
+
+
+def encode_result(result: Any) -> bytes:
+    """A result as JSON. Raises ValueError for NaN and infinities and TypeError for bytes, which JSON does not have."""
+    return _strict_json.encode(result).encode()
+
+
+def _as_plain(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError(f"{type(value).__name__} is not text")
+    return msgspec.to_builtins(value, builtin_types=(bytes, bytearray, memoryview), str_keys=True)
+
+
+_strict_json: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_as_plain)
 
 
 def _describe(error: BaseException) -> str:

@@ -30,6 +30,12 @@ def digest(job: NewJob) -> str:
         ({"payload": msgspec.Raw(b'{"a":"\xff"}')}, "payload", "is not JSON"),
         ({"payload": msgspec.Raw(b'{"a":' + b"[" * 100_000)}, "payload", "is not JSON"),
         ({"payload": msgspec.Raw(b"{}" + b" " * 1_000_000)}, "payload", "is 1000002 bytes long; the limit is 1000000"),
+        ({"id": "."}, "id", "could not be addressed"),
+        ({"id": ".."}, "id", "could not be addressed"),
+        ({"id": "a/b"}, "id", "could not be addressed"),
+        ({"id": "a\\b"}, "id", "could not be addressed"),
+        ({"id": "a\nb"}, "id", "control characters"),
+        ({"id": "x" * 257}, "id", "longer than 256"),
         ({"priority": True}, "priority", "must be a whole number"),
         ({"priority": 2.5}, "priority", "must be a whole number"),
         ({"priority": "5"}, "priority", "must be a whole number"),
@@ -74,3 +80,8 @@ def test_a_default_spelt_out_and_another_submitter_are_the_same_job() -> None:
 def test_a_number_of_any_size_may_be_submitted() -> None:
     huge = msgspec.Raw(b'{"n": 123456789012345678901234567890}')
     assert digest(NewJob(payload=huge)) == digest(NewJob(payload=huge))
+
+
+@pytest.mark.parametrize("job_id", ["{a}", "a}b{", "...", "a b", "ü%2F", "x" * 256, "a:b?c#d"])
+def test_an_id_that_can_be_addressed_is_taken(job_id: str) -> None:
+    assert digest(NewJob(id=job_id))
