@@ -120,7 +120,7 @@ class Response(_Event, frozen=True, tag="response"):
 
 
 class Note(_Event, frozen=True, tag="note"):
-    """What the one who recorded wanted to say: a deliberate wait, a thing that did not come."""
+    """A remark of who recorded: a deliberate wait, a thing that did not come."""
 
     text: str
 

@@ -1,4 +1,4 @@
-"""Reads cassettes strictly: what is wrong is told with file and line, and memory is bounded whatever the file is."""
+"""Reads cassettes strictly: an error names file and line, and memory is bounded whatever the file is."""
 
 from __future__ import annotations
 

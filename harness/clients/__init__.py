@@ -1,4 +1,4 @@
-"""The one set of actors: clients and monitors of both protocols, workers of the hub. They speak only the wire.
+"""The one set of actors: clients and monitors of both protocols, workers of the hub. They use nothing but the wire.
 
 `sessions` and `hub_worker.WorkerSession` have no I/O: what to send, and what it means that is received, as `JobEvent`s.
 The rest is the same over asyncio (`transport` has its one opener of WebSockets and its one reader of event streams).

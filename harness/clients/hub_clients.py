@@ -26,7 +26,7 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class ExpectationTimeout(AssertionError):  # noqa: N818 - the name says what happened
-    """What a script waited for did not come. The text tells what came instead."""
+    """What a script waited for did not come. The text lists what came instead."""
 
 
 class RecordingSocket:
@@ -178,7 +178,7 @@ class LegacyClient(RecordingSocket):
         )
 
     async def ended(self, job_id: str, *, timeout_s: float = 30.0) -> Frame:
-        """Wait until the job has completed, failed or been cancelled, by what the client is told."""
+        """Wait until the job has completed, failed or been cancelled, by what the client receives."""
         return await self.wait_for(
             lambda message: (
                 message.get("job_id") == job_id
@@ -190,7 +190,7 @@ class LegacyClient(RecordingSocket):
 
 
 class Monitor(RecordingSocket):
-    """A monitor. It is told of every job; what else there is, `send` and `expect` do."""
+    """A monitor. It is notified of every job; what else there is, `send` and `expect` do."""
 
     def __init__(self, ws_url: str, monitor_id: str, **options: Any) -> None:
         super().__init__(ws_url, "monitor", monitor_id, **options)

@@ -35,9 +35,9 @@ class Assignment(msgspec.Struct, frozen=True):
 
 
 class WorkerSession:
-    """One worker: it takes one job at a time, tells its steps, and says when it is idle again.
+    """One worker: it takes one job at a time, reports each step, and reports when it is idle again.
 
-    `attempts` counts how often each job was begun. The hub does not tell a worker, so the workers of one run share it.
+    `attempts` counts how often each job was begun. The hub does not send the count, so the workers of one run share it.
     """
 
     def __init__(self, worker_id: str, services: list[str], attempts: Counter[str]) -> None:
@@ -193,7 +193,7 @@ class HubWorker:
 
 
 async def work(url: str, count: int, services: list[str], token: str | None = None) -> None:
-    """Run that many workers; says `workers_ready` on stderr when all are registered.
+    """Run that many workers; writes `workers_ready` to stderr when all are registered.
 
     Their heartbeats are spread, as those of workers that nobody started together: each makes the hub read every job.
     """

@@ -32,8 +32,8 @@ from new_stack.queue import (
     WorkerReport,
 )
 
-Tell = Callable[[str, dict[str, Any]], None]
-"""Called with the actor and what it was told, in the legacy protocol's words."""
+Notify = Callable[[str, dict[str, Any]], None]
+"""Called with the actor and what it was given, in the legacy protocol's words."""
 Remark = Callable[[str], None]
 CLAIM_RETRY_S = 0.02
 
@@ -41,15 +41,15 @@ CLAIM_RETRY_S = 0.02
 class Puppets:
     """The puppet workers of one replay, and the connection to the queue that they share."""
 
-    def __init__(self, queue: Queue, target: StackTarget, tell: Tell, remark: Remark) -> None:
+    def __init__(self, queue: Queue, target: StackTarget, notify: Notify, remark: Remark) -> None:
         self._queue = queue
         self._renew_every_s = target.lease_ms / 3000
-        self._tell = tell
+        self._notify = notify
         self._remark = remark
         self._made: list[Puppet] = []
 
     @classmethod
-    async def open(cls, target: StackTarget, tell: Tell, remark: Remark) -> Self:
+    async def open(cls, target: StackTarget, notify: Notify, remark: Remark) -> Self:
         """Raises CouldNotRun where the target's Redis cannot be reached or holds no stack."""
         settings = QueueSettings(
             redis_url=target.redis_url,
@@ -61,29 +61,29 @@ class Puppets:
             queue = await Queue.connect(settings, install=False)
         except (QueueError, SettingsError) as error:
             raise CouldNotRun(f"the stack's queue at {target.redis_url} cannot be used: {error}") from error
-        return cls(queue, target, tell, remark)
+        return cls(queue, target, notify, remark)
 
     def puppet(self, actor: str) -> Puppet:
         """A new worker."""
-        made = Puppet(self._queue, actor, renew_every_s=self._renew_every_s, tell=self._tell, remark=self._remark)
+        made = Puppet(self._queue, actor, renew_every_s=self._renew_every_s, notify=self._notify, remark=self._remark)
         self._made.append(made)
         return made
 
     async def close(self) -> None:
-        """All of them vanish."""
+        """All of them disappear without handing anything back."""
         for puppet in self._made:
             await puppet.drop()
         await self._queue.close()
 
 
 class Puppet:
-    """One worker actor. It does what the recording says, and only what a real worker of the stack would do."""
+    """One worker actor. It does what the recording has, and only what a real worker of the stack would do."""
 
-    def __init__(self, queue: Queue, actor: str, *, renew_every_s: float, tell: Tell, remark: Remark) -> None:
+    def __init__(self, queue: Queue, actor: str, *, renew_every_s: float, notify: Notify, remark: Remark) -> None:
         self._queue = queue
         self._actor = actor
         self._renew_every_s = renew_every_s
-        self._tell = tell
+        self._notify = notify
         self._remark = remark
         self._leases: dict[str, Lease] = {}
         self._services: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ class Puppet:
     async def act(self, message: Any, *, granted: bool, patience_s: float) -> bool:
         """Do what a message of a hub's worker means; false where it means nothing to a stack, so nothing can follow.
 
-        `granted` tells whether the hub gave the job that was claimed: then the puppet asks until it has one.
+        `granted`: whether the hub gave the job that was claimed: then the puppet asks until it has one.
         """
         try:
             return isinstance(message, dict) and await self._act(message, granted=granted, patience_s=patience_s)
@@ -125,7 +125,7 @@ class Puppet:
                 return await self._claim(str(message.get("job_id")), patience_s if granted else 0.0)
             case {"type": "update_job_progress" | "complete_job" | "fail_job", "job_id": str(job_id)}:
                 if job_id not in self._leases:
-                    self._remark(f"{self._actor} says {message['type']} of {job_id}, which it does not hold: not sent")
+                    self._remark(f"{self._actor} sends {message['type']} of {job_id}, which it does not hold: not sent")
                     return False
                 await self._work(self._leases[job_id], message)
             case _:
@@ -155,7 +155,7 @@ class Puppet:
             await self._queue.reap()
             for lease in await self._queue.claim(self._worker_id, 1):
                 self._leases[lease.job_id] = lease
-                self._tell(self._actor, _assigned(lease))
+                self._notify(self._actor, _assigned(lease))
                 await self._report("busy")
                 return True
             if time.monotonic() >= limit:
@@ -191,7 +191,7 @@ class Puppet:
         self._leases.clear()
 
     async def drop(self) -> None:
-        """The worker vanishes: it renews nothing any more and says nothing."""
+        """The worker disappears: it renews nothing and reports nothing any more."""
         self._leases.clear()
         await self._stop_renewing()
 
@@ -213,7 +213,7 @@ class Puppet:
         await self._queue.heartbeat(report)
 
     async def _renew(self) -> None:
-        """Keep what it holds, and reap as every worker does. A lease that is lost is told as a remark."""
+        """Keep what it holds, and reap as every worker does. A lease that is lost becomes a remark."""
         while not await self._is_gone_within(self._renew_every_s):
             held = list(self._leases.values())
             with contextlib.suppress(QueueUnavailable):
@@ -222,7 +222,7 @@ class Puppet:
                 for lease, state in zip(held, await self._queue.renew(held) if held else [], strict=True):
                     if state is not LeaseState.HELD and lease.job_id in self._leases:
                         del self._leases[lease.job_id]
-                        self._remark(f"{self._actor} is told on renewal that {lease.job_id} is {state.value}")
+                        self._remark(f"{self._actor} learns on renewal that {lease.job_id} is {state.value}")
 
     async def _is_gone_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
@@ -246,7 +246,7 @@ async def contend(
 ) -> list[int]:
     """Let that many workers, each on a connection of its own, claim at the same moment while one job waits.
 
-    `submit` puts the job of a round in the line. Answers how many got it, round by round. Raises CouldNotRun.
+    `submit` puts the job of a round into the queue. Answers how many got it, round by round. Raises CouldNotRun.
     """
     settings = QueueSettings(redis_url=target.redis_url, prefix=target.prefix, lease_ms=target.lease_ms)
     queues: list[Queue] = []

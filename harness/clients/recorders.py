@@ -1,4 +1,4 @@
-"""Recorders: what each party is told, written down as history. All but the clients' run beside the run.
+"""Recorders: what each party receives, written down as history. All but the clients' run beside the run.
 
 A client records by what it is given: `LegacyClient(url, "c", **recorded(writer, "c"))`.
 """
@@ -38,7 +38,7 @@ class Recorded(TypedDict):
 
 
 def recorded(writer: HistoryWriter, name: str) -> Recorded:
-    """Have a client write down what it asks for and is told, by the history's clock."""
+    """Have a client write down what it asks for and receives, by the history's clock."""
 
     def observe(event: JobEvent) -> None:
         seen = client_event(event, name, writer.clock())
@@ -195,7 +195,7 @@ class RedisRecorder(_LogRecorder):
 
 
 class WorkerWatch(Background):
-    """Reads `GET /api/workers` of a stack again and again and writes down what the workers say they run."""
+    """Reads `GET /api/workers` of a stack again and again and writes down which jobs the workers report as running."""
 
     def __init__(self, url: str, writer: HistoryWriter, *, every_ms: float = 500, token: str | None = None) -> None:
         super().__init__()
@@ -219,7 +219,7 @@ class WorkerWatch(Background):
             await http.close()
 
     def _take(self, answer: dict[str, Any]) -> None:
-        """One answer. What counts is when the worker said it (`seen_at`), not when it was read."""
+        """One answer. What counts is when the worker reported it (`seen_at`), not when it was read."""
         for worker in answer.get("workers", ()):
             if worker.get("alive"):
                 self._writer.add(

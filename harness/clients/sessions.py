@@ -1,7 +1,7 @@
-"""Clients without I/O: a session says what has to be sent, and takes what was received.
+"""Clients without I/O: a session returns what has to be sent, and takes what was received.
 
 Each session remembers what its client asked for, since an answer on the wire looks like an update or does not name its
-question. Everything that it asks for or is told goes to `observe`, in order, as one `JobEvent`:
+question. Everything that it asks for or receives goes to `observe`, in order, as one `JobEvent`:
 
     submit → accepted and subscribed, or refused · cancel → cancel_accepted · ask → status (with `state`)
     refused without a job's id: an error that answers something else
@@ -110,7 +110,7 @@ class HubSession:
         for job_id in self._followed:
             self._observe(JobEvent(kind=EventKind.UNSUBSCRIBED, job_id=job_id, at=self._clock()))
 
-    # what it is told
+    # what it receives
 
     def receive(self, data: str | bytes) -> Frame | None:
         """Take one frame. Answers it as an object, or None where it is none."""
@@ -130,7 +130,7 @@ class HubSession:
         elif (error := hub.error_of(frame)) is not None:
             self._refused(error)
         elif (event := hub.event_of(frame)) is not None:
-            self._told(event)
+            self._update(event)
 
     def _refused(self, error: str) -> None:
         """An error does not name the submission that it answers: it is the oldest one without an answer."""
@@ -140,13 +140,13 @@ class HubSession:
         else:
             self._observe(JobEvent(kind=EventKind.REFUSED, error=error))
 
-    def _told(self, event: JobEvent) -> None:
+    def _update(self, event: JobEvent) -> None:
         job_id = event.job_id
         if event.kind is EventKind.ACCEPTED:
             self._accepted(event)
             return
         if event.kind is EventKind.CANCELLED and self._cancels[job_id]:
-            # A submitter who cancels is told twice: as the one who asked, and as the subscriber.
+            # The hub answers the one who asked and notifies the subscriber: a submitter who cancels gets both.
             self._cancels[job_id] -= 1
             event = msgspec.structs.replace(event, kind=EventKind.CANCEL_ACCEPTED)
         elif event.kind is EventKind.SUBSCRIBED:
@@ -172,7 +172,7 @@ class HubSession:
 
 
 class StackSession:
-    """One client of the stack: it says what to request, and takes the answers and its streams' events."""
+    """One client of the stack: it returns what to request, and takes the answers and its streams' events."""
 
     def __init__(
         self, name: str, *, token: str | None = None, observe: Observe = ignore, clock: Clock = time.time
@@ -207,7 +207,7 @@ class StackSession:
         return stack.ask(job_id)
 
     def answered(self, job_id: str, status: int, body: Mapping[str, Any]) -> JobState | None:
-        """Take the answer to `ask`: the job's state, or None where the server does not tell it."""
+        """Take the answer to `ask`: the job's state, or None where the answer has none."""
         found = stack.status_of(body) if status == 200 else None
         if status == stack.NOT_FOUND:
             found = JobStatus(job_id=job_id, state=JobState.UNKNOWN)
@@ -260,15 +260,15 @@ class StackStream:
         return {**self._headers, "Accept": "text/event-stream", **stack.resume(self.parser.last_id)}
 
     def receive(self, event: SseEvent) -> JobEvent | None:
-        """Take one event; answers what it tells of a job, or that there is a gap."""
+        """Take one event; answers what happened to a job, or that there is a gap."""
         data = event.json()
-        told = stack.event_of(data, event.event, event.id) if isinstance(data, dict) else None
-        if told is not None:
-            if told.kind is EventKind.GAP and not told.job_id:
-                told = msgspec.structs.replace(told, job_id=self.job_id)
-            self.ended = self.ended or (bool(self.job_id) and told.kind in ENDS)
-            self._observe(told)
-        return told
+        found = stack.event_of(data, event.event, event.id) if isinstance(data, dict) else None
+        if found is not None:
+            if found.kind is EventKind.GAP and not found.job_id:
+                found = msgspec.structs.replace(found, job_id=self.job_id)
+            self.ended = self.ended or (bool(self.job_id) and found.kind in ENDS)
+            self._observe(found)
+        return found
 
 
 def _submit_event(job: Submission, job_id: str, at: float) -> JobEvent:

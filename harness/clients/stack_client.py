@@ -79,7 +79,7 @@ class ModernClient:
         return await self._fields(self._session.ask(job_id))
 
     async def state(self, job_id: str) -> JobState:
-        """The job's state, `unknown` where the server knows no such job. Raises Refused where it tells none."""
+        """The job's state, `unknown` where the server knows no such job. Raises Refused where the answer has none."""
         request = self._session.ask(job_id)
         answer = await self._answer(request)
         state = self._session.answered(job_id, answer.status, answer.fields)
@@ -146,7 +146,7 @@ class ModernClient:
         return answer.fields
 
     async def _answer(self, request: HttpRequest) -> Answer:
-        """The answer that says yes or no. Raises httpx.HTTPError once the patience is over."""
+        """The answer, yes or no. Raises httpx.HTTPError once the patience is over."""
         limit = time.monotonic() + self._patience_s
         while True:
             late = time.monotonic() >= limit
@@ -158,7 +158,7 @@ class ModernClient:
 
 
 async def read_once(http: Http, stream: StackStream, *, connected: Callable[[], object] = lambda: None) -> bool:
-    """Read one connection of a stream; true where the server says that there is nothing more, or the job has ended.
+    """Read one connection of a stream; true where the server answers that there is nothing more, or the job has ended.
 
     The next connection goes on behind the last event. Raises Refused and httpx.HTTPError.
     """
@@ -182,7 +182,7 @@ async def read_patiently(http: Http, stream: StackStream, *, connected: Callable
 
 @contextlib.contextmanager
 def _until_over() -> Any:
-    """204 says that a stream has nothing more: it ends as one that was read to its end."""
+    """204 means that a stream has nothing more: it ends as one that was read to its end."""
     try:
         yield
     except Refused as refusal:

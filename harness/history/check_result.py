@@ -24,13 +24,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     order_window_ms: float = 0
     """For the order of claims: a job has to have waited so long before the claim to have had a right to it.
 
-    0 where the log is the queue's own total order (the stack); a hub that first offers a job and then hears of the
+    0 where the log is the queue's own total order (the stack); a hub that first offers a job and then receives the
     claim needs the time between the two.
     """
     retry_backoff_ms: float = 0
     """The least delay before a retry; 0: not judged."""
     max_retries: int = 3
-    """Where the submission does not say."""
+    """Where the submission has none."""
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):

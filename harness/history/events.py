@@ -57,14 +57,14 @@ class HistoryEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """With `submit`: the script never ends by itself."""
     max_retries: int | None = None
     running: tuple[str, ...] | None = None
-    """With `worker_status`: the ids of the jobs it says it runs."""
+    """With `worker_status`: the ids of the jobs it reports as running."""
     target: str = ""
     """With the harness's events: the process or link that it was done to."""
     note: str = ""
 
 
 def log_event(event: JobEvent, source: Source, by: str, now_ms: float) -> HistoryEvent:
-    """An entry of the system's own account. Redis's has Redis's time; a monitor's counts from when it was told."""
+    """An entry of the system's own account. Redis's has Redis's time; a monitor's counts from when it was received."""
     at_ms = now_ms
     if source is Source.REDIS and event.at is not None:
         at_ms = round(event.at * 1000, 3)  # whole ms that were made seconds are whole again
@@ -86,7 +86,7 @@ def log_event(event: JobEvent, source: Source, by: str, now_ms: float) -> Histor
 
 
 def client_event(event: JobEvent, by: str, now_ms: float) -> HistoryEvent | None:
-    """What a client asked for or was told (see `harness.clients.sessions`); None where it is about no job."""
+    """What a client asked for or received (see `harness.clients.sessions`); None where it is about no job."""
     if not event.job_id and event.kind is not EventKind.GAP:
         return None
     seen = HistoryEvent(

@@ -34,7 +34,7 @@ class Clock:
 
 
 class HistoryFileError(Exception):
-    """A file that is no history, or too large for one; says file and line."""
+    """A file that is no history, or too large for one; names file and line."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +57,7 @@ Listener = Callable[[HistoryEvent], None]
 
 
 class HistoryWriter:
-    """Collects the events of a run: in memory, and in a file where a path is given; listeners hear each at once.
+    """Collects the events of a run: in memory, and in a file where a path is given; listeners get each at once.
 
     Used from one event loop. `note` stamps the harness's own events with the run's clock.
     """

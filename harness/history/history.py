@@ -19,7 +19,7 @@ SHARED_FAULTS: Final = frozenset({EventKind.REDIS_DOWN, EventKind.CUT, EventKind
 
 
 class LeaseInterval:
-    """One worker's lease of one job, as the system's own account tells it."""
+    """One worker's lease of one job, by the system's own account."""
 
     def __init__(self, claim: HistoryEvent) -> None:
         self.claim = claim
@@ -114,7 +114,7 @@ def _without_repeats(events: Iterable[HistoryEvent]) -> Iterator[HistoryEvent]:
 
 
 def _with_hub_log(events: Iterable[HistoryEvent]) -> list[HistoryEvent]:
-    """A hub's history with what its monitors are not told: `submitted`, and each job's service and priority.
+    """A hub's history with what its monitors do not receive: `submitted`, and each job's service and priority.
 
     Both are taken from the clients, who know them: a job is pending from its acknowledgement on, or from the first
     thing that happened to it if that was seen earlier.
@@ -141,11 +141,11 @@ def _with_hub_log(events: Iterable[HistoryEvent]) -> list[HistoryEvent]:
         for job_id, at_ms in first.items()
         if has_log and job_id in acked
     ]
-    told = [
+    completed = [
         msgspec.structs.replace(event, **_about(about.get(event.job_id))) if event.source is Source.MONITOR else event
         for event in history
     ]
-    return entered + told
+    return entered + completed
 
 
 def _about(submit: HistoryEvent | None) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class History:
 
     @cached_property
     def log_gaps(self) -> int:
-        """How often the recorder of the log was told that entries are missing."""
+        """How often the recorder of the log learned that entries are missing."""
         return sum(1 for e in self.events if e.kind is EventKind.GAP and e.source is self.log_source)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""How servers are spoken to: one file a protocol, and one vocabulary for what they all tell of a job.
+"""The protocols of hub and stack, one file each, and one vocabulary for what happens to a job in all of them.
 
 `events`: `EventKind`, `JobEvent` (what happened), `JobState`, `JobStatus` (what the server answers when asked).
 `hub`: the legacy WebSocket dialect. `stack`: HTTP and server-sent events. Both have the same functions (`Protocol`).

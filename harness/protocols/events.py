@@ -11,7 +11,7 @@ import msgspec
 class EventKind(StrEnum):
     """What happened. The first group are the words of the stack's own events."""
 
-    # the life of a job, as the system tells it
+    # the life of a job, as the system reports it
     SUBMITTED = "submitted"
     CLAIMED = "claimed"
     PROGRESS = "progress"
@@ -33,9 +33,9 @@ class EventKind(StrEnum):
     SUBSCRIBED = "subscribed"
     UNSUBSCRIBED = "unsubscribed"
     DELIVERED = "delivered"
-    """A subscriber got an update; in a history `of` says of what kind."""
+    """A subscriber got an update; in a history `of` has its kind."""
     GAP = "gap"
-    """Whoever reads was told that something is missing from here on back."""
+    """The server reported to a reader that earlier events are missing."""
     # workers and server, asked
     STARTED = "started"
     """A worker began the work itself."""
@@ -75,14 +75,14 @@ LOG_KINDS: Final = frozenset(
         EventKind.RETRIED,
     }
 )
-"""What the system itself tells of a job's life."""
+"""What the system itself reports of a job's life."""
 ENDS: Final = frozenset({EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED})
 ATTEMPT_ENDS: Final = ENDS | {EventKind.ATTEMPT_FAILED, EventKind.RELEASED, EventKind.LEASE_EXPIRED}
 """After one of these no worker holds the job."""
 
 
 class JobState(StrEnum):
-    """A job's state as the server tells it; `unknown` where it says that there is no such job."""
+    """A job's state as the server reports it; `unknown` where it knows no such job."""
 
     PENDING = "pending"
     CLAIMED = "claimed"
@@ -109,9 +109,9 @@ class Mode(StrEnum):
 
 
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that a frame or a server-sent event tells. Times are seconds since the epoch.
+    """One thing that a frame or a server-sent event reports. Times are seconds since the epoch.
 
-    What the protocol does not say is None, "" or 0.
+    What the protocol does not report is None, "" or 0.
     """
 
     kind: EventKind
@@ -128,7 +128,7 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: str | None = None
     """The worker's own word beside its progress."""
     message: str | None = None
-    """Text beside the progress; the reason of a cancellation; what a gap's reader is told."""
+    """Text beside the progress; the reason of a cancellation; the server's text about a gap."""
     error: str | None = None
     details: Any = None
     """What the connector added to its progress; with `submit`, the payload."""
@@ -168,7 +168,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
-    """An action that is said by HTTP."""
+    """An action that is an HTTP request."""
 
     method: str
     path: str

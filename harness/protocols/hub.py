@@ -21,9 +21,9 @@ KINDS: Final = {
     "complete_job": EventKind.COMPLETED,
     "fail_job": EventKind.ATTEMPT_FAILED,
 }
-"""Frames that mean one thing. `fail_job` is told of each failed attempt: the hub has no word for the last one."""
+"""Frames that mean one thing. `fail_job` is sent for each failed attempt, for the last one too."""
 STATUS_KINDS: Final = {"processing": EventKind.CLAIMED, "cancelled": EventKind.CANCELLED}
-"""`response_job_status` is an answer, but with these words it is also what a subscriber is told unasked."""
+"""`response_job_status` is an answer, but with these words it is also sent to subscribers unasked."""
 STATES: Final = {str(state): state for state in JobState} | {"processing": JobState.CLAIMED}
 CANCELLED_TEXT: Final = "Job cancelled: "
 _UNKNOWN_JOB: Final = re.compile(r"Job (.*) not found", re.DOTALL)
@@ -109,7 +109,7 @@ def fail(worker_id: str, job_id: str, error: str) -> Frame:
 
 
 def worker_status(worker_id: str, status: str) -> Frame:
-    """That the worker is `idle` or `busy`: one that does not say that it is idle is offered nothing."""
+    """That the worker is `idle` or `busy`: one that does not report idle is offered nothing."""
     return _frame("worker_status", None, worker_id=worker_id, status=status)
 
 
@@ -173,13 +173,13 @@ def _kind_of(message: Mapping[str, Any]) -> EventKind | None:
 
 
 def _reason(message: Mapping[str, Any]) -> str | None:
-    """Why a job was cancelled; None where the frame does not tell of the cancellation itself."""
+    """Why a job was cancelled; None where the frame is no notice of the cancellation itself."""
     text = message.get("message")
     return text.removeprefix(CANCELLED_TEXT) if isinstance(text, str) and text.startswith(CANCELLED_TEXT) else None
 
 
 def status_of(message: Mapping[str, Any]) -> JobStatus | None:
-    """See `Protocol`. An error that says that the job is not known is an answer too."""
+    """See `Protocol`. An error about an unknown job is an answer too."""
     job_id, state = message.get("job_id"), STATES.get(str(message.get("status")))
     if message.get("type") == "response_job_status" and isinstance(job_id, str) and state is not None:
         return JobStatus(job_id=job_id, state=state, worker_id=message.get("worker_id"), result=message.get("result"))
@@ -193,7 +193,7 @@ def error_of(message: Mapping[str, Any]) -> str | None:
 
 
 class ChunksCorrupt(Exception):  # noqa: N818 - the state is the name
-    """The pieces of a message do not add up to what their hash says."""
+    """The pieces of a message do not match their hash."""
 
 
 class ChunkAssembler:

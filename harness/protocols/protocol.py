@@ -36,7 +36,7 @@ class Protocol(typing.Protocol):
         ...
 
     def event_of(self, message: Mapping[str, Any], name: str = "", event_id: str = "") -> JobEvent | None:
-        """What a message tells of a job's life; None where it tells nothing of it.
+        """What happened to a job, by this message; None where it is about something else.
 
         `name` and `event_id` are those of a server-sent event.
         """

@@ -23,7 +23,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     progress: float | None = None
     message: str | None = None
     stamp: bool = False
-    """With `progress`: tell when it was sent, in `sent_at`, seconds since the epoch."""
+    """With `progress`: write when it was sent into `sent_at`, seconds since the epoch."""
     fail: str | None = None
     attempts: int | None = None
     """With `fail`: how many attempts fail; without it, all."""

@@ -105,7 +105,7 @@ def event_of(message: Mapping[str, Any], name: str = "", event_id: str = "") -> 
 
 
 def status_of(message: Mapping[str, Any]) -> JobStatus | None:
-    """See `Protocol`: the body of the answer to `ask`. That a job is not known is told by the code 404 alone."""
+    """See `Protocol`: the body of the answer to `ask`. For an unknown job there is the code 404 alone."""
     job_id, state = message.get("job_id"), STATES.get(str(message.get("status")))
     if state is None:
         return None
@@ -115,7 +115,7 @@ def status_of(message: Mapping[str, Any]) -> JobStatus | None:
 
 
 def complaint(status: int, body: Mapping[str, Any]) -> str:
-    """What an answer with an error says is wrong."""
+    """The error in an answer, in one sentence."""
     said = body.get("detail") or body.get("title") or body.get("error") or ""
     return f"HTTP {status} {said}".strip()
 

@@ -1,4 +1,4 @@
-"""The recording proxy: real clients, workers and monitors speak through it to a real server, unchanged."""
+"""The recording proxy: real clients, workers and monitors reach a real server through it, unchanged."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ class _SocketRelay:
             self._done.set()
 
     async def _ended(self, up: asyncio.Task[None], last: Frame | None) -> None:
-        """The server's side is over; tell how, and end the client's."""
+        """The server's side is over: record how, and end the client's."""
         if self._closing is not None:
             await asyncio.gather(self._closing, return_exceptions=True)
         code, reason = (last.code, last.reason) if last else (ABNORMAL, "")
@@ -261,7 +261,7 @@ class _SocketRelay:
             await asyncio.wait_for(self._done.wait(), STOP_S)
 
     def _leave(self, *, orderly: bool, code: int = WSCloseCode.OK, reason: str = "") -> None:
-        """The client's side is over, or the recorder's: the server is told in the same way."""
+        """The client's side is over, or the recorder's: the server's side is ended in the same way."""
         if self._left:
             return
         self._left = True

@@ -1,4 +1,4 @@
-"""What a recording tells of causes: what follows from an action, what an action waited for, what was meant."""
+"""Causes and effects in a recording: what follows from an action, what an action waited for, what was meant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AT_ONCE_MS: Final = 100.0
 
 
 def greetings_of(events: Sequence[Event], index: int) -> list[int]:
-    """What the actor that opens a connection at that place is told for that alone. The state that it shows is that of
+    """What the actor that opens a connection at that place receives for that alone. The state that it shows is that of
     its moment: nobody else may do anything before it has come.
     """
     opened, found = events[index], []
@@ -71,7 +71,7 @@ def claim_was_granted(events: Sequence[Event], index: int) -> bool:
 
 
 def kind_and_actor(event: Event) -> str:
-    """What kind of thing is told to whom, in a few words."""
+    """What kind of event it is and whose, in a few words."""
     if isinstance(event, Receive):
         return f"{event.content.get('type') if isinstance(event.content, dict) else 'a text'} to {event.actor}"
     return f"{kind_of(event)} of {event.actor}"

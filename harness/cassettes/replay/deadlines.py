@@ -36,6 +36,6 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def noted_wait_s(note: Note) -> float:
-    """The seconds of a deliberate wait that a note tells of, else 0."""
+    """The seconds of a deliberate wait in a note, else 0."""
     found = _WITHIN.search(note.text)
     return float(found[1]) if found else 0.0

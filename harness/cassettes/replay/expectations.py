@@ -1,4 +1,4 @@
-"""Which recorded event an observed one is, told while the replay runs. Pure: no clock, no sockets."""
+"""Which recorded event an observed one is, found while the replay runs. Pure: no clock, no sockets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WINDOW = 64
 
 
 class Expectations:
-    """What every actor is still to be told, by the recording. Ids are bound as events arrive."""
+    """What every actor has yet to receive, by the recording. Ids are bound as events arrive."""
 
     def __init__(self, events: Sequence[Event], bindings: Bindings, *, ignored: frozenset[str] = frozenset()) -> None:
         self._events = events
@@ -51,7 +51,7 @@ class Expectations:
                 self._bindings.meet(_content(self._events[index]), _content(self._strays[actor].pop(0)))
 
     def connect(self, actor: str, index: int) -> None:
-        """The actor has a new connection: what an earlier one was to be told cannot come any more."""
+        """The actor has a new connection: what an earlier one had yet to receive cannot come any more."""
         self._open[actor] = [place for place in self._open[actor] if place > index]
         self._strays[actor].clear()
 

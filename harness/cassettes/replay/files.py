@@ -1,4 +1,4 @@
-"""Plays cassette files against one side and says of each how it came out. What `hubgate replay` calls."""
+"""Plays cassette files against one side and judges each. What `hubgate replay` calls."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def recorded_ms(path: Path) -> float:
 
 
 def judged(played: Played, against: Against) -> CassetteResult:
-    """Hold what was played against its reference and say how it came out."""
+    """Compare what was played with its reference and judge it."""
     cassette, transcript = played.cassette, played.transcript
     if cassette is None or transcript is None:
         return CassetteResult(
@@ -190,7 +190,7 @@ def judged(played: Played, against: Against) -> CassetteResult:
 def verdict_of(
     findings: Iterable[Finding], transcript: Transcript, reference: Iterable[Event]
 ) -> tuple[CellVerdict, str]:
-    """Different outranks declared outranks same. A side that never said a thing where the reference has some is
+    """Different outranks declared outranks same. A side that sent nothing where the reference has some is
     inconclusive, and so is a difference after a wait that was cut short.
     """
     found = list(findings)

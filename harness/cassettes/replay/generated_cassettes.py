@@ -1,6 +1,6 @@
 """Mixes: any number of steps of clients and workers, played to a hub and recorded as a cassette while they are played.
 
-A generator (Hypothesis) makes the steps; what the hub says becomes the recording that a stack is then held against. A
+A generator (Hypothesis) makes the steps; what the hub sends becomes the recording that a stack is then held against. A
 step that is impossible where it stands is left out, so that any part of a mix is a mix: that is what shrinking needs.
 """
 
@@ -37,7 +37,7 @@ class Submit(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """An idle worker takes the first job of the line that it has not failed."""
+    """An idle worker takes the first pending job that it has not failed."""
 
     worker: int
 
@@ -125,11 +125,11 @@ class _Mix:
                 self.events.append(Open(at=self._now(), actor=name, role=role, path=path))
                 actor = self._actors[name] = WebSocketActor(name, self._arrived, self._broken, self._now)
                 await actor.open(self._hub.ws_url + path, ANSWER_S, {})
-                await self._heard(name, 0, "connection_established")
+                await self._received(name, 0, "connection_established")
         for name in WORKERS:
             capabilities = {"version": "1.0.0", "supported_job_types": ["simulation"]}
-            before = await self._say(name, "register_worker", worker_id=name, capabilities=capabilities, status="idle")
-            await self._heard(name, before, "job_notifications_subscribed")
+            before = await self._send(name, "register_worker", worker_id=name, capabilities=capabilities, status="idle")
+            await self._received(name, before, "job_notifications_subscribed")
 
     async def play(self, step: Step) -> None:
         """Play one step, if it is possible now."""
@@ -169,8 +169,8 @@ class _Mix:
 
     async def _submit(self, client: str, priority: int) -> None:
         payload = {"n": len(self._jobs)}
-        before = await self._say(client, "submit_job", job_type="simulation", priority=priority, payload=payload)
-        accepted = await self._heard(client, before, "job_accepted")
+        before = await self._send(client, "submit_job", job_type="simulation", priority=priority, payload=payload)
+        accepted = await self._received(client, before, "job_accepted")
         self._jobs.append(_Job(accepted["job_id"], client, priority))
 
     async def _claim(self, worker: str) -> None:
@@ -179,24 +179,24 @@ class _Mix:
             return
         job = max(waiting, key=lambda one: one.priority)
         job.state, self._held[worker] = "claimed", job
-        before = await self._say(worker, "claim_job", worker_id=worker, job_id=job.id)
-        await self._heard(worker, before, "job_assigned", job_id=job.id)
-        await self._heard(job.client, before, "response_job_status", job_id=job.id, status="processing")
+        before = await self._send(worker, "claim_job", worker_id=worker, job_id=job.id)
+        await self._received(worker, before, "job_assigned", job_id=job.id)
+        await self._received(job.client, before, "response_job_status", job_id=job.id, status="processing")
 
     async def _report(self, worker: str, percent: int) -> None:
         if (job := self._held.get(worker)) is not None:
             fields = {"job_id": job.id, "worker_id": worker, "progress": percent, "message": f"step {percent}"}
-            before = await self._say(worker, "update_job_progress", status="processing", **fields)
-            await self._heard(job.client, before, "update_job_progress", job_id=job.id)
+            before = await self._send(worker, "update_job_progress", status="processing", **fields)
+            await self._received(job.client, before, "update_job_progress", job_id=job.id)
 
     async def _complete(self, worker: str) -> None:
         if (job := self._held.pop(worker, None)) is not None:
             job.state = "completed"
             result = {"made": job.id}
-            before = await self._say(worker, "complete_job", job_id=job.id, worker_id=worker, result=result)
-            await self._heard(job.client, before, "complete_job", job_id=job.id)
-            await self._heard(worker, before, "job_completed_ack", job_id=job.id)
-            await self._say(worker, "worker_status", worker_id=worker, status="idle")
+            before = await self._send(worker, "complete_job", job_id=job.id, worker_id=worker, result=result)
+            await self._received(job.client, before, "complete_job", job_id=job.id)
+            await self._received(worker, before, "job_completed_ack", job_id=job.id)
+            await self._send(worker, "worker_status", worker_id=worker, status="idle")
 
     async def _fail(self, worker: str) -> None:
         job = self._held.get(worker)
@@ -204,10 +204,10 @@ class _Mix:
             return
         del self._held[worker]
         job.state, job.failed_by = "pending", worker
-        before = await self._say(worker, "fail_job", job_id=job.id, worker_id=worker, error="no memory")
-        await self._heard(job.client, before, "fail_job", job_id=job.id)
-        await self._heard(worker, before, "job_failed_ack", job_id=job.id)
-        await self._say(worker, "worker_status", worker_id=worker, status="idle")
+        before = await self._send(worker, "fail_job", job_id=job.id, worker_id=worker, error="no memory")
+        await self._received(job.client, before, "fail_job", job_id=job.id)
+        await self._received(worker, before, "job_failed_ack", job_id=job.id)
+        await self._send(worker, "worker_status", worker_id=worker, status="idle")
 
     async def _with_job(self, act: Callable[[_Job], Any], client: int, nth: int, *, pending: bool) -> None:
         name = CLIENTS[client % len(CLIENTS)]
@@ -217,21 +217,21 @@ class _Mix:
 
     async def _cancel(self, job: _Job) -> None:
         job.state = "cancelled"
-        before = await self._say(job.client, "cancel_job", job_id=job.id)
-        await self._heard(job.client, before, "response_job_status", times=2, job_id=job.id, status="cancelled")
+        before = await self._send(job.client, "cancel_job", job_id=job.id)
+        await self._received(job.client, before, "response_job_status", times=2, job_id=job.id, status="cancelled")
 
     async def _ask(self, job: _Job) -> None:
-        before = await self._say(job.client, "request_job_status", job_id=job.id)
-        await self._heard(job.client, before, "response_job_status", job_id=job.id)
+        before = await self._send(job.client, "request_job_status", job_id=job.id)
+        await self._received(job.client, before, "response_job_status", job_id=job.id)
 
-    async def _say(self, actor: str, word: str, **fields: Any) -> int:
+    async def _send(self, actor: str, word: str, **fields: Any) -> int:
         message = {"type": word, **fields}
         self.events.append(Send(at=self._now(), actor=actor, message=message))
         await self._actors[actor].send(message, is_text=False)
         return len(self.events)
 
-    async def _heard(self, actor: str, after: int, word: str, *, times: int = 1, **fields: Any) -> dict[str, Any]:
-        """Wait until the actor was told that, so many times, after a place in the recording."""
+    async def _received(self, actor: str, after: int, word: str, *, times: int = 1, **fields: Any) -> dict[str, Any]:
+        """Wait until the actor has received that, so many times, after a place in the recording."""
         wanted = {"type": word, **fields}
         try:
             async with asyncio.timeout(ANSWER_S):
@@ -246,7 +246,7 @@ class _Mix:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError as error:
-            raise CouldNotRun(f"the hub did not tell {actor} {wanted} within {ANSWER_S:g} s") from error
+            raise CouldNotRun(f"the hub did not send {actor} {wanted} within {ANSWER_S:g} s") from error
 
     async def _quiet(self) -> None:
         """Until nothing has come for a moment."""

@@ -81,11 +81,11 @@ async def replay(
 ) -> Transcript:
     """Play a cassette against a target and answer what was observed.
 
-    With `modern_clients` the clients of the recording use HTTP and server-sent events, and are told facts: the
+    With `modern_clients` the clients of the recording use HTTP and server-sent events, and receive facts: the
     transcript is then to be held against `harness.parity.facts.as_facts` of the reference.
 
     All actions keep their recorded order, and each waits until everything that the recording has before it was
-    received; what does not come within its deadline is given up and told as an incident. Raises CouldNotRun where the
+    received; what does not come within its deadline is given up and becomes an incident. Raises CouldNotRun where the
     target cannot be reached, the cassette cannot be sent again, or the whole takes too long.
     """
     if modern_clients:
@@ -139,7 +139,7 @@ class _Player:
 
     async def play(self) -> Transcript:
         if isinstance(self._target, StackTarget) and self._puppet_actors:
-            self._puppets = await Puppets.open(self._target, self._told_by_puppet, self._incidents.append)
+            self._puppets = await Puppets.open(self._target, self._puppet_received, self._incidents.append)
         self._choose_fresh_ids()
         for index, event in enumerate(self._events):
             if isinstance(event, Outgoing):
@@ -190,7 +190,7 @@ class _Player:
             self._matched += 1
         self._changed.set()
 
-    def _told_by_puppet(self, actor: str, message: dict[str, Any]) -> None:
+    def _puppet_received(self, actor: str, message: dict[str, Any]) -> None:
         self._observed.append(Receive(at=self._now_ms(), actor=actor, message=contracted(message)))
 
     async def _causes_of(self, index: int) -> None:
@@ -208,7 +208,7 @@ class _Player:
         seen = self._matched
         while places := missing():
             if self._flooded:
-                raise CouldNotRun(f"the target said more than {MOST_EVENTS:,} things: it is not listened to any more")
+                raise CouldNotRun(f"the target sent more than {MOST_EVENTS:,} frames: the replay reads no more")
             for asking in self._http.values():
                 asking.check()
             if self._matched != seen:
@@ -301,8 +301,8 @@ class _Player:
 
     async def _linger(self, index: int) -> None:
         """Where the recording lingered before an actor left, give what was not recorded a chance to show."""
-        # Waiting for expected frames alone would never see one too many: an actor that leaves at once cannot be told
-        # twice. It stays as long as it did, but no longer than until nothing has come for a moment.
+        # Waiting for expected frames alone would never see one too many: an actor that leaves at once cannot receive
+        # anything twice. It stays as long as it did, but no longer than until nothing has come for a moment.
         gap_s = (self._events[index].at - self._events[index - 1].at) / 1000 if index else 0.0
         if gap_s < self._deadlines.linger_gap_s:
             return
@@ -313,7 +313,7 @@ class _Player:
             quiet_at = max(quiet_at, self._last_arrival + self._deadlines.quiet_s)
 
     async def _settle(self, note: Note) -> None:
-        """Wait as the recording says, with nothing to come. On a stack a lost lease is over within its term."""
+        """Wait as the recording does, with nothing to come. On a stack a lost lease is over within its term."""
         # The one wait that is a time and not a frame: the recording claims that nothing comes, and that takes as long
         # to see. The hub's 30 s for a lost worker are the lease on a stack, which is known and shorter.
         noted_s = noted_wait_s(note)

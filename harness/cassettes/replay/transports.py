@@ -1,4 +1,4 @@
-"""The actors of a replay on the wire: each does what it did in the recording, and tells what it receives."""
+"""The actors of a replay on the wire: each does what it did in the recording, and reports what it receives."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ class Connected(Protocol):
 
 
 class WebSocketActor:
-    """One WebSocket connection. Frames are told as soon as they come."""
+    """One WebSocket connection. Frames are reported as soon as they come."""
 
     def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: Clock) -> None:
         self._actor = actor
         self._arrived = arrived
         self._remark = remark
         self._clock = clock
-        self._socket = Socket(self._told, self._closed, name=actor)
+        self._socket = Socket(self._on_data, self._closed, name=actor)
         self._chunks = ChunkAssembler()
         self._left = False
 
     async def open(self, url: str, timeout_s: float, headers: dict[str, str]) -> None:
-        """Connect. A handshake that is refused is told as `closed`; raises Unreachable where nobody listens."""
+        """Connect. A handshake that is refused is reported as `closed`; raises Unreachable where nobody listens."""
         try:
             await self._socket.open(url, headers=headers, timeout_s=timeout_s)
         except HandshakeRefused as refusal:
@@ -80,7 +80,7 @@ class WebSocketActor:
         self._left = True
         await self._socket.drop()
 
-    def _told(self, data: str | bytes) -> None:
+    def _on_data(self, data: str | bytes) -> None:
         if self._left:
             return
         at, message = self._clock(), hub.parsed(data)
@@ -88,7 +88,7 @@ class WebSocketActor:
             text = data if isinstance(data, str) else repr(data)
             self._arrived(Receive(at=at, actor=self._actor, text=contracted(text)))
             return
-        try:  # whether the pieces of a chunked message are whole cannot be told from their short forms
+        try:  # only here are the pieces still whole: a transcript has their short forms
             self._chunks.feed(message)
         except ChunksCorrupt as error:
             self._remark(f"{self._actor}: {error}")
@@ -154,7 +154,7 @@ class SseActor:
 
 
 class HttpActor:
-    """Makes requests, one at a time; the answer is told when it comes."""
+    """Makes requests, one at a time; the answer is reported when it comes."""
 
     def __init__(self, actor: str, http: Http, arrived: Arrived, clock: Clock) -> None:
         self._actor = actor
@@ -197,7 +197,7 @@ class HttpActor:
 
 class ModernActor:
     """A client of the recording, played as a client of the new stack: HTTP for actions, server-sent events for what
-    happens. It tells facts (see `harness.parity.facts`), so that it can be held against the client that was recorded.
+    happens. It reports facts (see `harness.parity.facts`), so that it can be held against the client that was recorded.
 
     It understands what an old client would send and does the same over HTTP; what has no meaning there it leaves.
     """
@@ -295,7 +295,7 @@ class ModernActor:
 
     def _observe(self, event: JobEvent) -> None:
         if event.kind is EventKind.GAP:
-            self._remark(f"{self._actor} was told of a gap: {event.message}")
+            self._remark(f"{self._actor} received a gap: {event.message}")
         elif (fact := fact_of(event)) is not None:
             self._arrived(Receive(at=self._clock(), actor=self._actor, message=contracted(fact)))
 

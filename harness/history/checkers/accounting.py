@@ -41,7 +41,7 @@ class Loss(msgspec.Struct, frozen=True):
 
 
 def final_state_of(job: JobHistory, history: History, limits: Limits) -> tuple[FinalState, Loss | None]:
-    """Where an acknowledged job is: what the server last told, else its log, else what subscribers were told."""
+    """Where an acknowledged job is: what the server last answered, else its log, else what subscribers received."""
     loss = _loss(job, history, limits)
     return (FinalState.LOST, loss) if loss else (FINAL_STATES[_state(job)], None)
 
@@ -124,14 +124,14 @@ def check_accounting(history: History, limits: Limits) -> CheckResult:
 
 
 def _contradiction(job: JobHistory, history: History, limits: Limits, found: Findings) -> None:
-    """Where the server's answer and its own log tell different stories (another end is `ended_twice`'s matter)."""
+    """Where the server's answer and its own log contradict each other (another end is `ended_twice`'s matter)."""
     survey, told = job.survey, job.log_state
     if not survey or survey.state in (None, JobState.UNKNOWN) or history.log_gaps or not history.log:
         return
     if survey.at_ms < job.last_sign_ms + limits.clock_slack_ms:
         return
     if survey.state in ENDED_STATES and told not in ENDED_STATES:
-        says = f"the server says {survey.state}, but no event told of its end"
+        says = f"the server says {survey.state}, but there is no event of its end"
         found.accuse(job.id, "ended unannounced", survey.at_ms, says)
     elif told in ENDED_STATES and survey.state not in ENDED_STATES:
         says = f"its log says {told}, but the server still says {survey.state}"
@@ -171,7 +171,7 @@ def check_stuck(history: History, limits: Limits) -> CheckResult:
 
 
 def check_ended_twice(history: History, limits: Limits) -> CheckResult:
-    """A job ends once, and everybody hears of the same end."""
+    """A job ends once, and everybody learns of the same end."""
     found = Findings("ended_twice")
     for job in history.jobs.values():
         found.examined += any(event.kind in ENDS for event in job.log)

@@ -20,7 +20,7 @@ OWED: Final = frozenset(
         EventKind.CANCELLED,
     }
 )
-"""What both protocols tell; the rest (released, lease expired, …) only the modern one does, and it is not judged."""
+"""What both protocols report; the rest (released, lease expired, …) only the modern one does, and it is not judged."""
 
 Key = tuple[str, int, float | None]
 
@@ -48,11 +48,11 @@ class Subscription:
         return (str(kind), event.attempt, event.progress if kind is EventKind.PROGRESS else None)
 
     def asked_after(self, event: HistoryEvent) -> int:
-        """How often it subscribed after that: who asks about a job that has ended may be told of the end again."""
+        """How often it subscribed after that: who asks about a job that has ended may be notified of the end again."""
         return sum(1 for asked_ms in self._asked_ms if asked_ms >= event.at_ms)
 
     def may_get(self, event: HistoryEvent, limits: Limits) -> bool:
-        """Whether it was there, or near enough to be told."""
+        """Whether it was there, or near enough to be notified."""
         slack = limits.clock_slack_ms
         return not self._periods or any(
             mode is Mode.WHOLE or since_ms - slack <= event.at_ms <= left_ms + slack

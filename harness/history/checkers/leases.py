@@ -34,7 +34,7 @@ def _overlaps(job: JobHistory, history: History, found: Findings) -> None:
 
 
 def _excused(lease: LeaseInterval, claim: HistoryEvent, history: History) -> bool:
-    """A hub tells nobody when it takes a job from a worker that is gone; the harness knows that it is gone."""
+    """A hub notifies nobody when it takes a job from a worker that is gone; the harness knows that it is gone."""
     if history.log_source is not Source.MONITOR:
         return False
     return not history.was_sound(lease.worker_id, lease.claim.at_ms, claim.at_ms)
@@ -79,7 +79,7 @@ def check_unjustified_expiry(history: History, limits: Limits) -> CheckResult:
 
 
 def check_started_after_cancel(history: History, limits: Limits) -> CheckResult:
-    """Once a job is cancelled nobody begins it, goes on with it as if nothing had happened, or is told that it did."""
+    """Once a job is cancelled nobody begins it, goes on with it, or is notified that somebody did."""
     found = Findings("started_after_cancel")
     for job in history.jobs.values():
         cancelled: HistoryEvent | None = None

@@ -23,7 +23,7 @@ class Rank(NamedTuple):
 
 
 class Pending:
-    """The jobs that wait, as the log tells it, and since when."""
+    """The jobs that wait, by the log, and since when."""
 
     def __init__(self) -> None:
         self.ranks: dict[str, Rank] = {}

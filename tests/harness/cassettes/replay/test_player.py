@@ -143,7 +143,7 @@ async def test_what_was_received_before_a_send_is_received_before_it_in_the_repl
     assert [type(event).__name__ for event in transcript.events[:5]] == ["Open", "Receive", "Send", "Receive", "Send"]
 
 
-async def test_a_target_that_never_stops_talking_is_not_listened_to_for_ever(
+async def test_a_target_that_never_stops_sending_is_not_read_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.cassettes.replay.player.MOST_EVENTS", 500)
@@ -154,7 +154,7 @@ async def test_a_target_that_never_stops_talking_is_not_listened_to_for_ever(
 
     async with serve(flood, "127.0.0.1", 0) as running:
         port = next(iter(running.sockets)).getsockname()[1]
-        with pytest.raises(CouldNotRun, match="said more than 500 things"):
+        with pytest.raises(CouldNotRun, match="sent more than 500 frames"):
             await replay(small(tmp_path), HubTarget.at(f"http://127.0.0.1:{port}", owned=True))
 
 
