@@ -12,7 +12,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.results import CellVerdict, Chart, Column, Deviation, Measurement, Run, ScenarioRow, Timeline, Verdict
+from harness.results import CellVerdict, Chart, Column, DeclaredBy, Measurement, Run, ScenarioRow, Timeline, Verdict
 from harness.results.words import listed, plural, quantity
 from reports import words
 from reports.facts import defects_told, matrix_told, run_facts
@@ -191,7 +191,7 @@ def _calm(row: ScenarioRow) -> bool:
     return all(cell.verdict in quiet for cell in row.cells)
 
 
-def _deviations(run: Run) -> list[tuple[str, Deviation]]:
+def _deviations(run: Run) -> list[tuple[str, DeclaredBy]]:
     found = [
         (row.name, finding.declared)
         for row in run.matrix

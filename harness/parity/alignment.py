@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
 import msgspec
 
+from harness.cassettes.events import Event, Receive, Send, kind_of
 from harness.parity.fields import differences
 from harness.parity.frames import EVERYTHING, Frame
 
@@ -24,6 +25,10 @@ class Alignment(msgspec.Struct):
     pairs: list[tuple[int, int]]
     missing: list[int]
     extra: list[int]
+
+
+Place = tuple[int | None, int | None]
+"""Where something is in the two transcripts (expected, observed); None where there is no partner."""
 
 
 def key_of(frame: Frame) -> str:
@@ -44,7 +49,7 @@ def align(expected: Sequence[Frame], observed: Sequence[Frame]) -> Alignment:
     found.pair_rest(lambda frame: (frame.type, frame.subject), same_slot=True)
     found.pair_rest(lambda frame: (frame.type, frame.subject))
     found.pair_rest(lambda frame: frame.type, same_slot=True)
-    found.pair_rest(lambda frame: frame.lanes, same_slot=True)
+    found.pair_rest(lambda frame: frame.order_keys, same_slot=True)
     return found.alignment()
 
 
@@ -151,16 +156,16 @@ class _Pairing:
 
 
 def out_of_order(expected: Sequence[Frame], pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The fewest pairs, lane by lane, without which the observed order agrees with the expected one."""
-    by_lane: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    everywhere = [pair for pair in pairs if EVERYTHING in expected[pair[0]].lanes]
+    """The fewest pairs, key by key, without which the observed order agrees with the expected one."""
+    by_key: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    everywhere = [pair for pair in pairs if EVERYTHING in expected[pair[0]].order_keys]
     for pair in pairs:
-        for lane in expected[pair[0]].lanes:
-            by_lane[lane].append(pair)
+        for key in expected[pair[0]].order_keys:
+            by_key[key].append(pair)
     moved: set[tuple[int, int]] = set()
-    for lane, members in by_lane.items():
-        line = sorted({*members, *everywhere}) if lane != EVERYTHING else sorted(members)
-        moved |= set(line) - set(_longest_increasing(line))
+    for key, members in by_key.items():
+        ordered = sorted({*members, *everywhere}) if key != EVERYTHING else sorted(members)
+        moved |= set(ordered) - set(_longest_increasing(ordered))
     return sorted(moved)
 
 
@@ -179,3 +184,37 @@ def _longest_increasing(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int
         chain.append(pairs[place])
         place = before[place]
     return chain[::-1]
+
+
+def side_by_side(expected: Sequence[Event], observed: Sequence[Event], known: Iterable[Place]) -> list[Place]:
+    """Every event of both transcripts in one row, in the expected order.
+
+    `known` is how the frames that are compared belong together, one-to-one. The others (what the actors sent, what only
+    a clock has caused) are paired by actor and kind, in their order. An observed event without a partner follows the
+    one that its actor saw before it.
+    """
+    places = list(known)
+    partners = {left: right for left, right in places if left is not None}
+    taken = {right for _, right in places if right is not None}
+    waiting: dict[Hashable, deque[int]] = defaultdict(deque)
+    for right, event in enumerate(observed):
+        if right not in taken:
+            waiting[_sort_of(event)].append(right)
+    for left, event in enumerate(expected):
+        if left not in partners:
+            alike = waiting[_sort_of(event)]
+            partners[left] = alike.popleft() if alike else None
+    before = {right: left for left, right in partners.items() if right is not None}
+    rows: list[tuple[int, int, Place]] = [(left, -1, (left, right)) for left, right in partners.items()]
+    last: dict[str, int] = defaultdict(lambda: -1)
+    for right, event in enumerate(observed):
+        if right in before:
+            last[event.actor] = before[right]
+        else:
+            rows.append((last[event.actor], right, (None, right)))
+    return [place for _, _, place in sorted(rows)]
+
+
+def _sort_of(event: Event) -> Hashable:
+    content = event.content if isinstance(event, Receive | Send) else None
+    return event.actor, kind_of(event), content.get("type") if isinstance(content, dict) else None

@@ -8,15 +8,27 @@ import msgspec
 
 from harness.cassettes.events import Event, Receive, Response
 from harness.cassettes.tokens import Bindings, Exchange, tokens_of
-from harness.parity.alignment import align, out_of_order
+from harness.parity.alignment import Alignment, Place, align, out_of_order, side_by_side
 from harness.parity.fields import differences
-from harness.parity.findings import Finding
+from harness.parity.findings import Signature, is_critical, sentence_of, signature
 from harness.parity.frames import Frame, StreamKey, streams
-from harness.results import FindingKind
+from harness.results import Finding, FindingKind
+
+
+class ParityResult(msgspec.Struct, frozen=True):
+    """Two transcripts held against each other: every difference, and every event of either side in one row."""
+
+    findings: list[Finding]
+    rows: list[Place]
 
 
 def compare(expected: Sequence[Event], observed: Sequence[Event], *, workers_by_facts: bool = False) -> list[Finding]:
-    """Every difference in what the actors were told, in the expected order.
+    """Every difference in what the actors were told, in the expected order."""
+    return parity_of(expected, observed, workers_by_facts=workers_by_facts).findings
+
+
+def parity_of(expected: Sequence[Event], observed: Sequence[Event], *, workers_by_facts: bool = False) -> ParityResult:
+    """The differences, and the rows that show them.
 
     Ids are bound at first sight and have to stay one-to-one; times, key order and commuting frames make no difference,
     nor does an added field. Pure: neither a clock nor a socket is touched.
@@ -24,12 +36,27 @@ def compare(expected: Sequence[Event], observed: Sequence[Event], *, workers_by_
     same_ids = with_ids_of(expected, observed, workers_by_facts=workers_by_facts)
     left = streams(expected, workers_by_facts=workers_by_facts)
     right = streams(same_ids, workers_by_facts=workers_by_facts)
-    found = [
-        finding
-        for key in sorted({*left, *right}, key=lambda key: _first_place(left, right, key))
-        for finding in _stream_findings(left.get(key, []), right.get(key, []))
-    ]
-    return sorted(found, key=lambda finding: finding.expected_index if finding.expected_index is not None else -1)
+    found: list[tuple[Finding, Place]] = []
+    places: list[Place] = []
+    for key in sorted({*left, *right}, key=lambda key: _first_place(left, right, key)):
+        ours, theirs = left.get(key, []), right.get(key, [])
+        alignment = align(ours, theirs)
+        found += _stream_findings(ours, theirs, alignment)
+        places += [(ours[one].index, theirs[other].index) for one, other in alignment.pairs]
+        places += [(ours[one].index, None) for one in alignment.missing]
+        places += [(None, theirs[other].index) for other in alignment.extra]
+    rows = side_by_side(expected, observed, places)
+    row_of = {side: row for row, place in enumerate(rows) for side in (("expected", place[0]), ("observed", place[1]))}
+    found.sort(key=lambda each: each[1][0] if each[1][0] is not None else -1)
+    return ParityResult(
+        [
+            msgspec.structs.replace(
+                finding, row=row_of["expected", place[0]] if place[0] is not None else row_of["observed", place[1]]
+            )
+            for finding, place in found
+        ],
+        rows,
+    )
 
 
 def with_ids_of(expected: Sequence[Event], observed: Sequence[Event], *, workers_by_facts: bool = False) -> list[Event]:
@@ -95,8 +122,9 @@ def _first_place(
     return (left.get(key) or right[key])[0].index, key
 
 
-def _stream_findings(expected: Sequence[Frame], observed: Sequence[Frame]) -> Iterator[Finding]:
-    alignment = align(expected, observed)
+def _stream_findings(
+    expected: Sequence[Frame], observed: Sequence[Frame], alignment: Alignment
+) -> Iterator[tuple[Finding, Place]]:
     for one, other in alignment.pairs:
         yield from _pair_findings(expected[one], observed[other])
     for one, other in out_of_order(expected, alignment.pairs):
@@ -105,7 +133,7 @@ def _stream_findings(expected: Sequence[Frame], observed: Sequence[Frame]) -> It
     yield from (_finding(FindingKind.EXTRA, None, observed[place]) for place in alignment.extra)
 
 
-def _pair_findings(expected: Frame, observed: Frame) -> Iterator[Finding]:
+def _pair_findings(expected: Frame, observed: Frame) -> Iterator[tuple[Finding, Place]]:
     if expected.type != observed.type:
         yield _finding(FindingKind.CHANGED, expected, observed, field="type", values=(expected.type, observed.type))
         return
@@ -121,34 +149,35 @@ def _finding(
     *,
     field: str = "",
     values: tuple[object, object] | None = None,
-) -> Finding:
+) -> tuple[Finding, Place]:
+    """A finding, and the places of its frames in the two transcripts."""
     frame = expected or observed
     if frame is None:
         raise AssertionError("a finding is about at least one frame")
     shown = values or (expected.body if expected else None, observed.body if observed else None)
-    return Finding(
+    finding = Finding(
         kind=kind,
         actor=frame.actor,
         role=frame.role,
+        sentence=sentence_of(kind, frame.actor, frame.type, field, shown),
         message_type=frame.type,
         field=field,
         expected=shown[0],
         observed=shown[1],
-        expected_index=expected.index if expected else None,
-        observed_index=observed.index if observed else None,
     )
+    return finding, (expected.index if expected else None, observed.index if observed else None)
 
 
 class Noise(msgspec.Struct, frozen=True):
     """What differs between two runs of one hub, by signature."""
 
-    signatures: frozenset[tuple[str, str, str, str]] = frozenset()
+    signatures: frozenset[Signature] = frozenset()
 
     def mark(self, findings: Iterable[Finding]) -> list[Finding]:
-        """The findings, those that are noise marked. A grave one never is."""
+        """The findings, those that are noise marked. A critical one never is."""
         return [
             msgspec.structs.replace(finding, noise=True)
-            if finding.signature in self.signatures and not finding.grave
+            if signature(finding) in self.signatures and not is_critical(finding)
             else finding
             for finding in findings
         ]
@@ -156,4 +185,4 @@ class Noise(msgspec.Struct, frozen=True):
 
 def noise_between(one: Sequence[Event], other: Sequence[Event]) -> Noise:
     """What differs between two runs of the same hub."""
-    return Noise(frozenset(finding.signature for finding in compare(one, other) if not finding.grave))
+    return Noise(frozenset(signature(finding) for finding in compare(one, other) if not is_critical(finding)))

@@ -16,9 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from harness.errors import CouldNotRun
-from harness.parity.findings import Finding
-from harness.results import Deviation as DeviationResult
-from harness.results import FindingKind
+from harness.results import DeclaredBy, Finding, FindingKind
 
 SENT: Final = "(sent)"
 NOT_SENT: Final = "(not sent)"
@@ -88,9 +86,10 @@ class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         has = body if isinstance(body, dict) else {}
         return all(key in has and matches(value, has[key]) for key, value in self.where.items())
 
-    def result(self) -> DeviationResult:
+    def result(self) -> DeclaredBy:
         """As the results model shows it."""
-        return DeviationResult(
+        return DeclaredBy(
+            name=self.name,
             reason=self.reason,
             owner=self.owner,
             expires=self.expires.isoformat(),
@@ -146,7 +145,7 @@ class Deviations:
             name = None if finding.noise else self._covering(finding, left, today)
             if name is not None:
                 left[name] -= 1
-            marked.append(msgspec.structs.replace(finding, declared_by=name))
+            marked.append(msgspec.structs.replace(finding, declared=self.by_name[name].result() if name else None))
         return marked
 
     def _covering(self, finding: Finding, left: dict[str, int], today: dt.date) -> str | None:
@@ -169,7 +168,7 @@ class Deviations:
 
     def unneeded(self, played: Collection[str], findings: Iterable[Finding], view: View = View.FRAMES) -> list[str]:
         """A sentence for each whose scenarios were played and showed no such difference."""
-        used = {finding.declared_by for finding in findings}
+        used = {finding.declared.name for finding in findings if finding.declared}
         return [
             f"The declared difference {entry.name} of {entry.owner} was not seen in {entry.scenario}: take it out."
             for entry in self.entries

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.parity.normal import USER_DATA
+from harness.parity.normalize import USER_DATA
 
 ABSENT: Final = "(absent)"
 

@@ -1,14 +1,12 @@
-"""What a comparison finds."""
+"""What a comparison finds: in words, and what makes two findings the same or one of them critical."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, Final
 
-import msgspec
-
 from harness.parity.fields import ABSENT
-from harness.results import FindingKind
+from harness.results import Finding, FindingKind
 
 _ENDING_TYPES: Final = frozenset(
     {"complete_job", "fail_job", "job_completed", "job_failed", "completed", "attempt_failed", "cancelled"}
@@ -17,63 +15,39 @@ _ENDING_STATES: Final = frozenset({"completed", "failed", "cancelled"})
 _ACCEPTING_TYPES: Final = frozenset({"job_accepted", "job_submitted", "accepted"})
 _LONGEST_SHOWN: Final = 120
 
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One difference between what was expected and what was observed.
-
-    `expected_index` and `observed_index` are places in the two lists of events. `declared_by` is the id of the
-    deviation that declares it.
-    """
-
-    kind: FindingKind
-    actor: str
-    role: str
-    message_type: str
-    field: str = ""
-    expected: Any = None
-    observed: Any = None
-    expected_index: int | None = None
-    observed_index: int | None = None
-    declared_by: str | None = None
-    noise: bool = False
-
-    @property
-    def excused(self) -> bool:
-        """Whether it is declared or noise."""
-        return self.noise or self.declared_by is not None
-
-    @property
-    def signature(self) -> tuple[str, str, str, str]:
-        """What makes two findings of different runs the same. A frame too few in one run is one too many in another."""
-        kind = "count" if self.kind in {FindingKind.MISSING, FindingKind.EXTRA} else self.kind.value
-        return self.actor, kind, self.message_type, self.field
-
-    @property
-    def grave(self) -> bool:
-        """Whether it tells of a lost job, a second end or another end: noise never excuses one."""
-        values = [value for value in (self.expected, self.observed) if isinstance(value, dict)]
-        ends = self.message_type in _ENDING_TYPES or any(v.get("status") in _ENDING_STATES for v in values)
-        if self.kind in {FindingKind.MISSING, FindingKind.EXTRA}:
-            return ends or self.message_type in _ACCEPTING_TYPES
-        if self.field in {"status", "type", "body.status"}:
-            return True
-        return self.message_type in _ENDING_TYPES and self.kind is FindingKind.CHANGED
-
-    @property
-    def sentence(self) -> str:
-        """The finding in words."""
-        if self.kind is FindingKind.MISSING:
-            return f"{self.actor} never got {self.message_type}."
-        if self.kind is FindingKind.EXTRA:
-            return f"{self.actor} got one {self.message_type} too many."
-        if self.kind is FindingKind.REORDERED:
-            return f"{self.actor} got {self.message_type} out of order."
-        where = f"{self.field} of {self.message_type}" if self.field != "type" else "the message"
-        return f"{self.actor}: {where} is {shown(self.observed)} where the reference has {shown(self.expected)}."
+Signature = tuple[str, str, str, str]
 
 
-def shown(value: Any) -> str:
-    """A value short enough for a sentence."""
+def signature(finding: Finding) -> Signature:
+    """What makes two findings of different runs the same. A frame too few in one run is one too many in another."""
+    kind = "count" if finding.kind in {FindingKind.MISSING, FindingKind.EXTRA} else finding.kind.value
+    return finding.actor, kind, finding.message_type, finding.field
+
+
+def is_critical(finding: Finding) -> bool:
+    """Whether it tells of a lost job, a second end or another end: noise never excuses one."""
+    values = [value for value in (finding.expected, finding.observed) if isinstance(value, dict)]
+    ends = finding.message_type in _ENDING_TYPES or any(v.get("status") in _ENDING_STATES for v in values)
+    if finding.kind in {FindingKind.MISSING, FindingKind.EXTRA}:
+        return ends or finding.message_type in _ACCEPTING_TYPES
+    if finding.field in {"status", "type", "body.status"}:
+        return True
+    return finding.message_type in _ENDING_TYPES and finding.kind is FindingKind.CHANGED
+
+
+def sentence_of(kind: FindingKind, actor: str, message_type: str, field: str, values: tuple[Any, Any]) -> str:
+    """A finding in words; `values` are the expected and the observed one."""
+    if kind is FindingKind.MISSING:
+        return f"{actor} never got {message_type}."
+    if kind is FindingKind.EXTRA:
+        return f"{actor} got one {message_type} too many."
+    if kind is FindingKind.REORDERED:
+        return f"{actor} got {message_type} out of order."
+    where = f"{field} of {message_type}" if field != "type" else "the message"
+    return f"{actor}: {where} is {_shown(values[1])} where the reference has {_shown(values[0])}."
+
+
+def _shown(value: Any) -> str:
     if value is ABSENT or value == ABSENT:
         return "absent"
     text = json.dumps(value, ensure_ascii=False, default=str)

@@ -10,10 +10,10 @@ import msgspec
 
 from harness.cassettes.events import HTTP_ACTOR, Closed, Event, Open, Receive, Response
 from harness.cassettes.timers import timer_frames
-from harness.parity.normal import normal, normal_frame
+from harness.parity.normalize import normalized, normalized_frame
 
 EVERYTHING: Final = "everything"
-"""The lane of frames that have an order with all others of their stream."""
+"""The order key of frames that have an order with all others of their stream."""
 REPLIES: Final = "replies"
 
 _SETTLED_FIRST: Final = frozenset({"connection_established", "connected", "closed", "response", "text"})
@@ -32,7 +32,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     type: str
     body: Any
-    lanes: frozenset[str]
+    order_keys: frozenset[str]
 
     @property
     def subject(self) -> Any:
@@ -74,12 +74,12 @@ def frame_of(index: int, role: str, event: Receive | Closed | Response) -> Frame
         word, body = "closed", {"code": event.code, "reason": event.reason}
     elif isinstance(event, Response):
         text = {} if event.text is msgspec.UNSET else {"text": event.text}
-        word, body = "response", {"status": event.status, "body": normal(event.body), **text}
+        word, body = "response", {"status": event.status, "body": normalized(event.body), **text}
     elif isinstance(event.content, dict) and event.message is not msgspec.UNSET:
-        word, body = str(event.content.get("type")), normal_frame(event.content)
+        word, body = str(event.content.get("type")), normalized_frame(event.content)
     else:
         word, body = "text", {"text": event.content}
-    return Frame(index=index, actor=event.actor, role=role, type=word, body=body, lanes=lanes_of(word, body))
+    return Frame(index=index, actor=event.actor, role=role, type=word, body=body, order_keys=order_keys_of(word, body))
 
 
 def claim_fact(index: int, event: Receive | Closed | Response) -> Frame | None:
@@ -96,27 +96,32 @@ def claim_fact(index: int, event: Receive | Closed | Response) -> Frame | None:
     told = ("job_id", "job_type", "priority", "params") if whole else ("job_id",)
     body = {"type": "job_assigned", **{name: message[name] for name in told if name in message}}
     return Frame(
-        index=index, actor=event.actor, role="worker", type="job_assigned", body=body, lanes=frozenset({EVERYTHING})
+        index=index,
+        actor=event.actor,
+        role="worker",
+        type="job_assigned",
+        body=body,
+        order_keys=frozenset({EVERYTHING}),
     )
 
 
-def lanes_of(word: str, body: Any) -> frozenset[str]:
-    """The lanes of a frame: two frames of one stream have an order where they share one.
+def order_keys_of(word: str, body: Any) -> frozenset[str]:
+    """The order keys of a frame: two frames of one stream have an order where they share one.
 
-    Frames of one job are in its lane, answers to the actor's own messages in another; a frame of one job and a frame
+    Frames of one job share its key, answers to the actor's own messages another; a frame of one job and a frame
     of another commute.
     """
     if word in _SETTLED_FIRST or not isinstance(body, dict):
         return frozenset({EVERYTHING})
-    lanes = set()
+    order_keys = set()
     if isinstance(job := body.get("job_id"), str):
-        lanes.add(f"job {job}")
+        order_keys.add(f"job {job}")
     if word in _REPLY_TYPES or (word == "response_job_status" and body.get("status") != "processing"):
-        lanes.add(REPLIES)
+        order_keys.add(REPLIES)
     if word == "job_available":
-        lanes.add("offers")
+        order_keys.add("offers")
     if word in {"stats_broadcast", "ack"}:
-        lanes.add(str(body.get("original_type", word)))
-    if not lanes:
-        lanes.add(f"worker {body['worker_id']}" if isinstance(body.get("worker_id"), str) else REPLIES)
-    return frozenset(lanes)
+        order_keys.add(str(body.get("original_type", word)))
+    if not order_keys:
+        order_keys.add(f"worker {body['worker_id']}" if isinstance(body.get("worker_id"), str) else REPLIES)
+    return frozenset(order_keys)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from harness.results.alignment import Alignment, Spoken, align
 from harness.results.conclusion import conclude
 from harness.results.criteria import (
     Comparison,
@@ -19,7 +18,7 @@ from harness.results.criteria import (
 )
 from harness.results.figures import Chart, Distribution, Limit, Line, Mark, Percentile, Point, Series, percentiles_for
 from harness.results.jobs import Count, Tally, Timeline, TimelineEntry
-from harness.results.matrix import Cell, CellVerdict, Column, Deviation, Finding, FindingKind, Frame, Row, ScenarioRow
+from harness.results.matrix import Cell, CellVerdict, Column, DeclaredBy, Finding, FindingKind, Frame, Row, ScenarioRow
 from harness.results.run import SCHEMA, About, LogFile, Machine, Run, Target
 from harness.results.storage import UnreadableRun, decode, load, save
 from harness.results.trials import DefectRow, Detection, FaultOutcome, FaultRow, Standing, detection
@@ -28,7 +27,6 @@ from harness.results.verdict import Verdict, combine
 __all__ = [
     "SCHEMA",
     "About",
-    "Alignment",
     "Cell",
     "CellVerdict",
     "Chart",
@@ -36,9 +34,9 @@ __all__ = [
     "Comparison",
     "Count",
     "Criterion",
+    "DeclaredBy",
     "DefectRow",
     "Detection",
-    "Deviation",
     "Distribution",
     "Evidence",
     "FaultOutcome",
@@ -60,7 +58,6 @@ __all__ = [
     "Run",
     "ScenarioRow",
     "Series",
-    "Spoken",
     "Standing",
     "Statement",
     "Tally",
@@ -70,7 +67,6 @@ __all__ = [
     "TimelineEntry",
     "UnreadableRun",
     "Verdict",
-    "align",
     "at_most",
     "below",
     "combine",

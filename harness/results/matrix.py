@@ -47,9 +47,10 @@ class FindingKind(StrEnum):
     REORDERED = "reordered"
 
 
-class Deviation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DeclaredBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A known difference from `scenarios/deviations.toml`, as far as a reader needs it."""
 
+    name: str
     reason: str
     owner: str
     expires: str
@@ -59,17 +60,21 @@ class Deviation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One difference. `row` is its row in the cell's transcript; `field` a path such as `result.images[0]`."""
+    """One difference in what an actor was told. `row` is its row in the cell's transcript.
+
+    `field` is a path such as `result.images[0]`, empty where it is about a whole message.
+    """
 
     kind: FindingKind
     actor: str
-    sentence: str
+    role: str = ""
+    sentence: str = ""
     message_type: str = ""
     field: str = ""
     expected: Any = None
     observed: Any = None
     row: int | None = None
-    declared: Deviation | None = None
+    declared: DeclaredBy | None = None
     noise: bool = False
 
     @property

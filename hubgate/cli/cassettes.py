@@ -138,7 +138,12 @@ def _tell(result: CassetteResult, *, as_json: bool) -> None:
         "verdict": result.verdict.value,
         "reason": result.reason,
         "findings": [
-            {"kind": one.kind.value, "sentence": one.sentence, "declared": one.declared_by, "noise": one.noise}
+            {
+                "kind": one.kind.value,
+                "sentence": one.sentence,
+                "declared": one.declared and one.declared.name,
+                "noise": one.noise,
+            }
             for one in result.findings
         ],
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cassettes import Cassette, contracted, load
-from harness.parity.normal import normal_frame
+from harness.parity.normalize import normalized_frame
 
 FOLDERS = (Path(__file__).parents[2] / "scenarios" / "cassettes", Path(__file__).parent / "recordings")
 """The second has recordings of real workers, which the stack does not serve alike yet."""
@@ -23,4 +23,4 @@ def cassette(name: str) -> Cassette:
 
 def comparable(message: Any) -> str:
     """A message as text that differs only where the difference means something."""
-    return json.dumps(normal_frame(contracted(message)), sort_keys=True, indent=1)
+    return json.dumps(normalized_frame(contracted(message)), sort_keys=True, indent=1)

@@ -14,14 +14,12 @@ import msgspec
 from harness.results import (
     Cell,
     Column,
-    Deviation,
+    DeclaredBy,
     Finding,
     FindingKind,
     Frame,
     Row,
     ScenarioRow,
-    Spoken,
-    align,
 )
 
 CASSETTES = Path(__file__).parents[2] / "scenarios" / "cassettes"
@@ -75,7 +73,7 @@ def is_message(event: dict[str, Any], actor: str, kind: str) -> bool:
 def declared(
     edit: Edit, kind: FindingKind, message_type: str, sentence: str, reason: str, actor: str = "client-a", **more: Any
 ) -> Declared:
-    deviation = Deviation(reason=reason, owner="queue", expires="2027-06-30")
+    deviation = DeclaredBy(name="one", reason=reason, owner="queue", expires="2027-06-30")
     return Declared(
         edit,
         Finding(kind=kind, actor=actor, message_type=message_type, sentence=sentence, declared=deviation, **more),
@@ -116,10 +114,6 @@ def recording(name: str) -> tuple[str, Events]:
     """What a cassette is about, and its events."""
     lines = [json.loads(line) for line in (CASSETTES / f"{name}.jsonl").read_text().splitlines()]
     return lines[0]["about"], lines[1:]
-
-
-def spoken(events: Events) -> list[Spoken]:
-    return [Spoken(event["actor"], frame(event)) for event in events]
 
 
 def frame(event: dict[str, Any]) -> Frame:
@@ -165,13 +159,31 @@ def cell(column: Column, expected: Events, observed: Events, *findings: Finding)
         Column.STACK_WEBSOCKET: ("hub simulator", "new stack by WebSocket"),
         Column.STACK_SSE: ("hub simulator, facts", "new stack by SSE, facts"),
     }
-    rows = align(spoken(expected), spoken(observed)).rows
+    rows = side_by_side(expected, observed)
     placed = [msgspec.structs.replace(finding, row=row_of(finding, rows)) for finding in findings]
     left, right = named[column]
     return Cell.judged(column, findings=placed, rows=rows, expected_name=left, observed_name=right, seconds=0.3)
 
 
-def row_of(finding: Finding, rows: tuple[Row, ...]) -> int | None:
+def side_by_side(expected: Events, observed: Events) -> list[Row]:
+    """Each actor's events beside each other by their type, as a comparison would pair them."""
+    waiting = [(event["actor"], type_of(event), event) for event in observed]
+    rows = []
+    for event in expected:
+        twin = next((one for one in waiting if one[:2] == (event["actor"], type_of(event))), None)
+        if twin:
+            waiting.remove(twin)
+        rows.append(Row(actor=event["actor"], expected=frame(event), observed=frame(twin[2]) if twin else None))
+    return rows + [Row(actor=actor, observed=frame(event)) for actor, _, event in waiting]
+
+
+def type_of(event: dict[str, Any]) -> str:
+    message = event.get("message")
+    kind = message.get("type") if isinstance(message, dict) else None
+    return f"{event['event']} {'job_accepted' if kind == 'job_submitted' else kind}"
+
+
+def row_of(finding: Finding, rows: list[Row]) -> int | None:
     """The row that a finding is about: its actor's, of its type, and one-sided where the finding is."""
     sides = {FindingKind.MISSING: (True, False), FindingKind.EXTRA: (False, True)}.get(finding.kind, (True, True))
     for index, row in enumerate(rows):

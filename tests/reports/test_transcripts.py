@@ -3,14 +3,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from harness.results import Cell, CellVerdict, Column, Deviation, Finding, FindingKind, Frame, Row, ScenarioRow
+from harness.results import Cell, CellVerdict, Column, DeclaredBy, Finding, FindingKind, Frame, Row, ScenarioRow
 from reports.transcripts import MOST_ROWS, State, Transcript, transcript
 
 SAID = Frame(at=1, event="receive", message={"type": "error", "error": "no"})
-EXCUSE = Deviation(reason="r", owner="o", expires="2027-01-01")
+EXCUSE = DeclaredBy(name="one", reason="r", owner="o", expires="2027-01-01")
 
 
-def finding(row: int | None, *, noise: bool = False, excuse: Deviation | None = None) -> Finding:
+def finding(row: int | None, *, noise: bool = False, excuse: DeclaredBy | None = None) -> Finding:
     return Finding(
         kind=FindingKind.CHANGED, actor="c", sentence="s", field="error", row=row, noise=noise, declared=excuse
     )

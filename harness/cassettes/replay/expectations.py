@@ -10,7 +10,7 @@ from harness.cassettes.events import INCOMING, Close, Closed, Drop, Event, Incom
 from harness.cassettes.timers import timer_frames
 from harness.cassettes.tokens import Bindings
 from harness.parity.fields import differences
-from harness.parity.normal import normal_frame
+from harness.parity.normalize import normalized_frame
 
 WINDOW = 64
 """How far ahead of the first open expectation an observed frame may belong."""
@@ -85,7 +85,7 @@ class Expectations:
     def _message_likeness(self, old: dict[str, Any], new: dict[str, Any]) -> int:
         if old.get("type") != new.get("type"):
             return 0
-        found = differences(normal_frame(old), normal_frame(new))
+        found = differences(normalized_frame(old), normalized_frame(new))
         if all(self._may_be(one.expected, one.observed) for one in found):
             return 3
         ours, theirs = old.get("job_id"), new.get("job_id")

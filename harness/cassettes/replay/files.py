@@ -15,10 +15,12 @@ from harness.cassettes.replay.compatibility import check_compatible, needs_of
 from harness.cassettes.replay.deadlines import Deadlines
 from harness.cassettes.replay.player import DEFAULT_DEADLINES, Transcript, replay
 from harness.errors import CouldNotRun
-from harness.parity import Finding, Noise, compare
+from harness.parity import Finding, Noise, parity_of
+from harness.parity.alignment import Place
 from harness.parity.deviations import Deviations, View
 from harness.parity.facts import as_facts, asks_for_facts
 from harness.results import CellVerdict
+from harness.results.matrix import judge_cell
 from harness.targets import Side, TargetPool
 
 NO_DEVIATIONS = Deviations()
@@ -36,6 +38,8 @@ class CassetteResult(msgspec.Struct, frozen=True, kw_only=True):
     transcript: Transcript | None = None
     reference: tuple[Event, ...] = ()
     """What it was held against."""
+    rows: tuple[Place, ...] = ()
+    """Both transcripts side by side, as they were aligned for the comparison."""
     took_s: float = 0.0
 
     @property
@@ -170,8 +174,8 @@ def judged(played: Played, against: Against) -> CassetteResult:
     if played.view is View.FACTS:
         reference = as_facts(reference)
     on_stack = transcript.target == Side.STACK.value
-    findings = compare(reference, transcript.events, workers_by_facts=on_stack)
-    findings = against.noise.get(cassette.name, Noise()).mark(findings)
+    parity = parity_of(reference, transcript.events, workers_by_facts=on_stack)
+    findings = against.noise.get(cassette.name, Noise()).mark(parity.findings)
     if on_stack:
         findings = against.deviations.declare(findings, cassette.name, against.today, played.view)
     verdict, reason = verdict_of(findings, transcript, reference)
@@ -183,6 +187,7 @@ def judged(played: Played, against: Against) -> CassetteResult:
         reason=reason,
         findings=tuple(findings),
         reference=reference,
+        rows=tuple(parity.rows),
         took_s=transcript.took_s,
     )
 
@@ -193,12 +198,9 @@ def verdict_of(
     """Different outranks declared outranks same. A side that sent nothing where the reference has some is
     inconclusive, and so is a difference after a wait that was cut short.
     """
-    found = list(findings)
-    if any(not finding.excused for finding in found):
-        if transcript.cut_short:
-            return CellVerdict.INCONCLUSIVE, transcript.cut_short
-        return CellVerdict.DIFFERENT, ""
-    silent = not any(isinstance(event, Receive | Response) for event in transcript.events)
-    if silent and any(isinstance(event, Receive | Response) for event in reference):
-        return CellVerdict.INCONCLUSIVE, "Nothing was seen on this side."
-    return (CellVerdict.DECLARED if any(finding.declared_by for finding in found) else CellVerdict.SAME), ""
+    told = any(isinstance(event, Receive | Response) for event in transcript.events)
+    silent = not told and any(isinstance(event, Receive | Response) for event in reference)
+    verdict = judge_cell(findings, anything_seen=not silent)
+    if verdict is CellVerdict.DIFFERENT and transcript.cut_short:
+        return CellVerdict.INCONCLUSIVE, transcript.cut_short
+    return verdict, "Nothing was seen on this side." if verdict is CellVerdict.INCONCLUSIVE else ""

@@ -76,7 +76,7 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
     remembered.update({column: played[column] for column in (Column.HUB, Column.HUB_AGAIN)})
     columns = judge_columns(played, deviations, today)
     problems = problems_of(columns, deviations, today)
-    return Matrix(columns=columns, rows=rows_of(columns, deviations), problems=problems)
+    return Matrix(columns=columns, rows=rows_of(columns), problems=problems)
 
 
 def judge_columns(
@@ -107,14 +107,14 @@ def _noise(first: Sequence[Played], again: Sequence[Played]) -> dict[str, Noise]
     }
 
 
-def rows_of(columns: Mapping[Column, Sequence[CassetteResult]], deviations: Deviations) -> list[ScenarioRow]:
+def rows_of(columns: Mapping[Column, Sequence[CassetteResult]]) -> list[ScenarioRow]:
     """The results model's rows, a scenario each."""
     cells: dict[str, list[Cell]] = {}
     abouts: dict[str, str] = {}
     for column, results in columns.items():
         for result in results:
             abouts.setdefault(result.name, result.cassette.header.about if result.cassette else "")
-            cells.setdefault(result.name, []).append(cell_of(result, column, deviations, names=NAMES[column]))
+            cells.setdefault(result.name, []).append(cell_of(result, column, names=NAMES[column]))
     return [ScenarioRow(name=name, about=abouts[name], cells=tuple(row)) for name, row in cells.items()]
 
 

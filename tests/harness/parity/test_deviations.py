@@ -41,7 +41,8 @@ def finding(**fields: Any) -> Finding:
 
 
 def declared(entry: Deviation, *findings: Finding, scenario: str = "cancel-running") -> list[str | None]:
-    return [found.declared_by for found in Deviations([entry]).declare(findings, scenario, TODAY)]
+    found = Deviations([entry]).declare(findings, scenario, TODAY)
+    return [one.declared.name if one.declared else None for one in found]
 
 
 def test_a_difference_that_is_declared_is_marked() -> None:

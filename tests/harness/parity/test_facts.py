@@ -6,6 +6,7 @@ import pytest
 from harness.cassettes import Receive, load
 from harness.parity import compare
 from harness.parity.facts import as_facts, asks_for_facts, fact_of_event, fact_of_message
+from harness.parity.findings import is_critical
 
 FOLDER = Path(__file__).parents[3] / "scenarios" / "cassettes"
 CASSETTES = {path.stem: load(path) for path in sorted(FOLDER.glob("*.jsonl"))}
@@ -63,7 +64,7 @@ def test_a_recording_as_facts_is_the_same_as_itself_and_a_fact_lost_is_found() -
     last = max(n for n, event in enumerate(facts) if isinstance(event, Receive) and event.actor == "client-a")
     findings = compare(facts, facts[:last] + facts[last + 1 :])
     assert [(finding.kind.value, finding.message_type) for finding in findings] == [("missing", "completed")]
-    assert findings[0].grave
+    assert is_critical(findings[0])
 
 
 def test_a_cancellation_told_twice_is_one_fact() -> None:

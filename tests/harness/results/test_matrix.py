@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.results import Cell, CellVerdict, Column, Deviation, Finding, FindingKind, Frame, Row
+from harness.results import Cell, CellVerdict, Column, DeclaredBy, Finding, FindingKind, Frame, Row
 from harness.results.matrix import elided
 
 SEEN = Row(actor="client-a", observed=Frame(at=1, event="receive", message={"type": "job_accepted"}))
-DECLARED = Deviation(reason="The hub forgets it.", owner="queue", expires="2027-06-30")
+DECLARED = DeclaredBy(name="one", reason="The hub forgets it.", owner="queue", expires="2027-06-30")
 
 
 def finding(sentence: str, *, declared: bool = False, noise: bool = False) -> Finding:

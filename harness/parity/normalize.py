@@ -22,14 +22,14 @@ UNORDERED: Final = frozenset(
 """Lists of a `stats_broadcast` whose order the hub does not define: they are compared as sets."""
 
 
-def normal(value: Any, name: str = "") -> Any:
+def normalized(value: Any, name: str = "") -> Any:
     """The value with its times told by their kind only: seconds stay apart from ms, text and absence."""
     if isinstance(value, dict):
         if value.keys() == {"$elided"}:
             return _elided(value["$elided"])
-        return {key: normal(part, key) for key, part in value.items()}
+        return {key: normalized(part, key) for key, part in value.items()}
     if isinstance(value, list):
-        return [normal(part, name) for part in value]
+        return [normalized(part, name) for part in value]
     if _TIME_FIELD.search(name):
         return _time(value)
     if isinstance(value, str) and (found := _CLOCK_IN_ID.match(value)):
@@ -37,9 +37,9 @@ def normal(value: Any, name: str = "") -> Any:
     return value
 
 
-def normal_frame(message: Any) -> Any:
-    """`normal` for one frame. Pieces of a chunked message are cut at other places in every run: their text goes."""
-    found = normal(message)
+def normalized_frame(message: Any) -> Any:
+    """`normalized` for one frame. Pieces of a chunked message are cut at other places in every run: their text goes."""
+    found = normalized(message)
     match found:
         case {"type": "chunked_message"}:
             found["content"] = "<piece>"
