@@ -20,6 +20,8 @@ from harness.protocols.sse import SseEvent, SseParser
 
 LARGEST_MESSAGE: Final = 64_000_000
 ABNORMAL: Final = 1006
+MOST_QUEUED: Final = 256
+"""Frames that wait to be read: then the server has to wait, and a flood of frames cannot fill the memory."""
 CONNECT_S: Final = 10.0
 ENDED_S: Final = 3.0
 SILENCE_S: Final = 60.0
@@ -64,7 +66,7 @@ async def open_websocket(
             close_timeout=2,
             ping_interval=None,
             max_size=LARGEST_MESSAGE,
-            max_queue=None,
+            max_queue=MOST_QUEUED,
             compression=None,
             proxy=None,
         )
