@@ -9,8 +9,8 @@ import msgspec
 
 from harness.load.arrivals import Plan
 from harness.load.latencies import Cell, Histogram, Metric, Recorder, Transport
-from harness.load.ledger import Outcome
-from harness.load.results import NAMED, Jobs, LatencyResult, LiveLine, SwarmResult, Window
+from harness.load.ledger import Jobs
+from harness.load.results import LatencyResult, LiveLine, SwarmResult, Window
 from harness.load.throughput import Step, throughput_of
 from harness.results import Series
 from loadtests.load import Load
@@ -23,12 +23,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One process's account: histograms since its last report, and all counts so far."""
 
     cells: list[Cell]
-    submitted: int
-    acknowledged: int
+    jobs: Jobs
     outstanding: int
     finished: bool
-    outcomes: dict[Outcome, int]
-    named: dict[Outcome, list[str]]
     errors: dict[str, int]
     watched: dict[str, int]
     throughput: list[tuple[Step, int, int]]
@@ -36,15 +33,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def report_of(load: Load) -> Report:
     """Take a process's report; what it has recorded is handed over once."""
-    ledger = load.ledger
     return Report(
         cells=load.recorder.take(),
-        submitted=ledger.submitted,
-        acknowledged=ledger.acknowledged,
-        outstanding=ledger.outstanding,
+        jobs=load.ledger.jobs(),
+        outstanding=load.ledger.outstanding,
         finished=load.finished,
-        outcomes=ledger.outcomes(),
-        named={outcome: ids[:NAMED] for outcome, ids in ledger.named.items()},
         errors=dict(load.errors),
         watched=dict(load.watched),
         throughput=load.throughput.dump(),
@@ -143,18 +136,7 @@ class Aggregation:
         )
 
     def _jobs(self) -> Jobs:
-        outcomes: Counter[Outcome] = Counter(dict.fromkeys(Outcome, 0))
-        named: dict[Outcome, list[str]] = {}
-        for report in self.reports:
-            outcomes.update(report.outcomes)
-            for outcome, ids in report.named.items():
-                named[outcome] = (named.get(outcome, []) + ids)[:NAMED]
-        return Jobs(
-            submitted=sum(report.submitted for report in self.reports),
-            acknowledged=sum(report.acknowledged for report in self.reports),
-            outcomes=dict(outcomes),
-            named=named,
-        )
+        return Jobs.together([report.jobs for report in self.reports])
 
     def _lately(self, metric: Metric) -> float:
         return self._recorder.lately(metric, LIVE_WINDOWS).percentile_ms(99)

@@ -10,9 +10,8 @@ from typing import Final
 
 import msgspec
 
-from harness.load.latencies import Metric
 from harness.load.observer import OnLive
-from harness.load.results import LoadResult
+from harness.load.results import LoadSummary
 from harness.load.runner import Load, run
 from harness.load.spec import LoadSpec
 from harness.results import Verdict, combine
@@ -20,20 +19,6 @@ from harness.targets import Side
 
 TURNS: Final = (Side.HUB, Side.STACK, Side.STACK, Side.HUB)
 """A B B A."""
-COMPARED: Final = (Metric.ACCEPTED, Metric.CLAIMED, Metric.PROGRESS_SEEN, Metric.PROGRESS_WATCHED, Metric.ENDED)
-SERVERS: Final = {Side.HUB: "hub", Side.STACK: "api"}
-"""The part that serves the clients, as the memory's series call it."""
-
-
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """One load of the comparison."""
-
-    side: Side
-    folder: str
-    verdict: Verdict
-    reason: str
-    values: dict[str, float]
-    """What is compared, by name: latencies in ms, throughput in jobs per second, memory in bytes."""
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +40,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """`comparison.json`. A turn that fails is named in `turns`; its values are compared all the same."""
 
     verdict: Verdict
-    turns: list[Turn]
+    turns: list[LoadSummary]
     ratios: dict[str, Ratio]
 
 
@@ -73,7 +58,7 @@ def ratio_of(hub: Sequence[float], stack: Sequence[float]) -> Ratio | None:
     )
 
 
-def compare_turns(turns: Sequence[Turn]) -> Comparison:
+def compare_turns(turns: Sequence[LoadSummary]) -> Comparison:
     """Put the turns side by side. Pure."""
     names = dict.fromkeys(name for turn in turns for name in turn.values)
     ratios = {}
@@ -86,40 +71,21 @@ def compare_turns(turns: Sequence[Turn]) -> Comparison:
     return Comparison(verdict=combine(turn.verdict for turn in turns), turns=list(turns), ratios=ratios)
 
 
-def values_of(result: LoadResult) -> dict[str, float]:
-    """What of a load is compared."""
-    values = {"throughput": result.swarm.throughput}
-    for metric in COMPARED:
-        series = result.swarm.series(metric)
-        values |= {f"{metric} p{percent}": value for percent in (50, 99) if (value := series.at(percent)) is not None}
-    if server := result.memory_of(SERVERS[result.side]):
-        values["server memory"] = float(server.per_process[1])
-    return values
-
-
 async def compare(
     hub: LoadSpec,
     stack: LoadSpec,
     out: Path,
     *,
     on_live: OnLive | None = None,
-    on_turn: Callable[[Turn], None] | None = None,
+    on_turn: Callable[[LoadSummary], None] | None = None,
     load: Load = run,
 ) -> Comparison:
     """Run the turns, each on a fresh target, and write `out/comparison.json`."""
-    turns: list[Turn] = []
+    turns: list[LoadSummary] = []
     for number, side in enumerate(TURNS, 1):
         folder = f"turn-{number}-{side}"
         result = await load(hub if side is Side.HUB else stack, out / folder, on_live=on_live)
-        turns.append(
-            Turn(
-                side=side,
-                folder=folder,
-                verdict=result.judgement.verdict,
-                reason=result.judgement.explanation,
-                values=values_of(result),
-            )
-        )
+        turns.append(result.summary(folder))
         if on_turn:
             on_turn(turns[-1])
     found = compare_turns(turns)

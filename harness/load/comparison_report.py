@@ -9,11 +9,11 @@ from typing import Final
 
 import msgspec
 
-from harness.load.comparison import COMPARED, SERVERS, Comparison
+from harness.load.comparison import Comparison
 from harness.load.latencies import Metric
 from harness.load.ledger import Outcome
 from harness.load.report import about, memory_line, series_of, tallies_of
-from harness.load.results import LoadResult
+from harness.load.results import COMPARED, SERVERS, LoadResult
 from harness.load.saturation import Saturation
 from harness.results import Chart, Criterion, Distribution, Limit, Line, Tally, Target, Verdict, conclude, count, save
 from harness.results.words import plural
@@ -106,15 +106,18 @@ def _tallies(name: str, result: LoadResult) -> list[Tally]:
 
 
 def _rates(found: Saturation) -> Chart:
-    claimed = [(one.rate, one.claimed_p99_ms) for one in found.probes if one.claimed_p99_ms is not None]
-    progress = [(one.rate, one.progress_p99_ms) for one in found.probes if one.progress_p99_ms is not None]
+    lines = []
+    for metric in (Metric.CLAIMED, Metric.PROGRESS_SEEN):
+        name = f"{metric} p99"
+        points = [(probe.rate, probe.values[name]) for probe in found.probes if name in probe.values]
+        lines.append(Line.of(f"{metric}, p99", points))
     return Chart(
         id=f"{found.side}-saturation",
         title=f"p99 by rate ({found.side})",
         unit="ms",
         x_title="rate",
         x_unit="jobs/s",
-        lines=(Line.of("submit to claimed, p99", claimed), Line.of("progress to client, p99", progress)),
+        lines=tuple(lines),
         limits=(Limit(value=found.limit_ms, label="limit"),),
     )
 

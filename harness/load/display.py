@@ -10,9 +10,10 @@ from rich.live import Live
 from rich.table import Table
 
 from harness.load.arrivals import Plan
-from harness.load.comparison import Comparison, Turn
-from harness.load.results import LiveLine, LoadResult
-from harness.load.saturation import Probe, Saturation
+from harness.load.comparison import Comparison
+from harness.load.latencies import Metric
+from harness.load.results import LiveLine, LoadResult, LoadSummary
+from harness.load.saturation import Saturation
 from harness.results import Verdict
 from harness.results.words import plural
 
@@ -106,11 +107,6 @@ def show_load(console: Console, result: LoadResult) -> None:
     _verdict(console, result.judgement.verdict, result.judgement.explanation)
 
 
-def show_turn(console: Console, turn: Turn) -> None:
-    """One turn of a comparison."""
-    _verdict(console, turn.verdict, turn.reason, f"{turn.folder}: ")
-
-
 def show_comparison(console: Console, found: Comparison) -> None:
     """The ratios."""
     table = Table(title="stack over hub", title_justify="left")
@@ -124,11 +120,12 @@ def show_comparison(console: Console, found: Comparison) -> None:
     _verdict(console, found.verdict)
 
 
-def show_probe(console: Console, probe: Probe) -> None:
-    """One probe of a search."""
-    claimed = "-" if probe.claimed_p99_ms is None else f"{probe.claimed_p99_ms:.1f} ms"
-    said = f"{probe.rate:g}/s: {probe.ended} of {probe.submitted} ended, p99 of the claim {claimed}: "
-    _verdict(console, probe.verdict, probe.reason, said)
+def show_summary(console: Console, load: LoadSummary) -> None:
+    """One load of a comparison or of a search."""
+    claimed = load.values.get(f"{Metric.CLAIMED} p99")
+    p99 = "-" if claimed is None else f"{claimed:.1f} ms"
+    said = f"{load.folder}: {load.ended} of {load.submitted} ended, p99 of the claim {p99}: "
+    _verdict(console, load.verdict, load.reason, said)
 
 
 def show_saturation(console: Console, found: Saturation) -> None:

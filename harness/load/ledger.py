@@ -5,6 +5,7 @@ Pure: it takes events with the moments at which they were seen; it answers laten
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -34,6 +35,7 @@ class Outcome(StrEnum):
     """Acknowledged, and the server did not answer what became of it."""
 
 
+NAMED: Final = 50
 ACKNOWLEDGED: Final = frozenset(Outcome) - {Outcome.REFUSED, Outcome.UNANSWERED}
 _ENDED: Final = {
     EventKind.COMPLETED: Outcome.COMPLETED,
@@ -45,6 +47,40 @@ _OPEN: Final = {
     JobState.CLAIMED: Outcome.UNFINISHED,
     JobState.UNKNOWN: Outcome.LOST,
 }
+
+
+class Jobs(msgspec.Struct, frozen=True, kw_only=True):
+    """The ledger's totals: every submission has one outcome, every acknowledged one has one of `ACKNOWLEDGED`."""
+
+    submitted: int
+    acknowledged: int
+    outcomes: dict[Outcome, int]
+    named: dict[Outcome, list[str]]
+    """Ids of the jobs in the outcomes that somebody will want to look at, at most `NAMED` each."""
+
+    @property
+    def ended(self) -> int:
+        """Acknowledged jobs whose end their client saw."""
+        return sum(self.outcomes.get(one, 0) for one in (Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED))
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the outcomes add up."""
+        acknowledged = sum(self.outcomes.get(one, 0) for one in ACKNOWLEDGED)
+        return sum(self.outcomes.values()) == self.submitted and acknowledged == self.acknowledged
+
+    @classmethod
+    def together(cls, parts: Sequence[Jobs]) -> Jobs:
+        """The totals of several ledgers."""
+        named: dict[Outcome, list[str]] = {}
+        for outcome, ids in ((outcome, ids) for part in parts for outcome, ids in part.named.items()):
+            named[outcome] = (named.get(outcome, []) + ids)[:NAMED]
+        return cls(
+            submitted=sum(part.submitted for part in parts),
+            acknowledged=sum(part.acknowledged for part in parts),
+            outcomes={outcome: sum(part.outcomes.get(outcome, 0) for part in parts) for outcome in Outcome},
+            named=named,
+        )
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -95,10 +131,10 @@ class Ledger:
         self._open: dict[str, Entry] = {}
         self._ended: dict[str, Outcome] = {}
         self._closed: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
-        self.named: dict[Outcome, list[str]] = {}
+        self._named: dict[Outcome, list[str]] = {}
         """The ids of jobs with the outcomes that somebody will want to look at."""
-        self.submitted = 0
-        self.acknowledged = 0
+        self._submitted = 0
+        self._acknowledged = 0
 
     @property
     def outstanding(self) -> int:
@@ -107,7 +143,7 @@ class Ledger:
 
     def submit(self, job_id: str, transport: Transport, user: str, *, intended: float, sent: float) -> list[Latency]:
         """A job is about to be sent."""
-        self.submitted += 1
+        self._submitted += 1
         self._open[job_id] = Entry(job_id, transport, user, intended)
         return [Latency(Metric.SENT, transport, intended, sent - intended)]
 
@@ -124,7 +160,7 @@ class Ledger:
         if entry is None or entry.acknowledged:
             return []
         entry.acknowledged = True
-        self.acknowledged += 1
+        self._acknowledged += 1
         return [Latency(Metric.ACCEPTED, entry.transport, entry.intended, seen - entry.intended)]
 
     def see(self, event: JobEvent, seen: float) -> tuple[list[Latency], list[Complaint]]:
@@ -166,7 +202,7 @@ class Ledger:
             self._close(entry, Outcome.UNANSWERED)
             return
         if not entry.acknowledged:
-            self.acknowledged += 1
+            self._acknowledged += 1
         if state is None:
             self._close(entry, Outcome.UNKNOWN)
         elif state is JobState.FAILED and entry.last is EventKind.ATTEMPT_FAILED:
@@ -174,17 +210,18 @@ class Ledger:
         else:
             self._close(entry, _OPEN.get(state, Outcome.END_UNSEEN))
 
-    def outcomes(self) -> dict[Outcome, int]:
-        """How many jobs have each outcome; jobs still open count as unanswered or unknown."""
+    def jobs(self) -> Jobs:
+        """The totals; jobs still open count as unanswered or unknown."""
         counts = dict(self._closed)
         for entry in self._open.values():
             counts[Outcome.UNKNOWN if entry.acknowledged else Outcome.UNANSWERED] += 1
-        return counts
+        named = {outcome: ids[:NAMED] for outcome, ids in self._named.items()}
+        return Jobs(submitted=self._submitted, acknowledged=self._acknowledged, outcomes=counts, named=named)
 
     def _close(self, entry: Entry, outcome: Outcome) -> None:
         self._closed[outcome] += 1
         if outcome not in (Outcome.COMPLETED, Outcome.REFUSED):
-            self.named.setdefault(outcome, []).append(entry.job_id)
+            self._named.setdefault(outcome, []).append(entry.job_id)
 
     def _late(self, event: JobEvent) -> list[Complaint]:
         if event.kind in ENDS:

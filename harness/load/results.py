@@ -10,13 +10,12 @@ import msgspec
 from harness.history import CheckResult
 from harness.load.arrivals import Plan
 from harness.load.latencies import Metric, Transport
-from harness.load.ledger import ACKNOWLEDGED, Outcome
+from harness.load.ledger import Jobs
 from harness.load.spec import LoadSpec
-from harness.results import Criterion, Series, Statement
+from harness.results import Criterion, Series, Statement, Verdict
 from harness.targets import Side
 
 SCHEMA: Final = 2
-NAMED: Final = 50
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,27 +53,6 @@ class Throughput(msgspec.Struct, frozen=True, kw_only=True):
     """The queue's depth: acknowledged, and no claim seen yet."""
     running: int
     """Claimed, and no end seen yet."""
-
-
-class Jobs(msgspec.Struct, frozen=True, kw_only=True):
-    """The ledger's totals: every submission has one outcome, every acknowledged one has one of `ACKNOWLEDGED`."""
-
-    submitted: int
-    acknowledged: int
-    outcomes: dict[Outcome, int]
-    named: dict[Outcome, list[str]]
-    """Ids of the jobs in the outcomes that somebody will want to look at, at most `NAMED` each."""
-
-    @property
-    def ended(self) -> int:
-        """Acknowledged jobs whose end their client saw."""
-        return sum(self.outcomes.get(one, 0) for one in (Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED))
-
-    @property
-    def balanced(self) -> bool:
-        """Whether the outcomes add up."""
-        acknowledged = sum(self.outcomes.get(one, 0) for one in ACKNOWLEDGED)
-        return sum(self.outcomes.values()) == self.submitted and acknowledged == self.acknowledged
 
 
 class SwarmResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,3 +196,42 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     def memory_of(self, part: str) -> MemorySeries | None:
         """The memory of all processes that play one part; None where there was none."""
         return next((series for series in self.memory if series.part == part), None)
+
+    def summary(self, folder: str) -> LoadSummary:
+        """This load as one of several; its files are in that folder."""
+        jobs = self.swarm.jobs
+        values = {"throughput": self.swarm.throughput}
+        for metric in COMPARED:
+            series = self.swarm.series(metric)
+            values |= {f"{metric} p{one}": value for one in (50, 99) if (value := series.at(one)) is not None}
+        if server := self.memory_of(SERVERS[self.side]):
+            values["server memory"] = float(server.per_process[1])
+        return LoadSummary(
+            side=self.side,
+            folder=folder,
+            rate=self.spec.plan.rate,
+            verdict=self.judgement.verdict,
+            reason=self.judgement.explanation,
+            submitted=jobs.submitted,
+            ended=jobs.ended,
+            values=values,
+        )
+
+
+COMPARED: Final = (Metric.ACCEPTED, Metric.CLAIMED, Metric.PROGRESS_SEEN, Metric.PROGRESS_WATCHED, Metric.ENDED)
+SERVERS: Final = {Side.HUB: "hub", Side.STACK: "api"}
+"""The part that serves the clients, as the memory's series call it."""
+
+
+class LoadSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One load of a comparison or of a search."""
+
+    side: Side
+    folder: str
+    rate: float
+    verdict: Verdict
+    reason: str
+    submitted: int
+    ended: int
+    values: dict[str, float]
+    """What is compared, by name: latencies in ms, throughput in jobs per second, memory in bytes."""

@@ -10,7 +10,7 @@ import msgspec
 
 from harness.load.latencies import Metric
 from harness.load.observer import OnLive
-from harness.load.results import LoadResult
+from harness.load.results import LoadSummary
 from harness.load.runner import Load, run
 from harness.load.spec import Demands, LoadSpec
 from harness.results import Verdict
@@ -20,18 +20,6 @@ LIMIT_MS: Final = 500.0
 """The plan's limit for progress, here for the p99 of the claim, too."""
 ATTEMPTS: Final = 2
 """A rate is too high when it fails so often in a row: a shared machine stumbles now and then."""
-
-
-class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """One load at one rate."""
-
-    rate: float
-    verdict: Verdict
-    reason: str
-    submitted: int
-    ended: int
-    claimed_p99_ms: float | None
-    progress_p99_ms: float | None
 
 
 class Saturation(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +33,7 @@ class Saturation(msgspec.Struct, frozen=True, kw_only=True):
     generator_bound: bool
     """Whether the search ended because the generator, not the target, was at its end."""
     limit_ms: float
-    probes: list[Probe]
+    probes: list[LoadSummary]
 
 
 class Search:
@@ -93,7 +81,7 @@ async def find_saturation(  # noqa: PLR0913 - the search's own settings
     ceiling: float = 2000.0,
     precision: float = 0.1,
     on_live: OnLive | None = None,
-    on_probe: Callable[[Probe], None] | None = None,
+    on_probe: Callable[[LoadSummary], None] | None = None,
     load: Load = run,
 ) -> Saturation:
     """Search with loads of the spec's duration, each on a fresh target; its rate is ignored."""
@@ -106,8 +94,9 @@ async def find_saturation(  # noqa: PLR0913 - the search's own settings
         one = msgspec.structs.replace(spec, plan=plan, demands=demands)
         held = False
         for attempt in range(1, ATTEMPTS + 1):
-            result = await load(one, out / f"rate-{rate:g}-{attempt}", on_live=on_live)
-            probes.append(_probe(rate, result))
+            folder = f"rate-{rate:g}-{attempt}"
+            result = await load(one, out / folder, on_live=on_live)
+            probes.append(result.summary(folder))
             if on_probe:
                 on_probe(probes[-1])
             if held := probes[-1].verdict is Verdict.PASS:
@@ -124,15 +113,3 @@ async def find_saturation(  # noqa: PLR0913 - the search's own settings
     )
     (out / "saturation.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)))
     return found
-
-
-def _probe(rate: float, result: LoadResult) -> Probe:
-    return Probe(
-        rate=rate,
-        verdict=result.judgement.verdict,
-        reason=result.judgement.explanation,
-        submitted=result.swarm.jobs.submitted,
-        ended=result.swarm.jobs.ended,
-        claimed_p99_ms=result.swarm.p99_ms(Metric.CLAIMED),
-        progress_p99_ms=result.swarm.p99_ms(Metric.PROGRESS_SEEN),
-    )

@@ -20,7 +20,7 @@ from harness.errors import CouldNotRun
 from harness.load.arrivals import Plan, Shape, Spacing
 from harness.load.comparison import Comparison, compare
 from harness.load.comparison_report import write_comparison, write_saturation
-from harness.load.display import LiveDisplay, show_comparison, show_load, show_probe, show_saturation, show_turn
+from harness.load.display import LiveDisplay, show_comparison, show_load, show_saturation, show_summary
 from harness.load.latencies import Metric
 from harness.load.report import write_run
 from harness.load.results import LoadResult
@@ -218,7 +218,7 @@ async def _compare(spec: LoadSpec, asked: dict[str, Any], folder: Path, console:
     hub = msgspec.structs.replace(spec, side=Side.HUB, url=asked["legacy"])
     stack = msgspec.structs.replace(spec, side=Side.STACK, url=asked["candidate"])
     with LiveDisplay(console, spec.plan) as live:
-        found = await compare(hub, stack, folder, on_live=live.show, on_turn=lambda turn: show_turn(console, turn))
+        found = await compare(hub, stack, folder, on_live=live.show, on_turn=lambda turn: show_summary(console, turn))
     write_comparison(found, folder, _command_line())
     show_comparison(console, found)
     return found.verdict, found
@@ -230,7 +230,7 @@ async def _saturate(
     began = time.monotonic()
     quiet = msgspec.structs.replace(spec, checked=False)
     found = await find_saturation(
-        quiet, folder, start=between[0], ceiling=between[1], on_probe=lambda probe: show_probe(console, probe)
+        quiet, folder, start=between[0], ceiling=between[1], on_probe=lambda probe: show_summary(console, probe)
     )
     write_saturation(found, folder, _command_line(), seconds=time.monotonic() - began)
     show_saturation(console, found)

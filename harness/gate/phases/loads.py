@@ -14,10 +14,9 @@ from harness.criteria.evidence import MemoryLoads, PollingLoad, SteadyLoad
 from harness.criteria.memory import FIGURE
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.gate.load_runs import run_load, spec_for
-from harness.load.comparison import SERVERS
 from harness.load.latencies import Metric
 from harness.load.report import charts_of, distributions_of, memory_line
-from harness.load.results import LoadResult, MemorySeries
+from harness.load.results import SERVERS, LoadResult, MemorySeries
 from harness.load.spec import Mix
 from harness.results import Chart
 from harness.targets import Side

@@ -2,14 +2,24 @@ from __future__ import annotations
 
 import pytest
 
-from harness.load.comparison import TURNS, Turn, compare_turns, ratio_of
+from harness.load.comparison import TURNS, compare_turns, ratio_of
+from harness.load.results import LoadSummary
 from harness.results import Verdict
 from harness.targets import Side
 
 
-def turns(*values: dict[str, float], verdict: Verdict = Verdict.PASS) -> list[Turn]:
+def turns(*values: dict[str, float], verdict: Verdict = Verdict.PASS) -> list[LoadSummary]:
     return [
-        Turn(side=side, folder=f"turn-{number}", verdict=verdict, reason="", values=one)
+        LoadSummary(
+            side=side,
+            folder=f"turn-{number}",
+            rate=1,
+            verdict=verdict,
+            reason="",
+            submitted=1,
+            ended=1,
+            values=one,
+        )
         for number, (side, one) in enumerate(zip(TURNS, values, strict=True))
     ]
 

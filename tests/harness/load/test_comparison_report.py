@@ -7,8 +7,8 @@ import msgspec
 
 from harness.load.comparison import compare
 from harness.load.comparison_report import write_comparison, write_saturation
-from harness.load.results import LoadResult
-from harness.load.saturation import Probe, Saturation
+from harness.load.results import LoadResult, LoadSummary
+from harness.load.saturation import Saturation
 from harness.load.spec import LoadSpec
 from harness.results import Verdict
 from harness.results import load as load_run
@@ -34,7 +34,16 @@ async def test_a_comparison_becomes_one_run_with_both_sides_in_each_plot(tmp_pat
 
 def test_a_search_becomes_a_run_with_its_limit_drawn(tmp_path: Path) -> None:
     probes = [
-        Probe(rate=rate, verdict=Verdict.PASS, reason="", submitted=9, ended=9, claimed_p99_ms=p99, progress_p99_ms=1)
+        LoadSummary(
+            side=Side.HUB,
+            folder=f"rate-{rate:g}-1",
+            rate=rate,
+            verdict=Verdict.PASS,
+            reason="",
+            submitted=9,
+            ended=9,
+            values={"submit to claimed p99": p99},
+        )
         for rate, p99 in ((5, 10.0), (10, 700.0))
     ]
     found = Saturation(side=Side.HUB, highest=5, lowest_failed=10, generator_bound=False, limit_ms=500, probes=probes)

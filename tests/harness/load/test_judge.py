@@ -9,8 +9,8 @@ from harness.history import CheckResult, Violation
 from harness.load.arrivals import Plan
 from harness.load.judge import judge as judge_load
 from harness.load.latencies import Histogram, Metric
-from harness.load.ledger import Outcome
-from harness.load.results import FleetResult, Jobs, LatencyResult, LoadResult, Surroundings, SwarmResult, WorkerExit
+from harness.load.ledger import Jobs, Outcome
+from harness.load.results import FleetResult, LatencyResult, LoadResult, Surroundings, SwarmResult, WorkerExit
 from harness.load.spec import Demands, LoadSpec
 from harness.results import Criterion, Verdict
 from harness.targets import Side

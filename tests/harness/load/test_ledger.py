@@ -47,7 +47,7 @@ def test_a_second_end_is_complained_of() -> None:
     heard(ledger, EventKind.COMPLETED)
     assert heard(ledger, EventKind.COMPLETED)[1] == [Complaint.ENDED_TWICE]
     assert heard(ledger, EventKind.PROGRESS)[1] == [Complaint.EVENT_AFTER_END]
-    assert ledger.outcomes()[Outcome.COMPLETED] == 1
+    assert ledger.jobs().outcomes[Outcome.COMPLETED] == 1
 
 
 def test_progress_that_goes_back_is_complained_of_but_not_in_a_new_attempt() -> None:
@@ -77,16 +77,16 @@ def test_the_audit_tells_lost_from_unfinished_from_unseen() -> None:
     assert ledger.open_jobs("u") == list(said)
     for job_id, state in said.items():
         ledger.audit(job_id, state)
-    counts = ledger.outcomes()
+    counts = ledger.jobs().outcomes
     assert [counts[o] for o in (Outcome.LOST, Outcome.UNFINISHED, Outcome.END_UNSEEN, Outcome.UNKNOWN)] == [1, 1, 1, 1]
-    assert ledger.named[Outcome.LOST] == ["a"]
+    assert ledger.jobs().named[Outcome.LOST] == ["a"]
 
 
 def test_a_submission_without_an_answer_is_no_promise() -> None:
     ledger = submitted()
     ledger.audit("j", JobState.UNKNOWN)
-    assert ledger.outcomes()[Outcome.UNANSWERED] == 1
-    assert ledger.acknowledged == 0
+    assert ledger.jobs().outcomes[Outcome.UNANSWERED] == 1
+    assert ledger.jobs().acknowledged == 0
 
 
 steps = st.lists(
@@ -119,6 +119,6 @@ def test_every_submission_is_in_exactly_one_outcome(steps: list[tuple[int, objec
             ledger.see(JobEvent(kind=step, job_id=job_id), 1)
         elif isinstance(step, tuple):
             ledger.audit(job_id, step[1])
-    counts = ledger.outcomes()
-    assert sum(counts.values()) == ledger.submitted
-    assert sum(counts[outcome] for outcome in ACKNOWLEDGED) == ledger.acknowledged
+    counts = ledger.jobs().outcomes
+    assert sum(counts.values()) == ledger.jobs().submitted
+    assert sum(counts[outcome] for outcome in ACKNOWLEDGED) == ledger.jobs().acknowledged

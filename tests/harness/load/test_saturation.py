@@ -37,7 +37,8 @@ def test_the_search_closes_in_on_the_true_limit(limit: float, start: float, prec
 async def loaded(spec: LoadSpec, limit: float, at_limit: Verdict) -> LoadResult:
     verdict = Verdict.PASS if spec.plan.rate <= limit else at_limit
     result = test_judge.loaded(test_judge.result(), side=spec.side)
-    return msgspec.structs.replace(result, judgement=msgspec.structs.replace(result.judgement, verdict=verdict))
+    judgement = msgspec.structs.replace(result.judgement, verdict=verdict)
+    return msgspec.structs.replace(result, spec=spec, judgement=judgement)
 
 
 async def test_a_search_reports_the_highest_rate_and_what_stopped_it(tmp_path: Path) -> None:
