@@ -163,6 +163,8 @@ class FunctionCaller:
         self._pruning: asyncio.TimerHandle | None = None
         self._installing = asyncio.Lock()
         self._committing = self._connect()
+        self._disk_of = ""
+        """The server (its run id) of which we know that WAITAOF can be relied on."""
         self._commits: Batcher[Command, Reply | QueueError] = Batcher(self._commit, _let_be, one_at_a_time=True)
         terms: tuple[Argument, ...] = (
             settings.progress_stream_length,
@@ -208,6 +210,13 @@ class FunctionCaller:
         The barrier is a write of this connection: without one, WAIT does not cover what a repeated call had changed
         over another connection. It fails only where memory is full.
         """
+        await self._committing.ensure_open()
+        server = self._committing.server
+        if self.settings.acknowledgement == DISK and server is not None and server.run_id != self._disk_of:
+            try:
+                await self._check_disk(self._committing)
+            except SettingsError as unable:  # a failover led to a server that is set up otherwise
+                raise QueueUnavailable(str(unable)) from unable
         wait_ms = self.settings.call_timeout_ms
         replicas = replicas_of(self.settings.acknowledgement)
         wait: Command = ("WAIT", replicas, wait_ms) if replicas else ("WAITAOF", 1, 0, wait_ms)
@@ -215,7 +224,7 @@ class FunctionCaller:
         patience = self._timeout + wait_ms / 1000
         *replies, _, had = await self._committing.call_each(*commands, barrier, wait, patience=patience)
         if isinstance(had, QueueError):
-            error: QueueError = had
+            error = QueueUnavailable(f"Redis has carried it out, but cannot confirm it: {had}")
         elif (had if replicas else had[0]) < (replicas or 1):
             who = f"{replicas} replicas" if replicas else "the disk"
             error = QueueUnavailable(f"Redis has carried it out, but {who} did not confirm it within {wait_ms} ms")
@@ -245,14 +254,28 @@ class FunctionCaller:
             await install_library(self.connection, self.keys.pending)
         else:
             await loaded_version(self.connection, self.keys.pending)
-        server = self.connection.server
-        if server is None or self.settings.acknowledgement != DISK:
-            return
+        if self.settings.acknowledgement == DISK:
+            await self._check_disk(self.connection)
+
+    async def _check_disk(self, connection: Connection) -> None:
+        """Raises SettingsError where an answer of WAITAOF would not mean that the disk has it.
+
+        With `appendfsync everysec` it does not: Valkey up to 9.1 at least and Redis 7.4 answer at once whenever less
+        than a second has passed since the last fsync (redis pull request 13793).
+        """
+        [_, policy] = await connection.call("CONFIG", "GET", "appendfsync")
+        server = connection.server
+        if server is None:
+            raise QueueUnavailable("the connection to Redis was closed")
         if server.version < DISK_SINCE:
             version = ".".join(map(str, server.version))
             raise SettingsError(f"HUBGATE_ACKNOWLEDGEMENT=disk needs Redis 7.2 or newer; this one is {version}.")
-        if not server.append_only:
-            raise SettingsError("HUBGATE_ACKNOWLEDGEMENT=disk needs a Redis with appendonly yes; this one has no.")
+        if not server.append_only or policy != b"always":
+            found = policy.decode() if server.append_only else "appendonly no"
+            raise SettingsError(
+                f"HUBGATE_ACKNOWLEDGEMENT=disk needs appendonly yes and appendfsync always; this Redis has {found}."
+            )
+        self._disk_of = server.run_id
 
     async def reinstall(self, refused: RedisRefused) -> None:
         """Load the library again after the server lost it. Raises QueueUnavailable where this process may not."""

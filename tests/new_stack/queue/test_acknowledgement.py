@@ -17,7 +17,7 @@ from tests.new_stack.conftest import ValkeyProcess
 
 @pytest.fixture
 def on_disk() -> Iterator[ValkeyProcess]:
-    process = ValkeyProcess("--appendonly", "yes", "--appendfsync", "everysec")
+    process = ValkeyProcess("--appendonly", "yes", "--appendfsync", "always")
     process.start()
     yield process
     process.remove()
@@ -102,9 +102,18 @@ async def test_replicas_must_have_it(own_valkey: ValkeyProcess, replica: ValkeyP
     await queue.close()
 
 
-async def test_a_server_that_cannot_confirm_is_told_at_the_start(own_valkey: ValkeyProcess) -> None:
-    with pytest.raises(SettingsError, match="appendonly yes"):
+async def test_a_server_that_cannot_confirm_is_told_at_the_start(
+    own_valkey: ValkeyProcess, on_disk: ValkeyProcess
+) -> None:
+    with pytest.raises(SettingsError, match="has appendonly no"):
         await Queue.connect(kept(own_valkey.url, "disk"))
+    with redis.Redis(port=on_disk.port) as admin:
+        admin.config_set("appendfsync", "everysec")
+    with pytest.raises(SettingsError, match="has everysec"):
+        await Queue.connect(kept(on_disk.url, "disk"))
+
+
+async def test_a_server_too_old_to_confirm_is_told_at_the_start(own_valkey: ValkeyProcess) -> None:
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("needs a redis-server older than 7.2")
@@ -133,4 +142,18 @@ async def test_a_lost_library_is_loaded_again_for_a_change_that_must_last(on_dis
     with redis.Redis(port=on_disk.port) as admin:
         admin.function_flush()
     assert (await queue.submit(NewJob(id="a"))).created
+    await queue.close()
+
+
+async def test_a_failover_to_a_server_that_cannot_confirm_is_unavailable(on_disk: ValkeyProcess) -> None:
+    queue = await Queue.connect(kept(on_disk.url, "disk"))
+    on_disk.kill()
+    on_disk.options = ("--appendonly", "no")
+    on_disk.start()
+    async with asyncio.timeout(5):
+        while True:
+            with pytest.raises(QueueUnavailable) as unavailable:
+                await queue.submit(NewJob(id="a"))
+            if "has appendonly no" in str(unavailable.value):
+                break
     await queue.close()

@@ -35,7 +35,7 @@ DIRECT = {
 }  # fmt: skip
 """What the processes call themselves; with `disk` or `replicas=N` they also wait behind a write."""
 
-ACKNOWLEDGED = {"set", "wait", "waitaof"}
+ACKNOWLEDGED = {"config|get", "set", "wait", "waitaof"}
 INSTALLING = {"function|load"}
 
 
