@@ -37,7 +37,7 @@ bench: $(VENV)/.dev ## The queue beside the queues people would pick instead, in
 	@$(BIN)/python -m loadtests.bench $(ARGS)
 
 picture: $(VENV)/.dev ## Take the README's picture of the newest report (needs chromium)
-	@$(BIN)/python -m reports.picture $(ARGS)
+	@$(BIN)/python -m reports.screenshot $(ARGS)
 
 lock: $(VENV)/.dev ## Pin every dependency again, with hashes and without hosts
 	@$(PIP) uv

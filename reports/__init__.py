@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
+
+from harness.results import Run, save
+from reports.junit import junit
+from reports.markdown import summary
+from reports.page import page
 from reports.terminal import print_run, terminal
-from reports.writing import Written, write
 
 __all__ = ["Written", "print_run", "terminal", "write"]
+
+
+class Written(msgspec.Struct, frozen=True):
+    """Where the files are."""
+
+    page: Path
+    run: Path
+    junit: Path
+    summary: Path
+
+
+def write(run: Run, out_dir: Path) -> Written:
+    """Write all four into the folder, which is made where it is missing. run.json first: the rest can be made again."""
+    written = Written(out_dir / "report.html", save(run, out_dir), out_dir / "junit.xml", out_dir / "summary.md")
+    written.page.write_text(page(run), encoding="utf-8", errors="replace")
+    written.junit.write_bytes(junit(run))
+    written.summary.write_text(summary(run), encoding="utf-8", errors="replace")
+    return written

@@ -48,8 +48,8 @@ def _add(case: ET.Element, tag: str, message: str, lines: Iterable[str] = ()) ->
 def _criterion(criterion: Criterion) -> ET.Element:
     case = _case("criteria", f"{criterion.id}: {criterion.title}", criterion.seconds)
     lines = [criterion.sentence, f"Measured: {criterion.measured}", f"Source: {criterion.source}"]
-    lines += [measured.told() for measured in criterion.measurements]
-    lines += [f"Seen: {part.told()}" for part in criterion.evidence]
+    lines += [measured.describe() for measured in criterion.measurements]
+    lines += [f"Seen: {part.describe()}" for part in criterion.evidence]
     if criterion.verdict is Verdict.PASS:
         _add_output(case, [criterion.explanation, *lines])
     else:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from harness.results import Cell, CellVerdict, Criterion, Detection, Finding, Run, ScenarioRow, Verdict
-from harness.results.words import quantity
-from reports.facts import defects_told, matrix_told, run_facts
-from reports.words import COLUMN, GLYPH
+from harness.results.formatting import quantity
+from reports.labels import COLUMN, GLYPH
+from reports.run_summary import describe_defects, describe_matrix, run_facts
 
 LENGTH_LIMIT: Final = 60_000
 """Characters; a comment may have 65,536."""
@@ -56,7 +56,7 @@ def _criteria(criteria: Iterable[Criterion]) -> list[str]:
     rows = []
     for criterion in criteria:
         figures = [f"{plain(m.what)}: **{quantity(m.observed, m.unit)}**" for m in criterion.measurements]
-        limits = [plain(m.threshold.told(m.unit)) for m in criterion.measurements]
+        limits = [plain(m.threshold.describe(m.unit)) for m in criterion.measurements]
         seen = [plain(f"{quantity(part.had, part.unit)} {part.what}") for part in criterion.evidence]
         verdict = f"{GLYPH[criterion.verdict]} {criterion.verdict.value}"
         figure = "<br>".join(figures) or plain(criterion.explanation)
@@ -75,7 +75,7 @@ def _matrix(run: Run) -> list[str]:
         for finding in cell.findings
         if not finding.excused
     ]
-    lines = [matrix_told(run), ""]
+    lines = [describe_matrix(run), ""]
     if rows:
         lines += ["<details open><summary>What differs, undeclared</summary>", ""]
         lines += _table(("Scenario", "Side", "Difference"), [_difference(*row) for row in rows[:DIFFERENCES_TOLD]])
@@ -98,7 +98,7 @@ def _defects(run: Run) -> list[str]:
     if not run.defects:
         return []
     missed = [defect for defect in run.defects if defect.detection in {Detection.MISSED, Detection.ELSEWHERE}]
-    lines = [f"Seeded defects: {defects_told(run)}", ""]
+    lines = [f"Seeded defects: {describe_defects(run)}", ""]
     return [*lines, *(f"- {defect.detection.value}: {plain(defect.mistake)}" for defect in missed), ""]
 
 

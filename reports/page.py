@@ -13,12 +13,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.results import CellVerdict, Chart, Column, DeclaredBy, Measurement, Run, ScenarioRow, Timeline, Verdict
-from harness.results.words import listed, plural, quantity
-from reports import words
-from reports.facts import defects_told, matrix_told, run_facts
-from reports.plots import draw_chart, draw_distribution, draw_life
-from reports.plots.life import kept
+from harness.results.formatting import listed, plural, quantity
+from reports import labels
+from reports.plots import draw_chart, draw_distribution, draw_timeline
 from reports.plots.svg import tag
+from reports.plots.timeline import kept
+from reports.run_summary import describe_defects, describe_matrix, run_facts
 from reports.transcripts import Transcript, transcript
 
 PAGE_LIMIT: Final = 2_900_000
@@ -101,13 +101,13 @@ def _render(environment: Environment, run: Run, transcripts: Sequence[Shown]) ->
         facts=run_facts(run),
         columns=[column for column in Column if any(row.cell(column) for row in run.matrix)],
         calm={row.name for row in run.matrix if _calm(row)},
-        matrix_said=matrix_told(run),
+        matrix_summary=describe_matrix(run),
         deviations=_deviations(run),
         timelines=drawn,
         timelines_left=left,
-        timelines_said=_timelines_told(run),
+        timelines_summary=_describe_timelines(run),
         listed_most=TIMELINES_LISTED,
-        defects_said=defects_told(run),
+        defects_summary=describe_defects(run),
         transcripts=transcripts,
     )
 
@@ -121,24 +121,24 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "address": words.address,
+        "address": labels.address,
         "brief": brief,
-        "anchor": lambda kind, ref: words.anchor(str(kind), ref),
+        "anchor": lambda kind, ref: labels.anchor(str(kind), ref),
         "chart": draw_chart,
-        "column": words.COLUMN.__getitem__,
-        "column_about": words.COLUMN_ABOUT.__getitem__,
+        "column": labels.COLUMN.__getitem__,
+        "column_about": labels.COLUMN_ABOUT.__getitem__,
         "distribution": draw_distribution,
         "gauge": gauge,
-        "glyph": words.GLYPH.__getitem__,
+        "glyph": labels.GLYPH.__getitem__,
         "kept": kept,
-        "lasted": words.lasted,
-        "life": draw_life,
+        "lasted": labels.lasted,
+        "timeline": draw_timeline,
         "marks": _marks,
         "quantity": quantity,
-        "relative": words.relative,
+        "relative": labels.relative,
         "swatch": _swatch,
-        "tone": words.TONE.__getitem__,
-        "when": words.when,
+        "tone": labels.TONE.__getitem__,
+        "when": labels.when,
     }
     return environment
 
@@ -209,7 +209,7 @@ def _timelines(run: Run) -> tuple[Sequence[Timeline], Sequence[Timeline]]:
     return ordered[:TIMELINES_DRAWN], ordered[TIMELINES_DRAWN:]
 
 
-def _timelines_told(run: Run) -> str:
+def _describe_timelines(run: Run) -> str:
     counted = Counter(timeline.check for timeline in run.timelines)
     jobs = plural(len(run.timelines), "job")
     told = [check if count == len(run.timelines) else f"{check} ({count:,})" for check, count in counted.most_common()]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.results import Criterion, Run, load
-from harness.results.words import quantity
+from harness.results.formatting import quantity
 
 README: Final = Path(__file__).parent.parent / "README.md"
 
@@ -50,7 +50,7 @@ def _rows(criterion: Criterion) -> list[str]:
     rows = []
     for measured in criterion.measurements:
         observed = quantity(measured.observed, measured.unit)
-        limit = measured.threshold.told(measured.unit)
+        limit = measured.threshold.describe(measured.unit)
         rows.append(f"| {title} | {_cell(measured.what)} | {observed} | {_cell(limit)} | {verdict} |")
         verdict = title = ""
     return rows or [f"| {title} | {_cell(criterion.explanation)} | | | {verdict} |"]

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.results import CellVerdict, Criterion, Run, Verdict
-from harness.results.words import plural, quantity
-from reports.facts import defects_told, matrix_told
-from reports.words import COLUMN, GLYPH
+from harness.results.formatting import plural, quantity
+from reports.labels import COLUMN, GLYPH
+from reports.run_summary import describe_defects, describe_matrix
 
 STYLE: Final = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 DIFFERENCES_TOLD: Final = 8
@@ -36,9 +36,9 @@ def terminal(run: Run, *, wide: bool = True) -> RenderableType:
     if run.criteria:
         parts.append(_criteria(run, wide=wide))
     if run.matrix:
-        parts += [Text(matrix_told(run)), *_differences(run)]
+        parts += [Text(describe_matrix(run)), *_differences(run)]
     if run.defects:
-        parts.append(Text(f"Seeded defects: {defects_told(run)}"))
+        parts.append(Text(f"Seeded defects: {describe_defects(run)}"))
     parts.append(Text())
     verdict = f"{GLYPH[run.verdict]} {run.verdict.value}"
     parts.append(Text.assemble((verdict, STYLE[run.verdict]), "  ", (plain(run.headline), "bold")))
@@ -72,7 +72,7 @@ def _rows(criterion: Criterion) -> Iterator[tuple[Text, ...]]:
     title = Text(plain(criterion.title))
     for measured in criterion.measurements:
         observed = Text(quantity(measured.observed, measured.unit), STYLE[measured.verdict])
-        limit = Text(measured.threshold.told(measured.unit))
+        limit = Text(measured.threshold.describe(measured.unit))
         yield verdict, title, Text(plain(measured.what)), observed, limit, seen
         verdict, title, seen = Text(), Text(), Text()
     if not criterion.measurements:

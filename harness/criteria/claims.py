@@ -48,7 +48,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             *steady.machine_was_free([woken]),
         ],
         links=[Link(to=LinkTo.FIGURE, ref="stack-claimed", label="distribution")],
-        explanation=steady.attempts_told,
+        explanation=steady.describe_attempts,
     )
 
 

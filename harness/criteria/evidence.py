@@ -67,7 +67,7 @@ class SteadyLoad(msgspec.Struct, frozen=True, kw_only=True):
         return next((one for one in self.attempts if one.swarm.p99_ms(metric) == median), self.attempts[0])
 
     @property
-    def attempts_told(self) -> str:
+    def describe_attempts(self) -> str:
         """That there was more than one attempt, as a sentence."""
         number = len(self.attempts)
         return f"Measured {number} times, the median counts." if number > 1 else ""

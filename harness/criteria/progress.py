@@ -54,7 +54,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             *steady.machine_was_free(latencies),
         ],
         links=[Link(to=LinkTo.FIGURE, ref="stack-progress-seen", label="distribution")],
-        explanation=" ".join([*(violation.sentence for violation in broken[:2]), steady.attempts_told]).strip(),
+        explanation=" ".join([*(violation.sentence for violation in broken[:2]), steady.describe_attempts]).strip(),
     )
 
 

@@ -16,7 +16,7 @@ from harness.load.report import about, memory_line, series_of, tallies_of
 from harness.load.results import COMPARED, SERVERS, LoadResult
 from harness.load.saturation import Saturation
 from harness.results import Chart, Criterion, Distribution, Limit, Line, Tally, Target, Verdict, conclude, count, save
-from harness.results.words import plural
+from harness.results.formatting import plural
 from harness.targets import Side
 
 BROKEN: Final = (Outcome.LOST, Outcome.END_UNSEEN, Outcome.UNFINISHED)

@@ -15,7 +15,7 @@ from harness.load.latencies import Metric
 from harness.load.results import LiveLine, LoadResult, LoadSummary
 from harness.load.saturation import Saturation
 from harness.results import Verdict
-from harness.results.words import plural
+from harness.results.formatting import plural
 
 STYLE = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 PLAIN_EVERY_S = 5.0

@@ -12,17 +12,17 @@ from harness.results.criteria import (
     Measurement,
     Statement,
     Threshold,
+    Verdict,
     at_most,
     below,
+    combine,
     count,
 )
+from harness.results.faults_and_defects import DefectRow, Detection, FaultOutcome, FaultRow, Standing, detection
 from harness.results.figures import Chart, Distribution, Limit, Line, Mark, Percentile, Point, Series, percentiles_for
 from harness.results.jobs import Count, Tally, Timeline, TimelineEntry
 from harness.results.matrix import Cell, CellVerdict, Column, DeclaredBy, Finding, FindingKind, Frame, Row, ScenarioRow
-from harness.results.run import SCHEMA, About, LogFile, Machine, Run, Target
-from harness.results.storage import UnreadableRun, decode, load, save
-from harness.results.trials import DefectRow, Detection, FaultOutcome, FaultRow, Standing, detection
-from harness.results.verdict import Verdict, combine
+from harness.results.run import SCHEMA, About, LogFile, Machine, Run, Target, UnreadableRun, decode, load, save
 
 __all__ = [
     "SCHEMA",

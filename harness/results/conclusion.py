@@ -8,14 +8,13 @@ from typing import Final
 
 import msgspec
 
-from harness.results.criteria import Criterion, Link, LinkTo
+from harness.results.criteria import Criterion, Link, LinkTo, Verdict, combine
+from harness.results.faults_and_defects import DefectRow, FaultRow
 from harness.results.figures import Chart, Distribution
+from harness.results.formatting import listed, quantity
 from harness.results.jobs import Tally, Timeline
 from harness.results.matrix import ScenarioRow
 from harness.results.run import SCHEMA, About, LogFile, Run
-from harness.results.trials import DefectRow, FaultRow
-from harness.results.verdict import Verdict, combine
-from harness.results.words import listed, quantity
 
 
 def conclude(  # noqa: PLR0913 - a run has this many parts, all named by the caller
@@ -57,7 +56,7 @@ def conclude(  # noqa: PLR0913 - a run has this many parts, all named by the cal
     )
     found = (*problems, *inconsistencies(draft))
     verdict = judge_run(draft.criteria, found)
-    return _with(draft, verdict, found, headline or told(verdict, draft.criteria, criteria_in_all))
+    return _with(draft, verdict, found, headline or headline_of(verdict, draft.criteria, criteria_in_all))
 
 
 def judge_run(criteria: Iterable[Criterion], problems: Sequence[str]) -> Verdict:
@@ -95,7 +94,7 @@ _VERBS: Final = {
 }
 
 
-def told(verdict: Verdict, criteria: Sequence[Criterion], in_all: int | None = None) -> str:
+def headline_of(verdict: Verdict, criteria: Sequence[Criterion], in_all: int | None = None) -> str:
     """The verdict in a sentence; `in_all` is how many criteria a whole run has."""
     count, decisive = len(criteria), sum(criterion.verdict is verdict for criterion in criteria)
     if verdict is Verdict.PASS and in_all is not None and count < in_all:

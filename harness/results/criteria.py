@@ -1,17 +1,38 @@
-"""A criterion: one sentence of the plan, what was measured for it, and what that comes to."""
+"""A criterion: one sentence of the plan, what was measured for it, and which of three verdicts that comes to."""
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final, Self
 
 import msgspec
 
-from harness.results.verdict import Verdict, combine
-from harness.results.words import listed, quantity
+from harness.results.formatting import listed, quantity
+
+
+class Verdict(StrEnum):
+    """What a criterion, or a whole run, comes to."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+    @property
+    def exit_status(self) -> int:
+        """The command's exit status: 0 pass, 1 fail, 3 inconclusive (2 is wrong usage)."""
+        return _EXIT_STATUS[self]
+
+
+_EXIT_STATUS: Final = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
+_RANK: Final = {Verdict.PASS: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
+
+
+def combine(verdicts: Iterable[Verdict]) -> Verdict:
+    """Fail outranks inconclusive outranks pass; nothing at all is inconclusive, so an empty run never passes."""
+    return max(verdicts, key=_RANK.__getitem__, default=Verdict.INCONCLUSIVE)
 
 
 class Comparison(StrEnum):
@@ -52,11 +73,11 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether the value is on the good side of the limit."""
         return _TEST[self.comparison](value, self.limit)
 
-    def told(self, unit: str) -> str:
+    def describe(self, unit: str) -> str:
         """As a reader sees it: `< 20 ms`."""
         return f"{_SIGN.get(self.comparison, self.comparison.value)} {quantity(self.limit, unit)}"
 
-    def plan_told(self, unit: str) -> str | None:
+    def describe_plan(self, unit: str) -> str | None:
         """The plan's own limit in the same words, or None."""
         if self.plan is None:
             return None
@@ -84,7 +105,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             return Verdict.INCONCLUSIVE
         return Verdict.PASS if self.threshold.admits(self.observed) else Verdict.FAIL
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """As a sentence's part: `p99 of claims = 31 ms, must be under 20 ms`."""
         must = f"must be {_WORDS[self.threshold.comparison]} {quantity(self.threshold.limit, self.unit)}"
         return f"{self.what} = {quantity(self.observed, self.unit)}, {' '.join(must.split())}"
@@ -121,7 +142,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether the least was reached."""
         return self.had >= self.least
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """`1,204 of at least 2,000 jobs`."""
         unit = f" {self.unit}" if self.unit else ""
         return f"{quantity(self.had)} of at least {quantity(self.least)}{unit} {self.what}"
@@ -213,16 +234,16 @@ def judge(measurements: Sequence[Measurement], evidence: Sequence[Evidence]) -> 
 
 def explain(verdict: Verdict, measurements: Sequence[Measurement], evidence: Sequence[Evidence]) -> str:
     """The reason of the verdict in one or two sentences, the figures in it."""
-    short = [part.told() for part in evidence if not part.enough]
+    short = [part.describe() for part in evidence if not part.enough]
     if verdict is Verdict.FAIL:
         proved = [m for m in measurements if m.verdict is Verdict.FAIL and (m.counterexample or not short)]
-        return _sentence("; ".join(m.told() for m in proved))
+        return _sentence("; ".join(m.describe() for m in proved))
     if verdict is Verdict.INCONCLUSIVE:
         if short:
             return _sentence(f"too little was seen to judge: {listed(short)}")
         missing = [m.what for m in measurements if m.verdict is Verdict.INCONCLUSIVE]
         return _sentence(f"{listed(missing)} could not be measured" if missing else "nothing was measured")
-    return _sentence("; ".join(m.told() for m in measurements))
+    return _sentence("; ".join(m.describe() for m in measurements))
 
 
 def _sentence(text: str) -> str:

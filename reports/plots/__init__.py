@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from reports.plots.chart import draw_chart
-from reports.plots.distribution import draw_distribution
-from reports.plots.life import draw_life
+from reports.plots.figures import draw_chart, draw_distribution
+from reports.plots.timeline import draw_timeline
 
-__all__ = ["draw_chart", "draw_distribution", "draw_life"]
+__all__ = ["draw_chart", "draw_distribution", "draw_timeline"]

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from harness.results.words import number
+from harness.results.formatting import number
 
 LOG_FROM: Final = 40
 """An axis is logarithmic where its largest value is so many times its smallest."""

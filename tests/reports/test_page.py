@@ -22,8 +22,8 @@ from harness.results import (
     ScenarioRow,
     conclude,
 )
+from reports.labels import anchor, relative
 from reports.page import page
-from reports.words import anchor, relative
 from tests.reports.samples import SAMPLES, about, fails, full, passes
 
 THREE_MB = 3_000_000

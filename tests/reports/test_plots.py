@@ -9,10 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.results import Chart, Distribution, Limit, Line, Mark, Series, Timeline, TimelineEntry
-from reports.plots import draw_chart, draw_distribution, draw_life
-from reports.plots.life import Hold, holds, kept
+from reports.plots import draw_chart, draw_distribution, draw_timeline
 from reports.plots.scale import linear, logarithmic, tight, value_scale
 from reports.plots.svg import HEIGHT, MOST_POINTS, WIDTH, thinned
+from reports.plots.timeline import Hold, holds, kept
 
 finite = st.floats(min_value=-1e12, max_value=1e12)
 positive = st.floats(min_value=1e-6, max_value=1e9)
@@ -133,8 +133,8 @@ def test_a_long_life_is_drawn_by_its_beginning_and_its_end() -> None:
     entries = tuple(entry(at, "progress", "w") for at in range(5000))
     assert [one.at_ms for one in kept(entries)] == [*range(30), *range(4970, 5000)]
     life = Timeline(id="l", job_id="j", check="c", trouble="t", entries=entries)
-    assert len(draw_life(life)) < 20_000
+    assert len(draw_timeline(life)) < 20_000
 
 
 def test_a_life_of_nothing_can_be_drawn() -> None:
-    assert "<svg" in draw_life(Timeline(id="l", job_id="j", check="c", trouble="t", entries=()))
+    assert "<svg" in draw_timeline(Timeline(id="l", job_id="j", check="c", trouble="t", entries=()))

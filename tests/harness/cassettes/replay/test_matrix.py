@@ -33,7 +33,7 @@ def told(results: list[CassetteResult]) -> str:
     """Those that count, each with all that was found and what was waited for in vain."""
     odd = [result for result in results if result.verdict in {CellVerdict.DIFFERENT, CellVerdict.INCONCLUSIVE}]
     return "\n".join(
-        f"{result.told()} {[finding.sentence for finding in result.undeclared]} "
+        f"{result.describe()} {[finding.sentence for finding in result.undeclared]} "
         f"{result.transcript.incidents if result.transcript else ''}"
         for result in odd
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.results import save
-from reports.picture import SIZE, main, newest
+from reports.screenshot import SIZE, main, newest
 from tests.reports.browser import PATH
 from tests.reports.samples import passes
 

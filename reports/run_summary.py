@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections import Counter
 
 from harness.results import CellVerdict, Detection, Run, Verdict
-from harness.results.words import plural
-from reports.words import lasted, when
+from harness.results.formatting import plural
+from reports.labels import lasted, when
 
 
 def run_facts(run: Run) -> list[str]:
     """Short facts, the weightiest first: criteria, scenarios, jobs, defects, when and for how long."""
-    told = []
+    facts = []
     if run.criteria:
         passed = sum(criterion.verdict is Verdict.PASS for criterion in run.criteria)
         verb = "passes" if passed == 1 else "pass"
-        told.append(f"{passed} of {plural(len(run.criteria), 'criterion', 'criteria')} {verb}")
+        facts.append(f"{passed} of {plural(len(run.criteria), 'criterion', 'criteria')} {verb}")
     if run.matrix:
-        told.append(f"{plural(len(run.matrix), 'scenario')} compared")
-    told += [f"{tally.total:,} {tally.total_label}" for tally in run.tallies[:1]]
+        facts.append(f"{plural(len(run.matrix), 'scenario')} compared")
+    facts += [f"{tally.total:,} {tally.total_label}" for tally in run.tallies[:1]]
     if run.defects:
-        told.append(f"{caught(run)} of {plural(len(run.defects), 'seeded defect')} caught")
-    return [*told, f"profile {run.about.profile}", when(run.about.started_at), lasted(run.about.seconds)]
+        facts.append(f"{caught(run)} of {plural(len(run.defects), 'seeded defect')} caught")
+    return [*facts, f"profile {run.about.profile}", when(run.about.started_at), lasted(run.about.seconds)]
 
 
-def matrix_told(run: Run) -> str:
+def describe_matrix(run: Run) -> str:
     """`32 scenarios, 120 comparisons: 117 same, 3 declared.`"""
     counted = Counter(cell.verdict for row in run.matrix for cell in row.cells)
     played = sum(count for verdict, count in counted.items() if verdict is not CellVerdict.NOT_APPLICABLE)
@@ -38,7 +38,7 @@ def caught(run: Run) -> int:
     return sum(defect.detection is Detection.CAUGHT for defect in run.defects)
 
 
-def defects_told(run: Run) -> str:
+def describe_defects(run: Run) -> str:
     """`24 of 25 caught by the criterion that should; 1 missed.`"""
     counted = Counter(defect.detection for defect in run.defects)
     rest = [f"{counted[kind]} {kind.value}" for kind in Detection if kind is not Detection.CAUGHT and counted[kind]]

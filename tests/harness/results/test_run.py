@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from harness.results import SCHEMA, Run, UnreadableRun, decode, load, save
+from harness.results.run import encode
 from harness.results.schema import json_schema
-from harness.results.storage import encode
 from tests.reports.samples import SAMPLES
 
 SCHEMA_FILE = Path(__file__).parents[3] / "docs" / "run-schema.json"

@@ -1,4 +1,4 @@
-"""The picture of a report for the README, taken with chromium: `python -m reports.picture [RUN_DIR [PICTURE]]`."""
+"""A screenshot of a report for the README, taken with chromium: `python -m reports.screenshot [RUN_DIR [PNG]]`."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ FLAGS: Final = (
     *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
 )
 RUNS: Final = Path("out")
-PICTURE: Final = Path("docs/report.png")
+TARGET: Final = Path("docs/report.png")
 SIZE: Final = (1280, 860)
 DEADLINE: Final = 60.0
 
 
-class NoPicture(Exception):  # noqa: N818 - the state is the name
-    """No picture could be taken, with a sentence that says why."""
+class NoScreenshot(Exception):  # noqa: N818 - the state is the name
+    """No screenshot could be taken, with a sentence that says why."""
 
 
 def take(run_dir: Path, target: Path) -> None:
-    """Write a picture of the first screen of the run's report, at twice its size in points, as PNG."""
+    """Write a screenshot of the first screen of the run's report, at twice its size in points, as PNG."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        raise NoPicture(f"none of {', '.join(BROWSERS)} is installed")
+        raise NoScreenshot(f"none of {', '.join(BROWSERS)} is installed")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         file = Path(folder) / "report.html"
         file.write_text(page(load(run_dir)), encoding="utf-8", errors="replace")
@@ -46,26 +46,26 @@ def take(run_dir: Path, target: Path) -> None:
             stderr=subprocess.DEVNULL,
         )
     if not target.exists():
-        raise NoPicture(f"{browser} wrote no picture")
+        raise NoScreenshot(f"{browser} wrote no screenshot")
 
 
 def newest(runs: Path) -> Path:
     """The folder of the run that was written last."""
     files = sorted(runs.glob("*/run.json"), key=lambda file: file.stat().st_mtime)
     if not files:
-        raise NoPicture(f"there is no run in {runs}: make one with `make gate`, or name its folder")
+        raise NoScreenshot(f"there is no run in {runs}: make one with `make gate`, or name its folder")
     return files[-1].parent
 
 
 def main(arguments: list[str], runs: Path = RUNS) -> int:
-    """The command; its exit status is 0, 2 for wrong usage, 3 where no picture could be taken."""
+    """The command; its exit status is 0, 2 for wrong usage, 3 where no screenshot could be taken."""
     if len(arguments) > 2 or any(argument.startswith("-") for argument in arguments):
-        sys.stderr.write("usage: python -m reports.picture [RUN_DIR [PICTURE]]\n")
+        sys.stderr.write("usage: python -m reports.screenshot [RUN_DIR [PNG]]\n")
         return 2
     try:
         given = [Path(argument) for argument in arguments]
-        take(given[0] if given else newest(runs), given[1] if given[1:] else PICTURE)
-    except (UnreadableRun, NoPicture) as error:
+        take(given[0] if given else newest(runs), given[1] if given[1:] else TARGET)
+    except (UnreadableRun, NoScreenshot) as error:
         sys.stderr.write(f"{error}\n")
         return 3
     return 0

@@ -10,7 +10,7 @@ import msgspec
 from markupsafe import Markup
 
 from harness.results import Timeline, TimelineEntry
-from harness.results.words import quantity
+from harness.results.formatting import quantity
 from reports.plots.svg import RIGHT, WIDTH, drawing, tag, text
 
 LANE: Final = 26
@@ -31,7 +31,7 @@ class Hold(msgspec.Struct, frozen=True):
     lame: int | None
 
 
-def draw_life(timeline: Timeline) -> Markup:
+def draw_timeline(timeline: Timeline) -> Markup:
     """The timeline as SVG. Gaps are drawn by their logarithm: 4 ms and 15 s both stay visible."""
     entries = kept(timeline.entries)
     lanes = {name: index for index, name in enumerate(dict.fromkeys(_lane(entry) for entry in entries))}
@@ -45,7 +45,7 @@ def draw_life(timeline: Timeline) -> Markup:
         told = tag("title", f"{entry.kind} at {quantity(entry.at_ms - entries[0].at_ms, 'ms')} {entry.note}".strip())
         parts.append(tag("circle", told, cx=x, cy=y, r=5 if entry.wrong else 4, class_=_look(entry)))
     parts += _times(entries, places, height)
-    return drawing(f"Life of {timeline.job_id}", timeline.trouble, parts, height=height)
+    return drawing(f"Timeline of {timeline.job_id}", timeline.trouble, parts, height=height)
 
 
 def kept(entries: tuple[TimelineEntry, ...]) -> tuple[TimelineEntry, ...]:
