@@ -16,13 +16,14 @@ _CANCELLED: Final = "Job cancelled: "
 
 def submit_message(order: JobOrder) -> Message:
     """`submit_job`; its `message_id` becomes the job's id."""
-    return {
+    message = {
         "type": "submit_job",
         "message_id": order.id,
         "job_type": order.service_required,
         "priority": order.priority,
         "payload": order.payload,
     }
+    return message if order.max_retries is None else message | {"max_retries": order.max_retries}
 
 
 def accepted(message: Message) -> Accepted:

@@ -299,7 +299,9 @@ async function show(id) {
   lives?.close();
   lives = new EventSource(url(`/api/jobs/${encodeURIComponent(id)}/progress`));
   const source = lives;
-  for (const kind of Object.keys(STATE_AFTER)) source.addEventListener(kind, (message) => addLife(JSON.parse(message.data)));
+  const onLife = (message) => addLife(JSON.parse(message.data));
+  source.onmessage = onLife;
+  for (const kind of Object.keys(STATE_AFTER)) source.addEventListener(kind, onLife);
   source.onerror = () => { if (source.readyState === EventSource.CLOSED) source.close(); };
   await facts(id);
 }

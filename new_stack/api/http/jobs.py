@@ -100,7 +100,7 @@ async def status(request: web.Request) -> web.Response:
     job, position = await request.app[SERVICES].job_and_position(job_id)
     if job is None:
         raise not_found(job_id)
-    return answer(schemas.job_view(job, position))
+    return answer(schemas.job_view(job, position) | {"job": schemas.universal_job(job)})
 
 
 async def listing(request: web.Request) -> web.Response:

@@ -39,6 +39,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str = "about:blank"
     hint: str = ""
     errors: list[FieldError] = []
+    error: str = ""
+    """The sentence once more, under the name that the universal client of the first new stack reads."""
 
     def encode(self) -> bytes:
         """The document as JSON, `type` always there."""
@@ -65,7 +67,11 @@ def problem(
 ) -> ProblemError:
     """A problem ready to be raised; its title is the status's own phrase."""
     title = HTTPStatus(status).phrase
-    return ProblemError(Problem(title=title, status=status, detail=detail, errors=list(errors), hint=hint), headers)
+    sentence = detail if isinstance(detail, str) else "; ".join(f"{error.field}: {error.message}" for error in errors)
+    document = Problem(
+        title=title, status=status, detail=detail, errors=list(errors), hint=hint, error=sentence or title
+    )
+    return ProblemError(document, headers)
 
 
 def invalid(field: str, message: str) -> ProblemError:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from new_stack.queue.events import Event
+from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import PRIORITY_LIMIT, Job, JobState, NewJob, WorkerInfo
 
 Priority = Annotated[int, Meta(ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT)]
 Retries = Annotated[int, Meta(ge=0, le=1_000)]
 JobId = Annotated[str, Meta(min_length=1, max_length=256)]
 Service = Annotated[str, Meta(min_length=1, max_length=256)]
+
+CLEARED: Final = "Job failure history cleared. Job can now be assigned to any worker."
 
 
 class JobRequest(msgspec.Struct, kw_only=True):
@@ -104,6 +107,59 @@ def job_document(job: Job, time: Callable[[int], Any]) -> dict[str, Any]:
         "claimed_at": claimed,
         "ended_at": ended,
     }
+
+
+def iso(ms: float) -> str:
+    """A time as ISO 8601 text."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def universal_job(job: Job) -> dict[str, Any]:
+    """A job in the words of the first new stack's universal client, which knows five states: a cancelled job failed."""
+    document = job_document(job, iso)
+    cancelled = job.state is JobState.CANCELLED
+    states = {JobState.CLAIMED: "assigned" if job.progress is None else "in_progress", JobState.CANCELLED: "failed"}
+    return document | {
+        "status": states.get(job.state, job.state.value),
+        "error": f"Job cancelled: {job.cancel_reason or ''}" if cancelled else job.error,
+        "completed_at": document["ended_at"],
+    }
+
+
+PROGRESS_STATUS: Final[dict[EventKind, str]] = {
+    EventKind.CLAIMED: "processing",
+    EventKind.PROGRESS: "processing",
+    EventKind.COMPLETED: "completed",
+    EventKind.ATTEMPT_FAILED: "pending",
+    EventKind.FAILED: "failed",
+    EventKind.CANCELLED: "failed",
+    EventKind.RETRIED: "pending",
+}
+"""The events that the universal client gets, all as `progress`. It takes `completed` and `failed` for the job's end."""
+
+
+def progress_message(event: Event) -> dict[str, Any] | None:
+    """An event as the `progress` of the universal client, its data text; None for one that it does not know."""
+    status = PROGRESS_STATUS.get(event.kind)
+    if status is None:
+        return None
+    if event.kind is EventKind.PROGRESS and event.status not in {"completed", "failed"}:
+        status = event.status or status  # a step that its connector calls completed is not the end yet
+    data: dict[str, str | None] = {"progress": "0", "status": status, "worker_id": event.worker_id}
+    match event.kind:
+        case EventKind.PROGRESS:
+            data |= {"progress": str(plain_number(event.progress) or 0), "message": event.message}
+        case EventKind.COMPLETED:
+            data |= {"progress": "100", "result": None if event.result is None else bytes(event.result).decode()}
+        case EventKind.ATTEMPT_FAILED | EventKind.FAILED:
+            data |= {"error": event.error or "unknown error", "message": event.error or "unknown error"}
+        case EventKind.CANCELLED:
+            data["message"] = f"Job cancelled: {event.message or ''}"
+        case EventKind.RETRIED:
+            data["message"] = CLEARED
+    known = {key: text for key, text in data.items() if text is not None}
+    time = iso(event.at)
+    return {"type": "progress", "job_id": event.job_id, "data": known | {"timestamp": time}, "timestamp": time}
 
 
 def _position_description(position: int | None) -> str | None:

@@ -53,6 +53,8 @@ class ClientSession(Session):
         self._buffered: dict[str, list[Published]] = {}
         self._last_end_sent: dict[str, int] = {}
         self._streams: set[asyncio.Task[None]] = set()
+        self._message_id: object = None
+        """What the client calls the message that is served now: an error names it."""
         self._perform: Mapping[Action, Callable[[Request], Awaitable[None]]] = {
             Action.SUBMIT: self._submit,
             Action.STATUS: self._status,
@@ -83,6 +85,7 @@ class ClientSession(Session):
         if self._dialect is HUB and is_v2_message(fields):
             self._dialect, self._text = V2, _v2_text
             await self.greet()
+        self._message_id = value(fields, "id")
         request = self._dialect.read(fields, self.name)
         await self._perform[request.action](request)
 
@@ -110,7 +113,7 @@ class ClientSession(Session):
 
     async def refuse(self, sentence: str) -> None:
         """Answer with an error in the dialect that is spoken."""
-        await self.connection.send(self._dialect.error(sentence, self.now))
+        await self.connection.send(self._dialect.error(sentence, self._message_id, self.now))
 
     async def deliver(self, item: Published) -> None:
         """Send an event, unless it has to wait for the answer to the submission it belongs to."""

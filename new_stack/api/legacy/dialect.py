@@ -70,7 +70,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     not_retried: Callable[[Job, float], Frame]
     """The answer to a retry of a job that has not ended or has completed: nothing was changed."""
     alive: Callable[[float], Frame]
-    error: Callable[[str, float], Frame]
+    error: Callable[[str, Any, float], Frame]
+    """From the sentence and what the client calls the message that it answers."""
     event: Callable[[Event], Frame | None]
     """The one frame that a subscriber gets for an event; None for what clients are not sent."""
     unsubscribed: Callable[[str, float], Frame] | None = None

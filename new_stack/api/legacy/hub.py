@@ -11,12 +11,10 @@ import msgspec
 from msgspec import Raw
 
 from new_stack.api.http.http_io import encode
-from new_stack.api.http.schemas import plain_number
+from new_stack.api.http.schemas import CLEARED, plain_number
 from new_stack.api.legacy.dialect import Action, Dialect
 from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import Job, JobState, Submission
-
-CLEARED: Final = "Job failure history cleared. Job can now be assigned to any worker."
 
 
 class Frame(msgspec.Struct, kw_only=True, frozen=True, tag_field="type"):
@@ -207,10 +205,8 @@ def _retried(job: Job, message: str, now: float) -> Frame:
 
 
 def _not_retried(job: Job, now: float) -> Frame:
-    if job.failures and not job.state.ended:
-        message = f"Job has failed {job.failures} times and is retried by itself: there is nothing to clear."
-        return _retried(job, message, now)
-    return _retried(job, "Job has no failure history to clear.", now)
+    """A job that failed before runs again by itself: its history keeps no worker from it, so the hub's text holds."""
+    return _retried(job, CLEARED if job.failures else "Job has no failure history to clear.", now)
 
 
 HUB: Final = Dialect(
@@ -237,6 +233,6 @@ HUB: Final = Dialect(
     alive=lambda now: JobStatus(
         timestamp=now, job_id="keep-alive", status="acknowledged", message="Connection is alive"
     ),
-    error=lambda sentence, now: Error(timestamp=now, error=sentence),
+    error=lambda sentence, _message_id, now: Error(timestamp=now, error=sentence),
     event=event_frame,
 )

@@ -15,6 +15,7 @@ Fields = Mapping[str, Raw]
 _fields: Final = msgspec.json.Decoder(dict[str, Raw])
 _any: Final = msgspec.json.Decoder()
 
+RETRIES_LIMIT: Final = 1_000
 PYTHON_NAMES: Final = {b"[": "list", b'"': "str", b"t": "bool", b"f": "bool", b"n": "NoneType"}
 
 
@@ -72,7 +73,7 @@ def text_field(fields: Fields, name: str) -> str | None:
 
 def job_id_of(fields: Fields, message_type: str) -> str:
     """The `job_id` that a message needs. Raises Refusal in the hub's words."""
-    found = text_field(fields, "job_id")
+    found = id_text(fields, "job_id")
     if found is None:
         raise Refusal(f"Missing job_id in {message_type} request")
     return found
@@ -86,16 +87,43 @@ def spelled(found: Any) -> str:
 
 def new_job(fields: Fields, client_id: str, *, id_field: str) -> NewJob:
     """The job in a submission over a WebSocket. Raises Refusal, naming the field: nothing of such a job is stored."""
-    payload = fields.get("payload", Raw(b"{}"))
-    if not bytes(payload).lstrip()[:1] == b"{":
-        raise Refusal(f"payload must be a JSON object, not {spelled(value(fields, 'payload'))}")
     return NewJob(
-        payload=payload,
+        payload=_payload(fields),
         service_required=_service(fields),
-        priority=_priority(fields),
-        id=text_field(fields, id_field),
+        priority=_whole(fields, "priority", -PRIORITY_LIMIT, PRIORITY_LIMIT) or 0,
+        id=id_text(fields, id_field) or text_id(fields),
         client_id=client_id,
+        max_retries=_whole(fields, "max_retries", 0, RETRIES_LIMIT),
     )
+
+
+def text_id(fields: Fields) -> str | None:
+    """The `id` with which pages of the later dialect submit a flat job; a number there only counts messages."""
+    found = value(fields, "id")
+    return found if isinstance(found, str) and found else None
+
+
+def id_text(fields: Fields, name: str) -> str | None:
+    """An id, which may come as a number; None where it is absent, null or empty. Raises Refusal."""
+    found = value(fields, name)
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        return spelled(found)
+    return text_field(fields, name)
+
+
+def _payload(fields: Fields) -> Raw:
+    """An object as it came; a text as the hub stores it: the object that it is the JSON of, or wrapped in one."""
+    raw = fields.get("payload", Raw(b"{}"))
+    if bytes(raw).lstrip()[:1] == b"{":
+        return raw
+    found = value(fields, "payload")
+    if not isinstance(found, str):
+        raise Refusal(f"payload must be a JSON object or text, not {spelled(found)}")
+    try:
+        _fields.decode(found)
+    except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError):
+        return Raw(msgspec.json.encode({"raw_payload": found}))
+    return Raw(found.encode())
 
 
 def _service(fields: Fields) -> str:
@@ -108,11 +136,11 @@ def _service(fields: Fields) -> str:
     return "unknown"
 
 
-def _priority(fields: Fields) -> int:
-    found = value(fields, "priority", 0)
+def _whole(fields: Fields, name: str, lowest: int, highest: int) -> int | None:
+    found = value(fields, name)
+    if found is None and name not in fields:
+        return None
     whole = type(found) is int or (isinstance(found, float) and found.is_integer())
-    if not whole or abs(found) > PRIORITY_LIMIT:
-        raise Refusal(
-            f"priority must be a whole number from -{PRIORITY_LIMIT} to {PRIORITY_LIMIT}, not {spelled(found)}"
-        )
+    if not whole or not lowest <= found <= highest:
+        raise Refusal(f"{name} must be a whole number from {lowest} to {highest}, not {spelled(found)}")
     return int(found)

@@ -79,7 +79,7 @@ class Follower:
                 continue
             self._last = at
             await item.complete(self._services.with_result)
-            parts.append(item.encoded(sse.event_frame))
+            parts.append(item.encoded(sse.job_event_frame))
             if item.event.kind in ENDINGS:
                 ended = True
                 break
@@ -91,7 +91,7 @@ class Follower:
         ended = False
         parts: list[bytes] = []
         for event in events:
-            parts.append(sse.event_frame(await self._services.with_result(event)))
+            parts.append(sse.job_event_frame(await self._services.with_result(event)))
             self._last = parse_id(event.id) or self._last
             ended = event.kind in ENDINGS
         await stream.write_all(parts)
@@ -117,7 +117,7 @@ class Follower:
         if job is None or job.state not in ENDED:
             return False
         if not await self._send(stream, await self._newer()):
-            await stream.write_all([sse.event_frame(ending_of(job))])
+            await stream.write_all([sse.job_event_frame(ending_of(job))])
         return True
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
 from new_stack.api.http.http_io import encode
 from new_stack.api.http.limits import bound_buffers
-from new_stack.api.http.schemas import event_data
+from new_stack.api.http.schemas import event_data, progress_message
 from new_stack.api.services import Services
 from new_stack.log import log
 from new_stack.queue.errors import QueueError
@@ -30,9 +30,23 @@ HEADERS: Final = {
 
 
 def event_frame(event: Event) -> bytes:
-    """One event of a job, with the stream's id as the cursor to resume from."""
-    data = _one_line(encode(event_data(event)))
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (event.id.encode(), event.kind.value.encode(), data)
+    """One event of the feed, with the stream's id as the cursor to resume from."""
+    return _frame(event, event_data(event), event.kind.value)
+
+
+def job_event_frame(event: Event) -> bytes:
+    """One event of a job's stream. It has no name where the universal client knows it as a `progress`: an EventSource
+    gives that client messages without a name only. Our fields stand beside that client's; `kind` says what happened.
+    """
+    message = progress_message(event)
+    if message is None:
+        return event_frame(event)
+    return _frame(event, message | event_data(event), "")
+
+
+def _frame(event: Event, data: dict[str, Any], name: str) -> bytes:
+    named = b"event: %b\n" % name.encode() if name else b""
+    return b"id: %b\n%bdata: %b\n\n" % (event.id.encode(), named, _one_line(encode(data)))
 
 
 def gap_frame(reason: str, oldest: str) -> bytes:

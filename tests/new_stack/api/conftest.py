@@ -122,8 +122,9 @@ async def parse(response: aiohttp.ClientResponse) -> AsyncIterator[SseEvent]:
     async for raw in response.content:
         line = raw.decode().rstrip("\n")
         if not line:
-            if "event" in fields:
-                yield SseEvent(fields.get("id", ""), fields["event"], json.loads(fields["data"]))
+            if "data" in fields:
+                data = json.loads(fields["data"])
+                yield SseEvent(fields.get("id", ""), fields.get("event") or data["kind"], data)
             fields = {}
         elif not line.startswith(":"):
             name, _, text = line.partition(": ")

@@ -36,7 +36,6 @@ async def test_a_job_is_accepted_claimed_and_completed(start_api: StartApi, star
         assert status.completed_at is not None
 
 
-@pytest.mark.xfail(strict=True, reason="the server refuses a payload that is text")
 @pytest.mark.parametrize(
     ("payload", "given"),
     [("a cat", {"raw_payload": "a cat"}), ('{"prompt": "a cat"}', {"prompt": "a cat"})],
@@ -48,7 +47,6 @@ async def test_a_payload_that_is_text_is_run(payload: str, given: Any, start_api
         assert (await api.get(f"/api/jobs/{job_id}"))["payload"] == given
 
 
-@pytest.mark.xfail(strict=True, reason="the server refuses an id that is a number")
 async def test_an_id_that_is_a_number_becomes_text(start_api: StartApi, start_worker: StartWorker) -> None:
     api = await start_api()
     await start_worker()
@@ -94,7 +92,6 @@ async def test_a_client_that_comes_back_under_its_id_receives_the_end(
         assert completed.job_id == job_id
 
 
-@pytest.mark.xfail(strict=True, reason="a pending job counts as one without failures")
 async def test_a_job_that_failed_before_has_its_history_cleared_whatever_its_state(start_api: StartApi) -> None:
     api = await start_api()
     async with HubClient(ws_url(api), "shop") as client:

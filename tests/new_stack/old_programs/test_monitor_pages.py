@@ -106,7 +106,6 @@ class TestTheLaterPage:
             assert greeted["connection_id"]
             assert greeted["server_time"] > 1e12
 
-    @pytest.mark.xfail(strict=True, reason="a flat submit_job is not accepted under its own id")
     async def test_it_shows_a_job_from_its_submission_to_its_end(
         self, start_api: StartApi, start_worker: StartWorker
     ) -> None:

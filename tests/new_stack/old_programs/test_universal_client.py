@@ -8,15 +8,10 @@ from typing import Any
 import pytest
 
 from tests.new_stack.api.conftest import StartApi
-from tests.new_stack.old_programs.universal_client import Mode, RefusedError, UniversalClient
+from tests.new_stack.old_programs.universal_client import Mode, Progress, RefusedError, UniversalClient
 from tests.new_stack.worker.conftest import StartWorker, at_work
 
 MODES: list[Mode] = ["websocket", "http", "auto"]
-WEBSOCKET_FAILS = [
-    pytest.param("websocket", marks=pytest.mark.xfail(strict=True, reason="the server wants ids as text")),
-    "http",
-    "auto",
-]
 SCRIPT = {"simulate": [{"progress": 50, "message": "half"}, {"result": {"ok": True}}]}
 ONCE_AND_FOR_ALL = {"simulate": [{"fail": "no memory"}]}
 LONG = {"simulate": [{"progress": 10}, {"hang": True}]}
@@ -34,7 +29,10 @@ def job(payload: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"service_required": "simulation", "priority": 3, "payload": payload, **more}
 
 
-@pytest.mark.xfail(strict=True, reason="the server wants ids as text and sends named events")
+async def steps_of(client: UniversalClient, job_id: str) -> list[Progress]:
+    return [step async for step in client.follow(job_id)]
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_job_is_submitted_followed_and_read(mode: Mode, start_api: StartApi, start_worker: StartWorker) -> None:
     api = await start_api()
@@ -48,8 +46,10 @@ async def test_a_job_is_submitted_followed_and_read(mode: Mode, start_api: Start
             3,
             "pending",
         )
+        following = asyncio.create_task(steps_of(client, job_id))
+        await client.until_subscribed(job_id)
         await start_worker()
-        steps = [step async for step in client.follow(job_id)]
+        steps = await following
         assert ("50", "half") in [(step.data.progress, step.data.message) for step in steps]
         assert steps[-1].data.status == "completed"
         done = await client.get_job_status(job_id)
@@ -60,21 +60,19 @@ async def test_a_job_is_submitted_followed_and_read(mode: Mode, start_api: Start
         assert done.completed_at >= done.assigned_at >= done.created_at
 
 
-@pytest.mark.xfail(strict=True, reason="the server wants ids as text and sends named events")
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_failed_job_ends_its_progress(mode: Mode, start_api: StartApi, start_worker: StartWorker) -> None:
     api = await start_api()
     await start_worker()
     async with UniversalClient(api.base, mode) as client:
         job_id = await client.submit_job(**job(ONCE_AND_FOR_ALL, max_retries=0))
-        steps = [step async for step in client.follow(job_id)]
+        steps = await steps_of(client, job_id)
         assert (steps[-1].data.status, steps[-1].data.message) == ("failed", "no memory")
         failed = await client.get_job_status(job_id)
         assert failed is not None
         assert failed.status == "failed"
 
 
-@pytest.mark.xfail(strict=True, reason="the server wants ids as text and sends named events")
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_cancelled_job_ends_its_progress_too(
     mode: Mode, start_api: StartApi, start_worker: StartWorker
@@ -88,7 +86,7 @@ async def test_a_cancelled_job_ends_its_progress_too(
         assert running is not None
         assert running.status == "in_progress"
         await api.queue.cancel(job_id, "changed my mind")
-        steps = [step async for step in client.follow(job_id)]
+        steps = await steps_of(client, job_id)
         assert steps[-1].data.status == "failed"
         assert "changed my mind" in (steps[-1].data.message or "")
 
@@ -106,14 +104,13 @@ async def test_its_own_fields_are_kept_and_shown(mode: Mode, start_api: StartApi
         assert {name: shown["extra"][name] for name in OWN_FIELDS} == OWN_FIELDS
 
 
-@pytest.mark.parametrize("mode", WEBSOCKET_FAILS)
+@pytest.mark.parametrize("mode", MODES)
 async def test_its_own_id_is_taken(mode: Mode, start_api: StartApi) -> None:
     api = await start_api()
     async with UniversalClient(api.base, mode) as client:
         assert await client.submit_job(**job({}, id="mine")) == "mine"
 
 
-@pytest.mark.xfail(strict=True, reason="a problem document has no error")
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_refusal_is_an_error_in_text(mode: Mode, start_api: StartApi) -> None:
     api = await start_api()
@@ -122,7 +119,7 @@ async def test_a_refusal_is_an_error_in_text(mode: Mode, start_api: StartApi) ->
             await client.submit_job(**job({}) | {"priority": "high"})
 
 
-@pytest.mark.parametrize("mode", WEBSOCKET_FAILS)
+@pytest.mark.parametrize("mode", MODES)
 async def test_two_requests_at_once_get_each_its_own_answer(mode: Mode, start_api: StartApi) -> None:
     api = await start_api()
     async with UniversalClient(api.base, mode) as client:

@@ -76,6 +76,7 @@ class UniversalClient:
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._unnumbered: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._progress: dict[str, asyncio.Queue[Progress]] = {}
+        self._subscribed: dict[str, asyncio.Event] = {}
 
     async def __aenter__(self) -> Self:
         if self._mode != "websocket":
@@ -127,6 +128,12 @@ class UniversalClient:
                 if step.data.status in ENDS:
                     return
 
+    async def until_subscribed(self, job_id: str) -> None:
+        """Over a WebSocket only what happens after the subscription is sent; an event source has the history."""
+        if self._socket is not None:
+            async with asyncio.timeout(DEADLINE_S):
+                await self._subscribed.setdefault(job_id, asyncio.Event()).wait()
+
     async def _by_socket(self, job_id: str) -> AsyncIterator[Progress]:
         steps = self._progress.setdefault(job_id, asyncio.Queue())
         await self._send("subscribe_progress", job_id=job_id)
@@ -155,10 +162,12 @@ class UniversalClient:
                     name, data = "", []
 
     async def _ask(self, type_: str, **fields: Any) -> dict[str, Any]:
-        number = await self._send(type_, **fields)
-        self._answers[number] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        if type_ == "submit_job":
+            self._answers[self._numbers + 1] = answered
+        await self._send(type_, **fields)
         async with asyncio.timeout(DEADLINE_S):
-            answer = await self._answers.pop(number) if type_ == "submit_job" else await self._unnumbered.get()
+            answer = await answered if type_ == "submit_job" else await self._unnumbered.get()
         if answer["type"] == "error":
             raise RefusedError(_text(answer["error"]))
         return answer
@@ -178,13 +187,13 @@ class UniversalClient:
                     step = msgspec.convert(message, Progress)
                     if step.job_id in self._progress:
                         self._progress[step.job_id].put_nowait(step)
-                case "job_submitted" | "error" if type(message.get("message_id")) is int:
-                    self._answers[message["message_id"]].set_result(message)
+                case "job_submitted" | "error" if message.get("message_id") in self._answers:
+                    assert type(message["message_id"]) is int
+                    self._answers.pop(message["message_id"]).set_result(message)
                 case "job_status" | "error":
                     self._unnumbered.put_nowait(message)
-                    waiting = [answer for answer in self._answers.values() if not answer.done()]
-                    if message["type"] == "error" and waiting:
-                        waiting[0].set_result(message)
+                case "subscribed":
+                    self._subscribed.setdefault(message["job_id"], asyncio.Event()).set()
 
 
 def _text(value: Any) -> str:
