@@ -103,7 +103,9 @@ class ModernClient:
         with _until_over():
             async with self._http.stream(path, parser, stack.resume(last_event_id)) as events:
                 async for event in events:
-                    yield StreamEvent(time.monotonic() * 1000, event.id, event.event, event.json())
+                    data = event.json()
+                    kind = data.get("kind") if isinstance(data, dict) else None
+                    yield StreamEvent(time.monotonic() * 1000, event.id, str(kind or event.event), data)
 
     def follow(self, job_id: str, *, last_event_id: str = "") -> AsyncGenerator[StreamEvent, None]:
         """The events of one job, from its first or from the one behind that id, to its end."""
