@@ -87,14 +87,8 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> W
 def run(settings: WorkerSettings, connectors: ConnectorRegistry) -> int:
     """Run a worker on a loop of its own."""
     log = EventLog(worker_id=settings.worker_id)
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_work(settings, connectors, log))
-    except ExceptionGroup as group:
-        refusals, others = group.split(QueueError)
-        if refusals is None or others is not None:
-            raise
-        raise QueueError(str(refusals.exceptions[0])) from group
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_work(settings, connectors, log))
 
 
 async def _work(settings: WorkerSettings, connectors: ConnectorRegistry, log: EventLog) -> int:
@@ -113,7 +107,6 @@ async def _work(settings: WorkerSettings, connectors: ConnectorRegistry, log: Ev
     if queue is None:
         return 0
     try:
-        await ensure_unique_name(queue, settings.worker_id, heartbeat_ttl_ms=settings.queue.heartbeat_ttl_ms)
         worker = Worker(settings, queue, connectors, log)
         if stopped.is_set():
             return 0
@@ -123,13 +116,15 @@ async def _work(settings: WorkerSettings, connectors: ConnectorRegistry, log: Ev
 
 
 async def _connect(settings: WorkerSettings, log: EventLog, stopped: asyncio.Event) -> Queue | None:
-    """Open the queue, waiting a while for Redis; None where the worker was told to stop meanwhile."""
+    """Open the queue under a name that is the worker's alone, waiting a while for Redis; None where told to stop."""
     backoff = RedisBackoff(log, random.Random())  # noqa: S311 - jitter needs no secrecy
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + settings.connect_timeout_ms / 1000
+    queue: Queue | None = None
     while not stopped.is_set():
         try:
-            queue = await Queue.connect(settings.queue)
+            queue = queue or await Queue.connect(settings.queue)
+            await ensure_unique_name(queue, settings.worker_id, heartbeat_ttl_ms=settings.queue.heartbeat_ttl_ms)
         except QueueUnavailable as error:
             if loop.time() >= give_up_at:
                 raise
@@ -137,6 +132,8 @@ async def _connect(settings: WorkerSettings, log: EventLog, stopped: asyncio.Eve
         else:
             backoff.succeeded()
             return queue
+    if queue is not None:
+        await queue.close()
     return None
 
 

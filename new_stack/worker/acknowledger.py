@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from new_stack.queue.errors import LeaseLost, QueueError, QueueUnavailable
+from new_stack.queue.errors import LeaseLost, QueueError
 from new_stack.queue.jobs import Completed, End, Failed, Job, JobState, Lease, Released
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.running_jobs import RunningJobs
@@ -37,6 +37,11 @@ class Acknowledger:
         """How many ends Redis has not taken yet, as far as we know."""
         return len(self._ends) + len(self._sent)
 
+    @property
+    def leases(self) -> tuple[Lease, ...]:
+        """The leases of the jobs whose ends wait: they are renewed, else the jobs would run again. For any thread."""
+        return tuple(end.lease for end in [*self._ends, *self._sent])
+
     def end(self, end: End | None) -> None:
         """A place is free: send this end, if there is one, with the next call, and claim in the same."""
         if end is not None:
@@ -61,7 +66,7 @@ class Acknowledger:
             self._sent, self._ends = self._ends, []
             try:
                 await self._end_and_claim(self._sent)
-            except QueueUnavailable as error:
+            except QueueError as error:  # of whatever kind: an end that Redis does not take now, it may take later
                 self._ends[:0] = self._sent
                 self._sent = []
                 self.unsure()

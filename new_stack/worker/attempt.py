@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import time
 import traceback
 from collections.abc import Callable
 from enum import StrEnum
@@ -39,6 +41,7 @@ class Attempt:
     ) -> None:
         self.lease = lease
         self.stop_reason: Stop | None = None
+        self.connector_name = connector.name
         self._connector = connector
         self._publisher = ProgressPublisher(
             partial(context.queue.progress, lease), self._progress_refused, context.redis_backoff
@@ -50,19 +53,26 @@ class Attempt:
         self._over = False
         self._timeout_s = context.settings.job_timeout_minutes * 60
         self._stop_grace_s = context.settings.stop_grace_ms / 1000
+        self._deadline = math.inf
         self._timers: list[asyncio.TimerHandle] = []
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin. After the job time-out (0: never) the attempt is stopped."""
         loop = asyncio.get_running_loop()
         if self._timeout_s:
+            self._deadline = time.monotonic() + self._timeout_s + 2 * self._stop_grace_s
             self._timers.append(loop.call_later(self._timeout_s, self.stop, Stop.TIMED_OUT))
-        self._task = loop.create_task(self._run())
+        self.task = loop.create_task(self._run())
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the loop, blocked, has not even been able to end the attempt at its time-out."""
+        return time.monotonic() > self._deadline
 
     def stop(self, reason: Stop) -> None:
         """Cancel the connector; where it does not give way in time, end without it."""
-        if self._over or self._task is None:
+        if self._over or self.task is None:
             return
         if reason is not Stop.TIMED_OUT:
             self._publisher.close()
@@ -70,10 +80,10 @@ class Attempt:
             return
         self.stop_reason = reason
         if not self._begun:
-            self._task.cancel()
+            self.task.cancel()
             self._finish()
         elif self._outcome is None:
-            self._task.cancel()
+            self.task.cancel()
             self._timers.append(asyncio.get_running_loop().call_later(self._stop_grace_s, self.abandon))
 
     def abandon(self) -> None:
@@ -85,8 +95,8 @@ class Attempt:
     def drop(self) -> None:
         """Stop at once without an end; the lease will run out."""
         self._over = True
-        if self._task is not None:
-            self._task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
     def _progress_refused(self, error: QueueError) -> None:
         if isinstance(error, LeaseLost):

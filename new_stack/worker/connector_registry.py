@@ -131,6 +131,7 @@ class ConnectorRegistry:
         self._catch_all: Connector | None = None
         self.names = tuple(spec.name for spec, _ in entries)
         for spec, connector in entries:
+            connector.name = spec.name
             for service in (*spec.services, spec.name):
                 self._by_service.setdefault(service, connector)
             if not spec.services and self._catch_all is None:

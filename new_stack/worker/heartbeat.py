@@ -1,84 +1,48 @@
-"""What a worker does by the clock: heartbeat and renewal, polling, reaping; and the check that its name is its own."""
+"""Heartbeat and lease renewal, in a thread of their own: a connector that blocks the event loop loses no job.
+
+The same thread names a connector that blocks the loop. Also here: the check that a worker's name is its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import socket
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
 from typing import Final
 
 from new_stack import __version__
-from new_stack.queue import LeaseState, Queue, WorkerInfo
-from new_stack.queue.errors import QueueUnavailable
-from new_stack.queue.jobs import WorkerReport
+from new_stack.backoff import Backoff
+from new_stack.queue import Lease, LeaseState, Queue, QueueError, WorkerInfo, WorkerReport
 from new_stack.settings import SettingsError
+from new_stack.worker.acknowledger import Acknowledger
 from new_stack.worker.attempt import Stop
 from new_stack.worker.context import WorkerContext
-from new_stack.worker.job_fetcher import JobFetcher
 from new_stack.worker.running_jobs import RunningJobs
 
-UNWOKEN_S: Final = 0.05
-"""How long after a poll that found work the wake-up may take."""
+BLOCKED_S: Final = 2.0
+"""How long the event loop may be blocked before the connector that does so is named in the log."""
+CHECK_S: Final = 0.5
+"""How often the thread looks whether the loop answers while jobs run."""
+FRAMES: Final = 4
+"""How many of the innermost calls of a blocked loop are logged."""
+STOP_S: Final = 2.0
 ASK_AGAIN_S: Final = 0.25
 """How often another holder of the worker's name is looked at."""
 
 
 class Heartbeat:
-    """Says that the worker is alive, renews its leases, and polls for work while the worker waits for some."""
+    """Says that the worker is alive, and renews the leases of what runs and of the ends that wait for Redis."""
 
-    def __init__(self, context: WorkerContext, running: RunningJobs, fetcher: JobFetcher) -> None:
+    def __init__(self, context: WorkerContext, running: RunningJobs, acknowledger: Acknowledger) -> None:
         self._context = context
         self._running = running
-        self._fetcher = fetcher
-
-    async def run(self) -> None:
-        """Beat and poll for ever, each at its own interval; while Redis is away, as often as the back-off says."""
-        settings = self._context.settings
-        clock = asyncio.get_running_loop().time
-        beat_at = poll_at = clock()
-        while True:
-            now = clock()
-            poll = now >= poll_at
-            # A heartbeat that is nearly due travels with the poll: one call instead of two.
-            beat = now >= beat_at - (settings.poll_interval_ms / 1000 if poll else 0)
-            try:
-                await self._tick(beat=beat, poll=poll)
-            except QueueUnavailable as error:
-                await self._context.redis_backoff.pause(error)
-                beat_at = poll_at = clock()
-                continue
-            if beat:
-                beat_at = now + self._jittered(settings.heartbeat_interval_ms)
-            if poll:
-                poll_at = now + self._jittered(settings.poll_interval_ms)
-            await asyncio.sleep(max(0.0, min(beat_at, poll_at) - clock()))
-
-    async def _tick(self, *, beat: bool, poll: bool) -> None:
-        if beat:
-            await self._renew()
-        if poll and self._fetcher.waiting:
-            await self._poll(self.report() if beat else None)
-        elif beat:
-            await self._context.queue.heartbeat(self.report())
-        else:
-            return
-        self._context.redis_backoff.succeeded()
-
-    async def _renew(self) -> None:
-        """Before all else: after an outage, each lease renewed is a job that need not run again."""
-        leases = self._running.leases
-        for lease, state in zip(leases, await self._context.queue.renew(leases), strict=True):
-            if state is not LeaseState.HELD:
-                reason = Stop.CANCELLED if state is LeaseState.CANCELLED else Stop.LEASE_LOST
-                self._running.stop(lease.job_id, lease.attempt, reason)
-
-    async def _poll(self, report: WorkerReport | None) -> None:
-        """Make good a lost wake-up: where there is work and the wait for it goes on, end the wait, which claims."""
-        found = await self._context.queue.poll(self._context.worker_id, report)
-        if found.reaped:
-            self._context.log.warning("leases_expired", job_ids=found.reaped)
-        if found.pending and not await self._fetcher.woken(UNWOKEN_S):
-            await self._context.queue.end_wait(self._context.worker_id)
+        self._acknowledger = acknowledger
+        self._due_at = 0.0
 
     def report(self) -> WorkerReport:
         """What the worker says of itself."""
@@ -96,24 +60,116 @@ class Heartbeat:
             pid=os.getpid(),
         )
 
-    def _jittered(self, interval_ms: int) -> float:
-        return interval_ms / 1000 * (0.9 + 0.2 * self._context.chance.random())
+    def report_for_poll(self) -> WorkerReport | None:
+        """The report, where the next heartbeat is nearly due and renews no lease: it travels with a poll then."""
+        if self._running.leases or time.monotonic() < self._due_at - self._context.settings.poll_interval_ms / 1000:
+            return None
+        return self.report()
 
+    def delivered(self) -> None:
+        """Redis has a heartbeat: the next one is due an interval later."""
+        jitter = 0.9 + 0.2 * self._context.chance.random()
+        self._due_at = time.monotonic() + self._context.settings.heartbeat_interval_ms / 1000 * jitter
 
-async def reap_loop(context: WorkerContext) -> None:
-    """Forget what is past (ended jobs that have expired, workers long gone) now and then, for ever.
+    async def run(self) -> None:
+        """Run the thread until cancelled. Raises what ended it otherwise."""
+        main = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = main.create_future()
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(self._beat_and_watch(main, threading.get_ident()))
 
-    It reaps expired leases as well, for workers that are all busy. Any number of processes may do so at once.
-    """
-    while True:
-        await asyncio.sleep(context.settings.reap_interval_ms / 1000 * (0.75 + 0.5 * context.chance.random()))
+        def settle(error: BaseException | None) -> None:
+            if not ended.done():
+                ended.set_result(None) if error is None else ended.set_exception(error)
+
+        def thread() -> None:
+            error: BaseException | None = None
+            try:
+                loop.run_until_complete(task)
+            except asyncio.CancelledError:
+                error = None
+            except BaseException as failure:  # noqa: BLE001 - it ends the worker, which waits for it
+                error = failure
+            finally:
+                loop.close()
+            with suppress(RuntimeError):  # the worker has not waited and is gone
+                main.call_soon_threadsafe(settle, error)
+
+        threading.Thread(target=thread, name="heartbeat", daemon=True).start()
         try:
-            reaped = await context.queue.reap()
-        except QueueUnavailable as error:
-            context.redis_backoff.failed(error)
-        else:
-            if reaped:
-                context.log.warning("leases_expired", job_ids=reaped)
+            await asyncio.shield(ended)
+        finally:
+            if not ended.done():
+                loop.call_soon_threadsafe(task.cancel)
+                await asyncio.wait([ended], timeout=STOP_S)
+
+    async def _beat_and_watch(self, main: asyncio.AbstractEventLoop, thread_id: int) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._beat(main))
+            group.create_task(self._watch(main, thread_id))
+
+    async def _beat(self, main: asyncio.AbstractEventLoop) -> None:
+        """Beat and renew over a connection of the thread's own. The worker's loops say when Redis is away."""
+        backoff = Backoff(first_s=0.05, longest_s=1.0)
+        queue: Queue | None = None
+        try:
+            while True:
+                wait_s = self._due_at - time.monotonic()
+                if wait_s > 0:
+                    await asyncio.sleep(wait_s)
+                    continue
+                try:
+                    queue = queue or await Queue.connect(self._context.settings.queue)
+                    await asyncio.gather(self._renew(queue, main), queue.heartbeat(self.report()))
+                except QueueError:
+                    await backoff.pause()
+                else:
+                    backoff.succeeded()
+                    self.delivered()
+        finally:
+            if queue is not None:
+                await queue.close()
+
+    async def _renew(self, queue: Queue, main: asyncio.AbstractEventLoop) -> None:
+        leases = (*self._running.renewable(), *self._acknowledger.leases)
+        for lease, state in zip(leases, await queue.renew(leases), strict=True):
+            if state is not LeaseState.HELD:
+                main.call_soon_threadsafe(self._lost, lease, state)
+
+    def _lost(self, lease: Lease, state: LeaseState) -> None:
+        reason = Stop.CANCELLED if state is LeaseState.CANCELLED else Stop.LEASE_LOST
+        self._running.stop(lease.job_id, lease.attempt, reason)
+
+    async def _watch(self, main: asyncio.AbstractEventLoop, thread_id: int) -> None:
+        """Log once for each time that the worker's event loop does not answer, with what it is doing."""
+        clock = asyncio.get_running_loop().time
+        here = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(CHECK_S)
+            if not self._running.leases:
+                continue
+            answered = asyncio.Event()
+            asked_at = clock()
+            main.call_soon_threadsafe(here.call_soon_threadsafe, answered.set)
+            try:
+                async with asyncio.timeout(BLOCKED_S):
+                    await answered.wait()
+            except TimeoutError:
+                self._log_blocked(main, thread_id)
+                await answered.wait()
+                self._context.log.warning("loop_unblocked", blocked_s=round(clock() - asked_at, 1))
+
+    def _log_blocked(self, main: asyncio.AbstractEventLoop, thread_id: int) -> None:
+        task = asyncio.current_task(main)
+        name = self._running.connector_of(task) if task is not None else None
+        connector = name or " or ".join(sorted(self._running.connectors))
+        frame = sys._current_frames().get(thread_id)  # noqa: SLF001 - documented, and the only way to another thread
+        self._context.log.error(
+            "loop_blocked",
+            message=f"connector {connector} blocks the loop; with run_in=thread it would block only itself",
+            connector=connector,
+            stack=[f"{call.filename}:{call.lineno} {call.name}" for call in traceback.extract_stack(frame)[-FRAMES:]],
+        )
 
 
 async def ensure_unique_name(queue: Queue, worker_id: str, *, heartbeat_ttl_ms: int) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from new_stack.queue import Signal
-from new_stack.queue.errors import QueueUnavailable
+from new_stack.queue import QueueError, Signal
 from new_stack.worker.attempt import Stop
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.running_jobs import RunningJobs
@@ -51,7 +50,7 @@ class JobFetcher:
                 if task is None or task.cancelling():
                     self._wait.cancel()
                     raise
-            except QueueUnavailable as error:
+            except QueueError as error:
                 self._unsure()
                 await self._context.redis_backoff.pause(error)
             finally:
@@ -74,7 +73,7 @@ async def watch_for_cancellations(context: WorkerContext, running: RunningJobs) 
     while True:
         try:
             _, signal = await context.queue.wait(context.worker_id, for_work=False, timeout_ms=wait_ms)
-        except QueueUnavailable as error:
+        except QueueError as error:
             await context.redis_backoff.pause(error)
         else:
             cancel(running, signal)

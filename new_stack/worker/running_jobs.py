@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from new_stack.queue.jobs import End, Failed, Lease, Released
 from new_stack.worker.attempt import Attempt, Stop
@@ -54,7 +55,25 @@ class RunningJobs:
     @property
     def leases(self) -> tuple[Lease, ...]:
         """The leases of the running jobs."""
-        return tuple(attempt.lease for attempt in self._attempts.values())
+        return tuple(attempt.lease for attempt in list(self._attempts.values()))
+
+    def renewable(self) -> list[Lease]:
+        """The leases to renew, asked for from the heartbeat's thread (`list` of a dict's values is one step).
+
+        Without a time-out all of them; else those of jobs that are not long past theirs: a connector that blocks the
+        loop for ever does not hold its job for ever.
+        """
+        return [attempt.lease for attempt in list(self._attempts.values()) if not attempt.overdue]
+
+    @property
+    def connectors(self) -> set[str]:
+        """The names of the connectors at work."""
+        return {attempt.connector_name for attempt in list(self._attempts.values())}
+
+    def connector_of(self, task: asyncio.Task[Any]) -> str | None:
+        """The name of the connector that runs in a task."""
+        names = (attempt.connector_name for attempt in list(self._attempts.values()) if attempt.task is task)
+        return next(names, None)
 
     def begin(self, lease: Lease) -> None:
         """Start the job of a lease just claimed; once closed, hand it back."""

@@ -9,14 +9,14 @@ from collections.abc import Awaitable
 from typing import Final
 
 from new_stack.log import EventLog
-from new_stack.queue import Queue
-from new_stack.queue.errors import QueueUnavailable
+from new_stack.queue import Queue, QueueError
 from new_stack.worker.acknowledger import Acknowledger
 from new_stack.worker.attempt import Stop
 from new_stack.worker.connector_registry import ConnectorRegistry
 from new_stack.worker.context import RedisBackoff, WorkerContext
-from new_stack.worker.heartbeat import Heartbeat, reap_loop
+from new_stack.worker.heartbeat import Heartbeat
 from new_stack.worker.job_fetcher import JobFetcher, watch_for_cancellations
+from new_stack.worker.polling import poll_loop, reap_loop
 from new_stack.worker.running_jobs import RunningJobs
 from new_stack.worker.settings import WorkerSettings
 
@@ -46,7 +46,7 @@ class Worker:
         self._acknowledger = Acknowledger(context, self._running)
         self._running.on_end = self._acknowledger.end
         self._fetcher = JobFetcher(context, self._running, unsure=self._acknowledger.unsure)
-        self._heartbeat = Heartbeat(context, self._running, self._fetcher)
+        self._heartbeat = Heartbeat(context, self._running, self._acknowledger)
 
     def stop(self) -> None:
         """Take no more, let what runs finish within the grace period, hand back the rest. Called again: hurry."""
@@ -66,15 +66,16 @@ class Worker:
         try:
             await self._register()
             async with asyncio.TaskGroup() as group:
+                heartbeat = group.create_task(self._heartbeat.run())
                 loops = [
                     group.create_task(self._acknowledger.run()),
                     group.create_task(self._fetcher.run()),
                     group.create_task(watch_for_cancellations(context, self._running)),
-                    group.create_task(self._heartbeat.run()),
+                    group.create_task(poll_loop(context, self._fetcher, self._heartbeat)),
                     group.create_task(reap_loop(context)),
                 ]
                 await self._stopping.wait()
-                left = await self._leave()
+                left = await self._leave(heartbeat)
                 for loop in loops:
                     loop.cancel()
         finally:
@@ -88,15 +89,16 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await context.queue.heartbeat(self._heartbeat.report())
-            except QueueUnavailable as error:
+            except QueueError as error:
                 await context.redis_backoff.pause(error)
             else:
                 context.redis_backoff.succeeded()
+                self._heartbeat.delivered()
                 concurrency = context.settings.max_concurrent_jobs
                 context.log.info("worker_ready", connectors=context.connectors.names, concurrency=concurrency)
                 return
 
-    async def _leave(self) -> int:
+    async def _leave(self, heartbeat: asyncio.Task[None]) -> int:
         context = self._context
         context.log.info("worker_stopping", running=len(self._running.leases))
         await self._unless_hurried(self._running.until_empty(), context.settings.shutdown_grace_ms / 1000)
@@ -107,10 +109,13 @@ class Worker:
             async with asyncio.timeout(HURRIED_LAST_ENDS_S):
                 await self._running.until_empty()
         self._running.abandon_all()
-        with contextlib.suppress(TimeoutError, QueueUnavailable):
+        with contextlib.suppress(TimeoutError, QueueError):
             async with asyncio.timeout(HURRIED_LAST_ENDS_S if self._hurried.is_set() else LAST_ENDS_S):
                 await self._acknowledger.until_settled()
+                heartbeat.cancel()  # before the worker is forgotten: a heartbeat would make it known again
+                await asyncio.wait([heartbeat])
                 await context.queue.unregister(context.worker_id)
+        heartbeat.cancel()
         left = len(self._running.leases) + self._acknowledger.waiting
         context.log.info("worker_stopped", handed_back=handed_back, left=left)
         return left

@@ -106,6 +106,8 @@ class Connector(ABC):
     """Runs jobs. One instance serves all of a worker's slots, so `run` is entered several times at once."""
 
     Settings: ClassVar[type[msgspec.Struct]] = ConnectorSettings
+    name: str = ""
+    """What it is called in the worker's settings."""
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

@@ -25,6 +25,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One step of a script; what is given happens in this order."""
 
     sleep_ms: float | None = None
+    block_ms: float | None = None
+    """Blocks the thread, as a connector should not."""
     progress: float | None = None
     message: str | None = None
     stamp: bool = False
@@ -63,6 +65,8 @@ class SimulationConnector(Connector):
     async def _play(self, step: Step, job: JobContext, result: Any) -> Any:
         if step.sleep_ms is not None:
             await asyncio.sleep(step.sleep_ms / 1000)
+        if step.block_ms is not None:
+            time.sleep(step.block_ms / 1000)  # noqa: ASYNC251 - that is what is asked for
         if step.progress is not None:
             details = {"sent_at": time.time()} if step.stamp else None
             await job.progress(step.progress, step.message, details=details)

@@ -21,7 +21,7 @@ async def commands(queue: Queue) -> int:
     return sum(int(calls.get(name, 0)) for name in FROM_CLIENTS)
 
 
-async def test_forty_idle_workers_send_fewer_than_45_commands_a_second(
+async def test_forty_idle_workers_send_fewer_than_70_commands_a_second(
     own_valkey: ValkeyProcess, prefix: str, start_worker: StartWorker
 ) -> None:
     queue = await Queue.connect(QueueSettings(redis_url=own_valkey.url, prefix=prefix))
@@ -33,7 +33,7 @@ async def test_forty_idle_workers_send_fewer_than_45_commands_a_second(
         await start_worker(queue={"redis_url": own_valkey.url})
     await eventually(lambda: more_than(WORKERS))  # the first heartbeats and polls are over
     began, before = time.monotonic(), await commands(queue)
-    await eventually(lambda: more_than(before + 45 * SECONDS), within=2 * SECONDS)
+    await eventually(lambda: more_than(before + 70 * SECONDS), within=2 * SECONDS)
     assert time.monotonic() - began >= SECONDS
     await queue.close()
 

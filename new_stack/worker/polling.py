@@ -1,0 +1,51 @@
+"""What a worker does in Redis by the clock besides its heartbeat: polling for lost wake-ups, and reaping."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from new_stack.queue import QueueError
+from new_stack.worker.context import WorkerContext
+from new_stack.worker.heartbeat import Heartbeat
+from new_stack.worker.job_fetcher import JobFetcher
+
+UNWOKEN_S: Final = 0.05
+"""How long after a poll that found work the wake-up may take."""
+
+
+async def poll_loop(context: WorkerContext, fetcher: JobFetcher, heartbeat: Heartbeat) -> None:
+    """While the worker waits for work, make good lost wake-ups: where a poll finds work, end the wait, which claims."""
+    while True:
+        await asyncio.sleep(context.settings.poll_interval_ms / 1000 * (0.9 + 0.2 * context.chance.random()))
+        if not fetcher.waiting:
+            continue
+        try:
+            report = heartbeat.report_for_poll()
+            found = await context.queue.poll(context.worker_id, report)
+            if report is not None:
+                heartbeat.delivered()
+            if found.reaped:
+                context.log.warning("leases_expired", job_ids=found.reaped)
+            if found.pending and not await fetcher.woken(UNWOKEN_S):
+                await context.queue.end_wait(context.worker_id)
+        except QueueError as error:
+            await context.redis_backoff.pause(error)
+        else:
+            context.redis_backoff.succeeded()
+
+
+async def reap_loop(context: WorkerContext) -> None:
+    """Forget what is past (ended jobs that have expired, workers long gone) now and then, for ever.
+
+    It reaps expired leases as well, for workers that are all busy. Any number of processes may do so at once.
+    """
+    while True:
+        await asyncio.sleep(context.settings.reap_interval_ms / 1000 * (0.75 + 0.5 * context.chance.random()))
+        try:
+            reaped = await context.queue.reap()
+        except QueueError as error:
+            context.redis_backoff.failed(error)
+        else:
+            if reaped:
+                context.log.warning("leases_expired", job_ids=reaped)

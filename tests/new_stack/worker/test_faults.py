@@ -1,0 +1,156 @@
+"""What costs no worker its process and no job its work: a Redis that refuses, ends that wait, a blocked loop."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+from typing import Any
+
+import msgspec
+import pytest
+
+from new_stack.queue import Queue, QueueSettings, QueueUnavailable
+from tests.new_stack.conftest import ValkeyProcess
+from tests.new_stack.worker.conftest import (
+    StartProcess,
+    StartWorker,
+    at_work,
+    ended,
+    eventually,
+    fact,
+    in_state,
+    simulate,
+)
+
+QUICK = {"HUBGATE_LEASE_MS": "1000", "HUBGATE_HEARTBEAT_TTL_MS": "1000", "WORKER_HEARTBEAT_INTERVAL_MS": "200"}
+
+
+async def call(queue: Queue, *arguments: Any) -> Any:
+    return await queue._caller.connection.call(*arguments)
+
+
+async def demote(queue: Queue, prefix: str, how: str = "ERROR") -> None:
+    """What a primary does that becomes a replica: every blocked client is sent away."""
+    blocked = re.findall(r"id=(\d+) .*cmd=blpop", (await call(queue, "CLIENT", "LIST")).decode())
+    for number in blocked:
+        await call(queue, "CLIENT", "UNBLOCK", int(number), how)
+
+
+async def fill_up(queue: Queue, prefix: str) -> None:
+    """No further client is let in, and those that are there are sent away."""
+    await call(queue, "CONFIG", "SET", "maxclients", 1)
+    await call(queue, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+
+async def spoil(queue: Queue, prefix: str) -> None:
+    """A refusal that trying again does not cure: the list that the worker waits on is no list."""
+    await call(queue, "SET", f"{prefix}worker:w1:signals", "no list")
+    await demote(queue, prefix, "TIMEOUT")
+
+
+@pytest.mark.parametrize("fault", [demote, fill_up, spoil])
+async def test_no_worker_exits_whatever_redis_answers(
+    fault: Any, own_valkey: ValkeyProcess, start_process: StartProcess, prefix: str
+) -> None:
+    queue = await Queue.connect(QueueSettings(redis_url=own_valkey.url, prefix=prefix))
+    worker = start_process("--id", "w1", redis_url=own_valkey.url)
+    running = await simulate(queue, {"progress": 1}, {"sleep_ms": 1500}, {"result": "kept"})
+    await at_work(queue, running)
+    assert queue._caller.keys.signals("w1") == f"{prefix}worker:w1:signals"
+    await fault(queue, prefix)
+    if fault is not demote:
+        line = await worker.until_logged("redis_away")
+        assert ("WRONGTYPE" in line["error"]) == (fault is spoil)
+    await call(queue, "CONFIG", "SET", "maxclients", 1000)
+    await call(queue, "DEL", f"{prefix}worker:w1:signals")
+    job = await ended(queue, running)
+    assert (job.state, job.attempt, job.result) == ("completed", 1, msgspec.Raw(b'"kept"'))
+    following = await simulate(queue)
+    assert (await ended(queue, following)).state == "completed"
+    assert worker.process.poll() is None
+    assert len(worker.logged("redis_away")) <= 2
+    worker.signal(signal.SIGTERM)
+    assert await worker.exit_status() == 0
+    await queue.close()
+
+
+async def test_the_lease_of_an_end_that_waits_for_redis_is_renewed(queue: Queue, start_worker: StartWorker) -> None:
+    quick = {"lease_ms": 600, "heartbeat_ttl_ms": 600}
+    worker = await start_worker(queue=quick, heartbeat_interval_ms=100)
+    await start_worker(queue=quick, heartbeat_interval_ms=100, poll_interval_ms=50, max_concurrent_jobs=2)
+    taken = asyncio.Event()
+    own = worker.worker._context.queue
+    end_and_claim = own.end_and_claim
+
+    async def refused(worker: Any, ends: Any, *rest: Any, **more: Any) -> Any:
+        if ends and not taken.is_set():
+            raise QueueUnavailable("Redis refused for now: it cannot store anything")
+        return await end_and_claim(worker, ends, *rest, **more)
+
+    own.end_and_claim = refused  # type: ignore[method-assign]
+    job_id = await on_worker(queue, "w1", {"sleep_ms": 50}, {"result": "kept"})
+    await eventually(lambda: fact(worker.worker._acknowledger.waiting))
+    for _ in range(10):  # a lease and a half of polls by the other worker
+        await queue.reap()
+        await other_job(queue)
+    taken.set()
+    job = await ended(queue, job_id)
+    assert (job.state, job.attempt, job.worker_id) == ("completed", 1, "w1")
+
+
+async def on_worker(queue: Queue, worker_id: str, *steps: dict[str, Any]) -> str:
+    """Submit a job until the given worker gets it; its id."""
+    for _ in range(50):
+        job_id = await simulate(queue, *steps)
+        job = await in_state(queue, job_id, "claimed", within=5)
+        if job.worker_id == worker_id:
+            return job_id
+        await ended(queue, job_id)
+    raise AssertionError(f"{worker_id} got no job")
+
+
+async def other_job(queue: Queue) -> None:
+    await ended(queue, await simulate(queue, {"sleep_ms": 100}))
+
+
+async def alive(queue: Queue, count: int) -> None:
+    async def enough() -> bool:
+        return len([worker for worker in await queue.workers() if worker.alive]) >= count
+
+    await eventually(enough)
+
+
+async def test_a_connector_that_blocks_the_loop_keeps_its_job_and_its_neighbours_and_is_named(
+    queue: Queue, start_process: StartProcess
+) -> None:
+    blocked = start_process("--id", "blocked", "--concurrency", "3", **QUICK)
+    neighbours = [await simulate(queue, {"progress": 1}, {"sleep_ms": 5000}) for _ in range(2)]
+    for job_id in neighbours:
+        await at_work(queue, job_id)
+    blocker = await simulate(queue, {"progress": 1}, {"block_ms": 4000})
+    start_process("--id", "heir", "--concurrency", "4", "--poll-ms", "100", **QUICK)
+    for job_id in (blocker, *neighbours):
+        job = await ended(queue, job_id, within=20)
+        assert (job.state, job.attempt, job.worker_id) == ("completed", 1, "blocked")
+    [line] = blocked.logged("loop_blocked")
+    assert line["message"].startswith("connector simulation blocks the loop")
+    assert any("simulation.py" in call for call in line["stack"])
+    assert blocked.logged("loop_unblocked")[0]["blocked_s"] > 2
+
+
+async def test_a_loop_that_is_blocked_past_the_jobs_time_out_holds_it_no_longer(
+    queue: Queue, start_process: StartProcess
+) -> None:
+    start_process("--id", "stuck", WORKER_JOB_TIMEOUT_MINUTES=str(0.5 / 60), WORKER_STOP_GRACE_MS="200", **QUICK)
+    job_id = await simulate(queue, {"progress": 1}, {"block_ms": 8000}, {"result": 1})
+    await at_work(queue, job_id)
+    start_process("--id", "heir", "--poll-ms", "100", **QUICK)
+    job = await in_state(queue, job_id, "claimed")
+    await eventually(lambda: taken_over(queue, job_id), within=7)
+    assert job.worker_id == "stuck"
+
+
+async def taken_over(queue: Queue, job_id: str) -> bool:
+    job = await queue.job(job_id)
+    return job is not None and (job.worker_id, job.attempt) == ("heir", 2)
