@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob
+from new_stack.queue.producer import RETRIES_LIMIT
 
 Fields = Mapping[str, Raw]
 
@@ -93,7 +94,7 @@ def new_job(fields: Fields, client_id: str, *, id_field: str) -> NewJob:
         priority=_whole(fields, "priority", -PRIORITY_LIMIT, PRIORITY_LIMIT) or 0,
         id=id_text(fields, id_field) or text_id(fields),
         client_id=client_id,
-        max_retries=_whole(fields, "max_retries", 0, RETRIES_LIMIT),
+        max_retries=None if value(fields, "max_retries") is None else _whole(fields, "max_retries", 0, RETRIES_LIMIT),
     )
 
 

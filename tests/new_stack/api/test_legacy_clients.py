@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from new_stack.queue import Failed, Queue
 
 from .conftest import Api, StartApi, Work
@@ -165,6 +167,28 @@ async def test_a_repeated_submission_is_answered_with_the_same_job(api: Api, que
     await client.send(type="submit_job", job_type="simulation", payload={"a": 2}, message_id="order-1729")
     assert "other content" in (await client.receive())["error"]
     assert (await queue.counts()).pending == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [({"max_retries": 0}, 0), ({"max_retries": 7}, 7), ({"max_retries": None}, 3), ({}, 3)]
+)
+async def test_retries_are_as_many_as_the_client_says(
+    api: Api, queue: Queue, sent: dict[str, int | None], kept: int
+) -> None:
+    client = await api.client()
+    await client.send(type="submit_job", job_type="simulation", payload={}, message_id="j", **sent)
+    assert (await client.receive())["job_id"] == "j"
+    job = await queue.job("j")
+    assert job is not None
+    assert job.max_retries == kept
+
+
+@pytest.mark.parametrize("retries", [-1, 1_001, "3", 1.5, True])
+async def test_retries_that_cannot_be_are_refused_by_name(api: Api, queue: Queue, retries: object) -> None:
+    client = await api.client()
+    await client.send(type="submit_job", job_type="simulation", payload={}, message_id="j", max_retries=retries)
+    assert "max_retries must be a whole number" in (await client.receive())["error"]
+    assert await queue.job("j") is None
 
 
 async def test_force_retry_says_what_it_did(api: Api, work: Work) -> None:
