@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Raw
 
 from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob
-from new_stack.queue.producer import RETRIES_LIMIT
 
 Fields = Mapping[str, Raw]
 
