@@ -15,7 +15,7 @@ _FORBIDDEN: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0
 
 
 def junit(run: Run) -> bytes:
-    """The file's bytes. A failure is a fail, an error is inconclusive, a skip is not applicable."""
+    """The file's bytes. A failure is a fail, an error is inconclusive, a skip is not applicable or waived."""
     suites = [_suite("criteria", [_criterion(criterion) for criterion in run.criteria])]
     suites.append(_suite("comparisons", [_cell(row, cell) for row in run.matrix for cell in row.cells]))
     suites.append(_suite("seeded defects", [_defect(defect) for defect in run.defects]))
@@ -50,7 +50,10 @@ def _criterion(criterion: Criterion) -> ET.Element:
     lines = [criterion.sentence, f"Measured: {criterion.measured}", f"Source: {criterion.source}"]
     lines += [measured.describe() for measured in criterion.measurements]
     lines += [f"Seen: {part.describe()}" for part in criterion.evidence]
-    if criterion.verdict is Verdict.PASS:
+    if criterion.waiver:
+        waiver = criterion.waiver
+        _add(case, "skipped", f"waived until {waiver.expires} by {waiver.owner}: {waiver.reason}", lines)
+    elif criterion.verdict is Verdict.PASS:
         _add_output(case, [criterion.explanation, *lines])
     else:
         _add(case, "failure" if criterion.verdict is Verdict.FAIL else "error", criterion.explanation, lines)

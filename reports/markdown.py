@@ -41,7 +41,7 @@ def plain(text: str) -> str:
 
 
 def _opening(run: Run) -> list[str]:
-    title = f"## {GLYPH[run.verdict]} hubgate: {run.verdict.value}"
+    title = f"## {GLYPH[run.verdict]} hubgate: {run.outcome}"
     return [title, "", f"**{plain(run.headline)}**", "", *(f"- {plain(reason)}" for reason in run.reasons), "",
             f"<sub>{' · '.join(plain(fact) for fact in run_facts(run))}</sub>", ""]  # fmt: skip
 
@@ -58,7 +58,7 @@ def _criteria(criteria: Iterable[Criterion]) -> list[str]:
         figures = [f"{plain(m.what)}: **{quantity(m.observed, m.unit)}**" for m in criterion.measurements]
         limits = [plain(m.threshold.describe(m.unit)) for m in criterion.measurements]
         seen = [plain(f"{quantity(part.had, part.unit)} {part.what}") for part in criterion.evidence]
-        verdict = f"{GLYPH[criterion.verdict]} {criterion.verdict.value}"
+        verdict = f"{GLYPH[criterion.verdict]} {criterion.outcome}"
         figure = "<br>".join(figures) or plain(criterion.explanation)
         rows.append((verdict, plain(criterion.title), figure, "<br>".join(limits), ", ".join(seen)))
     return _table(("", "What has to hold", "Observed", "Limit", "Seen"), rows) if rows else []

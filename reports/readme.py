@@ -46,7 +46,7 @@ def filled(text: str, marker: str, content: str) -> str:
 
 
 def _rows(criterion: Criterion) -> list[str]:
-    verdict, title = criterion.verdict.value, criterion.title
+    verdict, title = criterion.outcome, criterion.title
     rows = []
     for measured in criterion.measurements:
         observed = quantity(measured.observed, measured.unit)

@@ -15,7 +15,8 @@ def run_facts(run: Run) -> list[str]:
     if run.criteria:
         passed = sum(criterion.verdict is Verdict.PASS for criterion in run.criteria)
         verb = "passes" if passed == 1 else "pass"
-        facts.append(f"{passed} of {plural(len(run.criteria), 'criterion', 'criteria')} {verb}")
+        waived = f", {len(run.waived)} waived" if run.waived else ""
+        facts.append(f"{passed} of {plural(len(run.criteria), 'criterion', 'criteria')} {verb}{waived}")
     if run.matrix:
         facts.append(f"{plural(len(run.matrix), 'scenario')} compared")
     facts += [f"{tally.total:,} {tally.total_label}" for tally in run.tallies[:1]]

@@ -40,7 +40,7 @@ def terminal(run: Run, *, wide: bool = True) -> RenderableType:
     if run.defects:
         parts.append(Text(f"Seeded defects: {describe_defects(run)}"))
     parts.append(Text())
-    verdict = f"{GLYPH[run.verdict]} {run.verdict.value}"
+    verdict = f"{GLYPH[run.verdict]} {run.outcome}"
     parts.append(Text.assemble((verdict, STYLE[run.verdict]), "  ", (plain(run.headline), "bold")))
     parts += [Text(f"  {plain(reason)}") for reason in run.reasons]
     return Group(*parts)
@@ -67,7 +67,7 @@ def _criteria(run: Run, *, wide: bool) -> Table:
 
 
 def _rows(criterion: Criterion) -> Iterator[tuple[Text, ...]]:
-    verdict = Text(f"{GLYPH[criterion.verdict]} {criterion.verdict.value}", STYLE[criterion.verdict])
+    verdict = Text(f"{GLYPH[criterion.verdict]} {criterion.outcome}", STYLE[criterion.verdict])
     seen = Text(", ".join(f"{quantity(part.had, part.unit)} {plain(part.what)}" for part in criterion.evidence))
     title = Text(plain(criterion.title))
     for measured in criterion.measurements:

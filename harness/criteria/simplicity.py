@@ -17,49 +17,51 @@ import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import CodeSize
-from harness.results import Evidence, Link, LinkTo, Measurement, at_most
+from harness.results import Evidence, Link, LinkTo, at_most
+from harness.results.formatting import listed
 
 LISTING: Final = "simplicity.txt"
 """Below the run's folder: the lines of every file, and the feature that it is counted under."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The hub's lines of code, and the share of them that the stack may have: its core, and all that the hub has, too.
+    """The hub's lines of code, and the share of them that the stack may have for what the hub does.
 
-    `rooms` are folders below the stack's root. `not_in_hub` names, by path or beginning of a path, what the hub does
-    not have, with the feature that it is. `core` are paths, or beginnings of such.
+    `rooms` are folders below the stack's root. `not_in_hub` names what the hub does not have: a folder or a file, and
+    the feature that it is.
     """
 
     hub_lines: int
-    core_ratio_to_hub: float
     ratio_to_hub: float
     rooms: tuple[str, ...]
-    core: tuple[str, ...]
     not_in_hub: dict[str, str]
 
 
 class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Files of the core."""
+    """Files that are counted."""
 
     files: int
 
 
 def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
-    """Both shares, with the parts that the count consists of."""
+    """The share of what the hub has, too, with the parts that the count consists of."""
     lines = collected.get(CodeSize).lines
-    core = {path: number for path, number in lines.items() if path.startswith(limits.core)}
     parts = by_part(lines, limits)
-    alike = sum(number for part, number in parts.items() if part in limits.rooms)
-    told = ", ".join(f"{part} {number:,}" for part, number in parts.items())
+    rooms = {part: number for part, number in parts.items() if part in limits.rooms}
+    features = {part: number for part, number in parts.items() if part not in limits.rooms}
+    alike, counted = sum(rooms.values()), sum(part_of(path, limits) in limits.rooms for path in lines)
+    what = f"what the hub does, as a share of the hub's {limits.hub_lines:,} lines"
     return Judged(
-        measurements=[
-            _share("the core", sum(core.values()), limits.hub_lines, limits.core_ratio_to_hub),
-            _share("what the hub has, too", alike, limits.hub_lines, limits.ratio_to_hub),
-        ],
-        evidence=[Evidence(what="files of the core", had=len(core), least=least.files)],
+        measurements=[at_most(what, alike / limits.hub_lines, limits.ratio_to_hub)],
+        evidence=[Evidence(what="files of it", had=counted, least=least.files)],
         links=[Link(to=LinkTo.FILE, ref=LISTING, label="every file")],
-        explanation=f"Lines of code: {told}; the hub {limits.hub_lines:,}.",
+        explanation=f"Lines of code: {_sum(rooms)} are {alike:,}. Not counted, since the hub does not have it: "
+        f"{_sum(features)}; with it, {alike + sum(features.values()):,}.",
     )
+
+
+def _sum(parts: Mapping[str, int]) -> str:
+    return listed([f"{part} {number:,}" for part, number in parts.items()], limit=len(parts))
 
 
 def by_part(lines: Mapping[str, int], limits: Limits) -> dict[str, int]:
@@ -72,20 +74,17 @@ def by_part(lines: Mapping[str, int], limits: Limits) -> dict[str, int]:
 
 def part_of(path: str, limits: Limits) -> str:
     """The feature, or the room, that a file is counted under."""
-    feature = next((what for prefix, what in limits.not_in_hub.items() if path.startswith(prefix)), None)
-    return feature or next(room for room in limits.rooms if path.startswith(f"{room}/"))
+    feature = next((what for place, what in limits.not_in_hub.items() if _below(path, place)), None)
+    return feature or next(room for room in limits.rooms if _below(path, room))
+
+
+def _below(path: str, place: str) -> bool:
+    return path == place or path.startswith(f"{place}/")
 
 
 def listing(lines: Mapping[str, int], limits: Limits) -> str:
     """Every file with its lines and its part, as text."""
-    return "".join(
-        f"{number:6}  {'core' if path.startswith(limits.core) else '    '}  {path}  ({part_of(path, limits)})\n"
-        for path, number in lines.items()
-    )
-
-
-def _share(what: str, lines: int, of: int, limit: float) -> Measurement:
-    return at_most(f"{what}, as a share of the hub's {of:,} lines", lines / of, limit)
+    return "".join(f"{number:6}  {path}  ({part_of(path, limits)})\n" for path, number in lines.items())
 
 
 _SILENT: Final = {
@@ -142,7 +141,7 @@ def _lua_lines(text: str) -> int:
 CRITERION: Final = CriterionSpec(
     id="simplicity",
     title="At most half the code",
-    sentence="The core of queue, API and worker is at most half the code of the hub and its worker core.",
+    sentence="What the hub and its worker core do takes queue, API and worker at most half their code.",
     source="Plan, success criterion: simplicity",
     measured="Lines of Python and Lua but for blank ones, comments and docstrings; limits.toml says what counts.",
     needs=(CodeSize,),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from harness.cassettes.replay.files import Played
+from harness.criteria import waivers
 from harness.criteria.definition import AnySpec, Checks
 from harness.criteria.limits import LimitsFile
 from harness.errors import CouldNotRun
@@ -44,6 +45,8 @@ class Options:
     """Ids of criteria; empty for all."""
     defect: str | None = None
     thresholds: Path | None = None
+    waivers: Path | None = waivers.DEFAULT
+    """None where nothing is waived: a selftest asks what the criteria themselves say."""
     seed: int = 1729
     command: tuple[str, ...] = ()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from harness import defects
 from harness.criteria.definition import AnySpec, Collected, discover
 from harness.criteria.limits import DEFAULT, LimitsFile, load_limits
+from harness.criteria.waivers import Entry, load_waivers, waived
 from harness.errors import CouldNotRun
 from harness.gate.context import HubReplayCache, Options, Phase, PhaseResult, PhaseStatus, RunContext, Shared
 from harness.gate.phase_failure import PhaseFailure, failure_of
@@ -43,6 +44,7 @@ async def run_gate(
     specs = discover()
     limits = load_limits(specs, options.thresholds or DEFAULT)
     wanted = _chosen(specs, limits, options)
+    waivers = load_waivers(specs, options.waivers) if options.waivers else []
     if options.redis and options.redis != "docker":
         await asyncio.to_thread(check_redis, options.redis)
     started, folder = datetime.now(UTC), new_folder(options)
@@ -61,7 +63,7 @@ async def run_gate(
         )
         found = await _carry_out_all(groups, context, report)
     about = describe(options, folder.name, started, time.monotonic() - clock)
-    return _concluded(about, found, context, in_all=len(specs)), folder
+    return _concluded(about, found, context, waivers, in_all=len(specs)), folder
 
 
 def _chosen(specs: dict[str, AnySpec], limits: LimitsFile, options: Options) -> tuple[AnySpec, ...]:
@@ -115,7 +117,14 @@ def _failure(context: RunContext, what: str, gathers: tuple[type, ...], error: E
     return failure_of(what, gathers, error, log)
 
 
-def _concluded(about: About, found: Sequence[PhaseResult | PhaseFailure], context: RunContext, *, in_all: int) -> Run:
+def _concluded(
+    about: About,
+    found: Sequence[PhaseResult | PhaseFailure],
+    context: RunContext,
+    waivers: Sequence[Entry],
+    *,
+    in_all: int,
+) -> Run:
     whole = PhaseResult.merged(one for one in found if isinstance(one, PhaseResult))
     failures = [one for one in found if isinstance(one, PhaseFailure)]
     collected = Collected()
@@ -124,7 +133,7 @@ def _concluded(about: About, found: Sequence[PhaseResult | PhaseFailure], contex
     criteria = []
     for spec in context.wanted:
         criterion, failure = _judged(spec, collected, failures, context)
-        criteria.append(criterion)
+        criteria.append(waived(criterion, waivers, about.started_at.date()))
         failures += [failure] if failure else []
     return conclude(
         about,

@@ -53,7 +53,7 @@ Report = Callable[[str], None]
 async def selftest(names: Sequence[str], options: Options, *, write: Write, report: Report) -> tuple[Run, Path]:
     """Try the sound stack, then each defect of that name (none given: all). `write` keeps the report of each run."""
     chosen = [defects.named(name) for name in names] or list(defects.all())
-    options = dataclasses.replace(options, profile=SELFTEST.name)
+    options = dataclasses.replace(options, profile=SELFTEST.name, waivers=None)
     started, clock, folder = datetime.now(UTC), time.monotonic(), new_folder(options)
     trial = dataclasses.replace(options, out=folder)
     tester = Tester(trial, write=write, report=report)

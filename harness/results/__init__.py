@@ -13,10 +13,12 @@ from harness.results.criteria import (
     Statement,
     Threshold,
     Verdict,
+    Waiver,
     at_most,
     below,
     combine,
     count,
+    judge,
 )
 from harness.results.faults_and_defects import DefectRow, Detection, FaultOutcome, FaultRow, Standing, detection
 from harness.results.figures import Chart, Distribution, Limit, Line, Mark, Percentile, Point, Series, percentiles_for
@@ -67,6 +69,7 @@ __all__ = [
     "TimelineEntry",
     "UnreadableRun",
     "Verdict",
+    "Waiver",
     "at_most",
     "below",
     "combine",
@@ -74,6 +77,7 @@ __all__ = [
     "count",
     "decode",
     "detection",
+    "judge",
     "load",
     "percentiles_for",
     "save",

@@ -11,7 +11,7 @@ import msgspec
 from harness.results.criteria import Criterion, Link, LinkTo, Verdict, combine
 from harness.results.faults_and_defects import DefectRow, FaultRow
 from harness.results.figures import Chart, Distribution
-from harness.results.formatting import listed, quantity
+from harness.results.formatting import listed, plural, quantity
 from harness.results.jobs import Tally, Timeline
 from harness.results.matrix import ScenarioRow
 from harness.results.run import SCHEMA, About, LogFile, Run
@@ -62,7 +62,7 @@ def conclude(  # noqa: PLR0913 - a run has this many parts, all named by the cal
 def judge_run(criteria: Iterable[Criterion], problems: Sequence[str]) -> Verdict:
     """The criteria combined; a problem with the results themselves counts as one inconclusive criterion."""
     doubts = [Verdict.INCONCLUSIVE] if problems else []
-    return combine([*(criterion.verdict for criterion in criteria), *doubts])
+    return combine([*(criterion.counts_as for criterion in criteria), *doubts])
 
 
 def inconsistencies(run: Run) -> list[str]:
@@ -96,19 +96,23 @@ _VERBS: Final = {
 
 def headline_of(verdict: Verdict, criteria: Sequence[Criterion], in_all: int | None = None) -> str:
     """The verdict in a sentence; `in_all` is how many criteria a whole run has."""
-    count, decisive = len(criteria), sum(criterion.verdict is verdict for criterion in criteria)
+    count, waivers = len(criteria), sum(criterion.waiver is not None for criterion in criteria)
+    decisive = sum(criterion.counts_as is verdict for criterion in criteria)
+    with_waivers = f", with {plural(waivers, 'waiver')}" if waivers else ""
     if verdict is Verdict.PASS and in_all is not None and count < in_all:
-        passed = "1 criterion passes" if count == 1 else f"{count} criteria pass"
-        return f"What was tried passes: {passed}, of the {in_all} that a whole run has."
-    return f"{_OPENING[verdict]}: {_detail(verdict, count, decisive)}."
+        passed = "1 criterion passes" if count - waivers == 1 else f"{count - waivers} criteria pass"
+        return f"What was tried passes{with_waivers}: {passed}{_and(waivers)}, of the {in_all} that a whole run has."
+    return f"{_OPENING[verdict]}{with_waivers}: {_detail(verdict, count, decisive, waivers)}."
 
 
-def _detail(verdict: Verdict, count: int, decisive: int) -> str:
+def _detail(verdict: Verdict, count: int, decisive: int, waivers: int) -> str:
     if not count:
         return "nothing was judged"
     if not decisive:
         return "the results contradict themselves or are not complete"
     one, several = _VERBS[verdict]
+    if waivers and verdict is Verdict.PASS:
+        return f"{count - waivers} of {count} criteria pass{_and(waivers)}"
     if count == 1:
         return f"the one criterion that was tried {one}"
     if verdict is Verdict.PASS:
@@ -116,10 +120,19 @@ def _detail(verdict: Verdict, count: int, decisive: int) -> str:
     return f"{decisive} of {count} criteria {one if decisive == 1 else several}"
 
 
+def _and(waivers: int) -> str:
+    return f" and {waivers} {'is' if waivers == 1 else 'are'} waived" if waivers else ""
+
+
 def reasons(verdict: Verdict, criteria: Sequence[Criterion], problems: Sequence[str]) -> list[str]:
-    """Why the verdict is what it is: each criterion that decides it, then the problems."""
-    decisive = [] if verdict is Verdict.PASS else [c for c in criteria if c.verdict is verdict]
-    return [f"{criterion.title}: {criterion.explanation}" for criterion in decisive] + list(problems)
+    """Why the verdict is what it is: what is waived, each criterion that decides it, then the problems."""
+    waivers = [
+        f"Waived until {c.waiver.expires} by {c.waiver.owner}: {c.title}. {c.waiver.reason} {c.explanation}"
+        for c in criteria
+        if c.waiver
+    ]
+    decisive = [] if verdict is Verdict.PASS else [c for c in criteria if c.counts_as is verdict]
+    return [*waivers, *(f"{criterion.title}: {criterion.explanation}" for criterion in decisive), *problems]
 
 
 def _sums(tallies: Iterable[Tally]) -> Iterator[str]:

@@ -180,6 +180,14 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     measured: str
 
 
+class Waiver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """That a criterion may fail for now: why, who answers for it, and the last day (`YYYY-MM-DD`)."""
+
+    reason: str
+    owner: str
+    expires: str
+
+
 class Criterion(Statement, frozen=True, kw_only=True, omit_defaults=True):
     """A promise, judged. Made by `judged`, or by `unmeasured` where the measuring itself came to nothing."""
 
@@ -189,6 +197,18 @@ class Criterion(Statement, frozen=True, kw_only=True, omit_defaults=True):
     evidence: tuple[Evidence, ...] = ()
     links: tuple[Link, ...] = ()
     seconds: float | None = None
+    waiver: Waiver | None = None
+    """Why it does not count that the criterion fails."""
+
+    @property
+    def counts_as(self) -> Verdict:
+        """What it adds to the run's verdict: one that is waived stops nothing."""
+        return Verdict.PASS if self.waiver else self.verdict
+
+    @property
+    def outcome(self) -> str:
+        """The verdict as a reader sees it: `fail, waived`."""
+        return f"{self.verdict.value}, waived" if self.waiver else self.verdict.value
 
     @classmethod
     def judged(

@@ -15,6 +15,7 @@ from harness.errors import CouldNotRun
 from harness.results.criteria import Criterion, Verdict
 from harness.results.faults_and_defects import DefectRow, FaultRow
 from harness.results.figures import Chart, Distribution
+from harness.results.formatting import plural
 from harness.results.jobs import Tally, Timeline
 from harness.results.matrix import ScenarioRow
 
@@ -96,6 +97,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     logs: tuple[LogFile, ...] = ()
     problems: tuple[str, ...] = ()
     """What is wrong with the results themselves; with any, a run does not pass."""
+
+    @property
+    def waived(self) -> list[Criterion]:
+        """The criteria that fail and are waived."""
+        return [criterion for criterion in self.criteria if criterion.waiver]
+
+    @property
+    def outcome(self) -> str:
+        """The verdict as a reader sees it: `pass, with 1 waiver`."""
+        number = len(self.waived)
+        return self.verdict.value + (f", with {plural(number, 'waiver')}" if number else "")
 
 
 FILE_NAME: Final = "run.json"

@@ -13,6 +13,7 @@ from rich.console import Console
 import reports
 from harness import defects
 from harness.criteria.definition import discover
+from harness.criteria.waivers import DEFAULT as WAIVERS
 from harness.gate.context import Options
 from harness.gate.phases import PHASES
 from harness.gate.profiles import PROFILES, SELFTEST
@@ -56,6 +57,12 @@ AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print run
 )
 @click.option("--thresholds", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A thresholds file.")
 @click.option(
+    "--waivers",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    default=WAIVERS,
+    help="The file of criteria that may fail for now, instead of the project's own.",
+)
+@click.option(
     "--seed", type=int, default=1729, show_default=True, help="The seed of everything that is drawn by chance."
 )
 @AS_JSON
@@ -68,6 +75,7 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
     only: tuple[str, ...],
     defect: str | None,
     thresholds: Path | None,
+    waivers: Path,
     seed: int,
     as_json: bool,  # noqa: FBT001
 ) -> None:
@@ -91,6 +99,7 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
         only=only,
         defect=defect,
         thresholds=thresholds,
+        waivers=waivers,
         seed=seed,
         command=("hubgate", *sys.argv[1:]),
     )

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.criteria.definition import Collected
+from harness.criteria.definition import Collected, discover
 from harness.criteria.evidence import CodeSize
+from harness.criteria.limits import load_limits
 from harness.criteria.simplicity import CRITERION, Least, Limits, by_part, code_lines, count
 from harness.results import Verdict
 
@@ -52,10 +53,8 @@ def test_lua_counts_what_is_not_comment(tmp_path: Path) -> None:
 
 LIMITS = Limits(
     hub_lines=100,
-    core_ratio_to_hub=0.5,
     ratio_to_hub=0.5,
     rooms=("queue", "worker"),
-    core=("queue/a.py",),
     not_in_hub={"worker/connectors": "connectors"},
 )
 
@@ -78,3 +77,15 @@ def test_a_feature_of_its_own_does_not_count_and_everything_else_does() -> None:
 
     assert verdict(**{"connectors/c.py": 5_000, "b.py": 40}) is Verdict.PASS
     assert verdict(**{"connectors/c.py": 5_000, "b.py": 41}) is Verdict.FAIL
+
+
+def test_what_does_not_count_is_there_and_within_the_rooms() -> None:
+    limits = load_limits(discover()).limits(CRITERION)
+    root = Path(__file__).parents[3]
+    for place in limits.not_in_hub:
+        assert (root / place).exists(), f"{place} has moved: limits.toml counts it as something that the hub does"
+        assert place.startswith(tuple(f"{room}/" for room in limits.rooms))
+
+
+def test_a_file_whose_name_only_begins_like_a_feature_counts() -> None:
+    assert by_part({"worker/connectors_of_old.py": 3}, LIMITS) == {"queue": 0, "worker": 3, "connectors": 0}

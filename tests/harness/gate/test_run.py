@@ -20,7 +20,7 @@ from harness.processes import ProcessDied
 from harness.results import Verdict
 
 CONFLICTS, SIMPLICITY = "no-conflicts", "simplicity"
-SIMPLE = CodeSize(lines={f"new_stack/queue/functions/shared/{number}.lua": 1 for number in range(10)})
+SIMPLE = CodeSize(lines={f"new_stack/queue/functions/{number}.lua": 1 for number in range(50)})
 LARGE = CodeSize(lines={**SIMPLE.lines, "new_stack/api/huge.py": 100_000})
 
 
@@ -39,7 +39,7 @@ def phase(*evidence: object, error: Exception | None = None) -> Phase:
 
 
 def options(tmp_path: Path, *only: str) -> Options:
-    return Options(out=tmp_path, only=only)
+    return Options(out=tmp_path, only=only, waivers=None)
 
 
 async def test_a_run_in_which_all_pass_passes(tmp_path: Path) -> None:
@@ -202,3 +202,21 @@ async def test_a_criterion_is_added_by_its_module_and_its_limits_alone(
     run, folder = await run_gate(asked, groups=[[phase(fair(winners))]])
     assert (run.verdict, [criterion.id for criterion in run.criteria]) == (verdict, ["one-winner"])
     assert "One wins" in reports.write(run, folder).page.read_text()
+
+
+async def test_a_waived_failure_is_reported_first_and_passes(tmp_path: Path) -> None:
+    (tmp_path / "waivers.toml").write_text(
+        '[[waiver]]\ncriterion = "simplicity"\nreason = "It is a lot."\nowner = "us"\nexpires = 9999-12-31\n'
+    )
+    asked = Options(out=tmp_path, only=(CONFLICTS, SIMPLICITY), waivers=tmp_path / "waivers.toml")
+    run, folder = await run_gate(asked, groups=[[phase(fair()), phase(LARGE)]])
+    assert (run.verdict, run.outcome) == (Verdict.PASS, "pass, with 1 waiver")
+    written = reports.write(run, folder)
+    page, summary, junit = (path.read_text() for path in (written.page, written.summary, written.junit))
+    assert page.index("It is a lot.") < page.index("Criteria</h2>")
+    assert "pass, with 1 waiver" in page
+    assert summary.startswith("## ✓ hubgate: pass, with 1 waiver")
+    assert 'failures="0"' in junit
+    assert 'message="waived until 9999-12-31 by us: It is a lot."' in junit
+    unneeded, _ = await run_gate(asked, groups=[[phase(fair()), phase(SIMPLE)]])
+    assert unneeded.verdict is Verdict.FAIL
