@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from harness.clients import LegacyClient, ModernClient, Refused
+from harness.clients import LegacyClient, ModernClient, Refused, SubmissionRefused
 from harness.clients.recorders import RedisRecorder, WorkerWatch, recorded, survey
 from harness.faults import Cuts, KillRedis, Nemesis, OnTrigger, Proxy, Signal, Trigger, Waves
 from harness.history import History, HistoryWriter, Limits
@@ -122,7 +122,8 @@ class Chaos:
 
     async def _submit_legacy(self, job_id: str, payload: dict[str, Any], *, priority: int = 0) -> None:
         self.jobs.append(job_id)
-        await self.legacy.submit(payload, job_id=job_id, priority=priority, timeout_s=30)
+        with contextlib.suppress(SubmissionRefused):  # as above: Redis may be away
+            await self.legacy.submit(payload, job_id=job_id, priority=priority, timeout_s=30)
 
     async def _begin(self) -> None:
         """Long and failing jobs, which the rest of the run goes on beside."""

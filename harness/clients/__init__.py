@@ -5,7 +5,14 @@ The rest is the same over asyncio (`transport` has its one opener of WebSockets 
 `recorders` write down as history what the parties of a run see.
 """
 
-from harness.clients.hub_clients import ExpectationTimeout, LegacyClient, Monitor, Received, RecordingSocket
+from harness.clients.hub_clients import (
+    ExpectationTimeout,
+    LegacyClient,
+    Monitor,
+    Received,
+    RecordingSocket,
+    SubmissionRefused,
+)
 from harness.clients.hub_worker import HubWorker
 from harness.clients.stack_client import ModernClient, StreamEvent
 from harness.clients.transport import Refused, Unreachable
@@ -20,5 +27,6 @@ __all__ = [
     "RecordingSocket",
     "Refused",
     "StreamEvent",
+    "SubmissionRefused",
     "Unreachable",
 ]

@@ -12,7 +12,7 @@ import msgspec
 
 from harness.clients.sessions import Clock, HubSession, Observe, ignore
 from harness.clients.transport import Socket
-from harness.protocols import Submission, hub
+from harness.protocols import EventKind, JobEvent, Submission, hub
 from harness.protocols.hub import Frame
 
 ENDS: Final = frozenset({"complete_job", "fail_job"})
@@ -29,6 +29,10 @@ class ExpectationTimeout(AssertionError):  # noqa: N818 - the name says what hap
     """What a script waited for did not come. The text lists what came instead."""
 
 
+class SubmissionRefused(AssertionError):  # noqa: N818 - the name says what happened
+    """The server answered a submission with an error, which is the text."""
+
+
 class RecordingSocket:
     """One actor's WebSocket, as an async context. It keeps all that was received, over every connection."""
 
@@ -43,10 +47,13 @@ class RecordingSocket:
         clock: Clock = time.time,
     ) -> None:
         self.name: Final = name
-        self.session: Final = HubSession(name, role=role, observe=observe, clock=clock)
+        self.session: Final = HubSession(name, role=role, observe=self._on_event, clock=clock)
         self.received: Final[list[Received]] = []
+        self.refused: Final[dict[str, str]] = {}
+        """The errors with which submissions were answered, by the ids that they named."""
         self.closed: str | None = None
         """How the newest connection ended, None while it is open."""
+        self._observe = observe
         self._url = hub.websocket_url(ws_url, self.session.path, token)
         self._socket = Socket(self._on_data, self._on_closed, name=name)
         self._changed = asyncio.Event()
@@ -115,6 +122,11 @@ class RecordingSocket:
             self.received.append(Received(time.monotonic() * 1000, frame))
             self._changed.set()
 
+    def _on_event(self, event: JobEvent) -> None:
+        if event.kind is EventKind.REFUSED and event.job_id:
+            self.refused[event.job_id] = event.error or ""
+        self._observe(event)
+
     def _on_closed(self, code: int, reason: str) -> None:
         self.session.disconnected()
         self.closed = f"{code} {reason}".strip()
@@ -136,13 +148,22 @@ class LegacyClient(RecordingSocket):
         job_id: str | None = None,
         timeout_s: float = 10.0,
     ) -> str:
-        """Submit a job and answer its id once it is accepted. Raises ExpectationTimeout."""
+        """Submit a job and answer its id once it is accepted. Raises ExpectationTimeout; SubmissionRefused where it
+        named its id: an error does not say which of several others it answers.
+        """
         place = len(self.received)
         job = Submission(service=service, payload=payload, priority=priority, job_id=job_id)
         await self.send(self.session.submit(job))
-        named = {} if job_id is None else {"job_id": job_id}
-        accepted = await self.expect("job_accepted", timeout_s=timeout_s, after=place, **named)
-        return str(accepted["job_id"])
+        wanted = {"type": "job_accepted"} | ({} if job_id is None else {"job_id": job_id})
+        answer = await self.wait_for(
+            lambda message: _has(message, wanted) or (job_id in self.refused and hub.error_of(message) is not None),
+            f"job_accepted {job_id or ''}".strip(),
+            timeout_s=timeout_s,
+            after=place,
+        )
+        if not _has(answer, wanted):
+            raise SubmissionRefused(f"{job_id}: {self.refused.pop(str(job_id))}")
+        return str(answer["job_id"])
 
     async def status(self, job_id: str, *, timeout_s: float = 10.0) -> Frame:
         """Ask how the job stands."""

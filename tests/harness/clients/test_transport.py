@@ -12,7 +12,15 @@ import httpx
 import pytest
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from harness.clients import ExpectationTimeout, HubWorker, LegacyClient, ModernClient, Refused, Unreachable
+from harness.clients import (
+    ExpectationTimeout,
+    HubWorker,
+    LegacyClient,
+    ModernClient,
+    Refused,
+    SubmissionRefused,
+    Unreachable,
+)
 from harness.clients.transport import HandshakeRefused, Http, Socket
 from harness.processes import free_port
 from harness.protocols import EventKind, JobEvent, JobState
@@ -85,6 +93,28 @@ async def test_a_connection_that_the_server_ends_has_its_code_and_reason() -> No
             await client.expect("connection_established")
         with pytest.raises(ExpectationTimeout, match="c is not connected"):
             await client.send({"type": "stay_alive"})
+
+
+async def test_a_submission_that_is_answered_with_an_error_is_refused_at_once() -> None:
+    async def hub(request: web.Request) -> web.WebSocketResponse:
+        server = web.WebSocketResponse()
+        await server.prepare(request)
+        async for frame in server:
+            job_id = json.loads(frame.data)["message_id"]
+            full = {"type": "error", "error": "Redis is away"}
+            await server.send_json(full if job_id == "late" else {"type": "job_accepted", "job_id": job_id})
+        return server
+
+    observed: list[JobEvent] = []
+    async with (
+        serving(web.get("/ws/client/{id}", hub)) as url,
+        LegacyClient(url, "c", observe=observed.append) as client,
+    ):
+        with pytest.raises(SubmissionRefused, match="late: Redis is away"):
+            await client.submit(job_id="late")
+        assert await client.submit(job_id="next") == "next"
+    refused = [(one.job_id, one.error) for one in observed if one.kind is EventKind.REFUSED]
+    assert refused == [("late", "Redis is away")]
 
 
 async def test_an_answer_is_json_or_text_or_nothing() -> None:
