@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, ClassVar, Final
@@ -21,6 +22,8 @@ RETRYABLE_STATUSES: Final = frozenset({408, 409, 425, 429})
 
 STOP_S: Final = 5.0
 """How long telling a back end to stop a job may take."""
+
+_PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 
 ERROR_EXCERPT: Final = 500
 """How much of an error answer's text goes into the job's error, in characters."""
@@ -181,11 +184,22 @@ async def run_remote(
         raise
 
 
-def fill(url: str, job: JobContext, **more: str) -> str:
-    """Put the job's `{job_id}` and `{service}`, and others given, in their places in a URL."""
-    for name, value in {"job_id": job.job_id, "service": job.service, **more}.items():
-        url = url.replace("{" + name + "}", quote(value, safe=""))
-    return url
+def fill(template: str, job: JobContext, **more: str) -> str:
+    """Put the job's `{job_id}` and `{service}`, and others given, in their places in a URL, each as one segment.
+
+    Raises JobFailed for `.` and `..`: even escaped, a URL with one of them means another address.
+    """
+    values = {"job_id": job.job_id, "service": job.service, **more}
+
+    def escaped(match: re.Match[str]) -> str:
+        value = values.get(match[1])
+        if value is None:
+            return match[0]
+        if value in {".", ".."}:
+            raise JobFailed(f"{match[1]} is {value!r}, which cannot be part of a URL", retryable=False)
+        return quote(value, safe="")
+
+    return _PLACEHOLDER.sub(escaped, template)
 
 
 def job_headers(job: JobContext) -> dict[str, str]:

@@ -40,12 +40,12 @@ class GivenJob(JobContext):
 
     __slots__ = ("heard",)
 
-    def __init__(self, payload: dict[str, Any]) -> None:
+    def __init__(self, payload: dict[str, Any], *, job_id: str = "job/1", service: str = "pictures") -> None:
         lease = Lease(
-            job_id="job/1",
+            job_id=job_id,
             attempt=2,
             worker_id="w1",
-            service_required="pictures",
+            service_required=service,
             payload=msgspec.Raw(msgspec.json.encode(payload)),
             priority=0,
             client_id=None,
