@@ -12,7 +12,7 @@ import msgspec
 
 from new_stack.queue.settings import QueueSettings
 from new_stack.settings import SettingsError, check_numbers, read_settings
-from new_stack.worker.connector_registry import ConnectorSpec, parse_list
+from new_stack.worker.connector_registry import BUILT_IN, ConnectorSpec, parse_list
 
 _ZERO_ALLOWED: Final = frozenset({"job_timeout_minutes", "shutdown_grace_ms"})
 
@@ -32,7 +32,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     worker_id: str = msgspec.field(default_factory=fresh_worker_id)
     """Must be this worker's alone; leave it out where several are started from one configuration."""
-    connectors: tuple[ConnectorSpec, ...] = (ConnectorSpec(name="simulation"),)
+    connectors: tuple[ConnectorSpec, ...] = ()
+    """What it runs jobs with; a worker process does not start without one."""
     max_concurrent_jobs: int = 1
     """How many jobs run at once."""
     poll_interval_ms: int = 1_000
@@ -72,7 +73,10 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         if not self.worker_id or len(self.worker_id) > 200:
             raise SettingsError("WORKER_ID must have 1 to 200 characters.")
         if not self.connectors:
-            raise SettingsError("WORKER_CONNECTORS names no connector.")
+            raise SettingsError(
+                "WORKER_CONNECTORS names no connector: say what this worker runs jobs with, there or with --connector "
+                f"(there are {', '.join(BUILT_IN)}, or one of an installed package; simulation only plays scripts)."
+            )
         shortest = min(self.queue.lease_ms, self.queue.heartbeat_ttl_ms)
         if self.heartbeat_interval_ms * 2 > shortest:
             raise SettingsError(

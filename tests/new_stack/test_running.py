@@ -38,7 +38,7 @@ def defaults() -> dict[str, str]:
         for field in msgspec.structs.fields(struct):
             if field.name not in {"queue", "worker_id", "connectors"}:
                 found[name_of(field.name)] = shown(field.default)
-    return found | {"WORKER_ID": "host, process and a random end", "WORKER_CONNECTORS": "`simulation`"}
+    return found | {"WORKER_ID": "host, process and a random end", "WORKER_CONNECTORS": "needed"}
 
 
 def queue_name(field: str) -> str:
@@ -145,7 +145,12 @@ def started(command: list[str], environment: Mapping[str, str]) -> subprocess.Po
 
 async def test_the_commands_and_settings_of_compose_start_a_stack_that_runs_a_job(own_valkey: ValkeyProcess) -> None:
     port = free_port()
-    here = {"REDIS_URL": own_valkey.url, "API_HOST": "127.0.0.1", "API_PORT": str(port)}
+    here = {
+        "REDIS_URL": own_valkey.url,
+        "WORKER_CONNECTORS": "simulation",
+        "API_HOST": "127.0.0.1",
+        "API_PORT": str(port),
+    }
     services = COMPOSE["services"]
     processes = [
         started(services[name]["command"], services[name]["environment"] | here) for name in ("api-1", "worker")

@@ -191,6 +191,8 @@ def start_process(settings: QueueSettings) -> Iterator[StartProcess]:
 
     def start(*arguments: str, redis_url: str | None = None, **environment: str) -> WorkerProcess:
         options = ["--redis", redis_url or settings.redis_url, "--prefix", settings.prefix, *arguments]
+        if "--connector" not in arguments:
+            environment = {"WORKER_CONNECTORS": "simulation"} | environment
         started.append(WorkerProcess(options, environment))
         return started[-1]
 

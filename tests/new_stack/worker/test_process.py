@@ -186,6 +186,7 @@ async def test_a_worker_started_before_its_redis_waits_for_it(
     [
         (["--connector", "nosuch"], {}, 2, "there is no connector 'nosuch'"),
         (["--connector", "simulation:colour=red"], {}, 2, "there is no setting 'colour'"),
+        ([], {"WORKER_CONNECTORS": ""}, 2, "WORKER_CONNECTORS names no connector"),
         ([], {"WORKER_MAX_CONCURRENT_JOBS": "many"}, 2, "WORKER_MAX_CONCURRENT_JOBS must be a whole number"),
         ([], {"WORKER_MAX_CONCURRENT_JOBS": "0"}, 2, "WORKER_MAX_CONCURRENT_JOBS must be greater than 0"),
         ([], {"HUBGATE_LEASE_MS": "1000"}, 2, "may be at most half of"),

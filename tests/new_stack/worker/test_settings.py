@@ -55,4 +55,4 @@ def test_a_worker_without_a_name_gets_one_that_nobody_else_has() -> None:
 def test_a_value_that_cannot_work_is_refused_by_its_name(environment: dict[str, str]) -> None:
     [name] = environment
     with pytest.raises(SettingsError, match=name):
-        WorkerSettings.from_environment(environment)
+        WorkerSettings.from_environment({"WORKER_CONNECTORS": "simulation"} | environment)
