@@ -11,6 +11,7 @@ import msgspec
 
 from new_stack.settings import SettingsError
 from new_stack.worker.connectors import Connector
+from new_stack.worker.connectors.threads import ThreadedConnector
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -43,10 +44,15 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[str, ...] = ()
     """The `service_required` values that it takes besides its own name; with none, it takes what nobody else does."""
     options: dict[str, str] = {}
+    threaded: bool = False
+    """Each job runs in a thread of its own: for connectors whose code blocks."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `NAME[:key=value,…]`; `services=a+b` is the worker's own key. A comma in a value is written `\\,`."""
+        """Read `NAME[:key=value,…]`. A comma in a value is written `\\,`.
+
+        `services=a+b` and `run_in=thread` are the worker's own keys. Raises SettingsError.
+        """
         name, _, rest = text.strip().partition(":")
         if not _NAME.fullmatch(name):
             raise SettingsError(f"connector {text!r}: a name is letters, digits, '.', '_' and '-'")
@@ -57,7 +63,10 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True):
                 raise SettingsError(f"connector {name}: {piece!r} is not of the form setting=value")
             options[key.strip()] = value.replace("\\,", ",").strip()
         services = tuple(filter(None, options.pop("services", "").split("+")))
-        return cls(name=name, services=services, options=options)
+        run_in = options.pop("run_in", "loop")
+        if run_in not in {"loop", "thread"}:
+            raise SettingsError(f"connector {name}: run_in is loop or thread, not {run_in!r}")
+        return cls(name=name, services=services, options=options, threaded=run_in == "thread")
 
     def build(self) -> Connector:
         """The connector with its typed settings. Raises SettingsError that names the setting."""
@@ -71,7 +80,7 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True):
             settings = msgspec.convert(self.options, kind.Settings, strict=False)
         except msgspec.ValidationError as error:
             raise SettingsError(f"connector {self.name}: {error}") from error
-        return kind(settings)
+        return ThreadedConnector(lambda: kind(settings)) if self.threaded else kind(settings)
 
 
 def parse_list(text: str) -> tuple[ConnectorSpec, ...]:

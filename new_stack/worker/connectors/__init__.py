@@ -39,11 +39,11 @@ class ProgressSink(Protocol):
 class JobContext:
     """One attempt at one job, as its connector sees it."""
 
-    __slots__ = ("_payload", "_sink", "lease")
+    __slots__ = ("_payload", "lease", "sink")
 
     def __init__(self, lease: Lease, sink: ProgressSink) -> None:
         self.lease = lease
-        self._sink = sink
+        self.sink = sink
         self._payload: dict[str, Any] | None = None
 
     @property
@@ -82,7 +82,7 @@ class JobContext:
         details: dict[str, Any] | None = None,
     ) -> None:
         """Send one step; each is delivered, in order. Returns once Redis has it (or is known to be away)."""
-        await self._sink.send(_update(percent, message, status, details))
+        await self.sink.send(_update(percent, message, status, details))
 
     def report(
         self,
@@ -93,7 +93,7 @@ class JobContext:
         details: dict[str, Any] | None = None,
     ) -> None:
         """Send where the job stands without waiting, for back ends that report often: the newest unsent one counts."""
-        self._sink.report(_update(percent, message, status, details))
+        self.sink.report(_update(percent, message, status, details))
 
 
 def _update(percent: float, message: str | None, status: str, details: dict[str, Any] | None) -> ProgressUpdate:

@@ -154,3 +154,19 @@ async def test_a_loop_that_is_blocked_past_the_jobs_time_out_holds_it_no_longer(
 async def taken_over(queue: Queue, job_id: str) -> bool:
     job = await queue.job(job_id)
     return job is not None and (job.worker_id, job.attempt) == ("heir", 2)
+
+
+async def test_in_threads_connectors_that_block_run_at_once_and_nothing_is_held_up(
+    queue: Queue, start_process: StartProcess
+) -> None:
+    worker = start_process("--id", "w1", "--concurrency", "4", "--connector", "simulation:run_in=thread", **QUICK)
+    job_ids = [await simulate(queue, {"progress": 1}, {"block_ms": 3000}) for _ in range(3)]
+    for job_id in job_ids:
+        await at_work(queue, job_id)
+    quick = await simulate(queue, {"result": 1})
+    assert (await ended(queue, quick)).state == "completed"
+    assert [(await queue.job(job_id)).state for job_id in job_ids] == ["claimed"] * 3  # type: ignore[union-attr]
+    for job_id in job_ids:
+        job = await ended(queue, job_id)
+        assert (job.state, job.attempt) == ("completed", 1)
+    assert not worker.logged("loop_blocked")
