@@ -39,7 +39,8 @@ class ThreadedConnector(Connector):
 
     async def close(self) -> None:
         """Close every connector, and end the threads."""
-        await asyncio.gather(*(lane.close() for lane in self._lanes))
+        lanes, self._lanes, self._free = self._lanes, [], []
+        await asyncio.gather(*(lane.close() for lane in lanes))
 
     async def run(self, job: JobContext) -> Any:
         """Run the job in a free thread, or in a new one."""

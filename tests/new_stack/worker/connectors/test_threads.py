@@ -44,6 +44,7 @@ class Blocking(Connector):
                 raise JobFailed("no", retryable=False)
             case "wait":
                 try:
+                    job.report(3)
                     await asyncio.Event().wait()
                 finally:
                     self.told.set()
@@ -91,7 +92,7 @@ async def test_what_a_connector_raises_there_is_raised_here_and_the_thread_lives
 async def test_a_job_that_is_stopped_is_cancelled_in_its_thread(connector: ThreadedConnector) -> None:
     job = GivenJob({"mood": "wait"})
     running = asyncio.create_task(connector.run(job))
-    await job.heard.came.wait()
+    await eventually(lambda: fact(3 in job.heard.percents))
     await stopped(running)
     assert Blocking.told.is_set()
 
