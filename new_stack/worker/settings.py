@@ -49,8 +49,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     reap_interval_ms: int = 30_000
     """About how often even a busy worker puts back jobs whose worker vanished and forgets what has expired. (An idle
     one puts back jobs with every poll.)"""
-    wait_ms: int = 60_000
-    """How long one blocking wait for work lasts."""
+    wait_ms: int = 5_000
+    """How long one blocking wait for work lasts; at most 5 s, so that a half-open connection is noticed."""
     connect_timeout_ms: int = 30_000
     """How long it waits for Redis at its start before it gives up."""
     queue: QueueSettings = QueueSettings()
