@@ -247,9 +247,13 @@ class ModernActor:
         self._asking.append(asyncio.create_task(asking))
 
     async def _submit(self, message: dict[str, Any]) -> None:
+        payload = message.get("payload", {})
+        if isinstance(payload, str):  # the hub reads it, and keeps it as a text where it is no object
+            found = hub.parsed(payload)
+            payload = {"raw_payload": payload} if found is None else found
         job = Submission(
             service=message.get("job_type", "unknown"),
-            payload=message.get("payload", {}),
+            payload=payload,
             priority=message.get("priority", 0),
             job_id=message.get("message_id") or None,
         )
