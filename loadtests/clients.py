@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 import gevent
-import msgspec
 from gevent.pool import Group
 
 from harness.clients.sessions import HubSession, StackSession
 from harness.load.latencies import Metric, Transport
+from harness.load.population import PlannedJob
 from harness.protocols import hub
 from harness.protocols.hub import Frame
 from loadtests.load import Load
-from loadtests.transport import NO_ANSWER, ConnectionFailed, HttpApi, Socket
+from loadtests.transport import NO_ANSWER, OK, ConnectionFailed, HttpApi, Socket
 
 RECONNECT_S: Final = (0.1, 0.2, 0.5, 1.0)
 """Pauses before the attempts to connect again; the last one is repeated."""
@@ -25,7 +25,7 @@ class JobClient(Protocol):
     def open(self) -> None:
         """Connect. Raises ConnectionFailed."""
 
-    def submit(self, job_id: str, intended: float) -> None:
+    def submit(self, job: PlannedJob, intended: float) -> None:
         """Send a job, at once or when the connection is back."""
 
     def audit(self) -> None:
@@ -41,11 +41,11 @@ class LegacyClient:
     def __init__(self, load: Load, host: str, name: str) -> None:
         self._load = load
         self._name = name
-        observe = load.observer(Transport.WEBSOCKET, name)
+        observe = load.observer(Transport.WEBSOCKET, name, self._cancel)
         self._session = HubSession(name, observe=observe, clock=load.clock)
         self._url = hub.websocket_url(host, self._session.path, load.token)
         self._socket: Socket | None = None
-        self._backlog: list[tuple[str, float]] = []
+        self._backlog: list[tuple[PlannedJob, float]] = []
         """Jobs whose moment came while there was no connection."""
         self._closed = False
 
@@ -54,13 +54,16 @@ class LegacyClient:
         self._closed = False
         self._socket = Socket(self._url, on_data=self._session.receive, on_lost=self._on_lost)
 
-    def submit(self, job_id: str, intended: float) -> None:
+    def submit(self, job: PlannedJob, intended: float) -> None:
         """See `JobClient`."""
         if self._socket is None:
-            self._backlog.append((job_id, intended))
+            self._backlog.append((job, intended))
             return
-        self._load.intend(job_id, Transport.WEBSOCKET, self._name, intended)
-        self._send(self._session.submit(msgspec.structs.replace(self._load.job, job_id=job_id)))
+        self._load.intend(job, Transport.WEBSOCKET, self._name, intended)
+        self._send(self._session.submit(job.submission))
+
+    def _cancel(self, job_id: str) -> None:
+        self._send(self._session.cancel(job_id))
 
     @property
     def idle(self) -> bool:
@@ -109,8 +112,8 @@ class LegacyClient:
         for frame in self._session.reconnected():
             self._send(frame)
         waiting, self._backlog = self._backlog, []
-        for job_id, intended in waiting:
-            self.submit(job_id, intended)
+        for job, intended in waiting:
+            self.submit(job, intended)
 
 
 class ModernClient:
@@ -120,7 +123,7 @@ class ModernClient:
         self._load = load
         self._host = host
         self._name = name
-        observe = load.observer(Transport.SSE, name)
+        observe = load.observer(Transport.SSE, name, self._cancel)
         self._session = StackSession(name, token=load.token, observe=observe, clock=load.clock)
         self._api: HttpApi | None = None
         self._followers = Group()
@@ -129,18 +132,18 @@ class ModernClient:
         """See `JobClient`; the connections open with the first request."""
         self._api = HttpApi(self._host, self._session.headers)
 
-    def submit(self, job_id: str, intended: float) -> None:
+    def submit(self, job: PlannedJob, intended: float) -> None:
         """See `JobClient`; each job is followed in a greenlet of its own."""
         if self._api is None:
             return
-        job = msgspec.structs.replace(self._load.job, job_id=job_id)
-        self._load.intend(job_id, Transport.SSE, self._name, intended)
+        self._load.intend(job, Transport.SSE, self._name, intended)
         try:
-            status, body = self._api.send(self._session.submit(job))
+            status, body = self._api.send(self._session.submit(job.submission))
         except NO_ANSWER as error:
             self._load.error(Transport.SSE, Metric.ACCEPTED, f"no answer: {error or type(error).__name__}")
             return
-        if self._session.submitted(job, status, body) is not None:
+        job_id = self._session.submitted(job.submission, status, body)
+        if job_id is not None:
             self._followers.spawn(self._api.follow, self._session.follow(job_id), self._on_broken)
 
     def audit(self) -> None:
@@ -162,6 +165,17 @@ class ModernClient:
         except NO_ANSWER:
             return
         self._session.answered(job_id, status, body)
+
+    def _cancel(self, job_id: str) -> None:
+        if self._api is None:
+            return
+        try:
+            status, _ = self._api.send(self._session.cancel(job_id))
+        except NO_ANSWER as error:
+            self._load.error(Transport.SSE, "cancel", f"no answer: {error or type(error).__name__}")
+            return
+        if status == OK:
+            self._session.cancelled(job_id)
 
     def _on_broken(self, why: str) -> None:
         self._load.error(Transport.SSE, "stream", why)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 import gevent
+import msgspec
 from gevent.event import Event
 
 from harness.clients.sessions import Observe
@@ -16,10 +19,10 @@ from harness.history.events import client_event
 from harness.load.arrivals import ENDLESS_S, Arrivals, Plan
 from harness.load.latencies import Metric, Recorder, Transport
 from harness.load.ledger import Latency, Ledger
+from harness.load.population import PlannedJob, Population, planned
 from harness.load.spec import DEFAULT_JOB
 from harness.load.throughput import Step, ThroughputCounts
 from harness.protocols import ENDED_STATES, ENDS, EventKind, JobEvent, JobState, Submission
-from harness.protocols.script import expectation_of
 
 AUDIT_S: Final = 10.0
 """How long a user that stops asks after its jobs."""
@@ -49,6 +52,7 @@ class Load:
         *,
         plan: Plan | None = None,
         job: Submission = DEFAULT_JOB,
+        population: Population | None = None,
         token: str | None = None,
         history: HistoryWriter | None = None,
         clock: Callable[[], float] | None = None,
@@ -56,18 +60,23 @@ class Load:
         self.environment = environment
         self.plan = plan or Plan(rate=1.0, duration_s=ENDLESS_S)
         self.job = job
+        self.population = population
         self.token = token
         self.history = history
         self.clock = clock or Clock().seconds
         self.recorder = Recorder(window_s=max(1.0, min(self.plan.duration_s, 86_400) / 240))
         self.throughput = ThroughputCounts(self.recorder.window_s)
-        self.ledger = Ledger(succeed=expectation_of(job.payload).end in (None, EventKind.COMPLETED))
+        self.ledger = Ledger()
         self.errors: Counter[str] = Counter()
         self.watched: Counter[str] = Counter()
         """Ends of jobs that each monitor has seen."""
         self.start_at: float | None = None
         self._arrivals: Arrivals | None = None
         self._started = Event()
+        self._numbers: Iterator[int] = itertools.count()
+        """Of the jobs of this process in the population; together the processes have each number once."""
+        self._to_cancel: dict[str, EventKind] = {}
+        """Jobs that their client cancels, and upon which event."""
         self._audits: dict[str, JobState | None] = {}
         """Jobs that users ask after at their end, and what was answered."""
         self._answer = Event()
@@ -85,6 +94,7 @@ class Load:
         """From that moment on, one of `parts` processes hands out its share of the plan."""
         self.start_at = start_at
         self._arrivals = Arrivals.of(self.plan, start_at=start_at, part=part, parts=parts)
+        self._numbers = itertools.count(part, parts)
         self._started.set()
 
     @property
@@ -111,13 +121,29 @@ class Load:
 
     # what the clients of the users report
 
-    def intend(self, job_id: str, transport: Transport, user: str, intended: float) -> None:
-        """A job is about to be sent, which was intended for that moment."""
-        self._record(self.ledger.submit(job_id, transport, user, intended=intended, sent=self.clock()))
+    def next_job(self) -> PlannedJob:
+        """The next job to submit: drawn from the population, or the one job that all are."""
+        job_id = f"load-{uuid.uuid4().hex}"
+        if self.population is None:
+            return planned(msgspec.structs.replace(self.job, job_id=job_id))
+        return self.population.job(next(self._numbers), job_id, seed=self.plan.seed)
 
-    def observer(self, transport: Transport, user: str) -> Observe:
-        """Takes what a client asks for and sees."""
-        return lambda event: self._observe(event, transport, user)
+    def intend(self, job: PlannedJob, transport: Transport, user: str, intended: float) -> None:
+        """A job is about to be sent, which was intended for that moment."""
+        if job.expected.cancel_on is not None:
+            self._to_cancel[job.submission.job_id or ""] = job.expected.cancel_on
+        self._record(self.ledger.submit(job, transport, user, intended=intended, sent=self.clock()))
+
+    def observer(self, transport: Transport, user: str, cancel: Callable[[str], None]) -> Observe:
+        """Takes what a client asks for and sees, and lets it cancel the jobs that are to be cancelled."""
+
+        def observe(event: JobEvent) -> None:
+            self._observe(event, transport, user)
+            if self._to_cancel.get(event.job_id) is event.kind:
+                del self._to_cancel[event.job_id]
+                gevent.spawn(cancel, event.job_id)
+
+        return observe
 
     def _observe(self, event: JobEvent, transport: Transport, user: str) -> None:
         now = self.clock()
@@ -145,7 +171,7 @@ class Load:
             self._audits[event.job_id] = event.state
             self._answer.set()
         elif event.state in ENDED_STATES and self.ledger.is_open(event.job_id):
-            self._see(JobEvent(kind=ENDED_STATES[event.state], job_id=event.job_id), transport)
+            self._see(JobEvent(kind=ENDED_STATES[event.state], job_id=event.job_id, result=event.result), transport)
 
     def audit(self, user: str, ask: Callable[[str], None]) -> None:
         """Ask what became of every job of a user whose end it has not seen, and close them in the ledger."""

@@ -98,6 +98,7 @@ class LocustPlugin:
             self.environment,
             plan=self.options.plan,
             job=self.options.job,
+            population=self.options.population,
             token=self.options.token,
             clock=self.clock,
         )

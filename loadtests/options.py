@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from harness.load.arrivals import ENDLESS_S, Plan, Shape, Spacing
+from harness.load.population import Population
 from harness.load.spec import DEFAULT_JOB
 from harness.protocols import Submission
 
@@ -30,6 +31,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: float = 20.0
     users: dict[str, int] = {}
     job: Submission = DEFAULT_JOB
+    population: Population | None = None
     token: str | None = None
     out: Path | None = None
 
@@ -47,6 +49,7 @@ def add_arguments(parser: Any) -> None:
     for option, name in USERS.items():
         add(f"--{option.replace('_', '-')}", type=int, default=0, help=f"how many users of {name}")
     add("--job", default="", help='what is submitted, as JSON: {"service": "simulation", "payload": {...}}')
+    add("--population", default="", help="weights from which each job is drawn instead, as JSON")
     add("--token", default="", is_secret=True, help="token for the server, where it wants one")
     add("--load-out", default="", include_in_web_ui=False, help="folder for swarm.json, live.jsonl and the history")
 
@@ -59,6 +62,10 @@ def read_options(parsed: Any) -> LoadOptions:
         job = msgspec.json.decode(parsed.job, type=Submission) if parsed.job else DEFAULT_JOB
     except msgspec.DecodeError as error:
         raise ValueError(f"--job is no job: {error}") from error
+    try:
+        population = msgspec.json.decode(parsed.population, type=Population) if parsed.population else None
+    except msgspec.DecodeError as error:
+        raise ValueError(f"--population has no weights: {error}") from error
     if parsed.rate <= 0 or parsed.duration <= 0:
         raise ValueError("--rate and --duration have to be above 0")
     users = {name: int(getattr(parsed, option)) for option, name in USERS.items() if getattr(parsed, option)}
@@ -75,6 +82,7 @@ def read_options(parsed: Any) -> LoadOptions:
         drain_s=float(parsed.drain),
         users=users,
         job=job,
+        population=population,
         token=parsed.token or None,
         out=Path(parsed.load_out) if parsed.load_out else None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -36,11 +36,11 @@ class Fleet:
         self.exits: list[WorkerExit] = []
         """Of those that exited on their own."""
 
-    async def start(self, count: int, *, service: str, environment: Mapping[str, str]) -> None:
+    async def start(self, count: int, *, services: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start so many workers and wait until each is ready. Raises CouldNotRun."""
         began = time.monotonic()
         slots = asyncio.Semaphore(AT_ONCE)
-        launches = self._deployment.worker_launches(count, service=service)
+        launches = self._deployment.worker_launches(count, job_services=services)
         launches = [msgspec.structs.replace(one, environment=one.environment | dict(environment)) for one in launches]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._start_one(launch, slots)) for launch in launches]

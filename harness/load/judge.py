@@ -62,6 +62,7 @@ def _promises(result: SwarmResult) -> Iterator[Measurement]:
     for outcome, what in BROKEN_PROMISES.items():
         yield count(what, result.jobs.outcomes.get(outcome, 0))
     yield count("jobs whose end was notified twice", result.errors.get(Complaint.ENDED_TWICE, 0))
+    yield count("jobs with a result that is not theirs", result.errors.get(Complaint.WRONG_RESULT, 0))
 
 
 def _errors(result: SwarmResult, demands: Demands) -> Measurement:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from harness.load.latencies import Metric, Transport
+from harness.load.population import Expected, PlannedJob
 from harness.protocols import ATTEMPT_ENDS, ENDS, LOG_KINDS, EventKind, JobEvent, JobState
 
 
@@ -98,7 +99,8 @@ class Complaint(StrEnum):
     ENDED_TWICE = "ended twice"
     PROGRESS_WENT_BACK = "progress went back within an attempt"
     EVENT_AFTER_END = "progress or claim after the end"
-    NOT_EXPECTED = "job failed or was cancelled though its script succeeds"
+    NOT_EXPECTED = "another end than the job's own script leads to"
+    WRONG_RESULT = "a result that is not that of the job"
     CLOCKS = "an effect before its cause: the clocks disagree"
 
 
@@ -110,10 +112,23 @@ CLOCK_TOLERANCE_S: Final = 0.002
 class Entry:
     """One job in the ledger. Times are seconds since the epoch."""
 
-    __slots__ = ("acknowledged", "intended", "job_id", "last", "progress", "seen", "transport", "user")
+    __slots__ = (
+        "acknowledged",
+        "expected",
+        "failures",
+        "intended",
+        "job_id",
+        "last",
+        "progress",
+        "seen",
+        "transport",
+        "user",
+    )
 
-    def __init__(self, job_id: str, transport: Transport, user: str, intended: float) -> None:
+    def __init__(self, job_id: str, transport: Transport, user: str, intended: float, expected: Expected) -> None:
         self.job_id = job_id
+        self.expected = expected
+        self.failures = 0
         self.transport = transport
         self.user = user
         self.intended = intended
@@ -124,10 +139,9 @@ class Entry:
 
 
 class Ledger:
-    """The jobs of one generator process. `succeed` says whether every script of this load ends well."""
+    """The jobs of one generator process."""
 
-    def __init__(self, *, succeed: bool = True) -> None:
-        self._succeed = succeed
+    def __init__(self) -> None:
         self._open: dict[str, Entry] = {}
         self._ended: dict[str, Outcome] = {}
         self._closed: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
@@ -141,10 +155,13 @@ class Ledger:
         """Jobs submitted and neither ended nor refused, as far as their clients know."""
         return len(self._open)
 
-    def submit(self, job_id: str, transport: Transport, user: str, *, intended: float, sent: float) -> list[Latency]:
+    def submit(
+        self, job: PlannedJob, transport: Transport, user: str, *, intended: float, sent: float
+    ) -> list[Latency]:
         """A job is about to be sent."""
+        job_id = job.submission.job_id or ""
         self._submitted += 1
-        self._open[job_id] = Entry(job_id, transport, user, intended)
+        self._open[job_id] = Entry(job_id, transport, user, intended, job.expected)
         return [Latency(Metric.SENT, transport, intended, sent - intended)]
 
     def refuse(self, job_id: str) -> None:
@@ -172,6 +189,8 @@ class Ledger:
             return [], []
         if event.kind is EventKind.SUBMITTED or event.kind not in LOG_KINDS:
             return [], []
+        if event.kind is EventKind.ATTEMPT_FAILED:
+            event = self._perhaps_the_last(entry, event)
         latencies = self._latencies(entry, event, seen)
         complaints = self._complaints(entry, event, latencies)
         entry.last = event.kind
@@ -223,6 +242,13 @@ class Ledger:
         if outcome not in (Outcome.COMPLETED, Outcome.REFUSED):
             self._named.setdefault(outcome, []).append(entry.job_id)
 
+    def _perhaps_the_last(self, entry: Entry, event: JobEvent) -> JobEvent:
+        """The hub has no word of its own for the last failure: it is known by the number of failed attempts."""
+        entry.failures += 1
+        if entry.transport is Transport.WEBSOCKET and entry.failures >= entry.expected.attempts:
+            return msgspec.structs.replace(event, kind=EventKind.FAILED)
+        return event
+
     def _late(self, event: JobEvent) -> list[Complaint]:
         if event.kind in ENDS:
             return [Complaint.ENDED_TWICE]
@@ -252,6 +278,8 @@ class Ledger:
             if entry.progress is not None and event.progress < entry.progress:
                 found.append(Complaint.PROGRESS_WENT_BACK)
             entry.progress = event.progress
-        if self._succeed and event.kind in (EventKind.FAILED, EventKind.CANCELLED):
+        if event.kind in ENDS and event.kind not in entry.expected.ends:
             found.append(Complaint.NOT_EXPECTED)
+        elif event.kind is EventKind.COMPLETED and entry.expected.result not in (None, event.result):
+            found.append(Complaint.WRONG_RESULT)
         return found

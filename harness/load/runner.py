@@ -124,7 +124,7 @@ class _Run:
         """Start the workers, load, settle, judge."""
         spec, target = self._spec, self._deployment.target
         if spec.fleet:
-            await self._fleet.start(spec.fleet, service=spec.job.service, environment=spec.worker_environment)
+            await self._fleet.start(spec.fleet, services=spec.services, environment=spec.worker_environment)
         watch = asyncio.create_task(self._fleet.watch())
         account = recording(target, self._out) if spec.checked else contextlib.nullcontext(HistoryWriter())
         try:
@@ -223,6 +223,7 @@ def swarm_arguments(spec: LoadSpec, url: str, out: Path) -> list[str]:
         "--monitor-users": mix.monitors,
         "--sse-monitor-users": mix.sse_monitors,
         **({"--token": spec.token} if spec.token else {}),
+        **({"--population": msgspec.json.encode(spec.population).decode()} if spec.population else {}),
     }
     pairs = [part for option, value in options.items() for part in (option, str(value))]
     return ["-f", str(LOCUSTFILE), "--headless", "--only-summary", *pairs]

@@ -9,6 +9,7 @@ import msgspec
 from harness.history import Limits
 from harness.load.arrivals import Plan, Shape
 from harness.load.latencies import Metric
+from harness.load.population import Population
 from harness.protocols import Submission
 from harness.targets import Side
 
@@ -104,6 +105,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Locust processes that make the load; above 1, one more is their master."""
     drain_s: float = 20.0
     job: Submission = DEFAULT_JOB
+    population: Population | None = None
+    """Draws each job from its weights, with the plan's seed; without one, all are `job`."""
     kills: Kills = Kills()
     demands: Demands = Demands()
     checked: bool = True
@@ -114,3 +117,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the embedded Valkey keeps an append-only file, so that it can be killed."""
     sample_s: float = 2.0
     """How often memory and queue depth are sampled."""
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Those that the jobs of the load ask for."""
+        return tuple(self.population.services) if self.population else (self.job.service,)

@@ -10,7 +10,7 @@ Gate, scenarios, loads, replays, `hubgate up` and tests start what they judge he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -155,11 +155,12 @@ class Deployment:
             overlay=self.setup.overlay,
         )
 
-    def worker_launches(self, count: int, *, service: str = "simulation") -> list[Launch]:
+    def worker_launches(self, count: int, *, job_services: Sequence[str] = ("simulation",)) -> list[Launch]:
         """How `worker-1` … `worker-count` are started; those of a hub are connections of one process."""
         if self.side is Side.STACK:
             return [self.worker_launch(f"worker-{number}") for number in range(1, count + 1)]
-        arguments = ["--url", self.target.ws_url, "--count", str(count), "--service", service]
+        arguments = ["--url", self.target.ws_url, "--count", str(count)]
+        arguments += [part for service in job_services for part in ("--service", service)]
         return [services.module_launch(HUB_WORKERS, arguments, name="hub-workers", probe=log_says("workers_ready"))]
 
     def start_workers(self, launches: list[Launch]) -> list[Process]:

@@ -22,6 +22,7 @@ from harness.load.comparison import Comparison, compare
 from harness.load.comparison_report import write_comparison, write_saturation
 from harness.load.display import LiveDisplay, show_comparison, show_load, show_saturation, show_summary
 from harness.load.latencies import Metric
+from harness.load.population import DEFAULT, read_population
 from harness.load.report import write_run
 from harness.load.results import LoadResult
 from harness.load.runner import run
@@ -76,6 +77,13 @@ COULD_NOT_RUN, INTERRUPTED = 3, 130
 )
 @click.option("--seed", type=int, default=1, help="The seed of everything that is drawn by chance.")
 @click.option("--job", help='What is submitted, JSON: {"service": "simulation", "payload": {...}}')
+@click.option(
+    "--population",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    is_flag=False,
+    flag_value=str(DEFAULT),
+    help="Draw each job from the weights in this TOML file; without a file, from those that come with hubgate.",
+)
 @click.option("--limit", "limits", multiple=True, metavar="LATENCY=MS", help="Highest p99, such as claimed=20.")
 @click.option("--least-jobs", type=click.IntRange(1), default=20, help="Below so many, the load is inconclusive.")
 @click.option("--unchecked", is_flag=True, help="Leave out the system's own account and the checkers.")
@@ -147,6 +155,7 @@ def spec_of(asked: dict[str, Any]) -> LoadSpec:
         generators=asked["generators"],
         drain_s=asked["drain"],
         job=_job(asked["job"]),
+        population=read_population(asked["population"]) if asked["population"] else None,
         kills=Kills(waves=asked["kill_waves"], share=asked["kill_share"], every_s=asked["kill_every"]),
         demands=Demands(least_jobs=asked["least_jobs"], most_p99_ms=_limits(asked["limits"])),
         checked=not asked["unchecked"],

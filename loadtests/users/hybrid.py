@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 from harness.load.latencies import Transport
+from harness.load.population import PlannedJob
 from loadtests.clients import JobClient, LegacyClient, ModernClient
 from loadtests.transport import ConnectionFailed
 from loadtests.users.jobs import JobUser
@@ -47,14 +48,14 @@ class HybridJobClient:
         """Connect in the language in force."""
         self._current()
 
-    def submit(self, job_id: str, intended: float) -> None:
+    def submit(self, job: PlannedJob, intended: float) -> None:
         """Send a job in the language in force now."""
         try:
             client = self._current()
         except ConnectionFailed as error:
             self._user.load.error(Transport.WEBSOCKET, "connection", str(error))
             client = self._legacy
-        client.submit(job_id, intended)
+        client.submit(job, intended)
 
     def audit(self) -> None:
         """Ask after the jobs of both."""

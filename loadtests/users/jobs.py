@@ -65,7 +65,7 @@ class JobUser(User):
         """Submit one job."""
         moment, self._moment = self._moment, None
         try:
-            self.client.submit(f"load-{uuid.uuid4().hex}", self.load.clock() if moment is None else moment)
+            self.client.submit(self.load.next_job(), self.load.clock() if moment is None else moment)
         finally:
             if moment is not None and self._taken_from:
                 self._taken_from.use()

@@ -159,7 +159,7 @@ def test_a_migration_moves_hybrid_users_over_and_back(tmp_path: Path) -> None:
 
 def test_the_number_of_users_and_the_server_are_locusts_own_options() -> None:
     with serving() as (host, server):
-        done = locust("--host", host, "-u", "4", "-r", "4", "-t", "3s", "--rate", "20", "LegacyWebSocketUser")
+        done = locust("--host", host, "-u", "4", "-r", "4", "-t", "6s", "--rate", "20", "LegacyWebSocketUser")
     assert done.returncode == 0, done.stderr
     assert "submit to claimed" in done.stderr + done.stdout
     assert server.connections == 4
@@ -233,7 +233,7 @@ def test_the_users_work_in_somebody_elses_locustfile(tmp_path: Path) -> None:
     locustfile = tmp_path / "locustfile.py"
     locustfile.write_text(STRANGERS_FILE)
     with serving() as (host, server):
-        done = locust("--host", host, "-u", "4", "-r", "4", "-t", "3s", locustfile=locustfile)
+        done = locust("--host", host, "-u", "4", "-r", "4", "-t", "6s", locustfile=locustfile)
     assert done.returncode == 0, done.stderr
     assert "submit to ended" in done.stderr + done.stdout
     assert server.submitted > 20

@@ -1,16 +1,24 @@
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.load.latencies import Metric, Transport
 from harness.load.ledger import ACKNOWLEDGED, Complaint, Latency, Ledger, Outcome
-from harness.protocols import EventKind, JobEvent, JobState
+from harness.load.population import PlannedJob, planned
+from harness.protocols import EventKind, JobEvent, JobState, Submission
+from harness.protocols.script import MAX_RETRIES
 
 
-def submitted(*, succeed: bool = True) -> Ledger:
-    ledger = Ledger(succeed=succeed)
-    ledger.submit("j", Transport.SSE, "user-1", intended=100.0, sent=100.25)
+def job(job_id: str = "j", *steps: dict[str, Any], **more: Any) -> PlannedJob:
+    return planned(Submission(job_id=job_id, payload={"simulate": list(steps)}), **more)
+
+
+def submitted(plan: PlannedJob | None = None, *, transport: Transport = Transport.SSE) -> Ledger:
+    ledger = Ledger()
+    ledger.submit(plan or job(), transport, "user-1", intended=100.0, sent=100.25)
     return ledger
 
 
@@ -23,7 +31,7 @@ def heard(
 
 def test_latencies_count_from_the_intended_moment_not_from_the_sending() -> None:
     ledger = Ledger()
-    late = ledger.submit("j", Transport.SSE, "user-1", intended=100.0, sent=103.0)
+    late = ledger.submit(job(), Transport.SSE, "user-1", intended=100.0, sent=103.0)
     assert late == [Latency(Metric.SENT, Transport.SSE, 100.0, 3.0)]
     assert ledger.accept("j", 103.5) == [Latency(Metric.ACCEPTED, Transport.SSE, 100.0, 3.5)]
     assert heard(ledger, EventKind.CLAIMED, seen=104.0, at=103.75)[0] == {Metric.CLAIM_SEEN: 4.0, Metric.CLAIMED: 3.75}
@@ -58,9 +66,30 @@ def test_progress_that_goes_back_is_complained_of_but_not_in_a_new_attempt() -> 
     assert heard(ledger, EventKind.PROGRESS, progress=10)[1] == []
 
 
-def test_an_unexpected_failure_is_complained_of() -> None:
+def test_an_end_that_the_script_does_not_lead_to_is_complained_of() -> None:
+    failing = job("j", {"fail": "each time"})
     assert heard(submitted(), EventKind.FAILED)[1] == [Complaint.NOT_EXPECTED]
-    assert heard(submitted(succeed=False), EventKind.FAILED)[1] == []
+    assert heard(submitted(failing), EventKind.FAILED)[1] == []
+    assert heard(submitted(failing), EventKind.COMPLETED)[1] == [Complaint.NOT_EXPECTED]
+    assert heard(submitted(), EventKind.CANCELLED)[1] == [Complaint.NOT_EXPECTED]
+    assert heard(submitted(job(cancel_on=EventKind.ACCEPTED)), EventKind.CANCELLED)[1] == []
+
+
+def test_a_result_of_another_job_is_complained_of() -> None:
+    mine = job(result={"job": "j"})
+    assert heard(submitted(mine), EventKind.COMPLETED, result={"job": "j"})[1] == []
+    assert heard(submitted(mine), EventKind.COMPLETED, result={"job": "k"})[1] == [Complaint.WRONG_RESULT]
+    assert heard(submitted(mine), EventKind.COMPLETED)[1] == [Complaint.WRONG_RESULT]
+
+
+def test_the_last_failed_attempt_is_the_end_where_the_protocol_has_no_word_for_it() -> None:
+    failing = job("j", {"fail": "each time"})
+    for transport, outcome in ((Transport.WEBSOCKET, Outcome.FAILED), (Transport.SSE, Outcome.UNANSWERED)):
+        ledger = submitted(failing, transport=transport)
+        for _ in range(MAX_RETRIES + 1):
+            assert ledger.outstanding == 1
+            assert heard(ledger, EventKind.ATTEMPT_FAILED)[1] == []
+        assert ledger.jobs().outcomes[outcome] == 1
 
 
 def test_an_effect_before_its_cause_is_complained_of() -> None:
@@ -72,7 +101,7 @@ def test_the_audit_tells_lost_from_unfinished_from_unseen() -> None:
     said = {"a": JobState.UNKNOWN, "b": JobState.PENDING, "c": JobState.COMPLETED, "d": None}
     ledger = Ledger()
     for job_id in said:
-        ledger.submit(job_id, Transport.WEBSOCKET, "u", intended=0, sent=0)
+        ledger.submit(job(job_id), Transport.WEBSOCKET, "u", intended=0, sent=0)
         ledger.accept(job_id, 0)
     assert ledger.open_jobs("u") == list(said)
     for job_id, state in said.items():
@@ -110,7 +139,7 @@ def test_every_submission_is_in_exactly_one_outcome(steps: list[tuple[int, objec
         job_id = f"job-{number}"
         if step == "submit" and job_id not in submitted_ids:
             submitted_ids.add(job_id)
-            ledger.submit(job_id, Transport.SSE, "u", intended=0, sent=0)
+            ledger.submit(job(job_id), Transport.SSE, "u", intended=0, sent=0)
         elif step == "accept":
             ledger.accept(job_id, 1)
         elif step == "refuse":

@@ -15,13 +15,16 @@ import msgspec
 import psutil
 import pytest
 
+from harness import defects
 from harness.errors import CouldNotRun
 from harness.faults import Waves
 from harness.history import HistoryWriter
 from harness.load.arrivals import Plan
 from harness.load.fleet import Fleet
 from harness.load.latencies import Metric
-from harness.load.ledger import Outcome
+from harness.load.ledger import Complaint, Outcome
+from harness.load.population import Kind as JobKind
+from harness.load.population import read_population
 from harness.load.results import LiveLine, LoadResult
 from harness.load.runner import run
 from harness.load.spec import Demands, Kills, LoadSpec, Mix
@@ -119,12 +122,48 @@ async def test_without_workers_the_load_fails(tmp_path: Path) -> None:
     assert result.swarm.over_time[-1].waiting == 40
 
 
+MIXED = msgspec.structs.replace(
+    read_population(), kinds=dict.fromkeys(JobKind, 1.0), payload_bytes={0: 3.0, 50_000: 1.0}
+)
+
+
+def mixed(**more: object) -> LoadSpec:
+    return spec(population=MIXED, plan=Plan(rate=6, duration_s=7, seed=2), fleet=6, drain_s=30, **more)
+
+
+async def test_a_population_runs_as_each_jobs_own_script_says(tmp_path: Path) -> None:
+    result = await run(mixed(), tmp_path)
+    assert result.judgement.verdict is Verdict.PASS, result.judgement.explanation
+    outcomes = result.swarm.jobs.outcomes
+    assert all(outcomes[one] for one in (Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED))
+    assert sum(outcomes[one] for one in (Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED)) == 42
+    assert result.checks["retries"].examined
+    assert result.checks["cancel_ignored"].examined
+
+
+@pytest.mark.parametrize(
+    ("defect", "complaint"),
+    [
+        ("payload-left-behind", Complaint.WRONG_RESULT),
+        ("cancel-means-failed", Complaint.NOT_EXPECTED),
+        ("every-failure-is-final", Complaint.NOT_EXPECTED),
+    ],
+)
+async def test_a_population_shows_a_defect_by_what_its_clients_see_alone(
+    tmp_path: Path, defect: str, complaint: Complaint
+) -> None:
+    overlay = defects.apply(defects.named(defect), tmp_path / "overlay")
+    result = await run(mixed(overlay=str(overlay), checked=False), tmp_path / "load")
+    assert result.judgement.verdict is Verdict.FAIL
+    assert result.swarm.errors[complaint] > 0
+
+
 async def test_a_fleet_notices_an_exit_and_replaces_the_worker(tmp_path: Path) -> None:
     async with Processes(tmp_path) as processes:
         valkey = await asyncio.to_thread(start_valkey, processes)
         deployment = await Deployment.astart(processes, Setup(), valkey)
         fleet = Fleet(deployment, processes)
-        await fleet.start(2, service="simulation", environment={})
+        await fleet.start(2, services=["simulation"], environment={})
         watch = asyncio.create_task(fleet.watch())
         victim = deployment.workers[0]
         first = victim.pid
