@@ -41,8 +41,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any (API_PORT, 8000)")
     parser.add_argument("--redis", metavar="URL", help="where Redis is (REDIS_URL, redis://127.0.0.1:6379/0)")
     parser.add_argument("--prefix", help="put before every key (HUBGATE_PREFIX)")
-    parser.add_argument("--token", help="token that every caller has to show (WEBSOCKET_AUTH_TOKEN)")
-    parser.add_argument("--cors-origin", action="append", metavar="ORIGIN", help="allowed origin (CORS_ORIGINS, *)")
+    parser.add_argument(
+        "--token-file",
+        metavar="PATH",
+        help="file with the token that every caller has to show (HUBGATE_TOKEN_FILE, or WEBSOCKET_AUTH_TOKEN itself)",
+    )
+    parser.add_argument(
+        "--cors-origin",
+        action="append",
+        metavar="ORIGIN",
+        help="origin whose pages may use the API, beside its own (CORS_ORIGINS)",
+    )
     return parser
 
 
@@ -54,7 +63,7 @@ def _settings(options: Mapping[str, Any], environment: Mapping[str, str]) -> Api
     given = {
         "host": options["host"],
         "port": options["port"],
-        "token": options["token"],
+        "token_file": options["token_file"],
         "cors_origins": None if origins is None else tuple(origins),
         "queue": queue,
     }

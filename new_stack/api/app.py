@@ -26,10 +26,10 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/", sockets.root),
     ("POST", "/api/jobs", jobs.submit),
     ("GET", "/api/jobs", jobs.listing),
-    ("GET", "/api/jobs/{job_id}", jobs.status),
-    ("POST", "/api/jobs/{job_id}/cancel", jobs.cancel),
-    ("POST", "/api/jobs/{job_id}/retry", jobs.retry),
-    ("GET", "/api/jobs/{job_id}/progress", streams.job_progress),
+    ("GET", "/api/jobs/{job_id:[^/]+}", jobs.status),
+    ("POST", "/api/jobs/{job_id:[^/]+}/cancel", jobs.cancel),
+    ("POST", "/api/jobs/{job_id:[^/]+}/retry", jobs.retry),
+    ("GET", "/api/jobs/{job_id:[^/]+}/progress", streams.job_progress),
     ("GET", "/api/events", streams.all_events),
     ("GET", "/api/stats", health.stats),
     ("GET", "/api/workers", health.workers),
@@ -39,9 +39,9 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/metrics", health.metrics),
     ("GET", "/openapi.json", openapi.document),
     ("GET", "/dashboard", dashboard.page),
-    ("GET", "/ws/client/{name}", sockets.client),
-    ("GET", "/ws/monitor/{name}", sockets.monitor),
-    ("GET", "/ws/worker/{name}", sockets.worker),
+    ("GET", "/ws/client/{name:[^/]+}", sockets.client),
+    ("GET", "/ws/monitor/{name:[^/]+}", sockets.monitor),
+    ("GET", "/ws/worker/{name:[^/]+}", sockets.worker),
 )
 
 

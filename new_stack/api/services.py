@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from new_stack.api.http.limits import ConnectionLimiter
+from new_stack.api.http.limits import ByteBudget, ConnectionLimiter
 from new_stack.api.http.metrics import Metrics
 from new_stack.api.settings import ApiSettings
 from new_stack.api.snapshot import Snapshots
@@ -67,6 +67,7 @@ class Services:
         self.clock = clock
         self.new_id = new_id
         self.fanout = FanOut(settings.subscriber_queue)
+        self.bodies = ByteBudget(settings.bodies_limit)
         self.limiter = ConnectionLimiter(settings.connections_per_address)
         self.connections = Connections()
         self.metrics = Metrics()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, Self
 
 import msgspec
@@ -28,9 +29,15 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where set, every connection and every request but health, `/` and the documents has to show it."""
     open_rest: bool = False
     """With a token set, leave HTTP unguarded as the hub did, for legacy REST callers that have no token yet."""
-    cors_origins: tuple[str, ...] = ("*",)
-    """Web pages of these origins may use the API from a browser: any, as with the hub, where nothing else is said."""
+    token_file: str = ""
+    """Read the token from this file, so that it stands in no environment."""
+    cors_origins: tuple[str, ...] = ()
+    """Web pages of these origins may use the API from a browser, beside those that it serves itself; `*` is any."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which this server is known, beside addresses and names without a dot. Asked for without a token."""
     body_limit: int = 12_000_000
+    bodies_limit: int = 64_000_000
+    """What all bodies that are being received or handled may hold together."""
     body_timeout_ms: int = 30_000
     """How long a caller may take to send its body."""
     message_limit: int = 12_000_000
@@ -64,10 +71,22 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
         given = dict(options or {})
         given["queue"] = given.get("queue") or QueueSettings.from_environment(environment)
         settings = read_settings(cls, environment, given, name_of=variable)
+        if settings.token_file:
+            settings = msgspec.structs.replace(settings, token=_read_token(settings.token_file))
         if not 0 <= settings.port <= 65_535:
             raise SettingsError(f"The port must be between 0 and 65535, not {settings.port}.")
         check_numbers(settings, name_of=variable, zero_allowed=frozenset({"port"}))
         return settings
+
+
+def _read_token(path: str) -> str:
+    try:
+        token = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The token cannot be read from {path}: {error}.") from None
+    if not token:
+        raise SettingsError(f"The token file {path} is empty.")
+    return token
 
 
 def variable(field: str) -> str:

@@ -46,7 +46,7 @@ def queue_name(field: str) -> str:
 
 
 def shown(value: Any) -> str:
-    if value == "":
+    if value in ("", ()):
         return "none"
     if isinstance(value, tuple):
         return f"`{','.join(value)}`"

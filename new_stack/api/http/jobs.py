@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any, Final
 from urllib.parse import quote
@@ -10,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from new_stack.api.http import schemas
-from new_stack.api.http.http_io import answer, body_of, decoded, whole_number
+from new_stack.api.http.http_io import answer, count_items, decoded, received, whole_number
 from new_stack.api.http.problems import ProblemError, from_queue, invalid, not_found
 from new_stack.api.legacy.rest import submit_legacy
 from new_stack.api.services import SERVICES, Services
@@ -22,12 +23,17 @@ _requests: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _cancel: Final = msgspec.json.Decoder(schemas.CancelRequest)
 
 PAGE_LIMIT: Final = 500
+COMMAS_READ_AT_ONCE: Final = 50_000
+"""A list with more commas is counted before it is read: each item costs memory, however short it is."""
 
 
 async def submit(request: web.Request) -> web.Response:
     """POST /api/jobs: a modern job, a list of them, or a legacy body, told apart by what they hold."""
-    services = request.app[SERVICES]
-    body = await body_of(request)
+    async with received(request) as body:
+        return await _submit(request.app[SERVICES], body)
+
+
+async def _submit(services: Services, body: bytes) -> web.Response:
     if body[:64].lstrip()[:1] == b"[":
         return await _submit_many(services, body)
     try:
@@ -62,11 +68,14 @@ async def _submit_one(services: Services, job: NewJob) -> web.Response:
 
 
 async def _submit_many(services: Services, body: bytes) -> web.Response:
+    limit = services.settings.batch_limit
+    if body.count(b",") > COMMAS_READ_AT_ONCE and await asyncio.to_thread(count_items, body, limit + 1) > limit:
+        raise _too_many(f"more than {limit}", limit)
     rows = decoded(body, _requests)
     if not rows:
         return await submit_legacy(services, body)
-    if len(rows) > services.settings.batch_limit:
-        raise invalid("body", f"holds {len(rows)} jobs; one request may carry {services.settings.batch_limit}")
+    if len(rows) > limit:
+        raise _too_many(str(len(rows)), limit)
     jobs: list[NewJob | ProblemError] = []
     for row in rows:
         try:
@@ -77,6 +86,10 @@ async def _submit_many(services: Services, body: bytes) -> web.Response:
     items = [_batch_item(next(results) if isinstance(job, NewJob) else job) for job in jobs]
     services.metrics.submitted.labels("http").inc(sum("job" in item for item in items))
     return answer(items)
+
+
+def _too_many(count: str, limit: int) -> ProblemError:
+    return invalid("body", f"holds {count} jobs; one request may carry {limit}")
 
 
 def _batch_item(result: Submission | QueueError | ProblemError) -> dict[str, Any]:
@@ -125,8 +138,8 @@ async def listing(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """POST /api/jobs/{job_id}/cancel: end it, pending or running."""
-    body = await body_of(request)
-    wanted = decoded(body, _cancel) if body.strip() else schemas.CancelRequest()
+    async with received(request) as body:
+        wanted = decoded(body, _cancel) if body.strip() else schemas.CancelRequest()
     job_id = request.match_info["job_id"]
     return await _changed(request, job_id, request.app[SERVICES].queue.cancel(job_id, wanted.reason))
 

@@ -50,6 +50,29 @@ class ConnectionLimiter:
                 del self._open[address]
 
 
+class ByteBudget:
+    """Bounds the bytes that this process holds for all callers together."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.held = 0
+
+    def take(self, size: int) -> None:
+        """Hold so many more. Raises a 503 problem where there is no room for them."""
+        if self.held + size > self._limit:
+            raise problem(
+                503,
+                "This server holds as many bytes of unfinished requests as it may.",
+                headers={"Retry-After": "1", "Connection": "close"},
+                hint="Try again. The limit is a setting of the server (HUBGATE_BODIES_LIMIT).",
+            )
+        self.held += size
+
+    def give_back(self, size: int) -> None:
+        """Hold so many less."""
+        self.held -= size
+
+
 class TokenBucket:
     """How fast one connection may send: `rate` messages a second sustained, twice that in a burst."""
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from aiohttp import web
 
-from new_stack.api.http.access import cors_headers, preflight, require_token
+from new_stack.api.http.access import cors_headers, preflight, require_own_page, require_token
+from new_stack.api.http.http_io import encode
 from new_stack.api.http.problems import CONTENT_TYPE, ProblemError, from_queue, problem
 from new_stack.api.services import SERVICES
 from new_stack.log import log
@@ -30,6 +31,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     began = time.perf_counter()
     response: web.StreamResponse
     try:
+        require_own_page(request, services.settings)
         if request.method == "OPTIONS":
             response = preflight(request, services.settings.cors_origins)
         else:
@@ -68,7 +70,7 @@ async def _without_slash(request: web.Request) -> web.Response | None:
 def problem_response(error: ProblemError) -> web.Response:
     """A problem as a response."""
     return web.Response(
-        body=error.problem.encode(),
+        body=encode(error.problem),
         status=error.problem.status,
         headers=error.headers,
         content_type=CONTENT_TYPE,

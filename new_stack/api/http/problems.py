@@ -33,19 +33,14 @@ class FieldError(msgspec.Struct, frozen=True):
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A problem document. `detail` is a sentence; only for a legacy body is it the list that the hub answers."""
 
+    type: str
     title: str
     status: int
     detail: str | list[dict[str, Any]]
-    type: str = "about:blank"
     hint: str = ""
     errors: list[FieldError] = []
     error: str = ""
     """The sentence once more, under the name that the universal client of the first new stack reads."""
-
-    def encode(self) -> bytes:
-        """The document as JSON, `type` always there."""
-        members = msgspec.to_builtins(self)
-        return msgspec.json.encode({"type": self.type} | members)
 
 
 class ProblemError(Exception):
@@ -69,7 +64,13 @@ def problem(
     title = HTTPStatus(status).phrase
     sentence = detail if isinstance(detail, str) else "; ".join(f"{error.field}: {error.message}" for error in errors)
     document = Problem(
-        title=title, status=status, detail=detail, errors=list(errors), hint=hint, error=sentence or title
+        type="about:blank",
+        title=title,
+        status=status,
+        detail=detail,
+        errors=list(errors),
+        hint=hint,
+        error=sentence or title,
     )
     return ProblemError(document, headers)
 

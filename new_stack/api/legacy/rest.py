@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from aiohttp import web
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.http.problems import FieldError, not_found, problem
@@ -23,11 +23,25 @@ DOCUMENTS: Final = "https://errors.pydantic.dev/2.14/v/"
 """Part of the hub's answer: the page of the validator it uses, one for each kind of error."""
 
 _any: Final = msgspec.json.Decoder()
-_fields: Final = msgspec.json.Decoder(dict[str, Raw])
+_raw: Final = msgspec.json.Decoder(Raw)
 READ_SECONDS: Final = 5.0
 """How often one who waits reads the job itself, should the event of its end be lost."""
 
 Refused = dict[str, Any]
+
+
+class LegacyFields(msgspec.Struct):
+    """The fields that are read of a body; others cost nothing."""
+
+    job_type: Raw | UnsetType = UNSET
+    payload: Raw | UnsetType = UNSET
+    priority: Raw | UnsetType = UNSET
+    job_id: Raw | UnsetType = UNSET
+    wait: Raw | UnsetType = UNSET
+    timeout: Raw | UnsetType = UNSET
+
+
+_fields: Final = msgspec.json.Decoder(LegacyFields)
 
 
 class LegacyJob(msgspec.Struct, frozen=True):
@@ -46,9 +60,9 @@ class LegacyRefusal(Exception):  # noqa: N818 - it is an answer, not a failure
         self.errors = errors
 
 
-def read_legacy_job(fields: Fields, new_id: str) -> LegacyJob:
+def read_legacy_job(fields: Fields, new_id: str, body: Raw) -> LegacyJob:
     """The job in a legacy body; it gets `new_id` where it names none. Raises LegacyRefusal with every error."""
-    reading = _Reading(fields)
+    reading = _Reading(fields, body)
     job_type = reading.text("job_type", required=True)
     payload = reading.payload()
     priority = reading.whole("priority", 0, PRIORITY_LIMIT)
@@ -80,16 +94,16 @@ def _refused(kind: str, where: list[str], message: str, found: Any) -> Refused:
 class _Reading:
     """Reads fields one after the other and collects what is wrong with them, as the hub does."""
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, fields: Fields, body: Raw) -> None:
         self._fields = fields
+        self._body = body
         self.errors: list[Refused] = []
 
     def _refuse(self, kind: str, name: str, message: str, found: Any) -> None:
         self.errors.append(_refused(kind, [name], message, found))
 
     def _missing(self, name: str) -> None:
-        whole = {key: _any.decode(raw) for key, raw in self._fields.items()}
-        self._refuse("missing", name, "Field required", whole)
+        self._refuse("missing", name, "Field required", self._body)
 
     def text(self, name: str, *, required: bool = False) -> str | None:
         raw = self._fields.get(name)
@@ -110,7 +124,7 @@ class _Reading:
         if raw is None:
             self._missing("payload")
         elif bytes(raw).lstrip()[:1] != b"{":
-            self._refuse("dict_type", "payload", "Input should be a valid dictionary", _any.decode(raw))
+            self._refuse("dict_type", "payload", "Input should be a valid dictionary", raw)
         else:
             return raw
         return Raw(b"{}")
@@ -178,10 +192,12 @@ async def submit_legacy(services: Services, body: bytes) -> web.Response:
 
 
 def _read(body: bytes, new_id: str) -> LegacyJob:
-    found: Any = decoded(body, _any)
-    if not isinstance(found, dict):
+    found = decoded(body, _raw)
+    if body[:64].lstrip()[:1] != b"{":
         raise not_an_object(found)
-    return read_legacy_job(_fields.decode(body), new_id)
+    known = msgspec.structs.asdict(_fields.decode(body))
+    fields = {name: raw for name, raw in known.items() if raw is not UNSET}
+    return read_legacy_job(fields, new_id, found)
 
 
 async def _submit(services: Services, job: NewJob) -> str:

@@ -7,22 +7,12 @@ import re
 import shlex
 from pathlib import Path
 
-import msgspec
-
-from new_stack.api.settings import ApiSettings, variable
 from new_stack.queue import EventKind
 
 from .conftest import Api, Work
 
 PAGE = Path(__file__).parents[3] / "docs" / "protocol.md"
 COMMANDS = re.findall(r"^    (curl (?:.*\\\n)*.*)$", PAGE.read_text(), re.MULTILINE)
-
-
-def test_every_setting_is_told() -> None:
-    page = PAGE.read_text()
-    fields = [field.name for field in msgspec.structs.fields(ApiSettings) if field.name != "queue"]
-    names = [variable(field) for field in fields]
-    assert [name for name in names if f"`{name}`" not in page] == []
 
 
 def test_every_kind_of_event_is_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -237,3 +238,88 @@ async def test_whatever_is_said_the_connection_goes_on(start_api: StartApi, path
     assert "error" in heard
     await api.get("/health/ready")
     hearing.cancel()
+
+
+def peak_of(process: Process) -> int:
+    """The most memory that the process has had, in bytes."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+async def test_a_body_of_many_tiny_values_neither_fills_nor_stops_the_server(process: Process, queue: Queue) -> None:
+    """9.9 MB of `{}`: as objects they would take 250 MB and a second in which nobody is served."""
+    many = b"[" + b"{}," * 3_300_000 + b"{}]"
+    bodies = {
+        b'{"service_required": "a", "payload": {"a": %b}}' % many: 201,
+        b'{"job_type": "a", "payload": {"a": %b}}' % many: 200,
+        b'{"payload": {"a": %b}}' % many: 422,
+        b"{%b}" % b",".join(b'"%d":0' % n for n in range(700_000)): 422,
+        many: 422,
+        b'[{"service_required": "a", "payload": {"a": %b}}]' % many: 200,
+    }
+    before = process.memory()
+    longest = 0.0
+    done = asyncio.Event()
+
+    async def ask() -> None:
+        nonlocal longest
+        loop = asyncio.get_running_loop()
+        async with aiohttp.ClientSession() as session:
+            while not done.is_set():
+                began = loop.time()
+                async with session.get(f"{process.http_url}/health/live"):
+                    longest = max(longest, loop.time() - began)
+
+    asking = asyncio.create_task(ask())
+    async with aiohttp.ClientSession() as session:
+        for body, status in bodies.items():
+            async with session.post(f"{process.http_url}/api/jobs", data=body) as response:
+                assert response.status == status, (await response.text())[:300]
+                await response.read()
+    done.set()
+    await asking
+    assert before is not None
+    assert peak_of(process) - before.rss < 120_000_000
+    assert longest < 0.5
+
+
+async def test_bodies_that_are_not_finished_are_bounded_together(process: Process) -> None:
+    port = int(process.http_url.rpartition(":")[2])
+    head = b"POST /api/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12000000\r\n\r\n"
+    before = process.memory()
+
+    async def begin() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head + b"x" * 1_000_000)
+        return reader, writer
+
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        """All but the last byte; answers what the server says, where it says something."""
+        answered = asyncio.create_task(reader.read(20))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(10):
+                writer.write(b"x" * 1_000_000)
+                drained = asyncio.create_task(writer.drain())
+                await asyncio.wait({drained, answered}, return_when=asyncio.FIRST_COMPLETED)
+                if answered.done():
+                    drained.cancel()
+                    return answered.result()
+                await drained
+        answered.cancel()
+        return b""
+
+    callers = [await begin() for _ in range(150)]
+    answers = await asyncio.gather(*(send(*caller) for caller in callers))
+    after = process.memory()
+    assert before is not None
+    assert after is not None
+    assert after.rss - before.rss < 150_000_000
+    assert sum(b"503" in answer for answer in answers) > 100
+    for _, writer in callers:
+        writer.close()
+    async with aiohttp.ClientSession() as session:
+        async with asyncio.timeout(10):
+            while True:  # until the server has noticed that the callers have gone
+                async with session.post(f"{process.http_url}/api/jobs", json={"service_required": "a"}) as response:
+                    if response.status == 201:
+                        break
