@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import PollingLoad, SteadyLoad, values_of
+from harness.criteria.evidence import PollingLoad, SteadyLoad, failed_demands, values_of, well_loaded
 from harness.load.latencies import Metric
 from harness.results import Evidence, Link, LinkTo, below
 
@@ -38,17 +38,20 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     woken = below("submit to claim, p99", p99, limits.p99_ms, "ms", plan=limits.plan_ms)
     what = "submit to claim by polling alone, the longest"
     polled = below(what, longest, limits.polling_max_ms, "ms", plan=limits.plan_ms)
+    loads = [*steady.attempts, polling]
+    failed, which = failed_demands(loads)
     return Judged(
-        measurements=[woken, polled],
+        measurements=[woken, polled, failed],
         evidence=[
             Evidence(what="workers", had=first.fleet.alive if first.fleet else 0, least=least.workers),
             Evidence(what="jobs claimed", had=values_of(first, Metric.CLAIMED), least=least.jobs),
             Evidence(what="jobs claimed by polling", had=values_of(polling, Metric.CLAIMED), least=least.polling_jobs),
             Evidence(what="of load", unit="seconds", had=first.swarm.plan.duration_s, least=least.seconds),
+            well_loaded(loads),
             *steady.machine_was_free([woken]),
         ],
         links=[Link(to=LinkTo.FIGURE, ref="stack-claimed", label="distribution")],
-        explanation=steady.describe_attempts,
+        explanation=" ".join([*which, steady.describe_attempts]).strip(),
     )
 
 

@@ -12,9 +12,10 @@ from typing import Final
 
 import msgspec
 
+from harness.load.judge import RULE
 from harness.load.latencies import Metric, Transport
 from harness.load.results import LoadResult
-from harness.results import Evidence, Measurement, Verdict
+from harness.results import Evidence, Measurement, Verdict, count
 
 LEAST_FREE_PERCENT: Final = 85.0
 """Of all processor time, while nothing of the run is at work: with less, a long latency may be others' doing."""
@@ -98,6 +99,8 @@ class MemoryLoads(msgspec.Struct, frozen=True, kw_only=True):
     api_samples: int
     conditions: str
     """The load, in words."""
+    loads: list[LoadResult]
+    """Those on the stack."""
 
 
 class WorkerFaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +127,27 @@ class CodeSize(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of code by file, of the rooms that are counted."""
 
     lines: dict[str, int]
+
+
+def failed_demands(loads: Sequence[LoadResult]) -> tuple[Measurement, list[str]]:
+    """What the loads' own judge found wrong (broken promises, errors, workers' exits), as a count and in sentences.
+
+    Its rules of the history are left out: criteria count what each checker says.
+    """
+    failed = [
+        one
+        for load in loads
+        for one in load.judgement.measurements
+        if one.verdict is Verdict.FAIL and not one.what.startswith(RULE)
+    ]
+    measurement = count("demands of the load itself that failed", len(failed))
+    return measurement, [f"The load itself: {one.describe()}." for one in failed[:2]]
+
+
+def well_loaded(loads: Sequence[LoadResult]) -> Evidence:
+    """The evidence that latencies speak of the target: its load was as planned, and its generator in time."""
+    told = sum(load.judgement.verdict is not Verdict.INCONCLUSIVE for load in loads)
+    return Evidence(what="loads that were made as planned", had=told, least=len(loads))
 
 
 def values_of(result: LoadResult, metric: Metric) -> int:

@@ -23,7 +23,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many recordings have to be compared."""
+    """How many recordings there have to be; all that there are have to be compared."""
 
     recordings: int
 
@@ -50,7 +50,7 @@ def judge_column(matrix: Matrix, column: Column, limits: Limits, least: Least) -
     shown = different or [result for result in on_stack if result.verdict is CellVerdict.INCONCLUSIVE]
     return Judged(
         measurements=[count(what, len(different), limits.undeclared_differences)],
-        evidence=[Evidence(what="recordings", had=len(compared), least=least.recordings)],
+        evidence=[Evidence(what="recordings", had=len(compared), least=max(least.recordings, len(on_stack)))],
         links=[Link(to=LinkTo.CELL, ref=f"{one.name}/{column.value}", label=one.name) for one in shown[:LINKS_SHOWN]],
         explanation=" ".join([*(result.describe() + "." for result in different[:3]), *matrix.problems]),
     )

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import MemoryLoads
+from harness.criteria.evidence import MemoryLoads, failed_demands
 from harness.results import Evidence, Link, LinkTo, below
 
 FIGURE: Final = "memory-both-sides"
@@ -29,14 +29,15 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     """The ratio of the medians."""
     memory = collected.get(MemoryLoads)
     ratio = memory.api_bytes / memory.hub_bytes if memory.hub_bytes and memory.api_bytes else None
+    failed, which = failed_demands(memory.loads)
     return Judged(
-        measurements=[below("the API's memory as a share of the hub's", ratio, limits.ratio_to_hub)],
+        measurements=[below("the API's memory as a share of the hub's", ratio, limits.ratio_to_hub), failed],
         evidence=[
             Evidence(what="samples of the hub", had=memory.hub_samples, least=least.samples),
             Evidence(what="samples of the stack", had=memory.api_samples, least=least.samples),
         ],
         links=[Link(to=LinkTo.FIGURE, ref=FIGURE, label="memory over time")],
-        explanation=memory.conditions,
+        explanation=" ".join([memory.conditions, *which]),
     )
 
 

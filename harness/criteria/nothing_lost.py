@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import WorkerFaults
+from harness.criteria.evidence import WorkerFaults, failed_demands
 from harness.results import Evidence, Link, LinkTo, count
 
-JUDGED_ELSEWHERE: Final = ("recovery", "double_claim", "accounting")
-"""Checkers whose violations another criterion counts, or that only count."""
+OWN: Final = ("lost", "ended_twice")
+JUDGED_ELSEWHERE: Final = ("recovery", "double_claim")
+"""Checkers whose violations the criteria recovery and no-conflicts count."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,28 +32,33 @@ class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
-    """Nothing lost, nothing twice, no other rule broken."""
-    checks = collected.get(WorkerFaults).load.checks
-    own = ("lost", "ended_twice")
-    others = {name: len(check.violations) for name, check in checks.items() if name not in {*own, *JUDGED_ELSEWHERE}}
-    broken = {name: number for name, number in others.items() if number}
-    doubts = list(dict.fromkeys(doubt for name in own for doubt in checks[name].doubts))
-    examples = [check.violations[0].sentence for check in checks.values() if check.violations][:3]
+    """Nothing lost, nothing twice, no other rule broken: in the history of every load of the run."""
+    load = collected.get(WorkerFaults).load
+    histories = [checks for _, checks in collected.histories]
+    lost, twice = (sum(len(checks[name].violations) for checks in histories) for name in OWN)
+    others = Counter[str]()
+    for name, check in ((name, check) for checks in histories for name, check in checks.items()):
+        others[name] += 0 if name in {*OWN, *JUDGED_ELSEWHERE} else len(check.violations)
+    doubts = list(dict.fromkeys(doubt for checks in histories for name in OWN for doubt in checks[name].doubts))
+    examples = [check.violations[0].sentence for checks in histories for check in checks.values() if check.violations]
+    failed, which = failed_demands([load])
+    acknowledged = load.checks["accounting"].counts.get("acknowledged", 0)
     return Judged(
         measurements=[
-            count("acknowledged jobs lost", len(checks["lost"].violations), limits.lost),
-            count("jobs that ended twice", len(checks["ended_twice"].violations), limits.ended_twice),
-            count("other rules broken", sum(broken.values()), limits.other_violations),
+            count("acknowledged jobs lost", lost, limits.lost),
+            count("jobs that ended twice", twice, limits.ended_twice),
+            count("other rules broken", others.total(), limits.other_violations),
+            failed,
         ],
         evidence=[
-            Evidence(
-                what="acknowledged jobs", had=checks["accounting"].counts.get("acknowledged", 0), least=least.jobs
-            ),
-            Evidence(what="kills", had=checks["recovery"].counts.get("killed", 0), least=least.kills),
+            Evidence(what="acknowledged jobs", had=acknowledged, least=least.jobs),
+            Evidence(what="kills", had=load.checks["recovery"].counts.get("killed", 0), least=least.kills),
             Evidence(what="histories without a gap", had=0 if doubts else 1, least=1),
         ],
         links=[Link(to=LinkTo.TALLY, ref="jobs", label="where every job is")],
-        explanation=" ".join([*examples, *(f"{name}: {number}." for name, number in broken.items()), *doubts]),
+        explanation=" ".join(
+            [*examples[:3], *(f"{name}: {number}." for name, number in (+others).items()), *which, *doubts]
+        ),
     )
 
 
@@ -60,7 +67,10 @@ CRITERION: Final = CriterionSpec(
     title="No acknowledged job is lost",
     sentence="While workers are killed, stopped and restarted, every acknowledged job ends exactly once.",
     source="Plan, Phase 2B: no job lost when workers fail",
-    measured="The history of a load under waves of SIGKILL, SIGTERM and SIGSTOP, gone through by every checker.",
+    measured=(
+        "The history of a load under waves of SIGKILL, SIGTERM and SIGSTOP is gone through by every checker, and "
+        "so are those of all other loads of the run."
+    ),
     needs=(WorkerFaults,),
     limits=Limits,
     least=Least,

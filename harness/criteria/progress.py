@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import SteadyLoad, values_of
+from harness.criteria.evidence import SteadyLoad, failed_demands, values_of, well_loaded
 from harness.load.latencies import Metric, Transport
 from harness.results import Evidence, Link, LinkTo, below, count
 
@@ -45,16 +45,18 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
         for transport, name in PROTOCOLS.items()
     ]
     broken = [violation for load in steady.attempts for name in DELIVERY for violation in load.checks[name].violations]
+    failed, which = failed_demands(steady.attempts)
     seen = values_of(first, Metric.PROGRESS_SEEN) + values_of(first, Metric.PROGRESS_WATCHED)
     return Judged(
-        measurements=[*latencies, count("updates missing, doubled or out of order", len(broken))],
+        measurements=[*latencies, count("updates missing, doubled or out of order", len(broken)), failed],
         evidence=[
             Evidence(what="subscribers", had=sum(first.swarm.users.values()), least=least.subscribers),
             Evidence(what="updates seen", had=seen, least=least.updates),
+            well_loaded(steady.attempts),
             *steady.machine_was_free(latencies),
         ],
         links=[Link(to=LinkTo.FIGURE, ref="stack-progress-seen", label="distribution")],
-        explanation=" ".join([*(violation.sentence for violation in broken[:2]), steady.describe_attempts]).strip(),
+        explanation=" ".join([*(one.sentence for one in broken[:2]), *which, steady.describe_attempts]).strip(),
     )
 
 

@@ -7,16 +7,16 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import Restarts
+from harness.criteria.evidence import Restarts, failed_demands
 from harness.results import Evidence, Link, LinkTo, count
 
 CHECKED: Final = ("lost", "ended_twice", "double_claim", "stuck")
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many acknowledged jobs a restart may lose."""
+    """How many rules of the history a restart may break: a job lost, stuck, ended twice, claimed twice …"""
 
-    lost: int
+    broken_rules: int
 
 
 class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,19 +28,24 @@ class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
-    """Nothing lost, stuck, doubled or held by two after the restarts."""
-    checks = collected.get(Restarts).load.checks
+    """No rule of the history broken by the restarts, and no answer of the API that a restart does not excuse."""
+    load = collected.get(Restarts).load
+    checks = load.checks
     counts, acknowledged = checks["recovery"].counts, checks["accounting"].counts.get("acknowledged", 0)
-    broken = [violation for name in CHECKED for violation in checks[name].violations]
+    broken = [violation for check in checks.values() for violation in check.violations]
+    failed, which = failed_demands([load])
     return Judged(
-        measurements=[count("acknowledged jobs lost, stuck, doubled or held by two", len(broken), limits.lost)],
+        measurements=[
+            count("rules broken: jobs lost, stuck, doubled, held by two …", len(broken), limits.broken_rules),
+            failed,
+        ],
         evidence=[
             Evidence(what="acknowledged jobs", had=acknowledged, least=least.jobs),
             Evidence(what="kills of Redis", had=counts.get("redis_down", 0), least=least.redis_kills),
             Evidence(what="kills of the API", had=counts.get("killed", 0), least=least.api_kills),
         ],
         links=[Link(to=LinkTo.TALLY, ref="restarts", label="where every job is")],
-        explanation=" ".join(violation.sentence for violation in broken[:3]),
+        explanation=" ".join([*(violation.sentence for violation in broken[:3]), *which]),
     )
 
 

@@ -12,8 +12,8 @@ from harness.gate.context import NotMeasured
 from harness.processes import ProcessDied
 from harness.results import Criterion, Link, LinkTo, count
 
-STACK: Final = ("api", "worker")
-"""How the names of the stack's processes begin."""
+STACK: Final = frozenset({"api", "worker"})
+"""The word in the names of the stack's processes, as in `replay-api-33` and `worker-7`."""
 DIED: Final = "processes of the stack that ended on their own"
 """What is measured of a stack that crashed."""
 REFUSED: Final = (2, 3)
@@ -60,7 +60,11 @@ def _first_line(error: Exception) -> str:
 
 
 def _is_crash(error: Exception) -> bool:
-    return isinstance(error, ProcessDied) and error.name.startswith(STACK) and error.returncode not in REFUSED
+    return (
+        isinstance(error, ProcessDied)
+        and not STACK.isdisjoint(error.name.split("-"))
+        and error.returncode not in REFUSED
+    )
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:

@@ -99,11 +99,15 @@ async def _until_waiting(task: asyncio.Task[PhaseResult | PhaseFailure], context
 
 
 async def _carry_out(phase: Phase, context: RunContext, report: Report) -> PhaseResult | PhaseFailure:
-    """One phase. What breaks it off makes its criteria inconclusive or failed, never silent and never passed."""
+    """One phase. What breaks it off makes its criteria inconclusive or failed, never silent and never passed.
+
+    A process that ended on its own breaks off a phase, too, that had not noticed.
+    """
     context = dataclasses.replace(context, report=lambda sentence: report(phase, PhaseStatus.RUNNING, sentence))
     report(phase, PhaseStatus.RUNNING, "")
     try:
         result = await phase.gather(context)
+        await asyncio.to_thread(context.processes.check)
     except Exception as error:  # noqa: BLE001 - whatever breaks one phase, the others must still be judged
         report(phase, PhaseStatus.BROKEN, str(error).partition("\n")[0])
         return _failure(context, f"The phase “{phase.name}”", phase.gathers, error, phase.name)

@@ -78,6 +78,8 @@ class Demands(msgspec.Struct, frozen=True, kw_only=True):
     """How late the generator itself may be with 99 % of the submissions."""
     most_errors: float = 0.01
     """Errors, refusals and missing answers, as a share of the submissions."""
+    excused_errors: tuple[str, ...] = ()
+    """How the errors begin that a fault of the run causes by itself; with any, an answer may be missing as well."""
     most_p99_ms: dict[Metric, float] = {}
     """Limits that the caller sets."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -168,21 +169,48 @@ def _finding(
     return finding, (expected.index if expected else None, observed.index if observed else None)
 
 
-class Noise(msgspec.Struct, frozen=True):
-    """What differs between two runs of one hub, by signature."""
+class Seen(msgspec.Struct, frozen=True):
+    """How often two runs of one hub differed in one way, and in which values of a field."""
 
-    signatures: frozenset[Signature] = frozenset()
+    times: int
+    values: frozenset[str]
+
+
+class Noise(msgspec.Struct, frozen=True):
+    """What differs between two runs of one hub, by signature: so often and in these values it is no finding."""
+
+    seen: dict[Signature, Seen] = {}
 
     def mark(self, findings: Iterable[Finding]) -> list[Finding]:
-        """The findings, those that are noise marked. A critical one never is."""
-        return [
-            msgspec.structs.replace(finding, noise=True)
-            if signature(finding) in self.signatures and not is_critical(finding)
-            else finding
-            for finding in findings
-        ]
+        """The findings, those that are noise marked: no more than were seen, in no other values, no critical one."""
+        left = {one: seen.times for one, seen in self.seen.items()}
+        marked = []
+        for finding in findings:
+            name = signature(finding)
+            noise = left.get(name, 0) > 0 and not is_critical(finding) and self._had(finding)
+            left[name] = left.get(name, 0) - noise
+            marked.append(msgspec.structs.replace(finding, noise=noise))
+        return marked
+
+    def _had(self, finding: Finding) -> bool:
+        """Whether one of the hub's runs had the value, where it is about a value."""
+        return finding.kind is not FindingKind.CHANGED or key(finding.observed) in self.seen[signature(finding)].values
 
 
 def noise_between(one: Sequence[Event], other: Sequence[Event]) -> Noise:
     """What differs between two runs of the same hub."""
-    return Noise(frozenset(signature(finding) for finding in compare(one, other) if not is_critical(finding)))
+    found: dict[Signature, list[Finding]] = {}
+    for finding in compare(one, other):
+        if not is_critical(finding):
+            found.setdefault(signature(finding), []).append(finding)
+    return Noise(
+        {
+            name: Seen(len(same), frozenset(key(value) for each in same for value in (each.expected, each.observed)))
+            for name, same in found.items()
+        }
+    )
+
+
+def key(value: object) -> str:
+    """Equal for values that are equal as JSON."""
+    return json.dumps(value, sort_keys=True, default=str)

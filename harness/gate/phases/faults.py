@@ -15,7 +15,7 @@ from harness.history import CheckResult, HistoryWriter
 from harness.history.timelines import tally_of, timelines_of
 from harness.load.recording import history_in
 from harness.load.results import LoadResult
-from harness.load.spec import Mix
+from harness.load.spec import Demands, Mix
 from harness.processes import Valkey
 from harness.protocols import Submission
 from harness.results import Distribution, FaultRow, Link, LinkTo, Series
@@ -30,6 +30,8 @@ JOB: Final = Submission(
 STOPPED_S: Final = LEASE_MS / 1000 + 2
 """Longer than a lease: a stopped worker wakes up and finds its job with somebody else."""
 USERS: Final = 40
+CUT_OFF: Final = ("cannot connect: ", "no answer: ", "connection lost: ", "stream lost: ")
+"""The errors that clients have while the API is away. Whatever it answers while it is there is none of them."""
 RESTART_RATE: Final = 15.0
 RESTART_USERS: Final = 20
 RESTART_WORKERS: Final = 12
@@ -134,6 +136,7 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
         mix=Mix.of(RESTART_USERS),
         durable=True,
         drain_s=15.0,
+        demands=Demands(excused_errors=CUT_OFF),
         fleet=RESTART_WORKERS,
         redis=None,
         prefix="",

@@ -91,7 +91,8 @@ def _without_wake_ups(context: RunContext) -> Path:
 async def gather_memory(context: RunContext) -> PhaseResult:
     """The same load on both sides at once, at a rate that the hub can bear: memory is not a matter of speed."""
     profile = context.profile
-    of_hub, of_api = await asyncio.gather(*(_memory(context, side) for side in Side))
+    on_hub, on_stack = await asyncio.gather(*(_memory_load(context, side) for side in (Side.HUB, Side.STACK)))
+    of_hub, of_api = (load.memory_of(SERVERS[load.side]) or NO_MEMORY for load in (on_hub, on_stack))
     hub, api = of_hub.per_process[1], of_api.per_process[1]
     conditions = (
         f"Median PSS: hub {hub / 1e6:.1f} MB, API {api / 1e6:.1f} MB, both with {profile.workers} workers, "
@@ -103,6 +104,7 @@ async def gather_memory(context: RunContext) -> PhaseResult:
         api_bytes=api,
         api_samples=len(of_api.points),
         conditions=conditions,
+        loads=[on_stack],
     )
     chart = Chart(
         id=FIGURE,
@@ -111,15 +113,14 @@ async def gather_memory(context: RunContext) -> PhaseResult:
         lines=(memory_line("hub", of_hub), memory_line("API", of_api)),
         sentence=conditions,
     )
-    return PhaseResult(evidence=[evidence], charts=[chart])
+    return PhaseResult(evidence=[evidence], histories=[("memory", on_stack.checks)], charts=[chart])
 
 
-async def _memory(context: RunContext, side: Side) -> MemorySeries:
+async def _memory_load(context: RunContext, side: Side) -> LoadResult:
     profile = context.profile
     mix = Mix.of(profile.subscribers)
     spec = spec_for(context, side, rate=profile.hub_rate, seconds=profile.memory_s, mix=mix, sample_s=1.0)
-    result = await run_load(context, f"memory-{side.value}", spec)
-    return result.memory_of(SERVERS[side]) or NO_MEMORY
+    return await run_load(context, f"memory-{side.value}", spec)
 
 
 STEADY: Final = Phase(

@@ -16,7 +16,7 @@ from harness.errors import CouldNotRun
 from harness.gate.context import NotMeasured, Options, Phase, PhaseResult, PhaseStatus, RunContext
 from harness.gate.phases import PHASES
 from harness.gate.run import run_gate
-from harness.processes import ProcessDied
+from harness.processes import Launch, ProcessDied
 from harness.results import Verdict
 
 CONFLICTS, SIMPLICITY = "no-conflicts", "simplicity"
@@ -80,6 +80,22 @@ async def test_a_stack_that_crashes_fails(tmp_path: Path, name: str) -> None:
     died = ExceptionGroup("tasks", [ProcessDied(name, 1, "on its own", "Traceback…")])
     run, _ = await run_gate(options(tmp_path, CONFLICTS), groups=[[phase(fair(), error=died)]])
     assert run.verdict is Verdict.FAIL
+    assert name in run.criteria[0].explanation
+
+
+@pytest.mark.parametrize(("name", "verdict"), [("replay-api-33", Verdict.FAIL), ("hub-workers", Verdict.INCONCLUSIVE)])
+async def test_a_process_that_ends_on_its_own_breaks_off_a_phase_that_did_not_notice(
+    tmp_path: Path, name: str, verdict: Verdict
+) -> None:
+    async def gather(context: RunContext) -> PhaseResult:
+        ended = context.processes.start(Launch(name=name, command=(sys.executable, "-c", "raise SystemExit(1)")))
+        while ended.alive:
+            await asyncio.sleep(0.01)
+        return PhaseResult(evidence=[fair()])
+
+    groups = [[Phase(name="crashing", about="a phase of the test", gathers=(Contention,), gather=gather)]]
+    run, _ = await run_gate(options(tmp_path, CONFLICTS), groups=groups)
+    assert run.verdict is verdict
     assert name in run.criteria[0].explanation
 
 

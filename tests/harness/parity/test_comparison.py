@@ -325,6 +325,33 @@ def test_what_two_runs_of_the_hub_differ_in_is_noise_but_never_another_end(tmp_p
     ]
 
 
+def test_noise_excuses_no_other_values_and_no_more_than_were_seen(tmp_path: Path) -> None:
+    def says(*texts: str) -> Callable[[list[dict[str, Any]]], None]:
+        def edit(events: list[dict[str, Any]]) -> None:
+            for nth, text in enumerate(texts):
+                events[place_of(events, "client-a", "update_job_progress", nth)]["message"]["message"] = text
+
+        return edit
+
+    def drops(times: int) -> Callable[[list[dict[str, Any]]], None]:
+        def edit(events: list[dict[str, Any]]) -> None:
+            for _ in range(times):
+                del events[place_of(events, "client-a", "update_job_progress")]
+
+        return edit
+
+    def marked(hub_again: Callable[..., None], stack: Callable[..., None]) -> list[bool]:
+        happy = CASSETTES["happy-path"].events
+        noise = noise_between(happy, edited("happy-path", hub_again, tmp_path))
+        return [finding.noise for finding in noise.mark(compare(happy, edited("happy-path", stack, tmp_path)))]
+
+    assert marked(says("about 10"), says("about 10")) == [True]
+    assert marked(says("about 10"), says("nonsense")) == [False]
+    assert marked(says("about 10"), says("about 10", "about 10")) == [True, False]
+    assert marked(drops(1), drops(1)) == [True]
+    assert marked(drops(1), drops(2)) == [True, False]
+
+
 def test_a_large_stream_is_aligned_in_reasonable_time() -> None:
     many = [
         Receive(at=n, actor="a", message={"type": "update_job_progress", "job_id": "j", "progress": n})

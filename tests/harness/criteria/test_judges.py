@@ -1,0 +1,172 @@
+"""What each judge makes of its evidence: nothing that was found wrong is dropped, nothing is picked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from harness.cassettes.replay.files import CassetteResult
+from harness.cassettes.replay.matrix import Matrix
+from harness.criteria import claims, legacy_clients, memory, nothing_lost, progress, restarts
+from harness.criteria.definition import Checks, Collected
+from harness.criteria.evidence import MemoryLoads, PollingLoad, Restarts, SteadyLoad, WorkerFaults
+from harness.gate.phases.faults import CUT_OFF
+from harness.history import CHECKERS, CheckResult, Violation
+from harness.load.judge import judge
+from harness.load.latencies import Histogram, Metric, Transport
+from harness.load.results import LatencyResult, LoadResult
+from harness.load.spec import Demands
+from harness.results import CellVerdict, Column, Criterion, Verdict
+from tests.harness.load.test_judge import fleet, loaded, result
+
+VIOLATION = Violation(job_id="a", form="wrong", sentence="Something is wrong with a.", at_ms=0)
+
+
+def checks(broken: str | None = None) -> Checks:
+    counts = {"acknowledged": 100, "killed": 9, "redis_down": 1}
+    return {
+        name: CheckResult(name=name, examined=9, violations=(VIOLATION,) if name == broken else (), counts=counts)
+        for name in CHECKERS
+    }
+
+
+def load(p99_ms: float = 10, *, broken: str | None = None, **wrong: Any) -> LoadResult:
+    """A load with that latency; `wrong` is what `result` takes."""
+    demands = wrong.pop("demands", None)
+    values = Histogram.of([p99_ms / 1000] * 20)
+    latency = LatencyResult(
+        overall=values.series("all"), by_transport={transport: values.series(transport) for transport in Transport}
+    )
+    swarm = result(**wrong)
+    seen = dict.fromkeys((Metric.CLAIMED, Metric.PROGRESS_SEEN), latency)
+    swarm = msgspec.structs.replace(swarm, latencies={**swarm.latencies, **seen}, users={"user": 5})
+    made = loaded(swarm, demands, checks=checks(broken), fleet=fleet())
+    return msgspec.structs.replace(made, judgement=judge(made))
+
+
+def judged_claims(*attempts: LoadResult, polling: LoadResult | None = None, free: float = 100) -> Criterion:
+    collected = Collected()
+    collected.add(SteadyLoad(attempts=list(attempts), free_percent=free), PollingLoad(load=polling or load()))
+    limits = claims.Limits(p99_ms=20, polling_max_ms=1000, plan_ms=1000)
+    return claims.CRITERION.judged(collected, limits, claims.Least(workers=2, jobs=20, polling_jobs=20, seconds=1))
+
+
+def judged_progress(*attempts: LoadResult) -> Criterion:
+    collected = Collected()
+    collected.add(SteadyLoad(attempts=list(attempts), free_percent=100))
+    least = progress.Least(subscribers=5, updates=20)
+    return progress.CRITERION.judged(collected, progress.Limits(p99_ms=30, plan_ms=500), least)
+
+
+@pytest.mark.parametrize(
+    ("latencies", "verdict"),
+    [
+        ((10,), Verdict.PASS),
+        ((25, 10, 12), Verdict.PASS),
+        ((25, 10, 24), Verdict.FAIL),
+        ((10, 25, 25), Verdict.FAIL),
+    ],
+)
+def test_a_latency_is_judged_by_the_median_of_its_attempts(latencies: tuple[float, ...], verdict: Verdict) -> None:
+    assert judged_claims(*map(load, latencies)).verdict is verdict
+
+
+def test_a_latency_over_its_limit_on_a_busy_machine_says_nothing_and_a_good_one_needs_no_excuse() -> None:
+    assert judged_claims(*[load(25)] * 3, free=40).verdict is Verdict.INCONCLUSIVE
+    assert judged_claims(load(10), free=40).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("broken", progress.DELIVERY)
+def test_a_violation_in_the_first_attempt_is_not_forgotten(broken: str) -> None:
+    assert judged_progress(load(), load()).verdict is Verdict.PASS
+    assert judged_progress(load(broken=broken), load(), load()).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("wrong", [{"lost": 1}, {"end_unseen": 1}, {"unfinished": 1}, {"errors": {"HTTP 500": 9}}])
+def test_what_the_loads_own_judge_finds_fails_the_criteria_of_the_load(wrong: dict[str, Any]) -> None:
+    bad = load(**wrong)
+    assert bad.judgement.verdict is Verdict.FAIL
+    assert judged_claims(load(), bad, load()).verdict is Verdict.FAIL
+    assert judged_claims(load(), polling=bad).verdict is Verdict.FAIL
+    assert judged_progress(bad).verdict is Verdict.FAIL
+    assert judged_losses(bad).verdict is Verdict.FAIL
+    assert judged_memory(bad).verdict is Verdict.FAIL
+    assert judged_restarts(bad).verdict is Verdict.FAIL
+
+
+def test_latencies_of_a_load_that_was_not_as_planned_are_inconclusive() -> None:
+    late = load(lag=2.0)
+    assert late.judgement.verdict is Verdict.INCONCLUSIVE
+    assert judged_claims(late).verdict is Verdict.INCONCLUSIVE
+    assert judged_progress(late).verdict is Verdict.INCONCLUSIVE
+    assert judged_losses(late).verdict is Verdict.PASS
+
+
+def judged_losses(faults: LoadResult, *others: Checks) -> Criterion:
+    collected = Collected()
+    collected.add(WorkerFaults(load=faults, lease_ms=10_000))
+    collected.histories = [("faults", faults.checks), *(("another", each) for each in others)]
+    limits = nothing_lost.Limits(lost=0, ended_twice=0, other_violations=0)
+    return nothing_lost.CRITERION.judged(collected, limits, nothing_lost.Least(jobs=100, kills=9))
+
+
+@pytest.mark.parametrize("broken", sorted(CHECKERS.keys() - set(nothing_lost.JUDGED_ELSEWHERE)))
+def test_every_checker_counts_on_every_history(broken: str) -> None:
+    assert judged_losses(load(), checks()).verdict is Verdict.PASS
+    assert judged_losses(load(broken=broken)).verdict is Verdict.FAIL
+    assert judged_losses(load(), checks(), checks(broken)).verdict is Verdict.FAIL
+
+
+def judged_memory(on_stack: LoadResult) -> Criterion:
+    collected = Collected()
+    evidence = MemoryLoads(
+        hub_bytes=10, hub_samples=9, api_bytes=5, api_samples=9, conditions="Alone.", loads=[on_stack]
+    )
+    collected.add(evidence)
+    return memory.CRITERION.judged(collected, memory.Limits(ratio_to_hub=1), memory.Least(samples=9))
+
+
+def judged_restarts(restarted: LoadResult) -> Criterion:
+    collected = Collected()
+    collected.add(Restarts(load=restarted))
+    least = restarts.Least(jobs=1, redis_kills=1, api_kills=1)
+    return restarts.CRITERION.judged(collected, restarts.Limits(broken_rules=0), least)
+
+
+@pytest.mark.parametrize("broken", CHECKERS)
+def test_every_checker_counts_after_restarts(broken: str) -> None:
+    assert judged_restarts(load()).verdict is Verdict.PASS
+    assert judged_restarts(load(broken=broken)).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("errors", "verdict"),
+    [
+        ({"cannot connect: refused": 80, "stream lost: closed": 9}, Verdict.PASS),
+        ({"cannot connect: refused": 80, "HTTP 500": 9}, Verdict.FAIL),
+    ],
+)
+def test_restarts_excuse_the_errors_that_they_cause_and_no_others(errors: dict[str, int], verdict: Verdict) -> None:
+    restarted = load(errors=errors, unanswered=20, demands=Demands(excused_errors=CUT_OFF))
+    assert judged_restarts(restarted).verdict is verdict
+
+
+def test_all_recordings_that_there_are_have_to_be_compared() -> None:
+    def column(*verdicts: CellVerdict) -> list[CassetteResult]:
+        return [CassetteResult(path=Path(f"{number}.jsonl"), verdict=one) for number, one in enumerate(verdicts)]
+
+    def verdict(*on_stack: CellVerdict) -> Verdict:
+        hub = column(*[CellVerdict.SAME] * len(on_stack))
+        collected = Collected()
+        columns = {Column.HUB: hub, Column.STACK_WEBSOCKET: column(*on_stack)}
+        collected.add(Matrix(columns=columns, rows=[], problems=[]))
+        limits = legacy_clients.Limits(undeclared_differences=0)
+        return legacy_clients.CRITERION.judged(collected, limits, legacy_clients.Least(recordings=2)).verdict
+
+    same = [CellVerdict.SAME, CellVerdict.SAME, CellVerdict.DECLARED]
+    assert verdict(*same) is Verdict.PASS
+    assert verdict(*same, CellVerdict.NOT_APPLICABLE) is Verdict.PASS
+    assert verdict(*same, CellVerdict.INCONCLUSIVE) is Verdict.INCONCLUSIVE
