@@ -38,19 +38,24 @@ class SseParser:
         """The cursor moves when the event is complete: a reader that is cut off before that gets it again."""
         self._event = ""
         self._data: list[str] = []
-        self._rest = b""
+        self._rest = bytearray()
 
     def reconnected(self) -> None:
         """A new stream begins: what was incomplete in the old one is dropped."""
-        self._id, self._event, self._data, self._rest = self.last_id, "", [], b""
+        self._id, self._event, self._data, self._rest = self.last_id, "", [], bytearray()
 
     def feed(self, data: bytes) -> Iterator[SseEvent]:
         """The events that are complete with these bytes."""
-        text = self._rest + data
+        began_within_line_end = self._rest.endswith(b"\r")
+        self._rest += data
+        if len(self._rest) > LARGEST_LINE:
+            self._rest.clear()
+        if not began_within_line_end and not _LINE_END.search(data):
+            return
         # A carriage return at the end may be half of a line's end: it waits for what follows.
-        held = b"\r" if text.endswith(b"\r") else b""
-        *lines, rest = _LINE_END.split(text[: len(text) - len(held)])
-        self._rest = rest + held if len(rest) <= LARGEST_LINE else b""
+        held = b"\r" if self._rest.endswith(b"\r") else b""
+        *lines, rest = _LINE_END.split(bytes(self._rest[: len(self._rest) - len(held)]))
+        self._rest = bytearray(rest + held)
         for line in lines:
             if event := self.feed_line(line.decode("utf-8", "replace")):
                 yield event

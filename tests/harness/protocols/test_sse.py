@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,3 +49,10 @@ def test_what_a_server_writes_is_read_however_its_bytes_arrive(
     written = "".join(line + end for line in lines).encode() + b":\n"
     read = [found for at in range(0, len(written), size) for found in parser.feed(written[at : at + size])]
     assert read == [SseEvent(id=str(n), event=event, data=data) for n, (event, data) in enumerate(events)]
+
+
+def test_a_line_without_an_end_is_dropped_and_the_next_event_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.protocols.sse.LARGEST_LINE", 100)
+    parser = SseParser()
+    assert [event for _ in range(20) for event in parser.feed(b"data: " + b"x" * 30)] == []
+    assert [event.data for event in parser.feed(b"\n\ndata: next\n\n")][-1] == "next"
