@@ -149,6 +149,8 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     running: tuple[str, ...] = ()
     connectors: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    capabilities: dict[str, Any] = {}
+    """What else it tells: `hardware`, `models`, whatever its operator and its connectors state."""
     version: str = ""
     host: str = ""
     pid: int = 0

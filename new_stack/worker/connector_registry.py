@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
@@ -159,6 +159,10 @@ class ConnectorRegistry:
     def connector_for(self, service: str) -> Connector | None:
         """The connector that runs jobs of a service, or None."""
         return self._by_service.get(service, self._catch_all)
+
+    def capabilities(self) -> list[dict[str, Any]]:
+        """What each connector tells of itself, in the order given."""
+        return [connector.capabilities() for _, connector in self._connectors]
 
     async def open(self) -> None:
         """Open every connector; where one cannot be opened, close the others again. Raises ConnectorUnusable."""

@@ -12,6 +12,7 @@ import msgspec
 
 from new_stack.queue.settings import QueueSettings
 from new_stack.settings import SettingsError, check_numbers, read_settings
+from new_stack.worker.capabilities import parse as parse_capabilities
 from new_stack.worker.connector_registry import BUILT_IN, ConnectorSpec, parse_list
 
 _ZERO_ALLOWED: Final = frozenset({"job_timeout_minutes", "shutdown_grace_ms"})
@@ -34,6 +35,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Must be this worker's alone; leave it out where several are started from one configuration."""
     connectors: tuple[ConnectorSpec, ...] = ()
     """What it runs jobs with; a worker process does not start without one."""
+    capabilities: dict[str, Any] = {}
+    """What the worker tells of itself: hardware, models and whatever an operator states."""
     max_concurrent_jobs: int = 1
     """How many jobs run at once."""
     poll_interval_ms: int = 1_000
@@ -60,7 +63,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Read every setting; `options` (by field name, None where not given) win. Raises SettingsError."""
         queue = (options or {}).get("queue") or QueueSettings.from_environment(environment)
         given = {name: value for name, value in environment.items() if value and name != "WORKER_QUEUE"}
-        parsers = {"connectors": parse_list}
+        parsers = {"connectors": parse_list, "capabilities": parse_capabilities}
         settings = read_settings(
             cls, given, {**(options or {}), "queue": queue}, name_of=environment_name, parsers=parsers
         )

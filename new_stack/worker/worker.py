@@ -12,6 +12,7 @@ from new_stack.log import EventLog
 from new_stack.queue import Queue, QueueError
 from new_stack.worker.acknowledger import Acknowledger
 from new_stack.worker.attempt import Stop
+from new_stack.worker.capabilities import merged
 from new_stack.worker.connector_registry import ConnectorRegistry
 from new_stack.worker.context import RedisBackoff, WorkerContext
 from new_stack.worker.heartbeat import Heartbeat
@@ -59,11 +60,12 @@ class Worker:
     async def run(self) -> int:
         """Work until stopped. Answers how many jobs could not be handed over: their leases will run out.
 
-        Raises ConnectorUnusable where a connector cannot be opened.
+        Raises ConnectorUnusable where a connector cannot be opened, SettingsError where it tells too much of itself.
         """
         context = self._context
         await context.connectors.open()
         try:
+            self._heartbeat.capabilities = merged(context.settings.capabilities, context.connectors.capabilities())
             await self._register()
             async with asyncio.TaskGroup() as group:
                 heartbeat = group.create_task(self._heartbeat.run())

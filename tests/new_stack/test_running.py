@@ -36,9 +36,13 @@ def defaults() -> dict[str, str]:
     found: dict[str, str] = {}
     for struct, name_of in ((WorkerSettings, environment_name), (QueueSettings, queue_name), (ApiSettings, api_name)):
         for field in msgspec.structs.fields(struct):
-            if field.name not in {"queue", "worker_id", "connectors"}:
+            if field.name not in {"queue", "worker_id", "connectors", "capabilities"}:
                 found[name_of(field.name)] = shown(field.default)
-    return found | {"WORKER_ID": "host, process and a random end", "WORKER_CONNECTORS": "needed"}
+    return found | {
+        "WORKER_ID": "host, process and a random end",
+        "WORKER_CONNECTORS": "needed",
+        "WORKER_CAPABILITIES": "none",
+    }
 
 
 def queue_name(field: str) -> str:

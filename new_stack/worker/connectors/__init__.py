@@ -118,6 +118,10 @@ class Connector(ABC):
     async def close(self) -> None:  # noqa: B027 - as above
         """Called once, after the last job."""
 
+    def capabilities(self) -> dict[str, Any]:
+        """What its worker tells of it (`models`, for example); asked once, after `open`."""
+        return {}
+
     @abstractmethod
     async def run(self, job: JobContext) -> Any:
         """Do the job; answer its result (anything JSON can say).

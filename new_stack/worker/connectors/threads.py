@@ -29,6 +29,7 @@ class ThreadedConnector(Connector):
         first = build()
         super().__init__(first.settings)
         self._build = build
+        self._first = first
         self._lanes = [Lane(first)]
         self._free: list[Lane] = []
 
@@ -36,6 +37,10 @@ class ThreadedConnector(Connector):
         """Open the first thread's connector, so that what is wrong with it is known at the start."""
         await self._lanes[0].open()
         self._free.append(self._lanes[0])
+
+    def capabilities(self) -> dict[str, Any]:
+        """What the connector tells of itself."""
+        return self._first.capabilities()
 
     async def close(self) -> None:
         """Close every connector, and end the threads."""
