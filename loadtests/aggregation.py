@@ -11,7 +11,7 @@ from harness.load.arrivals import Plan
 from harness.load.latencies import Cell, Histogram, Metric, Recorder, Transport
 from harness.load.ledger import Jobs
 from harness.load.results import LatencyResult, LiveLine, SwarmResult, Window
-from harness.load.throughput import Step, throughput_of
+from harness.load.throughput import Count, throughput_of
 from harness.results import Series
 from loadtests.load import Load
 
@@ -28,7 +28,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     finished: bool
     errors: dict[str, int]
     watched: dict[str, int]
-    throughput: list[tuple[Step, int, int]]
+    throughput: list[Count]
 
 
 def report_of(load: Load) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Final, Protocol
 
 import gevent
@@ -17,6 +18,9 @@ from loadtests.transport import NO_ANSWER, OK, ConnectionFailed, HttpApi, Socket
 
 RECONNECT_S: Final = (0.1, 0.2, 0.5, 1.0)
 """Pauses before the attempts to connect again; the last one is repeated."""
+GOLDEN: Final = 0.6180339887498949
+"""Its multiples, modulo 1, spread any number of clients evenly between 0 and 1."""
+_places = itertools.count()
 
 
 class JobClient(Protocol):
@@ -179,3 +183,54 @@ class ModernClient:
 
     def _on_broken(self, why: str) -> None:
         self._load.error(Transport.SSE, "stream", why)
+
+
+class HybridClient:
+    """Two clients, each opened when it is first needed; before each job it is decided which one is in force.
+
+    The old protocol is spoken while this client's place, between 0 and 1, lies below the load's share of legacy users.
+    Jobs in flight are followed to their end in the language they were submitted in, as by a client that is replaced
+    while its work runs.
+    """
+
+    def __init__(self, load: Load, host: str, name: str) -> None:
+        self._load = load
+        self._place = (next(_places) * GOLDEN) % 1.0
+        self._legacy = LegacyClient(load, host, f"{name}-old")
+        self._modern = ModernClient(load, host, f"{name}-new")
+        self._open: set[Transport] = set()
+
+    def open(self) -> None:
+        """See `JobClient`; in the language in force."""
+        self._current()
+
+    def submit(self, job: PlannedJob, intended: float) -> None:
+        """See `JobClient`; in the language in force now."""
+        try:
+            client = self._current()
+        except ConnectionFailed as error:
+            self._load.error(Transport.WEBSOCKET, "connection", str(error))
+            client = self._legacy
+        client.submit(job, intended)
+
+    def audit(self) -> None:
+        """See `JobClient`."""
+        self._legacy.audit()
+        self._modern.audit()
+
+    def close(self) -> None:
+        """See `JobClient`."""
+        self._legacy.close()
+        self._modern.close()
+
+    def _current(self) -> JobClient:
+        old = self._place < self._load.legacy_share
+        transport = Transport.WEBSOCKET if old else Transport.SSE
+        client: JobClient = self._legacy if old else self._modern
+        if transport not in self._open:
+            client.open()
+            self._open.add(transport)
+        if not old and Transport.WEBSOCKET in self._open and self._legacy.idle:
+            self._legacy.close()
+            self._open.discard(Transport.WEBSOCKET)
+        return client

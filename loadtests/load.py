@@ -21,19 +21,13 @@ from harness.load.latencies import Metric, Recorder, Transport
 from harness.load.ledger import Latency, Ledger
 from harness.load.population import PlannedJob, Population, planned
 from harness.load.spec import DEFAULT_JOB
-from harness.load.throughput import Step, ThroughputCounts
+from harness.load.throughput import ThroughputCounts
 from harness.protocols import ENDED_STATES, ENDS, EventKind, JobEvent, JobState, Submission
 
 AUDIT_S: Final = 10.0
 """How long a user that stops asks after its jobs."""
 NOTIFY_S: Final = 5.0
 """How long the event of an end may take before it counts as never notified."""
-_STEPS: Final = {
-    Metric.SENT: Step.SUBMITTED,
-    Metric.ACCEPTED: Step.ACCEPTED,
-    Metric.CLAIM_SEEN: Step.CLAIMED,
-    Metric.ENDED: Step.ENDED,
-}
 
 
 class LocustEnvironment(Protocol):
@@ -218,8 +212,7 @@ class Load:
 
     def _record(self, latencies: list[Latency]) -> None:
         for latency in latencies:
-            if (step := _STEPS.get(latency.metric)) is not None:
-                self.throughput.count(step, self.second)
+            self.throughput.count(latency.metric, self.second)
             second = latency.intended - (self.start_at or latency.intended)
             self.recorder.record(latency.metric, latency.transport, second=max(0.0, second), latency_s=latency.seconds)
             self._fire(latency.transport, latency.metric, latency.seconds, None)

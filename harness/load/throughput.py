@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from enum import StrEnum
+from typing import Final
 
+from harness.load.latencies import Metric
 from harness.load.results import Throughput
 
-
-class Step(StrEnum):
-    """What is counted, once for each job."""
-
-    SUBMITTED = "submitted"
-    ACCEPTED = "accepted"
-    CLAIMED = "claimed"
-    ENDED = "ended"
+COUNTED: Final = frozenset({Metric.SENT, Metric.ACCEPTED, Metric.CLAIM_SEEN, Metric.ENDED})
+"""The latencies that a job has once, each at a step of its life."""
+Count = tuple[Metric, int, int]
+"""How many jobs took that step in that window of time."""
 
 
 class ThroughputCounts:
@@ -23,38 +20,39 @@ class ThroughputCounts:
 
     def __init__(self, window_s: float) -> None:
         self.window_s = window_s
-        self._counts: Counter[tuple[Step, int]] = Counter()
+        self._counts: Counter[tuple[Metric, int]] = Counter()
 
-    def count(self, step: Step, second: float) -> None:
-        """A job took this step."""
-        self._counts[step, int(max(0.0, second) // self.window_s)] += 1
+    def count(self, step: Metric, second: float) -> None:
+        """A job took a step; what is no step is not counted."""
+        if step in COUNTED:
+            self._counts[step, int(max(0.0, second) // self.window_s)] += 1
 
-    def dump(self) -> list[tuple[Step, int, int]]:
+    def dump(self) -> list[Count]:
         """All counts so far, to be summed elsewhere."""
         return [(step, window, count) for (step, window), count in self._counts.items()]
 
 
-def throughput_of(dumps: Iterable[list[tuple[Step, int, int]]], window_s: float) -> list[Throughput]:
+def throughput_of(dumps: Iterable[list[Count]], window_s: float) -> list[Throughput]:
     """The throughput of all generators together."""
-    total: Counter[tuple[Step, int]] = Counter()
+    total: Counter[tuple[Metric, int]] = Counter()
     for dump in dumps:
         for step, window, count in dump:
             total[step, window] += count
     last = max((window for _, window in total), default=-1)
-    sums: Counter[Step] = Counter()
+    sums: Counter[Metric] = Counter()
     found = []
     for window in range(last + 1):
-        here = {step: total[step, window] for step in Step}
+        here = {step: total[step, window] for step in COUNTED}
         sums.update(here)
         found.append(
             Throughput(
                 second=window * window_s,
-                submitted=here[Step.SUBMITTED],
-                accepted=here[Step.ACCEPTED],
-                claimed=here[Step.CLAIMED],
-                ended=here[Step.ENDED],
-                waiting=max(0, sums[Step.ACCEPTED] - max(sums[Step.CLAIMED], sums[Step.ENDED])),
-                running=max(0, sums[Step.CLAIMED] - sums[Step.ENDED]),
+                submitted=here[Metric.SENT],
+                accepted=here[Metric.ACCEPTED],
+                claimed=here[Metric.CLAIM_SEEN],
+                ended=here[Metric.ENDED],
+                waiting=max(0, sums[Metric.ACCEPTED] - max(sums[Metric.CLAIM_SEEN], sums[Metric.ENDED])),
+                running=max(0, sums[Metric.CLAIM_SEEN] - sums[Metric.ENDED]),
             )
         )
     return found

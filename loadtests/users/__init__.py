@@ -7,8 +7,7 @@ class OldClient(LegacyWebSocketUser):
     wait_time = constant_arrivals(5)
 """
 
-from loadtests.users.hybrid import HybridUser
-from loadtests.users.jobs import JobUser, LegacyWebSocketUser, ModernSseUser, constant_arrivals
+from loadtests.users.jobs import HybridUser, JobUser, LegacyWebSocketUser, ModernSseUser, constant_arrivals
 from loadtests.users.monitors import MonitorUser, SseMonitorUser
 
 __all__ = [

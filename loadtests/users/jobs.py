@@ -11,7 +11,7 @@ from locust import User, tag, task
 from locust.exception import StopUser
 
 from harness.load.arrivals import ENDLESS_S, Arrivals, Plan
-from loadtests.clients import JobClient, LegacyClient, ModernClient
+from loadtests.clients import HybridClient, JobClient, LegacyClient, ModernClient
 from loadtests.load import Load
 from loadtests.transport import ConnectionFailed
 
@@ -20,12 +20,14 @@ THROUGH_S: Final = 3600.0
 
 
 class JobUser(User):
-    """Submits jobs at the load's rate (`wait_time`), measured from the intended moment. Subclass it with a client.
+    """Submits jobs at the load's rate (`wait_time`), measured from the intended moment. A subclass names its client.
 
     With a `wait_time` of Locust's own, such as `between(1, 5)`, the intended moment is the moment of sending.
     """
 
     abstract = True
+    client_class: Callable[[Load, str, str], JobClient]
+    """How this user talks to the server."""
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -34,11 +36,7 @@ class JobUser(User):
         self._moment: float | None = None
         """The intended moment of the next job, in hand until the job is sent."""
         self._taken_from: Arrivals | None = None
-        self.client: JobClient = self.make_client()
-
-    def make_client(self) -> JobClient:
-        """The way in which this user talks to the server."""
-        raise NotImplementedError
+        self.client: JobClient = self.client_class(self.load, self.host or "", self.name)
 
     def on_start(self) -> None:
         """Connect, then wait for the first intended moment."""
@@ -83,20 +81,21 @@ class LegacyWebSocketUser(JobUser):
     """Has not been ported: it submits over `/ws/client/{id}` and is notified there, by a hub and by a stack."""
 
     abstract = True
-
-    def make_client(self) -> JobClient:
-        """A WebSocket."""
-        return LegacyClient(self.load, self.host or "", self.name)
+    client_class = LegacyClient
 
 
 class ModernSseUser(JobUser):
     """Has been ported: it posts to `/api/jobs` and follows each job at `/api/jobs/{id}/progress`."""
 
     abstract = True
+    client_class = ModernClient
 
-    def make_client(self) -> JobClient:
-        """REST and server-sent events."""
-        return ModernClient(self.load, self.host or "", self.name)
+
+class HybridUser(JobUser):
+    """Is being ported: it speaks the old protocol or the new one, by the share in force."""
+
+    abstract = True
+    client_class = HybridClient
 
 
 def constant_arrivals(rate: float) -> Callable[[JobUser], float]:
