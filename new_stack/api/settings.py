@@ -61,6 +61,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often monitors are notified when something changed."""
     stats_idle_ms: int = 5_000
     """How often monitors are notified anyway."""
+    system_heartbeat_ms: int = 30_000
+    """How often a monitor of the later dialect is told that the server lives."""
     reap_ms: int = 1_000
     shutdown_grace_ms: int = 5_000
     queue: QueueSettings = QueueSettings()

@@ -14,11 +14,13 @@ ACTIVE_JOBS_SHOWN: Final = 100
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Counts, workers, and the newest running jobs (never all jobs)."""
+    """Counts, workers, and the newest running, pending and failed jobs (never all jobs)."""
 
     counts: QueueCounts
     workers: tuple[WorkerInfo, ...]
     active: tuple[Job, ...]
+    pending: tuple[Job, ...] = ()
+    failed: tuple[Job, ...] = ()
 
 
 class Snapshots:
@@ -39,12 +41,15 @@ class Snapshots:
         async with self._lock:
             if self._last is None or self._began < asked:
                 began = loop.time()
-                counts, workers, page = await asyncio.gather(
+                counts, workers, active, pending, failed = await asyncio.gather(
                     self._queue.counts(),
                     self._queue.workers(),
                     self._queue.jobs(state=JobState.CLAIMED, limit=ACTIVE_JOBS_SHOWN),
+                    self._queue.jobs(state=JobState.PENDING, limit=ACTIVE_JOBS_SHOWN),
+                    self._queue.jobs(state=JobState.FAILED, limit=ACTIVE_JOBS_SHOWN),
                 )
-                self._last, self._began = Snapshot(counts, tuple(sorted(workers, key=_worker_id)), page.jobs), began
+                by_name = tuple(sorted(workers, key=_worker_id))
+                self._last, self._began = Snapshot(counts, by_name, active.jobs, pending.jobs, failed.jobs), began
             return self._last
 
 

@@ -151,6 +151,8 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[str, ...] = ()
     capabilities: dict[str, Any] = {}
     """What else it tells: `hardware`, `models`, whatever its operator and its connectors state."""
+    jobs_processed: int = 0
+    """Jobs that it completed since it started."""
     version: str = ""
     host: str = ""
     pid: int = 0

@@ -86,6 +86,8 @@ class Acknowledger:
         for end, state in zip(ends, states, strict=True):
             if isinstance(state, QueueError):
                 self._refused(end, state)
+            elif isinstance(end, Completed):
+                self._running.completed += 1
             elif isinstance(end, Failed):
                 self._context.log.warning("attempt_failed", job_id=end.lease.job_id, error=end.error, state=state)
         if not self._ends:

@@ -58,6 +58,7 @@ class Heartbeat:
             connectors=self._context.connectors.names,
             services=self._context.connectors.services,
             capabilities=self.capabilities,
+            jobs_processed=self._running.completed,
             version=__version__,
             host=socket.gethostname(),
             pid=os.getpid(),

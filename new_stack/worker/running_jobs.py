@@ -23,6 +23,8 @@ class RunningJobs:
         self._reserved = 0
         self.closed = False
         """Whether nothing more is started."""
+        self.completed = 0
+        """Jobs whose completion the queue has taken."""
         self._empty = asyncio.Event()
         self._empty.set()
         self._room_changed = asyncio.Event()

@@ -64,6 +64,7 @@ class ClientSession(Session):
             Action.RETRY: self._retry,
             Action.ALIVE: self._alive,
             Action.SUBSCRIBE_STATS: self._subscribe_stats,
+            Action.SYNC: self._sync,
         }
         services.fanout.follow_client(self.subscriber, name)
 
@@ -157,6 +158,12 @@ class ClientSession(Session):
 
     async def _status(self, request: Request) -> None:
         await self._send_after_pending(self._dialect.status(await self._job(request.job_id), self.now))
+
+    async def _sync(self, request: Request) -> None:
+        """A page of the later dialect believes that a job's state is stale: the monitors of this process get it."""
+        job = await self._job(request.job_id)
+        self.services.fanout.publish_state(job)
+        await self._send_after_pending(self._dialect.status(job, self.now))
 
     async def _alive(self, _request: Request) -> None:
         await self.connection.send(self._dialect.alive(self.now))

@@ -31,6 +31,7 @@ class Action(Enum):
     RETRY = auto()
     ALIVE = auto()
     SUBSCRIBE_STATS = auto()
+    SYNC = auto()
 
 
 WITHOUT_JOB: Final = frozenset({Action.SUBMIT, Action.ALIVE, Action.SUBSCRIBE_STATS})

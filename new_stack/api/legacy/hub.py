@@ -218,6 +218,7 @@ HUB: Final = Dialect(
         "force_retry_job": Action.RETRY,
         "stay_alive": Action.ALIVE,
         "subscribe_stats": Action.SUBSCRIBE_STATS,
+        "sync_job_state": Action.SYNC,
     },
     refused={"request_stats": "Stats requests are restricted to monitors only"},
     id_field="message_id",

@@ -11,9 +11,11 @@ from new_stack.api.http.schemas import job_document
 from new_stack.api.legacy.hub import Ack, WorkerStatus
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
+from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import Job, JobState, QueueCounts, WorkerInfo
 
 ACTIVE_JOB_FIELDS = ("id", "job_type", "status", "priority", "worker_id", "client_id", "progress", "created_at")
+BUSY_OR_IDLE = frozenset({"busy", "idle"})
 
 
 class Connected(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ def stats_broadcast(snapshot: Snapshot, connected: Connected, now: float, *, bri
         "subscriptions": {
             "stats": [],
             "job_notifications": names,
-            "jobs": {job.id: job.client_id for job in snapshot.active if job.client_id is not None},
+            "jobs": {job.id: job.client_id for job in _not_completed(snapshot) if job.client_id is not None},
         },
         "system": _system(snapshot, alive, brief=brief),
     }
@@ -55,17 +57,31 @@ def stats_broadcast(snapshot: Snapshot, connected: Connected, now: float, *, bri
 def change_key(snapshot: Snapshot, connected: Connected) -> object:
     """What differs between two snapshots where monitors have to get the new one: all but the times of heartbeats."""
     workers = [(worker.report, worker.alive) for worker in snapshot.workers]
-    return (snapshot.counts, workers, [job.id for job in snapshot.active], connected)
+    return (snapshot.counts, workers, [job.id for job in _not_completed(snapshot)], connected)
+
+
+def _not_completed(snapshot: Snapshot) -> tuple[Job, ...]:
+    return snapshot.active + snapshot.pending + snapshot.failed
 
 
 def _worker(worker: WorkerInfo) -> dict[str, Any]:
-    free = len(worker.report.running) < worker.report.concurrency
+    types = job_types(worker)
     return {
         "status": worker.report.status,
         "connection_status": worker.report.status,
-        "is_accepting_jobs": free,
-        "supported_job_types": list(worker.report.services),
+        "is_accepting_jobs": worker.report.status in BUSY_OR_IDLE,
+        "capabilities": {
+            "version": worker.report.version,
+            "supported_job_types": types,
+            **worker.report.capabilities,
+        },
+        "supported_job_types": types,
     }
+
+
+def job_types(worker: WorkerInfo) -> list[str]:
+    """The services of a worker; of one that serves any, the names of its connectors: pages make a menu of them."""
+    return list(worker.report.services or worker.report.connectors)
 
 
 def _system(snapshot: Snapshot, alive: list[WorkerInfo], *, brief: bool) -> dict[str, Any]:
@@ -74,7 +90,7 @@ def _system(snapshot: Snapshot, alive: list[WorkerInfo], *, brief: bool) -> dict
     jobs: dict[str, Any] = {"total": total(counts), "status": by_state}
     workers: dict[str, Any] = {"total": len(alive), "status": Counter(worker.report.status for worker in alive)}
     if not brief:
-        jobs["active_jobs"] = [_active_job(job) for job in snapshot.active]
+        jobs["active_jobs"] = [_active_job(job) for job in _not_completed(snapshot)]
         workers["active_workers"] = [_active_worker(worker) for worker in alive]
     queues = {"priority": counts.pending, "standard": 0, "total": counts.pending}
     return {"queues": queues, "jobs": jobs, "workers": workers}
@@ -87,7 +103,8 @@ def total(counts: QueueCounts) -> int:
 
 def _active_job(job: Job) -> dict[str, Any]:
     document = job_document(job, lambda ms: ms / 1000)
-    return {name: document[name] for name in ACTIVE_JOB_FIELDS}
+    touched = document["ended_at"] or document["claimed_at"] or 0.0
+    return {name: document[name] for name in ACTIVE_JOB_FIELDS} | {"updated_at": touched}
 
 
 def _active_worker(worker: WorkerInfo) -> dict[str, Any]:
@@ -95,7 +112,7 @@ def _active_worker(worker: WorkerInfo) -> dict[str, Any]:
         "id": worker.report.worker_id,
         "status": worker.report.status,
         "connected_at": worker.registered_at / 1000,
-        "jobs_processed": None,
+        "jobs_processed": worker.report.jobs_processed,
         "last_heartbeat": worker.seen_at / 1000,
         "current_job_id": worker.report.running[0] if worker.report.running else "",
     }
@@ -111,7 +128,52 @@ def worker_status(worker_id: str, status: str, now: float) -> WorkerStatus:
     return WorkerStatus(timestamp=now, message_id=f"worker-status-{int(now)}", worker_id=worker_id, status=status)
 
 
-def status_changes(before: dict[str, str], workers: tuple[WorkerInfo, ...]) -> dict[str, str]:
-    """Known workers whose status word changed since."""
-    now = {worker.report.worker_id: worker.report.status for worker in workers if worker.alive}
-    return {name: status for name, status in now.items() if name in before and before[name] != status}
+class WorkerStatuses:
+    """The status of each living worker: busy and idle by the events of jobs, at once; all else by its reports."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, set[str]] = {}
+        """The jobs of the workers that events have named."""
+        self._shown: dict[str, str] = {}
+
+    def reset(self, snapshot: Snapshot) -> None:
+        """Start from a snapshot."""
+        self._running = {}
+        for job in snapshot.active:
+            self._running.setdefault(job.worker_id or "", set()).add(job.id)
+        self._shown = {}
+        self.update(snapshot)
+
+    def apply(self, event: Event) -> tuple[str, str, str] | None:
+        """An event of a job: the worker whose status it changed, the status before and now; None where it did not."""
+        if event.kind in {EventKind.SUBMITTED, EventKind.PROGRESS, EventKind.RETRIED}:
+            return None
+        if event.kind is EventKind.CLAIMED:
+            worker_id = event.worker_id or ""
+            self._running.setdefault(worker_id, set()).add(event.job_id)
+            return self._show(worker_id, "busy")
+        worker_id = next((name for name, jobs in self._running.items() if event.job_id in jobs), event.worker_id or "")
+        running = self._running.setdefault(worker_id, set())
+        running.discard(event.job_id)
+        return None if running else self._show(worker_id, "idle")
+
+    def update(self, snapshot: Snapshot) -> dict[str, str]:
+        """Take over a snapshot; the workers that were known before and whose status changed, and their new status."""
+        alive = {worker.report.worker_id: worker for worker in snapshot.workers if worker.alive}
+        now = {name: self._status(worker) for name, worker in alive.items()}
+        before, self._shown = self._shown, now
+        self._running = {name: jobs for name, jobs in self._running.items() if name in alive}
+        return {name: status for name, status in now.items() if name in before and before[name] != status}
+
+    def _status(self, worker: WorkerInfo) -> str:
+        running = self._running.get(worker.report.worker_id)
+        if running is None or worker.report.status not in BUSY_OR_IDLE:
+            return worker.report.status
+        return "busy" if running else "idle"
+
+    def _show(self, worker_id: str, status: str) -> tuple[str, str, str] | None:
+        before = self._shown.get(worker_id)
+        if before not in BUSY_OR_IDLE or before == status:
+            return None
+        self._shown[worker_id] = status
+        return worker_id, before or "", status

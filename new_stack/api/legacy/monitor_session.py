@@ -16,14 +16,14 @@ from new_stack.api.legacy.hub import (
 )
 from new_stack.api.legacy.messages import Fields, value
 from new_stack.api.legacy.monitor import (
+    WorkerStatuses,
     ack,
     change_key,
     connected,
     stats_broadcast,
-    status_changes,
     worker_status,
 )
-from new_stack.api.legacy.session import Connection, Session
+from new_stack.api.legacy.session import Connection, ConnectionGone, Session
 from new_stack.api.legacy.v2 import monitor as v2
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
@@ -45,13 +45,16 @@ class MonitorSession(Session):
         self._channels: frozenset[Any] | None = None
         self._v2 = False
         self._interest = v2.Interest()
-        self._statuses: dict[str, str] = {}
+        self._statuses = WorkerStatuses()
         self._workers: dict[str, WorkerInfo] = {}
+        self._heartbeat: asyncio.Task[None] | None = None
         services.fanout.follow_all(self.subscriber)
         services.fanout.follow_snapshots(self.subscriber)
 
     def leave(self) -> None:
         """Forget all subscriptions."""
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
         self.services.fanout.remove(self.subscriber)
 
     @property
@@ -63,6 +66,8 @@ class MonitorSession(Session):
         """Serve one message."""
         if not self._v2 and v2.is_v2_message(fields):
             self._v2 = True
+            await self._send_system_status(v2.connected(self.name, self.now_ms))
+            self._heartbeat = asyncio.create_task(self._send_heartbeats(), name=f"heartbeats to {self.name}")
         if self._v2:
             await self._handle_v2(fields)
         else:
@@ -70,27 +75,39 @@ class MonitorSession(Session):
 
     async def deliver(self, item: Published) -> None:
         """Send what a monitor of its dialect gets for an event."""
+        change = self._statuses.apply(item.event)
         if self._v2:
             await self._deliver_v2(item)
+            if change is not None and self._interest.wants_worker(change[0]):
+                await self.connection.send(v2.worker_status_changed(*change, item.event, self.now_ms))
             return
         await item.complete(self.services.with_result)
         text = item.encoded(monitor_text)
         if text:
             await self.connection.send_text(text)
+        if change is not None:
+            await self._send_worker_status(change[0], change[2])
+
+    async def deliver_state(self, job: Job) -> None:
+        """Show the state of a job once more, for a page that asked for it; nothing has changed."""
+        if self._v2:
+            await self.connection.send(v2.state_again(job, self.now_ms))
 
     async def deliver_snapshot(self, snapshot: Snapshot) -> None:
         """Send the periodic stats, and what changed among the workers."""
         if self._v2:
             await self._deliver_snapshot_v2(snapshot)
             return
-        for name, status in status_changes(self._statuses, snapshot.workers).items():
-            if self._listens_to("worker_status"):
-                message = worker_status(name, status, self.now)
-                await self.connection.send(message)
-                await self.connection.send(ack(message.message_id, "worker_status", self.now))
-        self._remember(snapshot)
+        for name, status in self._statuses.update(snapshot).items():
+            await self._send_worker_status(name, status)
         if self._listens_to("stats_broadcast"):
             await self.send_stats(snapshot)
+
+    async def _send_worker_status(self, worker_id: str, status: str) -> None:
+        if self._listens_to("worker_status"):
+            message = worker_status(worker_id, status, self.now)
+            await self.connection.send(message)
+            await self.connection.send(ack(message.message_id, "worker_status", self.now))
 
     async def send_stats(self, snapshot: Snapshot, *, brief: bool = False) -> None:
         """One `stats_broadcast` and its `ack`."""
@@ -109,7 +126,7 @@ class MonitorSession(Session):
 
     def _remember(self, snapshot: Snapshot) -> None:
         self._workers = {worker.report.worker_id: worker for worker in snapshot.workers if worker.alive}
-        self._statuses = {name: worker.report.status for name, worker in self._workers.items()}
+        self._statuses.reset(snapshot)
 
     def _listens_to(self, kind: str) -> bool:
         return self._channels is None or kind in self._channels
@@ -158,20 +175,30 @@ class MonitorSession(Session):
                 error = f"Unsupported message type: {kind}"
                 await send({"type": "error", "error": error, "timestamp": self.now_ms})
 
+    async def _send_system_status(self, data: dict[str, Any]) -> None:
+        await self.connection.send({"type": "system_status", "timestamp": self.now_ms, "data": data})
+
+    async def _send_heartbeats(self) -> None:
+        with suppress(ConnectionGone):
+            while True:
+                await asyncio.sleep(self.services.settings.system_heartbeat_ms / 1000)
+                await self._send_system_status({"type": "heartbeat", "server_time": self.now_ms})
+
     async def _send_full_state(self) -> None:
         queue = self.services.queue
-        snapshot, pending, completed, failed = await asyncio.gather(
+        snapshot, pending, completed, failed, cancelled = await asyncio.gather(
             self.services.snapshots.take(),
             queue.jobs(state=JobState.PENDING, limit=PENDING_SHOWN),
             queue.jobs(state=JobState.COMPLETED, limit=ENDED_SHOWN),
             queue.jobs(state=JobState.FAILED, limit=ENDED_SHOWN),
+            queue.jobs(state=JobState.CANCELLED, limit=ENDED_SHOWN),
         )
         self._remember(snapshot)
         jobs = {
             "pending": pending.jobs,
             "active": snapshot.active,
             "completed": completed.jobs,
-            "failed": failed.jobs,
+            "failed": failed.jobs + cancelled.jobs,  # pages read these four lists only; the status tells them apart
         }
         await self.connection.send(v2.full_state(snapshot, jobs, self.now_ms))
 
@@ -188,10 +215,11 @@ class MonitorSession(Session):
 
     async def _deliver_snapshot_v2(self, snapshot: Snapshot) -> None:
         alive = {worker.report.worker_id: worker for worker in snapshot.workers if worker.alive}
-        for name, message in v2.worker_messages(self._workers, alive, self.now_ms):
+        changed = self._statuses.update(snapshot)
+        for name, message in v2.worker_messages(self._workers, alive, changed, self.now_ms):
             if self._interest.wants_worker(name):
                 await self.connection.send(message)
-        self._remember(snapshot)
+        self._workers = alive
         if "system_stats" in self._interest.topics:
             figures = v2.system_stats(snapshot.counts, snapshot.workers)
             await self.connection.send({"type": "system_stats", "timestamp": self.now_ms, "data": figures})

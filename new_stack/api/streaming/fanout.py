@@ -12,6 +12,7 @@ import msgspec
 from new_stack.api.snapshot import Snapshot
 from new_stack.api.streaming.cursor import StreamId, parse_id
 from new_stack.queue.events import Event
+from new_stack.queue.jobs import Job
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ class DeliveryBarrier:
         self.sent = asyncio.Event()
 
 
-Item = Published | Gap | Snapshot | DeliveryBarrier
+Item = Published | Gap | Snapshot | DeliveryBarrier | Job
 
 
 class Subscriber:
@@ -170,6 +171,11 @@ class FanOut:
         """Hand a snapshot to everybody who follows them."""
         for subscriber in self._monitors:
             subscriber.put(snapshot)
+
+    def publish_state(self, job: Job) -> None:
+        """Hand a job's unchanged state to all who follow snapshots."""
+        for subscriber in self._monitors:
+            subscriber.put(job)
 
     def remove(self, subscriber: Subscriber, *, jobs: Iterable[str] = (), client_id: str | None = None) -> None:
         """Forget a subscriber; it names what it followed."""

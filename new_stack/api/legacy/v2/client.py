@@ -17,6 +17,7 @@ ACTIONS: Final = {
     "get_job_status": Action.STATUS,
     "cancel_job": Action.CANCEL,
     "retry_job": Action.RETRY,
+    "sync_job_state": Action.SYNC,
     "ping": Action.ALIVE,
     "stay_alive": Action.ALIVE,
 }

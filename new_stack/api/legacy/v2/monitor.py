@@ -9,7 +9,7 @@ import msgspec
 
 from new_stack.api.http.schemas import job_document, plain_number
 from new_stack.api.legacy.messages import Fields, Refusal, spelled, value
-from new_stack.api.legacy.monitor import total
+from new_stack.api.legacy.monitor import job_types, total
 from new_stack.api.snapshot import Snapshot
 from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import Job, QueueCounts, WorkerInfo
@@ -158,7 +158,12 @@ def worker_document(worker: WorkerInfo) -> dict[str, Any]:
         "status": report.status if worker.alive else "offline",
         "current_job_id": report.running[0] if report.running else None,
         "current_jobs": list(report.running),
-        "capabilities": {"job_types": list(report.services), "concurrency": report.concurrency},
+        "capabilities": {
+            "services": job_types(worker),
+            "job_types": job_types(worker),
+            "concurrency": report.concurrency,
+            **report.capabilities,
+        },
         "connectors": list(report.connectors),
         "connected_at": worker.registered_at,
         "last_heartbeat": worker.seen_at,
@@ -192,20 +197,48 @@ def full_state(snapshot: Snapshot, jobs: Mapping[str, Iterable[Job]], now_ms: in
     }
 
 
+def connected(connection_id: str, now_ms: int) -> dict[str, Any]:
+    """The data of the greeting."""
+    return {
+        "status": "connected",
+        "connection_id": connection_id,
+        "connection_type": "monitor",
+        "server_time": now_ms,
+    }
+
+
+def worker_status_changed(worker_id: str, old: str, new: str, event: Event, now_ms: int) -> dict[str, Any]:
+    """The change of a worker's status that an event of a job brought about."""
+    return {
+        "type": "worker_status_changed",
+        "timestamp": now_ms,
+        "worker_id": worker_id,
+        "old_status": old,
+        "new_status": new,
+        "current_job_id": event.job_id if new == "busy" else None,
+    }
+
+
+def state_again(job: Job, now_ms: int) -> dict[str, Any]:
+    """A job's state as it was and is."""
+    state = {"old_status": job.state, "new_status": job.state, "worker_id": job.worker_id, "reason": "synchronized"}
+    return {"type": "job_status_changed", "timestamp": now_ms, "job_id": job.id} | state
+
+
 def worker_messages(
-    before: Mapping[str, WorkerInfo], after: Mapping[str, WorkerInfo], now_ms: int
+    before: Mapping[str, WorkerInfo], after: Mapping[str, WorkerInfo], changed: Mapping[str, str], now_ms: int
 ) -> list[tuple[str, dict[str, Any]]]:
-    """What changed among the living workers, as (worker id, message)."""
+    """What changed among the living workers, as (worker id, message); `changed` has the new status of some."""
     messages: list[tuple[str, dict[str, Any]]] = []
     for name, worker in after.items():
         known = before.get(name)
         if known is None:
             messages.append((name, {"type": "worker_connected", "worker_data": worker_document(worker)}))
-        elif known.report.status != worker.report.status:
+        elif name in changed:
             running = worker.report.running
             change = {
                 "old_status": known.report.status,
-                "new_status": worker.report.status,
+                "new_status": changed[name],
                 "current_job_id": running[0] if running else None,
             }
             messages.append((name, {"type": "worker_status_changed"} | change))
