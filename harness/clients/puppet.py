@@ -87,6 +87,8 @@ class Puppet:
         self._remark = remark
         self._leases: dict[str, Lease] = {}
         self._services: tuple[str, ...] = ()
+        self._capabilities: dict[str, Any] = {}
+        self._completed = 0
         self._worker_id = actor
         self._renewing: asyncio.Task[None] | None = None
         self._gone = asyncio.Event()
@@ -117,7 +119,8 @@ class Puppet:
         match message:
             case {"type": "register_worker"}:
                 capabilities = message.get("capabilities") or {}
-                self._services = tuple(map(str, capabilities.get("supported_job_types") or ()))
+                self._capabilities = dict(capabilities) if isinstance(capabilities, dict) else {}
+                self._services = tuple(map(str, self._capabilities.get("supported_job_types") or ()))
                 await self._report(str(message.get("status", "idle")))
             case {"type": "worker_status" | "worker_heartbeat"}:
                 await self._report(str(message.get("status") or "idle"))
@@ -175,6 +178,7 @@ class Puppet:
         end: End
         if message["type"] == "complete_job":
             end = Completed(lease=lease, result=msgspec.Raw(msgspec.json.encode(message.get("result"))))
+            self._completed += 1
         else:
             end = Failed(lease=lease, error=str(message.get("error")))
         self._leases.pop(lease.job_id, None)
@@ -209,6 +213,8 @@ class Puppet:
             running=tuple(self._leases),
             connectors=self._services,
             services=self._services,
+            capabilities=self._capabilities,
+            jobs_processed=self._completed,
         )
         await self._queue.heartbeat(report)
 

@@ -39,8 +39,9 @@ class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """One declared difference.
 
     `field` is empty for a whole frame, which one side sends and the other does not: `hub` and `stack` are then
-    `(sent)` and `(not sent)`. Else they are the field's values: `(absent)`, `(null)`, a text that begins with `~` for a
-    regular expression that the whole value has to match as JSON text, or the value itself.
+    `(sent)` and `(not sent)`. Else `field` may have `*` for any part of it, and `hub` and `stack` are the field's values:
+    `(absent)`, `(null)`, a text that begins with `~` for a regular expression that the whole value has to match as JSON
+    text, or the value itself.
     """
 
     name: str
@@ -72,7 +73,9 @@ class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def covers(self, finding: Finding) -> bool:
         """Whether the finding is this difference."""
-        if (finding.role, finding.message_type, finding.field) != (self.role, self.message, self.field):
+        if (finding.role, finding.message_type) != (self.role, self.message):
+            return False
+        if not fnmatchcase(finding.field, self.field.replace("[", "[[]")):
             return False
         if finding.kind is FindingKind.MISSING:
             return (self.hub, self.stack) == (SENT, NOT_SENT) and self._describes(finding.expected)

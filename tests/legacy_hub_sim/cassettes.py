@@ -9,16 +9,14 @@ from typing import Any
 from harness.cassettes import Cassette, contracted, load
 from harness.parity.normalize import normalized_frame
 
-FOLDERS = (Path(__file__).parents[2] / "scenarios" / "cassettes", Path(__file__).parent / "recordings")
-"""The second has recordings of real workers, which the stack does not serve alike yet."""
-FILES = {path.stem: path for folder in FOLDERS for path in sorted(folder.glob("*.jsonl"))}
-NAMES = sorted(FILES)
+FOLDER = Path(__file__).parents[2] / "scenarios" / "cassettes"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.jsonl"))
 TOKENS = {"auth-token": "s3cret"}
 """The token that the recorded hub was started with."""
 
 
 def cassette(name: str) -> Cassette:
-    return load(FILES[name])
+    return load(FOLDER / f"{name}.jsonl")
 
 
 def comparable(message: Any) -> str:

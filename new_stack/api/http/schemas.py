@@ -35,13 +35,31 @@ class JobRequest(msgspec.Struct, kw_only=True):
         """As the queue takes it."""
         assert isinstance(self.service_required, str)  # noqa: S101 - the route has seen to it
         return NewJob(
-            payload=Raw(b"{}") if isinstance(self.payload, UnsetType) else self.payload,
+            payload=Raw(b"{}") if isinstance(self.payload, UnsetType) else payload_of(self.payload) or self.payload,
             service_required=self.service_required,
             priority=self.priority,
             id=self.id,
             client_id=self.client_id,
             max_retries=self.max_retries,
         )
+
+
+def payload_of(raw: Raw) -> Raw | None:
+    """An object as it came; a text as the hub stores it: the object that it is the JSON of, or wrapped in one.
+
+    None for any other JSON.
+    """
+    first = bytes(raw).lstrip()[:1]
+    if first == b"{":
+        return raw
+    if first != b'"':
+        return None
+    text = msgspec.json.decode(raw, type=str)
+    try:
+        msgspec.json.decode(text, type=dict[str, Raw])
+    except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError):
+        return Raw(msgspec.json.encode({"raw_payload": text}))
+    return Raw(text.encode())
 
 
 class CancelRequest(msgspec.Struct, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from new_stack.api.http.schemas import payload_of
 from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob
 
 Fields = Mapping[str, Raw]
@@ -113,17 +114,10 @@ def id_text(fields: Fields, name: str) -> str | None:
 
 def _payload(fields: Fields) -> Raw:
     """An object as it came; a text as the hub stores it: the object that it is the JSON of, or wrapped in one."""
-    raw = fields.get("payload", Raw(b"{}"))
-    if bytes(raw).lstrip()[:1] == b"{":
-        return raw
-    found = value(fields, "payload")
-    if not isinstance(found, str):
-        raise Refusal(f"payload must be a JSON object or text, not {spelled(found)}")
-    try:
-        _fields.decode(found)
-    except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError):
-        return Raw(msgspec.json.encode({"raw_payload": found}))
-    return Raw(found.encode())
+    payload = payload_of(fields.get("payload", Raw(b"{}")))
+    if payload is None:
+        raise Refusal(f"payload must be a JSON object or text, not {spelled(value(fields, 'payload'))}")
+    return payload
 
 
 def _service(fields: Fields) -> str:

@@ -71,8 +71,10 @@ def _worker(worker: WorkerInfo) -> dict[str, Any]:
         "connection_status": worker.report.status,
         "is_accepting_jobs": worker.report.status in BUSY_OR_IDLE,
         "capabilities": {
-            "version": worker.report.version,
+            "version": worker.report.version or "1.0.0",
             "supported_job_types": types,
+            "cpu": None,
+            "memory": None,
             **worker.report.capabilities,
         },
         "supported_job_types": types,

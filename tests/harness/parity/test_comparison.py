@@ -302,8 +302,8 @@ def test_lists_of_statistics_without_an_order_are_compared_as_sets(tmp_path: Pat
             if jobs := event.get("message", {}).get("system", {}).get("jobs", {}).get("active_jobs"):
                 del jobs[-1]
 
-    name = "../../tests/legacy_hub_sim/recordings/real-queue"
-    recorded = load(FOLDER / f"{name}.jsonl").events
+    name = "real-queue"
+    recorded = CASSETTES[name].events
     assert compare(recorded, edited(name, reverse, tmp_path)) == []
     assert compare(recorded, edited(name, lose_one, tmp_path))
 

@@ -61,7 +61,7 @@ async def test_the_same_submission_again_is_the_same_job_and_another_is_a_confli
         ({"service_required": 7}, "service_required"),
         ({"job_type": "other"}, "job_type"),
         ({"payload": [1]}, "payload"),
-        ({"payload": "text"}, "payload"),
+        ({"payload": 5}, "payload"),
         ({"payload": None}, "payload"),
         ({"priority": 2.5}, "priority"),
         ({"priority": "5"}, "priority"),

@@ -45,6 +45,7 @@ async def test_a_payload_that_is_text_is_run(payload: str, given: Any, start_api
     async with HubClient(ws_url(api), "shop") as client:
         job_id = await client.submit("simulation", payload)
         assert (await api.get(f"/api/jobs/{job_id}"))["payload"] == given
+        assert (await api.get(f"/api/jobs/{await api.submit(payload=payload)}"))["payload"] == given
 
 
 async def test_an_id_that_is_a_number_becomes_text(start_api: StartApi, start_worker: StartWorker) -> None:

@@ -134,7 +134,7 @@ async def test_server_sent_events_are_recorded_and_played_again(
     assert sessions.written
     events = [event for path in sessions.written for event in load(path).events]
     assert [event.role for event in events if isinstance(event, Open)] == [Role.SSE]
-    kinds = [event.content["event"] for event in events if isinstance(event, Receive)]
+    kinds = [event.content["data"]["kind"] for event in events if isinstance(event, Receive)]
     assert kinds == ["submitted", "cancelled"]
 
 
