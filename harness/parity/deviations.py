@@ -39,7 +39,7 @@ class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """One declared difference.
 
     `field` is empty for a whole frame, which one side sends and the other does not: `hub` and `stack` are then
-    `(sent)` and `(not sent)`. Else `field` may have `*` for any part of it, and `hub` and `stack` are the field's values:
+    `(sent)` and `(not sent)`. Else `field` may have `*` for any part of it, and `hub` and `stack` are its values:
     `(absent)`, `(null)`, a text that begins with `~` for a regular expression that the whole value has to match as JSON
     text, or the value itself.
     """
