@@ -1,0 +1,25 @@
+"""The glossary says where each term lives, and the file is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROWS = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (`[^|]+`) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+TERMS = [term for term, _, _ in ROWS]
+
+
+def test_the_glossary_has_terms_each_once() -> None:
+    assert len(TERMS) > 50
+    assert len(TERMS) == len(set(TERMS))
+
+
+@pytest.mark.parametrize(("term", "meaning", "files"), ROWS, ids=TERMS)
+def test_a_term_is_told_in_one_sentence_and_lives_where_it_says(term: str, meaning: str, files: str) -> None:
+    assert meaning.endswith(".")
+    assert ". " not in meaning, f"{term} is told in more than one sentence"
+    for file in re.findall(r"`([^`]+)`", files):
+        assert (ROOT / file).is_file(), f"{term}: there is no {file}"
