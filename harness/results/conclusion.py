@@ -98,7 +98,7 @@ def headline_of(verdict: Verdict, criteria: Sequence[Criterion], in_all: int | N
     """The verdict in a sentence; `in_all` is how many criteria a whole run has."""
     count, waivers = len(criteria), sum(criterion.waiver is not None for criterion in criteria)
     decisive = sum(criterion.counts_as is verdict for criterion in criteria)
-    with_waivers = f", with {plural(waivers, 'waiver')}" if waivers else ""
+    with_waivers = f", with {plural(waivers, 'waiver')}" if waivers and verdict is Verdict.PASS else ""
     if verdict is Verdict.PASS and in_all is not None and count < in_all:
         passed = "1 criterion passes" if count - waivers == 1 else f"{count - waivers} criteria pass"
         return f"What was tried passes{with_waivers}: {passed}{_and(waivers)}, of the {in_all} that a whole run has."
@@ -117,7 +117,7 @@ def _detail(verdict: Verdict, count: int, decisive: int, waivers: int) -> str:
         return f"the one criterion that was tried {one}"
     if verdict is Verdict.PASS:
         return f"all {count} criteria pass"
-    return f"{decisive} of {count} criteria {one if decisive == 1 else several}"
+    return f"{decisive} of {count} criteria {one if decisive == 1 else several}{_and(waivers)}"
 
 
 def _and(waivers: int) -> str:

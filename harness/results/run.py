@@ -106,7 +106,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def outcome(self) -> str:
         """The verdict as a reader sees it: `pass, with 1 waiver`."""
-        number = len(self.waived)
+        number = len(self.waived) if self.verdict is Verdict.PASS else 0
         return self.verdict.value + (f", with {plural(number, 'waiver')}" if number else "")
 
 
