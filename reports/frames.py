@@ -8,7 +8,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from harness.results import Frame
+from harness.results import TranscriptEvent
 
 LINE_LIMIT: Final = 1_600
 """A frame that would be longer is shown field by field, each cut to FIELD_LIMIT characters."""
@@ -20,7 +20,7 @@ Marks = Mapping[str, str]
 ROOT: Final = ""
 
 
-def show_frame(frame: Frame, marks: Marks) -> Markup:
+def show_frame(frame: TranscriptEvent, marks: Marks) -> Markup:
     """The frame: its type first, then its fields, each name dimmed, each differing field marked."""
     if frame.text is not None:
         return _marked(escape(_cut(frame.text, LINE_LIMIT)), marks.get(ROOT))

@@ -19,7 +19,7 @@ from reports.plots import draw_chart, draw_distribution, draw_timeline
 from reports.plots.svg import tag
 from reports.plots.timeline import kept
 from reports.run_summary import describe_defects, describe_matrix, run_facts
-from reports.transcripts import Transcript, transcript
+from reports.transcripts import ShownTranscript, transcript
 
 PAGE_LIMIT: Final = 2_900_000
 """Bytes. Beyond it transcripts are left out, those that tell nothing new first."""
@@ -38,17 +38,6 @@ _PARTS: Final = {
 }
 
 
-class Shown(msgspec.Struct, frozen=True):
-    """A transcript on the page; its rows are None where they were left out for size."""
-
-    ref: str
-    scenario: ScenarioRow
-    cell: Any
-    loose: Any
-    rows: Any
-    left_out: int
-
-
 def page(run: Run, limit: int = PAGE_LIMIT) -> str:
     """The whole page as text, in UTF-8 at most about `limit` bytes long."""
     environment = _environment()
@@ -61,32 +50,28 @@ def page(run: Run, limit: int = PAGE_LIMIT) -> str:
     bare = _render(environment, run, [_without_rows(each) for each in transcripts])
     room = limit - len(bare.encode())
     kept_whole = _that_fit(environment, transcripts, room)
-    shown = [_whole(each) if each.ref in kept_whole else _without_rows(each) for each in transcripts]
+    shown = [each if each.ref in kept_whole else _without_rows(each) for each in transcripts]
     return _render(environment, run, shown)
 
 
-def _that_fit(environment: Environment, transcripts: Sequence[Transcript], room: int) -> set[str]:
+def _that_fit(environment: Environment, transcripts: Sequence[ShownTranscript], room: int) -> set[str]:
     """Which transcripts the page has room for: what differs first, then what is declared, then the rest."""
     order = [CellVerdict.DIFFERENT, CellVerdict.INCONCLUSIVE, CellVerdict.DECLARED, CellVerdict.SAME]
     template = environment.get_template("transcripts.html.j2")
     fitting = set()
     for each in sorted(transcripts, key=lambda one: order.index(one.cell.verdict)):
-        size = len(template.render(transcripts=[_whole(each)], m=_macros(environment)).encode())
+        size = len(template.render(transcripts=[each], m=_macros(environment)).encode())
         if size <= room:
             room -= size
             fitting.add(each.ref)
     return fitting
 
 
-def _whole(each: Transcript) -> Shown:
-    return Shown(each.ref, each.scenario, each.cell, each.loose, each.rows, each.left_out)
+def _without_rows(each: ShownTranscript) -> ShownTranscript:
+    return msgspec.structs.replace(each, rows=None if each.rows else (), left_out=0)
 
 
-def _without_rows(each: Transcript) -> Shown:
-    return Shown(each.ref, each.scenario, each.cell, each.loose, None if each.rows else (), 0)
-
-
-def _render(environment: Environment, run: Run, transcripts: Sequence[Shown]) -> str:
+def _render(environment: Environment, run: Run, transcripts: Sequence[ShownTranscript]) -> str:
     style, _, _ = environment.loader.get_source(environment, "page.css")  # type: ignore[union-attr]  # it has one
     script, _, _ = environment.loader.get_source(environment, "page.js")  # type: ignore[union-attr]
     drawn, left = _timelines(run)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from markupsafe import Markup
 
-from harness.results import Cell, Finding, FindingKind, Frame, Row, ScenarioRow
+from harness.results import Cell, Finding, FindingKind, Row, ScenarioRow, TranscriptEvent
 from reports.frames import show_frame
 
 MOST_ROWS: Final = 400
@@ -56,14 +56,16 @@ class ShownRow(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[Note, ...]
 
 
-class Transcript(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell's page section shows. `left_out` counts rows that are not shown."""
+class ShownTranscript(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cell's page section shows. `left_out` counts rows that are not shown; `rows` is None where all were left
+    out for size.
+    """
 
     ref: str
     scenario: ScenarioRow
     cell: Cell
     loose: tuple[Note, ...]
-    rows: tuple[ShownRow, ...]
+    rows: tuple[ShownRow, ...] | None
     left_out: int
 
 
@@ -74,7 +76,7 @@ def state_of(finding: Finding) -> State:
     return State.DECLARED if finding.declared else State.DIFFERENT
 
 
-def transcript(scenario: ScenarioRow, cell: Cell) -> Transcript:
+def transcript(scenario: ScenarioRow, cell: Cell) -> ShownTranscript:
     """The cell, ready to be shown."""
     by_row: dict[int, list[Finding]] = {}
     for finding in cell.findings:
@@ -82,7 +84,7 @@ def transcript(scenario: ScenarioRow, cell: Cell) -> Transcript:
             by_row.setdefault(finding.row, []).append(finding)
     placed = {id(finding) for found in by_row.values() for finding in found}
     chosen = _chosen(len(cell.rows), by_row)
-    return Transcript(
+    return ShownTranscript(
         ref=f"{scenario.name}/{cell.column}",
         scenario=scenario,
         cell=cell,
@@ -120,11 +122,11 @@ def _shown(row: Row, findings: Sequence[Finding]) -> ShownRow:
     )
 
 
-def _side(frame: Frame | None, marks: dict[str, str]) -> Markup | None:
+def _side(frame: TranscriptEvent | None, marks: dict[str, str]) -> Markup | None:
     return None if frame is None else show_frame(frame, marks)
 
 
-def _head(frame: Frame | None) -> str:
+def _head(frame: TranscriptEvent | None) -> str:
     return "" if frame is None else f"{frame.event} at {frame.at:,.0f} ms"
 
 

@@ -21,7 +21,7 @@ LEAST_FREE_PERCENT: Final = 85.0
 """Of all processor time, while nothing of the run is at work: with less, a long latency may be others' doing."""
 
 
-class Outcome(IntEnum):
+class ScenarioOutcome(IntEnum):
     """How a scenario came out, the worst last: one that passed and broke something on its way out counts as failed."""
 
     SKIPPED = 0
@@ -35,7 +35,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     suite: str
     name: str
     criterion: str
-    outcome: Outcome
+    outcome: ScenarioOutcome
     failure: str = ""
     """The assertion that failed, its first line."""
 

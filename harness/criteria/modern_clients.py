@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import Outcome, Scenario, ScenarioResults
+from harness.criteria.evidence import Scenario, ScenarioOutcome, ScenarioResults
 from harness.results import Evidence, Link, LinkTo, count
 
 SHOWN: Final = 3
@@ -31,8 +31,10 @@ def judge_suites(which: str) -> Callable[[Collected, Limits, Least], Judged]:
 
     def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
         results = collected.get(ScenarioResults)
-        ran = [one for one in results.scenarios if one.criterion == which and one.outcome is not Outcome.SKIPPED]
-        failed = [scenario for scenario in ran if scenario.outcome is Outcome.FAILED]
+        ran = [
+            one for one in results.scenarios if one.criterion == which and one.outcome is not ScenarioOutcome.SKIPPED
+        ]
+        failed = [scenario for scenario in ran if scenario.outcome is ScenarioOutcome.FAILED]
         return Judged(
             measurements=[count("scenarios that failed", len(failed), limits.failed_scenarios)],
             evidence=[Evidence(what="scenarios", had=len(ran), least=least.scenarios)],

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from harness.cassettes.events import Event, Receive, Send, kind_of
-from harness.parity.fields import differences
-from harness.parity.frames import EVERYTHING, Frame
+from harness.parity.findings import differences
+from harness.parity.frames import EVERYTHING, ReceivedFrame
 
 _LARGEST_TABLE: Final = 4_000_000
 """Cells of the exact table of common subsequences; longer streams are aligned by a quicker rule."""
@@ -31,12 +31,12 @@ Place = tuple[int | None, int | None]
 """Where something is in the two transcripts (expected, observed); None where there is no partner."""
 
 
-def key_of(frame: Frame) -> str:
+def key_of(frame: ReceivedFrame) -> str:
     """Equal for frames that tell the same."""
     return frame.type + json.dumps(frame.body, sort_keys=True, default=str)
 
 
-def align(expected: Sequence[Frame], observed: Sequence[Frame]) -> Alignment:
+def align(expected: Sequence[ReceivedFrame], observed: Sequence[ReceivedFrame]) -> Alignment:
     """Pair the frames of one actor's connection. An HTTP actor's answers belong to its requests, in their order."""
     if all(frame.type == "response" for frame in (*expected, *observed)):
         shared = min(len(expected), len(observed))
@@ -118,8 +118,8 @@ class _Pairing:
 
     def __init__(
         self,
-        expected: Sequence[Frame],
-        observed: Sequence[Frame],
+        expected: Sequence[ReceivedFrame],
+        observed: Sequence[ReceivedFrame],
         pairs: list[tuple[int, int]],
         in_order: Sequence[tuple[int, int]],
     ) -> None:
@@ -130,7 +130,7 @@ class _Pairing:
         self._left_marks = [one for one, _ in in_order]
         self._right_marks = [other for _, other in in_order]
 
-    def pair_rest(self, likeness: Callable[[Frame], Hashable], *, same_slot: bool = False) -> None:
+    def pair_rest(self, likeness: Callable[[ReceivedFrame], Hashable], *, same_slot: bool = False) -> None:
         """Pair frames that are alike, each with the one that differs least; with `same_slot` only frames that stand
         between the same two paired ones.
         """
@@ -155,7 +155,7 @@ class _Pairing:
         return Alignment(sorted(self._pairs), self._missing, self._extra)
 
 
-def out_of_order(expected: Sequence[Frame], pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def out_of_order(expected: Sequence[ReceivedFrame], pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """The fewest pairs, key by key, without which the observed order agrees with the expected one."""
     by_key: dict[str, list[tuple[int, int]]] = defaultdict(list)
     everywhere = [pair for pair in pairs if EVERYTHING in expected[pair[0]].order_keys]

@@ -10,9 +10,8 @@ import msgspec
 from harness.cassettes.events import Event, Receive, Response
 from harness.cassettes.tokens import Bindings, Exchange, tokens_of
 from harness.parity.alignment import Alignment, Place, align, out_of_order, side_by_side
-from harness.parity.fields import differences
-from harness.parity.findings import Signature, is_critical, sentence_of, signature
-from harness.parity.frames import Frame, StreamKey, streams
+from harness.parity.findings import Signature, differences, is_critical, sentence_of, signature
+from harness.parity.frames import ReceivedFrame, StreamKey, streams
 from harness.results import Finding, FindingKind
 
 
@@ -118,13 +117,13 @@ def _with_content(event: Event, content: object) -> Event:
 
 
 def _first_place(
-    left: dict[StreamKey, list[Frame]], right: dict[StreamKey, list[Frame]], key: StreamKey
+    left: dict[StreamKey, list[ReceivedFrame]], right: dict[StreamKey, list[ReceivedFrame]], key: StreamKey
 ) -> tuple[int, StreamKey]:
     return (left.get(key) or right[key])[0].index, key
 
 
 def _stream_findings(
-    expected: Sequence[Frame], observed: Sequence[Frame], alignment: Alignment
+    expected: Sequence[ReceivedFrame], observed: Sequence[ReceivedFrame], alignment: Alignment
 ) -> Iterator[tuple[Finding, Place]]:
     for one, other in alignment.pairs:
         yield from _pair_findings(expected[one], observed[other])
@@ -134,7 +133,7 @@ def _stream_findings(
     yield from (_finding(FindingKind.EXTRA, None, observed[place]) for place in alignment.extra)
 
 
-def _pair_findings(expected: Frame, observed: Frame) -> Iterator[tuple[Finding, Place]]:
+def _pair_findings(expected: ReceivedFrame, observed: ReceivedFrame) -> Iterator[tuple[Finding, Place]]:
     if expected.type != observed.type:
         yield _finding(FindingKind.CHANGED, expected, observed, field="type", values=(expected.type, observed.type))
         return
@@ -145,8 +144,8 @@ def _pair_findings(expected: Frame, observed: Frame) -> Iterator[tuple[Finding, 
 
 def _finding(
     kind: FindingKind,
-    expected: Frame | None,
-    observed: Frame | None,
+    expected: ReceivedFrame | None,
+    observed: ReceivedFrame | None,
     *,
     field: str = "",
     values: tuple[object, object] | None = None,
@@ -169,7 +168,7 @@ def _finding(
     return finding, (expected.index if expected else None, observed.index if observed else None)
 
 
-class Seen(msgspec.Struct, frozen=True):
+class HubDifference(msgspec.Struct, frozen=True):
     """How often two runs of one hub differed in one way, and in which values of a field."""
 
     times: int
@@ -179,7 +178,7 @@ class Seen(msgspec.Struct, frozen=True):
 class Noise(msgspec.Struct, frozen=True):
     """What differs between two runs of one hub, by signature: so often and in these values it is no finding."""
 
-    seen: dict[Signature, Seen] = {}
+    seen: dict[Signature, HubDifference] = {}
 
     def mark(self, findings: Iterable[Finding]) -> list[Finding]:
         """The findings, those that are noise marked: no more than were seen, in no other values, no critical one."""
@@ -205,7 +204,9 @@ def noise_between(one: Sequence[Event], other: Sequence[Event]) -> Noise:
             found.setdefault(signature(finding), []).append(finding)
     return Noise(
         {
-            name: Seen(len(same), frozenset(key(value) for each in same for value in (each.expected, each.observed)))
+            name: HubDifference(
+                len(same), frozenset(key(value) for each in same for value in (each.expected, each.observed))
+            )
             for name, same in found.items()
         }
     )

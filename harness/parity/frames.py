@@ -24,7 +24,7 @@ _REPLY_TYPES: Final = frozenset(
 )
 
 
-class Frame(msgspec.Struct, frozen=True, kw_only=True):
+class ReceivedFrame(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that an actor was told. `body` is normalised; `index` is the event's place in its transcript."""
 
     index: int
@@ -42,7 +42,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
 StreamKey = tuple[str, int]
 """Actor, and which of its connections, counted from 0."""
-Streams = dict[StreamKey, list[Frame]]
+Streams = dict[StreamKey, list[ReceivedFrame]]
 
 
 def streams(events: Sequence[Event], *, workers_by_facts: bool = False) -> Streams:
@@ -68,7 +68,7 @@ def streams(events: Sequence[Event], *, workers_by_facts: bool = False) -> Strea
     return dict(found)
 
 
-def frame_of(index: int, role: str, event: Receive | Closed | Response) -> Frame:
+def frame_of(index: int, role: str, event: Receive | Closed | Response) -> ReceivedFrame:
     """One event as a frame."""
     if isinstance(event, Closed):
         word, body = "closed", {"code": event.code, "reason": event.reason}
@@ -79,10 +79,12 @@ def frame_of(index: int, role: str, event: Receive | Closed | Response) -> Frame
         word, body = str(event.content.get("type")), normalized_frame(event.content)
     else:
         word, body = "text", {"text": event.content}
-    return Frame(index=index, actor=event.actor, role=role, type=word, body=body, order_keys=order_keys_of(word, body))
+    return ReceivedFrame(
+        index=index, actor=event.actor, role=role, type=word, body=body, order_keys=order_keys_of(word, body)
+    )
 
 
-def claim_fact(index: int, event: Receive | Closed | Response) -> Frame | None:
+def claim_fact(index: int, event: Receive | Closed | Response) -> ReceivedFrame | None:
     """That a worker was given a job, and what job, or None for everything else a worker was told. Of one that was given
     in pieces only the id can be told.
     """
@@ -95,7 +97,7 @@ def claim_fact(index: int, event: Receive | Closed | Response) -> Frame | None:
         return None
     told = ("job_id", "job_type", "priority", "params") if whole else ("job_id",)
     body = {"type": "job_assigned", **{name: message[name] for name in told if name in message}}
-    return Frame(
+    return ReceivedFrame(
         index=index,
         actor=event.actor,
         role="worker",

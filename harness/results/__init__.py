@@ -23,7 +23,17 @@ from harness.results.criteria import (
 from harness.results.faults_and_defects import DefectRow, Detection, FaultOutcome, FaultRow, Standing, detection
 from harness.results.figures import Chart, Distribution, Limit, Line, Mark, Percentile, Point, Series, percentiles_for
 from harness.results.jobs import Count, Tally, Timeline, TimelineEntry
-from harness.results.matrix import Cell, CellVerdict, Column, DeclaredBy, Finding, FindingKind, Frame, Row, ScenarioRow
+from harness.results.matrix import (
+    Cell,
+    CellVerdict,
+    Column,
+    DeclaredBy,
+    Finding,
+    FindingKind,
+    Row,
+    ScenarioRow,
+    TranscriptEvent,
+)
 from harness.results.run import SCHEMA, About, LogFile, Machine, Run, Target, UnreadableRun, decode, load, save
 
 __all__ = [
@@ -45,7 +55,6 @@ __all__ = [
     "FaultRow",
     "Finding",
     "FindingKind",
-    "Frame",
     "Limit",
     "Line",
     "Link",
@@ -67,6 +76,7 @@ __all__ = [
     "Threshold",
     "Timeline",
     "TimelineEntry",
+    "TranscriptEvent",
     "UnreadableRun",
     "Verdict",
     "Waiver",

@@ -83,7 +83,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.noise or self.declared is not None
 
 
-class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TranscriptEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event of a transcript, in the cassette's words: `event` is open, send, receive, request, … `at` ms."""
 
     at: float
@@ -102,8 +102,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of the aligned transcripts: what the reference has and what this side has, either may be absent."""
 
     actor: str
-    expected: Frame | None = None
-    observed: Frame | None = None
+    expected: TranscriptEvent | None = None
+    observed: TranscriptEvent | None = None
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

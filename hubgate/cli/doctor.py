@@ -14,7 +14,7 @@ import click
 
 
 @dataclass(frozen=True)
-class Finding:
+class Requirement:
     """One thing looked for: whether it is there, whether the gate can do without, and a sentence."""
 
     name: str
@@ -23,34 +23,34 @@ class Finding:
     says: str
 
 
-def _python() -> Finding:
+def _python() -> Requirement:
     version = platform.python_version()
-    return Finding("python", sys.version_info >= (3, 11), needed=True, says=f"{version} (3.11 or newer is needed)")
+    return Requirement("python", sys.version_info >= (3, 11), needed=True, says=f"{version} (3.11 or newer is needed)")
 
 
-def _package(name: str, what_for: str, extra: str) -> Finding:
+def _package(name: str, what_for: str, extra: str) -> Requirement:
     found = importlib.util.find_spec(name) is not None
     says = f"for {what_for}" if found else f"for {what_for}; get it with: pip install 'hubgate[{extra}]'"
-    return Finding(name, found, needed=True, says=says)
+    return Requirement(name, found, needed=True, says=says)
 
 
-def _program(name: str, what_for: str) -> Finding:
+def _program(name: str, what_for: str) -> Requirement:
     where = shutil.which(name)
-    return Finding(name, where is not None, needed=False, says=f"for {what_for}")
+    return Requirement(name, where is not None, needed=False, says=f"for {what_for}")
 
 
-def _cores() -> Finding:
+def _cores() -> Requirement:
     cores = os.cpu_count() or 1
-    return Finding("cores", cores >= 2, needed=False, says=f"{cores}; latencies on fewer than 2 say little")
+    return Requirement("cores", cores >= 2, needed=False, says=f"{cores}; latencies on fewer than 2 say little")
 
 
-def _memory() -> Finding:
+def _memory() -> Requirement:
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     gib = pages * size / 2**30
-    return Finding("memory", gib >= 3, needed=False, says=f"{gib:.1f} GiB; 48 workers and a hub want about 3")
+    return Requirement("memory", gib >= 3, needed=False, says=f"{gib:.1f} GiB; 48 workers and a hub want about 3")
 
 
-def examine() -> list[Finding]:
+def examine() -> list[Requirement]:
     """Everything that the gate needs or can use on this machine."""
     return [
         _python(),

@@ -17,9 +17,9 @@ from harness.results import (
     DeclaredBy,
     Finding,
     FindingKind,
-    Frame,
     Row,
     ScenarioRow,
+    TranscriptEvent,
 )
 
 CASSETTES = Path(__file__).parents[2] / "scenarios" / "cassettes"
@@ -116,9 +116,9 @@ def recording(name: str) -> tuple[str, Events]:
     return lines[0]["about"], lines[1:]
 
 
-def frame(event: dict[str, Any]) -> Frame:
+def frame(event: dict[str, Any]) -> TranscriptEvent:
     rest = {key: value for key, value in event.items() if key not in {"at", "actor", "event", "message", "text"}}
-    return Frame.of(event["at"], event["event"], event.get("message") or rest or None, text=event.get("text"))
+    return TranscriptEvent.of(event["at"], event["event"], event.get("message") or rest or None, text=event.get("text"))
 
 
 def played(events: Events, random: Random) -> Events:

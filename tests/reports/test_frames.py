@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.results import Frame
+from harness.results import TranscriptEvent
 from reports.frames import show_frame
 
 ACCEPTED = {"type": "job_accepted", "status": "pending", "result": {"images": ["a.png"], "size": 3}}
 
 
 def shown(message: object, marks: dict[str, str] | None = None) -> str:
-    return str(show_frame(Frame(at=0, event="receive", message=message), marks or {}))
+    return str(show_frame(TranscriptEvent(at=0, event="receive", message=message), marks or {}))
 
 
 @pytest.mark.parametrize(
@@ -63,5 +63,5 @@ def test_whatever_a_frame_holds_its_text_is_all_there_and_no_markup_of_its_own(
 
 def test_a_frame_of_another_shape_is_shown_as_it_is() -> None:
     assert html.unescape(shown(["a", 1])) == '["a", 1]'
-    assert str(show_frame(Frame(at=0, event="receive", text="b'\\x00'"), {})) == "b&#39;\\x00&#39;"
-    assert str(show_frame(Frame(at=0, event="close"), {})) == ""
+    assert str(show_frame(TranscriptEvent(at=0, event="receive", text="b'\\x00'"), {})) == "b&#39;\\x00&#39;"
+    assert str(show_frame(TranscriptEvent(at=0, event="close"), {})) == ""

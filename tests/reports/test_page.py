@@ -14,12 +14,12 @@ from harness.results import (
     Column,
     Finding,
     FindingKind,
-    Frame,
     Link,
     LinkTo,
     Row,
     Run,
     ScenarioRow,
+    TranscriptEvent,
     conclude,
 )
 from reports.labels import anchor, relative
@@ -58,8 +58,8 @@ def outline(request: pytest.FixtureRequest) -> Outline:
 
 
 def hostile(message: object, *, text: str | None = None) -> Run:
-    rows = [Row(actor=SCRIPT, expected=Frame(at=0, event="receive", message=message, text=text),
-                observed=Frame(at=0, event=SCRIPT, message=message, text=text))]  # fmt: skip
+    rows = [Row(actor=SCRIPT, expected=TranscriptEvent(at=0, event="receive", message=message, text=text),
+                observed=TranscriptEvent(at=0, event=SCRIPT, message=message, text=text))]  # fmt: skip
     finding = Finding(kind=FindingKind.CHANGED, actor=SCRIPT, sentence=SCRIPT, field=SCRIPT, expected=SCRIPT,
                       observed=message, row=0)  # fmt: skip
     cell = Cell.judged(

@@ -3,10 +3,20 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from harness.results import Cell, CellVerdict, Column, DeclaredBy, Finding, FindingKind, Frame, Row, ScenarioRow
-from reports.transcripts import MOST_ROWS, State, Transcript, transcript
+from harness.results import (
+    Cell,
+    CellVerdict,
+    Column,
+    DeclaredBy,
+    Finding,
+    FindingKind,
+    Row,
+    ScenarioRow,
+    TranscriptEvent,
+)
+from reports.transcripts import MOST_ROWS, ShownTranscript, State, transcript
 
-SAID = Frame(at=1, event="receive", message={"type": "error", "error": "no"})
+SAID = TranscriptEvent(at=1, event="receive", message={"type": "error", "error": "no"})
 EXCUSE = DeclaredBy(name="one", reason="r", owner="o", expires="2027-01-01")
 
 
@@ -16,7 +26,7 @@ def finding(row: int | None, *, noise: bool = False, excuse: DeclaredBy | None =
     )
 
 
-def shown(rows: list[Row], *findings: Finding) -> Transcript:
+def shown(rows: list[Row], *findings: Finding) -> ShownTranscript:
     cell = Cell(column=Column.HUB, verdict=CellVerdict.SAME, rows=tuple(rows), findings=findings)
     return transcript(ScenarioRow(name="s", about="a", cells=(cell,)), cell)
 

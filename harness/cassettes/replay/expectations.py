@@ -9,7 +9,7 @@ from typing import Any
 from harness.cassettes.events import INCOMING, Close, Closed, Drop, Event, Incoming, Open, Receive, Response
 from harness.cassettes.timers import timer_frames
 from harness.cassettes.tokens import Bindings
-from harness.parity.fields import differences
+from harness.parity.findings import differences
 from harness.parity.normalize import normalized_frame
 
 WINDOW = 64

@@ -8,7 +8,7 @@ import msgspec
 
 from harness.cassettes import Event, event_as_line, kind_of
 from harness.cassettes.replay.files import CassetteResult
-from harness.results import Cell, CellVerdict, Column, Frame, Row
+from harness.results import Cell, CellVerdict, Column, Row, TranscriptEvent
 
 
 def cell_of(result: CassetteResult, column: Column, *, names: tuple[str, str]) -> Cell:
@@ -38,11 +38,11 @@ def _row(expected: Sequence[Event], observed: Sequence[Event], left: int | None,
     )
 
 
-def frame_of(event: Event) -> Frame:
+def frame_of(event: Event) -> TranscriptEvent:
     """An event as a line of a transcript."""
     line = event_as_line(event)
     text = line.get("text") if isinstance(line.get("text"), str) else None
     message = line.get("message")
     if message is None and text is None:
         message = {key: value for key, value in line.items() if key not in {"at", "actor", "event"}} or None
-    return Frame.of(event.at, kind_of(event), msgspec.to_builtins(message), text=text)
+    return TranscriptEvent.of(event.at, kind_of(event), msgspec.to_builtins(message), text=text)

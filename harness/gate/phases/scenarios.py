@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Final
 
-from harness.criteria.evidence import Outcome, Scenario, ScenarioResults
+from harness.criteria.evidence import Scenario, ScenarioOutcome, ScenarioResults
 from harness.errors import CouldNotRun
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.gate.phases.cassettes import scenarios_folder
@@ -78,7 +78,11 @@ def _scenario(case: ET.Element) -> Scenario:
         suite=case.get("classname", ""),
         name=case.get("name", ""),
         criterion=criterion.get("value", ""),
-        outcome=Outcome.FAILED if wrong is not None else Outcome.SKIPPED if skipped else Outcome.PASSED,
+        outcome=ScenarioOutcome.FAILED
+        if wrong is not None
+        else ScenarioOutcome.SKIPPED
+        if skipped
+        else ScenarioOutcome.PASSED,
         failure="" if wrong is None else _sentence(wrong.get("message", "")),
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.criteria import migration
 from harness.criteria.definition import Collected
-from harness.criteria.evidence import Outcome, Scenario, ScenarioResults
+from harness.criteria.evidence import Scenario, ScenarioOutcome, ScenarioResults
 from harness.criteria.modern_clients import Least, Limits
 from harness.errors import CouldNotRun
 from harness.gate.phases.scenarios import read_results
@@ -41,8 +41,8 @@ def pytest_collection_modifyitems(items):
 """
 
 
-def scenario(outcome: Outcome, criterion: str = "migration", name: str = "test_it") -> Scenario:
-    failure = "expected this, got that" if outcome is Outcome.FAILED else ""
+def scenario(outcome: ScenarioOutcome, criterion: str = "migration", name: str = "test_it") -> Scenario:
+    failure = "expected this, got that" if outcome is ScenarioOutcome.FAILED else ""
     return Scenario(suite="suite", name=name, criterion=criterion, outcome=outcome, failure=failure)
 
 
@@ -74,12 +74,12 @@ def test_what_pytest_wrote_is_read_with_the_worst_that_was_said_of_each_test(tmp
         capture_output=True,
     )
     found = {scenario.name: (scenario.outcome, scenario.failure) for scenario in read_results(results)}
-    assert found["test_good"] == (Outcome.PASSED, "")
-    assert found["test_bad"] == (Outcome.FAILED, "two is two")
-    assert found["test_set_up"] == (Outcome.FAILED, 'failed on setup with "OSError: no port"')
-    assert found["test_tear_down"][0] is Outcome.FAILED
+    assert found["test_good"] == (ScenarioOutcome.PASSED, "")
+    assert found["test_bad"] == (ScenarioOutcome.FAILED, "two is two")
+    assert found["test_set_up"] == (ScenarioOutcome.FAILED, 'failed on setup with "OSError: no port"')
+    assert found["test_tear_down"][0] is ScenarioOutcome.FAILED
     assert "worker-1" in found["test_tear_down"][1]
-    assert found["test_left_out"][0] is Outcome.SKIPPED
+    assert found["test_left_out"][0] is ScenarioOutcome.SKIPPED
 
 
 def test_a_file_that_is_cut_off_is_told(tmp_path: Path) -> None:
@@ -89,21 +89,21 @@ def test_a_file_that_is_cut_off_is_told(tmp_path: Path) -> None:
 
 
 def test_a_criterion_passes_when_enough_of_its_scenarios_passed() -> None:
-    found = [scenario(Outcome.PASSED, name=str(number)) for number in range(3)]
+    found = [scenario(ScenarioOutcome.PASSED, name=str(number)) for number in range(3)]
     assert judge(*found, least=3).verdict is Verdict.PASS
 
 
 def test_one_that_failed_fails_it_whatever_else_there_is() -> None:
-    criterion = judge(scenario(Outcome.FAILED), least=50)
+    criterion = judge(scenario(ScenarioOutcome.FAILED), least=50)
     assert criterion.verdict is Verdict.FAIL
     assert criterion.explanation.endswith("test_it: expected this, got that.")
 
 
 def test_those_that_were_skipped_or_belong_elsewhere_are_no_evidence() -> None:
     found = [
-        scenario(Outcome.PASSED),
-        scenario(Outcome.SKIPPED, name="skipped"),
-        scenario(Outcome.PASSED, "mixed-clients"),
+        scenario(ScenarioOutcome.PASSED),
+        scenario(ScenarioOutcome.SKIPPED, name="skipped"),
+        scenario(ScenarioOutcome.PASSED, "mixed-clients"),
     ]
     criterion = judge(*found, least=2)
     assert criterion.verdict is Verdict.INCONCLUSIVE

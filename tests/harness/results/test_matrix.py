@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.results import Cell, CellVerdict, Column, DeclaredBy, Finding, FindingKind, Frame, Row
+from harness.results import Cell, CellVerdict, Column, DeclaredBy, Finding, FindingKind, Row, TranscriptEvent
 from harness.results.matrix import elided
 
-SEEN = Row(actor="client-a", observed=Frame(at=1, event="receive", message={"type": "job_accepted"}))
+SEEN = Row(actor="client-a", observed=TranscriptEvent(at=1, event="receive", message={"type": "job_accepted"}))
 DECLARED = DeclaredBy(name="one", reason="The hub forgets it.", owner="queue", expires="2027-06-30")
 
 
@@ -51,7 +51,7 @@ def test_a_different_cell_tells_the_first_difference_that_nothing_excuses() -> N
 
 
 def test_a_large_frame_is_cut_and_says_so() -> None:
-    frame = Frame.of(1, "receive", {"image": "x" * 1_000_000, "items": list(range(5000))})
+    frame = TranscriptEvent.of(1, "receive", {"image": "x" * 1_000_000, "items": list(range(5000))})
     assert len(json.dumps(frame.message)) < 3_000
     assert "999,600 characters left out" in frame.message["image"]
     assert frame.message["items"][-1] == {"$elided": {"items": 4800}}
