@@ -15,8 +15,7 @@ import msgspec
 from harness.clients import LegacyClient, ModernClient, Refused, StreamEvent
 from harness.parity.facts import Fact
 from scenarios.received_facts import facts_by_events, facts_by_websocket, kinds, progress_of
-from scenarios.scripts import Payload, fail, script, wait
-from scenarios.stacks import Stack, fresh
+from scenarios.stacks import Payload, Stack, fail, fresh, script, wait
 
 T = TypeVar("T")
 PATIENCE_S: Final = 8.0

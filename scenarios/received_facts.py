@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from contextlib import aclosing
 
-from harness.clients import Received, StreamEvent
+from harness.clients import ModernClient, Received, StreamEvent
 from harness.parity.facts import Fact, fact_of_event, fact_of_message
 
 ANSWERS = frozenset({"accepted", "status"})
@@ -37,6 +39,20 @@ def progress_of(facts: Iterable[Fact]) -> list[float]:
 def kinds(events: Iterable[StreamEvent]) -> list[str]:
     """The events' kinds, in order."""
     return [told.kind for told in events]
+
+
+def story(events: Iterable[StreamEvent]) -> str:
+    """The same as a line to compare with."""
+    return " ".join(kinds(events))
+
+
+async def reached(client: ModernClient, job_id: str, kind: str = "progress") -> StreamEvent:
+    """The first event of that kind that a job's stream has, waited for."""
+    async with asyncio.timeout(10), aclosing(client.follow(job_id)) as stream:
+        async for event in stream:
+            if event.kind == kind:
+                return event
+    raise AssertionError(f"{job_id} ended without {kind}")
 
 
 def claimed_by(events: Iterable[StreamEvent]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The stacks that the suites run against, each with a prefix of its own in one Redis, and what a test asks of one."""
+"""The stacks that the suites run against, each with a prefix of its own in one Redis, and jobs for their workers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,29 @@ SETUP: Final = Setup(
 )
 """All is short, so that a suite need not wait long for what takes a lease or a back-off."""
 
+Payload = dict[str, Any]
 _numbers = itertools.count(1)
 
 
 def fresh(word: str) -> str:
     """A name that nobody else has: of a client, of a job, of a worker."""
     return f"{word}-{next(_numbers)}-{secrets.token_hex(3)}"
+
+
+def script(*steps: Any, result: Any = None) -> Payload:
+    """A payload whose worker, the hub's or the stack's, does this step by step. A number reports that much progress."""
+    plain = [step if isinstance(step, dict) else {"progress": step} for step in steps]
+    return {"simulate": plain + ([{"result": result}] if result is not None else [])}
+
+
+def wait(ms: float) -> dict[str, Any]:
+    """Work for a while without a word."""
+    return {"sleep_ms": ms}
+
+
+def fail(error: str, *, attempts: int | None = None) -> dict[str, Any]:
+    """Fail this attempt; with `attempts`, only the first so many."""
+    return {"fail": error} | ({} if attempts is None else {"attempts": attempts})
 
 
 class Stack:

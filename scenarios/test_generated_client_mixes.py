@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from harness.cassettes import load
 from harness.cassettes.record import Recorder, Sessions
 from scenarios.client_mixes import Ending, JobPlan, Kind, play, told
-from scenarios.scripts import script
-from scenarios.stacks import Stack
+from scenarios.stacks import Stack, script
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 

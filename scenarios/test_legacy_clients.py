@@ -11,9 +11,8 @@ from harness.cassettes.replay.files import Against, run_files
 from harness.parity.deviations import Deviations
 from harness.results import CellVerdict
 from harness.targets import StackPool
-from scenarios.received_facts import claimed_by, facts_by_websocket, kinds, progress_of
-from scenarios.scripts import fail, script, wait
-from scenarios.stacks import BACKOFF_MS, OwnStack, Stack, Stacks, fresh
+from scenarios.received_facts import claimed_by, facts_by_websocket, kinds, progress_of, story
+from scenarios.stacks import BACKOFF_MS, OwnStack, Stack, Stacks, fail, fresh, script, wait
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 
@@ -156,7 +155,7 @@ async def test_a_job_submitted_again_under_its_id_runs_once(stack: Stack) -> Non
         await client.expect("complete_job", job_id=job_id)
         assert await client.submit(payload, job_id=job_id) == job_id
         assert (await client.status(job_id))["status"] == "completed"
-        assert kinds(await modern.follow_to_end(job_id)) == ["submitted", "claimed", "progress", "completed"]
+        assert story(await modern.follow_to_end(job_id)) == "submitted claimed progress completed"
 
 
 async def test_a_client_with_a_wrong_token_is_turned_away(guarded: OwnStack) -> None:

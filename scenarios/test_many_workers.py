@@ -13,8 +13,7 @@ from harness.clients import ModernClient
 from harness.clients.recorders import RedisRecorder, recorded, survey
 from harness.history import History, HistoryEvent, HistoryWriter, Limits, Source, check_all
 from harness.protocols import EventKind
-from scenarios.scripts import Payload, fail, script, wait
-from scenarios.stacks import LEASE_MS, OwnStack, fresh
+from scenarios.stacks import LEASE_MS, OwnStack, Payload, fail, fresh, script, wait
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 

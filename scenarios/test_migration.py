@@ -14,8 +14,7 @@ import pytest
 from harness.clients import HubWorker, LegacyClient
 from harness.targets import HubTarget
 from scenarios.received_facts import facts_by_websocket, progress_of
-from scenarios.scripts import script, wait
-from scenarios.stacks import OwnStack, Stack, fresh
+from scenarios.stacks import OwnStack, Stack, fresh, script, wait
 
 pytestmark = pytest.mark.criterion("migration")
 

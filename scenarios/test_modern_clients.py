@@ -11,9 +11,8 @@ import httpx
 import pytest
 
 from harness.clients import ModernClient, Refused, StreamEvent
-from scenarios.received_facts import facts_by_events, kinds, progress_of
-from scenarios.scripts import Payload, fail, script, wait
-from scenarios.stacks import OwnStack, Stack, fresh
+from scenarios.received_facts import facts_by_events, kinds, progress_of, reached, story
+from scenarios.stacks import OwnStack, Payload, Stack, fail, fresh, script, wait
 
 pytestmark = pytest.mark.criterion("modern-clients")
 
@@ -61,7 +60,7 @@ async def test_a_late_subscriber_hears_the_job_from_its_beginning(stack: Stack) 
     async with stack.modern() as client:
         job_id = await client.submit(script(20, wait(100), 80, result="done"))
         live = await client.follow_to_end(job_id)
-        assert kinds(live) == ["submitted", "claimed", "progress", "progress", "completed"]
+        assert story(live) == "submitted claimed progress progress completed"
         late = await client.follow_to_end(job_id)
         assert [(told.id, told.data) for told in late] == [(told.id, told.data) for told in live]
 
@@ -123,7 +122,7 @@ async def test_a_cursor_that_never_was_gets_a_gap_and_then_what_there_is(
 async def test_a_cursor_that_was_trimmed_away_gets_a_gap_and_then_what_there_is(isolated_stack: OwnStack) -> None:
     async with isolated_stack.modern() as client:
         job_id = await client.submit(script(*[n / 4 for n in range(300)], result="done"))
-        (submitted,) = [told async for told in first_of(client, job_id)]
+        submitted = await reached(client, job_id, "submitted")
         await isolated_stack.worker(hubgate_progress_stream_length=20)
         await client.follow_to_end(job_id)
         told = [told async for told in client.follow(job_id, last_event_id=submitted.id)]
@@ -133,13 +132,6 @@ async def test_a_cursor_that_was_trimmed_away_gets_a_gap_and_then_what_there_is(
         steps = progress_of(facts_by_events(told))
         assert steps == [n / 4 for n in range(300 - len(steps), 300)], "what is left has no hole"
         assert told[-1].kind == "completed"
-
-
-async def first_of(client: ModernClient, job_id: str) -> Any:
-    async with aclosing(client.follow(job_id)) as stream:
-        async for told in stream:
-            yield told
-            return
 
 
 async def test_whoever_has_heard_the_ending_is_told_that_there_is_no_more(stack: Stack) -> None:
@@ -170,7 +162,7 @@ async def test_a_pending_and_a_running_job_are_cancelled_with_their_reason(isola
                 if told.kind == "progress":
                     assert (await client.cancel(running))["status"] == "cancelled"
         assert told.kind == "cancelled"
-        assert kinds(await client.follow_to_end(pending)) == ["submitted", "cancelled"]
+        assert story(await client.follow_to_end(pending)) == "submitted cancelled"
         assert (await client.job(pending))["cancel_reason"] == "changed my mind"
         following = await client.submit(script(100))
         assert kinds(await client.follow_to_end(following))[-1] == "completed"
@@ -189,21 +181,19 @@ async def test_a_failure_is_told_as_final_only_when_it_is(stack: Stack) -> None:
     async with stack.modern() as client:
         job_id = await client.submit(script(fail(ERROR, attempts=1), result="second time"))
         events = await client.follow_to_end(job_id)
-        assert kinds(events) == ["submitted", "claimed", "attempt_failed", "claimed", "completed"]
+        assert story(events) == "submitted claimed attempt_failed claimed completed"
         assert events[2].data["error"] == ERROR
 
 
 async def test_a_failed_job_is_retried_by_hand(stack: Stack) -> None:
-    job_id = fresh("job")
-    async with stack.modern() as client, stack.http() as http:
-        body = {"service_required": "simulation", "payload": script(fail(ERROR)), "max_retries": 0, "id": job_id}
-        assert (await http.post("/api/jobs", json=body)).status_code == 201
+    async with stack.modern() as client:
+        job_id = await client.submit(script(fail(ERROR)), max_retries=0)
         events = await client.follow_to_end(job_id)
-        assert (kinds(events), events[-1].data["error"]) == (["submitted", "claimed", "failed"], ERROR)
+        assert (story(events), events[-1].data["error"]) == ("submitted claimed failed", ERROR)
         assert (await client.job(job_id))["error"] == ERROR
         assert (await client.retry(job_id))["attempt"] == 1
         rest = await resumed_to_the_end(client, job_id, events[-1].id)
-        assert kinds(rest) == ["retried", "claimed", "failed"]
+        assert story(rest) == "retried claimed failed"
         assert (await client.job(job_id))["attempt"] == 2
 
 
@@ -212,19 +202,10 @@ async def resumed_to_the_end(client: ModernClient, job_id: str, last: str) -> li
 
 
 async def test_a_result_that_says_success_false_is_a_failure(stack: Stack) -> None:
-    job_id = fresh("job")
-    async with stack.modern() as client, stack.http() as http:
-        payload = script(40, result={"success": False, "error": "no memory left"})
-        body = {"service_required": "simulation", "payload": payload, "max_retries": 1, "id": job_id}
-        assert (await http.post("/api/jobs", json=body)).status_code == 201
+    async with stack.modern() as client:
+        job_id = await client.submit(script(40, result={"success": False, "error": "no memory left"}), max_retries=1)
         events = await client.follow_to_end(job_id)
-        assert kinds(events) == [
-            "submitted",
-            *["claimed", "progress", "attempt_failed"],
-            "claimed",
-            "progress",
-            "failed",
-        ]
+        assert story(events) == "submitted claimed progress attempt_failed claimed progress failed"
         assert {told.data["error"] for told in events if "failed" in told.kind} == {"no memory left"}
 
 

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from harness.parity.facts import Fact
-from scenarios.received_facts import facts_by_events, facts_by_websocket, kinds, progress_of
-from scenarios.scripts import Payload, fail, script, wait
-from scenarios.stacks import OwnStack, Stack
+from scenarios.received_facts import facts_by_events, facts_by_websocket, kinds, progress_of, reached
+from scenarios.stacks import OwnStack, Payload, Stack, fail, script, wait
 
 pytestmark = pytest.mark.criterion("modern-clients")
 
@@ -102,10 +101,7 @@ async def test_progress_comes_while_the_job_runs_and_not_at_its_end(isolated_sta
     async with isolated_stack.legacy() as old, isolated_stack.modern() as new:
         job_id = await new.submit(script(50, wait(60_000)))
         await old.subscribe(job_id)
-        async with asyncio.timeout(10):
-            async for told in new.follow(job_id):
-                if told.kind == "progress":
-                    break
+        await reached(new, job_id)
         stored = await new.job(job_id)
         assert (stored["status"], stored["progress"]) == ("claimed", 50)
         assert (await old.status(job_id))["progress"] == 50

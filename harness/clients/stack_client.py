@@ -63,10 +63,16 @@ class ModernClient:
         await self._http.close()
 
     async def submit(
-        self, payload: Any = None, *, service: str = "simulation", priority: int = 0, job_id: str | None = None
+        self,
+        payload: Any = None,
+        *,
+        service: str = "simulation",
+        priority: int = 0,
+        job_id: str | None = None,
+        max_retries: int | None = None,
     ) -> str:
         """Submit a job and answer its id. Raises Refused."""
-        job = Submission(service=service, payload=payload, priority=priority, job_id=job_id)
+        job = Submission(service=service, payload=payload, priority=priority, job_id=job_id, max_retries=max_retries)
         request = self._session.submit(job)
         answer = await self._answer(request)
         accepted = self._session.submitted(job, answer.status, answer.fields)

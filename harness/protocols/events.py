@@ -165,6 +165,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     job_id: str | None = None
     """The id that the client chooses; None leaves it to the server."""
+    max_retries: int | None = None
+    """How many failures are followed by another attempt; None leaves it to the server. Only a stack is asked it."""
 
 
 class HttpRequest(msgspec.Struct, frozen=True):

@@ -40,6 +40,7 @@ def submit(job: Submission, client_id: str = "", at: float | None = None) -> Htt
         "payload": {} if job.payload is None else job.payload,
         "priority": job.priority,
         **({} if job.job_id is None else {"id": job.job_id}),
+        **({} if job.max_retries is None else {"max_retries": job.max_retries}),
         **({"client_id": client_id} if client_id else {}),
     }
     return HttpRequest("POST", JOBS, body)
