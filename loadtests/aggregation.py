@@ -10,7 +10,7 @@ import msgspec
 from harness.load.arrivals import Plan
 from harness.load.latencies import Cell, Histogram, Metric, Recorder, Transport
 from harness.load.ledger import Jobs
-from harness.load.results import LatencyResult, LiveLine, SwarmResult, Window
+from harness.load.swarm import LatencyResult, LiveLine, SwarmResult, Window
 from harness.load.throughput import Count, throughput_of
 from harness.results import Series
 from loadtests.load import Load

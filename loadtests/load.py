@@ -19,8 +19,7 @@ from harness.history.events import client_event
 from harness.load.arrivals import ENDLESS_S, Arrivals, Plan
 from harness.load.latencies import Metric, Recorder, Transport
 from harness.load.ledger import Latency, Ledger
-from harness.load.population import PlannedJob, Population, planned
-from harness.load.spec import DEFAULT_JOB
+from harness.load.population import DEFAULT_JOB, PlannedJob, Population, planned
 from harness.load.throughput import ThroughputCounts
 from harness.protocols import ENDED_STATES, ENDS, EventKind, JobEvent, JobState, Submission
 

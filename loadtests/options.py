@@ -8,8 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from harness.load.arrivals import ENDLESS_S, Plan, Shape, Spacing
-from harness.load.population import Population
-from harness.load.spec import DEFAULT_JOB
+from harness.load.population import DEFAULT_JOB, Population
 from harness.protocols import Submission
 
 USERS: Final = {

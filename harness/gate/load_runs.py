@@ -10,9 +10,10 @@ from uuid import uuid4
 from harness.gate.context import RunContext
 from harness.history import Limits
 from harness.load.arrivals import Plan
-from harness.load.results import LiveLine, LoadResult
+from harness.load.results import LoadResult
 from harness.load.runner import Disturb, run
 from harness.load.spec import LoadSpec, Mix
+from harness.load.swarm import LiveLine
 from harness.processes import empty
 from harness.targets import LEASE_MS, Side
 

@@ -12,8 +12,9 @@ from rich.table import Table
 from harness.load.arrivals import Plan
 from harness.load.comparison import Comparison
 from harness.load.latencies import Metric
-from harness.load.results import LiveLine, LoadResult, LoadSummary
+from harness.load.results import LoadResult, LoadSummary
 from harness.load.saturation import Saturation
+from harness.load.swarm import LiveLine
 from harness.results import Verdict
 from harness.results.formatting import plural
 

@@ -13,8 +13,9 @@ import msgspec
 from harness.history import CheckResult
 from harness.load.latencies import Metric
 from harness.load.ledger import Complaint, Outcome
-from harness.load.results import FleetResult, LoadResult, SwarmResult
+from harness.load.results import FleetResult, LoadResult
 from harness.load.spec import Demands
+from harness.load.swarm import SwarmResult
 from harness.results import Criterion, Evidence, Measurement, Statement, at_most, count
 from harness.targets import Side
 

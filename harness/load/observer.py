@@ -11,7 +11,8 @@ from typing import Final
 import httpx
 import msgspec
 
-from harness.load.results import Depth, LiveLine, MemorySeries, SwarmResult
+from harness.load.results import Depth, MemorySeries
+from harness.load.swarm import LiveLine, SwarmResult
 from harness.processes import MemorySample, MemorySampler, Processes
 from harness.targets import Deployment, Side
 

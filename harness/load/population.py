@@ -23,6 +23,17 @@ from harness.protocols.script import MAX_RETRIES, expectation_of
 Choice = TypeVar("Choice")
 DEFAULT: Final = Path(__file__).with_name("population.toml")
 
+SCRIPT: Final = (
+    {"progress": 10, "stamp": True},
+    {"sleep_ms": 50},
+    {"progress": 55, "stamp": True},
+    {"sleep_ms": 50},
+    {"progress": 100, "stamp": True},
+)
+"""A tenth of a second of work, with three updates that carry their send time."""
+DEFAULT_JOB: Final = Submission(payload={"simulate": list(SCRIPT)})
+"""What the users of a load submit, unless the caller says otherwise."""
+
 
 class Kind(StrEnum):
     """What becomes of a job."""

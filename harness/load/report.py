@@ -10,7 +10,8 @@ from typing import Any, Final
 from harness.load.arrivals import Shape
 from harness.load.latencies import Metric
 from harness.load.ledger import ACKNOWLEDGED, Outcome
-from harness.load.results import LatencyResult, LoadResult, MemorySeries
+from harness.load.results import LoadResult, MemorySeries
+from harness.load.swarm import LatencyResult
 from harness.results import (
     About,
     Chart,

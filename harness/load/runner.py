@@ -21,8 +21,9 @@ from harness.load.fleet import Fleet
 from harness.load.judge import judge
 from harness.load.observer import Observer, OnLive
 from harness.load.recording import check, recording, settle
-from harness.load.results import LoadResult, Surroundings, SwarmResult
+from harness.load.results import LoadResult, Surroundings
 from harness.load.spec import LoadSpec
+from harness.load.swarm import SwarmResult
 from harness.processes import Process, Processes, free_port, open_redis, services
 from harness.processes.services import PROJECT_ROOT
 from harness.targets import Deployment, HubTarget, Namespace, Setup, Side, StackTarget

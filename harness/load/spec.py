@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import Self
 
 import msgspec
 
 from harness.history import Limits
 from harness.load.arrivals import Plan, Shape
 from harness.load.latencies import Metric
-from harness.load.population import Population
+from harness.load.population import DEFAULT_JOB, Population
 from harness.protocols import Submission
 from harness.targets import Side
-
-SCRIPT: Final = (
-    {"progress": 10, "stamp": True},
-    {"sleep_ms": 50},
-    {"progress": 55, "stamp": True},
-    {"sleep_ms": 50},
-    {"progress": 100, "stamp": True},
-)
-"""A tenth of a second of work, with three updates that carry their send time."""
-DEFAULT_JOB: Final = Submission(payload={"simulate": list(SCRIPT)})
-"""What the users of a load submit, unless the caller says otherwise."""
 
 
 class Mix(msgspec.Struct, frozen=True, kw_only=True):

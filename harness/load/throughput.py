@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from harness.load.latencies import Metric
-from harness.load.results import Throughput
+from harness.load.swarm import Throughput
 
 COUNTED: Final = frozenset({Metric.SENT, Metric.ACCEPTED, Metric.CLAIM_SEEN, Metric.ENDED})
 """The latencies that a job has once, each at a step of its life."""

@@ -22,12 +22,12 @@ from harness.load.comparison import Comparison, compare
 from harness.load.comparison_report import write_comparison, write_saturation
 from harness.load.display import LiveDisplay, show_comparison, show_load, show_saturation, show_summary
 from harness.load.latencies import Metric
-from harness.load.population import DEFAULT, read_population
+from harness.load.population import DEFAULT, DEFAULT_JOB, read_population
 from harness.load.report import write_run
 from harness.load.results import LoadResult
 from harness.load.runner import run
 from harness.load.saturation import Saturation, find_saturation
-from harness.load.spec import DEFAULT_JOB, Demands, Kills, LoadSpec, Mix
+from harness.load.spec import Demands, Kills, LoadSpec, Mix
 from harness.protocols import Submission
 from harness.results import Verdict
 from harness.targets import Side

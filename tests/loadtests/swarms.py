@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from harness.history import History
-from harness.load.results import SwarmResult
+from harness.load.swarm import SwarmResult
 
 LOCUSTFILE = Path(__file__).parents[2] / "loadtests" / "locustfile.py"
 

@@ -17,8 +17,9 @@ from harness.gate.phases.faults import CUT_OFF
 from harness.history import CHECKERS, CheckResult, Violation
 from harness.load.judge import judge
 from harness.load.latencies import Histogram, Metric, Transport
-from harness.load.results import LatencyResult, LoadResult
+from harness.load.results import LoadResult
 from harness.load.spec import Demands
+from harness.load.swarm import LatencyResult
 from harness.results import CellVerdict, Column, Criterion, Verdict
 from tests.harness.load.test_judge import fleet, loaded, result
 

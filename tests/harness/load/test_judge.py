@@ -10,8 +10,9 @@ from harness.load.arrivals import Plan
 from harness.load.judge import judge as judge_load
 from harness.load.latencies import Histogram, Metric
 from harness.load.ledger import Jobs, Outcome
-from harness.load.results import FleetResult, LatencyResult, LoadResult, Surroundings, SwarmResult, WorkerExit
+from harness.load.results import FleetResult, LoadResult, Surroundings, WorkerExit
 from harness.load.spec import Demands, LoadSpec
+from harness.load.swarm import LatencyResult, SwarmResult
 from harness.results import Criterion, Verdict
 from harness.targets import Side
 

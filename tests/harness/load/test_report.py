@@ -8,8 +8,9 @@ import pytest
 from harness.load.judge import judge
 from harness.load.latencies import Histogram, Metric, Transport
 from harness.load.report import run_of, write_run
-from harness.load.results import LatencyResult, LoadResult, MemorySeries, Throughput, Window, WorkerExit
+from harness.load.results import LoadResult, MemorySeries, WorkerExit
 from harness.load.spec import Demands
+from harness.load.swarm import LatencyResult, Throughput, Window
 from harness.results import Verdict
 from harness.results import load as load_run
 from tests.harness.load import test_judge

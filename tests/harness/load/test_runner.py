@@ -25,9 +25,10 @@ from harness.load.latencies import Metric
 from harness.load.ledger import Complaint, Outcome
 from harness.load.population import Kind as JobKind
 from harness.load.population import read_population
-from harness.load.results import LiveLine, LoadResult
+from harness.load.results import LoadResult
 from harness.load.runner import run
 from harness.load.spec import Demands, Kills, LoadSpec, Mix
+from harness.load.swarm import LiveLine
 from harness.processes import Processes, services, start_valkey
 from harness.results import Verdict
 from harness.targets import Deployment, Setup, Side
