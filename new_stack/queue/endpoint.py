@@ -239,6 +239,13 @@ class _Opener(redis_py.AbstractConnection):
         """Open the socket and greet."""
         await super().connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
 
+    async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
+        """Send bytes. Where the server has closed the connection meanwhile, uvloop raises RuntimeError: a lost one."""
+        try:
+            await super().send_packed_command(*arguments, **options)
+        except RuntimeError as error:
+            raise OSError("it closed the connection") from error
+
     def hand_over(self) -> asyncio.StreamWriter:
         stream, reader = self._writer, self._reader
         if stream is None or reader is None or reader.at_eof():

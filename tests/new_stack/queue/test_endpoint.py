@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+import uvloop
+from redis.exceptions import RedisError
 
 from new_stack.queue import SettingsError
-from new_stack.queue.endpoint import Address
+from new_stack.queue.endpoint import Address, _opener
+from tests.new_stack.conftest import ValkeyProcess
 
 
 def at(host: str, port: int = 6379) -> tuple[tuple[str, int], ...]:
@@ -53,3 +58,20 @@ def test_addresses(url: str, address: Address) -> None:
 def test_an_address_that_cannot_be_is_told_by_the_part_that_is_wrong(url: str, names: str) -> None:
     with pytest.raises(SettingsError, match=names):
         Address.parse(url)
+
+
+def test_a_socket_that_is_closed_while_we_greet_is_a_lost_connection_on_uvloop_too(valkey: ValkeyProcess) -> None:
+    """uvloop raises RuntimeError where asyncio's own loop says nothing: processes ended of it."""
+
+    async def greet_and_close() -> None:
+        address = Address.parse(valkey.url)
+        opener = _opener(address, address.nodes[0], 1)
+        await opener.connect()
+        stream = opener._writer
+        assert stream is not None
+        stream.transport.abort()
+        with pytest.raises((OSError, RedisError)):
+            await opener.send_command("PING")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(greet_and_close())
