@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 UV_LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help gate gate-full test lint types bench picture up selftest docs lock clean
+.PHONY: help gate gate-full test lint types bench endurance picture up selftest docs lock clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ types: $(VENV)/.dev ## Mypy, strict
 
 bench: $(VENV)/.dev ## The queue beside the queues people would pick instead, in one table
 	@$(BIN)/python -m loadtests.bench $(ARGS)
+
+endurance: $(VENV)/.dev ## A long run that kills workers, APIs and Redis, and counts what is lost
+	@$(BIN)/python -m loadtests.endurance $(ARGS)
 
 picture: $(VENV)/.dev ## Take the README's picture of the newest report (needs chromium)
 	@$(BIN)/python -m reports.screenshot $(ARGS)
