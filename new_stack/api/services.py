@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 from aiohttp import web
@@ -17,11 +18,14 @@ from new_stack.api.http.limits import ByteBudget, ConnectionLimiter
 from new_stack.api.http.metrics import Metrics
 from new_stack.api.settings import ApiSettings
 from new_stack.api.snapshot import Snapshots
-from new_stack.api.streaming.fanout import FanOut
+from new_stack.api.streaming.fanout import FanOut, Published
 from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.events import Event
 from new_stack.queue.jobs import Job, JobState
 from new_stack.queue.queue import Queue
+
+LARGE_RESULTS: Final = 8
+"""How many results that do not travel with their events are on their way to readers at once."""
 
 
 class Connections:
@@ -73,6 +77,13 @@ class Services:
         self.metrics = Metrics()
         self.snapshots = Snapshots(queue)
         self.stopping = asyncio.Event()
+        self.large_results = asyncio.Semaphore(LARGE_RESULTS)
+        self._large: WeakValueDictionary[str, Published] = WeakValueDictionary()
+
+    def published(self, event: Event) -> Published:
+        """An event of a history. Readers of a large result share it while one of them holds it."""
+        item = Published(event)
+        return self._large.setdefault(event.id, item) if event.result_omitted else item
 
     async def with_result(self, event: Event) -> Event:
         """The event with its result, which was too large to travel with it; waits while Redis is away."""

@@ -41,6 +41,7 @@ class Queue:
         self.reader = reader = Reader(caller)
         self.counts = reader.counts
         self.events = reader.events
+        self.events_and_end = reader.events_and_end
         self.first_event_id = reader.first_event_id
         self.history = reader.history
         self.job = reader.job

@@ -83,18 +83,25 @@ class Reader:
         known = [worker for row in rows if (worker := worker_of(row))]
         return sorted(known, key=lambda worker: worker.report.worker_id)
 
-    async def history(self, job_id: str, after: str = "0") -> list[Event]:
-        """The events of one job (stream `progress:{id}`), oldest first, after that id."""
-        entries = await self._caller.connection.call("XRANGE", self._caller.keys.progress(job_id), f"({after}", "+")
+    async def history(self, job_id: str, after: str = "0", *, count: int = 1_000_000) -> list[Event]:
+        """The events of one job (stream `progress:{id}`), oldest first, after that id, at most `count` of them."""
+        key = self._caller.keys.progress(job_id)
+        entries = await self._caller.connection.call("XRANGE", key, f"({after}", "+", "COUNT", count)
         return [event for entry in entries if (event := event_of(entry[0], entry[1]))]
 
     async def events(self, after: str, *, block_ms: int, count: int = 500) -> list[Event]:
         """Events of all jobs after that id of the stream `events`; `$` begins with the next one."""
+        events, _ = await self.events_and_end(after, block_ms=block_ms, count=count)
+        return events
+
+    async def events_and_end(self, after: str, *, block_ms: int, count: int = 500) -> tuple[list[Event], str]:
+        """The same, and the id after which to read on: entries that this version does not know are passed over."""
         read = ("XREAD", "COUNT", count, "BLOCK", max(block_ms, 1), "STREAMS", self._caller.keys.events, after)
         async with self._caller.blocking() as connection:
             reply = await connection.call(*read, patience=block_ms / 1000)
         entries = reply[0][1] if reply else []
-        return [event for entry in entries if (event := event_of(entry[0], entry[1]))]
+        events = [event for entry in entries if (event := event_of(entry[0], entry[1]))]
+        return events, entries[-1][0].decode() if entries else after
 
     async def last_event_id(self) -> str:
         """The newest id of `events` ("0-0" where there is none)."""

@@ -144,6 +144,8 @@ def universal_job(job: Job) -> dict[str, Any]:
     }
 
 
+TEXT_LIMIT: Final = 65_536
+
 PROGRESS_STATUS: Final[dict[EventKind, str]] = {
     EventKind.CLAIMED: "processing",
     EventKind.PROGRESS: "processing",
@@ -168,7 +170,7 @@ def progress_message(event: Event) -> dict[str, Any] | None:
         case EventKind.PROGRESS:
             data |= {"progress": str(plain_number(event.progress) or 0), "message": event.message}
         case EventKind.COMPLETED:
-            data |= {"progress": "100", "result": None if event.result is None else bytes(event.result).decode()}
+            data |= {"progress": "100", "result": _short_text(event.result)}
         case EventKind.ATTEMPT_FAILED | EventKind.FAILED:
             data |= {"error": event.error or "unknown error", "message": event.error or "unknown error"}
         case EventKind.CANCELLED:
@@ -178,6 +180,11 @@ def progress_message(event: Event) -> dict[str, Any] | None:
     known = {key: text for key, text in data.items() if text is not None}
     time = iso(event.at)
     return {"type": "progress", "job_id": event.job_id, "data": known | {"timestamp": time}, "timestamp": time}
+
+
+def _short_text(result: Raw | None) -> str | None:
+    """A result as text, beside itself; a large one would be held and sent twice."""
+    return None if result is None or len(memoryview(result)) > TEXT_LIMIT else bytes(result).decode()
 
 
 def _position_description(position: int | None) -> str | None:

@@ -20,7 +20,7 @@ from new_stack.api.streaming.cursor import parse_id
 from new_stack.api.streaming.fanout import DeliveryBarrier, Published
 from new_stack.api.streaming.follow import ending_of, following
 from new_stack.queue.errors import InvalidTransition, JobConflict, JobNotFound, QueueError
-from new_stack.queue.events import ENDINGS, Event
+from new_stack.queue.events import ENDINGS, Event, EventKind
 from new_stack.queue.jobs import Job, JobState, NewJob
 
 ENDS_REMEMBERED: Final = 1_000
@@ -52,6 +52,8 @@ class ClientSession(Session):
         self._followed: dict[str, None] = {}
         self._buffered: dict[str, list[Published]] = {}
         self._last_end_sent: dict[str, int] = {}
+        self._heard_at: dict[str, float] = {}
+        """When there was news last of each job whose end is awaited, oldest first (the loop's clock)."""
         self._streams: set[asyncio.Task[None]] = set()
         self._message_id: object = None
         """What the client calls the message that is served now: an error names it."""
@@ -121,6 +123,7 @@ class ClientSession(Session):
         job_id = item.event.job_id
         if not self._dialect.follows_own_jobs and job_id not in self._followed:
             return
+        self._await_end(job_id)
         buffered = self._buffered.get(job_id)
         if buffered is None:
             await self._send_event(item)
@@ -138,6 +141,38 @@ class ClientSession(Session):
         if event.kind in ENDINGS:
             self._remember_end(event.job_id, event.at)
 
+    async def check(self, *, missed: bool = False) -> None:
+        """Read how jobs stand of which there was no news for long, or, where events were missed, all.
+
+        Their end may have been lost on its way here, or be gone from Redis with all the rest.
+        """
+        latest = self._loop.time() - (0.0 if missed else self.services.settings.keepalive_ms / 1000)
+        for job_id, heard_at in list(self._heard_at.items()):
+            if heard_at > latest:
+                break
+            job = await self.services.queue.job(job_id)
+            self._await_end(job_id)
+            if job is None:
+                await self._send_loss(job_id)
+            elif job.ended_at is not None:
+                await self._send_ending(job)
+
+    async def _send_loss(self, job_id: str) -> None:
+        """Say of a job that is gone that it failed: nothing else can come of it."""
+        self._heard_at.pop(job_id, None)
+        now = int(self.now * 1000)
+        error = f"Job {job_id} is gone: its data was deleted."
+        loss = Event(
+            id="0-0", kind=EventKind.FAILED, job_id=job_id, at=now, service_required="unknown", priority=0, error=error
+        )
+        await self._send(self._dialect.event(loss))
+
+    def _await_end(self, job_id: str) -> None:
+        self._heard_at.pop(job_id, None)
+        self._heard_at[job_id] = self._loop.time()
+        if len(self._heard_at) > self.services.settings.subscriptions_per_connection:
+            del self._heard_at[next(iter(self._heard_at))]
+
     async def _submit(self, request: Request) -> None:
         job = request.job or NewJob()
         job_id = job.id or f"job-{self.services.new_id()}"
@@ -148,6 +183,8 @@ class ClientSession(Session):
             self.services.metrics.submitted.labels("websocket").inc()
             if not submission.created and self._dialect.follows_own_jobs:
                 self._follow(job_id)
+            if self._dialect.follows_own_jobs:
+                self._await_end(job_id)
             await self.connection.send(self._dialect.accepted(submission, request.message_id, self.now))
         except JobConflict as error:
             raise Refusal(f"Job {job_id} exists already with other content: {error}") from None
@@ -219,6 +256,7 @@ class ClientSession(Session):
             await self._send_after_pending(self._dialect.not_retried(await self._job(job_id), self.now))
             return
         self._last_end_sent.pop(job_id, None)
+        self._await_end(job_id)
         await self._send_after_pending(self._dialect.retried(job, self.now))
 
     async def _send_after_pending(self, frame: Frame | None) -> None:
@@ -252,6 +290,7 @@ class ClientSession(Session):
             await self._send_ending(job)
 
     def _remember_end(self, job_id: str, ended_at: int) -> None:
+        self._heard_at.pop(job_id, None)
         self._last_end_sent.pop(job_id, None)
         self._last_end_sent[job_id] = ended_at
         if len(self._last_end_sent) > ENDS_REMEMBERED:
@@ -272,6 +311,7 @@ class ClientSession(Session):
 
     def _follow(self, job_id: str) -> None:
         self.services.fanout.follow_job(self.subscriber, job_id)
+        self._await_end(job_id)
         self._followed.pop(job_id, None)
         self._followed[job_id] = None
         if len(self._followed) > self.services.settings.subscriptions_per_connection:
@@ -279,6 +319,7 @@ class ClientSession(Session):
 
     def _unfollow(self, job_id: str) -> None:
         self._followed.pop(job_id, None)
+        self._heard_at.pop(job_id, None)
         self.services.fanout.leave_job(self.subscriber, job_id)
 
 

@@ -109,6 +109,13 @@ class MonitorSession(Session):
             await self.connection.send(message)
             await self.connection.send(ack(message.message_id, "worker_status", self.now))
 
+    async def check(self, *, missed: bool = False) -> None:
+        """Where events were missed, send the state anew: it shows the ends that no event tells any more."""
+        if missed and self._v2:
+            await self._send_full_state()
+        elif missed:
+            await self.send_stats(await self.services.snapshots.take())
+
     async def send_stats(self, snapshot: Snapshot, *, brief: bool = False) -> None:
         """One `stats_broadcast` and its `ack`."""
         frame = stats_broadcast(snapshot, connected(self.services), self.now, brief=brief)

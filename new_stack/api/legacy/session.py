@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -18,11 +19,10 @@ from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
 from new_stack.api.streaming.fanout import SHUTTING_DOWN, DeliveryBarrier, Published, Subscriber
 from new_stack.log import log
-from new_stack.queue.errors import QueueError
+from new_stack.queue.errors import QueueError, QueueUnavailable
 from new_stack.queue.jobs import Job
 
 HEARTBEAT_SECONDS: Final = 30.0
-IDLE_SECONDS: Final = 30.0
 WRITE_BUFFER: Final = 32_768
 BINARY: Final = "Binary messages are not supported: send JSON as text"
 
@@ -100,6 +100,7 @@ class Session(ABC):
         self.connection = connection
         self.name = name
         self.subscriber: Subscriber = services.fanout.subscriber()
+        self._loop = asyncio.get_running_loop()
 
     @property
     def now(self) -> float:
@@ -128,6 +129,13 @@ class Session(ABC):
     def leave(self) -> None:
         """Forget all subscriptions."""
 
+    async def check(self, *, missed: bool = False) -> None:  # noqa: B027 - not every role awaits something
+        """Look after what is awaited and may have been lost; `missed` where events certainly were."""
+
+    async def _check(self, *, missed: bool) -> None:
+        with suppress(QueueUnavailable):  # the next round looks again
+            await self.check(missed=missed)
+
     async def refuse(self, sentence: str) -> None:
         """Answer with an error."""
         await self.connection.send(Error(timestamp=self.now, error=sentence))
@@ -143,8 +151,13 @@ class Session(ABC):
 
     async def pump(self) -> None:
         """Deliver events until the subscriber is closed; then close the connection with the reason."""
+        seconds = self.services.settings.keepalive_ms / 1000
+        checked_at = self._loop.time()
         while self.subscriber.closed is None:
-            for item in await self.subscriber.take(IDLE_SECONDS):
+            if self._loop.time() - checked_at >= seconds:
+                checked_at = self._loop.time()
+                await self._check(missed=False)
+            for item in await self.subscriber.take(seconds):
                 if isinstance(item, Published):
                     await self.deliver(item)
                 elif isinstance(item, Snapshot):
@@ -156,7 +169,7 @@ class Session(ABC):
                         await self.connection.send(item.frame)
                     item.sent.set()
                 else:
-                    log.warning("socket_missed_events", connection=self.name)
+                    await self._check(missed=True)
         going = self.subscriber.closed == SHUTTING_DOWN
         code = WSCloseCode.GOING_AWAY if going else WSCloseCode.TRY_AGAIN_LATER
         await self.connection.close(code, self.subscriber.closed or "")

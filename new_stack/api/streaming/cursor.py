@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from new_stack.queue.events import ENDINGS, Event, EventKind
+from new_stack.queue.events import Event, EventKind
 
 _ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?")
 _LIMIT: Final = 2**64
+
+PAGE_BYTES: Final = 65_536
+PAGE_EVENTS: Final = 500
 
 StreamId = tuple[int, int]
 
@@ -25,6 +27,11 @@ def parse_id(text: str) -> StreamId | None:
     return (ms, sequence) if ms < _LIMIT and sequence < _LIMIT else None
 
 
+def text_of(at: StreamId) -> str:
+    """An id as Redis writes it."""
+    return f"{at[0]}-{at[1]}"
+
+
 def before(at: StreamId) -> str:
     """The id right before this one: reading after it begins with the entry itself."""
     ms, sequence = at
@@ -34,43 +41,37 @@ def before(at: StreamId) -> str:
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send a reader first: a gap or none, then these events; `over` when it has had the ending already."""
+    """How a job's stream goes on: after which id of its history, and whether the reader has to know of a gap."""
 
-    events: tuple[Event, ...]
+    after: StreamId = (0, 0)
     gap: str | None = None
-    over: bool = False
     complete: bool = True
     """Whether the history begins with the job's submission; else an ending may be missing from it."""
-    oldest: str = ""
-    newest: str = ""
-    """The ids between which the history lies: what is not newer has been sent, before or now."""
 
 
-def resume(history: Sequence[Event], cursor: str | None) -> Resume:
-    """Decide how a job's stream goes on, from its kept history and the reader's cursor."""
-    found = _place(history, cursor)
-    if isinstance(found, int):
-        rest = tuple(history[found + 1 :])
-        over = not rest and history[found].kind in ENDINGS
-        return Resume(events=rest, over=over, complete=_complete(history), oldest=history[0].id, newest=history[-1].id)
-    oldest, newest = (history[0].id, history[-1].id) if history else ("", "")
-    return Resume(events=tuple(history), gap=found, complete=_complete(history), oldest=oldest, newest=newest)
-
-
-def _complete(history: Sequence[Event]) -> bool:
-    return bool(history) and history[0].kind is EventKind.SUBMITTED
-
-
-def _place(history: Sequence[Event], cursor: str | None) -> int | str | None:
-    """Where in the history the cursor stands; else which gap there is, None where the whole history is whole."""
-    complete = _complete(history)
+def resume(oldest: Event | None, found: Event | None, cursor: str | None) -> Resume:
+    """Decide how a job's stream goes on: from the oldest event kept, the one at the reader's cursor, and the cursor."""
+    complete = oldest is not None and oldest.kind is EventKind.SUBMITTED
     at = parse_id(cursor) if cursor else (0, 0)
     if at is None:
-        return "malformed"
-    for index, event in enumerate(history):
-        if parse_id(event.id) == at:
-            return index
+        return Resume(gap="malformed", complete=complete)
+    if found is not None and parse_id(found.id) == at:
+        return Resume(after=at, complete=complete)
     if at == (0, 0):
-        return None if complete else "trimmed"
-    before_all = bool(history) and at < (parse_id(history[0].id) or (0, 0))
-    return "trimmed" if before_all and not complete else "unknown"
+        return Resume(gap=None if complete else "trimmed", complete=complete)
+    before_all = oldest is not None and at < (parse_id(oldest.id) or (0, 0))
+    return Resume(gap="trimmed" if before_all and not complete else "unknown", complete=complete)
+
+
+class PageSize:
+    """How many events to read at once, so that a page is worth its call and yet small: a slow reader holds one."""
+
+    def __init__(self) -> None:
+        self.count = 16
+
+    def adapt(self, size: int) -> None:
+        """Choose the next count by the size in bytes of what the last page became."""
+        if size > PAGE_BYTES:
+            self.count = max(1, self.count // 2)
+        elif size < PAGE_BYTES // 4:
+            self.count = min(PAGE_EVENTS, self.count * 2)

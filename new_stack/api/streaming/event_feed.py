@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
-
 import msgspec
 
 from new_stack.api.services import Services
 from new_stack.api.streaming import sse
-from new_stack.api.streaming.cursor import StreamId, before, parse_id
+from new_stack.api.streaming.cursor import PageSize, StreamId, before, parse_id, text_of
 from new_stack.api.streaming.fanout import Gap, Published, Subscriber
 from new_stack.queue.events import Event
-
-PAGE: Final = 500
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -57,7 +52,7 @@ class EventFeed:
                 await self._stream.write_all([sse.gap_frame("missed", await self._services.queue.first_event_id())])
             live = [item for item in items if isinstance(item, Published)]
             if live:
-                await self._send_live(live)
+                await self._send(live)
             elif self._subscriber.closed is None:
                 await self._stream.write_all([sse.KEEPALIVE])
         await self._stream.write_all([sse.disconnect_frame(self._subscriber.closed or "")])
@@ -79,31 +74,22 @@ class EventFeed:
                     self._last = (0, 0)
 
     async def _read_on(self) -> None:
-        """Read to the stream's end: once before the subscription, so that it need not hold much, and once after."""
-        more = True
+        """Read to the feed's end: once before the subscription, so that it need not hold much, and once after."""
+        more, pages = True, PageSize()
         while more and self._subscriber.closed is None:
-            after = f"{self._last[0]}-{self._last[1]}"
-            page = await self._services.queue.events(after, block_ms=0, count=PAGE)
-            await self._send(page)
-            more = len(page) == PAGE
+            began = self._last
+            events, end = await self._services.queue.events_and_end(text_of(began), block_ms=0, count=pages.count)
+            pages.adapt(await self._send([self._services.published(event) for event in events]))
+            self._last = parse_id(end) or self._last
+            more = self._last != began
 
-    async def _send(self, events: Iterable[Event]) -> None:
-        parts: list[bytes] = []
-        for event in events:
-            self._last = parse_id(event.id) or self._last
-            if self._wanted.wants(event):
-                parts.append(sse.event_frame(await self._services.with_result(event)))
-        await self._stream.write_all(parts)
-
-    async def _send_live(self, items: list[Published]) -> None:
-        parts: list[bytes] = []
+    async def _send(self, items: list[Published]) -> int:
+        """Send what is newer than the last event and wanted; answers how many bytes it was."""
+        wanted: list[Published] = []
         for item in items:
             at = parse_id(item.event.id) or (0, 0)
-            if at <= self._last:
-                continue
-            self._last = at
-            if not self._wanted.wants(item.event):
-                continue
-            await item.complete(self._services.with_result)
-            parts.append(item.encoded(sse.event_frame))
-        await self._stream.write_all(parts)
+            if at > self._last:
+                self._last = at
+                if self._wanted.wants(item.event):
+                    wanted.append(item)
+        return await sse.send_events(self._services, self._stream, wanted, sse.event_frame)

@@ -23,7 +23,7 @@ SHUTTING_DOWN: Final = "this server is shutting down: reconnect"
 class Published:
     """An event on its way to many subscribers: what one of them encodes, the others share."""
 
-    __slots__ = ("_encoded", "_fetching", "event")
+    __slots__ = ("__weakref__", "_encoded", "_fetching", "event")
 
     def __init__(self, event: Event) -> None:
         self.event = event

@@ -6,13 +6,13 @@ told apart by its id.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from new_stack.api.services import Services
 from new_stack.api.streaming import sse
-from new_stack.api.streaming.cursor import Resume, StreamId, parse_id, resume
+from new_stack.api.streaming.cursor import PageSize, Resume, StreamId, before, parse_id, resume, text_of
 from new_stack.api.streaming.fanout import Published, Subscriber
 from new_stack.queue.errors import JobNotFound, QueueUnavailable
 from new_stack.queue.events import ENDINGS, Event, EventKind
@@ -34,15 +34,21 @@ class Follower:
         self._cursor = cursor
         self._subscriber = subscriber
         self._last: StreamId = (0, 0)
-        self._plan = Resume(events=())
+        self._plan = Resume()
 
     async def prepare(self) -> bool:
-        """Read the history; false where the reader has had the ending already. Raises JobNotFound."""
-        history = await self._services.queue.history(self._job_id)
-        if not history and await self._services.queue.job(self._job_id) is None:
+        """Find where the stream goes on; false where the reader has had the ending already. Raises JobNotFound."""
+        oldest = await self._history("0", 1)
+        if not oldest and await self._services.queue.job(self._job_id) is None:
             raise JobNotFound(f"Job {self._job_id} not found")
-        self._plan = resume(history, self._cursor)
-        return not (self._plan.over or (self._plan.gap is not None and await self._had_the_ending()))
+        at = parse_id(self._cursor) if self._cursor else None
+        found = await self._history(before(at), 1) if at and at != (0, 0) else []
+        self._plan = resume(next(iter(oldest), None), next(iter(found), None), self._cursor)
+        self._last = self._plan.after
+        if self._plan.gap is None:
+            ended = bool(found) and self._last != (0, 0) and found[0].kind in ENDINGS
+            return not ended or bool(await self._history(text_of(self._last), 1))
+        return not await self._had_the_ending()
 
     async def _had_the_ending(self) -> bool:
         """Whether the cursor is that of an ending that was sent out of the job's record, its stream being gone."""
@@ -51,12 +57,11 @@ class Follower:
 
     async def run(self, stream: sse.Writer) -> bool:
         """Send everything from the history on; true where the job ended, false where the server has to break off."""
-        plan = self._plan
-        if plan.gap is not None:
-            await stream.write_all([sse.gap_frame(plan.gap, plan.oldest)])
-        self._last = parse_id(plan.newest) or self._last
-        ended = await self._send(stream, plan.events)
-        if not ended and not plan.complete:
+        if self._plan.gap is not None:
+            oldest = await self._services.queue.first_event_id(self._job_id)
+            await stream.write_all([sse.gap_frame(self._plan.gap, "" if oldest == "0-0" else oldest)])
+        ended = await self._send_history(stream)
+        if not ended and not self._plan.complete:
             ended = await self._send_unseen_ending(stream)
         seconds = self._services.settings.keepalive_ms / 1000
         while not ended and self._subscriber.closed is None:
@@ -70,53 +75,59 @@ class Follower:
             await stream.write_all([sse.disconnect_frame(self._subscriber.closed or "")])
         return ended
 
+    async def _history(self, after: str, count: int) -> list[Event]:
+        return await self._services.queue.history(self._job_id, after, count=count)
+
+    async def _send_history(self, stream: sse.Writer) -> bool:
+        """Send what is kept after the last event sent, page by page; true where the last of it is an ending."""
+        ended, more, pages = False, True, PageSize()
+        while more and self._subscriber.closed is None:
+            count = pages.count
+            page = [self._services.published(event) for event in await self._history(text_of(self._last), count)]
+            pages.adapt(await sse.send_events(self._services, stream, page, sse.job_event_frame))
+            if page:
+                self._last = parse_id(page[-1].event.id) or self._last
+                ended = page[-1].event.kind in ENDINGS
+            more = len(page) == count
+        return ended
+
     async def _send_live(self, stream: sse.Writer, items: list[Published]) -> bool:
-        parts: list[bytes] = []
+        """Send what is newer than the last event sent, up to an ending; true where there is one."""
+        newer: list[Published] = []
         ended = False
         for item in items:
             at = parse_id(item.event.id) or (0, 0)
-            if at <= self._last:
-                continue
-            self._last = at
-            await item.complete(self._services.with_result)
-            parts.append(item.encoded(sse.job_event_frame))
-            if item.event.kind in ENDINGS:
-                ended = True
-                break
-        await stream.write_all(parts)
-        return ended
-
-    async def _send(self, stream: sse.Writer, events: Iterable[Event]) -> bool:
-        """Send events of the history; true where the last of them is an ending."""
-        ended = False
-        parts: list[bytes] = []
-        for event in events:
-            parts.append(sse.job_event_frame(await self._services.with_result(event)))
-            self._last = parse_id(event.id) or self._last
-            ended = event.kind in ENDINGS
-        await stream.write_all(parts)
+            if at > self._last and not ended:
+                self._last = at
+                newer.append(item)
+                ended = item.event.kind in ENDINGS
+        await sse.send_events(self._services, stream, newer, sse.job_event_frame)
         return ended
 
     async def _catch_up(self, stream: sse.Writer) -> bool:
         """Nothing came for a while, or this process missed something: read, so that no lost event is waited for."""
+        began = self._last
         try:
-            missed = await self._newer()
+            ended = await self._send_history(stream)
+            if not ended and self._last == began:
+                ended = await self._send_unseen_ending(stream)
         except QueueUnavailable:
-            missed = []
-        if missed:
-            return await self._send(stream, missed)
-        await stream.write_all([sse.KEEPALIVE])
-        return False
-
-    async def _newer(self) -> list[Event]:
-        return await self._services.queue.history(self._job_id, after=f"{self._last[0]}-{self._last[1]}")
+            ended = False
+        if not ended and self._last == began:
+            await stream.write_all([sse.KEEPALIVE])
+        return ended
 
     async def _send_unseen_ending(self, stream: sse.Writer) -> bool:
-        """A job whose stream was lost or trimmed, and that has ended, still gets its ending: out of its record."""
+        """Send the ending of a job that has ended, out of its record, where its stream does not have it any more.
+
+        Raises JobNotFound where the job is gone, so that nobody waits for its end.
+        """
         job = await self._services.queue.job(self._job_id)
-        if job is None or job.state not in ENDED:
+        if job is None:
+            raise JobNotFound(f"job {self._job_id} is gone: it was deleted, or it ended long ago")
+        if job.state not in ENDED:
             return False
-        if not await self._send(stream, await self._newer()):
+        if not await self._send_history(stream):
             await stream.write_all([sse.job_event_frame(ending_of(job))])
         return True
 

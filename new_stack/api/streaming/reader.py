@@ -31,28 +31,36 @@ async def read_events(queue: Queue, fanout: FanOut) -> None:
                 after = await queue.last_event_id()
                 fanout.read_to(parse_id(after) or (0, 0))
             if backoff.tries:
-                if await _trimmed(queue, after):
-                    fanout.missed()
+                after = await _check(queue, fanout, after)
                 log.info("events_resumed", after=after)
-            events = await queue.events(after, block_ms=BLOCK_MS, count=PAGE)
-            if len(events) == PAGE and await _trimmed(queue, after):
-                log.warning("events_missed", after=after)  # this process was behind by more than the stream keeps
-                fanout.missed()
+            events, end = await queue.events_and_end(after, block_ms=BLOCK_MS, count=PAGE)
+            if end == after:
+                end = await _check(queue, fanout, after)
+            elif len(events) == PAGE:
+                await _check(queue, fanout, after)
             backoff.succeeded()
         except QueueUnavailable as error:
             if not backoff.tries:
                 log.warning("events_unavailable", error=str(error))
             await backoff.pause()
             continue
+        after = end  # entries of a kind that only a newer version knows are passed over
         if events:
-            after = events[-1].id
             fanout.publish(events)
+        fanout.read_to(parse_id(end) or (0, 0))
         await asyncio.sleep(max(0.0, PAUSE_SECONDS - (loop.time() - began)))
 
 
-async def _trimmed(queue: Queue, after: str) -> bool:
-    """Whether entries after this id have left the stream unread."""
+async def _check(queue: Queue, fanout: FanOut, after: str) -> str:
+    """Where to go on reading; where events have left the stream unread, every subscriber is told that it missed some.
+
+    This process was behind by more than the stream keeps, or the stream began anew (FLUSHDB, a Redis that lost its
+    data), perhaps with a clock that was set back: then all that it holds is new.
+    """
     first, last = parse_id(await queue.first_event_id()), parse_id(await queue.last_event_id())
     at = parse_id(after) or (0, 0)
-    lost = at != (0, 0) and first is not None and first > at
-    return lost or (last is not None and last < at)
+    restarted = last is not None and last < at
+    if restarted or (at != (0, 0) and first is not None and first > at):
+        log.warning("events_missed", after=after)
+        fanout.missed()
+    return "0-0" if restarted else after

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -13,12 +13,15 @@ from new_stack.api.http.http_io import encode
 from new_stack.api.http.limits import bound_buffers
 from new_stack.api.http.schemas import event_data, progress_message
 from new_stack.api.services import Services
+from new_stack.api.streaming.fanout import Published
 from new_stack.log import log
-from new_stack.queue.errors import QueueError
+from new_stack.queue.errors import JobNotFound, QueueError
 from new_stack.queue.events import Event
 
 WRITE_BUFFER: Final = 8_192
 """What waits in this process for a reader that does not read; more waits in its bounded queue, shared with others."""
+
+SLICE: Final = 65_536
 
 KEEPALIVE: Final = b": keep-alive\n\n"
 
@@ -81,6 +84,27 @@ class Writer(Protocol):
         """Send frames."""
 
 
+async def send_events(
+    services: Services, stream: Writer, items: Iterable[Published], frame: Callable[[Event], bytes]
+) -> int:
+    """Send events, those with a large result one at a time; answers how many bytes they were."""
+    parts: list[bytes] = []
+    size = 0
+    for item in items:
+        if item.event.result_omitted:
+            await stream.write_all(parts)
+            parts = []
+            async with services.large_results:  # a reader may take its time over one, and each is held until then
+                await item.complete(services.with_result)
+                size += len(item.encoded(frame))
+                await stream.write_all([item.encoded(frame)])
+        else:
+            parts.append(item.encoded(frame))
+            size += len(parts[-1])
+    await stream.write_all(parts)
+    return size
+
+
 class Stream:
     """The response side of one SSE request."""
 
@@ -97,9 +121,11 @@ class Stream:
         bound_buffers(self._transport, WRITE_BUFFER)
 
     async def _write(self, data: bytes) -> None:
+        """Send a frame in slices: what the transport takes over it holds in a copy. Raises ReaderGone."""
         try:
-            async with asyncio.timeout(self._seconds):
-                await self.response.write(data)
+            for start in range(0, len(data), SLICE):
+                async with asyncio.timeout(self._seconds):
+                    await self.response.write(data[start : start + SLICE])
         except TimeoutError:
             log.warning("stream_not_reading")
             if self._transport is not None:
@@ -128,6 +154,9 @@ class Stream:
             await run
         except ReaderGone:
             pass
+        except JobNotFound as gone:
+            with suppress(ReaderGone):
+                await self._write(disconnect_frame(str(gone)))
         except QueueError as error:
             with suppress(ReaderGone):
                 await self._write(disconnect_frame(f"the queue is not available: {error}"))

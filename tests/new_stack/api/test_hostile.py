@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 
 from harness.processes import Process, Processes, services
-from new_stack.queue import NewJob, ProgressUpdate, Queue, QueueSettings
+from new_stack.queue import Completed, NewJob, ProgressUpdate, Queue, QueueSettings
 
 from ..conftest import ValkeyProcess
 from .conftest import Api, StartApi, Work
@@ -323,3 +324,67 @@ async def test_bodies_that_are_not_finished_are_bounded_together(process: Proces
                 async with session.post(f"{process.http_url}/api/jobs", json={"service_required": "a"}) as response:
                     if response.status == 201:
                         break
+
+
+@pytest.mark.parametrize("path", ["/api/events?since=1", "/api/jobs/{job_id}/progress"])
+async def test_histories_that_are_not_read_cost_pages_not_histories(process: Process, queue: Queue, path: str) -> None:
+    """A hundred readers stop right after the headers, before 20 MB of history each."""
+    job_id = (await queue.submit(NewJob(service_required="slow"))).job_id
+    lease = (await queue.claim("w"))[0]
+    for step in range(900):
+        await queue.progress(lease, ProgressUpdate(progress=step / 10, message="x" * 20_000))
+    port = int(process.http_url.rpartition(":")[2])
+    before = process.memory()
+    readers = []
+    for _ in range(100):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
+        writer.write(f"GET {path.format(job_id=job_id)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        readers.append((reader, writer))
+    for reader, _ in readers:
+        await asyncio.wait_for(reader.readuntil(b"retry: 1000\n\n"), 20)
+    async with aiohttp.ClientSession() as session:
+        for _ in range(10):  # it is at work on them while it answers these
+            async with session.get(f"{process.http_url}/api/stats") as response:
+                assert (await response.json())["connections"]["sse"] == 100
+    assert before is not None
+    assert peak_of(process) - before.rss < 150_000_000
+    for _, writer in readers:
+        writer.close()
+
+
+async def test_large_results_on_their_way_to_many_are_few_at_once(process: Process, queue: Queue) -> None:
+    """Fifty readers that do not read, each of a job of its own with a result of 5 MB."""
+    result = msgspec.Raw(b'{"image": "' + b"x" * 5_000_000 + b'"}')
+    port = int(process.http_url.rpartition(":")[2])
+    ids = []
+    for _ in range(50):
+        ids.append((await queue.submit(NewJob(service_required="slow"))).job_id)
+        await queue.end(Completed(lease=(await queue.claim("w"))[0], result=result))
+    before = process.memory()
+    readers = []
+    for job_id in ids:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
+        writer.write(f"GET /api/jobs/{job_id}/progress HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        readers.append((reader, writer))
+    for reader, _ in readers:
+        await asyncio.wait_for(reader.readuntil(b"retry: 1000\n\n"), 20)
+    async with aiohttp.ClientSession() as session:
+        for _ in range(10):
+            async with session.get(f"{process.http_url}/api/stats") as response:
+                assert (await response.json())["connections"]["sse"] == 50
+    assert before is not None
+    assert peak_of(process) - before.rss < 250_000_000
+    received = await asyncio.gather(*(read_whole(reader) for reader, _ in readers))  # and each gets its own
+    assert all(size > 5_000_000 for size in received)
+    for _, writer in readers:
+        writer.close()
+
+
+async def read_whole(reader: asyncio.StreamReader) -> int:
+    """How many bytes come until the other side is done."""
+    size = 0
+    while chunk := await reader.read(1_000_000):
+        size += len(chunk)
+        if b"\r\n0\r\n\r\n" in chunk[-16:]:
+            break
+    return size

@@ -23,7 +23,7 @@ from new_stack.api.legacy.v2 import client as v2_client
 from new_stack.api.legacy.v2 import monitor as v2_monitor
 from new_stack.api.settings import ApiSettings
 from new_stack.api.snapshot import Snapshot
-from new_stack.api.streaming.cursor import before, parse_id, resume
+from new_stack.api.streaming.cursor import PageSize, before, parse_id, resume
 from new_stack.api.streaming.fanout import TOO_SLOW, FanOut, Published
 from new_stack.api.streaming.sse import event_frame
 from new_stack.queue import PRIORITY_LIMIT, Event, EventKind, QueueCounts, SettingsError
@@ -136,26 +136,26 @@ def test_every_kind_of_event_has_its_words_in_every_dialect(kind: EventKind) -> 
 
 
 # cursors
-@given(st.integers(1, 30), st.data())
-def test_resuming_after_any_event_gives_exactly_the_rest(length: int, data: st.DataObject) -> None:
-    ended = data.draw(st.booleans())
-    middle = [event(EventKind.PROGRESS, n) for n in range(1, length)]
-    history = [event(EventKind.SUBMITTED, 0), *middle, *([event(EventKind.COMPLETED, length)] if ended else [])]
-    at = data.draw(st.integers(0, len(history) - 1))
-    plan = resume(history, history[at].id)
-    assert [*history[: at + 1], *plan.events] == history
-    assert plan.gap is None
-    assert plan.over == (ended and at == len(history) - 1)
+@given(st.text(max_size=30) | st.integers(999, 1008).map(lambda ms: f"{ms}-0"), st.booleans(), st.integers(0, 8))
+def test_no_cursor_is_ever_silently_wrong(cursor: str, complete: bool, length: int) -> None:
+    history = [event(EventKind.SUBMITTED if complete and n == 0 else EventKind.PROGRESS, n) for n in range(length)]
+    at = parse_id(cursor) if cursor else None
+    found = next((entry for entry in history if parse_id(entry.id) == at), None)
+    plan = resume(next(iter(history), None), found, cursor)
+    if found is not None:
+        assert (plan.after, plan.gap) == (at, None)
+    else:
+        whole = (not cursor or at == (0, 0)) and complete and length > 0
+        assert (plan.gap is None) == whole
+        assert plan.after == (0, 0)
 
 
-@given(st.text(max_size=30))
-def test_no_cursor_is_ever_silently_wrong(cursor: str) -> None:
-    history = [event(EventKind.SUBMITTED, 0), event(EventKind.CLAIMED, 5)]
-    plan = resume(history, cursor)
-    known = {parse_id(entry.id) for entry in history}
-    if cursor and parse_id(cursor) not in known | {(0, 0)}:
-        assert plan.gap is not None
-        assert list(plan.events) == history
+@given(st.lists(st.integers(0, 10**6), max_size=50))
+def test_pages_keep_within_bounds_whatever_they_become(sizes: list[int]) -> None:
+    pages = PageSize()
+    for size in sizes:
+        pages.adapt(size)
+        assert 1 <= pages.count <= 500
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))

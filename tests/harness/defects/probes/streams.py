@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import suppress
 from types import SimpleNamespace
 
 from new_stack.api.http.access import token_holds
-from new_stack.api.streaming.cursor import resume
-from new_stack.api.streaming.fanout import FanOut
+from new_stack.api.streaming.cursor import parse_id
+from new_stack.api.streaming.fanout import FanOut, Published
+from new_stack.api.streaming.follow import Follower
 from new_stack.api.streaming.sse import event_frame
+from new_stack.queue.errors import JobNotFound
 from new_stack.queue.events import Event, EventKind
 
 
@@ -35,12 +38,45 @@ async def delivered():
     return [[item.event.id for item in await one.take(0.01)] for one in (first, second, other)]
 
 
+class History:
+    """A job's history as the queue reads it."""
+
+    async def history(self, job_id, after, *, count):
+        return [e for e in life if parse_id(e.id) > (parse_id(after) or (0, 0))][:count]
+
+    async def job(self, job_id):
+        return None
+
+    async def first_event_id(self, job_id=None):
+        return life[0].id
+
+
+class Writer:
+    """Keeps what is sent."""
+
+    def __init__(self):
+        self.frames = []
+
+    async def write_all(self, parts):
+        self.frames += parts
+
+
+async def followed(cursor):
+    services = SimpleNamespace(queue=History(), published=Published, settings=SimpleNamespace(keepalive_ms=10))
+    follower = Follower(services, "a", cursor, FanOut(100).subscriber())
+    writer = Writer()
+    with suppress(JobNotFound):
+        await follower.prepare()
+        await follower.run(writer)
+    return [json.loads(part.decode().partition("data: ")[2]).get("progress") for part in writer.frames]
+
+
 request = SimpleNamespace(headers={}, query={"token": "wrong"})
 sys.stdout.write(
     json.dumps(
         {
-            "late": [e.id for e in resume(life, None).events],
-            "resumed": [e.id for e in resume(life, "2-0").events],
+            "late": asyncio.run(followed(None)),
+            "resumed": asyncio.run(followed("2-0")),
             "frame": event_frame(life[2]).decode(),
             "delivered": asyncio.run(delivered()),
             "token": token_holds(request, "right"),
