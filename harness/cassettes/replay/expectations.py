@@ -25,7 +25,6 @@ class Expectations:
         self._open: dict[str, list[int]] = defaultdict(list)
         self._awaited: set[int] = set()
         self._strays: dict[str, list[Incoming]] = defaultdict(list)
-        self._past: dict[str, int] = {}
         clock_made = timer_frames(events)
         leaving: set[str] = set()
         for index, event in enumerate(events):
