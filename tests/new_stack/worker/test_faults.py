@@ -170,3 +170,32 @@ async def test_in_threads_connectors_that_block_run_at_once_and_nothing_is_held_
         job = await ended(queue, job_id)
         assert (job.state, job.attempt) == ("completed", 1)
     assert not worker.logged("loop_blocked")
+
+
+async def test_a_redis_that_is_full_for_longer_than_a_lease_costs_no_result(
+    own_valkey: ValkeyProcess, start_process: StartProcess, prefix: str
+) -> None:
+    queue = await Queue.connect(QueueSettings(redis_url=own_valkey.url, prefix=prefix, lease_ms=1000))
+    start_process("--id", "w1", redis_url=own_valkey.url, **QUICK)
+    job_id = await simulate(queue, {"progress": 1}, {"sleep_ms": 3000}, {"result": "kept"})
+    await at_work(queue, job_id)
+    start_process("--id", "heir", "--poll-ms", "100", redis_url=own_valkey.url, **QUICK)
+    await alive(queue, 2)
+    await call(queue, "CONFIG", "SET", "maxmemory", 1)
+    assert (await queue.job(job_id)).state == "claimed"  # type: ignore[union-attr]
+    until = await seconds(queue) + 5
+
+    async def two_leases_after_its_end() -> bool:
+        return await seconds(queue) >= until
+
+    await eventually(two_leases_after_its_end)
+    await call(queue, "CONFIG", "SET", "maxmemory", 0)
+    job = await ended(queue, job_id)
+    assert (job.state, job.attempt, job.worker_id, job.result) == ("completed", 1, "w1", msgspec.Raw(b'"kept"'))
+    await queue.close()
+
+
+async def seconds(queue: Queue) -> float:
+    """Redis's clock."""
+    whole, micro = await call(queue, "TIME")
+    return int(whole) + int(micro) / 1e6
