@@ -147,8 +147,10 @@ class ClientSession(Session):
         Their end may have been lost on its way here, or be gone from Redis with all the rest.
         """
         latest = self._loop.time() - (0.0 if missed else self.services.settings.keepalive_ms / 1000)
+        for job_id in self._followed if missed else ():
+            self._await_end(job_id)  # one that had ended may have been retried
         for job_id, heard_at in list(self._heard_at.items()):
-            if heard_at > latest:
+            if heard_at > latest and not missed:
                 break
             job = await self.services.queue.job(job_id)
             self._await_end(job_id)

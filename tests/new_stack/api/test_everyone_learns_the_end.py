@@ -105,6 +105,10 @@ async def test_after_a_retry_by_hand_the_next_end_comes_too(api: Api, work: Work
     await hub.until("fail_job")
     await end_of(later)
     await api.post(f"/api/jobs/{job_id}/retry", None, 200)
+    for socket in (hub, later):
+        async with asyncio.timeout(5):
+            while "pending" not in str(await socket.receive()):
+                pass
     await lose_events(api)
     await work.whole_job()
     await hub.until("complete_job")
