@@ -11,6 +11,7 @@ from aiohttp import web
 
 from new_stack.api import dashboard
 from new_stack.api.http import health, jobs, middleware, openapi
+from new_stack.api.http.limits import descriptors
 from new_stack.api.legacy import routes as sockets
 from new_stack.api.legacy.monitor import change_key, connected
 from new_stack.api.services import SERVICES, Services
@@ -18,6 +19,8 @@ from new_stack.api.streaming import routes as streams
 from new_stack.api.streaming.reader import read_events
 from new_stack.log import log
 from new_stack.queue.errors import QueueUnavailable
+
+DESCRIPTOR_SECONDS: Final = 1.0
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Died = Callable[[str, BaseException], None]
@@ -60,6 +63,7 @@ def create_app(services: Services, died: Died | None = None) -> web.Application:
             _start("events", read_events(services.queue, services.fanout), died),
             _start("stats", broadcast_stats(services), died),
             _start("reap", reap(services), died),
+            _start("descriptors", watch_descriptors(), died),
         ]
         yield
         for task in tasks:
@@ -116,3 +120,15 @@ async def reap(services: Services) -> None:
         if reaped:
             services.metrics.reaped.inc(len(reaped))
             log.info("jobs_reaped", jobs=reaped)
+
+
+async def watch_descriptors() -> None:
+    """Tell when most of the descriptors are in use: beyond the last one nobody can connect."""
+    near = False
+    while True:
+        used, most = descriptors()
+        if (used > 0.8 * most) != near:
+            near = not near
+            event = "descriptors_nearly_used_up" if near else "descriptors_free_again"
+            log.line("warning" if near else "info", event, {"used": used, "most": most})
+        await asyncio.sleep(DESCRIPTOR_SECONDS)

@@ -7,10 +7,12 @@ import logging
 import os
 import signal
 import socket
+from contextlib import suppress
 
 from aiohttp import web
 
 from new_stack.api.app import create_app
+from new_stack.api.http.limits import raise_descriptor_limit
 from new_stack.api.services import Services
 from new_stack.api.settings import ApiSettings
 from new_stack.log import LibraryLogs, log
@@ -22,6 +24,7 @@ BACKLOG = 1_024
 async def serve(settings: ApiSettings) -> int:
     """Serve until SIGTERM or SIGINT (answers 0), or until a background task dies (answers 3)."""
     logging.basicConfig(handlers=[LibraryLogs()], level=logging.WARNING, force=True)
+    descriptors = raise_descriptor_limit()
     listener = _listen(settings.host, settings.port)
     queue = await Queue.connect(settings.queue)
     services = Services(queue, settings)
@@ -37,18 +40,35 @@ async def serve(settings: ApiSettings) -> int:
         access_log=None,
         handler_cancellation=True,
         shutdown_timeout=settings.shutdown_grace_ms / 1000,
-        keepalive_timeout=75.0,
+        keepalive_timeout=settings.header_timeout_ms / 1000,  # until the first request, see the middleware
     )
     loop = asyncio.get_running_loop()
+    at_once = asyncio.Event()
+
+    def stop() -> None:
+        if services.stopping.is_set():
+            at_once.set()  # whoever asks twice does not want to wait
+        services.stopping.set()
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, services.stopping.set)
+        loop.add_signal_handler(name, stop)
     try:
         await runner.setup()
         site = web.SockSite(runner, listener, backlog=BACKLOG)
         await site.start()
-        log.info("api_ready", host=settings.host, port=listener.getsockname()[1], prefix=settings.queue.prefix)
+        log.info(
+            "api_ready",
+            host=settings.host,
+            port=listener.getsockname()[1],
+            prefix=settings.queue.prefix,
+            descriptors=descriptors,
+        )
         await services.stopping.wait()
         log.info("api_stopping", streams=services.connections.counts()["sse"])
+        if not failed:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(settings.shutdown_notice_ms / 1000):
+                    await at_once.wait()
         await site.stop()
         services.fanout.stop()
     finally:

@@ -42,6 +42,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a caller may take to send its body."""
     message_limit: int = 12_000_000
     """The largest WebSocket message a client may send."""
+    header_timeout_ms: int = 10_000
+    """How long a new connection may take to send its first request's headers."""
     batch_limit: int = 1_000
     """How many jobs one POST may carry."""
     connections_per_address: int = 2_000
@@ -64,6 +66,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     system_heartbeat_ms: int = 30_000
     """How often a monitor of the later dialect is told that the server lives."""
     reap_ms: int = 1_000
+    shutdown_notice_ms: int = 1_000
+    """How long, once told to stop, it goes on serving while `/health/ready` says that it will not be there."""
     shutdown_grace_ms: int = 5_000
     queue: QueueSettings = QueueSettings()
 
@@ -77,7 +81,7 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
             settings = msgspec.structs.replace(settings, token=_read_token(settings.token_file))
         if not 0 <= settings.port <= 65_535:
             raise SettingsError(f"The port must be between 0 and 65535, not {settings.port}.")
-        check_numbers(settings, name_of=variable, zero_allowed=frozenset({"port"}))
+        check_numbers(settings, name_of=variable, zero_allowed=frozenset({"port", "shutdown_notice_ms"}))
         return settings
 
 

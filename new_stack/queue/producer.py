@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
@@ -50,6 +51,12 @@ class Producer:
         if isinstance(answer, QueueError):
             raise answer
         return answer
+
+    async def check_writable(self) -> float:
+        """How many ms a submission of no job takes. Raises QueueUnavailable where none could be stored, and why."""
+        began = time.perf_counter()
+        await self._caller.write("submit", 0)
+        return (time.perf_counter() - began) * 1000
 
     async def submit_many(self, jobs: Sequence[NewJob]) -> list[Submission | QueueError]:
         """Submit many in few round trips: an answer or an error for each, in their order.

@@ -23,6 +23,7 @@ class Queue:
         self.producer = producer = Producer(caller)
         self.submit = producer.submit
         self.submit_many = producer.submit_many
+        self.check_writable = producer.check_writable
         self.cancel = producer.cancel
         self.retry = producer.retry
         self.consumer = consumer = Consumer(caller)

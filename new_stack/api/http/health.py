@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -12,6 +13,17 @@ from new_stack.api.http.problems import unavailable
 from new_stack.api.http.schemas import worker_view
 from new_stack.api.services import SERVICES
 from new_stack.queue.errors import QueueUnavailable
+
+READY_SECONDS: Final = 4.0
+REASONS: Final = {
+    "READONLY": "Redis is read-only. ",
+    "is a replica": "Redis is read-only. ",
+    "OOM": "Redis is full. ",
+    "NOREPLICAS": "Redis has too few replicas. ",
+    "MISCONF": "Redis cannot save to its disk. ",
+    "Function not found": "Redis has lost the queue's functions. ",
+}
+"""What Redis's refusals mean."""
 
 
 async def root(_request: web.Request) -> web.Response:
@@ -25,11 +37,22 @@ async def live(_request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """GET /health/ready and /health: Redis answers, and this process is not about to stop."""
+    """GET /health/ready and /health: a job could be submitted now, and this process is not about to stop.
+
+    Raises a 503 problem that says why not. That no worker is there is no reason: jobs may wait.
+    """
     services = request.app[SERVICES]
     if services.stopping.is_set():
         raise unavailable("this server is shutting down")
-    return answer({"status": "ready", "redis_ms": round(await services.queue.ping(), 3)})
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            took = await services.queue.check_writable()
+    except TimeoutError:
+        raise unavailable(f"Redis has not answered for {READY_SECONDS:g} s") from None
+    except QueueUnavailable as error:
+        meaning = next((words for mark, words in REASONS.items() if mark in str(error)), "")
+        raise unavailable(f"{meaning}{error}") from None
+    return answer({"status": "ready", "redis_ms": round(took, 3)})
 
 
 async def metrics(request: web.Request) -> web.Response:

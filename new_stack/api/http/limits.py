@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from new_stack.api.http.problems import problem
 
 KERNEL_BUFFER: Final = 65_536
+
+
+def raise_descriptor_limit() -> int:
+    """Allow this process as many open files and connections as the system lets it; answers how many."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+def descriptors() -> tuple[int, int]:
+    """How many descriptors are open, and how many may be."""
+    return sum(1 for _ in Path("/dev/fd").iterdir()), resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def bound_buffers(transport: asyncio.Transport | None, high: int) -> None:

@@ -24,11 +24,17 @@ HINTS: Final = {
 }
 
 
+KEEPALIVE_SECONDS: Final = 75.0
+"""How long a connection may wait for its next request; longer than the load balancers in front of it do."""
+
+
 @web.middleware
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Serve one request, whatever happens."""
     services = request.app[SERVICES]
     began = time.perf_counter()
+    if request.protocol is not None:
+        request.protocol._keepalive_timeout = KEEPALIVE_SECONDS  # noqa: SLF001 - aiohttp has one timeout for both
     response: web.StreamResponse
     try:
         require_own_page(request, services.settings)

@@ -157,6 +157,7 @@ class ClientSession(Session):
             if job is None:
                 await self._send_loss(job_id)
             elif job.ended_at is not None:
+                self._heard_at.pop(job_id, None)
                 await self._send_ending(job)
 
     async def _send_loss(self, job_id: str) -> None:
