@@ -12,7 +12,7 @@ from new_stack.queue.jobs import Job, Lease, QueueCounts, WorkerInfo, WorkerRepo
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-RAW_JSON: Final = frozenset({"payload", "result"})
+RAW_JSON: Final = frozenset({"payload", "result", "extra"})
 LEASE_FIELDS: Final = (
     "job_id",
     "attempt",
@@ -23,6 +23,7 @@ LEASE_FIELDS: Final = (
     "max_retries",
     "failures",
     "expires_at",
+    "extra",
 )
 """A row of a claim's reply."""
 

@@ -53,6 +53,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str | None = None
     client_id: str | None = None
     max_retries: int | None = None
+    extra: msgspec.Raw | None = None
+    """Fields of the submitter's own, a JSON object: kept, shown and given to the connector, never looked at."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +64,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     state: JobState
     service_required: str
     payload: msgspec.Raw = msgspec.Raw(b"{}")
+    extra: msgspec.Raw | None = None
     priority: int
     client_id: str | None = None
     max_retries: int
@@ -100,6 +103,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     worker_id: str
     service_required: str
     payload: msgspec.Raw = msgspec.Raw(b"{}")
+    extra: msgspec.Raw | None = None
     priority: int
     client_id: str | None = None
     max_retries: int

@@ -29,6 +29,9 @@ NAME_LIMIT: Final = 256
 
 RETRIES_LIMIT: Final = 1000
 
+EXTRA_LIMIT: Final = 65_536
+"""Longest JSON of a submitter's own fields, in bytes."""
+
 CANONICAL_LIMIT: Final = 65_536
 """Larger payloads, in bytes, are not brought into canonical form."""
 
@@ -92,7 +95,9 @@ class Producer:
         retries = settings.max_retries if job.max_retries is None else job.max_retries
         digest = check(job, payload_limit=settings.payload_limit, retries=retries)
         job_id = job.id or str(uuid.uuid4())
-        return (job_id, job.service_required, bytes(job.payload), job.priority, job.client_id or "", retries, digest)
+        extra = bytes(job.extra or b"")
+        client_id = job.client_id or ""
+        return (job_id, job.service_required, bytes(job.payload), job.priority, client_id, retries, digest, extra)
 
     async def _submit_rows(self, rows: Sequence[Row]) -> list[list[Any] | QueueUnavailable]:
         """An answer for each. Raises QueueUnavailable where nothing was stored; later batches say it one by one."""
@@ -142,7 +147,7 @@ def _submission(row: Row, reply: list[Any] | QueueUnavailable) -> Submission | Q
 
 def _new_job(row: Row, created_at: int) -> Job:
     """The record as the function has just stored it."""
-    job_id, service, payload, priority, client_id, retries, _ = row
+    job_id, service, payload, priority, client_id, retries, _, extra = row
     return Job(
         id=str(job_id),
         state=JobState.PENDING,
@@ -151,6 +156,7 @@ def _new_job(row: Row, created_at: int) -> Job:
         priority=int(priority),
         client_id=str(client_id) or None,
         max_retries=int(retries),
+        extra=msgspec.Raw(extra) if extra else None,  # type: ignore[arg-type]
         created_at=created_at,
     )
 
@@ -176,6 +182,8 @@ def check(job: NewJob, *, payload_limit: int, retries: int) -> str:
             raise InvalidJob("id", "must not be . or .. nor contain a slash: it could not be addressed in a URL")
     if job.client_id is not None:
         _check_name("client_id", job.client_id)
+    if len(memoryview(job.extra or b"")) > EXTRA_LIMIT:
+        raise InvalidJob("extra", f"must not be longer than {EXTRA_LIMIT} bytes as JSON")
     _check_whole("priority", job.priority, -PRIORITY_LIMIT, PRIORITY_LIMIT)
     _check_whole("max_retries", retries, 0, RETRIES_LIMIT)
     digest = blake2b(_canonical_payload(job, payload_limit), digest_size=16)

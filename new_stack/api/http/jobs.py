@@ -19,6 +19,7 @@ from new_stack.queue.errors import JobNotFound, QueueError
 from new_stack.queue.jobs import Job, JobState, NewJob, Submission
 
 _request: Final = msgspec.json.Decoder(schemas.JobRequest)
+_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _requests: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _cancel: Final = msgspec.json.Decoder(schemas.CancelRequest)
 
@@ -44,16 +45,16 @@ async def _submit(services: Services, body: bytes) -> web.Response:
         wanted = decoded(body, _request)
     if not isinstance(wanted.service_required, str):
         return await submit_legacy(services, body)
-    return await _submit_one(services, read_job(wanted))
+    return await _submit_one(services, read_job(wanted, body))
 
 
-def read_job(wanted: schemas.JobRequest) -> NewJob:
+def read_job(wanted: schemas.JobRequest, body: bytes) -> NewJob:
     """One modern job. Raises a problem that names the field."""
     if not isinstance(wanted.service_required, str):
         raise invalid("service_required", "is missing")
     if isinstance(wanted.job_type, str) and wanted.job_type != wanted.service_required:
         raise invalid("job_type", "says something else than service_required, which means the same")
-    return wanted.new_job()
+    return wanted.new_job(schemas.extra_of(_fields.decode(body)))
 
 
 async def _submit_one(services: Services, job: NewJob) -> web.Response:
@@ -79,7 +80,7 @@ async def _submit_many(services: Services, body: bytes) -> web.Response:
     jobs: list[NewJob | ProblemError] = []
     for row in rows:
         try:
-            jobs.append(read_job(decoded(bytes(row), _request)))
+            jobs.append(read_job(decoded(bytes(row), _request), bytes(row)))
         except ProblemError as error:
             jobs.append(error)
     results = iter(await services.queue.submit_many([job for job in jobs if isinstance(job, NewJob)]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -31,8 +31,8 @@ class JobRequest(msgspec.Struct, kw_only=True):
     client_id: Annotated[str, Meta(max_length=256)] | None = None
     max_retries: Retries | None = None
 
-    def new_job(self) -> NewJob:
-        """As the queue takes it."""
+    def new_job(self, extra: Raw | None = None) -> NewJob:
+        """As the queue takes it, with the fields that stand beside these."""
         assert isinstance(self.service_required, str)  # noqa: S101 - the route has seen to it
         return NewJob(
             payload=Raw(b"{}") if isinstance(self.payload, UnsetType) else payload_of(self.payload) or self.payload,
@@ -41,7 +41,17 @@ class JobRequest(msgspec.Struct, kw_only=True):
             id=self.id,
             client_id=self.client_id,
             max_retries=self.max_retries,
+            extra=extra,
         )
+
+
+KNOWN_FIELDS: Final = frozenset({*JobRequest.__struct_fields__, "message_id", "type", "timestamp"})
+
+
+def extra_of(fields: Mapping[str, Raw]) -> Raw | None:
+    """The fields of a submission that are the submitter's own, as one JSON object; None where there are none."""
+    own = {name: raw for name, raw in fields.items() if name not in KNOWN_FIELDS}
+    return Raw(msgspec.json.encode(own)) if own else None
 
 
 def payload_of(raw: Raw) -> Raw | None:
@@ -89,6 +99,7 @@ def job_view(job: Job, position: int | None, error: str | None = None) -> dict[s
         "error": job.error if error is None else error,
         "position_description": _position_description(position),
         "payload": job.payload,
+        "extra": job.extra,
         "failures": job.failures or None,
         "service_required": job.service_required,
         "priority": job.priority,
@@ -137,11 +148,16 @@ def universal_job(job: Job) -> dict[str, Any]:
     document = job_document(job, iso)
     cancelled = job.state is JobState.CANCELLED
     states = {JobState.CLAIMED: "assigned" if job.progress is None else "in_progress", JobState.CANCELLED: "failed"}
-    return document | {
-        "status": states.get(job.state, job.state.value),
-        "error": f"Job cancelled: {job.cancel_reason or ''}" if cancelled else job.error,
-        "completed_at": document["ended_at"],
-    }
+    extra = {} if job.extra is None else msgspec.json.decode(job.extra, type=dict[str, Raw])
+    return (
+        extra
+        | document
+        | {
+            "status": states.get(job.state, job.state.value),
+            "error": f"Job cancelled: {job.cancel_reason or ''}" if cancelled else job.error,
+            "completed_at": document["ended_at"],
+        }
+    )
 
 
 TEXT_LIMIT: Final = 65_536

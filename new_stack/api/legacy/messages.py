@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from new_stack.api.http.schemas import payload_of
+from new_stack.api.http.schemas import extra_of, payload_of
 from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob
 
 Fields = Mapping[str, Raw]
@@ -95,6 +95,7 @@ def new_job(fields: Fields, client_id: str, *, id_field: str) -> NewJob:
         id=id_text(fields, id_field) or text_id(fields),
         client_id=client_id,
         max_retries=None if value(fields, "max_retries") is None else _whole(fields, "max_retries", 0, RETRIES_LIMIT),
+        extra=extra_of(fields),
     )
 
 

@@ -1,7 +1,7 @@
 --@include context job events pending
 -- submit: make jobs pending, each once.
 -- Keys: `jobs:pending`. Arguments: the terms; the number of jobs; for each: id, service_required, payload, priority,
--- client_id ('' for none), max_retries, digest of the content.
+-- client_id ('' for none), max_retries, digest of the content, extra fields as JSON ('' for none).
 -- Reply: for each {'created', 'pending', position, created_at}, {'same', state, position, the record} or
 -- {'conflict'}. Of records that are large together, those that would exceed RECORDS_BYTES come empty.
 -- Invariant: an id names one job for as long as its record lives; a repeat changes nothing.
@@ -34,6 +34,7 @@ local function submit_one(q, args, at)
     'payload', payload, 'priority', job.priority, 'client_id', job.client_id, 'max_retries', args[at + 5],
     'digest', args[at + 6], 'sequence', job.sequence, 'attempt', 0, 'failures', 0, 'deliveries', 0,
     'created_at', q.now)
+  if args[at + 7] ~= '' then redis.call('HSET', q.prefix .. 'job:' .. id, 'extra', args[at + 7]) end
   redis.call('ZADD', q.prefix .. 'jobs:state:pending', job.sequence, id)
   enter_pending(q, job)
   emit(q, job, 'submitted', {})
@@ -46,7 +47,7 @@ local function submit(keys, args)
   local replies = {}
   local created = 0
   for index = 1, tonumber(args[q.first]) do
-    local reply = submit_one(q, args, q.first + 1 + (index - 1) * 7)
+    local reply = submit_one(q, args, q.first + 1 + (index - 1) * 8)
     if reply[1] == 'created' then created = created + 1 end
     replies[index] = reply
   end

@@ -73,6 +73,11 @@ class JobContext:
             self._payload = msgspec.json.decode(self.lease.payload, type=dict[str, Any])
         return self._payload
 
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The submitter's own fields (`customer_id`, `requirements`, …)."""
+        return {} if self.lease.extra is None else msgspec.json.decode(self.lease.extra, type=dict[str, Any])
+
     async def progress(
         self,
         percent: float,

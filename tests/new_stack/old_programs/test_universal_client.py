@@ -91,7 +91,6 @@ async def test_a_cancelled_job_ends_its_progress_too(
         assert "changed my mind" in (steps[-1].data.message or "")
 
 
-@pytest.mark.xfail(strict=True, reason="the server drops the fields that it does not know")
 @pytest.mark.parametrize("mode", MODES)
 async def test_its_own_fields_are_kept_and_shown(mode: Mode, start_api: StartApi) -> None:
     api = await start_api()

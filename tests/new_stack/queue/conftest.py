@@ -35,7 +35,7 @@ class Redis:
         return await self.caller.connection.call(name, self.prefix + key, *arguments)
 
     async def submit(self, job_id: str, priority: int = 0, *, service: str = "s", retries: int = 3) -> Any:
-        [reply] = await self.write("submit", 1, job_id, service, "{}", priority, "", retries, "digest")
+        [reply] = await self.write("submit", 1, job_id, service, "{}", priority, "", retries, "digest", "")
         return reply
 
     async def end(self, kind: str, job_id: str, attempt: int = 1, body: str = "null", again: str = "1") -> bytes:

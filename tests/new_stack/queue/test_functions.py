@@ -27,20 +27,20 @@ class TestSubmit:
         *answer, record = await redis.submit("a")
         assert answer == [b"same", b"pending", 1]
         assert record == await redis.command("HGETALL", "job:a")
-        [other] = await redis.write("submit", 1, "a", "s", "{}", 0, "", 3, "another digest")
+        [other] = await redis.write("submit", 1, "a", "s", "{}", 0, "", 3, "another digest", "")
         assert other == [b"conflict"]
         assert await redis.record("a") == before
         assert await redis.command("ZCARD", "jobs:pending") == 1
         assert await redis.kinds("a") == ["submitted"]
 
     async def test_the_same_id_twice_in_one_call_is_one_job(self, redis: Redis) -> None:
-        row = ("a", "s", "{}", 0, "", 3, "digest")
+        row = ("a", "s", "{}", 0, "", 3, "digest", "")
         first, second = await redis.write("submit", 2, *row, *row)
         assert (first[0], second[0]) == (b"created", b"same")
         assert await redis.command("LLEN", "jobs:wake") == 1
 
     async def test_a_repeat_of_a_large_job_is_answered_without_its_record(self, redis: Redis) -> None:
-        row = ("a", "s", "{" + " " * 70_000 + "}", 0, "", 3, "digest")
+        row = ("a", "s", "{" + " " * 70_000 + "}", 0, "", 3, "digest", "")
         await redis.write("submit", 1, *row)
         [[*_, record]] = await redis.write("submit", 1, *row)
         assert record == []

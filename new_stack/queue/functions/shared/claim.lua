@@ -15,9 +15,10 @@ local function hold(q, job, worker_id)
   if job.attempt > 1 then redis.call('HDEL', key, 'progress', 'status_message') end
   change_state(q, job, 'claimed')
   emit(q, job, 'claimed', { 'worker_id', worker_id })
+  local content = redis.call('HMGET', key, 'payload', 'extra')
   return {
-    job.id, job.attempt, job.service_required, redis.call('HGET', key, 'payload') or '{}', job.priority,
-    job.client_id, job.max_retries, job.failures, expires_at,
+    job.id, job.attempt, job.service_required, content[1] or '{}', job.priority,
+    job.client_id, job.max_retries, job.failures, expires_at, content[2] or '',
   }
 end
 
