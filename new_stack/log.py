@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -55,9 +56,14 @@ class LibraryLogs(logging.Handler):
         """Write one record."""
         error = record.exc_info[1] if record.exc_info else None
         if getattr(error, "code", None) == 400 or type(error).__name__ == "RequestPayloadError":
-            log.info("request_refused", error=" ".join(str(error).split()))
+            log.info("request_refused", error=_without_query(" ".join(str(error).split())))
             return
-        fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
+        fields: dict[str, Any] = {"logger": record.name, "message": _without_query(record.getMessage())}
         if error is not None:
-            fields["trace"] = "".join(traceback.format_exception(error))
+            fields["trace"] = _without_query("".join(traceback.format_exception(error)))
         log.line(record.levelname.lower(), "library", fields)
+
+
+def _without_query(text: str) -> str:
+    """A text without what stands behind a question mark: queries carry tokens."""
+    return re.sub(r"\?[^\s'\"]+", "?…", text)

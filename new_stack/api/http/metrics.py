@@ -16,6 +16,10 @@ BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Told apart by name; a caller could invent others without end."""
 
+SERVICES_SHOWN: Final = 100
+NAME_SHOWN: Final = 64
+OTHERS: Final = "(others)"
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each counter, which nobody reads
@@ -83,9 +87,17 @@ def _queue(snapshot: Snapshot) -> Iterator[Metric]:
     busy = [bool(worker.report.running) for worker in snapshot.workers if worker.alive]
     yield _gauge("jobs", "Jobs by state; ended ones until they expire.", "state", states)
     yield _gauge("jobs_delayed", "Pending jobs that wait for their next attempt.", value=counts.delayed)
-    yield _gauge("jobs_pending", "Pending jobs, by service.", "service", counts.by_service)
+    yield _gauge("jobs_pending", "Pending jobs, by service.", "service", _bounded(counts.by_service))
     workers = {"busy": busy.count(True), "idle": busy.count(False)}
     yield _gauge("workers", "Workers that report in.", "state", workers)
+
+
+def _bounded(by_service: Mapping[str, int]) -> dict[str, int]:
+    """The services with most jobs, and all others as one: a caller could invent names, and series, without end."""
+    most = sorted(by_service.items(), key=lambda item: (-item[1], item[0]))
+    shown = {name[:NAME_SHOWN]: count for name, count in most[:SERVICES_SHOWN]}
+    others = sum(count for _, count in most[SERVICES_SHOWN:])
+    return shown | {OTHERS: others} if others else shown
 
 
 def _gauge(

@@ -14,9 +14,9 @@ from new_stack.api.http.problems import FieldError, not_found, problem
 from new_stack.api.http.schemas import job_view
 from new_stack.api.legacy.messages import Fields
 from new_stack.api.services import Services
-from new_stack.api.streaming.fanout import Published
+from new_stack.api.streaming.fanout import Item, Published
 from new_stack.queue.events import ENDINGS
-from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob
+from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob, Submission
 
 CLIENT_ID: Final = "rest-api-client"
 DOCUMENTS: Final = "https://errors.pydantic.dev/2.14/v/"
@@ -186,7 +186,7 @@ async def submit_legacy(services: Services, body: bytes) -> web.Response:
         raise problem(422, refusal.errors, errors=errors) from None
     if wanted.wait:
         return await _submit_and_wait(services, wanted)
-    job_id = await _submit(services, wanted.job)
+    job_id = (await _submit(services, wanted.job)).job_id
     message = f"Job submitted successfully with ID: {job_id}"
     return answer({"success": True, "job_id": job_id, "message": message})
 
@@ -200,10 +200,10 @@ def _read(body: bytes, new_id: str) -> LegacyJob:
     return read_legacy_job(fields, new_id, found)
 
 
-async def _submit(services: Services, job: NewJob) -> str:
+async def _submit(services: Services, job: NewJob) -> Submission:
     submission = await services.queue.submit(job)
     services.metrics.submitted.labels("legacy_http").inc()
-    return submission.job_id
+    return submission
 
 
 async def _submit_and_wait(services: Services, wanted: LegacyJob) -> web.Response:
@@ -211,15 +211,14 @@ async def _submit_and_wait(services: Services, wanted: LegacyJob) -> web.Respons
     subscriber = services.fanout.subscriber()
     services.fanout.follow_job(subscriber, job_id)
     try:
-        await _submit(services, wanted.job)
+        ended = (await _submit(services, wanted.job)).state.ended
         try:
             async with asyncio.timeout(wanted.timeout):
-                while not await _ended(services, job_id):
-                    for item in await subscriber.take(READ_SECONDS):
-                        if isinstance(item, Published) and item.event.kind in ENDINGS:
-                            break
+                while not ended:
+                    items = await subscriber.take(READ_SECONDS)
                     if subscriber.closed is not None:
                         return await _so_far(services, job_id, subscriber.closed)
+                    ended = await _ended(services, job_id, items)
         except TimeoutError:
             late = f"Timeout: Job did not complete within {wanted.timeout} seconds"
             return await _so_far(services, job_id, late)
@@ -228,7 +227,10 @@ async def _submit_and_wait(services: Services, wanted: LegacyJob) -> web.Respons
         services.fanout.remove(subscriber, jobs=(job_id,))
 
 
-async def _ended(services: Services, job_id: str) -> bool:
+async def _ended(services: Services, job_id: str, items: list[Item]) -> bool:
+    """Whether the job has ended, by its events; it is read only where there are none, or some were missed."""
+    if items and all(isinstance(item, Published) for item in items):
+        return any(isinstance(item, Published) and item.event.kind in ENDINGS for item in items)
     job = await services.queue.job(job_id)
     return job is None or job.state.ended
 

@@ -8,6 +8,7 @@ from aiohttp import WSCloseCode, web
 
 from new_stack.api.http.access import address_of, token_holds
 from new_stack.api.http.health import root as say_ok
+from new_stack.api.http.problems import invalid
 from new_stack.api.legacy.client_session import ClientSession
 from new_stack.api.legacy.hub import INVALID_TOKEN, BareError, greeting
 from new_stack.api.legacy.messages import Refusal, read_message
@@ -16,6 +17,7 @@ from new_stack.api.legacy.session import Connection, ConnectionGone, Session, ru
 from new_stack.api.legacy.v2.monitor import is_v2_message
 from new_stack.api.services import SERVICES, Services
 from new_stack.log import log
+from new_stack.queue.producer import NAME_LIMIT
 
 WORKERS: Final = (
     "Workers talk to Redis directly: start them with REDIS_URL set to this stack's Redis "
@@ -64,6 +66,8 @@ async def _let_in(request: web.Request, services: Services, connection: Connecti
 async def _connect(
     request: web.Request, services: Services, role: str, name: str, *, by_first: bool = False
 ) -> web.StreamResponse:
+    if len(name) > NAME_LIMIT or not name.isprintable():
+        raise invalid("id", f"must be printable and not longer than {NAME_LIMIT} characters")
     address = address_of(request, trust_forwarded=services.settings.trust_forwarded)
     with services.limiter.connection(address):
         connection = Connection(services, role)

@@ -368,3 +368,27 @@ async def test_load_balancers_may_ask_with_head(api: Api) -> None:
     for path in ("/", "/health", "/health/live"):
         async with api.session.head(api.base + path) as response:
             assert (response.status, await response.read()) == (200, b"")
+
+
+async def test_to_wait_for_a_large_job_reads_it_once(
+    start_api: StartApi, own_valkey: ValkeyProcess, settings: QueueSettings
+) -> None:
+    api = await start_api(msgspec.structs.replace(settings, redis_url=own_valkey.url))
+    work = Work(api.queue)
+    body = {"job_type": "simulation", "payload": {"image": "x" * 1_000_000}, "wait": True, "timeout": 20}
+    waiting = asyncio.create_task(api.post("/api/jobs", body, 200))
+    async with asyncio.timeout(10):
+        while not (leases := await api.queue.claim("w")):
+            await asyncio.sleep(0.01)
+    before = await sent_by(api)
+    for step in range(100):
+        await work.progress(leases[0], step)
+    await work.complete(leases[0])
+    assert (await waiting)["status"] == "completed"
+    assert await sent_by(api) - before < 3_000_000
+
+
+async def sent_by(api: Api) -> int:
+    """How many bytes Redis has sent so far."""
+    stats = (await api.queue._caller.connection.call("INFO", "stats")).decode()
+    return int(stats.partition("total_net_output_bytes:")[2].split()[0])

@@ -60,3 +60,10 @@ async def test_an_id_that_no_url_can_address_is_refused_with_its_field(api: Api,
 async def test_a_clients_name_may_be_odd_too(api: Api) -> None:
     socket = await api.socket("/ws/client/" + quote("{me} ü", safe=""))
     assert "{me} ü" in (await socket.receive())["message"]
+
+
+@pytest.mark.parametrize("path", ["/ws/client/", "/ws/monitor/"])
+async def test_a_name_that_would_fill_every_statistics_frame_is_refused(api: Api, path: str) -> None:
+    for name in ("x" * 257, "a%00b"):
+        async with api.session.get(URL(api.base + path + name, encoded=True)) as response:
+            assert response.status == 422

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from harness.processes import Process, Processes, services
+from new_stack.api.settings import ApiSettings
 from new_stack.queue import NewJob, Queue
 
 from ..conftest import ValkeyProcess
@@ -116,3 +117,31 @@ async def test_bad_requests_are_one_line_each_in_the_log(process: Process) -> No
     lines = [json.loads(line) for line in process.log_text().splitlines()]
     assert {line["event"] for line in lines} == {"api_ready", "request_refused"}
     assert all(line["level"] == "info" for line in lines)
+
+
+async def test_no_query_and_no_token_is_written_to_the_log(process: Process) -> None:
+    host, _, port = process.http_url.removeprefix("http://").partition(":")
+    for request in (
+        b"GET /api/jobs?token=s3cret HTTP/9.9\r\n\r\n",
+        b"GET /nowhere?token=s3cret HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+        b"GET /ws/client/a?token=s3cret HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    ):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(request)
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+    assert "request_refused" in process.log_text()
+    assert "s3cret" not in process.log_text()
+    assert "--token" not in Path(f"/proc/{process.pid}/cmdline").read_text()
+
+
+def test_the_token_is_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("s3cret\n")
+    settings = ApiSettings.from_environment({}, {"token_file": str(file)})
+    assert settings.token == "s3cret"
+    file.write_text("\n")
+    for path, words in ((file, "is empty"), (tmp_path / "nowhere", "cannot be read")):
+        done = run("--port", "0", "--token-file", str(path))
+        assert done.returncode == 2
+        assert words in done.stderr

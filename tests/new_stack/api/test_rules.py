@@ -291,6 +291,16 @@ def test_metrics_escape_labels_and_add_up() -> None:
     assert 'hubgate_http_request_seconds_count{method="GET",route="/x"} 3.0' in text
 
 
+def test_metrics_have_a_bounded_number_of_services() -> None:
+    by_service = {f"service-{number}": number for number in range(1, 301)}
+    counts = QueueCounts(pending=0, claimed=0, completed=0, failed=0, cancelled=0, delayed=0, by_service=by_service)
+    process = {"subscribers": 0, "events_published": 0, "slow_readers": 0}
+    lines = Metrics().page(process, {}, Snapshot(counts, (), ())).decode().splitlines()
+    series = [line for line in lines if line.startswith("hubgate_jobs_pending{")]
+    assert len(series) == 101
+    assert sum(float(line.rpartition(" ")[2]) for line in series) == sum(by_service.values())
+
+
 # settings
 def test_options_beat_the_environment_and_that_beats_defaults() -> None:
     environment = {
