@@ -10,8 +10,6 @@ from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import Restarts, failed_demands
 from harness.results import Evidence, Link, LinkTo, count
 
-CHECKED: Final = ("lost", "ended_twice", "double_claim", "stuck")
-
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many rules of the history a restart may break: a job lost, stuck, ended twice, claimed twice …"""
