@@ -30,8 +30,11 @@ JOB: Final = Submission(
 STOPPED_S: Final = LEASE_MS / 1000 + 2
 """Longer than a lease: a stopped worker wakes up and finds its job with somebody else."""
 USERS: Final = 40
-CUT_OFF: Final = ("cannot connect: ", "no answer: ", "connection lost: ", "stream lost: ")
-"""The errors that clients have while the API is away. Whatever it answers while it is there is none of them."""
+CUT_OFF: Final = (
+    *("cannot connect: ", "no answer: ", "connection lost: ", "stream lost: "),
+    *("HTTP 503 The queue is not available", "Server error processing message: Redis at "),
+)
+"""The errors that clients have while the API is away, and what it answers while Redis is. No other is excused."""
 RESTART_RATE: Final = 15.0
 RESTART_USERS: Final = 20
 RESTART_WORKERS: Final = 12
