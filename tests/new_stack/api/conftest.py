@@ -61,6 +61,13 @@ class Socket:
         return self.raw.close_code
 
 
+async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait for something to become true. Raises TimeoutError where it does not in time."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
 @dataclass(frozen=True)
 class SseEvent:
     id: str
@@ -79,6 +86,16 @@ class Api:
     @property
     def queue(self) -> Queue:
         return self.services.queue
+
+    async def followed(self, job_id: str, by: int = 1) -> None:
+        """Wait until so many readers follow the job."""
+        await until(lambda: len(self.services.fanout._by_job.get(job_id, ())) >= by)
+
+    async def pending(self, count: int = 1) -> None:
+        """Wait until so many jobs are pending."""
+        async with asyncio.timeout(10):
+            while (await self.queue.counts()).pending != count:
+                await asyncio.sleep(0.005)
 
     async def post(self, path: str, body: Any, status: int = 201, **options: Any) -> Any:
         async with self.session.post(self.base + path, json=body, **options) as response:

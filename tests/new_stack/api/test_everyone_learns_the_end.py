@@ -34,9 +34,7 @@ async def followers(api: Api, job_id: str) -> tuple[asyncio.Task[Any], Socket, S
     later = await api.client("later")
     await later.send(type="subscribe_progress", job_id=job_id)
     await later.until("subscribed")
-    async with asyncio.timeout(5):
-        while len(api.services.fanout._by_job[job_id]) < 3:
-            await asyncio.sleep(0.01)
+    await api.followed(job_id, by=3)
     return stream, hub, later
 
 

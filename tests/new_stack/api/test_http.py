@@ -323,13 +323,13 @@ async def test_the_hubs_bad_bodies_are_refused_in_its_words(api: Api) -> None:
 async def test_who_waits_is_answered_when_the_job_ends_or_the_time_is_up(api: Api, work: Work) -> None:
     body = {"job_type": "simulation", "payload": {}, "wait": True, "timeout": 10}
     waiting = asyncio.create_task(api.post("/api/jobs", body, 200))
-    await asyncio.sleep(0.1)
+    await api.pending()
     await work.whole_job(50)
     done = await asyncio.wait_for(waiting, 8)
     assert (done["status"], done["result"], done["error"]) == ("completed", {"status": "success"}, None)
 
     waiting = asyncio.create_task(api.post("/api/jobs", body, 200))
-    await asyncio.sleep(0.1)
+    await api.pending()
     await work.queue.end(Failed(lease=await work.claim(), error="broken", retryable=False))
     done = await asyncio.wait_for(waiting, 8)
     assert (done["status"], done["error"]) == ("failed", "broken")

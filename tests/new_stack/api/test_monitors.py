@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from new_stack.queue import Failed, WorkerReport
 
-from .conftest import Api, Socket, StartApi, Work
+from .conftest import Api, Socket, StartApi, Work, until
 
 
 async def monitor(api: Api, name: str = "monitor-a") -> Socket:
@@ -94,7 +93,10 @@ async def test_channels_filter_broadcasts_but_not_jobs(start_api: StartApi, work
     socket = await monitor(api)
     await socket.send(type="subscribe", channels=["worker_status"])
     await socket.receive_types(4)
-    await asyncio.sleep(0.2)
+    published = api.services.fanout.publish_snapshot
+    snapshots: list[Any] = []
+    api.services.fanout.publish_snapshot = lambda one: (snapshots.append(one), published(one))  # type: ignore[method-assign,assignment,func-returns-value]
+    await until(lambda: len(snapshots) >= 2)
     await api.submit()
     await work.whole_job()
     assert await socket.receive_types(2) == ["response_job_status", "complete_job"]

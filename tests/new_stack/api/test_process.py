@@ -77,7 +77,9 @@ async def test_sigterm_ends_streams_with_a_word_and_the_process_with_0(process: 
                     f"{process.http_url}/api/jobs", json={"job_type": "a", "payload": {}, "wait": True, "timeout": 60}
                 )
             )
-            await asyncio.sleep(0.2)
+            async with asyncio.timeout(5):
+                while (await queue.counts()).pending < 2:
+                    await asyncio.sleep(0.01)
             process.signal(signal.SIGTERM)
             last = await asyncio.wait_for(anext(events), 5)
             assert last.event == "disconnect"

@@ -9,10 +9,11 @@ import aiohttp
 import msgspec
 import pytest
 
+from new_stack.api.streaming.cursor import parse_id
 from new_stack.queue import Failed, QueueSettings
 
 from ..conftest import ValkeyProcess
-from .conftest import Api, SseEvent, StartApi, Work
+from .conftest import Api, SseEvent, StartApi, Work, until
 
 WHOLE = ["submitted", "claimed", "progress", "progress", "completed"]
 
@@ -24,7 +25,7 @@ def kinds(events: list[SseEvent]) -> list[str]:
 async def test_a_reader_from_the_start_gets_every_event_and_the_stream_ends(api: Api, work: Work) -> None:
     job_id = await api.submit()
     reader = asyncio.create_task(api.whole(f"/api/jobs/{job_id}/progress"))
-    await asyncio.sleep(0.05)
+    await api.followed(job_id)
     await work.whole_job(10, 50)
     events = await reader
     assert kinds(events) == WHOLE
@@ -138,7 +139,7 @@ async def test_the_ending_comes_though_its_notification_was_lost(start_api: Star
     work = Work(api.queue)
     job_id = await api.submit()
     reader = asyncio.create_task(api.whole(f"/api/jobs/{job_id}/progress"))
-    await asyncio.sleep(0.1)
+    await api.followed(job_id)
     api.services.fanout.publish = lambda _events: None  # type: ignore[method-assign]
     await work.whole_job(50)
     assert kinds(await reader) == ["submitted", "claimed", "progress", "completed"]
@@ -177,7 +178,7 @@ async def test_everybodys_events_are_filtered(api: Api, work: Work) -> None:
                 return
 
     reader = asyncio.create_task(read())
-    await asyncio.sleep(0.1)
+    await until(lambda: api.services.fanout._all)
     await api.submit()
     await work.whole_job()
     image = await api.submit(service_required="image")
@@ -220,8 +221,8 @@ async def test_a_slow_reader_is_disconnected_with_a_reason_and_resumes(start_api
     subscriber = next(iter(api.services.fanout._all))
     await api.submit()
     lease = await work.claim()
-    await asyncio.sleep(0.05)
     events = await api.queue.history(lease.job_id)
+    await until(lambda: api.services.fanout._read_to >= parse_id(events[-1].id))
     api.services.fanout.publish(events * 10)
     assert subscriber.closed is not None
     rest = await asyncio.wait_for(reader.read(), 5)
@@ -240,8 +241,11 @@ async def test_readers_outlive_redis_being_away(
     reader = asyncio.create_task(api.whole(f"/api/jobs/{job_id}/progress"))
     lease = await work.claim()
     own_valkey.pause()
-    await asyncio.sleep(0.3)
+    ready = api.session.get(f"{api.base}/api/jobs/{job_id}")  # asked while Redis says nothing
+    asked = asyncio.create_task(ready.__aenter__())
+    await until(lambda: api.queue._caller.connection._waiting)
     own_valkey.resume()
+    assert (await asked).status == 200
     await work.complete(lease)
     assert kinds(await reader) == ["submitted", "claimed", "completed"]
 
@@ -251,7 +255,7 @@ async def test_a_stopping_server_sends_its_readers_elsewhere(start_api: StartApi
     job_id = await here.submit()
     reader = asyncio.create_task(here.whole(f"/api/jobs/{job_id}/progress"))
     client = await here.client()
-    await asyncio.sleep(0.1)
+    await here.followed(job_id)
     here.services.fanout.stop()
     events = await reader
     assert kinds(events) == ["submitted", "disconnect"]
