@@ -16,6 +16,8 @@ import msgspec
 from harness.errors import CouldNotRun
 from harness.targets import StackTarget
 from new_stack.queue import (
+    ALL_SERVICES,
+    Claimant,
     Completed,
     End,
     Failed,
@@ -36,6 +38,7 @@ Notify = Callable[[str, dict[str, Any]], None]
 """Called with the actor and what it was given, in the legacy protocol's words."""
 Remark = Callable[[str], None]
 CLAIM_RETRY_S = 0.02
+IDLE_MS = 60_000
 
 
 class Puppets:
@@ -156,7 +159,9 @@ class Puppet:
         limit = time.monotonic() + seconds
         while True:
             await self._queue.reap()
-            for lease in await self._queue.claim(self._worker_id, 1):
+            # Idle in between, as a real worker is: a job that another one failed is offered to it.
+            _, leases = await self._queue.end_and_claim(self._claimant, [], 1, idle_ms=IDLE_MS)
+            for lease in leases:
                 self._leases[lease.job_id] = lease
                 self._notify(self._actor, _assigned(lease))
                 await self._report("busy")
@@ -164,6 +169,11 @@ class Puppet:
             if time.monotonic() >= limit:
                 return False
             await asyncio.sleep(CLAIM_RETRY_S)
+
+    @property
+    def _claimant(self) -> Claimant:
+        """The hub offers a worker only the types that it lists; one that lists none is offered all."""
+        return Claimant(worker_id=self._worker_id, services=self._services or ALL_SERVICES)
 
     async def _work(self, lease: Lease, message: dict[str, Any]) -> None:
         if message["type"] == "update_job_progress":

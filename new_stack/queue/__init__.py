@@ -12,8 +12,10 @@ from new_stack.queue.errors import (
 )
 from new_stack.queue.events import ENDINGS, Event, EventKind
 from new_stack.queue.jobs import (
+    ALL_SERVICES,
     PRIORITY_LIMIT,
     TRANSITIONS,
+    Claimant,
     Completed,
     End,
     Failed,
@@ -29,7 +31,6 @@ from new_stack.queue.jobs import (
     Released,
     Signal,
     Submission,
-    Wake,
     WorkerInfo,
     WorkerReport,
 )
@@ -38,9 +39,11 @@ from new_stack.queue.settings import QueueSettings
 from new_stack.settings import SettingsError
 
 __all__ = [
+    "ALL_SERVICES",
     "ENDINGS",
     "PRIORITY_LIMIT",
     "TRANSITIONS",
+    "Claimant",
     "Completed",
     "End",
     "Event",
@@ -69,7 +72,6 @@ __all__ = [
     "SettingsError",
     "Signal",
     "Submission",
-    "Wake",
     "WorkerInfo",
     "WorkerReport",
 ]

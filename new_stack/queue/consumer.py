@@ -16,6 +16,8 @@ from new_stack.queue.decoding import lease_of
 from new_stack.queue.errors import LeaseLost, QueueError
 from new_stack.queue.function_caller import FunctionCaller, is_missing
 from new_stack.queue.jobs import (
+    ALL_SERVICES,
+    Claimant,
     Completed,
     End,
     Failed,
@@ -26,7 +28,6 @@ from new_stack.queue.jobs import (
     ProgressUpdate,
     Released,
     Signal,
-    Wake,
     WorkerReport,
 )
 
@@ -35,6 +36,9 @@ WAIT_LIMIT_MS: Final = 5_000
 """Longest wait that blocks at the server: so long, at most, a connection whose other end is gone is not noticed."""
 
 BREAK_OFF_SECONDS: Final = 1.0
+IDLE_GRACE_MS: Final = 500
+"""How long after its wait has ended a worker still counts as waiting: the time that its next wait needs to begin."""
+
 MESSAGE_LIMIT: Final = 4_096
 """Longest message kept of a progress, in characters."""
 
@@ -47,6 +51,8 @@ class EndAndClaim(NamedTuple):
 
     ends: Sequence[End]
     wanted: int
+    running: int
+    idle_ms: int
 
 
 class Answered(NamedTuple):
@@ -57,16 +63,22 @@ class Answered(NamedTuple):
 
 
 class Consumer:
-    """Takes jobs, keeps them and ends them, for any number of workers of one process."""
+    """Takes jobs, keeps them and ends them, for any number of workers of one process.
+
+    A worker is named by its id, where it serves every service, or by a `Claimant`. `running` is how many jobs it has
+    besides; a job that must run alone is given only to a worker that has none.
+    """
 
     def __init__(self, caller: FunctionCaller) -> None:
         self._caller = caller
         self._claiming: dict[str, Connection] = {}
-        self._requests: dict[str, Batcher[EndAndClaim, Answered]] = {}
+        self._idle: set[str] = set()
+        """Workers that Redis was told are waiting: a worker's first wait begins with a claim, not with a wait."""
+        self._requests: dict[Claimant, Batcher[EndAndClaim, Answered]] = {}
 
-    async def claim(self, worker_id: str, count: int = 1) -> list[Lease]:
+    async def claim(self, worker: str | Claimant, count: int = 1, *, running: int = 0) -> list[Lease]:
         """Take up to `count` jobs, highest priority first, then oldest, each with a lease."""
-        _, leases = await self.end_and_claim(worker_id, [], count)
+        _, leases = await self.end_and_claim(worker, [], count, running=running)
         return leases
 
     async def renew(self, leases: Sequence[Lease]) -> list[LeaseState]:
@@ -111,47 +123,58 @@ class Consumer:
         return states[0]
 
     async def end_and_claim(
-        self, worker_id: str, ends: Sequence[End], count: int
+        self, worker: str | Claimant, ends: Sequence[End], count: int, *, running: int = 0, idle_ms: int = 0
     ) -> tuple[list[JobState | QueueError], list[Lease]]:
-        """End jobs and claim up to `count` next ones in one round trip, shared by calls made at once."""
-        requests = self._requests.get(worker_id)
+        """End jobs and claim up to `count` next ones in one round trip, shared by calls made at once.
+
+        With `idle_ms` the worker waits afterwards (`wait_and_claim`) where it got less than it has room for: it takes
+        its share only, and counts as idle for so long.
+        """
+        claimant = _claimant(worker)
+        requests = self._requests.get(claimant)
         if requests is None:
-            requests = self._requests[worker_id] = Batcher(partial(self._end_and_claim, worker_id), self._hand_back)
-        return await requests.add(EndAndClaim(ends, count))
+            requests = self._requests[claimant] = Batcher(partial(self._end_and_claim, claimant), self._hand_back)
+        return await requests.add(EndAndClaim(ends, count, running, idle_ms))
 
-    async def wait(self, worker_id: str, *, for_work: bool, timeout_ms: int) -> tuple[Wake, Signal | None]:
-        """Block until there may be work (if `for_work`), a signal for this worker, or the time-out."""
+    async def wait_for_signal(self, worker_id: str, *, timeout_ms: int) -> Signal | None:
+        """Block until there is a signal for this worker, or the time-out."""
         timeout_ms = min(timeout_ms, WAIT_LIMIT_MS)
-        keys = self._caller.keys
-        lists = (keys.signals(worker_id), keys.wake) if for_work else (keys.signals(worker_id),)
         async with self._caller.blocking() as connection:
-            reply = await connection.call("BLPOP", *lists, timeout_ms / 1000, patience=timeout_ms / 1000)
-        return _woken(reply)
+            signals = self._caller.keys.signals(worker_id)
+            reply = await connection.call("BLPOP", signals, timeout_ms / 1000, patience=timeout_ms / 1000)
+        return _signal(reply, signals)
 
-    async def wait_and_claim(self, worker_id: str, count: int, *, timeout_ms: int) -> tuple[list[Lease], Signal | None]:
-        """Wait as `wait` does, and claim as soon as it ends: the claim travels with the wait, in one round trip.
+    async def wait_and_claim(
+        self, worker: str | Claimant, count: int, *, timeout_ms: int, running: int = 0, idle_ms: int | None = None
+    ) -> tuple[list[Lease], Signal | None]:
+        """Wait until this worker is woken for a job, and claim as soon as it is: the claim travels with the wait, in
+        one round trip. A signal for the worker ends the wait, too.
 
-        Cancelled, it gives back at once what it may have claimed meanwhile.
+        Where it gets less than it has room for, the worker counts as idle, to be woken, for `idle_ms` (by default until
+        the next wait would end); `poll` prolongs that. Cancelled, it gives back at once what it may have claimed.
         """
         if count < 1:
             raise ValueError("a wait must have room for at least one job, or its wake-up is lost")
         timeout_ms = min(timeout_ms, WAIT_LIMIT_MS)
-        keys = self._caller.keys
-        wait = ("BLPOP", keys.signals(worker_id), keys.wake, timeout_ms / 1000)
-        claim = self._caller.change("claim", worker_id, count)
-        async with self._caller.blocking() as connection, self._known(worker_id, connection):
-            both = asyncio.ensure_future(connection.call_together(wait, claim, patience=timeout_ms / 1000))
+        claimant, keys = _claimant(worker), self._caller.keys
+        idle_ms = timeout_ms + IDLE_GRACE_MS if idle_ms is None else idle_ms
+        claim = self._caller.change("claim", *_class_row(claimant), running, idle_ms, count)
+        wait_s = timeout_ms / 1000 if claimant.worker_id in self._idle else 0.001
+        wait = ("BLPOP", keys.signals(claimant.worker_id), keys.wake(claimant.worker_id), wait_s)
+        async with self._caller.blocking() as connection, self._known(claimant.worker_id, connection):
+            both = asyncio.ensure_future(connection.call_together(wait, claim, patience=wait_s))
             try:
                 woken, rows = await asyncio.shield(both)
             except asyncio.CancelledError:
-                await self._break_off(worker_id, connection, both)
+                await self._break_off(claimant.worker_id, connection, both)
                 raise
             except RedisRefused as refused:
                 if not is_missing(refused):
                     raise
                 await self._caller.reinstall(refused)
                 return [], None
-        return [lease_of(worker_id, row) for row in rows], _woken(woken)[1]
+        self._idle.add(claimant.worker_id)
+        return [lease_of(claimant.worker_id, row) for row in rows], _signal(woken, wait[1])
 
     @asynccontextmanager
     async def _known(self, worker_id: str, connection: Connection) -> AsyncIterator[None]:
@@ -190,14 +213,17 @@ class Consumer:
         return reaped
 
     async def heartbeat(self, report: WorkerReport) -> None:
-        """Say that a worker is alive, and what it is doing."""
-        await self._caller.write("heartbeat", report.worker_id, msgspec.json.encode(report))
+        """Say that a worker is alive and what it is doing. It serves `report.services`, or all where it names none."""
+        await self._caller.write("heartbeat", *_class_row(_claimant_of(report)), msgspec.json.encode(report))
 
-    async def poll(self, worker_id: str, report: WorkerReport | None = None) -> PollResult:
-        """Do what is due (retries, leases that ran out) and wake idle workers; with a report, also a heartbeat."""
+    async def poll(self, worker: str | Claimant, report: WorkerReport | None = None, *, idle_ms: int = 0) -> PollResult:
+        """Do what is due (retries, leases that ran out); with a report, also a heartbeat. A worker that counts as idle
+        does so for `idle_ms` more.
+        """
+        claimant = _claimant(worker) if report is None else _claimant_of(report)
         encoded = msgspec.json.encode(report) if report is not None else ""
-        pending, reaped = await self._caller.write("poll", worker_id, encoded)
-        return PollResult(pending=pending, reaped=tuple(job_id.decode() for job_id in reaped))
+        ready, reaped = await self._caller.write("poll", *_class_row(claimant), encoded, idle_ms)
+        return PollResult(ready=ready, reaped=tuple(job_id.decode() for job_id in reaped))
 
     async def end_wait(self, worker_id: str) -> None:
         """Make a `wait_and_claim` of this worker return now, with what there is to claim."""
@@ -208,25 +234,47 @@ class Consumer:
     async def unregister(self, worker_id: str) -> None:
         """Forget a worker that left in order."""
         await self._caller.write("unregister", worker_id)
-        self._requests.pop(worker_id, None)
+        self._idle.discard(worker_id)
+        for claimant in [one for one in self._requests if one.worker_id == worker_id]:
+            del self._requests[claimant]
 
-    async def _end_and_claim(self, worker_id: str, requests: Sequence[EndAndClaim]) -> list[Answered]:
+    async def _end_and_claim(self, claimant: Claimant, requests: Sequence[EndAndClaim]) -> list[Answered]:
         """All requests of one worker in one call; the claimed jobs are handed out in the order of the requests."""
         limit = self._caller.settings.result_limit
         rows = [_end_row(end, limit) for request in requests for end in request.ends]
         count = sum(request.wanted for request in requests)
+        idle_ms = max(request.idle_ms for request in requests)
+        running = min(request.running for request in requests)
         call = self._caller.commit if rows else self._caller.write
         words, claimed = await call(
-            "end_and_claim", worker_id, count, len(rows), *(value for row in rows for value in row)
+            "end_and_claim",
+            *_class_row(claimant),
+            running,
+            idle_ms,
+            count,
+            len(rows),
+            *(value for row in rows for value in row),
         )
-        leases = [lease_of(worker_id, row) for row in claimed]
+        leases = [lease_of(claimant.worker_id, row) for row in claimed]
         answers: list[Answered] = []
-        for ends, wanted in requests:
+        for ends, wanted, _, _ in requests:
             states = [_state(end, word) for end, word in zip(ends, words, strict=False)]
             words = words[len(ends) :]
             answers.append(Answered(states, leases[:wanted]))
             leases = leases[wanted:]
         return answers
+
+
+def _claimant(worker: str | Claimant) -> Claimant:
+    return Claimant(worker_id=worker) if isinstance(worker, str) else worker
+
+
+def _claimant_of(report: WorkerReport) -> Claimant:
+    return Claimant(worker_id=report.worker_id, services=report.services or ALL_SERVICES)
+
+
+def _class_row(claimant: Claimant) -> tuple[Argument, ...]:
+    return (claimant.worker_id, claimant.worker_class, claimant.services_text)
 
 
 def _number(value: float) -> str:
@@ -254,11 +302,9 @@ def _state(end: End, word: bytes) -> JobState | QueueError:
     return JobState(word.decode())
 
 
-def _woken(reply: Any) -> tuple[Wake, Signal | None]:
-    if reply is None:
-        return Wake.TIMEOUT, None
-    key, value = reply
-    if not key.endswith(b":signals"):
-        return Wake.WORK, None
-    attempt, _, job_id = value.decode().partition(" ")
-    return Wake.SIGNAL, Signal(job_id=job_id, attempt=int(attempt))
+def _signal(reply: Any, signals: str) -> Signal | None:
+    """The signal that ended a wait; None where it was a wake-up or the time-out. `signals` is its list."""
+    if reply is None or reply[0] != signals.encode():
+        return None
+    attempt, _, job_id = reply[1].decode().partition(" ")
+    return Signal(job_id=job_id, attempt=int(attempt))

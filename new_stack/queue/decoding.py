@@ -23,6 +23,7 @@ LEASE_FIELDS: Final = (
     "max_retries",
     "failures",
     "expires_at",
+    "alone",
     "extra",
 )
 """A row of a claim's reply."""
@@ -30,15 +31,31 @@ LEASE_FIELDS: Final = (
 COUNT_FIELDS: Final = ("pending", "claimed", "completed", "failed", "cancelled", "delayed")
 
 
-def pairs(flat: Sequence[bytes]) -> Iterable[tuple[str, bytes]]:
+def pairs(flat: Sequence[Any]) -> Iterable[tuple[str, Any]]:
     """A flat field, value, … reply as pairs."""
     names = iter(flat)
     return ((name.decode(), value) for name, value in zip(names, names, strict=True))
 
 
-def job_of(job_id: str, flat: Sequence[bytes]) -> Job | None:
-    """A record; None where there is none, or one that makes no sense (a claim has set it aside)."""
-    return _struct(Job, pairs(flat), id=job_id)
+def job_of(row: Sequence[bytes], **known: Any) -> Job | None:
+    """A record's row; None where there is none, or one that makes no sense (a claim sets it aside)."""
+    if not row:
+        return None
+    job_id, packed, payload, result = row
+    try:
+        fields = msgspec.msgpack.decode(packed, type=dict[str, Any])
+    except (ValueError, msgspec.DecodeError):
+        return None
+    return _struct(
+        Job,
+        (fields | {"payload": payload or fields.get("payload", b"")} | _some("result", result)).items(),
+        id=job_id.decode(),
+        **known,
+    )
+
+
+def _some(name: str, body: bytes) -> dict[str, bytes]:
+    return {name: body} if body else {}
 
 
 def lease_of(worker_id: str, row: Sequence[Any]) -> Lease:
@@ -70,9 +87,12 @@ def worker_of(row: Sequence[Any]) -> WorkerInfo | None:
 
 def counts_of(reply: Sequence[Any]) -> QueueCounts:
     """The reply of `count`."""
-    *numbers, services = reply
-    by_service = {name: int(count) for name, count in pairs(services)}
-    return QueueCounts(by_service=by_service, **dict(zip(COUNT_FIELDS, numbers, strict=True)))
+    *numbers, services, unserved = reply
+    return QueueCounts(
+        by_service={name: int(count) for name, count in pairs(services)},
+        unserved={name: int(since) for name, since in pairs(unserved)},
+        **dict(zip(COUNT_FIELDS, numbers, strict=True)),
+    )
 
 
 def _struct(kind: type[S], fields: Iterable[tuple[str, Any]], **known: Any) -> S | None:
@@ -82,8 +102,8 @@ def _struct(kind: type[S], fields: Iterable[tuple[str, Any]], **known: Any) -> S
     try:
         for name, value in fields:
             if name in RAW_JSON and value:
-                raw[name] = msgspec.Raw(value)
-            elif value != b"":
+                raw[name] = msgspec.Raw(value.encode() if isinstance(value, str) else value)
+            elif value not in (b"", ""):
                 values[name] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
         found = msgspec.convert(values | known, kind, strict=False)
     except (ValueError, msgspec.ValidationError):

@@ -1,4 +1,4 @@
-"""The events of a job's life, as they stand in the streams `progress:{id}` and `events`."""
+"""The events of a job's life, as they stand in the streams `events:{id}` and `events`."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from new_stack.queue.errors import QueueError, QueueUnavailable, RedisTooOld
 from new_stack.queue.settings import DISK, MEMORY, QueueSettings, replicas_of
 from new_stack.settings import SettingsError
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raise it with every change of a Lua file."""
 
 NAME: Final = "hubgate"
@@ -111,19 +111,18 @@ def raise_if_too_old(refused: RedisRefused) -> None:
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """Every key starts with the prefix; the Lua library derives its keys from `pending` alone (functions/shared)."""
+    """Every key starts with the prefix; the Lua library derives its keys from `ready` alone (functions/shared).
+
+    None of the names is one of the first Redis-direct stack's (`jobs:pending`, `job:{id}`, …): its workers, pointed at
+    the same Redis, find nothing of ours to take.
+    """
 
     prefix: str = ""
 
     @property
-    def pending(self) -> str:
-        """The pending jobs, a sorted set; also the key by which each function call is routed and learns the prefix."""
-        return f"{self.prefix}jobs:pending"
-
-    @property
-    def wake(self) -> str:
-        """The list on which idle workers wait: one token for each job that may be claimed, at most."""
-        return f"{self.prefix}jobs:wake"
+    def ready(self) -> str:
+        """The groups of ready jobs, a sorted set; also the key that routes a call and tells it the prefix."""
+        return f"{self.prefix}ready"
 
     @property
     def events(self) -> str:
@@ -133,19 +132,15 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def barrier(self) -> str:
         """What is written before a wait for disk or replicas, so that the wait covers all earlier writes."""
-        return f"{self.prefix}jobs:barrier"
+        return f"{self.prefix}barrier"
 
-    def job(self, job_id: str) -> str:
-        """One job's record, a hash."""
-        return f"{self.prefix}job:{job_id}"
-
-    def progress(self, job_id: str) -> str:
-        """The stream of one job's events."""
-        return f"{self.prefix}progress:{job_id}"
+    def wake(self, worker_id: str) -> str:
+        """The list on which an idle worker waits: a token for each job that it was woken for."""
+        return f"{self.prefix}wake:{worker_id}"
 
     def signals(self, worker_id: str) -> str:
-        """The list of words to one worker."""
-        return f"{self.prefix}worker:{worker_id}:signals"
+        """The list of cancellations for one worker."""
+        return f"{self.prefix}signals:{worker_id}"
 
 
 class FunctionCaller:
@@ -177,6 +172,8 @@ class FunctionCaller:
             settings.max_deliveries,
             settings.heartbeat_ttl_ms,
             settings.forget_worker_ms,
+            settings.finished_limit,
+            settings.events_ttl_ms,
         )
         self._terms = (len(terms), *terms)
 
@@ -185,7 +182,7 @@ class FunctionCaller:
 
     def change(self, function: str, *arguments: Argument) -> Command:
         """The command that calls a function which changes something."""
-        return ("FCALL", f"hubgate_{function}", 1, self.keys.pending, *self._terms, *arguments)
+        return ("FCALL", f"hubgate_{function}", 1, self.keys.ready, *self._terms, *arguments)
 
     async def write(self, function: str, *arguments: Argument) -> Reply:
         """Call a function that changes something."""
@@ -234,7 +231,7 @@ class FunctionCaller:
 
     async def read(self, function: str, *arguments: Argument) -> Reply:
         """Call a function that only reads."""
-        return await self._call(("FCALL_RO", f"hubgate_{function}", 1, self.keys.pending, *arguments))
+        return await self._call(("FCALL_RO", f"hubgate_{function}", 1, self.keys.ready, *arguments))
 
     async def _call(self, command: Command) -> Reply:
         try:
@@ -251,9 +248,9 @@ class FunctionCaller:
         Raises QueueUnavailable, RedisTooOld, SettingsError.
         """
         if self.may_install:
-            await install_library(self.connection, self.keys.pending)
+            await install_library(self.connection, self.keys.ready)
         else:
-            await loaded_version(self.connection, self.keys.pending)
+            await loaded_version(self.connection, self.keys.ready)
         if self.settings.acknowledgement == DISK:
             await self._check_disk(self.connection)
 
@@ -284,7 +281,7 @@ class FunctionCaller:
                 "Redis has lost the queue's functions, and this process may not load them"
             ) from refused
         async with self._installing:
-            await install_library(self.connection, self.keys.pending)
+            await install_library(self.connection, self.keys.ready)
 
     @asynccontextmanager
     async def blocking(self) -> AsyncIterator[Connection]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
 
-PRIORITY_LIMIT: Final = 4096
-"""Priorities run from -PRIORITY_LIMIT to PRIORITY_LIMIT: beyond, priority and sequence do not fit one exact score."""
+PRIORITY_LIMIT: Final = 2**53
+"""Priorities run from -PRIORITY_LIMIT to PRIORITY_LIMIT: the whole numbers that Redis and JSON keep exactly."""
+
+ALL_SERVICES: Final = ("*",)
+"""What a worker serves that takes any job."""
 
 
 class JobState(StrEnum):
@@ -81,6 +85,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     claimed_at: int | None = None
     ended_at: int | None = None
+    position: int = 0
+    """1-based among the ready jobs of its service; 0 where it is not ready, or where nobody asked."""
+    unserved_since: int | None = None
+    """Since when no live worker serves the job; None where one does, or where nobody asked."""
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +117,27 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int
     failures: int
     expires_at: int
+    alone: bool = False
+    """The job has lost several workers: run it with nothing beside it, so that it takes nothing else along."""
+
+
+class Claimant(msgspec.Struct, frozen=True, kw_only=True):
+    """Who claims: a worker, and the services that it serves (`ALL_SERVICES`, or names)."""
+
+    worker_id: str
+    services: tuple[str, ...] = ALL_SERVICES
+
+    @property
+    def worker_class(self) -> str:
+        """The name of all workers that serve the same services."""
+        if "*" in self.services:
+            return "*"
+        return blake2b("\n".join(sorted(self.services)).encode(), digest_size=8).hexdigest()
+
+    @property
+    def services_text(self) -> str:
+        """The services as the functions take them."""
+        return "*" if "*" in self.services else "\n".join(sorted(self.services))
 
 
 class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,9 +201,9 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PollResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a poll found: how many jobs are pending, and which ones had lost their worker."""
+    """What a poll found: how many jobs are ready that the worker serves, and which ones had lost their worker."""
 
-    pending: int
+    ready: int
     reaped: tuple[str, ...] = ()
 
 
@@ -191,14 +220,8 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     delayed: int
     by_service: dict[str, int]
-
-
-class Wake(StrEnum):
-    """Why a wait ended."""
-
-    WORK = "work"
-    SIGNAL = "signal"
-    TIMEOUT = "timeout"
+    unserved: dict[str, int] = {}
+    """Services that no live worker serves though jobs wait for them, with the ms since when."""
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):

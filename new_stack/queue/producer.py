@@ -96,8 +96,8 @@ class Producer:
         digest = check(job, payload_limit=settings.payload_limit, retries=retries)
         job_id = job.id or str(uuid.uuid4())
         extra = bytes(job.extra or b"")
-        client_id = job.client_id or ""
-        return (job_id, job.service_required, bytes(job.payload), job.priority, client_id, retries, digest, extra)
+        about = (job.service_required, bytes(job.payload), job.priority, job.client_id or "", retries, digest)
+        return (job_id, *about, "", extra)
 
     async def _submit_rows(self, rows: Sequence[Row]) -> list[list[Any] | QueueUnavailable]:
         """An answer for each. Raises QueueUnavailable where nothing was stored; later batches say it one by one."""
@@ -139,7 +139,7 @@ def _submission(row: Row, reply: list[Any] | QueueUnavailable) -> Submission | Q
     if reply[0] == b"conflict":
         return JobConflict(f"the id {job_id} is taken by a job with other content")
     created, state, position, rest = reply
-    job = _new_job(row, rest) if created == b"created" else job_of(job_id, rest)
+    job = _new_job(row, rest) if created == b"created" else job_of(rest)
     return Submission(
         job_id=job_id, state=JobState(state.decode()), created=created == b"created", position=position, job=job
     )
@@ -147,7 +147,7 @@ def _submission(row: Row, reply: list[Any] | QueueUnavailable) -> Submission | Q
 
 def _new_job(row: Row, created_at: int) -> Job:
     """The record as the function has just stored it."""
-    job_id, service, payload, priority, client_id, retries, _, extra = row
+    job_id, service, payload, priority, client_id, retries, _, _, extra = row
     return Job(
         id=str(job_id),
         state=JobState.PENDING,
@@ -164,7 +164,7 @@ def _new_job(row: Row, created_at: int) -> Job:
 def _changed(job_id: str, verb: str, reply: Sequence[Any]) -> Job:
     if reply[0] == b"refused":
         raise InvalidTransition(f"job {job_id} is {reply[1].decode()} and cannot be {verb}")
-    job = None if reply[0] == b"missing" else job_of(job_id, reply[1])
+    job = None if reply[0] == b"missing" else job_of(reply[1])
     if job is None:
         raise JobNotFound(f"there is no job {job_id}")
     return job

@@ -37,7 +37,7 @@ class Queue:
         self.reap = consumer.reap
         self.renew = consumer.renew
         self.unregister = consumer.unregister
-        self.wait = consumer.wait
+        self.wait_for_signal = consumer.wait_for_signal
         self.wait_and_claim = consumer.wait_and_claim
         self.reader = reader = Reader(caller)
         self.counts = reader.counts

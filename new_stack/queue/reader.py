@@ -15,6 +15,9 @@ INSPECT_LIMIT: Final = 1_000
 PAGE_BYTES: Final = 4_000_000
 """What one call of `list` may inspect and bring back."""
 
+WORKERS_PAGE: Final = 500
+"""About how many workers one call brings back: ten thousand in one would hold up Redis."""
+
 INSPECT_ROUNDS: Final = 20
 """How many such calls one page may take: a filter that hardly any job passes gives short pages, never long waits."""
 
@@ -31,9 +34,13 @@ class Reader:
         await self._caller.connection.call("PING")
         return (time.perf_counter() - began) * 1000
 
-    async def job(self, job_id: str) -> Job | None:
-        """One job, or None."""
-        return job_of(job_id, await self._caller.connection.call("HGETALL", self._caller.keys.job(job_id)))
+    async def job(self, job_id: str, *, bodies: bool = True) -> Job | None:
+        """One job, or None. Without `bodies` a payload or result of more than 1 KB is left out."""
+        reply = await self._caller.read("job", job_id, "1" if bodies else "")
+        if not reply:
+            return None
+        row, position, unserved_since = reply
+        return job_of(row, position=position, unserved_since=int(unserved_since) if unserved_since else None)
 
     async def jobs(
         self,
@@ -64,14 +71,15 @@ class Reader:
                 PAGE_BYTES,
             )
             below = after.decode()
-            found += [job for row in rows if (job := job_of(row[0].decode(), row[1]))]
+            found += [job for row in rows if (job := job_of(row))]
             if not below or len(found) >= limit or _size(found) >= PAGE_BYTES:
                 break
         return Page(jobs=tuple(found), cursor=below or None)
 
     async def position(self, job_id: str) -> int | None:
         """1-based among pending jobs of its service; None where it is not pending."""
-        return (await self._caller.read("position", job_id)) or None
+        job = await self.job(job_id, bodies=False)
+        return (job.position or None) if job else None
 
     async def counts(self) -> QueueCounts:
         """How many jobs are where."""
@@ -79,14 +87,18 @@ class Reader:
 
     async def workers(self) -> list[WorkerInfo]:
         """Every worker that has not been forgotten yet, by id."""
-        rows = await self._caller.read("workers")
-        known = [worker for row in rows if (worker := worker_of(row))]
-        return sorted(known, key=lambda worker: worker.report.worker_id)
+        known: dict[str, WorkerInfo] = {}
+        cursor = b"0"
+        while True:
+            cursor, rows = await self._caller.read("workers", cursor, WORKERS_PAGE)
+            known |= {worker.report.worker_id: worker for row in rows if (worker := worker_of(row))}
+            if cursor == b"0":
+                return [known[worker_id] for worker_id in sorted(known)]
 
     async def history(self, job_id: str, after: str = "0", *, count: int = 1_000_000) -> list[Event]:
-        """The events of one job (stream `progress:{id}`), oldest first, after that id, at most `count` of them."""
-        key = self._caller.keys.progress(job_id)
-        entries = await self._caller.connection.call("XRANGE", key, f"({after}", "+", "COUNT", count)
+        """The events of one job, oldest first, after that id, at most `count` of them."""
+        limit = self._caller.settings.inline_result_limit
+        entries = await self._caller.read("history", job_id, after, count, limit)
         return [event for entry in entries if (event := event_of(entry[0], entry[1]))]
 
     async def events(self, after: str, *, block_ms: int, count: int = 500) -> list[Event]:
@@ -110,9 +122,10 @@ class Reader:
 
     async def first_event_id(self, job_id: str | None = None) -> str:
         """The oldest id still kept of `events`, or of one job's stream; "0-0" where there is none."""
-        keys = self._caller.keys
-        key = keys.events if job_id is None else keys.progress(job_id)
-        entries = await self._caller.connection.call("XRANGE", key, "-", "+", "COUNT", 1)
+        if job_id is not None:
+            first = await self.history(job_id, count=1)
+            return first[0].id if first else "0-0"
+        entries = await self._caller.connection.call("XRANGE", self._caller.keys.events, "-", "+", "COUNT", 1)
         return entries[0][0].decode() if entries else "0-0"
 
 

@@ -52,7 +52,11 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Larger results (and details of progress) do not travel with events: the streams stay small."""
     progress_stream_length: int = 1_000
     events_stream_length: int = 20_000
-    finished_ttl_ms: int = 24 * 3600 * 1000
+    finished_ttl_ms: int = 3600 * 1000
+    finished_limit: int = 100_000
+    """Ended jobs are kept for so long, and so many of them: whichever is less."""
+    events_ttl_ms: int = 600_000
+    """How long the events of an ended job are kept; afterwards its record says how it ended."""
     call_timeout_ms: int = 5_000
     """How long an answer of Redis may take before the queue counts as unavailable."""
     acknowledgement: str = MEMORY

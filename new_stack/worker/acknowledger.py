@@ -78,7 +78,13 @@ class Acknowledger:
         with self._running.reserved() as places:
             if not ends and not places:
                 return
-            states, leases = await self._context.queue.end_and_claim(self._context.worker_id, ends, places)
+            states, leases = await self._context.queue.end_and_claim(
+                self._context.claimant,
+                ends,
+                places,
+                running=len(self._running.leases),
+                idle_ms=self._context.settings.idle_ms,
+            )
         self._sent = []
         self._context.redis_backoff.succeeded()
         for lease in leases:

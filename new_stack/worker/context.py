@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from new_stack.backoff import Backoff
 from new_stack.log import EventLog
-from new_stack.queue import Queue, QueueError
+from new_stack.queue import Claimant, Queue, QueueError
 from new_stack.worker.connector_registry import ConnectorRegistry
 from new_stack.worker.settings import WorkerSettings
 
@@ -50,6 +50,11 @@ class WorkerContext(NamedTuple):
     redis_backoff: RedisBackoff
     log: EventLog
     chance: random.Random
+
+    @property
+    def claimant(self) -> Claimant:
+        """As whom the worker claims: for the services that its connectors serve."""
+        return Claimant(worker_id=self.settings.worker_id, services=self.connectors.services)
 
     @property
     def worker_id(self) -> str:

@@ -61,7 +61,13 @@ class JobFetcher:
             if not places:  # a claim that began meanwhile took them: a wait for nothing would use up a wake-up
                 return
             context, wait_ms = self._context, self._context.settings.wait_ms
-            leases, signal = await context.queue.wait_and_claim(context.worker_id, places, timeout_ms=wait_ms)
+            leases, signal = await context.queue.wait_and_claim(
+                context.claimant,
+                places,
+                timeout_ms=wait_ms,
+                running=len(self._running.leases),
+                idle_ms=context.settings.idle_ms,
+            )
         for lease in leases:
             self._running.begin(lease)
         cancel(self._running, signal)
@@ -72,7 +78,7 @@ async def watch_for_cancellations(context: WorkerContext, running: RunningJobs) 
     wait_ms = context.settings.wait_ms
     while True:
         try:
-            _, signal = await context.queue.wait(context.worker_id, for_work=False, timeout_ms=wait_ms)
+            signal = await context.queue.wait_for_signal(context.worker_id, timeout_ms=wait_ms)
         except QueueError as error:
             await context.redis_backoff.pause(error)
         else:

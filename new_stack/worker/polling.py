@@ -22,12 +22,12 @@ async def poll_loop(context: WorkerContext, fetcher: JobFetcher, heartbeat: Hear
             continue
         try:
             report = heartbeat.report_for_poll()
-            found = await context.queue.poll(context.worker_id, report)
+            found = await context.queue.poll(context.claimant, report, idle_ms=context.settings.idle_ms)
             if report is not None:
                 heartbeat.delivered()
             if found.reaped:
                 context.log.warning("leases_expired", job_ids=found.reaped)
-            if found.pending and not await fetcher.woken(UNWOKEN_S):
+            if found.ready and not await fetcher.woken(UNWOKEN_S):
                 await context.queue.end_wait(context.worker_id)
         except QueueError as error:
             await context.redis_backoff.pause(error)

@@ -32,7 +32,9 @@ class RunningJobs:
     @property
     def room(self) -> int:
         """How many more jobs may be claimed now: places that are free and reserved for no claim under way."""
-        return 0 if self.closed else self._context.settings.max_concurrent_jobs - len(self._attempts) - self._reserved
+        if self.closed or any(lease.alone for lease in self.leases):
+            return 0
+        return self._context.settings.max_concurrent_jobs - len(self._attempts) - self._reserved
 
     @contextmanager
     def reserved(self) -> Iterator[int]:

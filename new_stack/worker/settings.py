@@ -58,6 +58,11 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long it waits for Redis at its start before it gives up."""
     queue: QueueSettings = QueueSettings()
 
+    @property
+    def idle_ms(self) -> int:
+        """For how long a worker that waits counts as idle: until its next poll, which prolongs that, and a little."""
+        return self.poll_interval_ms * 3 // 2 + 500
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], options: Mapping[str, Any] | None = None) -> Self:
         """Read every setting; `options` (by field name, None where not given) win. Raises SettingsError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Final
 
 from harness.history.check_result import CheckResult, Findings, Limits
 from harness.history.events import HistoryEvent, Source
@@ -14,6 +15,10 @@ from harness.protocols import ATTEMPT_ENDS, ENDS, EventKind
 FAILURES = (EventKind.ATTEMPT_FAILED, EventKind.FAILED)
 STARTS_OVER = (ATTEMPT_ENDS - ENDS) | {EventKind.CLAIMED, EventKind.RETRIED}
 """After one of these progress begins anew."""
+
+FREE_BEFORE_MS: Final = 100.0
+FREE_AFTER_MS: Final = 20.0
+"""A worker that holds nothing for so long around a claim had a free place; one between two jobs has not."""
 
 
 def check_progress_back(history: History, _limits: Limits) -> CheckResult:
@@ -140,8 +145,8 @@ def _next_attempts(job: JobHistory, history: History, limits: Limits, found: Fin
         if waited_ms < limits.retry_backoff_ms:
             said = f"claimed {waited_ms:.0f} ms after it failed; the delay is {limits.retry_backoff_ms:g} ms"
             found.accuse(job.id, "too soon", claim.at_ms, said)
-        if following.worker_id == lease.worker_id and (other := _another_alive(claim, history, limits)):
-            said = f"{lease.worker_id} failed it and got it again, although {other} was alive"
+        if following.worker_id == lease.worker_id and (other := _another_free(claim, history, limits)):
+            said = f"{lease.worker_id} failed it and got it again, although {other} was alive and had nothing to do"
             found.accuse(job.id, "same worker", claim.at_ms, said)
 
 
@@ -150,11 +155,18 @@ def _by_hand(job: JobHistory, after: HistoryEvent, before: HistoryEvent) -> bool
     return any(event.kind is EventKind.RETRIED and after.at_ms <= event.at_ms <= before.at_ms for event in job.log)
 
 
-def _another_alive(claim: HistoryEvent, history: History, limits: Limits) -> str | None:
-    """A worker of the same service that was heard of both shortly before the claim and after it."""
+def _another_free(claim: HistoryEvent, history: History, limits: Limits) -> str | None:
+    """A worker of the same service that was heard of shortly before the claim and after it, and held nothing then."""
     signs = [e for e in history.log if e.worker_id not in (None, claim.worker_id) and e.service == claim.service]
     window = limits.lease_ms / 2
     before = {e.worker_id or "" for e in signs if claim.at_ms - window <= e.at_ms <= claim.at_ms}
     after = {e.worker_id or "" for e in signs if claim.at_ms <= e.at_ms <= claim.at_ms + window}
+    begin, end = claim.at_ms - FREE_BEFORE_MS, claim.at_ms + FREE_AFTER_MS
+    busy = {
+        lease.worker_id
+        for job in history.jobs.values()
+        for lease in job.leases
+        if lease.claim.at_ms <= end and (lease.until_ms is None or lease.until_ms >= begin)
+    }
     sound = (w for w in sorted(before & after) if history.was_sound(w, claim.at_ms - window, claim.at_ms + window))
-    return next(sound, None)
+    return next((worker for worker in sound if worker not in busy), None)

@@ -1,19 +1,30 @@
---@include context job
--- count: how many jobs are in each state, waiting for a retry, and in the line for each service.
--- Keys: `jobs:pending`. Arguments: none.
--- Reply: {pending, claimed, completed, failed, cancelled, delayed, {service, count, …}}.
+--@include context ready
+-- count: how many jobs are in each state, in back-off, and ready for each service.
+-- Keys: `ready`. Arguments: none.
+-- Reply: {pending, claimed, completed, failed, cancelled, delayed, {service, count, …}, {service, unserved since, …}}.
 -- Invariant: changes nothing; costs the same whatever the number of jobs.
 redis.register_function{
   function_name = 'hubgate_count',
   flags = { 'no-writes', 'allow-stale' },
   callback = function(keys)
     local q = open_reader(keys)
-    local reply = {}
-    for index, state in ipairs(STATES) do
-      reply[index] = redis.call('ZCARD', q.prefix .. 'jobs:state:' .. state)
+    local function card(index) return redis.call('ZCARD', q.prefix .. index) end
+    local failed, cancelled = card('failed'), card('cancelled')
+    local by_service, services, unserved = {}, {}, {}
+    for _, group in ipairs(redis.call('ZRANGE', q.prefix .. 'ready', 0, -1)) do
+      local service = string.match(group, '^[^\n]*')
+      by_service[service] = (by_service[service] or 0) + card('ready:' .. group)
     end
-    reply[#reply + 1] = redis.call('ZCARD', q.prefix .. 'jobs:delayed')
-    reply[#reply + 1] = redis.call('HGETALL', q.prefix .. 'jobs:services')
-    return reply
+    for service, count in pairs(by_service) do
+      if count > 0 then services[#services + 1], services[#services + 2] = service, count end
+    end
+    local flat = redis.call('HGETALL', q.prefix .. 'unserved')
+    for index = 1, #flat, 2 do
+      unserved[index], unserved[index + 1] = string.match(flat[index], '^[^\n]*'), flat[index + 1]
+    end
+    return {
+      pending_count(q), card('leases'), card('ended') - failed - cancelled, failed, cancelled, card('delayed'), services,
+      unserved,
+    }
   end,
 }

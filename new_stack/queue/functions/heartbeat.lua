@@ -1,6 +1,6 @@
 --@include context workers
 -- heartbeat: a worker says that it is alive and what it is doing.
--- Keys: `jobs:pending`. Arguments: the terms; worker id; its report (JSON).
+-- Keys: `ready`. Arguments: the terms; worker id, class, services; its report (JSON).
 -- Reply: 'ok'.
 -- Invariant: a worker is alive for heartbeat_ttl_ms after its last word, by Redis's clock.
 redis.register_function{
@@ -8,7 +8,7 @@ redis.register_function{
   flags = { 'allow-oom' },
   callback = function(keys, args)
     local q = open(keys, args)
-    beat(q, args[q.first], args[q.first + 1])
+    beat(q, unpack(args, q.first, q.first + 3))
     return 'ok'
   end,
 }

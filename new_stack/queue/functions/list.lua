@@ -1,39 +1,64 @@
---@include context job
+--@include context record ready
 -- list: one page of jobs, newest first, those that match every filter.
--- Keys: `jobs:pending`. Arguments: state, service_required, worker id ('' for any); the sequence number below which
--- to look ('+inf' to begin); how many; how many to look at; how many bytes.
--- Reply: {the sequence number to go on below, or '' on the last page; the records}. A page may be short and yet not
--- the last: the work of one call is bounded.
+-- Keys: `ready`. Arguments: state, service_required, worker id ('' for any); the sequence number below which to look
+-- ('+inf' to begin); how many; how many to look at; how many bytes.
+-- Reply: {the sequence number to go on below, or '' on the last page; the records' rows}. A page may be short and yet
+-- not the last: the work of one call is bounded.
 -- Invariant: changes nothing; filters first, then cuts, so no page hides a job.
 local LIST_PAGE = 100
+local GATHERED = 1000
 
--- The newest `LIST_PAGE` jobs below `cursor` in any of the states, as {id, sequence}, newest first.
-local function newest(q, states, cursor)
+-- Where the jobs of a state have an index by sequence; all others are found among all jobs.
+local INDEXES = { failed = 'failed', cancelled = 'cancelled' }
+
+local function by_sequence(a, b) return a[2] > b[2] end
+
+-- Where few are in a state that has no index: all of them, as {id, sequence}, newest first; nil where they are many.
+local function gathered(q, state)
+  local sets = {}
+  if state == 'claimed' then
+    sets = { 'leases' }
+  elseif state == 'pending' then
+    sets = { 'delayed' }
+    for _, group in ipairs(redis.call('ZRANGE', q.prefix .. 'ready', 0, -1)) do sets[#sets + 1] = 'ready:' .. group end
+  else
+    return nil
+  end
   local found = {}
-  for _, state in ipairs(states) do
-    local rows = redis.call('ZREVRANGEBYSCORE', q.prefix .. 'jobs:state:' .. state, cursor, '-inf', 'WITHSCORES',
-      'LIMIT', 0, LIST_PAGE)
-    for index = 1, #rows, 2 do
-      found[#found + 1] = { rows[index], tonumber(rows[index + 1]) }
+  for _, set in ipairs(sets) do
+    if #found + redis.call('ZCARD', q.prefix .. set) > GATHERED then return nil end
+    for _, member in ipairs(redis.call('ZRANGE', q.prefix .. set, 0, -1)) do
+      local id = string.sub(set, 1, 6) == 'ready:' and id_of(member) or member
+      local sequence = redis.call('ZSCORE', q.prefix .. 'jobs', id)
+      if sequence then found[#found + 1] = { id, tonumber(sequence) } end
     end
   end
-  table.sort(found, function(a, b) return a[2] > b[2] end)
+  table.sort(found, by_sequence)
   return found
 end
 
-local function record(q, id, service, worker_id)
-  local key = q.prefix .. 'job:' .. id
-  local facts = redis.pcall('HMGET', key, 'service_required', 'worker_id')
-  if facts.err or not facts[1] then return nil end
-  if service ~= '' and facts[1] ~= service then return nil end
-  if worker_id ~= '' and facts[2] ~= worker_id then return nil end
-  return redis.call('HGETALL', key)
+-- The next jobs below the cursor, as {id, sequence}, newest first.
+local function below(q, index, few, cursor)
+  local found = {}
+  if few then
+    for _, one in ipairs(few) do
+      if cursor == '+inf' or one[2] < tonumber(cursor) then found[#found + 1] = one end
+      if #found == LIST_PAGE then break end
+    end
+    return found
+  end
+  local from = cursor == '+inf' and '+inf' or '(' .. cursor
+  local rows = redis.call('ZREVRANGEBYSCORE', q.prefix .. index, from, '-inf', 'WITHSCORES', 'LIMIT', 0, LIST_PAGE)
+  for at = 1, #rows, 2 do found[#found + 1] = { rows[at], tonumber(rows[at + 1]) } end
+  return found
 end
 
-local function size(fields)
-  local total = 0
-  for index = 1, #fields do total = total + #fields[index] end
-  return total
+local function matching(q, id, state, service, worker_id)
+  local job = read_job(q, id)
+  if not job or (state ~= '' and job.state ~= state) then return nil end
+  if service ~= '' and job.service_required ~= service then return nil end
+  if worker_id ~= '' and job.worker_id ~= worker_id then return nil end
+  return row_of(q, job)
 end
 
 redis.register_function{
@@ -41,23 +66,22 @@ redis.register_function{
   flags = { 'no-writes', 'allow-stale' },
   callback = function(keys, args)
     local q = open_reader(keys)
-    local states = args[1] ~= '' and { args[1] } or STATES
+    local state, cursor = args[1], args[4]
     local limit, inspect, bytes = tonumber(args[5]), tonumber(args[6]), tonumber(args[7])
-    local cursor = args[4] == '+inf' and '+inf' or '(' .. args[4]
+    local few = gathered(q, state)
     local page = {}
     while true do
-      local found = newest(q, states, cursor)
+      local found = below(q, INDEXES[state] or 'jobs', few, cursor)
       if #found == 0 then return { '', page } end
-      for index = 1, math.min(#found, LIST_PAGE) do
-        local fields = record(q, found[index][1], args[2], args[3])
+      for _, one in ipairs(found) do
+        local row = matching(q, one[1], state, args[2], args[3])
         inspect = inspect - 1
-        if fields then
-          page[#page + 1] = { found[index][1], fields }
-          bytes = bytes - size(fields)
+        if row then
+          page[#page + 1] = row
+          bytes = bytes - #row[2] - #row[3] - #row[4]
         end
-        local below = string.format('%.0f', found[index][2])
-        cursor = '(' .. below
-        if #page >= limit or inspect <= 0 or bytes <= 0 then return { below, page } end
+        cursor = string.format('%.0f', one[2])
+        if #page >= limit or inspect <= 0 or bytes <= 0 then return { cursor, page } end
       end
     end
   end,

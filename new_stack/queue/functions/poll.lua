@@ -1,21 +1,28 @@
---@include context job events pending finish expire workers
--- poll: what an idle worker asks once in a while, so that no lost wake-up, due retry or dead worker leaves a job
--- standing: leases that ran out and retries that are due go back to the line, and wake-ups are put in for all of it.
--- Keys: `jobs:pending`. Arguments: the terms; worker id; its report (JSON) where a heartbeat is due, else ''.
--- Reply: {how many jobs stand in the line, ids of jobs put back or given up}.
--- Invariant: changes nothing but what the clock has brought about; never more wake-ups than jobs in the line.
-local LOOK_LIMIT = 100
+--@include context expire workers finish claim
+-- poll: what an idle worker asks once in a while, so that no due retry or dead worker leaves a job standing: leases
+-- that ran out and retries that are due are made ready, and wake those who serve them.
+-- Keys: `ready`. Arguments: the terms; worker id, class, services; its report (JSON) where a heartbeat is due, else '';
+-- ms for which a worker that counts as idle does so from now on.
+-- Reply: {how many jobs are ready that it serves, ids of jobs put back or given up}.
+-- Invariant: changes nothing but what the clock has brought about.
+local POLL_LIMIT = 100
 
 redis.register_function{
   function_name = 'hubgate_poll',
   flags = { 'allow-oom' },
   callback = function(keys, args)
     local q = open(keys, args)
-    if args[q.first + 1] ~= '' then beat(q, args[q.first], args[q.first + 1]) end
-    local reaped = expire_leases(q, LOOK_LIMIT)
-    promote(q, LOOK_LIMIT)
-    local pending = redis.call('ZCARD', q.prefix .. 'jobs:pending')
-    if pending > 0 then wake(q, pending) end
-    return { pending, reaped }
+    if args[q.first + 3] ~= '' then beat(q, unpack(args, q.first, q.first + 3)) end
+    local reaped = expire_leases(q, POLL_LIMIT)
+    promote(q, POLL_LIMIT)
+    local ready = 0
+    for _, served in ipairs(served_groups(q, args[q.first + 2])) do
+      ready = ready + redis.call('ZCARD', q.prefix .. 'ready:' .. served.group)
+    end
+    local idle_ms = tonumber(args[q.first + 4])
+    if idle_ms > 0 then
+      redis.call('ZADD', q.prefix .. 'idle:' .. args[q.first + 1], 'XX', q.now + idle_ms, args[q.first])
+    end
+    return { ready, reaped }
   end,
 }

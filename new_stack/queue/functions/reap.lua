@@ -1,29 +1,37 @@
---@include context job events pending finish expire
+--@include context expire finish workers unserved
 -- reap: what the clock alone brings about. Anyone may call it, at any time, any number at once.
--- Keys: `jobs:pending`. Arguments: the terms; how many of each kind at most.
+-- Keys: `ready`. Arguments: the terms; how many of each kind at most.
 -- Reply: {ids of jobs put back or given up, '1' if there may be more to do}.
--- Invariant: a job whose lease ran out is back in its old place (or failed for good after too many lost workers).
-local function forget_ended(q, limit)
-  local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'jobs:expiring', '-inf', q.now, 'LIMIT', 0, limit)
-  for _, id in ipairs(due) do
-    redis.call('DEL', q.prefix .. 'job:' .. id, q.prefix .. 'progress:' .. id)
-    redis.call('ZREM', q.prefix .. 'jobs:expiring', id)
-    for _, state in ipairs({ 'completed', 'failed', 'cancelled' }) do
-      redis.call('ZREM', q.prefix .. 'jobs:state:' .. state, id)
+-- Invariant: a job whose lease ran out is back in its old place (or failed for good after too many lost workers);
+-- ended jobs are kept by age and by number.
+local function forget(q, ids)
+  local keys = {}
+  for _, id in ipairs(ids) do
+    for _, kind in ipairs({ 'record:', 'payload:', 'result:', 'events:' }) do
+      keys[#keys + 1] = q.prefix .. kind .. id
     end
   end
+  redis.call('UNLINK', unpack(keys))
+  for _, index in ipairs({ 'ended', 'jobs', 'failed', 'cancelled' }) do
+    redis.call('ZREM', q.prefix .. index, unpack(ids))
+  end
+end
+
+local function forget_ended(q, limit)
+  local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'ended', '-inf', q.now - q.finished_ttl_ms, 'LIMIT', 0, limit)
+  local surplus = redis.call('ZCARD', q.prefix .. 'ended') - #due - q.finished_limit
+  if #due < limit and surplus > 0 then
+    local oldest = redis.call('ZRANGE', q.prefix .. 'ended', #due, #due + math.min(surplus, limit - #due) - 1)
+    for _, id in ipairs(oldest) do due[#due + 1] = id end
+  end
+  if #due > 0 then forget(q, due) end
   return #due == limit
 end
 
-local function forget_workers(q)
-  for _, id in ipairs(redis.call('SMEMBERS', q.prefix .. 'workers:active')) do
-    local key = q.prefix .. 'worker:' .. id
-    local seen_at = tonumber(redis.call('HGET', key, 'seen_at') or 0)
-    if seen_at + q.forget_worker_ms < q.now and redis.call('EXISTS', key .. ':heartbeat') == 0 then
-      redis.call('SREM', q.prefix .. 'workers:active', id)
-      redis.call('DEL', key, key .. ':signals')
-    end
-  end
+local function forget_workers(q, limit)
+  local latest = q.now + q.heartbeat_ttl_ms - q.forget_worker_ms
+  local gone = redis.call('ZRANGEBYSCORE', q.prefix .. 'workers', '-inf', latest, 'LIMIT', 0, limit)
+  for _, id in ipairs(gone) do forget_worker(q, id) end
 end
 
 redis.register_function{
@@ -35,7 +43,8 @@ redis.register_function{
     local reaped, more = expire_leases(q, limit)
     more = promote(q, limit) == limit or more
     more = forget_ended(q, limit) or more
-    forget_workers(q)
+    forget_workers(q, limit)
+    note_unserved(q)
     return { reaped, more and '1' or '0' }
   end,
 }

@@ -1,6 +1,6 @@
---@include context job
+--@include context record
 -- renew: keep leases for another term.
--- Keys: `jobs:pending`. Arguments: the terms; the number of leases; for each: job id, attempt, worker id.
+-- Keys: `ready`. Arguments: the terms; the number of leases; for each: job id, attempt, worker id.
 -- Reply: for each 'held', 'lost' or 'cancelled'.
 -- Invariant: only the newest attempt's holder keeps a lease. Runs when Redis is out of memory: it stores nothing new.
 redis.register_function{
@@ -13,7 +13,7 @@ redis.register_function{
       local at = q.first + 1 + (index - 1) * 3
       local job = read_job(q, args[at])
       if holds(job, tonumber(args[at + 1]), args[at + 2]) then
-        redis.call('ZADD', q.prefix .. 'jobs:leases', 'XX', q.now + q.lease_ms, args[at])
+        redis.call('ZADD', q.prefix .. 'leases', 'XX', q.now + q.lease_ms, args[at])
         replies[index] = 'held'
       else
         replies[index] = refusal(job, tonumber(args[at + 1]))

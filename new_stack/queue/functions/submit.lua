@@ -1,58 +1,65 @@
---@include context job events pending
--- submit: make jobs pending, each once.
--- Keys: `jobs:pending`. Arguments: the terms; the number of jobs; for each: id, service_required, payload, priority,
--- client_id ('' for none), max_retries, digest of the content, extra fields as JSON ('' for none).
--- Reply: for each {'created', 'pending', position, created_at}, {'same', state, position, the record} or
--- {'conflict'}. Of records that are large together, those that would exceed RECORDS_BYTES come empty.
+--@include context record events ready wake
+-- submit: make jobs ready, each once.
+-- Keys: `ready`. Arguments: the terms; the number of jobs; for each: id, service_required, payload, priority,
+-- client_id ('' for none), max_retries, digest of the content, group ('' for the service's), extra (JSON, '' for none).
+-- Reply: for each {'created', 'pending', position, created_at}, {'same', state, position, the record's row} or
+-- {'conflict'}. Of rows that are large together, those that would exceed ROWS_BYTES come empty.
 -- Invariant: an id names one job for as long as its record lives; a repeat changes nothing.
-local RECORDS_BYTES = 65536
+local ROWS_BYTES = 65536
+local WIDTH = 9
 
 local function submitted_before(q, id, digest)
-  local key = q.prefix .. 'job:' .. id
-  local known = redis.pcall('HMGET', key, 'state', 'service_required', 'digest')
-  if known.err then return { 'conflict' } end
-  if not known[1] then return nil end
-  if known[3] ~= digest then return { 'conflict' } end
-  local record = {}
-  local size = redis.call('HSTRLEN', key, 'payload') + redis.call('HSTRLEN', key, 'result')
-  if q.records_bytes + size <= RECORDS_BYTES then
-    q.records_bytes = q.records_bytes + size
-    record = redis.call('HGETALL', key)
+  local job, why = read_job(q, id)
+  if why == 'missing' then return nil end
+  if not job or job.digest ~= digest then return { 'conflict' } end
+  local row = row_of(q, job)
+  local size = #row[2] + #row[3] + #row[4]
+  if q.rows_bytes + size > ROWS_BYTES then
+    row = {}
+  else
+    q.rows_bytes = q.rows_bytes + size
   end
-  return { 'same', known[1], position(q, id, known[2]), record }
+  return { 'same', job.state, position(q, job), row }
 end
 
-local function submit_one(q, args, at)
-  local id, payload = args[at], args[at + 2]
-  local known = submitted_before(q, id, args[at + 6])
+local function some(text)
+  if text ~= '' then return text end
+end
+
+local function next_sequence(q, at_most)
+  if not q.sequence then q.sequence = redis.call('INCRBY', q.prefix .. 'sequence', at_most) - at_most end
+  q.sequence = q.sequence + 1
+  return q.sequence
+end
+
+local function submit_one(q, args, at, at_most)
+  local id, digest = args[at], args[at + 6]
+  local known = submitted_before(q, id, digest)
   if known then return known end
   local job = {
     id = id, state = 'pending', service_required = args[at + 1], priority = tonumber(args[at + 3]),
-    client_id = args[at + 4], attempt = 0, sequence = redis.call('INCR', q.prefix .. 'jobs:sequence'),
+    client_id = some(args[at + 4]), max_retries = tonumber(args[at + 5]), digest = digest, group = some(args[at + 7]),
+    extra = some(args[at + 8]), attempt = 0, failures = 0, deliveries = 0, created_at = q.now,
+    sequence = next_sequence(q, at_most),
   }
-  redis.call('HSET', q.prefix .. 'job:' .. id, 'state', 'pending', 'service_required', job.service_required,
-    'payload', payload, 'priority', job.priority, 'client_id', job.client_id, 'max_retries', args[at + 5],
-    'digest', args[at + 6], 'sequence', job.sequence, 'attempt', 0, 'failures', 0, 'deliveries', 0,
-    'created_at', q.now)
-  if args[at + 7] ~= '' then redis.call('HSET', q.prefix .. 'job:' .. id, 'extra', args[at + 7]) end
-  redis.call('ZADD', q.prefix .. 'jobs:state:pending', job.sequence, id)
-  enter_pending(q, job)
+  keep_body(q, job, 'payload', args[at + 2])
+  redis.call('ZADD', q.prefix .. 'jobs', job.sequence, id)
+  enter_ready(q, job)
   emit(q, job, 'submitted', {})
-  return { 'created', 'pending', position(q, id, job.service_required), q.now }
+  save_job(q, job)
+  local group = group_of(job)
+  q.created[group] = (q.created[group] or 0) + 1
+  return { 'created', 'pending', position(q, job), q.now }
 end
 
-local function submit(keys, args)
+redis.register_function('hubgate_submit', function(keys, args)
   local q = open(keys, args)
-  q.records_bytes = 0
+  q.rows_bytes, q.created = 0, {}
+  local count = tonumber(args[q.first])
   local replies = {}
-  local created = 0
-  for index = 1, tonumber(args[q.first]) do
-    local reply = submit_one(q, args, q.first + 1 + (index - 1) * 8)
-    if reply[1] == 'created' then created = created + 1 end
-    replies[index] = reply
+  for index = 1, count do
+    replies[index] = submit_one(q, args, q.first + 1 + (index - 1) * WIDTH, count - index + 1)
   end
-  wake(q, created)
+  for group, created in pairs(q.created) do wake(q, group, created) end
   return replies
-end
-
-redis.register_function('hubgate_submit', submit)
+end)

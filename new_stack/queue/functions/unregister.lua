@@ -1,16 +1,23 @@
---@include context
--- unregister: forget a worker that left in order. Its leases, if any, run out by themselves.
--- Keys: `jobs:pending`. Arguments: the terms; worker id.
+--@include context workers wake
+-- unregister: forget a worker that left in order. Its leases, if any, run out by themselves; jobs that it was woken for
+-- wake another one.
+-- Keys: `ready`. Arguments: the terms; worker id.
 -- Reply: 'ok'.
 -- Invariant: nothing of the worker is left but what its jobs say of it.
+local GROUPS_TOLD = 20
+
 redis.register_function{
   function_name = 'hubgate_unregister',
   flags = { 'allow-oom' },
   callback = function(keys, args)
     local q = open(keys, args)
-    local key = q.prefix .. 'worker:' .. args[q.first]
-    redis.call('SREM', q.prefix .. 'workers:active', args[q.first])
-    redis.call('DEL', key, key .. ':heartbeat', key .. ':signals')
+    local woken = redis.call('LLEN', q.prefix .. 'wake:' .. args[q.first])
+    forget_worker(q, args[q.first])
+    if woken > 0 then
+      for _, group in ipairs(redis.call('ZRANGE', q.prefix .. 'ready', 0, GROUPS_TOLD - 1, 'REV')) do
+        wake(q, group, 1)
+      end
+    end
     return 'ok'
   end,
 }

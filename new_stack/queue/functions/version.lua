@@ -1,5 +1,5 @@
 -- version: the version of the library that is loaded. VERSION stands in the loader, once.
--- Keys: `jobs:pending`. Arguments: none. Reply: a whole number.
+-- Keys: `ready`. Arguments: none. Reply: a whole number.
 -- Invariant: a process replaces only an older library, so that two versions side by side do not flap.
 redis.register_function{
   function_name = 'hubgate_version',

@@ -1,23 +1,24 @@
---@include context
--- workers: every worker that has not been forgotten.
--- Keys: `jobs:pending`. Arguments: none.
--- Reply: for each {id, report (JSON), registered_at, seen_at, '1' if alive}.
--- Invariant: changes nothing.
+--@include context workers
+-- workers: the workers that have not been forgotten, a page at a time.
+-- Keys: `ready`. Arguments: the cursor ('0' to begin); about how many.
+-- Reply: {the next cursor, '0' at the end; for each {id, report (JSON), registered_at, seen_at, '1' if alive}}.
+-- Invariant: changes nothing. One that is there throughout comes at least once.
 redis.register_function{
   function_name = 'hubgate_workers',
   flags = { 'no-writes', 'allow-stale' },
-  callback = function(keys)
+  callback = function(keys, args)
     local q = open_reader(keys)
-    local replies = {}
-    for _, id in ipairs(redis.call('SMEMBERS', q.prefix .. 'workers:active')) do
-      local key = q.prefix .. 'worker:' .. id
-      local known = redis.call('HMGET', key, 'report', 'registered_at', 'seen_at')
-      if known[1] then
-        replies[#replies + 1] = {
-          id, known[1], known[2], known[3], tostring(redis.call('EXISTS', key .. ':heartbeat')),
-        }
+    local now = clock()
+    local page = redis.call('HSCAN', q.prefix .. 'reports', args[1], 'COUNT', args[2])
+    local ids, rows = {}, {}
+    for index = 1, #page[2], 2 do ids[#ids + 1] = page[2][index] end
+    local until_ms = #ids > 0 and redis.call('ZMSCORE', q.prefix .. 'workers', unpack(ids)) or {}
+    for index, id in ipairs(ids) do
+      local since, seen_at, _, report = parts_of(page[2][index * 2])
+      if since and until_ms[index] then
+        rows[#rows + 1] = { id, report, since, seen_at, tonumber(until_ms[index]) >= now and '1' or '0' }
       end
     end
-    return replies
+    return { page[1], rows }
   end,
 }

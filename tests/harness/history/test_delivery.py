@@ -116,9 +116,12 @@ def test_the_retry_rules() -> None:
 
 
 def test_a_retry_goes_to_another_worker_while_there_is_one() -> None:
-    story = Story().job("a").job("b").claim("a", "w1").claim("b", "w2").say(EventKind.ATTEMPT_FAILED, "a").wait(100)
-    story.claim("a", "w1").complete("b")
+    story = Story().job("a").job("b").job("c").claim("a", "w1").claim("b", "w2").complete("b").wait(110)
+    story.say(EventKind.ATTEMPT_FAILED, "a").wait(100).claim("a", "w1").wait(50).claim("c", "w2").complete("c")
     assert story.forms("retries") == [("a", "same worker")]
+    busy = Story().job("a").job("b").claim("a", "w1").claim("b", "w2").say(EventKind.ATTEMPT_FAILED, "a").wait(100)
+    busy.claim("a", "w1").complete("b")
+    assert busy.forms("retries") == []
     alone = (
         Story().job("a").claim("a", "w1").say(EventKind.ATTEMPT_FAILED, "a").wait(100).claim("a", "w1").complete("a")
     )

@@ -67,7 +67,7 @@ async def test_the_same_submission_again_is_the_same_job_and_another_is_a_confli
         ({"priority": "5"}, "priority"),
         ({"priority": True}, "priority"),
         ({"priority": None}, "priority"),
-        ({"priority": 4097}, "priority"),
+        ({"priority": 2**53 + 1}, "priority"),
         ({"id": ""}, "id"),
         ({"id": 5}, "id"),
         ({"id": "x" * 257}, "id"),

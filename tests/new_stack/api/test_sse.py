@@ -127,8 +127,8 @@ async def test_a_history_that_was_trimmed_begins_with_a_gap(start_api: StartApi,
 
 async def test_an_ended_job_whose_stream_is_gone_still_tells_its_end(api: Api, work: Work) -> None:
     job_id = await api.submit()
-    await work.whole_job()
-    await api.queue._caller.connection.call("DEL", api.queue._caller.keys.progress(job_id))
+    await work.whole_job(50)
+    await api.queue._caller.connection.call("DEL", f"{api.queue.settings.prefix}events:{job_id}")
     events = await api.whole(f"/api/jobs/{job_id}/progress")
     assert kinds(events) == ["gap", "completed"]
     await api.get(f"/api/jobs/{job_id}/progress", status=204, headers={"Last-Event-ID": events[-1].id})

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from harness.processes import Processes, start_valkey
 from new_stack.queue import Queue, QueueSettings
 from tests.new_stack.api.conftest import StartApi
@@ -13,7 +11,6 @@ from tests.new_stack.old_programs.first_stack_worker import FirstStackWorker
 from tests.new_stack.worker.conftest import StartWorker, ended, simulate
 
 
-@pytest.mark.xfail(strict=True, reason="the queue has the key of the first new stack")
 async def test_every_job_is_run_all_the_same(tmp_path: Path, start_api: StartApi, start_worker: StartWorker) -> None:
     with Processes(tmp_path / "redis") as processes:
         settings = QueueSettings(redis_url=start_valkey(processes).url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from new_stack.queue import Queue, QueueSettings
@@ -35,21 +36,45 @@ class Redis:
         return await self.caller.connection.call(name, self.prefix + key, *arguments)
 
     async def submit(self, job_id: str, priority: int = 0, *, service: str = "s", retries: int = 3) -> Any:
-        [reply] = await self.write("submit", 1, job_id, service, "{}", priority, "", retries, "digest", "")
+        [reply] = await self.write("submit", 1, job_id, service, "{}", priority, "", retries, "digest", "", "")
         return reply
+
+    async def claim(
+        self, worker_id: str, count: int, *, services: str = "*", running: int = 0, idle_ms: int = 0
+    ) -> Any:
+        return await self.write("claim", worker_id, class_of(services), services, running, idle_ms, count)
+
+    async def beat(self, worker_id: str, *, services: str = "*", report: str = "{}") -> Any:
+        return await self.write("heartbeat", worker_id, class_of(services), services, report)
 
     async def end(self, kind: str, job_id: str, attempt: int = 1, body: str = "null", again: str = "1") -> bytes:
         """End a job of worker w1; the word that answers it."""
-        [[word], _] = await self.write("end_and_claim", "w1", 0, 1, kind, job_id, attempt, "w1", body, again)
+        worker = ("w1", "*", "*", 0, 0)
+        [[word], _] = await self.write("end_and_claim", *worker, 0, 1, kind, job_id, attempt, "w1", body, again)
         return word
 
-    async def record(self, job_id: str) -> dict[str, str]:
-        flat = await self.command("HGETALL", f"job:{job_id}")
-        return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+    async def record(self, job_id: str) -> dict[str, Any]:
+        packed = await self.command("GET", f"record:{job_id}")
+        return msgspec.msgpack.decode(packed, type=dict[str, Any])
+
+    async def change(self, job_id: str, **fields: Any) -> None:
+        """Damage a record by hand; None takes a field out."""
+        record = await self.record(job_id) | fields
+        kept = {name: value for name, value in record.items() if value is not None}
+        await self.command("SET", f"record:{job_id}", msgspec.msgpack.encode(kept))
+
+    async def ready(self, service: str = "s") -> list[str]:
+        """The ready jobs of a service, the next one first."""
+        members = await self.command("ZRANGE", f"ready:{service}", 0, -1, "REV")
+        return [member.decode()[10:] for member in members]
 
     async def kinds(self, job_id: str) -> list[str]:
-        entries = await self.command("XRANGE", f"progress:{job_id}", "-", "+")
+        entries = await self.read("history", job_id, "0", 1000, 16_384)
         return [entry[1][1].decode() for entry in entries]
+
+
+def class_of(services: str) -> str:
+    return services.replace("\n", "+")
 
 
 @pytest.fixture

@@ -22,10 +22,18 @@ class ModelJob:
     worker_id: str | None = None
     failed_by: str | None = None
     failed_attempt: int = 0
+    lost_by: str | None = None
+    offered_to: str | None = None
+    """Another worker than the one that failed it, woken for it."""
     delayed: bool = False
     due: bool = False
     expired: bool = False
     events: list[str] = field(default_factory=lambda: ["submitted"])
+
+    @property
+    def alone(self) -> bool:
+        """It has lost two workers: nothing runs beside it."""
+        return self.deliveries >= 2
 
     @property
     def in_line(self) -> bool:
@@ -35,7 +43,10 @@ class ModelJob:
 @dataclass
 class Model:
     jobs: dict[str, ModelJob] = field(default_factory=dict)
-    alive: set[str] = field(default_factory=set)
+    idle: list[str] = field(default_factory=list)
+    """Workers that wait to be woken, the one that has waited longest first."""
+    woken: set[str] = field(default_factory=set)
+    """Those that were woken and have not looked yet."""
 
     # what can be asked
     def line(self) -> list[ModelJob]:
@@ -53,28 +64,62 @@ class Model:
         cancelled = job.state is JobState.CANCELLED and job.attempt == attempt
         return LeaseState.CANCELLED if cancelled else LeaseState.LOST
 
+    def may_end(self, job_id: str, attempt: int, worker_id: str) -> bool:
+        job = self.jobs[job_id]
+        lost = (job.state, job.attempt, job.lost_by) == (JobState.PENDING, attempt, worker_id)
+        return lost or self.holds(job_id, attempt, worker_id)
+
     # what can happen
     def submit(self, job_id: str, priority: int, max_retries: int) -> None:
         self.jobs[job_id] = ModelJob(job_id, len(self.jobs) + 1, priority, max_retries)
+        self.wake()
+
+    def wake(self, job: ModelJob | None = None) -> None:
+        """One idle worker is woken; for a failed job another than the one that failed it, where there is one."""
+        failed_by = job.failed_by if job else None
+        others = [worker for worker in self.idle if worker != failed_by]
+        woken = (others or self.idle)[:1]
+        for worker_id in woken:
+            self.stop_waiting(worker_id)
+            self.woken.add(worker_id)
+        if job:
+            job.offered_to = woken[0] if failed_by and others else None
+
+    def wait(self, worker_id: str) -> None:
+        self.stop_waiting(worker_id)
+        self.idle.append(worker_id)
+
+    def stop_waiting(self, worker_id: str) -> None:
+        self.idle = [other for other in self.idle if other != worker_id]
 
     def promote(self) -> None:
         for job in self.jobs.values():
             if job.delayed and job.due:
                 job.delayed = job.due = False
+                self.wake(job)
 
     def claimable(self, worker_id: str) -> list[ModelJob]:
-        others = self.alive - {worker_id}
-        return [job for job in self.line() if not (others and job.failed_by == worker_id)]
+        others = set(self.idle) - {worker_id}
+        return [
+            job for job in self.line() if job.failed_by != worker_id or not (others or job.offered_to in self.woken)
+        ]
 
     def claim(self, worker_id: str, count: int) -> list[str]:
         self.promote()
-        taken = self.claimable(worker_id)[:count]
+        taken: list[ModelJob] = []
+        for job in self.claimable(worker_id)[:count]:
+            if job.alone and taken:
+                break
+            taken.append(job)
+            if job.alone:
+                break
         for job in taken:
             self.hold(job, worker_id)
         return [job.id for job in taken]
 
     def hold(self, job: ModelJob, worker_id: str) -> None:
-        job.state, job.worker_id, job.expired = JobState.CLAIMED, worker_id, False
+        job.state, job.worker_id, job.lost_by, job.expired = JobState.CLAIMED, worker_id, None, False
+        job.offered_to = None
         job.attempt += 1
         job.events.append("claimed")
 
@@ -83,12 +128,14 @@ class Model:
         repeated = self._repeated(kind, job, attempt, worker_id)
         if repeated is not None:
             return repeated
-        if not self.holds(job_id, attempt, worker_id):
+        if not (self.holds if kind == "release" else self.may_end)(job_id, attempt, worker_id):
             return self.refusal(job_id, attempt)
+        job.worker_id, job.lost_by = worker_id, None
         if kind == "complete":
             return self._become(job, JobState.COMPLETED, "completed")
         if kind == "release":
             job.worker_id = None
+            self.wake(job)
             return self._become(job, JobState.PENDING, "released")
         job.failures += 1
         job.failed_by, job.failed_attempt = worker_id, attempt
@@ -116,6 +163,7 @@ class Model:
         if job.state in {JobState.COMPLETED, JobState.FAILED}:
             return False
         job.delayed = job.due = False
+        job.lost_by = None
         self._become(job, JobState.CANCELLED, "cancelled")
         return True
 
@@ -124,8 +172,9 @@ class Model:
         if job.state not in {JobState.FAILED, JobState.CANCELLED}:
             return False
         job.failures = job.deliveries = job.failed_attempt = 0
-        job.worker_id = job.failed_by = None
+        job.worker_id = job.failed_by = job.lost_by = None
         self._become(job, JobState.PENDING, "retried")
+        self.wake(job)
         return True
 
     def reap(self) -> set[str]:
@@ -136,7 +185,8 @@ class Model:
             if job.deliveries >= MAX_DELIVERIES:
                 self._become(job, JobState.FAILED, "failed")
             else:
-                job.worker_id = None
+                job.worker_id, job.lost_by = None, job.worker_id
                 self._become(job, JobState.PENDING, "lease_expired")
+                self.wake(job)
         self.promote()
         return reaped

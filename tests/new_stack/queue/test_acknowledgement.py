@@ -90,7 +90,7 @@ async def test_replicas_must_have_it(own_valkey: ValkeyProcess, replica: ValkeyP
             while there.info("replication")["master_link_status"] != "up":
                 await asyncio.sleep(0.02)
         assert (await queue.submit(NewJob(id="a"))).created
-        assert there.exists("job:a")
+        assert there.exists("record:a")
         replica.pause()
         with pytest.raises(QueueUnavailable, match="1 replicas did not confirm"):
             await queue.submit(NewJob(id="b"))
@@ -98,7 +98,7 @@ async def test_replicas_must_have_it(own_valkey: ValkeyProcess, replica: ValkeyP
             await queue.submit(NewJob(id="b"))
         replica.resume()
         assert not (await queue.submit(NewJob(id="b"))).created
-        assert there.exists("job:b")
+        assert there.exists("record:b")
     await queue.close()
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from harness.processes import free_port
-from new_stack.queue import Completed, NewJob, Queue, QueueSettings, QueueUnavailable, SettingsError
+from new_stack.queue import Completed, NewJob, Queue, QueueSettings, QueueUnavailable, SettingsError, WorkerReport
 from tests.new_stack.conftest import ValkeyProcess
 from tests.new_stack.queue.conftest import connection_to
 
@@ -39,8 +39,9 @@ async def cluster() -> AsyncIterator[tuple[ValkeyProcess, ValkeyProcess]]:
 @pytest.mark.parametrize("asked", [0, 1])
 async def test_whichever_node_is_asked_the_jobs_are_on_the_one_that_has_the_slot(cluster, asked: int) -> None:
     queue = await Queue.connect(QueueSettings(redis_url=cluster[asked].url, prefix="{emp}:"))
+    await queue.heartbeat(WorkerReport(worker_id="w1"))
+    assert await queue.wait_and_claim("w1", 1, timeout_ms=5000) == ([], None)  # from here on it counts as idle
     waiting = asyncio.create_task(queue.wait_and_claim("w1", 1, timeout_ms=5000))
-    await asyncio.sleep(0.2)
     await queue.submit(NewJob(id="a"))
     [lease], _ = await waiting
     assert await queue.end(Completed(lease=lease)) == "completed"
@@ -100,7 +101,7 @@ async def test_a_slot_that_moves_is_unavailable_for_now_and_then_followed(cluste
                 break
             except QueueUnavailable:
                 await asyncio.sleep(0.05)
-    assert await nodes[new].call("EXISTS", "{emp}:job:a") == 1
+    assert await nodes[new].call("EXISTS", "{emp}:record:a") == 1
     await queue.close()
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from new_stack.queue import (
     TRANSITIONS,
+    Claimant,
     Completed,
     EventKind,
     Failed,
@@ -25,7 +27,7 @@ from tests.new_stack.queue.conftest import Redis
 PAGE = Path(library.__file__).parents[2] / "docs" / "queue.md"
 
 MEANINGS = {
-    EventKind.SUBMITTED: "the job is in the line",
+    EventKind.SUBMITTED: "the job is ready",
     EventKind.CLAIMED: "a worker holds it, under a new attempt number",
     EventKind.PROGRESS: "its worker says how far it is",
     EventKind.COMPLETED: "it is done; the result comes with it",
@@ -33,8 +35,8 @@ MEANINGS = {
     EventKind.FAILED: "it failed for good",
     EventKind.CANCELLED: "somebody cancelled it; the reason is the message",
     EventKind.RELEASED: "its worker handed it back unfinished",
-    EventKind.LEASE_EXPIRED: "its worker was not heard of in time; it is back in the line",
-    EventKind.RETRIED: "somebody put it back in the line by hand",
+    EventKind.LEASE_EXPIRED: "its worker was not heard of in time; it is ready again",
+    EventKind.RETRIED: "somebody made it ready again by hand",
 }
 
 
@@ -73,10 +75,25 @@ async def test_redis_holds_the_keys_of_the_page_and_no_others(queue: Queue, redi
     await queue.end(Failed(lease=held[1], error="no"))
     await queue.end(Failed(lease=held[2], error="no", retryable=False))
     await queue.cancel("d")
-    await queue.claim("w1")
-    await redis.command("HDEL", "job:f", "state")
-    await queue.claim("w1")
-    await queue.submit(NewJob(id="h", service_required="s"))
+    large = msgspec.Raw(b'{"x": "%s"}' % (b"x" * 2_000))
+    await queue.submit(NewJob(id="large", service_required="s", payload=large, priority=9))
+    [lease] = await queue.claim("w1")
+    await queue.end(Completed(lease=lease, result=large))
+    await redis.change("f", state=None)
+    await queue.claim("w1", count=3)
+    for name in ("w2", "w3"):
+        worker = Claimant(worker_id=name, services=("s",))
+        await queue.heartbeat(WorkerReport(worker_id=name, services=("s",)))
+        await queue.wait_and_claim(worker, 1, timeout_ms=60_000)
+    await queue.submit_many([NewJob(id=job_id, service_required="s") for job_id in "hi"])
+    [running] = await queue.claim("w1")
+    await queue.cancel(running.job_id)
+    while (await queue.wait_and_claim(worker, 1, timeout_ms=10, idle_ms=60_000))[0]:
+        pass  # until there is nothing left, and it waits
+    await queue.unregister("w1")
+    await redis.command("RPUSH", "signals:w1", "1 somebody's")
+    await queue.submit(NewJob(id="unserved", service_required="nobody's"))
+    await queue.reap()
     found = await redis.caller.connection.call("KEYS", f"{redis.prefix}*")
     names = {key.decode().removeprefix(redis.prefix) for key in found}
     patterns = set(re.findall(r"^\| `(.*?)` \|", section("keys"), re.MULTILINE))

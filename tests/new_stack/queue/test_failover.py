@@ -122,8 +122,9 @@ async def test_nothing_is_sent_before_the_greeting_has_ended(own_valkey: ValkeyP
 async def test_a_demoted_primary_is_unavailable_and_taken_up_again_when_promoted(
     lone: Queue, admin: redis.Redis
 ) -> None:
+    await lone.wait_and_claim("w2", 1, timeout_ms=3_000)  # from here on it counts as idle
     waits = [
-        asyncio.create_task(lone.wait("w1", for_work=True, timeout_ms=3_000)),
+        asyncio.create_task(lone.wait_for_signal("w1", timeout_ms=3_000)),
         asyncio.create_task(lone.wait_and_claim("w2", 1, timeout_ms=3_000)),
     ]
     while admin.info("clients")["blocked_clients"] < 2:
@@ -148,7 +149,7 @@ async def test_a_refusal_to_write_sends_us_to_where_the_address_leads_now(
         admin.replicaof("127.0.0.1", 1)
         assert (await until(lambda: queue.submit(NewJob(id="b")))).created
         with redis.Redis(port=second.port) as there:
-            assert there.exists("job:b")
+            assert there.exists("record:b")
         await queue.close()
 
 
@@ -158,6 +159,7 @@ async def test_all_connections_are_to_one_server(
     """The address moves and the old primary lives on: nobody claims on the one what is renewed on the other."""
     async with Proxy(own_valkey.port) as proxy:
         queue = await Queue.connect(QueueSettings(redis_url=proxy.url))
+        await queue.wait_and_claim("w1", 1, timeout_ms=4_000)  # from here on it counts as idle
         waiting = asyncio.create_task(queue.wait_and_claim("w1", 1, timeout_ms=4_000))
         while not admin.info("clients")["blocked_clients"]:
             await asyncio.sleep(0.01)
@@ -177,9 +179,9 @@ async def test_all_connections_are_to_one_server(
 async def test_no_room_for_another_client_is_unavailable_for_now(lone: Queue, admin: redis.Redis) -> None:
     admin.config_set("maxclients", 2)
     with pytest.raises(QueueUnavailable):
-        await lone.wait("w1", for_work=True, timeout_ms=100)
+        await lone.wait_for_signal("w1", timeout_ms=100)
     admin.config_set("maxclients", 100)
-    await until(lambda: lone.wait("w1", for_work=True, timeout_ms=10))
+    await until(lambda: lone.wait_for_signal("w1", timeout_ms=10))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +254,7 @@ async def test_connections_that_nobody_needs_are_closed(
 ) -> None:
     monkeypatch.setattr(function_caller, "IDLE_S", 0.1)
     before = len(admin.client_list())
-    await asyncio.gather(*(lone.wait(f"w{n}", for_work=False, timeout_ms=10) for n in range(20)))
+    await asyncio.gather(*(lone.wait_for_signal(f"w{n}", timeout_ms=10) for n in range(20)))
     assert len(admin.client_list()) >= before + 20
     async with asyncio.timeout(3):
         while len(admin.client_list()) > before:

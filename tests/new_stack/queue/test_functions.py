@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from unittest.mock import ANY
+
+import msgspec
 import pytest
 
 from new_stack.queue import WorkerReport
@@ -13,91 +16,153 @@ class TestSubmit:
     async def test_puts_a_job_in_every_index_at_once(self, redis: Redis) -> None:
         created, state, position, created_at = await redis.submit("a", 2)
         assert (created, state, position) == (b"created", b"pending", 1)
-        assert str(created_at) == (await redis.record("a"))["created_at"]
-        assert await redis.command("ZSCORE", "jobs:pending", "a") == b"2199023255551"  # 2 * 2**40 - 1
-        assert await redis.command("ZSCORE", "jobs:pending:s", "a") == b"2199023255551"
-        assert await redis.command("ZSCORE", "jobs:state:pending", "a") == b"1"
-        assert await redis.command("HGET", "jobs:services", "s") == b"1"
-        assert await redis.command("LLEN", "jobs:wake") == 1
+        assert created_at == (await redis.record("a"))["created_at"]
+        assert await redis.command("ZSCORE", "ready:s", "fffffffffea") == b"2199023255551"  # 2 * 2**40 - 1
+        assert await redis.command("ZSCORE", "ready", "s") == b"2199023255551"
+        assert await redis.command("ZSCORE", "jobs", "a") == b"1"
         assert await redis.kinds("a") == ["submitted"]
 
     async def test_a_repeat_changes_nothing_and_other_content_is_a_conflict(self, redis: Redis) -> None:
         await redis.submit("a")
         before = await redis.record("a")
-        *answer, record = await redis.submit("a")
+        *answer, row = await redis.submit("a")
         assert answer == [b"same", b"pending", 1]
-        assert record == await redis.command("HGETALL", "job:a")
-        [other] = await redis.write("submit", 1, "a", "s", "{}", 0, "", 3, "another digest", "")
+        assert (row[0], msgspec.msgpack.decode(row[1]), row[2:]) == (b"a", before, [b"", b""])
+        [other] = await redis.write("submit", 1, "a", "s", "{}", 0, "", 3, "another digest", "", "")
         assert other == [b"conflict"]
         assert await redis.record("a") == before
-        assert await redis.command("ZCARD", "jobs:pending") == 1
+        assert await redis.ready() == ["a"]
         assert await redis.kinds("a") == ["submitted"]
 
     async def test_the_same_id_twice_in_one_call_is_one_job(self, redis: Redis) -> None:
-        row = ("a", "s", "{}", 0, "", 3, "digest", "")
+        row = ("a", "s", "{}", 0, "", 3, "digest", "", "")
         first, second = await redis.write("submit", 2, *row, *row)
         assert (first[0], second[0]) == (b"created", b"same")
-        assert await redis.command("LLEN", "jobs:wake") == 1
+        assert await redis.ready() == ["a"]
 
     async def test_a_repeat_of_a_large_job_is_answered_without_its_record(self, redis: Redis) -> None:
-        row = ("a", "s", "{" + " " * 70_000 + "}", 0, "", 3, "digest", "")
+        row = ("a", "s", "{" + " " * 70_000 + "}", 0, "", 3, "digest", "", "")
         await redis.write("submit", 1, *row)
         [[*_, record]] = await redis.write("submit", 1, *row)
         assert record == []
 
     async def test_an_id_whose_key_is_something_else_is_a_conflict(self, redis: Redis) -> None:
-        await redis.command("SET", "job:a", "text")
+        await redis.command("SET", "record:a", "text")
         assert (await redis.submit("a"))[0] == b"conflict"
-        assert await redis.command("ZCARD", "jobs:pending") == 0
+        assert await redis.ready() == []
 
     @pytest.mark.parametrize("priority", [-4096, 4096])
     async def test_the_score_is_exact_at_both_limits(self, redis: Redis, priority: int) -> None:
-        await redis.command("SET", "jobs:sequence", 2**40 - 3)
+        await redis.command("SET", "sequence", 2**40 - 3)
         for job_id in ("a", "b"):
             await redis.submit(job_id, priority)
-        scores = [int(float(await redis.command("ZSCORE", "jobs:pending", job_id))) for job_id in ("a", "b")]
-        assert scores == [priority * 2**40 - (2**40 - 2), priority * 2**40 - (2**40 - 1)]
+        found = await redis.command("ZRANGE", "ready:s", 0, -1, "REV", "WITHSCORES")
+        assert [int(float(score)) for score in found[1::2]] == [
+            priority * 2**40 - (2**40 - 2),
+            priority * 2**40 - (2**40 - 1),
+        ]
 
 
 class TestClaim:
     async def test_moves_the_job_from_the_line_onto_a_lease(self, redis: Redis) -> None:
         await redis.submit("a", 7)
-        [row] = await redis.write("claim", "w1", 5)
+        [row] = await redis.claim("w1", 5)
         assert row[:8] == [b"a", 1, b"s", b"{}", 7, b"", 3, 0]
-        assert int(await redis.command("ZSCORE", "jobs:leases", "a")) == row[8]
-        for index in ("jobs:pending", "jobs:pending:s", "jobs:state:pending", "jobs:services", "jobs:wake"):
-            assert await redis.command("EXISTS", index) == 0, index
+        assert int(await redis.command("ZSCORE", "leases", "a")) == row[8]
+        assert await redis.ready() == []
         assert (await redis.record("a"))["worker_id"] == "w1"
-        assert await redis.write("claim", "w2", 5) == []
+        assert await redis.claim("w2", 5) == []
 
     async def test_takes_in_order_of_priority_then_sequence(self, redis: Redis) -> None:
         for job_id, priority in (("a", 0), ("b", 1), ("c", 0), ("d", 1)):
             await redis.submit(job_id, priority)
-        rows = await redis.write("claim", "w1", 3)
+        rows = await redis.claim("w1", 3)
         assert [row[0] for row in rows] == [b"b", b"d", b"a"]
 
-    async def test_takes_back_only_the_tokens_beyond_the_jobs_left(self, redis: Redis) -> None:
-        for job_id in "abc":
-            await redis.submit(job_id)
-        await redis.write("claim", "w1", 1)
-        assert await redis.command("LLEN", "jobs:wake") == 2
+    async def test_takes_only_what_the_worker_serves_in_order_over_all_of_it(self, redis: Redis) -> None:
+        jobs = [("a", 0, "x"), ("b", 5, "y"), ("c", 1, "z"), ("d", 1, "x"), ("e", 9, "y"), ("f", 0, "z"), ("g", 0, "x")]
+        for job_id, priority, service in jobs:
+            await redis.submit(job_id, priority, service=service)
+        rows = await redis.claim("w1", 9, services="x\nz")
+        assert [row[0] for row in rows] == [b"c", b"d", b"a", b"f", b"g"]
+        assert await redis.ready("y") == ["e", "b"]
+        assert [row[0] for row in await redis.claim("w2", 9)] == [b"e", b"b"]
+
+    async def test_a_waiting_worker_takes_its_share_and_is_woken_again(self, redis: Redis) -> None:
+        for worker in ("w1", "w2", "w3", "w4"):
+            await redis.beat(worker)
+            assert await redis.claim(worker, 4, idle_ms=60_000) == []
+        await redis.write("submit", 4, *(field for job_id in "abcd" for field in row_of(job_id)))
+        shares = [await redis.claim(worker, 4, idle_ms=60_000) for worker in ("w1", "w2", "w3", "w4")]
+        assert [[row[0] for row in share] for share in shares] == [[b"a"], [b"b"], [b"c"], [b"d"]]
+        assert await redis.command("LLEN", "wake:w1") == 2  # the submission, and what it left to others
+
+    async def test_a_worker_shares_by_service_also_where_others_have_much_to_do(self, redis: Redis) -> None:
+        for worker, service in (("i1", "image"), ("i2", "image"), ("v1", "video")):
+            await redis.beat(worker, services=service)
+        for index in range(40):
+            await redis.submit(f"v{index}", service="video")
+        for index in range(2):
+            await redis.submit(f"i{index}", service="image")
+        assert len(await redis.claim("i1", 4, services="image", idle_ms=60_000)) == 1
+
+    async def test_a_submission_wakes_one_idle_worker_that_serves_it(self, redis: Redis) -> None:
+        for worker, services in (("i1", "image"), ("i2", "image"), ("v1", "video"), ("all", "*")):
+            await redis.beat(worker, services=services)
+            await redis.claim(worker, 1, services=services, idle_ms=60_000)
+        await redis.submit("a", service="image")
+        woken = [await redis.command("LLEN", f"wake:{worker}") for worker in ("i1", "i2", "v1", "all")]
+        assert woken == [1, 0, 0, 0]
+        await redis.submit("b", service="other")
+        assert await redis.command("LLEN", "wake:all") == 1
+
+    async def test_a_worker_whose_wait_is_over_is_not_woken(self, redis: Redis) -> None:
+        for worker in ("w1", "w2"):
+            await redis.beat(worker)
+            await redis.claim(worker, 1, idle_ms=60_000)
+        await redis.command("ZADD", "idle:*", 5, "w1")
+        await redis.submit("a")
+        assert [await redis.command("LLEN", f"wake:{worker}") for worker in ("w1", "w2")] == [0, 1]
+
+    async def test_one_that_leaves_hands_its_wake_up_on(self, redis: Redis) -> None:
+        for worker in ("w1", "w2"):
+            await redis.beat(worker)
+            await redis.claim(worker, 1, idle_ms=60_000)
+        await redis.submit("a")
+        await redis.write("unregister", "w1")
+        assert await redis.command("LLEN", "wake:w2") == 1
+
+    async def test_a_job_that_lost_two_workers_runs_alone(self, redis: Redis) -> None:
+        await redis.submit("poison")
+        for _ in range(2):
+            await redis.claim("w1", 1)
+            await redis.command("ZADD", "leases", 5, "poison")
+            await redis.write("reap", 100)
+        await redis.submit("good")
+        assert await redis.claim("w1", 2, running=1) == []
+        [row] = await redis.claim("w1", 2)
+        assert (row[0], row[9]) == (b"poison", b"1")
+
+
+def row_of(job_id: str) -> tuple[str | int, ...]:
+    return (job_id, "s", "{}", 0, "", 3, "digest", "", "")
 
 
 class TestEnds:
     @pytest.mark.parametrize(
         ("kind", "word", "event", "index"),
         [
-            ("complete", b"completed", "completed", "jobs:state:completed"),
-            ("fail", b"pending", "attempt_failed", "jobs:delayed"),
-            ("release", b"pending", "released", "jobs:pending"),
+            ("complete", b"completed", "completed", "ended"),
+            ("fail", b"pending", "attempt_failed", "delayed"),
+            ("release", b"pending", "released", "ready:s"),
         ],
     )
     async def test_each_end_once(self, redis: Redis, kind: str, word: bytes, event: str, index: str) -> None:
         await redis.submit("a")
-        await redis.write("claim", "w1", 1)
+        await redis.claim("w1", 1)
         assert await redis.end(kind, "a") == word
-        assert await redis.command("ZSCORE", index, "a") is not None
-        assert await redis.command("ZCARD", "jobs:leases") == 0
+        assert await redis.command("ZCARD", index) == 1
+        assert await redis.command("ZCARD", "leases") == 0
         assert await redis.kinds("a") == ["submitted", "claimed", event]
 
     @pytest.mark.parametrize(("kind", "word"), [("complete", b"completed"), ("fail", b"pending")])
@@ -105,17 +170,17 @@ class TestEnds:
         self, redis: Redis, kind: str, word: bytes
     ) -> None:
         await redis.submit("a")
-        await redis.write("claim", "w1", 1)
+        await redis.claim("w1", 1)
         assert [await redis.end(kind, "a"), await redis.end(kind, "a")] == [word, word]
         assert len(await redis.kinds("a")) == 3
-        assert (await redis.record("a"))["failures"] == ("1" if kind == "fail" else "0")
+        assert (await redis.record("a"))["failures"] == (1 if kind == "fail" else 0)
 
     @pytest.mark.parametrize("kind", ["complete", "fail", "release"])
     async def test_an_old_attempt_ends_nothing(self, redis: Redis, kind: str) -> None:
         await redis.submit("a")
-        await redis.write("claim", "w1", 1)
+        await redis.claim("w1", 1)
         await redis.end("release", "a")
-        await redis.write("claim", "w1", 1)
+        await redis.claim("w1", 1)
         before = await redis.record("a")
         assert await redis.end(kind, "a", attempt=1) == b"lost"
         assert await redis.end(kind, "nobody") == b"lost"
@@ -124,48 +189,71 @@ class TestEnds:
     async def test_the_last_retry_or_a_hopeless_failure_ends_for_good(self, redis: Redis) -> None:
         await redis.submit("a", retries=0)
         await redis.submit("b")
-        await redis.write("claim", "w1", 2)
+        await redis.claim("w1", 2)
         assert await redis.end("fail", "a", body="boom") == b"failed"
         assert await redis.end("fail", "b", body="boom", again="0") == b"failed"
         assert (await redis.record("a"))["error"] == "boom"
-        assert await redis.command("ZCARD", "jobs:expiring") == 2
+        assert await redis.command("ZCARD", "ended") == 2
 
     async def test_ends_and_claims_in_one_step(self, redis: Redis) -> None:
         for job_id in "ab":
             await redis.submit(job_id)
-        await redis.write("claim", "w1", 1)
-        words, rows = await redis.write("end_and_claim", "w1", 2, 1, "complete", "a", 1, "w1", "1", "")
+        await redis.claim("w1", 1)
+        words, rows = await redis.write("end_and_claim", "w1", "*", "*", 0, 0, 2, 1, "complete", "a", 1, "w1", "1", "")
         assert words == [b"completed"]
         assert [row[0] for row in rows] == [b"b"]
+
+    async def test_a_late_end_is_accepted_while_nobody_has_claimed_the_job_since(self, redis: Redis) -> None:
+        for job_id in "ab":
+            await redis.submit(job_id)
+        await redis.claim("w1", 2)
+        for job_id in "ab":
+            await redis.command("ZADD", "leases", 5, job_id)
+        await redis.write("reap", 100)
+        await redis.claim("w2", 1)
+        assert await redis.end("complete", "a") == b"lost"
+        assert await redis.end("complete", "b") == b"completed"
+        assert await redis.ready() == []
+        assert await redis.kinds("b") == ["submitted", "claimed", "lease_expired", "completed"]
+
+    async def test_the_error_of_an_attempt_is_gone_after_a_success(self, redis: Redis) -> None:
+        await redis.submit("a")
+        await redis.claim("w1", 1)
+        await redis.end("fail", "a", body="boom")
+        assert (await redis.record("a"))["error"] == "boom"
+        await redis.command("ZADD", "delayed", 5, "a")
+        await redis.claim("w1", 1)
+        await redis.end("complete", "a", attempt=2)
+        assert "error" not in await redis.record("a")
 
 
 class TestRenewAndProgress:
     async def test_renew_moves_the_lease_of_its_holder_only(self, redis: Redis) -> None:
         await redis.submit("a")
-        await redis.write("claim", "w1", 1)
-        await redis.command("ZADD", "jobs:leases", 5, "a")
+        await redis.claim("w1", 1)
+        await redis.command("ZADD", "leases", 5, "a")
         assert await redis.write("renew", 3, "a", 1, "w2", "a", 2, "w1", "b", 1, "w1") == [b"lost"] * 3
-        assert await redis.command("ZSCORE", "jobs:leases", "a") == b"5"
+        assert await redis.command("ZSCORE", "leases", "a") == b"5"
         assert await redis.write("renew", 1, "a", 1, "w1") == [b"held"]
-        assert int(await redis.command("ZSCORE", "jobs:leases", "a")) > 5
+        assert int(await redis.command("ZSCORE", "leases", "a")) > 5
 
     async def test_progress_is_noted_told_and_renews(self, redis: Redis) -> None:
         await redis.submit("a")
-        await redis.write("claim", "w1", 1)
-        await redis.command("ZADD", "jobs:leases", 5, "a")
+        await redis.claim("w1", 1)
+        await redis.command("ZADD", "leases", 5, "a")
         assert await redis.write("progress", "a", 1, "w1", "40", "processing", "nearly", "") == b"held"
         assert await redis.write("progress", "a", 1, "w2", "90", "processing", "", "") == b"lost"
         record = await redis.record("a")
-        assert (record["progress"], record["status_message"]) == ("40", "nearly")
-        assert int(await redis.command("ZSCORE", "jobs:leases", "a")) > 5
+        assert (record["progress"], record["status_message"]) == (40, "nearly")
+        assert int(await redis.command("ZSCORE", "leases", "a")) > 5
         assert await redis.kinds("a") == ["submitted", "claimed", "progress"]
 
     async def test_a_new_attempt_begins_without_the_old_ones_progress(self, redis: Redis) -> None:
         await redis.submit("a")
-        await redis.write("claim", "w1", 1)
+        await redis.claim("w1", 1)
         await redis.write("progress", "a", 1, "w1", "40", "processing", "nearly", "")
         await redis.end("release", "a")
-        await redis.write("claim", "w1", 1)
+        await redis.claim("w1", 1)
         assert "progress" not in await redis.record("a")
 
 
@@ -174,21 +262,21 @@ class TestCancelAndRetry:
     async def test_cancel_ends_a_job_wherever_it_is(self, redis: Redis, where: str) -> None:
         await redis.submit("a")
         if where != "pending":
-            await redis.write("claim", "w1", 1)
+            await redis.claim("w1", 1)
         if where == "delayed":
             await redis.end("fail", "a")
         assert (await redis.write("cancel", "a", "enough"))[0] == b"cancelled"
-        for index in ("jobs:pending", "jobs:pending:s", "jobs:delayed", "jobs:leases", "jobs:services", "jobs:wake"):
+        for index in ("ready:s", "delayed", "leases"):
             assert await redis.command("EXISTS", index) == 0, index
-        assert await redis.command("ZCARD", "jobs:state:cancelled") == 1
-        assert await redis.command("LLEN", "worker:w1:signals") == (1 if where == "claimed" else 0)
+        assert await redis.command("ZCARD", "cancelled") == 1
+        assert await redis.command("LLEN", "signals:w1") == (1 if where == "claimed" else 0)
         before = await redis.kinds("a")
         assert (await redis.write("cancel", "a", "again"))[0] == b"cancelled"
         assert await redis.kinds("a") == before
 
     async def test_cancel_refuses_what_has_ended(self, redis: Redis) -> None:
         await redis.submit("a")
-        await redis.write("claim", "w1", 1)
+        await redis.claim("w1", 1)
         await redis.end("complete", "a")
         assert await redis.write("cancel", "a", "late") == [b"refused", b"completed"]
         assert await redis.write("cancel", "nobody", "x") == [b"missing"]
@@ -199,67 +287,100 @@ class TestCancelAndRetry:
         await redis.write("cancel", "a", "x")
         word, _ = await redis.write("retry", "a")
         assert word == b"retried"
-        assert await redis.command("ZSCORE", "jobs:pending", "a") == b"-1"
-        assert await redis.command("ZCARD", "jobs:expiring") == 0
+        assert await redis.command("ZRANGE", "ready:s", 0, -1, "WITHSCORES") == [b"fffffffffea", b"-1"]
+        assert await redis.command("ZCARD", "ended") == 0
         assert "ended_at" not in await redis.record("a")
         assert await redis.kinds("a") == ["submitted", "cancelled", "retried"]
 
     async def test_a_job_retried_by_hand_may_go_to_the_worker_that_failed_it(self, redis: Redis) -> None:
-        await redis.write("heartbeat", "w2", "{}")
+        await redis.beat("w2")
         await redis.submit("a", retries=0)
-        await redis.write("claim", "w1", 1)
+        await redis.claim("w1", 1)
         await redis.end("fail", "a")
         await redis.write("retry", "a")
-        assert len(await redis.write("claim", "w1", 1)) == 1
+        assert len(await redis.claim("w1", 1)) == 1
 
 
 class TestReap:
     async def test_puts_back_what_ran_out_and_leaves_the_rest(self, redis: Redis) -> None:
         for job_id in "ab":
             await redis.submit(job_id)
-        await redis.write("claim", "w1", 2)
-        await redis.command("ZADD", "jobs:leases", 5, "a")
+        await redis.claim("w1", 2)
+        await redis.command("ZADD", "leases", 5, "a")
         assert await redis.write("reap", 100) == [[b"a"], b"0"]
-        assert await redis.command("ZRANGE", "jobs:pending", 0, -1) == [b"a"]
-        assert await redis.command("ZRANGE", "jobs:leases", 0, -1) == [b"b"]
-        assert await redis.command("LLEN", "jobs:wake") == 1
+        assert await redis.ready() == ["a"]
+        assert await redis.command("ZRANGE", "leases", 0, -1) == [b"b"]
         record = await redis.record("a")
-        assert (record["deliveries"], record["failures"], record["attempt"]) == ("1", "0", "1")
+        assert (record["deliveries"], record["failures"], record["attempt"]) == (1, 0, 1)
 
     async def test_gives_up_a_job_that_loses_every_worker(self, redis: Redis) -> None:
         await redis.submit("a")
         for _ in range(10):
-            await redis.write("claim", "w1", 1)
-            await redis.command("ZADD", "jobs:leases", 5, "a")
+            await redis.claim("w1", 1)
+            await redis.command("ZADD", "leases", 5, "a")
             await redis.write("reap", 100)
         record = await redis.record("a")
-        assert (record["state"], record["deliveries"]) == ("failed", "10")
+        assert (record["state"], record["deliveries"]) == ("failed", 10)
         assert (await redis.kinds("a"))[-1] == "failed"
 
     async def test_says_when_there_may_be_more_to_do(self, redis: Redis) -> None:
         for job_id in "ab":
             await redis.submit(job_id)
-        await redis.write("claim", "w1", 2)
+        await redis.claim("w1", 2)
         for job_id in "ab":
-            await redis.command("ZADD", "jobs:leases", 5, job_id)
+            await redis.command("ZADD", "leases", 5, job_id)
         assert await redis.write("reap", 1) == [[b"a"], b"1"]
 
     async def test_promotes_due_retries_to_their_old_place(self, redis: Redis) -> None:
         await redis.submit("a")
-        await redis.write("claim", "w1", 1)
+        await redis.claim("w1", 1)
         await redis.end("fail", "a")
         await redis.submit("b")
-        await redis.command("ZADD", "jobs:delayed", 5, "a")
+        await redis.command("ZADD", "delayed", 5, "a")
         await redis.write("reap", 100)
-        assert await redis.command("ZRANGE", "jobs:pending", 0, -1, "REV") == [b"a", b"b"]
+        assert await redis.ready() == ["a", "b"]
 
     async def test_forgets_ended_jobs_whole(self, redis: Redis) -> None:
         await redis.submit("a")
         await redis.write("cancel", "a", "x")
-        await redis.command("ZADD", "jobs:expiring", 5, "a")
+        await redis.command("ZADD", "ended", 5, "a")
         await redis.write("reap", 100)
         left = await redis.caller.connection.call("KEYS", f"{redis.prefix}*")
-        assert sorted(left) == [f"{redis.prefix}{name}".encode() for name in ("events", "jobs:sequence")]
+        assert sorted(left) == [f"{redis.prefix}{name}".encode() for name in ("events", "reaped_at", "sequence")]
+
+    async def test_keeps_ended_jobs_by_number_as_well(self, connect, redis: Redis) -> None:
+        queue = await connect(finished_limit=2)
+        for job_id in "abc":
+            await redis.submit(job_id)
+            await redis.write("cancel", job_id, "x")
+        await queue.reap()
+        assert [job.id for job in (await queue.jobs()).jobs] == ["c", "b"]
+
+    async def test_an_absence_of_redis_gives_every_lease_a_whole_term(self, redis: Redis) -> None:
+        await redis.submit("a")
+        await redis.claim("w1", 1)
+        await redis.write("reap", 100)
+        [last, _] = (await redis.command("GET", "reaped_at")).split()
+        await redis.command("SET", "reaped_at", f"{int(last) - 60_000} 0")
+        await redis.command("ZADD", "leases", 5, "a")
+        assert await redis.write("reap", 100) == [[], b"0"]
+        assert await redis.write("renew", 1, "a", 1, "w1") == [b"held"]
+        [last, grace] = (await redis.command("GET", "reaped_at")).split()
+        assert int(grace) - int(last) == redis.caller.settings.lease_ms
+        await redis.command("SET", "reaped_at", f"{last.decode()} {last.decode()}")
+        await redis.command("ZADD", "leases", 5, "a")
+        assert await redis.write("reap", 100) == [[b"a"], b"0"]
+
+    async def test_a_clock_set_back_leaves_no_lease_longer_than_a_term(self, redis: Redis) -> None:
+        await redis.submit("a")
+        await redis.claim("w1", 1)
+        await redis.write("reap", 100)
+        [last, _] = (await redis.command("GET", "reaped_at")).split()
+        hour = 3_600_000
+        await redis.command("SET", "reaped_at", f"{int(last) + hour} 0")
+        await redis.command("ZADD", "leases", int(last) + hour, "a")
+        await redis.write("reap", 100)
+        assert int(await redis.command("ZSCORE", "leases", "a")) <= int(last) + 2 * redis.caller.settings.lease_ms
 
 
 class TestReading:
@@ -267,30 +388,64 @@ class TestReading:
         for job_id, priority in (("a", 0), ("b", 1), ("c", 0)):
             await redis.submit(job_id, priority)
         await redis.submit("x", service="other")
-        assert [await redis.read("position", job_id) for job_id in ("a", "b", "c", "x", "nobody")] == [2, 1, 3, 1, 0]
-        await redis.write("claim", "w1", 1)
+        places = [await redis.read("job", job_id, "") for job_id in ("a", "b", "c", "x")]
+        assert [place for _, place, _ in places] == [2, 1, 3, 1]
+        assert await redis.read("job", "nobody", "") == []
+        await redis.claim("w1", 1)
         await redis.end("fail", "b")
-        pending, claimed, completed, failed, cancelled, delayed, services = await redis.read("count")
-        assert (pending, claimed, completed, failed, cancelled, delayed) == (4, 0, 0, 0, 0, 1)
-        assert dict(zip(services[::2], services[1::2], strict=True)) == {b"s": b"2", b"other": b"1"}
+        *numbers, services, unserved = await redis.read("count")
+        assert numbers == [4, 0, 0, 0, 0, 1]
+        assert dict(zip(services[::2], services[1::2], strict=True)) == {b"s": 2, b"other": 1}
+        assert unserved == []
+
+    async def test_what_nobody_alive_serves_is_counted_with_its_time(self, redis: Redis) -> None:
+        await redis.beat("w1", services="s")
+        await redis.submit("a")
+        await redis.submit("x", service="upscale")
+        await redis.write("reap", 100)
+        *_, unserved = await redis.read("count")
+        assert unserved[0] == b"upscale"
+        assert (await redis.read("job", "x", ""))[2] == unserved[1]
+        assert (await redis.read("job", "a", ""))[2] == b""
+        await redis.beat("w2", services="upscale\nother")
+        await redis.write("reap", 100)
+        assert (await redis.read("count"))[-1] == []
+        assert [row[0] for row in await redis.claim("w2", 1, services="upscale\nother")] == [b"x"]
 
     async def test_list_ends_its_work_when_it_has_looked_at_enough(self, redis: Redis) -> None:
         for index in range(5):
             await redis.submit(f"j{index}", service="odd" if index % 2 else "even")
-        assert await redis.read("list", "", "odd", "", "+inf", 10, 2, 10**6) == [b"4", [[b"j3", _any()]]]
+        below, rows = await redis.read("list", "", "odd", "", "+inf", 10, 2, 10**6)
+        assert (below, [row[0] for row in rows]) == (b"4", [b"j3"])
         below, rows = await redis.read("list", "", "odd", "", "4", 10, 100, 10**6)
         assert (below, [row[0] for row in rows]) == (b"", [b"j1"])
         below, rows = await redis.read("list", "", "", "", "+inf", 10, 100, 1)
         assert (below, [row[0] for row in rows]) == (b"5", [b"j4"])
 
+    @pytest.mark.parametrize("many", [False, True])
+    async def test_list_finds_each_state_newest_first_among_few_and_among_many(
+        self, redis: Redis, *, many: bool
+    ) -> None:
+        for index in range(1100 if many else 4):
+            await redis.submit(f"j{index:04}", priority=index % 3)
+        claimed = sorted((row[0] for row in await redis.claim("w1", 1050 if many else 2)), reverse=True)
+        _, rows = await redis.read("list", "claimed", "", "", "+inf", 10, 10_000, 10**9)
+        assert [row[0] for row in rows] == claimed[:10]
+        _, rows = await redis.read("list", "pending", "", "", "+inf", 10_000, 10_000, 10**9)
+        found = [row[0] for row in rows]
+        assert found == sorted(found, reverse=True)
+        assert len(found) == (50 if many else 2)
+
     async def test_workers_and_heartbeats(self, redis: Redis) -> None:
-        report = b'{"worker_id":"w1"}'
-        assert await redis.write("heartbeat", "w1", report) == b"ok"
-        [row] = await redis.read("workers")
-        assert (row[0], row[1], row[4]) == (b"w1", report, b"1")
-        assert 0 < await redis.command("PTTL", "worker:w1:heartbeat") <= redis.caller.settings.heartbeat_ttl_ms
+        report = '{"worker_id":"w1"}'
+        assert await redis.beat("w1", report=report) == b"ok"
+        assert await redis.read("workers", "0", 100) == [b"0", [[b"w1", report.encode(), ANY, ANY, b"1"]]]
+        await redis.command("ZADD", "workers", 5, "w1")
+        _, [row] = await redis.read("workers", "0", 100)
+        assert row[4] == b"0"
         assert await redis.write("unregister", "w1") == b"ok"
-        assert await redis.caller.connection.call("KEYS", f"{redis.prefix}worker*") == []
+        left = await redis.caller.connection.call("KEYS", f"{redis.prefix}*")
+        assert left == []
 
     async def test_version(self, redis: Redis) -> None:
         assert await redis.read("version") == library.VERSION
@@ -299,16 +454,9 @@ class TestReading:
 async def test_another_prefix_sees_nothing(redis: Redis, connect) -> None:
     other = await connect(prefix=f"{redis.prefix}other:")
     await redis.submit("a")
-    await redis.write("heartbeat", "w1", "{}")
+    await redis.beat("w1")
     assert await other.claim("w1") == []
     assert await other.workers() == []
     assert await other.job("a") is None
     await other.heartbeat(WorkerReport(worker_id="w2"))
     assert len(await other.workers()) == 1
-
-
-class _any:  # noqa: N801 - reads as a word in an expectation
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    __hash__ = None  # type: ignore[assignment]

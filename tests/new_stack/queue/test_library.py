@@ -14,7 +14,7 @@ from new_stack.queue.connection import Connection
 from tests.new_stack.queue.conftest import connection_to
 
 FUNCTIONS = sorted(library.FOLDER.glob("*.lua"))
-KEY = "jobs:pending"
+KEY = "ready"
 PINNED = Path(__file__).with_name("library.version")
 
 
@@ -92,7 +92,7 @@ async def test_a_lost_library_is_loaded_again_and_the_call_repeated(connection: 
     await connection.call("FUNCTION", "FLUSH")
     assert (await queue.submit(NewJob(id="a"))).created
     await connection.call("FUNCTION", "FLUSH")
-    assert await queue.wait_and_claim("w1", 1, timeout_ms=1000) == ([], None)
+    assert await queue.wait_and_claim("w1", 1, timeout_ms=100) == ([], None)
     assert [lease.job_id for lease in await queue.claim("w1")] == ["a"]
     await connection.call("FUNCTION", "FLUSH")
     assert (await queue.counts()).claimed == 1

@@ -22,7 +22,6 @@ from new_stack.queue import (
     Queue,
     Released,
     Signal,
-    Wake,
     WorkerReport,
 )
 
@@ -64,20 +63,20 @@ async def test_submitting_again_is_the_same_job_or_a_conflict(queue: Queue) -> N
 
 
 async def test_order_is_priority_then_first_in_first_out(queue: Queue) -> None:
-    priorities = [0, 5, 0, -3, 5, 4096, -4096, 0]
+    priorities = [0, 5, 0, -3, 5, 4096, -4096, 0, 2**53, 2**53, -(2**53), 2**53]
     ids = [f"j{i}" for i in range(len(priorities))]
     await queue.submit_many([NewJob(id=i, priority=p) for i, p in zip(ids, priorities, strict=True)])
     leases = await queue.claim("w1", count=20)
-    assert [lease.job_id for lease in leases] == ["j5", "j1", "j4", "j0", "j2", "j7", "j3", "j6"]
+    order = ["j8", "j9", "j11", "j5", "j1", "j4", "j0", "j2", "j7", "j3", "j6", "j10"]
+    assert [lease.job_id for lease in leases] == order
 
 
 async def test_a_submission_wakes_a_waiting_worker(queue: Queue) -> None:
-    waiting = asyncio.create_task(queue.wait("w1", for_work=True, timeout_ms=5000))
-    claiming = asyncio.create_task(queue.wait_and_claim("w2", 1, timeout_ms=5000))
-    await asyncio.sleep(0.1)
+    await queue.heartbeat(WorkerReport(worker_id="w1"))
+    assert await queue.wait_and_claim("w1", 1, timeout_ms=5000) == ([], None)  # from here on it counts as idle
+    waiting = asyncio.create_task(queue.wait_and_claim("w1", 1, timeout_ms=5000))
     await queue.submit_many([NewJob(id="a"), NewJob(id="b")])
-    assert await waiting == (Wake.WORK, None)
-    leases, signal = await claiming
+    leases, signal = await waiting
     assert [lease.job_id for lease in leases] == ["a"]
     assert signal is None
 
@@ -86,7 +85,7 @@ async def test_cancelling_a_running_job_tells_its_worker_and_refuses_its_end(que
     await queue.submit(NewJob(id="a"))
     [lease] = await queue.claim("w1")
     assert (await queue.cancel("a", "enough")).cancel_reason == "enough"
-    assert await queue.wait("w1", for_work=False, timeout_ms=1000) == (Wake.SIGNAL, Signal(job_id="a", attempt=1))
+    assert await queue.wait_for_signal("w1", timeout_ms=1000) == Signal(job_id="a", attempt=1)
     with pytest.raises(LeaseLost) as lost:
         await queue.end(Completed(lease=lease))
     assert lost.value.cancelled
@@ -104,7 +103,9 @@ async def test_a_failed_job_waits_and_goes_to_another_worker(queue: Queue, conne
         await hasty.heartbeat(WorkerReport(worker_id=worker))
     await hasty.submit(NewJob(id="a", max_retries=1))
     [lease] = await hasty.claim("w1")
+    assert await hasty.wait_and_claim("w2", 1, timeout_ms=5000) == ([], None)  # from here on it counts as idle
     assert await hasty.end(Failed(lease=lease, error="out of memory")) is JobState.PENDING
+    assert (await hasty.job("a")).error == "out of memory"
     assert await hasty.claim("w1") == []
     [again] = await hasty.claim("w2")
     assert await hasty.end(Failed(lease=again, error="again")) is JobState.FAILED

@@ -85,6 +85,8 @@ class QueueMachine(RuleBasedStateMachine):
             max_deliveries=MAX_DELIVERIES,
         )
         self.queue = self.run(Queue.connect(options))
+        for worker_id in WORKERS:
+            self.run(self.queue.heartbeat(WorkerReport(worker_id=worker_id)))
 
     def teardown(self) -> None:
         if hasattr(self, "queue"):
@@ -157,12 +159,16 @@ class QueueMachine(RuleBasedStateMachine):
         assert all(lease.attempt == self.model.jobs[lease.job_id].attempt for lease in leases)
         return multiple(*leases)
 
-    @rule(target=leases, worker_id=workers, count=st.integers(1, 4))
-    def wait_and_claim(self, worker_id: str, count: int) -> Any:
-        self.redis("RPUSH", f"worker:{worker_id}:signals", "0 nobody")  # so that the wait ends at once
-        leases, signal = self.run(self.queue.wait_and_claim(worker_id, count, timeout_ms=60_000))
+    @rule(target=leases, worker_id=workers)
+    def wait_and_claim(self, worker_id: str) -> Any:
+        self.redis("DEL", f"signals:{worker_id}", f"{self.queue.settings.prefix}wake:{worker_id}")
+        self.model.woken.discard(worker_id)
+        self.redis("RPUSH", f"signals:{worker_id}", "0 nobody")  # so that the wait ends at once
+        leases, signal = self.run(self.queue.wait_and_claim(worker_id, 1, timeout_ms=3_600_000))
         assert signal is not None
-        assert [lease.job_id for lease in leases] == self.model.claim(worker_id, count)
+        assert [lease.job_id for lease in leases] == self.model.claim(worker_id, 1)
+        if not leases:
+            self.model.wait(worker_id)
         return multiple(*leases)
 
     @rule(worker_id=workers, count=st.integers(1, 3))
@@ -183,7 +189,8 @@ class QueueMachine(RuleBasedStateMachine):
             assert job in self.model.claimable(lease.worker_id)
             self.model.hold(job, lease.worker_id)
         idle = [worker for worker, answer in zip(WORKERS, claims, strict=True) if len(answer) < 2]
-        assert not any(self.model.claimable(worker) for worker in idle), "a job was left lying"
+        left = [job for worker in idle for job in self.model.claimable(worker) if not job.alone]
+        assert not left or any(job.alone for job in self.model.jobs.values()), "a job was left lying"
         return multiple(*leases)
 
     async def _claims(self) -> Any:
@@ -237,24 +244,19 @@ class QueueMachine(RuleBasedStateMachine):
                 self.run(self.queue.progress(lease, ProgressUpdate(progress=percent)))
 
     @rule(worker_id=workers)
-    def come_alive(self, worker_id: str) -> None:
-        self.run(self.queue.heartbeat(WorkerReport(worker_id=worker_id)))
-        self.model.alive.add(worker_id)
-
-    @rule(worker_id=workers)
-    def die(self, worker_id: str) -> None:
-        self.redis("DEL", f"worker:{worker_id}:heartbeat")
-        self.model.alive.discard(worker_id)
+    def a_wait_ends(self, worker_id: str) -> None:
+        self.redis("ZREM", "idle:*", worker_id)
+        self.model.stop_waiting(worker_id)
 
     # time
     @rule(job_id=jobs)
     def a_lease_runs_out(self, job_id: str) -> None:
-        self.redis("ZADD", "jobs:leases", "XX", 1, job_id)
+        self.redis("ZADD", "leases", "XX", 1, job_id)
         self.model.jobs[job_id].expired = self.model.jobs[job_id].state is JobState.CLAIMED
 
     @rule(job_id=jobs)
     def a_retry_falls_due(self, job_id: str) -> None:
-        self.redis("ZADD", "jobs:delayed", "XX", 1, job_id)
+        self.redis("ZADD", "delayed", "XX", 1, job_id)
         self.model.jobs[job_id].due = self.model.jobs[job_id].delayed
 
     @rule()
@@ -262,11 +264,10 @@ class QueueMachine(RuleBasedStateMachine):
         assert set(self.run(self.queue.reap())) == self.model.reap()
 
     @rule(worker_id=workers)
-    def look(self, worker_id: str) -> None:
+    def poll(self, worker_id: str) -> None:
         seen = self.run(self.queue.poll(worker_id))
         assert set(seen.reaped) == self.model.reap()
-        assert seen.pending == len(self.model.line())
-        assert self.redis("LLEN", "jobs:wake") == seen.pending, "somebody would not be woken"
+        assert seen.ready == len(self.model.line())
 
     @rule(target=leases, lease=leases, worker_id=workers, kind=st.sampled_from(KINDS))
     def a_slow_worker_ends_what_was_given_to_another(self, lease: Lease, worker_id: str, kind: str) -> Any:
@@ -281,22 +282,26 @@ class QueueMachine(RuleBasedStateMachine):
     def redis_agrees(self) -> None:
         if not hasattr(self, "queue"):
             return
-        line = [job_id.decode() for job_id in self.redis("ZRANGE", "jobs:pending", 0, -1, "REV")]
+        line = [member.decode()[10:] for member in self.redis("ZRANGE", "ready:unknown", 0, -1, "REV")]
         assert line == [job.id for job in self.model.line()]
-        assert self.members("jobs:leases") == set(self.model.in_state(JobState.CLAIMED))
-        assert self.members("jobs:delayed") == {job.id for job in self.model.jobs.values() if job.delayed}
-        for state in JobState:
-            assert self.members(f"jobs:state:{state}") == set(self.model.in_state(state))
+        assert self.members("leases") == set(self.model.in_state(JobState.CLAIMED))
+        assert self.members("delayed") == {job.id for job in self.model.jobs.values() if job.delayed}
+        for state in (JobState.FAILED, JobState.CANCELLED):
+            assert self.members(state) == set(self.model.in_state(state))
         ended = {job.id for job in self.model.jobs.values() if job.events[-1] in ENDS}
-        assert self.members("jobs:expiring") == ended
-        assert self.redis("LLEN", "jobs:wake") <= len(line)
-        services = self.run(self.queue.counts()).by_service
-        assert services == ({"unknown": len(line)} if line else {})
+        assert self.members("ended") == ended
+        assert self.members("jobs") == set(self.model.jobs)
+        assert self.members("idle:*") == set(self.model.idle)
+        counts = self.run(self.queue.counts())
+        assert counts.by_service == ({"unknown": len(line)} if line else {})
+        assert counts.pending == len(self.model.in_state(JobState.PENDING))
+        assert counts.completed == len(self.model.in_state(JobState.COMPLETED))
 
     @invariant()
     def records_and_events_agree(self) -> None:
         for job in self.model.jobs.values() if hasattr(self, "queue") else ():
             record = self.run(self.queue.job(job.id))
+            assert record is not None
             facts = (record.state, record.attempt, record.failures, record.worker_id)
             assert facts == (job.state, job.attempt, job.failures, job.worker_id)
             events = [str(event.kind) for event in self.run(self.queue.history(job.id))]

@@ -30,7 +30,7 @@ PAGE = Path(function_caller.__file__).parents[2] / "docs" / "running.md"
 PREFIX = "emp:"
 
 DIRECT = {
-    "blpop", "client|id", "client|unblock", "fcall", "fcall_ro", "hgetall", "info", "ping", "select", "xrange", "xread",
+    "blpop", "client|id", "client|unblock", "fcall", "fcall_ro", "info", "ping", "select", "xrange", "xread",
     "xrevrange",
 }  # fmt: skip
 """What the processes call themselves; with `disk` or `replicas=N` they also wait behind a write."""
@@ -102,7 +102,7 @@ async def live(queue: Queue) -> None:
     await queue.retry(leases[2].job_id)
     await queue.cancel(leases[4].job_id)
     await queue.cancel("j0")
-    await queue.wait("w1", for_work=False, timeout_ms=10)
+    await queue.wait_for_signal("w1", timeout_ms=10)
     [held], _ = await queue.wait_and_claim("w1", 1, timeout_ms=10)
     await asyncio.sleep(0.11)
     await queue.poll("w1", WorkerReport(worker_id="w1"))
@@ -147,10 +147,10 @@ async def test_they_are_enough(least: Queue, guarded: ValkeyProcess) -> None:
 
 async def test_a_missing_right_is_told_and_is_no_end_of_the_world(least: Queue, guarded: ValkeyProcess) -> None:
     with redis.Redis(port=guarded.port) as admin:
-        for right in ("hgetall", "hset", "fcall"):
+        for right in ("get", "set", "fcall"):
             admin.execute_command("ACL", "SETUSER", "hubgate", f"-{right}")
             with pytest.raises(QueueUnavailable, match="Redis refused for now"):
-                await (least.job("a") if right == "hgetall" else least.submit(NewJob(id=right)))
+                await (least.job("a") if right == "get" else least.submit(NewJob(id=right)))
             admin.execute_command("ACL", "SETUSER", "hubgate", f"+{right}")
         admin.execute_command("ACL", "SETUSER", "hubgate", "resetkeys", "~other:*")
         with pytest.raises(QueueUnavailable, match="Redis refused for now"):

@@ -39,7 +39,7 @@ def digest(job: NewJob) -> str:
         ({"priority": True}, "priority", "must be a whole number"),
         ({"priority": 2.5}, "priority", "must be a whole number"),
         ({"priority": "5"}, "priority", "must be a whole number"),
-        ({"priority": 4097}, "priority", "must be from -4096 to 4096"),
+        ({"priority": 2**53 + 1}, "priority", "must be from -9007199254740992 to 9007199254740992"),
         ({"max_retries": -1}, "max_retries", "must be from 0 to 1000"),
         ({"service_required": ""}, "service_required", "must not be empty"),
         ({"service_required": 5}, "service_required", "must be text"),

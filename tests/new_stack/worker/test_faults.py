@@ -45,7 +45,7 @@ async def fill_up(queue: Queue, prefix: str) -> None:
 
 async def spoil(queue: Queue, prefix: str) -> None:
     """A refusal that trying again does not cure: the list that the worker waits on is no list."""
-    await call(queue, "SET", f"{prefix}worker:w1:signals", "no list")
+    await call(queue, "SET", f"{prefix}signals:w1", "no list")
     await demote(queue, prefix, "TIMEOUT")
 
 
@@ -57,13 +57,13 @@ async def test_no_worker_exits_whatever_redis_answers(
     worker = start_process("--id", "w1", redis_url=own_valkey.url)
     running = await simulate(queue, {"progress": 1}, {"sleep_ms": 1500}, {"result": "kept"})
     await at_work(queue, running)
-    assert queue._caller.keys.signals("w1") == f"{prefix}worker:w1:signals"
+    assert queue._caller.keys.signals("w1") == f"{prefix}signals:w1"
     await fault(queue, prefix)
     if fault is not demote:
         line = await worker.until_logged("redis_away")
         assert ("WRONGTYPE" in line["error"]) == (fault is spoil)
     await call(queue, "CONFIG", "SET", "maxclients", 1000)
-    await call(queue, "DEL", f"{prefix}worker:w1:signals")
+    await call(queue, "DEL", f"{prefix}signals:w1")
     job = await ended(queue, running)
     assert (job.state, job.attempt, job.result) == ("completed", 1, msgspec.Raw(b'"kept"'))
     following = await simulate(queue)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from new_stack.queue import NewJob, Queue
+from new_stack.queue import Claimant, NewJob, Queue
 from new_stack.worker import Connector, JobContext, JobFailed
 from new_stack.worker.attempt import Stop
 from tests.new_stack.worker.conftest import (
@@ -77,11 +77,14 @@ async def test_jobs_that_waited_before_the_worker_came_are_run_in_order(
 
 
 async def test_a_lost_wake_up_is_made_good_by_the_poll(queue: Queue, start_worker: StartWorker) -> None:
-    thief = asyncio.create_task(queue.wait("thief", for_work=True, timeout_ms=5000))
-    await until_blocked(queue)
-    await start_worker(poll_interval_ms=200)
+    worker = await start_worker(poll_interval_ms=200)
+    idle = f"{queue.settings.prefix}idle:{Claimant(worker_id='any').worker_class}"
+
+    async def waits() -> bool:
+        return bool(await queue._caller.connection.call("ZREM", idle, worker.settings.worker_id))
+
+    await eventually(waits)
     job_id = await simulate(queue)
-    assert (await thief)[0] == "work"
     assert (await ended(queue, job_id, within=2.0)).state == "completed"
 
 
@@ -220,13 +223,13 @@ async def test_a_lost_signal_is_made_good_by_the_refused_progress(queue: Queue, 
         finally:
             stopped.set()
 
-    thief = asyncio.create_task(queue.wait("w1", for_work=False, timeout_ms=5000))
+    thief = asyncio.create_task(queue.wait_for_signal("w1", timeout_ms=5000))
     await until_blocked(queue)
     await start_worker(Scripted(run))
     job_id = await simulate(queue)
     await in_state(queue, job_id, "claimed")
     await queue.cancel(job_id)
-    assert (await thief)[0] == "signal"
+    assert await thief
     assert not stopped.is_set()
     go_on.set()
     async with asyncio.timeout(1):
@@ -298,7 +301,7 @@ async def test_a_job_whose_lease_ran_out_is_dropped_by_who_had_it(queue: Queue, 
     worker = await start_worker(queue={"lease_ms": 100, "heartbeat_ttl_ms": 100_000}, heartbeat_interval_ms=50)
     job_id = await simulate(queue, {"hang": True})
     await in_state(queue, job_id, "claimed")
-    await queue._caller.connection.call("ZADD", f"{queue.settings.prefix}jobs:leases", 0, job_id)
+    await queue._caller.connection.call("ZADD", f"{queue.settings.prefix}leases", 0, job_id)
     assert await queue.reap() == [job_id]
     await eventually(lambda: fact(worker.logged("job_stopped")))
     assert worker.logged("job_stopped")[0]["reason"] == "lease_lost"

@@ -1,73 +1,167 @@
---@include job events pending workers
--- Claim up to `count` jobs: highest priority first, then oldest. Each leaves the line and goes onto a lease in this
--- one step, under a new attempt number. Passed over, without hiding those behind them: jobs that this worker was the
--- last to fail, while another worker is alive. Taken out of the line: records that are missing or malformed.
+--@include record events ready workers wake finish
+-- Claim up to `count` jobs of the services that the worker serves: highest priority first, then oldest, over all of
+-- them together. Each leaves the ready jobs and goes onto a lease in this one step, under a new attempt number.
+--
+-- `ready` gives for each group a score that its best job does not exceed; it is corrected here, when a group's best job
+-- turns out to be worse than the next group's. So a claim looks at as many groups as it has to, never at all jobs.
 local CLAIM_PAGE = 100
 local CLAIM_INSPECTED = 5000
+local GROUPS_PAGE = 128
+local ALONE_FROM = 2
 
-local function hold(q, job, worker_id)
-  leave_pending(q, job)
+local function best_first(a, b) return a.bound > b.bound end
+
+-- The groups that the worker serves, by the score that their best job does not exceed, highest first.
+local function served_groups(q, services)
+  local found = {}
+  if services == '*' then
+    local rows = redis.call('ZRANGE', q.prefix .. 'ready', 0, GROUPS_PAGE - 1, 'REV', 'WITHSCORES')
+    for index = 1, #rows, 2 do found[#found + 1] = { group = rows[index], bound = tonumber(rows[index + 1]) } end
+    return found
+  end
+  local names = {}
+  for name in string.gmatch(services, '[^\n]+') do names[#names + 1] = name end
+  local scores = #names > 0 and redis.call('ZMSCORE', q.prefix .. 'ready', unpack(names)) or {}
+  for index, name in ipairs(names) do
+    if scores[index] then found[#found + 1] = { group = name, bound = tonumber(scores[index]) } end
+  end
+  table.sort(found, best_first)
+  return found
+end
+
+local function head_of(q, group)
+  local head = redis.call('ZRANGE', q.prefix .. 'ready:' .. group, 0, 0, 'REV', 'WITHSCORES')
+  if head[1] then return head[1], tonumber(head[2]) end
+end
+
+-- Take the best ready job out of its group: its member, score and group, or nil where there is none.
+local function take_best(q, groups)
+  while groups[1] do
+    local top, second = groups[1], groups[2]
+    local member, score = head_of(q, top.group)
+    if not member then
+      redis.call('ZREM', q.prefix .. 'ready', top.group)
+      table.remove(groups, 1)
+    elseif second and score < second.bound then
+      redis.call('ZADD', q.prefix .. 'ready', score, top.group)
+      top.bound = score
+      table.sort(groups, best_first)
+    else
+      if second and score == second.bound then  -- priorities so large that only the members tell who was first
+        local other, its_score = head_of(q, second.group)
+        if other and its_score == score and other > member then
+          member, top = other, second
+        end
+      end
+      redis.call('ZREM', q.prefix .. 'ready:' .. top.group, member)
+      top.bound = score
+      return member, score, top.group
+    end
+  end
+end
+
+-- A claim takes its share, not every place: what is left is for the others that wait.
+local function share_of(q, count)
+  local alive = redis.call('ZCOUNT', q.prefix .. 'workers', q.now, '+inf')
+  local ready = pending_count(q) - redis.call('ZCARD', q.prefix .. 'delayed')
+  return math.min(count, math.max(1, math.ceil(ready / math.max(1, alive))))
+end
+
+local function share_of_group(q, group)
+  local ready = redis.call('ZCARD', q.prefix .. 'ready:' .. group) + 1
+  return math.max(1, math.ceil(ready / math.max(1, alive_for(q, group))))
+end
+
+local function hold(q, job, worker)
+  if job.attempt > 0 then open_stream(q, job) end
   job.attempt = job.attempt + 1
-  local key = q.prefix .. 'job:' .. job.id
+  job.state, job.worker_id, job.claimed_at = 'claimed', worker.id, q.now
+  job.progress, job.status_message, job.lost_by, job.offered_to = nil, nil, nil, nil
   local expires_at = q.now + q.lease_ms
-  redis.call('ZADD', q.prefix .. 'jobs:leases', expires_at, job.id)
-  redis.call('HSET', key, 'state', 'claimed', 'attempt', job.attempt, 'worker_id', worker_id, 'claimed_at', q.now)
-  if job.attempt > 1 then redis.call('HDEL', key, 'progress', 'status_message') end
-  change_state(q, job, 'claimed')
-  emit(q, job, 'claimed', { 'worker_id', worker_id })
-  local content = redis.call('HMGET', key, 'payload', 'extra')
+  redis.call('ZADD', q.prefix .. 'leases', expires_at, job.id)
+  emit(q, job, 'claimed', { 'worker_id', worker.id })
+  save_job(q, job)
   return {
-    job.id, job.attempt, job.service_required, content[1] or '{}', job.priority,
-    job.client_id, job.max_retries, job.failures, expires_at, content[2] or '',
+    job.id, job.attempt, job.service_required, body_of(q, job, 'payload'), job.priority,
+    job.client_id or '', job.max_retries, job.failures, expires_at,
+    job.deliveries >= ALONE_FROM and '1' or '0', job.extra or '',
   }
 end
 
--- A record that no rule can work with must not stop the line: it leaves it, is listed in `jobs:malformed`, and its
--- followers hear that it failed. Which service's line it stood in is not known any more, so all are looked through.
-local function set_aside(q, id, why)
-  redis.call('ZREM', q.prefix .. 'jobs:pending', id)
-  redis.call('ZREM', q.prefix .. 'jobs:state:pending', id)
-  for _, service in ipairs(redis.call('HKEYS', q.prefix .. 'jobs:services')) do
-    if redis.call('ZREM', q.prefix .. 'jobs:pending:' .. service, id) == 1
-        and redis.call('HINCRBY', q.prefix .. 'jobs:services', service, -1) <= 0 then
-      redis.call('HDEL', q.prefix .. 'jobs:services', service)
-    end
-  end
-  if why ~= 'malformed' then return end
-  redis.call('SADD', q.prefix .. 'jobs:malformed', id)
-  local reason = 'its record in Redis is malformed'
-  redis.call('ZADD', q.prefix .. 'jobs:expiring', q.now + q.finished_ttl_ms, id)
-  redis.pcall('HSET', q.prefix .. 'job:' .. id, 'state', 'failed', 'error', reason, 'ended_at', q.now)
-  local unknown = { id = id, service_required = 'unknown', priority = 0, attempt = 0, client_id = '' }
-  emit(q, unknown, 'failed', { 'error', reason })
+-- Never straight back to the worker that failed it, while another one that serves it waits, or was woken for it and is
+-- on its way.
+local function is_for_another(q, job, worker, group)
+  if job.failed_by ~= worker.id then return false end
+  if another_is_idle(q, worker.id, group) then return true end
+  if not job.offered_to or redis.call('EXISTS', q.prefix .. 'wake:' .. job.offered_to) == 0 then return false end
+  local alive_until = redis.call('ZSCORE', q.prefix .. 'workers', job.offered_to)
+  return alive_until and tonumber(alive_until) >= q.now
 end
 
-local function claim(q, worker_id, count)
-  local leases = {}
-  local passed = 0
-  local inspected = 0
-  local others = nil
+-- A record that no rule can work with must not stop the rest: it is taken out, listed in `malformed`, replaced by one
+-- that says so, and its followers hear that it failed.
+local function set_aside(q, id, group, score, why)
+  if why == 'missing' then redis.call('ZREM', q.prefix .. 'jobs', id) end
+  if why ~= 'malformed' then return end
+  redis.call('SADD', q.prefix .. 'malformed', id)
+  local job = {
+    id = id, state = 'failed', service_required = string.match(group, '^[^\n]*'), priority = 0, attempt = 0,
+    sequence = redis.call('ZSCORE', q.prefix .. 'jobs', id) or 0, max_retries = 0, failures = 0, deliveries = 0,
+    created_at = q.now, ended_at = q.now, error = 'its record in Redis is malformed',
+  }
+  redis.call('ZADD', q.prefix .. 'ended', q.now, id)
+  redis.call('ZADD', q.prefix .. 'failed', job.sequence, id)
+  emit(q, job, 'failed', { 'error', job.error })
+  save_job(q, job)
+end
+
+-- What becomes of the places that a claim left empty: the worker is idle from now on; or, where it left jobs to
+-- others, it looks again at once, because they may not come.
+local function wait_for_more(q, worker, left_some)
+  if worker.wait_ms == 0 then return end
+  if left_some then
+    wake_worker(q, worker.id)
+  else
+    park(q, worker.id, worker.class, worker.wait_ms)
+  end
+end
+
+local function claim(q, worker, count)
+  local leases, passed, taken = {}, {}, {}
   promote(q, CLAIM_PAGE)
-  while #leases < count and inspected < CLAIM_INSPECTED do
-    local wanted = passed == 0 and count - #leases or CLAIM_PAGE
-    local ids = redis.call('ZRANGE', q.prefix .. 'jobs:pending', passed, passed + wanted - 1, 'REV')
-    if #ids == 0 then break end
-    for _, id in ipairs(ids) do
-      if #leases == count then break end
-      inspected = inspected + 1
-      local job, why = read_job(q, id)
-      if not job or job.state ~= 'pending' then
-        set_aside(q, id, why)
-      else
-        if job.failed_by == worker_id and others == nil then others = another_is_alive(q, worker_id) end
-        if job.failed_by == worker_id and others then
-          passed = passed + 1
-        else
-          leases[#leases + 1] = hold(q, job, worker_id)
-        end
-      end
+  local groups = served_groups(q, worker.services)
+  local shared = count > 1 and worker.wait_ms > 0 and #groups > 0
+  local limit = shared and share_of(q, count) or count
+  local left_some, inspected = false, 0
+  while #leases < limit and inspected < CLAIM_INSPECTED do
+    local member, score, group = take_best(q, groups)
+    if not member then break end
+    inspected = inspected + 1
+    local job, why = read_job(q, id_of(member))
+    local keep = false
+    if not job or job.state ~= 'pending' then
+      set_aside(q, id_of(member), group, score, why)
+    elseif job.deliveries >= ALONE_FROM and worker.running + #leases > 0 then
+      passed[#passed + 1] = { group, score, member }
+      break  -- it runs alone: this worker takes nothing more until it has nothing else
+    elseif is_for_another(q, job, worker, group) then
+      passed[#passed + 1] = { group, score, member }
+    elseif shared and taken[group] and taken[group] >= share_of_group(q, group) then
+      redis.call('ZADD', q.prefix .. 'ready:' .. group, score, member)
+      table.remove(groups, groups[1].group == group and 1 or 2)
+      left_some = true
+    else
+      taken[group] = (taken[group] or 0) + 1
+      leases[#leases + 1] = hold(q, job, worker)
+      if job.deliveries >= ALONE_FROM then break end
     end
   end
-  settle_wake(q)
+  for _, one in ipairs(passed) do
+    redis.call('ZADD', q.prefix .. 'ready:' .. one[1], one[2], one[3])
+    redis.call('ZADD', q.prefix .. 'ready', 'GT', one[2], one[1])
+  end
+  left_some = left_some or (#leases == limit and limit < count)
+  if #leases < count and #passed == 0 then wait_for_more(q, worker, left_some) end
+  if #passed > 0 and worker.wait_ms > 0 then park(q, worker.id, worker.class, worker.wait_ms) end
   return leases
 end

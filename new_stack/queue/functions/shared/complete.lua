@@ -1,4 +1,4 @@
---@include job events finish
+--@include record finish
 -- Complete a held job. Answers 'completed', 'lost' or 'cancelled'; a repeat by the attempt that completed it
 -- (its first answer got lost) is answered the same and changes nothing.
 local function complete(q, id, attempt, worker_id, result)
@@ -6,12 +6,9 @@ local function complete(q, id, attempt, worker_id, result)
   if job and job.state == 'completed' and job.attempt == attempt and job.worker_id == worker_id then
     return 'completed'
   end
-  if not holds(job, attempt, worker_id) then return refusal(job, attempt) end
-  finish(q, job, 'completed', 'result', result)
-  local said = { 'worker_id', worker_id, 'result', result }
-  if #result > q.inline_result_limit then
-    said = { 'worker_id', worker_id, 'result_omitted', '1' }
-  end
-  emit(q, job, 'completed', said)
+  if not may_end(job, attempt, worker_id) then return refusal(job, attempt) end
+  job.worker_id, job.error = worker_id, nil
+  keep_body(q, job, 'result', result)
+  finish(q, job, 'completed')
   return 'completed'
 end

@@ -1,14 +1,18 @@
--- What every function starts from. KEYS[1] is always `{prefix}jobs:pending` (it names the slot and the prefix).
+-- What every function starts from. KEYS[1] is always `{prefix}ready` (it names the slot and the prefix).
 -- The first argument of every function that changes something is how many terms follow, then come the terms below in
 -- this order, then from `q.first` on the function's own arguments: a newer version may add terms without moving these.
 -- Redis's clock is the only clock: `q.now` is ms since the epoch and stands still for the length of the call.
-local function open(keys, args)
+local function clock()
   local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function open(keys, args)
   return {
     first = tonumber(args[1]) + 2,
-    prefix = string.sub(keys[1], 1, -1 - #'jobs:pending'),
-    now = time[1] * 1000 + math.floor(time[2] / 1000),
-    progress_stream_length = args[2],
+    prefix = string.sub(keys[1], 1, -1 - #'ready'),
+    now = clock(),
+    job_stream_length = args[2],
     events_stream_length = args[3],
     lease_ms = tonumber(args[4]),
     finished_ttl_ms = tonumber(args[5]),
@@ -18,10 +22,12 @@ local function open(keys, args)
     max_deliveries = tonumber(args[9]),
     heartbeat_ttl_ms = tonumber(args[10]),
     forget_worker_ms = tonumber(args[11]),
+    finished_limit = tonumber(args[12]),
+    events_ttl_ms = tonumber(args[13]),
   }
 end
 
 -- Reading functions take no terms: they only need the prefix.
 local function open_reader(keys)
-  return { prefix = string.sub(keys[1], 1, -1 - #'jobs:pending') }
+  return { prefix = string.sub(keys[1], 1, -1 - #'ready') }
 end

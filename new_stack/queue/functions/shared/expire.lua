@@ -1,31 +1,59 @@
---@include job events pending finish
+--@include record finish
 -- Leases that ran out: their jobs go back to their old places, or fail for good after losing too many workers.
+local ALONE_AFTER = 2
+local QUIET_MS = 3000
+
+-- A job that has lost ALONE_AFTER workers runs alone from then on, and only what it loses alone counts against it: a
+-- job that kills its worker takes those beside it along, and they must not fail for it.
 local function expire_lease(q, id)
   local job = read_job(q, id)
   if not job or job.state ~= 'claimed' then
-    redis.call('ZREM', q.prefix .. 'jobs:leases', id)
+    redis.call('ZREM', q.prefix .. 'leases', id)
     return false
   end
-  local worker_id = job.worker_id
-  local deliveries = job.deliveries + 1
-  if deliveries >= q.max_deliveries then
-    local reason = 'lost its worker ' .. deliveries .. ' times; the last one was ' .. worker_id
-    finish(q, job, 'failed', 'deliveries', deliveries, 'error', reason)
-    emit(q, job, 'failed', { 'worker_id', worker_id, 'error', reason })
+  local worker_id = job.worker_id or ''
+  job.deliveries = job.deliveries + 1
+  if job.deliveries > ALONE_AFTER then job.lost_alone = (job.lost_alone or 0) + 1 end
+  if job.deliveries >= q.max_deliveries and ALONE_AFTER + (job.lost_alone or 0) >= q.max_deliveries then
+    job.error = 'lost its worker ' .. job.deliveries .. ' times; the last one was ' .. worker_id
+    finish(q, job, 'failed')
     return true
   end
-  give_back(q, job, 'deliveries', deliveries)
-  enter_pending(q, job)
+  give_back(q, job)
+  job.lost_by = worker_id
+  make_ready(q, job)
   emit(q, job, 'lease_expired', { 'worker_id', worker_id })
+  save_job(q, job)
   return true
 end
 
+-- Leases know outages. Whoever reaps leaves the time behind; where that is too long ago, Redis was away (or its clock
+-- jumped), nobody could renew, and every lease gets one whole term before any may run out. Where it lies ahead, the
+-- clock was set back, and what was due by the old one is due within a term of the new one. Answers whether leases may
+-- run out now.
+local function tick(q)
+  local key = q.prefix .. 'reaped_at'
+  local last, grace = string.match(redis.call('GET', key) or '', '^(%d+) (%d+)$')
+  last, grace = tonumber(last or q.now), tonumber(grace or 0)
+  if q.now - last > QUIET_MS or last - q.now > QUIET_MS then grace = q.now + q.lease_ms end
+  if last - q.now > QUIET_MS then
+    for _, index in ipairs({ { 'leases', q.lease_ms }, { 'delayed', q.retry_backoff_max_ms } }) do
+      local latest = q.now + index[2]
+      for _, id in ipairs(redis.call('ZRANGEBYSCORE', q.prefix .. index[1], '(' .. latest, '+inf')) do
+        redis.call('ZADD', q.prefix .. index[1], latest, id)
+      end
+    end
+  end
+  redis.call('SET', key, string.format('%.0f %.0f', q.now, grace))
+  return q.now >= grace
+end
+
 local function expire_leases(q, limit)
-  local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'jobs:leases', '-inf', q.now, 'LIMIT', 0, limit)
+  if not tick(q) then return {}, false end
+  local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'leases', '-inf', q.now, 'LIMIT', 0, limit)
   local reaped = {}
   for _, id in ipairs(due) do
     if expire_lease(q, id) then reaped[#reaped + 1] = id end
   end
-  if #reaped > 0 then wake(q, #reaped) end
   return reaped, #due == limit
 end

@@ -1,4 +1,4 @@
---@include job events pending finish
+--@include record finish
 -- Fail a held attempt. Answers 'pending' (it will run again, after its back-off), 'failed' (for good), 'lost' or
 -- 'cancelled'; a repeat by the attempt that failed it is answered the same and changes nothing.
 local function backoff(q, failures)
@@ -11,24 +11,24 @@ local function fail(q, id, attempt, worker_id, reason, retryable)
       and (job.state == 'pending' or job.state == 'failed') then
     return job.state
   end
-  if not holds(job, attempt, worker_id) then return refusal(job, attempt) end
-  local failures = job.failures + 1
-  local noted = {
-    'failures', failures, 'failed_by', worker_id, 'failed_attempt', attempt, 'error', reason,
-  }
-  if not retryable or failures > job.max_retries then
-    finish(q, job, 'failed', unpack(noted))
-    emit(q, job, 'failed', { 'worker_id', worker_id, 'error', reason })
+  if not may_end(job, attempt, worker_id) then return refusal(job, attempt) end
+  job.worker_id = worker_id
+  job.failures, job.failed_by, job.failed_attempt = job.failures + 1, worker_id, attempt
+  if not retryable or job.failures > job.max_retries then
+    job.error = reason
+    finish(q, job, 'failed')
     return 'failed'
   end
-  give_back(q, job, unpack(noted))
-  local delay = backoff(q, failures)
+  open_stream(q, job)
+  if not leave_ready(q, job) then give_back(q, job) end
+  job.error, job.worker_id, job.lost_by = reason, nil, nil
+  local delay = backoff(q, job.failures)
   if delay > 0 then
-    redis.call('ZADD', q.prefix .. 'jobs:delayed', q.now + delay, id)
+    redis.call('ZADD', q.prefix .. 'delayed', q.now + delay, id)
   else
-    enter_pending(q, job)
-    wake(q, 1)
+    make_ready(q, job)
   end
   emit(q, job, 'attempt_failed', { 'worker_id', worker_id, 'error', reason })
+  save_job(q, job)
   return 'pending'
 end

@@ -1,15 +1,45 @@
---@include job
--- How a job ends, whoever ends it: off its lease, into the index of its last state, and due to be forgotten.
-local function finish(q, job, state, ...)
-  redis.call('ZREM', q.prefix .. 'jobs:leases', job.id)
-  redis.call('ZADD', q.prefix .. 'jobs:expiring', q.now + q.finished_ttl_ms, job.id)
-  redis.call('HSET', q.prefix .. 'job:' .. job.id, 'state', state, 'ended_at', q.now, ...)
-  change_state(q, job, state)
+--@include record events ready wake
+-- How a job ends, whoever ends it: off its lease, listed by when it ended, and due to be forgotten.
+local LISTED = { failed = true, cancelled = true }
+
+local function finish(q, job, state)
+  if job.state == 'pending' then
+    if not leave_ready(q, job) then redis.call('ZREM', q.prefix .. 'delayed', job.id) end
+  else
+    redis.call('ZREM', q.prefix .. 'leases', job.id)
+  end
+  redis.call('ZADD', q.prefix .. 'ended', q.now, job.id)
+  -- Few end so among many: an index of their own keeps their listing short.
+  if LISTED[state] then redis.call('ZADD', q.prefix .. state, job.sequence, job.id) end
+  job.state, job.ended_at, job.lost_by = state, q.now, nil
+  emit(q, job, state, said_of_end(q, job))
+  save_job(q, job)
 end
 
--- Off its lease and back to pending; the caller puts it in the line or behind a delay.
-local function give_back(q, job, ...)
-  redis.call('ZREM', q.prefix .. 'jobs:leases', job.id)
-  redis.call('HSET', q.prefix .. 'job:' .. job.id, 'state', 'pending', 'worker_id', '', ...)
-  change_state(q, job, 'pending')
+-- Off its lease and back to pending. The caller says what happened, puts the job somewhere, and saves it.
+local function give_back(q, job)
+  open_stream(q, job)
+  redis.call('ZREM', q.prefix .. 'leases', job.id)
+  job.state, job.worker_id = 'pending', nil
+end
+
+-- Ready to be claimed; the caller saves it. A failed job is offered to another worker than the one that failed it.
+local function make_ready(q, job)
+  enter_ready(q, job)
+  local woken = wake(q, group_of(job), 1, job.failed_by)
+  job.offered_to = job.failed_by and woken
+end
+
+-- Put up to `limit` failed jobs whose back-off is over back in their old places; how many.
+local function promote(q, limit)
+  local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'delayed', '-inf', q.now, 'LIMIT', 0, limit)
+  for _, id in ipairs(due) do
+    redis.call('ZREM', q.prefix .. 'delayed', id)
+    local job = read_job(q, id)
+    if job and job.state == 'pending' then
+      make_ready(q, job)
+      save_job(q, job)
+    end
+  end
+  return #due
 end

@@ -30,6 +30,7 @@ class Life:
         self.told = {}
 
     async def submit(self, name, priority=0):
+        await asyncio.sleep(0.003)  # no two in one ms, so that an order by the clock shows
         job = NewJob(id=name, payload=msgspec.Raw(b'{"x": 1}'), priority=priority, max_retries=1)
         return await self.queue.submit(job)
 
@@ -49,8 +50,11 @@ class Life:
 
     async def line(self):
         told, queue = self.told, self.queue
+        for worker in ("w1", "w2"):  # from here on both count as idle
+            await queue.wait_and_claim(worker, 1, timeout_ms=60_000)
         told["position"] = [(await self.submit(n, p)).position for n, p in (("a", 0), ("b", 0), ("c", 5))]
-        told["woken"] = (await queue.wait("w1", for_work=True, timeout_ms=50))[0]
+        wake = queue._caller.keys.wake("w1")
+        told["woken"] = await queue._caller.connection.call("LLEN", wake)
         first = [lease for _ in range(3) if (lease := await self.claim("w1"))]
         told["order"] = [lease.job_id for lease in first]
         told["payload"] = sorted({bytes(lease.payload).decode() for lease in first})
@@ -87,6 +91,7 @@ class Life:
             failed = await self.claim("w1")
         if failed is None:
             return
+        await queue.wait_and_claim("w2", 1, timeout_ms=10, idle_ms=60_000)  # it has a free place
         told["fail"] = await quietly(queue.end(Failed(lease=failed, error="no memory")))
         told["fail kind"] = [event.kind for event in await queue.history("fails") if "fail" in event.kind]
         told["error"] = (await queue.job("fails")).error

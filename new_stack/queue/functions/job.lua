@@ -1,0 +1,18 @@
+--@include context record ready workers
+-- job: one job as it stands.
+-- Keys: `ready`. Arguments: job id; '1' where its large bodies are wanted.
+-- Reply: {} where there is none, else {the record's row, its position, since when nobody serves it or ''}.
+-- Invariant: changes nothing; O(log n).
+redis.register_function{
+  function_name = 'hubgate_job',
+  flags = { 'no-writes', 'allow-stale' },
+  callback = function(keys, args)
+    local q = open_reader(keys)
+    local job = read_job(q, args[1])
+    if not job then return {} end
+    local place, since = position(q, job), ''
+    if place > 0 then since = redis.call('HGET', q.prefix .. 'unserved', group_of(job)) or '' end
+    if args[2] ~= '1' then job.payload_apart, job.result_apart = nil, nil end
+    return { row_of(q, job), place, since }
+  end,
+}

@@ -1,0 +1,51 @@
+--@include context record
+-- The jobs that may be claimed: one sorted set a group (`ready:{group}`; the group is the service, refined by the
+-- signature of the requirements where matching is on), and `ready`, which has for each group a score that its best job
+-- does not exceed.
+--
+-- Highest score first: priority, then age. Score = priority * 2^40 - sequence, exact in a double for priorities up to
+-- 4,096; the member begins with the sequence, counted downwards, so that jobs whose scores a double cannot tell apart
+-- (equal priorities beyond that) still come in their order: Redis sorts equal scores by member.
+local SEQUENCES = 1099511627776
+local LARGEST_PRIORITY = 1125899906842624
+local MEMBER_PREFIX = 10
+
+local function score_of(job)
+  return math.max(-LARGEST_PRIORITY, math.min(LARGEST_PRIORITY, job.priority)) * SEQUENCES - job.sequence
+end
+
+local function member_of(job)
+  return string.format('%010x', SEQUENCES - 1 - job.sequence) .. job.id
+end
+
+local function id_of(member)
+  return string.sub(member, MEMBER_PREFIX + 1)
+end
+
+local function group_of(job)
+  return job.group or job.service_required
+end
+
+local function enter_ready(q, job)
+  local group, score = group_of(job), score_of(job)
+  redis.call('ZADD', q.prefix .. 'ready:' .. group, score, member_of(job))
+  redis.call('ZADD', q.prefix .. 'ready', 'GT', score, group)
+end
+
+-- Take the job out; whether it was there. The group's bound in `ready` stays: the next claim corrects it.
+local function leave_ready(q, job)
+  return redis.call('ZREM', q.prefix .. 'ready:' .. group_of(job), member_of(job)) == 1
+end
+
+-- 1-based among the ready jobs of its group, 0 where it is not ready.
+local function position(q, job)
+  if job.state ~= 'pending' then return 0 end
+  local rank = redis.call('ZREVRANK', q.prefix .. 'ready:' .. group_of(job), member_of(job))
+  return rank and rank + 1 or 0
+end
+
+-- How many jobs are pending, ready or in back-off: all that there are, but for those held and those ended.
+local function pending_count(q)
+  return redis.call('ZCARD', q.prefix .. 'jobs') - redis.call('ZCARD', q.prefix .. 'leases')
+    - redis.call('ZCARD', q.prefix .. 'ended')
+end

@@ -1,0 +1,37 @@
+--@include context workers
+-- Waking: a job that becomes ready wakes one idle worker that serves it, by a token on that worker's own list. A worker
+-- whose wait is over (it died, or left) is passed over; what nobody is woken for is found by the next poll.
+local WAKE_TTL_MS = 60000
+
+local function wake_worker(q, worker_id)
+  local list = q.prefix .. 'wake:' .. worker_id
+  redis.call('RPUSH', list, '1')
+  redis.call('PEXPIRE', list, WAKE_TTL_MS)
+end
+
+-- Wake up to `count` workers for jobs of one group; `last` is woken only where there is no other. Answers the name of
+-- one that was woken, but for `last`.
+local function wake(q, group, count, last)
+  local kept, another = nil, nil
+  for _, class in ipairs(classes(q)) do
+    local idle = q.prefix .. 'idle:' .. class.name
+    while count > 0 and serves(class.services, group) do
+      local first = redis.call('ZPOPMIN', idle)
+      if #first == 0 then break end
+      if first[1] == last then
+        kept = { idle, first[2] }
+      elseif tonumber(first[2]) >= q.now then
+        wake_worker(q, first[1])
+        count, another = count - 1, first[1]
+      end
+    end
+  end
+  if kept and count == 0 then redis.call('ZADD', kept[1], kept[2], last) end
+  if kept and count > 0 then wake_worker(q, last) end
+  return another
+end
+
+-- The worker has room left and waits until then.
+local function park(q, worker_id, class, wait_ms)
+  redis.call('ZADD', q.prefix .. 'idle:' .. class, q.now + wait_ms, worker_id)
+end
