@@ -18,7 +18,7 @@ from new_stack.api.services import SERVICES, Services
 from new_stack.api.streaming import routes as streams
 from new_stack.api.streaming.reader import read_events
 from new_stack.log import log
-from new_stack.queue.errors import QueueUnavailable
+from new_stack.queue.errors import QueueError, QueueUnavailable
 
 DESCRIPTOR_SECONDS: Final = 1.0
 
@@ -99,13 +99,20 @@ async def broadcast_stats(services: Services) -> None:
             continue
         try:
             snapshot = await services.snapshots.take()
-        except QueueUnavailable:
+        except QueueError as error:
+            log_unless_away("stats_failed", error)
             continue
         key = change_key(snapshot, connected(services))
         if key != services.snapshots.broadcast_key or waited >= settings.stats_idle_ms:
             services.fanout.publish_snapshot(snapshot)
             services.snapshots.broadcast_key = key
             waited = 0
+
+
+def log_unless_away(event: str, error: QueueError) -> None:
+    """Log what Redis refused; that it is away the reader of events says already."""
+    if not isinstance(error, QueueUnavailable):
+        log.error(event, error=str(error))
 
 
 async def reap(services: Services) -> None:
@@ -115,7 +122,8 @@ async def reap(services: Services) -> None:
         await asyncio.sleep(seconds * random.uniform(0.7, 1.3))  # noqa: S311 - spreads load, guards nothing
         try:
             reaped = await services.queue.reap()
-        except QueueUnavailable:
+        except QueueError as error:
+            log_unless_away("reap_failed", error)
             continue
         if reaped:
             services.metrics.reaped.inc(len(reaped))

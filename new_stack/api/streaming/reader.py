@@ -9,7 +9,7 @@ from new_stack.api.streaming.cursor import parse_id
 from new_stack.api.streaming.fanout import FanOut
 from new_stack.backoff import Backoff
 from new_stack.log import log
-from new_stack.queue.errors import QueueUnavailable
+from new_stack.queue.errors import QueueError
 from new_stack.queue.queue import Queue
 
 BLOCK_MS: Final = 2_000
@@ -39,7 +39,7 @@ async def read_events(queue: Queue, fanout: FanOut) -> None:
             elif len(events) == PAGE:
                 await _check(queue, fanout, after)
             backoff.succeeded()
-        except QueueUnavailable as error:
+        except QueueError as error:  # of whatever kind: the process serves on, and says why it hears nothing
             if not backoff.tries:
                 log.warning("events_unavailable", error=str(error))
             await backoff.pause()

@@ -136,3 +136,21 @@ async def calls(api: Api) -> int:
     """How often Redis was asked for new events."""
     stats = (await api.queue._caller.connection.call("INFO", "commandstats")).decode()
     return int(stats.partition("cmdstat_xread:calls=")[2].partition(",")[0] or 0)
+
+
+async def test_a_key_of_a_stranger_ends_no_process(api: Api, work: Work, capsys: pytest.CaptureFixture[str]) -> None:
+    """The stream of events is a text for a while: nothing can be read, and then all goes on."""
+    redis, key = api.queue._caller.connection, api.queue._caller.keys.events
+    await redis.call("SET", key, "somebody's")
+    seen = ""
+    async with asyncio.timeout(10):
+        while "events_unavailable" not in seen:
+            seen += capsys.readouterr().err
+            await asyncio.sleep(0.02)
+    await redis.call("DEL", key)
+    job_id = await api.submit()
+    stream, hub, _ = await followers(api, job_id)
+    await work.whole_job()
+    await hub.until("complete_job")
+    assert (await stream)[-1].data["kind"] == "completed"
+    assert "background_died" not in seen + capsys.readouterr().err
