@@ -198,14 +198,16 @@ def test_the_queue_is_wrong_where_the_defect_says(
     assert sound_life[QUEUE_SEEN[name]] != wrong.get(QUEUE_SEEN[name], "never came to it")
 
 
-def test_a_worker_that_exits_for_redis_does_so(tmp_path: Path, valkey: Valkey) -> None:
-    assert json.loads(run_in(source_of_stack().parent, "outage", valkey.url))
-    assert not json.loads(run_in(defects.apply(BY_NAME["worker-exits-for-redis"], tmp_path), "outage", valkey.url))
+@pytest.mark.parametrize("kind", ["worker", "api"])
+def test_a_process_that_exits_for_redis_does_so(kind: str, tmp_path: Path, valkey: Valkey) -> None:
+    overlay = defects.apply(BY_NAME[f"{kind}-exits-for-redis"], tmp_path)
+    assert json.loads(run_in(source_of_stack().parent, "outage", valkey.url, kind))
+    assert not json.loads(run_in(overlay, "outage", valkey.url, kind))
 
 
 def test_each_defect_is_shown_somewhere() -> None:
     """At its smallest level here, or by the checkers on a whole run (`test_caught.py`)."""
-    shown = {*SEEN, *STREAM_SEEN, *QUEUE_SEEN, "worker-exits-for-redis"} | {
+    shown = {*SEEN, *STREAM_SEEN, *QUEUE_SEEN, "worker-exits-for-redis", "api-exits-for-redis"} | {
         defect.name for defect in ALL if defect.checks
     }
     assert set(BY_NAME) - shown == {"unknown-job-is-silence", "listing-cuts-before-it-filters"}
