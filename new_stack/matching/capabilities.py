@@ -1,0 +1,60 @@
+"""What a worker offers: its `capabilities`, from a file, the environment or its connectors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from new_stack.matching.requirements import Isolation, RequirementsError
+
+Everything = Literal["all"]
+
+
+class Hardware(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the machine has; what is not named is not there."""
+
+    gpu_memory_gb: float | None = None
+    gpu_count: float | None = None
+    cpu_cores: float | None = None
+    ram_gb: float | None = None
+    disk_gb: float | None = None
+    gpu_model: str | None = None
+
+
+class Customers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Whose jobs the worker takes.
+
+    `deny` holds always. `allow`: with `strict` nobody else's jobs, and none without a customer; with `loose` no other
+    customer's, but those without one; with `none` it is not looked at.
+    """
+
+    isolation: Isolation = Isolation.NONE
+    allow: list[str] | None = None
+    deny: list[str] | None = None
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """All that a worker may offer. `"all"` is every name that could be asked for."""
+
+    services: list[str] | Everything = msgspec.field(default_factory=list)
+    hardware: Hardware | None = None
+    models: list[str] | Everything | None = None
+    components: list[str] | Everything | None = None
+    workflows: list[str] | Everything | None = None
+    """Without it the worker serves every workflow."""
+    customers: Customers | None = None
+    region: str | None = None
+
+
+class CapabilitiesError(RequirementsError):
+    """Capabilities that no rule can work with. `field` says where."""
+
+
+def read_capabilities(raw: object) -> Capabilities:
+    """Capabilities from decoded JSON. Raises CapabilitiesError with the field named."""
+    try:
+        return msgspec.convert(raw, Capabilities)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$")
+        raise CapabilitiesError(f"capabilities{path.rstrip('`')}", text) from None
