@@ -1,0 +1,59 @@
+"""What a mutant is: one small change of one file of the stack."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from harness.defects.defect import PACKAGE, source_of_stack
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One spot of a file that can be changed, and the ways to do it: the operator's name, and what makes the text."""
+
+    file: str
+    """Path inside the stack's package."""
+    line: int
+    ways: tuple[tuple[str, Callable[[], str]], ...]
+
+
+class Mutant(msgspec.Struct, frozen=True, kw_only=True):
+    """One change, ready to be applied. `text` is the whole file as it becomes."""
+
+    file: str
+    line: int
+    operator: str
+    diff: str
+    """The changed lines, as a unified diff without its header."""
+    text: str
+
+    @property
+    def room(self) -> str:
+        """Which part of the stack it is in: queue, worker, api, client."""
+        return self.file.partition("/")[0]
+
+    @property
+    def touches_lua(self) -> bool:
+        """Whether it changes the functions in Redis: these are global to a server, so it needs one of its own."""
+        return self.file.endswith(".lua")
+
+
+def mutant_of(place: Place, operator: str, text: str, original: str) -> Mutant:
+    """The mutant that one way of changing a place makes."""
+    lines = difflib.unified_diff(original.splitlines(), text.splitlines(), lineterm="", n=0)
+    diff = "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@")))
+    return Mutant(file=place.file, line=place.line, operator=operator, diff=diff, text=text)
+
+
+def apply(mutant: Mutant, into: Path, *, source: Path | None = None) -> Path:
+    """Copy the stack into a folder, with the mutant; answers the folder to put first on `PYTHONPATH`."""
+    target = into / PACKAGE
+    shutil.copytree(source or source_of_stack(), target, ignore=shutil.ignore_patterns("__pycache__"))
+    (target / mutant.file).write_text(mutant.text, encoding="utf-8")
+    return into

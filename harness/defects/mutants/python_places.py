@@ -1,0 +1,111 @@
+"""Where a Python file can be changed: cosmic-ray's operators, one occurrence at a time.
+
+Left out, because no run could tell them from the original: annotations (they are not evaluated), what stands under
+`if TYPE_CHECKING`, and the options of a class (`frozen`, `kw_only`), which only forbid what the code does not do.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final
+
+from cosmic_ray.ast import get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
+
+from harness.defects.mutants.mutant import Place
+
+OPERATORS: Final = (
+    "ReplaceBinaryOperator_Add_Sub",
+    "ReplaceBinaryOperator_Sub_Add",
+    "ReplaceBinaryOperator_Mul_Div",
+    "ReplaceBinaryOperator_Div_Mul",
+    "ReplaceBinaryOperator_FloorDiv_Mul",
+    "ReplaceBinaryOperator_Mod_Add",
+    "ReplaceBinaryOperator_BitAnd_BitOr",
+    "ReplaceBinaryOperator_BitOr_BitAnd",
+    "ReplaceComparisonOperator_Eq_NotEq",
+    "ReplaceComparisonOperator_NotEq_Eq",
+    "ReplaceComparisonOperator_Lt_LtE",
+    "ReplaceComparisonOperator_Lt_Gt",
+    "ReplaceComparisonOperator_LtE_Lt",
+    "ReplaceComparisonOperator_LtE_GtE",
+    "ReplaceComparisonOperator_Gt_GtE",
+    "ReplaceComparisonOperator_Gt_Lt",
+    "ReplaceComparisonOperator_GtE_Gt",
+    "ReplaceComparisonOperator_GtE_LtE",
+    "ReplaceComparisonOperator_Is_IsNot",
+    "ReplaceComparisonOperator_IsNot_Is",
+    "ReplaceUnaryOperator_USub_UAdd",
+    "ReplaceUnaryOperator_Delete_Not",
+    "AddNot",
+    "ReplaceTrueWithFalse",
+    "ReplaceFalseWithTrue",
+    "ReplaceAndWithOr",
+    "ReplaceOrWithAnd",
+    "ReplaceBreakWithContinue",
+    "ReplaceContinueWithBreak",
+    "ExceptionReplacer",
+    "NumberReplacer",
+    "ZeroIterationForLoop",
+)
+"""One or two replacements for each kind of expression; the library has more of the same kind."""
+
+Span = tuple[tuple[int, int], tuple[int, int]]
+
+
+def python_places(file: str, text: str) -> list[Place]:
+    """Every place of a file, in its order."""
+    unseen = _unevaluated(text)
+    ways: dict[Span, list[tuple[str, Callable[[], str]]]] = defaultdict(list)
+    tree = list(_nodes(get_ast(text)))
+    for name in OPERATORS:
+        operator: Any = get_operator(f"core/{name}")()
+        spans = [span for node in tree for span in operator.mutation_positions(node)]
+        for occurrence, span in enumerate(spans):
+            if not any(_inside(span, hidden) for hidden in unseen):
+                ways[span].append((name, partial(_mutated, text, name, occurrence)))
+    return [Place(file=file, line=span[0][0], ways=tuple(found)) for span, found in sorted(ways.items())]
+
+
+def _mutated(text: str, operator: str, occurrence: int) -> str:
+    changed: str | None = mutate_code(text, get_operator(f"core/{operator}")(), occurrence)
+    if changed is None:
+        raise AssertionError(f"{operator} has no occurrence {occurrence}")
+    return changed
+
+
+def _nodes(node: Any) -> Iterator[Any]:
+    """The tree in the order in which the library's visitor counts occurrences."""
+    yield node
+    for child in getattr(node, "children", ()):
+        yield from _nodes(child)
+
+
+def _unevaluated(text: str) -> list[Span]:
+    found: list[ast.AST] = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.AnnAssign):
+            found.append(node.annotation)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            arguments += [one for one in (node.args.vararg, node.args.kwarg) if one]
+            found += [one.annotation for one in arguments if one.annotation]
+            found += [node.returns] if node.returns else []
+        elif isinstance(node, ast.ClassDef):
+            found += [option.value for option in node.keywords]
+        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            found.append(node)
+    spans = [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in map(_located, found)]
+    return [(start, (end[0] or start[0], end[1] or start[1])) for start, end in spans]
+
+
+def _located(node: ast.AST) -> Any:
+    return node
+
+
+def _inside(span: Span, hidden: Span) -> bool:
+    return hidden[0] <= span[0] and span[1] <= hidden[1]

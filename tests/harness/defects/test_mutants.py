@@ -1,0 +1,104 @@
+"""Mutants are found, drawn the same way for the same seed, applied to a copy, and counted with an interval."""
+
+from __future__ import annotations
+
+import ast
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from harness.defects.defect import source_of_stack
+from harness.defects.mutants import Fate, Mutant, Outcome, Place, Score, apply, load_equivalents, places, sample, scores
+from harness.defects.mutants.lua_places import lua_places
+from harness.defects.mutants.python_places import python_places
+from harness.defects.mutants.score import wilson
+
+PYTHON = '''
+def place(x: int | None, least: int = 3) -> bool:
+    """Not 4 == 5."""
+    return x is not None and x + 1 >= least
+'''
+LUA = """
+-- a == b
+local function f(q, id)
+  if q.now >= 2 and not known(id) then
+    redis.call('ZADD', key, q.now, id)
+  end
+  return -1, 'a < b'
+end
+"""
+
+
+def made(found: list[Place]) -> set[str]:
+    return {make() for place in found for _, make in place.ways}
+
+
+def test_python_is_changed_where_it_is_evaluated() -> None:
+    texts = made(python_places("f.py", PYTHON))
+    assert PYTHON.replace(">=", ">") in texts
+    assert PYTHON.replace("x + 1", "x - 1") in texts
+    assert PYTHON.replace(" and ", " or ") in texts
+    assert all("x: int | None" in text and "Not 4 == 5" in text for text in texts)
+    for text in texts:
+        ast.parse(text)
+
+
+def test_lua_is_changed_outside_of_strings_and_comments() -> None:
+    texts = made(lua_places("f.lua", LUA))
+    assert LUA.replace(">= 2", "> 2") in texts
+    assert LUA.replace(">= 2", ">= 3") in texts
+    assert LUA.replace(" and not known", " or not known") in texts
+    assert LUA.replace("redis.call('ZADD', key, q.now, id)", "do end") in texts
+    assert LUA.replace("q.now, id)", "id, q.now)") in texts
+    assert all("-- a == b" in text and "'a < b'" in text for text in texts)
+
+
+def test_the_same_seed_draws_the_same_mutants_of_the_stack() -> None:
+    found = places(rooms=("queue",))
+    assert {Path(place.file).suffix for place in found} == {".py", ".lua"}
+    once, again, other = sample(found, 12, 7), sample(found, 12, 7), sample(found, 12, 8)
+    assert once == again != other
+    assert len({(one.file, one.diff) for one in once}) == 12
+    for mutant in once:
+        assert mutant.diff
+        assert mutant.text != (source_of_stack() / mutant.file).read_text()
+
+
+def test_a_mutant_is_applied_to_a_copy_alone(tmp_path: Path) -> None:
+    [mutant] = sample(places(rooms=("queue",)), 1, 3)
+    overlay = apply(mutant, tmp_path)
+    changed = [
+        str(path.relative_to(overlay / "new_stack"))
+        for path in (overlay / "new_stack").rglob("*")
+        if path.suffix in {".py", ".lua"}
+        and path.read_bytes() != (source_of_stack() / path.relative_to(overlay / "new_stack")).read_bytes()
+    ]
+    assert changed == [mutant.file]
+
+
+def fated(room: str, fate: Fate) -> Outcome:
+    return Outcome(mutant=Mutant(file=f"{room}/f.py", line=1, operator="o", diff="-a\n+b", text="b"), fate=fate)
+
+
+def test_the_score_leaves_equivalents_out_and_has_an_interval() -> None:
+    outcomes = [fated("api", Fate.CAUGHT)] * 8 + [fated("queue", Fate.SURVIVED)] * 2 + [fated("api", Fate.EQUIVALENT)]
+    found = scores(outcomes)
+    assert (found["all"].caught, found["all"].counted) == (8, 10)
+    assert found["api"].share == 1
+    assert found["queue"].share == 0
+    # the textbook's figures for 8 of 10
+    assert (found["all"].low, found["all"].high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert Score.of([]).low == 0
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_a_declared_equivalent_covers_its_mutant_until_it_expires(tmp_path: Path) -> None:
+    file = tmp_path / "equivalents.toml"
+    file.write_text('[[equivalent]]\nfile = "api/f.py"\ndiff = """\n-a\n+b"""\nreason = "r"\nexpires = 2027-01-31\n')
+    [declared] = load_equivalents(file)
+    mutant = fated("api", Fate.SURVIVED).mutant
+    assert declared.covers(mutant, dt.date(2027, 1, 31))
+    assert not declared.covers(mutant, dt.date(2027, 2, 1))
+    assert not declared.covers(fated("queue", Fate.SURVIVED).mutant, dt.date(2027, 1, 1))
+    assert load_equivalents(tmp_path / "none.toml") == []
