@@ -1,4 +1,4 @@
-"""The glossary says where each term lives, and the file is there."""
+"""The glossary says where each term lives, the architecture which way things take, and the files are there."""
 
 from __future__ import annotations
 
@@ -23,3 +23,17 @@ def test_a_term_is_told_in_one_sentence_and_lives_where_it_says(term: str, meani
     assert ". " not in meaning, f"{term} is told in more than one sentence"
     for file in re.findall(r"`([^`]+)`", files):
         assert (ROOT / file).is_file(), f"{term}: there is no {file}"
+
+
+NAMED = re.findall(
+    r"`((?:new_stack|harness|reports|loadtests)/[\w/]+\.(?:py|lua))`", (ROOT / "docs/architecture.md").read_text()
+)
+
+
+def test_the_architecture_names_the_ways() -> None:
+    assert len(NAMED) > 40
+
+
+@pytest.mark.parametrize("file", sorted(set(NAMED)))
+def test_a_module_that_the_architecture_names_exists(file: str) -> None:
+    assert (ROOT / file).is_file()
