@@ -53,7 +53,7 @@ class ClientSession(Session):
         self._buffered: dict[str, list[Published]] = {}
         self._last_end_sent: dict[str, int] = {}
         self._heard_at: dict[str, float] = {}
-        """When there was news last of each job whose end is awaited, oldest first (the loop's clock)."""
+        """When there was news last of each job that is known and whose end is awaited, oldest first (loop time)."""
         self._streams: set[asyncio.Task[None]] = set()
         self._message_id: object = None
         """What the client calls the message that is served now: an error names it."""
@@ -146,17 +146,18 @@ class ClientSession(Session):
 
         Their end may have been lost on its way here, or be gone from Redis with all the rest.
         """
-        latest = self._loop.time() - (0.0 if missed else self.services.settings.keepalive_ms / 1000)
-        for job_id in self._followed if missed else ():
-            self._await_end(job_id)  # one that had ended may have been retried
-        for job_id, heard_at in list(self._heard_at.items()):
-            if heard_at > latest and not missed:
-                break
+        latest = self._loop.time() - self.services.settings.keepalive_ms / 1000
+        due = [job_id for job_id, heard_at in self._heard_at.items() if missed or heard_at <= latest]
+        # One that had ended may have been retried; one that nobody has submitted yet may be there now.
+        due += [job_id for job_id in self._followed if missed and job_id not in self._heard_at]
+        for job_id in due:
             job = await self.services.queue.job(job_id)
-            self._await_end(job_id)
             if job is None:
-                await self._send_loss(job_id)
-            elif job.ended_at is not None:
+                if job_id in self._heard_at:
+                    await self._send_loss(job_id)
+            elif job.ended_at is None:
+                self._await_end(job_id)
+            else:
                 self._heard_at.pop(job_id, None)
                 await self._send_ending(job)
 
@@ -228,6 +229,8 @@ class ClientSession(Session):
             await self.connection.send(self._dialect.subscribed(job_id, self.now))
             job = await self.services.queue.job(job_id)
             heard = followed or (job is not None and self._owns(job))
+            if job is not None and job.ended_at is None:
+                self._await_end(job_id)
             if job is not None and not heard:
                 await self._send_ending(job)  # and not what led to it, should that still be on its way
         finally:
@@ -314,7 +317,6 @@ class ClientSession(Session):
 
     def _follow(self, job_id: str) -> None:
         self.services.fanout.follow_job(self.subscriber, job_id)
-        self._await_end(job_id)
         self._followed.pop(job_id, None)
         self._followed[job_id] = None
         if len(self._followed) > self.services.settings.subscriptions_per_connection:

@@ -154,3 +154,14 @@ async def test_a_key_of_a_stranger_ends_no_process(api: Api, work: Work, capsys:
     await hub.until("complete_job")
     assert (await stream)[-1].data["kind"] == "completed"
     assert "background_died" not in seen + capsys.readouterr().err
+
+
+async def test_one_who_subscribes_before_the_job_is_there_is_told_of_no_loss(api: Api, work: Work) -> None:
+    hub = await api.client("hub")
+    await hub.send(type="subscribe_job", job_id="later")
+    await hub.until("subscription_confirmed")
+    api.services.fanout.missed()
+    assert await hub.silent(0.5)
+    await api.submit(id="later")
+    await work.whole_job()
+    assert await hub.receive_types(2) == ["response_job_status", "complete_job"]
