@@ -273,7 +273,7 @@ def check_redis(url: str) -> str:
         raise RedisUnusable(f"{shown} is no Redis URL: {error}") from error
     try:
         with contextlib.closing(connection):
-            information = connection.info("server")
+            information: Any = connection.info("server")
     except client.RedisError as error:
         raise RedisUnusable(f"Redis at {shown} cannot be used: {_first_line(error)}") from error
     version = str(information.get("redis_version", "0"))
