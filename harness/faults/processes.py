@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Final
 
+from harness.errors import ProcessDied
 from harness.faults.nemesis import Nemesis
 from harness.history import HistoryEvent, HistoryWriter
 from harness.processes import EnvironmentFailure, Process, Valkey
 from harness.protocols import EventKind
 
+START_S: Final = 30.0
 EXIT_S = 40.0
 """A terminated process has so long to finish its work; then it is killed, and the history says so."""
 
@@ -92,7 +94,7 @@ class Victims:
                 self._broken[process.name] = (
                     Signal.KILL
                 )  # should the restart be interrupted: it is not waited for again
-            await (process.ready() if process.alive else process.arestart())
+            await _start_again(process)
             self._note(EventKind.UP, process)
         del self._broken[process.name]
 
@@ -117,6 +119,21 @@ class Victims:
             return
         worker_id = process.name if self._role is Role.WORKER else None
         self._writer.note(kind, by=self._by, target=process.name, worker_id=worker_id)
+
+
+async def _start_again(process: Process) -> None:
+    """Have it ready again, as a supervisor would: a server that finds its Redis away ends, and is started anew."""
+    loop = asyncio.get_running_loop()
+    limit = loop.time() + START_S
+    while True:
+        try:
+            await (process.ready() if process.alive else process.arestart())
+        except ProcessDied:
+            if loop.time() > limit:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return
 
 
 class Waves(Nemesis):

@@ -61,7 +61,7 @@ class RedisGroup:
         """Have the replica promoted and the primary demoted, as before a planned restart."""
         alive = next(sentinel for sentinel in self._sentinels if sentinel.alive)
         with contextlib.closing(client.Redis(port=alive.launch.port or 0)) as connection:
-            connection.sentinel_failover(SERVICE)  # type: ignore[no-untyped-call] # untyped in the library
+            connection.execute_command("SENTINEL FAILOVER", SERVICE)  # type: ignore[no-untyped-call] # untyped there
 
     def wait_for_another(self, before: Valkey, *, within_s: float = READY_S) -> Valkey:
         """Block until another server is the primary. Raises NotReady."""
@@ -152,5 +152,5 @@ def _knows_all(sentinel: Process) -> bool:
 def _state(sentinel: Process) -> dict[str, Any]:
     """What one Sentinel knows of the service."""
     with contextlib.closing(client.Redis(port=sentinel.launch.port or 0, decode_responses=True)) as connection:
-        state: Any = connection.sentinel_master(SERVICE)  # type: ignore[no-untyped-call] # untyped in the library
+        state: Any = connection.execute_command("SENTINEL MASTER", SERVICE)  # type: ignore[no-untyped-call] # untyped there
     return dict(state)

@@ -92,7 +92,7 @@ def test_the_matrix_can_be_narrowed_to_what_differs(tab: Tab, addresses: dict[st
     tab.open(addresses["full"])
     rows = "[...document.querySelectorAll('.matrix tbody tr')].filter(tr => tr.offsetParent)"
     seen = f"{rows}.map(tr => tr.cells[0].firstChild.data)"
-    assert len(tab.tell(seen)) == 32
+    assert len(tab.tell(seen)) == 35
     tab.tell("document.getElementById('only-differing').click()")
     assert tab.tell(seen) == ["cancel-running", "second-client-subscribes", "submit-odd-priority-text"]
 

@@ -43,14 +43,19 @@ def _excused(lease: LeaseInterval, claim: HistoryEvent, history: History) -> boo
 def _stale(job: JobHistory, found: Findings) -> None:
     """Progress or an end accepted from a worker that does not hold the job now."""
     current: HistoryEvent | None = None
+    expired: HistoryEvent | None = None
+    """The claim whose lease ran out: until somebody has claimed the job anew, its worker may still complete it."""
     for event in job.log:
         if event.kind is EventKind.CLAIMED:
-            current = event
+            current, expired = event, None
+        elif event.kind is EventKind.COMPLETED and expired and not _from_another(event, expired):
+            expired = None
         elif event.kind in (EventKind.PROGRESS, EventKind.COMPLETED) and _from_another(event, current):
             holder = f"{current.worker_id} (attempt {current.attempt})" if current else "nobody"
             told = f"{event.kind} of {event.worker_id} (attempt {event.attempt})"
             found.accuse(job.id, "stale accepted", event.at_ms, f"{told} was accepted while {holder} held it")
         elif event.kind in (EventKind.LEASE_EXPIRED, EventKind.RELEASED, EventKind.ATTEMPT_FAILED):
+            expired = current if event.kind is EventKind.LEASE_EXPIRED else None
             current = None
 
 

@@ -36,6 +36,14 @@ def test_nothing_is_accepted_while_nobody_holds_the_job() -> None:
     assert story.forms("double_claim") == [("a", "stale accepted")]
 
 
+def test_a_late_end_is_accepted_while_nobody_has_claimed_the_job_since() -> None:
+    story = (
+        Story().job("a").claim("a", "w1").fault(EventKind.STOPPED, "w1").wait(1_000).say(EventKind.LEASE_EXPIRED, "a")
+    )
+    story.log(EventKind.COMPLETED, "a", "w1", 1).settle()
+    assert story.forms("double_claim") == []
+
+
 def test_the_fence_has_to_rise() -> None:
     story = Story().job("a").claim("a", "w1").say(EventKind.RELEASED, "a").claim("a", "w2", attempt=1).complete("a")
     assert story.settle().forms("double_claim") == [("a", "fence not rising")]
