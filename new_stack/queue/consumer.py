@@ -73,7 +73,7 @@ class Consumer:
         self._caller = caller
         self._claiming: dict[str, Connection] = {}
         self._idle: set[str] = set()
-        """Workers that Redis was told are waiting: a worker's first wait begins with a claim, not with a wait."""
+        """Workers that count as idle in Redis and will be woken; the wait of any other begins with a claim."""
         self._requests: dict[Claimant, Batcher[EndAndClaim, Answered]] = {}
 
     async def claim(self, worker: str | Claimant, count: int = 1, *, running: int = 0) -> list[Lease]:
@@ -173,8 +173,15 @@ class Consumer:
                     raise
                 await self._caller.reinstall(refused)
                 return [], None
-        self._idle.add(claimant.worker_id)
+        self._note_idle(claimant, idle=len(rows) < count)
         return [lease_of(claimant.worker_id, row) for row in rows], _signal(woken, wait[1])
+
+    def _note_idle(self, claimant: Claimant, *, idle: bool) -> None:
+        """A claim that filled every place left the worker unknown among the idle: nobody would wake its next wait."""
+        if idle:
+            self._idle.add(claimant.worker_id)
+        else:
+            self._idle.discard(claimant.worker_id)
 
     @asynccontextmanager
     async def _known(self, worker_id: str, connection: Connection) -> AsyncIterator[None]:
@@ -255,6 +262,8 @@ class Consumer:
             len(rows),
             *(value for row in rows for value in row),
         )
+        if idle_ms and len(claimed) < count:
+            self._note_idle(claimant, idle=True)
         leases = [lease_of(claimant.worker_id, row) for row in claimed]
         answers: list[Answered] = []
         for ends, wanted, _, _ in requests:
