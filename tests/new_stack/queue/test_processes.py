@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from new_stack.queue import ENDINGS, Event, EventKind, NewJob, Queue
 
 PROGRAM = Path(__file__).with_name("restless_worker.py")
