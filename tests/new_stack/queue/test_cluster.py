@@ -46,6 +46,7 @@ async def test_whichever_node_is_asked_the_jobs_are_on_the_one_that_has_the_slot
     [lease], _ = await waiting
     assert await queue.end(Completed(lease=lease)) == "completed"
     assert len(await queue.history("a")) == 3
+    assert await queue.wait_and_claim("w1", 1, timeout_ms=5000) == ([], None)  # idle again
     broken_off = asyncio.create_task(queue.wait_and_claim("w1", 1, timeout_ms=60_000))
     await asyncio.sleep(0.1)
     broken_off.cancel()
