@@ -16,6 +16,8 @@ from harness.processes.probes import Probe, http_ok, log_says
 from harness.processes.processes import Launch
 
 PROJECT_ROOT = Path(__file__).parents[2]
+ANY_JOB = "simulation:services=*"
+"""The connector that plays the script of any job, whatever the service."""
 """Where `new_stack` and `legacy_hub_sim` stand beside this harness."""
 
 
@@ -76,7 +78,7 @@ def worker(  # noqa: PLR0913
     prefix: str = "",
     concurrency: int = 1,
     poll_ms: int = 1000,
-    connector: str = "simulation",
+    connector: str = ANY_JOB,
     environment: Mapping[str, str] | None = None,
     overlay: Path | None = None,
 ) -> Launch:

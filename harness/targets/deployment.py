@@ -137,7 +137,7 @@ class Deployment:
         name: str,
         *,
         concurrency: int = 1,
-        connector: str = "simulation",
+        connector: str = services.ANY_JOB,
         environment: Mapping[str, str] | None = None,
     ) -> Launch:
         """How one worker of the stack is started."""

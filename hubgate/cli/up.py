@@ -16,11 +16,12 @@ from harness.targets import Deployment, Setup
 from hubgate.cli import options
 
 DEFAULT_PORT = 8000
+SIMULATION = "simulation:services=*"
 
 NEXT = """
 The new stack is up: {api}
   dashboard   {api}/dashboard
-  workers     {workers}, connector `simulation`
+  workers     {workers}, connector `simulation`, which plays scripts (services=*: it takes every job)
   redis       {redis}
   logs        {logs}
 
@@ -48,7 +49,8 @@ def up(workers: int, port: int | None, redis: str | None, token: str | None, dat
         server = open_redis(redis, processes, appendonly=True)
         setup = Setup(token=token, port=port or (DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port()))
         stack = Deployment.start(processes, setup, server)
-        stack.start_workers(stack.worker_launches(workers))
+        launches = [stack.worker_launch(f"worker-{n}", connector=SIMULATION) for n in range(1, workers + 1)]
+        stack.start_workers(launches)
         url = stack.target.http_url
         click.echo(NEXT.format(api=url, ws=url.removeprefix("http"), workers=workers, redis=server.url, logs=folder))
         while not stopped.wait(0.5):

@@ -29,6 +29,9 @@ BUILT_IN: Final[Mapping[str, str]] = {
 }
 """Our own, in new_stack.worker.connectors: each is imported only where it is used."""
 
+CATCH_ALL: Final = "*"
+"""Among a connector's services: every service that no other connector of the worker takes."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMA = re.compile(r"(?<!\\),")
 
@@ -42,7 +45,7 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     services: tuple[str, ...] = ()
-    """The `service_required` values that it takes besides its own name; with none, it takes what nobody else does."""
+    """The `service_required` values that it takes besides its own name; `*` is every one that no other takes."""
     options: dict[str, str] = {}
     threaded: bool = False
     """Each job runs in a thread of its own: for connectors whose code blocks."""
@@ -130,8 +133,8 @@ def _load(name: str) -> object:
 class ConnectorRegistry:
     """The connectors of one worker, by the services that they serve.
 
-    A connector serves the services given to it (`services=a+b`) and the one of its own name. The first connector with
-    no services given takes every job that is nobody's.
+    A connector serves the services given to it (`services=a+b`) and the one of its own name. The first one with
+    `services=*` takes every job that is nobody's; without one, the worker does not claim such jobs.
     """
 
     def __init__(self, entries: Sequence[tuple[ConnectorSpec, Connector]]) -> None:
@@ -142,8 +145,9 @@ class ConnectorRegistry:
         for spec, connector in entries:
             connector.name = spec.name
             for service in (*spec.services, spec.name):
-                self._by_service.setdefault(service, connector)
-            if not spec.services and self._catch_all is None:
+                if service != CATCH_ALL:
+                    self._by_service.setdefault(service, connector)
+            if CATCH_ALL in spec.services and self._catch_all is None:
                 self._catch_all = connector
 
     @classmethod
@@ -154,7 +158,7 @@ class ConnectorRegistry:
     @property
     def services(self) -> tuple[str, ...]:
         """The services served by name; `*` where there is a connector for all the others."""
-        return (*sorted(self._by_service), *(("*",) if self._catch_all is not None else ()))
+        return (*sorted(self._by_service), *((CATCH_ALL,) if self._catch_all is not None else ()))
 
     def connector_for(self, service: str) -> Connector | None:
         """The connector that runs jobs of a service, or None."""

@@ -49,7 +49,7 @@ def work(url: str, starts: Starts) -> None:
         settings = WorkerSettings(
             worker_id=f"bench-{os.getpid()}", max_concurrent_jobs=10, queue=QueueSettings(redis_url=url)
         )
-        spec = ConnectorSpec(name="bench")
+        spec = ConnectorSpec(name="bench", services=("*",))
         queue = await Queue.connect(settings.queue)
         connectors = ConnectorRegistry([(spec, Bench(starts))])
         await Worker(settings, queue, connectors, EventLog(worker_id=settings.worker_id)).run()

@@ -171,7 +171,9 @@ function drawFigures() {
   $("services").replaceChildren(...(services.length ? services.map(([name, n]) => {
     const fill = el("i");
     fill.style.width = `${100 * n / most}%`;
-    return el("li", {}, el("span", { textContent: name, className: "cut" }), el("b", { textContent: count(n) }), el("div", {}, fill));
+    const since = queue.unserved[name];
+    return el("li", {}, el("span", { textContent: name, className: "cut" }), el("b", { textContent: count(n) }), el("div", {}, fill),
+      ...(since ? [el("small", { textContent: `no worker serves it, for ${span(now() - since)}` })] : []));
   }) : [el("li", { textContent: "Nothing waits.", className: "dim" })]));
 }
 
@@ -324,7 +326,8 @@ async function facts(id) {
   const rows = { State: job.status === "claimed" ? "running" : job.status, Service: job.service_required, Priority: job.priority,
     Attempt: `${job.attempt} of ${job.max_retries + 1}`, Worker: job.worker_id, Client: job.client_id, Submitted: clock(job.created_at_ms),
     Waited: job.claimed_at_ms && span(job.claimed_at_ms - job.created_at_ms), Ran: job.ended_at_ms && job.claimed_at_ms && span(job.ended_at_ms - job.claimed_at_ms),
-    Place: job.display_position && `${job.display_position} in the line`, Error: job.error, Reason: job.cancel_reason };
+    Place: job.display_position && `${job.display_position} in the line`,
+    Waits: job.waiting_reason && `${job.waiting_reason}, for ${span(now() - job.unserved_since_ms)}`, Error: job.error, Reason: job.cancel_reason };
   $("t-facts").replaceChildren(...Object.entries(rows).filter(([, value]) => value != null && value !== "" && value !== 0 || value === 0)
     .map(([name, value]) => el("div", {}, el("dt", { textContent: name }), el("dd", { textContent: value }))));
   $("t-payload").textContent = JSON.stringify(job.payload, null, 2);

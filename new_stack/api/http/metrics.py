@@ -88,6 +88,8 @@ def _queue(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge("jobs", "Jobs by state; ended ones until they expire.", "state", states)
     yield _gauge("jobs_delayed", "Pending jobs that wait for their next attempt.", value=counts.delayed)
     yield _gauge("jobs_pending", "Pending jobs, by service.", "service", _bounded(counts.by_service))
+    unserved = {service: counts.by_service.get(service, 0) for service in counts.unserved}
+    yield _gauge("jobs_unserved", "Pending jobs that no live worker serves, by service.", "service", _bounded(unserved))
     workers = {"busy": busy.count(True), "idle": busy.count(False)}
     yield _gauge("workers", "Workers that report in.", "state", workers)
 

@@ -110,7 +110,14 @@ def job_view(job: Job, position: int | None, error: str | None = None) -> dict[s
         "ended_at_ms": job.ended_at,
         "status_message": job.status_message,
         "cancel_reason": job.cancel_reason,
+        "unserved_since_ms": job.unserved_since,
+        "waiting_reason": waiting_reason(job),
     }
+
+
+def waiting_reason(job: Job) -> str | None:
+    """Why a pending job stands where it is though it is its turn: nobody alive can take it."""
+    return None if job.unserved_since is None else f"no worker serves {job.service_required!r}"
 
 
 def job_document(job: Job, time: Callable[[int], Any]) -> dict[str, Any]:

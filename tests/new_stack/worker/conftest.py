@@ -122,7 +122,7 @@ async def start_worker(settings: QueueSettings) -> AsyncIterator[StartWorker]:
         lines: list[dict[str, Any]] = []
         log = EventLog(lambda line: lines.append(msgspec.json.decode(line)))
         chosen = connector or SimulationConnector(SimulationSettings())
-        connectors = ConnectorRegistry([(ConnectorSpec(name="test"), chosen)])
+        connectors = ConnectorRegistry([(ConnectorSpec(name="test", services=("*",)), chosen)])
         running.append(RunningWorker(Worker(worker_settings, opened, connectors, log), worker_settings, lines))
         await eventually(lambda: _ready(running[-1]))
         return running[-1]
@@ -195,7 +195,7 @@ def start_process(settings: QueueSettings) -> Iterator[StartProcess]:
     def start(*arguments: str, redis_url: str | None = None, **environment: str) -> WorkerProcess:
         options = ["--redis", redis_url or settings.redis_url, "--prefix", settings.prefix, *arguments]
         if "--connector" not in arguments:
-            environment = {"WORKER_CONNECTORS": "simulation"} | environment
+            environment = {"WORKER_CONNECTORS": "simulation:services=*"} | environment
         started.append(WorkerProcess(options, environment))
         return started[-1]
 

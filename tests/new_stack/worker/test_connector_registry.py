@@ -56,7 +56,7 @@ def test_every_built_in_connector_is_one(name: str) -> None:
 
 def test_jobs_go_to_the_connector_that_serves_them() -> None:
     specs = parse_list(
-        "simulation:services=sim,rest-sync:url=http://h,rest-async:url=http://a,status_url=http://a/{id}"
+        "simulation:services=sim,rest-sync:url=http://h,services=*,rest-async:url=http://a,status_url=http://a/{id}"
     )
     connectors = ConnectorRegistry.build(specs)
     kinds = {
@@ -70,4 +70,14 @@ def test_jobs_go_to_the_connector_that_serves_them() -> None:
         "anything": "RestSyncConnector",
     }
     assert connectors.services == ("rest-async", "rest-sync", "sim", "simulation", "*")
-    assert ConnectorRegistry.build(parse_list("simulation:services=sim")).connector_for("other") is None
+
+
+def test_a_connector_takes_every_service_only_where_it_says_so() -> None:
+    for text, services in (
+        ("simulation", ("simulation",)),
+        ("simulation:services=sim", ("sim", "simulation")),
+        ("simulation:services=*", ("simulation", "*")),
+    ):
+        connectors = ConnectorRegistry.build(parse_list(text))
+        assert connectors.services == services
+        assert (connectors.connector_for("other") is not None) is ("*" in services)
