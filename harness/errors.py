@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 
 class CouldNotRun(Exception):  # noqa: N818 - the state is the name
     """The root: nothing was judged. The command line answers with exit status 3."""
@@ -9,6 +11,9 @@ class CouldNotRun(Exception):  # noqa: N818 - the state is the name
 
 class EnvironmentFailure(CouldNotRun):
     """The environment could not be put up, or a part of it died: the run says nothing about the software judged."""
+
+
+BEFORE_READY: Final = "before it was ready"
 
 
 class ProcessDied(EnvironmentFailure):
@@ -20,6 +25,7 @@ class ProcessDied(EnvironmentFailure):
         super().__init__(f"{name} {how} {when}{shown}")
         self.name = name
         self.returncode = returncode
+        self.was_ready = when != BEFORE_READY
 
 
 class NotReady(EnvironmentFailure):

@@ -133,4 +133,4 @@ class Stacks:
 
 def died(processes: Processes) -> list[str]:
     """The processes that ended though nobody stopped them, each with how."""
-    return [str(process.death("on its own")) for process in processes if process.expected_to_live and not process.alive]
+    return [str(error) for error in processes.died()]

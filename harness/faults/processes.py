@@ -17,6 +17,8 @@ from harness.processes import EnvironmentFailure, Process, Valkey
 from harness.protocols import EventKind
 
 START_S: Final = 30.0
+CANNOT_START: Final = 3
+"""The exit status by which a process of the stack says so."""
 EXIT_S = 40.0
 """A terminated process has so long to finish its work; then it is killed, and the history says so."""
 
@@ -63,11 +65,14 @@ class Victims:
         """How many faults there were."""
 
     def whole(self) -> list[Process]:
-        """Those that run undisturbed."""
+        """Those that run undisturbed. One that has ended by itself is no victim any more: nothing excuses it."""
         return [process for process in self.processes if process.alive and process.name not in self._broken]
 
     async def strike(self, process: Process, how: Signal) -> None:
-        """Break one. A terminated process is waited for, within bounds."""
+        """Break one that runs. A terminated process is waited for, within bounds."""
+        if not process.alive:
+            process.note_own_exit()
+            return
         self._broken[process.name] = how
         self.count += 1
         if how is Signal.STOP:
@@ -122,14 +127,14 @@ class Victims:
 
 
 async def _start_again(process: Process) -> None:
-    """Have it ready again, as a supervisor would: a server that finds its Redis away ends, and is started anew."""
+    """Have it ready again, as a supervisor would: one that cannot start while Redis is away is started anew."""
     loop = asyncio.get_running_loop()
     limit = loop.time() + START_S
     while True:
         try:
             await (process.ready() if process.alive else process.arestart())
-        except ProcessDied:
-            if loop.time() > limit:
+        except ProcessDied as died:
+            if died.returncode != CANNOT_START or loop.time() > limit:
                 raise
             await asyncio.sleep(0.2)
         else:

@@ -17,7 +17,8 @@ STACK: Final = frozenset({"api", "worker"})
 DIED: Final = "processes of the stack that ended on their own"
 """What is measured of a stack that crashed."""
 REFUSED: Final = (2, 3)
-"""Exit statuses by which a process says that it was called wrongly or cannot run here: no fault of the stack."""
+"""Exit statuses by which a process that starts says that it was called wrongly or cannot run here: no fault of the
+stack. One that was at work may end with no status of its own accord."""
 
 
 class PhaseFailure(msgspec.Struct, frozen=True):
@@ -63,7 +64,7 @@ def _is_crash(error: Exception) -> bool:
     return (
         isinstance(error, ProcessDied)
         and not STACK.isdisjoint(error.name.split("-"))
-        and error.returncode not in REFUSED
+        and (error.was_ready or error.returncode not in REFUSED)
     )
 
 

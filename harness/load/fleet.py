@@ -14,7 +14,7 @@ import psutil
 from harness.history import HistoryEvent
 from harness.load.latencies import Histogram
 from harness.load.results import FleetResult, WorkerExit
-from harness.processes import Launch, Process, Processes
+from harness.processes import Launch, OwnExit, Process, Processes
 from harness.protocols import EventKind
 from harness.targets import Deployment
 
@@ -33,8 +33,18 @@ class Fleet:
         self._start_cpu = Histogram()
         self._started_s = 0.0
         self._size = 0
-        self.exits: list[WorkerExit] = []
-        """Of those that exited on their own."""
+        self._back: dict[OwnExit, float] = {}
+
+    @property
+    def exits(self) -> list[WorkerExit]:
+        """Those that were nobody's doing, also of a worker that somebody struck before anyone had noticed."""
+        exits = []
+        for worker in self._deployment.workers:
+            worker.note_own_exit()
+            for one in worker.own_exits:
+                back, status = self._back.get(one), one.error.returncode
+                exits.append(WorkerExit(worker=worker.name, at=one.at, ours=False, back_after_s=back, status=status))
+        return exits
 
     async def start(self, count: int, *, services: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start so many workers and wait until each is ready. Raises CouldNotRun."""
@@ -78,12 +88,10 @@ class Fleet:
             return worker
 
     async def _bring_back(self, worker: Process) -> None:
-        at, status = time.time(), worker.returncode
-        try:
-            await worker.arestart()
-        finally:
-            back = time.time() - at if worker.alive else None
-            self.exits.append(WorkerExit(worker=worker.name, at=at, ours=False, back_after_s=back, status=status))
+        worker.note_own_exit()
+        await worker.arestart()
+        ended = worker.own_exits[-1]
+        self._back[ended] = time.time() - ended.at
 
 
 def exits_of(events: Iterable[HistoryEvent]) -> list[WorkerExit]:

@@ -26,6 +26,7 @@ BROKEN_PROMISES: Final = {
 }
 
 RULE: Final = "violations of the rule"
+DIED: Final = "processes that ended on their own, other than workers"
 
 IN_TIME_PERCENT: Final = 99.0
 """Of the submissions: with fewer, the other latencies speak of the generator."""
@@ -52,10 +53,11 @@ def judge(loaded: LoadResult) -> Criterion:
             _errors(result, demands),
             *(_p99(result, metric, limit) for metric, limit in demands.most_p99_ms.items()),
             *_exits(fleet),
+            count(DIED, len(loaded.died)),
             *(count(f"{RULE} {check.name}", len(check.violations)) for check in counted),
         ],
         evidence=[*_evidence(result, demands), *_alive(fleet)],
-        explanation=" ".join([ended, *_examples(result, counted), noise]),
+        explanation=" ".join([ended, *loaded.died[:1], *_examples(result, counted), noise]),
     )
     return msgspec.structs.replace(judged, seconds=result.seconds)
 

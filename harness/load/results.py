@@ -100,6 +100,8 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     history: list[str]
     """Files of the run's history, below the run's folder."""
     surroundings: Surroundings
+    died: list[str] = []
+    """Processes of the target, other than workers, that ended on their own; each with how it ended."""
     checks: dict[str, CheckResult] = {}
     """What each checker says of its history, by the checker's name; empty where nobody asked them."""
 

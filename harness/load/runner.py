@@ -189,6 +189,12 @@ class _Run:
                 raise CouldNotRun(f"the load did not end in time; the generator's log says:\n{swarm.tail()}")
             await asyncio.sleep(0.1)
 
+    def _died(self) -> list[str]:
+        """What of the target, workers aside, ended on its own, in a sentence each. The generator ends by itself."""
+        apart = {worker.name for worker in self._deployment.workers}
+        ended = [one for one in self._processes.died() if one.name not in apart and not one.name.startswith("swarm")]
+        return [f"{str(one).partition(';')[0]}." for one in ended]
+
     def _result(self, swarm: SwarmResult, writer: HistoryWriter, observer: Observer) -> LoadResult:
         result = LoadResult(
             side=self._spec.side,
@@ -200,6 +206,7 @@ class _Run:
             depth=observer.depths(swarm),
             history=sorted(path.name for path in self._out.glob("history-*.jsonl")),
             surroundings=self._surroundings,
+            died=self._died(),
         )
         return msgspec.structs.replace(result, judgement=judge(result))
 

@@ -14,7 +14,7 @@ from harness.processes import services
 from harness.processes.memory import Memory, MemorySample, MemorySampler, memory_of
 from harness.processes.ports import free_port
 from harness.processes.probes import Probe, http_ok, log_says, redis_pong
-from harness.processes.processes import Launch, Process, Processes
+from harness.processes.processes import Launch, OwnExit, Process, Processes
 from harness.processes.redis import (
     DockerRedis,
     ExternalRedis,
@@ -38,6 +38,7 @@ __all__ = [
     "MemorySample",
     "MemorySampler",
     "NotReady",
+    "OwnExit",
     "Probe",
     "Process",
     "ProcessDied",

@@ -17,7 +17,7 @@ from typing import IO, Self
 
 import msgspec
 
-from harness.errors import EnvironmentFailure, NotReady, ProcessDied
+from harness.errors import BEFORE_READY, EnvironmentFailure, NotReady, ProcessDied
 from harness.processes.memory import Memory, memory_of
 from harness.processes.probes import Probe
 
@@ -52,6 +52,13 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
         return f"ws://{self.host}:{self.port}"
 
 
+class OwnExit(msgspec.Struct, frozen=True):
+    """An end that nobody had asked for. `at` is in seconds since the epoch: when it was noticed."""
+
+    at: float
+    error: ProcessDied
+
+
 class Process:
     """One started program. Signals go to its process group, so its own children get them too."""
 
@@ -67,6 +74,8 @@ class Process:
         self._popen: subprocess.Popen[bytes] | None = None
         self.expected_to_live = False
         """False before the start and once somebody stopped or killed it through this object."""
+        self.own_exits: list[OwnExit] = []
+        """How often it ended by itself. Whoever kills or starts it afterwards does not make that undone."""
 
     @property
     def pid(self) -> int:
@@ -99,6 +108,7 @@ class Process:
         """Start it (again), without waiting for readiness; the log is continued."""
         if self.alive:
             raise EnvironmentFailure(f"{self.name} runs already")
+        self.note_own_exit()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as out:
@@ -117,10 +127,17 @@ class Process:
         self._listed(f"+{self._popen.pid}")
         self.expected_to_live = True
 
+    def note_own_exit(self) -> None:
+        """Keep it if the process has ended by itself since its start."""
+        if self.expected_to_live and not self.alive:
+            self.expected_to_live = False
+            self.own_exits.append(OwnExit(time.time(), self.death("on its own")))
+
     def is_ready(self) -> bool:
         """Ask the probe once. Raises ProcessDied."""
         if not self.alive:
-            raise self.death("before it was ready")
+            self.expected_to_live = False
+            raise self.death(BEFORE_READY)
         return self.launch.probe is None or self.launch.probe(self)
 
     def wait_ready(self) -> None:
@@ -149,6 +166,7 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone (a fault, or the end of patience)."""
+        self.note_own_exit()
         self.expected_to_live = False
         if self._popen is None:
             return
@@ -157,6 +175,7 @@ class Process:
 
     def terminate(self) -> None:
         """SIGTERM without waiting; SIGCONT goes along, else a stopped process never hears it."""
+        self.note_own_exit()
         self.expected_to_live = False
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
@@ -257,6 +276,9 @@ class Processes:
         if before is not None and before.alive:
             raise EnvironmentFailure(f"a process named {launch.name} runs already")
         process = Process(launch, self.folder / f"{launch.name}.log", self._environment, self._list_process)
+        if before is not None:
+            before.note_own_exit()
+            process.own_exits = before.own_exits
         self._all[launch.name] = process
         process.spawn()
         return process
@@ -272,10 +294,15 @@ class Processes:
         return {process.name: process.pid for process in self if process.alive}
 
     def check(self) -> None:
-        """Raise ProcessDied if one has ended that nobody stopped."""
+        """Raise ProcessDied if one has ended that nobody stopped, also if it was started again since."""
+        for error in self.died():
+            raise error
+
+    def died(self) -> list[ProcessDied]:
+        """Every end that nobody had asked for."""
         for process in self:
-            if process.expected_to_live and not process.alive:
-                raise process.death("on its own")
+            process.note_own_exit()
+        return [one.error for process in self for one in process.own_exits]
 
     def close(self, *, grace_s: float = 5.0) -> None:
         """End all: SIGTERM in reverse order of start, then SIGKILL for those that outlast the grace period."""

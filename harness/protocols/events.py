@@ -45,6 +45,9 @@ class EventKind(StrEnum):
     """The server was asked which jobs a worker runs."""
     # what the harness does
     KILLED = "killed"
+    """By the harness. It excuses what its victim leaves undone."""
+    CRASHED = "crashed"
+    """A process ended on its own: it excuses nothing."""
     TERMINATED = "terminated"
     STOPPED = "stopped"
     CONTINUED = "continued"

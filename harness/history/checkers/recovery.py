@@ -65,7 +65,7 @@ def _fault_of(lease: LeaseInterval, faults: list[HistoryEvent]) -> HistoryEvent 
     for event in faults:
         if not lease.claim.at_ms <= event.at_ms < until_ms:
             continue
-        if event.kind in (EventKind.KILLED, EventKind.TERMINATED):
+        if event.kind in (EventKind.KILLED, EventKind.TERMINATED, EventKind.CRASHED):
             return fault or event
         if event.kind is EventKind.STOPPED:
             fault = event

@@ -110,6 +110,17 @@ async def test_who_does_not_go_on_sigterm_is_killed_and_that_is_told(
     workers[0].kill()
 
 
+async def test_who_has_ended_by_itself_is_not_struck_and_stays_dead(processes: Processes) -> None:
+    workers = await start(processes, 1)
+    psutil.Process(workers[0].pid).kill()
+    await until(lambda: not workers[0].alive)
+    writer = HistoryWriter()
+    async with Waves(workers, writer, seed=1, share=1.0, waves=1, every_s=0.01, down_s=0.01) as waves:
+        await waves.done()
+    assert (waves.strikes, writer.events, workers[0].alive) == (0, [], False)
+    assert [error.returncode for error in processes.died()] == [-9]
+
+
 async def test_servers_go_one_at_a_time_and_are_no_workers(processes: Processes) -> None:
     servers = await processes.astart_all([launch("api-1"), launch("api-2")])
     writer = HistoryWriter()

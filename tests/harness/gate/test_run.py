@@ -105,6 +105,12 @@ async def test_a_stack_that_says_it_cannot_run_here_is_inconclusive(tmp_path: Pa
     assert run.verdict is Verdict.INCONCLUSIVE
 
 
+async def test_a_stack_that_was_at_work_and_ends_has_crashed_whatever_its_status(tmp_path: Path) -> None:
+    ended = ProcessDied("api", 3, "on its own", "Redis cannot be reached")
+    run, _ = await run_gate(options(tmp_path, CONFLICTS), groups=[[phase(fair(), error=ended)]])
+    assert run.verdict is Verdict.FAIL
+
+
 async def test_a_failure_outranks_a_phase_that_broke_off(tmp_path: Path) -> None:
     run, _ = await run_gate(
         options(tmp_path, CONFLICTS, SIMPLICITY),

@@ -122,6 +122,12 @@ def test_a_worker_that_exits_on_its_own_fails() -> None:
     assert judge(result(), Demands(), fleet=fleet(own_exits=1)).verdict is Verdict.FAIL
 
 
+def test_a_server_that_exits_on_its_own_fails() -> None:
+    judged = judge(result(), Demands(), died=["api ended with status 3 on its own."])
+    assert judged.verdict is Verdict.FAIL
+    assert "api ended with status 3 on its own." in judged.explanation
+
+
 def test_a_violation_fails_the_stack_and_not_the_hub() -> None:
     violation = Violation(job_id="j", form="twice", sentence="Job j ended twice.", at_ms=1)
     checks = {"ended_twice": CheckResult(name="ended_twice", examined=1, violations=(violation,))}

@@ -117,6 +117,30 @@ def test_a_death_that_nobody_ordered_is_told_by_check_and_an_ordered_one_is_not(
             processes.check()
 
 
+@pytest.mark.parametrize("what", ["kill", "terminate", "spawn"])
+def test_a_death_that_nobody_ordered_is_not_excused_by_what_is_done_to_the_process_afterwards(
+    tmp_path: Path, what: str
+) -> None:
+    with Processes(tmp_path) as processes:
+        victim = processes.start(Launch(name="victim", command=SLEEPER, probe=log_says("here")))
+        os.kill(victim.pid, signal.SIGKILL)
+        assert gone(victim.pid)
+        getattr(victim, what)()
+        with pytest.raises(ProcessDied, match="victim was killed by signal 9 on its own"):
+            processes.check()
+        assert len(victim.own_exits) == 1
+
+
+def test_the_successor_of_a_process_that_died_carries_its_death(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        launch = Launch(name="victim", command=SLEEPER, probe=log_says("here"))
+        first = processes.start(launch)
+        os.kill(first.pid, signal.SIGKILL)
+        assert gone(first.pid)
+        processes.start(launch)
+        assert [error.name for error in processes.died()] == ["victim"]
+
+
 def test_restart_continues_the_log_and_waits_for_the_new_readiness(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         process = processes.start(Launch(name="again", command=SLEEPER, probe=log_says("here")))
