@@ -17,6 +17,7 @@ from harness.clients.recorders import Background, HubRecorder, StackRecorder, Wo
 from harness.clients.sessions import HubSession
 from harness.history import CHECKERS, History, HistoryEvent, HistoryWriter, Limits, Source, client_event, log_event
 from harness.protocols import LOG_KINDS, EventKind, JobEvent, JobState, Mode, Submission, hub
+from tests.waiting import until
 
 CASSETTES = Path(__file__).parents[3] / "scenarios" / "cassettes"
 
@@ -37,12 +38,6 @@ async def serving(*routes: web.RouteDef) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def sse(number: int, **data: object) -> bytes:

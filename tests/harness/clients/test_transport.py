@@ -25,6 +25,7 @@ from harness.clients.transport import HandshakeRefused, Http, Socket
 from harness.processes import free_port
 from harness.protocols import EventKind, JobEvent, JobState
 from harness.protocols.sse import SseParser
+from tests.waiting import until
 
 
 @asynccontextmanager
@@ -39,12 +40,6 @@ async def serving(*routes: web.RouteDef) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def always(status: int = 200, body: object = None) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -16,6 +16,7 @@ from harness.faults import KillRedis, KillServers, Nemesis, OnTrigger, Signal, T
 from harness.history import HistoryEvent, HistoryWriter, Source
 from harness.processes import EnvironmentFailure, Launch, Process, Processes, log_says, start_valkey
 from harness.protocols import EventKind
+from tests.waiting import until
 
 READY = "print('ready', flush=True); import time; time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {READY}"
@@ -37,12 +38,6 @@ async def start(processes: Processes, count: int, program: str = READY) -> list[
 
 def kinds(writer: HistoryWriter) -> Counter[EventKind]:
     return Counter(event.kind for event in writer.events)
-
-
-async def until(condition: object) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # type: ignore[operator]
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(("how", "broken"), [(Signal.KILL, EventKind.KILLED), (Signal.TERMINATE, EventKind.TERMINATED)])

@@ -12,6 +12,7 @@ import pytest
 from harness.faults import Cuts, Direction, Partition, Plan, Proxy, Slowness
 from harness.history import HistoryWriter
 from harness.protocols import EventKind
+from tests.waiting import until
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -162,9 +163,7 @@ async def test_spells_are_told_in_the_history_and_healed_when_interrupted() -> N
     async with echo() as proxy:
         streams = await dial(proxy)
         async with Partition(proxy, writer, seed=1, plan=Plan(times=9, every_s=0.02, for_s=60)):
-            async with asyncio.timeout(5):
-                while not writer.events:
-                    await asyncio.sleep(0.01)
+            await until(lambda: writer.events, within=5)
             with pytest.raises(TimeoutError):
                 await ask(streams, b"hello\n", within_s=0.2)
         assert await ask(streams, b"", within_s=5) == b"hello\n"

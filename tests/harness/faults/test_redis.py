@@ -12,6 +12,7 @@ from harness.faults.redis import RedisFault
 from harness.history import HistoryWriter
 from harness.processes import Processes, connect, start_redis_group, start_valkey
 from harness.protocols import EventKind
+from tests.waiting import until
 
 LIBRARY = "#!lua name=mine\nserver.register_function('mine', function() return 1 end)"
 ONCE = Plan(times=1, every_s=0.01, for_s=600)
@@ -25,9 +26,7 @@ async def processes(tmp_path: Path) -> AsyncIterator[Processes]:
 
 
 async def until_noted(writer: HistoryWriter) -> None:
-    async with asyncio.timeout(20):
-        while not writer.events:
-            await asyncio.sleep(0.01)
+    await until(lambda: writer.events, within=20)
 
 
 @pytest.mark.parametrize(

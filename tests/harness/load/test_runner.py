@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -32,6 +31,7 @@ from harness.load.swarm import LiveLine
 from harness.processes import Processes, services, start_valkey
 from harness.results import Verdict
 from harness.targets import Deployment, Setup, Side
+from tests.waiting import until
 
 FAIR = Demands(least_jobs=10, most_lag_ms=2000)
 """The machine of a test may be busy with others: that the generator was late is no finding here."""
@@ -169,7 +169,7 @@ async def test_a_fleet_notices_an_exit_and_replaces_the_worker(tmp_path: Path) -
         victim = deployment.workers[0]
         first = victim.pid
         subprocess.run(["kill", "-9", str(first)], check=True)
-        await _until(lambda: bool(fleet.exits))
+        await until(lambda: bool(fleet.exits))
         assert (fleet.exits[0].worker, fleet.exits[0].ours, fleet.exits[0].status) == ("worker-1", False, -9)
         assert victim.alive
         assert victim.pid != first
@@ -220,12 +220,6 @@ def test_a_wrong_option_is_status_2(tmp_path: Path) -> None:
     done = _command("--limit", "speed=1", "--out", str(tmp_path))
     assert done.returncode == 2
     assert "claim-seen" in done.stderr
-
-
-async def _until(what: Callable[[], bool], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not what():
-            await asyncio.sleep(0.05)
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,7 @@ from new_stack.api.app import create_app
 from new_stack.api.services import Services
 from new_stack.api.settings import ApiSettings
 from new_stack.queue import Completed, Lease, ProgressUpdate, Queue, QueueSettings
+from tests.waiting import until
 
 
 class Socket:
@@ -59,13 +60,6 @@ class Socket:
             while (await self.raw.receive()).type is aiohttp.WSMsgType.TEXT:
                 pass
         return self.raw.close_code
-
-
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait for something to become true. Raises TimeoutError where it does not in time."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from new_stack.queue import Failed, NewJob, QueueSettings
+from tests.waiting import until
 
 from ..conftest import ValkeyProcess
 from .conftest import Api, Socket, StartApi, Work
@@ -125,9 +126,7 @@ async def test_an_event_of_an_unknown_kind_stops_nobody(api: Api, work: Work) ->
     assert await calls(api) - before < 20
     await api.queue.submit(NewJob(service_required="simulation"))
     await work.whole_job()
-    async with asyncio.timeout(5):
-        while api.services.fanout.figures()["events_published"] < 3:
-            await asyncio.sleep(0.01)
+    await until(lambda: api.services.fanout.figures()["events_published"] >= 3, within=5)
     api.services.fanout.stop()
     assert [event.data["kind"] for event in await stream if event.event == "completed"] == ["completed"]
 

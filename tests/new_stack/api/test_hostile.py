@@ -17,9 +17,10 @@ import pytest
 
 from harness.processes import Process, Processes, services
 from new_stack.queue import Completed, NewJob, ProgressUpdate, Queue, QueueSettings
+from tests.waiting import until
 
 from ..conftest import ValkeyProcess
-from .conftest import Api, StartApi, Work, until
+from .conftest import Api, StartApi, Work
 
 
 async def handshake(base: str, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -86,9 +87,7 @@ async def test_one_that_never_reads_is_cut_off(start_api: StartApi, work: Work) 
     flood = asyncio.create_task(keep_sending(writer, nonsense))
     with pytest.raises(ConnectionError):
         await asyncio.wait_for(flood, 20)
-    async with asyncio.timeout(5):
-        while api.services.connections.counts()["client"]:
-            await asyncio.sleep(0.02)
+    await until(lambda: not (api.services.connections.counts()["client"]), within=5)
     assert api.services.fanout.figures()["subscribers"] == 0
 
 
@@ -231,9 +230,7 @@ async def test_whatever_is_said_the_connection_goes_on(start_api: StartApi, path
         await socket.send(type=chance.choice([*KINDS, *WORDS]), **fields)
     before = len(heard)
     await socket.send(type="stay_alive")
-    async with asyncio.timeout(20):
-        while not hearing.done() and len(heard) <= before:
-            await asyncio.sleep(0.02)
+    await until(lambda: hearing.done() or len(heard) > before, within=20)
     assert not hearing.done()
     assert "error" in heard
     await api.get("/health/ready")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from new_stack.queue import Failed, WorkerReport
+from tests.waiting import until
 
-from .conftest import Api, Socket, StartApi, Work, until
+from .conftest import Api, Socket, StartApi, Work
 
 
 async def monitor(api: Api, name: str = "monitor-a") -> Socket:

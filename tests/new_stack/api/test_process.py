@@ -17,6 +17,7 @@ import pytest
 from harness.processes import Process, Processes, services
 from new_stack.api.settings import ApiSettings
 from new_stack.queue import NewJob, Queue
+from tests.waiting import until
 
 from ..conftest import ValkeyProcess
 from .conftest import parse
@@ -87,9 +88,7 @@ async def test_sigterm_ends_streams_with_a_word_and_the_process_with_0(process: 
         assert (await client.receive(timeout=5)).data == 1001
         answered = await asyncio.wait_for(waiting, 5)
         assert "shutting down" in (await answered.json())["error"]
-    async with asyncio.timeout(10):
-        while process.alive:
-            await asyncio.sleep(0.05)
+    await until(lambda: not (process.alive))
     assert process.returncode == 0
     lines = [json.loads(line) for line in process.log_text().splitlines() if line.startswith("{")]
     assert [line["event"] for line in lines] == ["api_ready", "api_stopping", "api_stopped"]

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from harness.processes import Process, Processes, services
 from new_stack.queue import QueueSettings
+from tests.waiting import until
 
 from ..conftest import ValkeyProcess
 from .conftest import Api, StartApi
@@ -90,9 +91,7 @@ async def test_a_server_that_goes_says_so_first_and_serves_meanwhile(process: Pr
             assert "shutting down" in (await response.json())["detail"]
         async with session.post(f"{process.http_url}/api/jobs", json={"service_required": "a"}) as response:
             assert response.status == 201
-    async with asyncio.timeout(10):
-        while process.alive:
-            await asyncio.sleep(0.05)
+    await until(lambda: not (process.alive))
     assert process.returncode == 0
 
 

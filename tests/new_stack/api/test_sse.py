@@ -11,9 +11,10 @@ import pytest
 
 from new_stack.api.streaming.cursor import parse_id
 from new_stack.queue import Failed, QueueSettings
+from tests.waiting import until
 
 from ..conftest import ValkeyProcess
-from .conftest import Api, SseEvent, StartApi, Work, until
+from .conftest import Api, SseEvent, StartApi, Work
 
 WHOLE = ["submitted", "claimed", "progress", "progress", "completed"]
 

@@ -13,6 +13,7 @@ import redis
 from harness.processes import free_port
 from new_stack.queue import Completed, Failed, NewJob, Queue, QueueSettings, QueueUnavailable, SettingsError
 from tests.new_stack.conftest import ValkeyProcess
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -63,9 +64,7 @@ async def test_an_answered_submission_is_on_disk_when_the_server_is_killed(on_di
             stored.append(submission.job_id)
 
     submitting = [asyncio.create_task(submit(number)) for number in range(50)]
-    async with asyncio.timeout(20):
-        while len(stored) < 120:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(stored) >= 120, within=20)
     on_disk.kill()
     await asyncio.gather(*submitting, return_exceptions=True)
     on_disk.start()
@@ -86,9 +85,7 @@ async def test_many_changes_share_one_wait(on_disk: ValkeyProcess) -> None:
 async def test_replicas_must_have_it(own_valkey: ValkeyProcess, replica: ValkeyProcess) -> None:
     queue = await Queue.connect(kept(own_valkey.url, "replicas=1", call_timeout_ms=500))
     with redis.Redis(port=replica.port) as there:
-        async with asyncio.timeout(10):
-            while there.info("replication")["master_link_status"] != "up":
-                await asyncio.sleep(0.02)
+        await until(lambda: there.info("replication")["master_link_status"] == "up")
         assert (await queue.submit(NewJob(id="a"))).created
         assert there.exists("record:a")
         replica.pause()

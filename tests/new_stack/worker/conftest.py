@@ -20,21 +20,9 @@ from new_stack.queue import Job, NewJob, Queue, QueueSettings, QueueUnavailable
 from new_stack.worker import Connector, ConnectorRegistry, EventLog, Worker, WorkerSettings
 from new_stack.worker.connector_registry import ConnectorSpec
 from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
-
-
-async def eventually(fact: Callable[[], Awaitable[Any]], *, within: float = 10.0) -> Any:
-    """The first true answer of `fact`, asked again and again; fails after `within` seconds."""
-    async with asyncio.timeout(within):
-        while not (answer := await fact()):
-            await asyncio.sleep(0.01)
-        return answer
-
-
-async def fact(value: Any) -> Any:
-    """A value as `eventually` asks for it."""
-    return value
 
 
 async def until_blocked(queue: Queue) -> None:
@@ -44,7 +32,7 @@ async def until_blocked(queue: Queue) -> None:
         clients = (await queue._caller.connection.call("INFO", "clients")).decode()
         return "blocked_clients:0" not in clients
 
-    await eventually(blocked)
+    await until(blocked)
 
 
 async def ended(queue: Queue, job_id: str, *, within: float = 10.0) -> Job:
@@ -56,7 +44,7 @@ async def ended(queue: Queue, job_id: str, *, within: float = 10.0) -> Job:
             return job if job is not None and job.state in {"completed", "failed", "cancelled"} else None
         return None
 
-    return await eventually(fact, within=within)
+    return await until(fact, within=within)
 
 
 async def in_state(queue: Queue, job_id: str, state: str, *, within: float = 10.0) -> Job:
@@ -66,7 +54,7 @@ async def in_state(queue: Queue, job_id: str, state: str, *, within: float = 10.
         job = await queue.job(job_id)
         return job if job is not None and job.state == state else None
 
-    return await eventually(fact, within=within)
+    return await until(fact, within=within)
 
 
 async def at_work(queue: Queue, job_id: str) -> None:
@@ -76,7 +64,7 @@ async def at_work(queue: Queue, job_id: str) -> None:
         job = await queue.job(job_id)
         return job is not None and job.progress is not None
 
-    await eventually(fact)
+    await until(fact)
 
 
 async def simulate(queue: Queue, *steps: dict[str, Any], **more: Any) -> str:
@@ -124,7 +112,7 @@ async def start_worker(settings: QueueSettings) -> AsyncIterator[StartWorker]:
         chosen = connector or SimulationConnector(SimulationSettings())
         connectors = ConnectorRegistry([(ConnectorSpec(name="test", services=("*",)), chosen)])
         running.append(RunningWorker(Worker(worker_settings, opened, connectors, log), worker_settings, lines))
-        await eventually(lambda: _ready(running[-1]))
+        await until(lambda: _ready(running[-1]))
         return running[-1]
 
     yield start
@@ -157,9 +145,7 @@ class WorkerProcess:
         self.process.send_signal(number)
 
     async def exit_status(self, *, within: float = 15.0) -> int:
-        async with asyncio.timeout(within):
-            while self.process.poll() is None:
-                await asyncio.sleep(0.02)
+        await until(lambda: self.process.poll() is not None, within=within)
         assert self.process.returncode is not None
         return self.process.returncode
 
@@ -175,7 +161,7 @@ class WorkerProcess:
 
     async def until_logged(self, event: str) -> dict[str, Any]:
         """The first log line of an event."""
-        found: list[dict[str, Any]] = await eventually(lambda: fact(self.logged(event)), within=20)
+        found: list[dict[str, Any]] = await until(lambda: self.logged(event), within=20)
         return found[0]
 
     def close(self) -> None:

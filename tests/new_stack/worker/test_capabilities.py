@@ -12,7 +12,8 @@ from new_stack.queue import Queue
 from new_stack.settings import SettingsError
 from new_stack.worker import Connector, JobContext, WorkerSettings
 from new_stack.worker.capabilities import parse
-from tests.new_stack.worker.conftest import StartProcess, StartWorker, eventually
+from tests.new_stack.worker.conftest import StartProcess, StartWorker
+from tests.waiting import until
 
 STATED = '{"hardware": {"gpu": "A100", "gpu_memory_mb": 80000}, "region": "eu"}'
 
@@ -44,7 +45,7 @@ async def test_a_worker_process_reads_them_from_a_file(
     file = tmp_path / "capabilities.json"
     file.write_text(STATED)
     start_process(WORKER_CAPABILITIES=str(file))
-    [worker] = await eventually(queue.workers)
+    [worker] = await until(queue.workers)
     assert worker.report.capabilities["region"] == "eu"
 
 

@@ -17,11 +17,10 @@ from tests.new_stack.worker.conftest import (
     StartWorker,
     at_work,
     ended,
-    eventually,
-    fact,
     in_state,
     simulate,
 )
+from tests.waiting import until
 
 QUICK = {"HUBGATE_LEASE_MS": "1000", "HUBGATE_HEARTBEAT_TTL_MS": "1000", "WORKER_HEARTBEAT_INTERVAL_MS": "200"}
 
@@ -90,7 +89,7 @@ async def test_the_lease_of_an_end_that_waits_for_redis_is_renewed(queue: Queue,
 
     own.end_and_claim = refused  # type: ignore[method-assign]
     job_id = await on_worker(queue, "w1", {"sleep_ms": 50}, {"result": "kept"})
-    await eventually(lambda: fact(worker.worker._acknowledger.waiting))
+    await until(lambda: worker.worker._acknowledger.waiting)
     for _ in range(10):  # a lease and a half of polls by the other worker
         await queue.reap()
         await other_job(queue)
@@ -118,7 +117,7 @@ async def alive(queue: Queue, count: int) -> None:
     async def enough() -> bool:
         return len([worker for worker in await queue.workers() if worker.alive]) >= count
 
-    await eventually(enough)
+    await until(enough)
 
 
 async def test_a_connector_that_blocks_the_loop_keeps_its_job_and_its_neighbours_and_is_named(
@@ -147,7 +146,7 @@ async def test_a_loop_that_is_blocked_past_the_jobs_time_out_holds_it_no_longer(
     await at_work(queue, job_id)
     start_process("--id", "heir", "--poll-ms", "100", **QUICK)
     job = await in_state(queue, job_id, "claimed")
-    await eventually(lambda: taken_over(queue, job_id), within=7)
+    await until(lambda: taken_over(queue, job_id), within=7)
     assert job.worker_id == "stuck"
 
 
@@ -183,12 +182,12 @@ async def test_a_redis_that_is_full_for_longer_than_a_lease_costs_no_result(
     await alive(queue, 2)
     await call(queue, "CONFIG", "SET", "maxmemory", 1)
     assert (await queue.job(job_id)).state == "claimed"  # type: ignore[union-attr]
-    until = await seconds(queue) + 5
+    deadline = await seconds(queue) + 5
 
     async def two_leases_after_its_end() -> bool:
-        return await seconds(queue) >= until
+        return await seconds(queue) >= deadline
 
-    await eventually(two_leases_after_its_end)
+    await until(two_leases_after_its_end)
     await call(queue, "CONFIG", "SET", "maxmemory", 0)
     job = await ended(queue, job_id)
     assert (job.state, job.attempt, job.worker_id, job.result) == ("completed", 1, "w1", msgspec.Raw(b'"kept"'))

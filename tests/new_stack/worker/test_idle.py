@@ -7,7 +7,8 @@ import time
 
 from new_stack.queue import Queue, QueueSettings
 from tests.new_stack.conftest import ValkeyProcess
-from tests.new_stack.worker.conftest import StartProcess, StartWorker, eventually
+from tests.new_stack.worker.conftest import StartProcess, StartWorker
+from tests.waiting import until
 
 WORKERS = 40
 SECONDS = 6
@@ -31,9 +32,9 @@ async def test_forty_idle_workers_send_fewer_than_70_commands_a_second(
 
     for _ in range(WORKERS):
         await start_worker(queue={"redis_url": own_valkey.url})
-    await eventually(lambda: more_than(WORKERS))  # the first heartbeats and polls are over
+    await until(lambda: more_than(WORKERS))  # the first heartbeats and polls are over
     began, before = time.monotonic(), await commands(queue)
-    await eventually(lambda: more_than(before + 70 * SECONDS), within=2 * SECONDS)
+    await until(lambda: more_than(before + 70 * SECONDS), within=2 * SECONDS)
     assert time.monotonic() - began >= SECONDS
     await queue.close()
 
@@ -44,7 +45,7 @@ async def test_a_worker_process_holds_less_than_30_megabytes(queue: Queue, start
     async def ready() -> bool:
         return any(one.alive for one in await queue.workers())
 
-    await eventually(ready)
+    await until(ready)
     with open(f"/proc/{worker.process.pid}/smaps_rollup") as rollup:  # noqa: PTH123
         kilobytes = int(re.findall(r"^Pss: +(\d+) kB", rollup.read(), re.MULTILINE)[0])
     assert kilobytes < 30_000

@@ -12,12 +12,11 @@ from tests.new_stack.worker.conftest import (
     Line,
     StartWorker,
     ended,
-    eventually,
-    fact,
     in_state,
     simulate,
     until_blocked,
 )
+from tests.waiting import until
 
 
 async def test_jobs_claimed_by_a_call_whose_answer_got_lost_do_not_wait_for_their_leases(
@@ -64,7 +63,7 @@ async def test_a_job_whose_claim_is_still_on_its_way_is_no_orphan(queue: Queue, 
     async def slow(*arguments: Any, **options: Any) -> Any:
         answer = await wait_and_claim(*arguments, **options)
         worker.worker._acknowledger.unsure()  # as after an outage: the listing comes before this claim's answer
-        await eventually(lambda: fact(worker.worker._acknowledger._orphans.suspected))
+        await until(lambda: worker.worker._acknowledger._orphans.suspected)
         seen.set()
         return answer
 
@@ -87,10 +86,10 @@ async def test_a_worker_whose_line_breaks_often_runs_every_job_once(
         return (await queue.counts()).completed > count
 
     for round_ in range(8):
-        await eventually(lambda done=round_ * 20: more_than(done), within=20)
+        await until(lambda done=round_ * 20: more_than(done), within=20)
         lost, line.deaf = line.lost, round_ % 2 == 0
         if line.deaf:
-            await eventually(lambda lost=lost: fact(line.lost > lost))
+            await until(lambda lost=lost: line.lost > lost)
         line.deaf = False
         line.cut()
     for job_id in job_ids:

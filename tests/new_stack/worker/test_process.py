@@ -11,14 +11,15 @@ import pytest
 
 from new_stack.queue import NewJob, Queue, QueueSettings
 from tests.new_stack.conftest import ValkeyProcess
-from tests.new_stack.worker.conftest import StartProcess, at_work, ended, eventually, in_state, simulate
+from tests.new_stack.worker.conftest import StartProcess, at_work, ended, in_state, simulate
+from tests.waiting import until
 
 
 async def alive(queue: Queue, count: int = 1) -> None:
     async def fact() -> bool:
         return len([worker for worker in await queue.workers() if worker.alive]) >= count
 
-    await eventually(fact)
+    await until(fact)
 
 
 async def test_sigterm_lets_the_running_job_finish_and_exits_with_0(queue: Queue, start_process: StartProcess) -> None:
@@ -250,12 +251,12 @@ async def test_whatever_befalls_workers_every_job_ends_once(queue: Queue, start_
     script = [{"progress": 30}, {"sleep_ms": 60}, {"progress": 80}, {"sleep_ms": 60}]
     job_ids = [await simulate(queue, *script) for _ in range(150)]
     for strike in range(10):
-        await eventually(lambda strike=strike: more_than(10 * strike), within=30)
+        await until(lambda strike=strike: more_than(10 * strike), within=30)
         victim = chance.choice(workers)
         fate = chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
         victim.signal(fate)
         if fate is signal.SIGSTOP:
-            await eventually(lambda pid=victim.process.pid: counts_as_dead(pid))
+            await until(lambda pid=victim.process.pid: counts_as_dead(pid))
             victim.signal(signal.SIGCONT)
         else:
             workers.remove(victim)

@@ -15,12 +15,11 @@ from tests.new_stack.worker.conftest import (
     StartWorker,
     at_work,
     ended,
-    eventually,
-    fact,
     in_state,
     simulate,
     until_blocked,
 )
+from tests.waiting import until
 
 
 class Scripted(Connector):
@@ -83,7 +82,7 @@ async def test_a_lost_wake_up_is_made_good_by_the_poll(queue: Queue, start_worke
     async def waits() -> bool:
         return bool(await queue._caller.connection.call("ZREM", idle, worker.settings.worker_id))
 
-    await eventually(waits)
+    await until(waits)
     job_id = await simulate(queue)
     assert (await ended(queue, job_id, within=2.0)).state == "completed"
 
@@ -303,7 +302,7 @@ async def test_a_job_whose_lease_ran_out_is_dropped_by_who_had_it(queue: Queue, 
     await in_state(queue, job_id, "claimed")
     await queue._caller.connection.call("ZADD", f"{queue.settings.prefix}leases", 0, job_id)
     assert await queue.reap() == [job_id]
-    await eventually(lambda: fact(worker.logged("job_stopped")))
+    await until(lambda: worker.logged("job_stopped"))
     assert worker.logged("job_stopped")[0]["reason"] == "lease_lost"
 
 

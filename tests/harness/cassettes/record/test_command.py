@@ -1,6 +1,5 @@
 """`hubgate record` as a process: recorded, stopped by Ctrl-C, played again by `hubgate replay`."""
 
-import asyncio
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import pytest
 from harness.cassettes import load
 from harness.clients import LegacyClient
 from harness.processes import Launch, Process, Processes, free_port, log_says, services
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -32,9 +32,7 @@ def hubgate(name: str, *arguments: str, ready: str | None, port: int | None = No
 
 
 async def ended(process: Process) -> int | None:
-    async with asyncio.timeout(30):
-        while process.alive:
-            await asyncio.sleep(0.02)
+    await until(lambda: not (process.alive), within=30)
     return process.returncode
 
 

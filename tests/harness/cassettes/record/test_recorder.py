@@ -17,6 +17,7 @@ from harness.errors import CouldNotRun
 from harness.processes import Processes, Valkey, free_port, services, start_valkey
 from harness.results import CellVerdict
 from harness.targets import HubPool, Setup, Side
+from tests.waiting import until
 
 TODAY = dt.date(2026, 11, 24)
 SCRIPT = {"simulate": [{"progress": 30}, {"progress": 60, "message": "more"}, {"result": {"ok": True}}]}
@@ -34,9 +35,7 @@ def valkey(processes: Processes) -> Valkey:
 
 
 async def ends_on_its_own(sessions: Sessions) -> None:
-    async with asyncio.timeout(5):
-        while sessions.is_open:
-            await asyncio.sleep(0.01)
+    await until(lambda: not (sessions.is_open), within=5)
 
 
 async def a_morning_at_the_hub(recorder: Recorder, *, token: str | None = None) -> None:

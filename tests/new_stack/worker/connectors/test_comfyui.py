@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from new_stack.worker import Connector, JobFailed
-from tests.new_stack.worker.conftest import eventually, fact
 from tests.new_stack.worker.connectors.conftest import GivenJob, Open, Serve, stopped
+from tests.waiting import until
 
 WORKFLOW = {"1": {"class_type": "Loader"}, "2": {"class_type": "KSampler"}, "3": {"class_type": "SaveImage"}, "4": {}}
 IMAGE = {"filename": "cat 1.png", "subfolder": "", "type": "output"}
@@ -228,7 +228,7 @@ async def test_stopping_a_waiting_workflow_leaves_the_running_one_alone(serve: S
     first = asyncio.create_task(connector.run(GivenJob(WORKFLOW)))
     await comfy.at_work.wait()
     second = asyncio.create_task(connector.run(GivenJob(WORKFLOW)))
-    await eventually(lambda: fact(comfy.pending))
+    await until(lambda: comfy.pending)
     await stopped(second)
     assert (comfy.pending, comfy.interrupts) == ([], [])
     comfy.go_on.set()

@@ -8,12 +8,13 @@ import msgspec
 import pytest
 
 from new_stack.queue import NewJob, Queue
-from tests.new_stack.worker.conftest import StartWorker, ended, eventually, fact, in_state, start_worker
+from tests.new_stack.worker.conftest import StartWorker, ended, in_state, start_worker
 from tests.new_stack.worker.connectors.conftest import Open, Serve
 from tests.new_stack.worker.connectors.test_comfyui import IMAGE, WORKFLOW, Comfy
 from tests.new_stack.worker.connectors.test_comfyui import connected as to_comfy
 from tests.new_stack.worker.connectors.test_rest_async import Bureau
 from tests.new_stack.worker.connectors.test_rest_async import connected as to_bureau
+from tests.waiting import until
 
 __all__ = ["start_worker"]
 
@@ -40,7 +41,7 @@ async def test_cancelling_a_job_interrupts_its_workflow(
     job_id = (await queue.submit(PICTURE)).job_id
     await comfy.at_work.wait()
     await queue.cancel(job_id)
-    await eventually(lambda: fact(comfy.interrupts))
+    await until(lambda: comfy.interrupts)
 
 
 async def test_a_job_that_takes_too_long_is_cancelled_at_its_back_end(
@@ -65,7 +66,7 @@ async def test_a_worker_that_leaves_lets_its_back_end_finish_or_stops_it(
     job_id = (await queue.submit(PICTURE)).job_id
     await comfy.at_work.wait()
     leaving = asyncio.create_task(worker.stop())
-    await eventually(lambda: fact(comfy.interrupts if not grace_ms else worker.logged("worker_stopping")))
+    await until(lambda: comfy.interrupts if not grace_ms else worker.logged("worker_stopping"))
     comfy.go_on.set()
     assert await leaving == 0
     if grace_ms:

@@ -13,8 +13,8 @@ from new_stack.settings import SettingsError
 from new_stack.worker import Connector, ConnectorSettings, JobContext, JobFailed
 from new_stack.worker.connector_registry import ConnectorSpec
 from new_stack.worker.connectors.threads import ThreadedConnector
-from tests.new_stack.worker.conftest import eventually, fact
 from tests.new_stack.worker.connectors.conftest import GivenJob, stopped
+from tests.waiting import until
 
 
 class Blocking(Connector):
@@ -92,7 +92,7 @@ async def test_what_a_connector_raises_there_is_raised_here_and_the_thread_lives
 async def test_a_job_that_is_stopped_is_cancelled_in_its_thread(connector: ThreadedConnector) -> None:
     job = GivenJob({"mood": "wait"})
     running = asyncio.create_task(connector.run(job))
-    await eventually(lambda: fact(3 in job.heard.percents))
+    await until(lambda: 3 in job.heard.percents)
     await stopped(running)
     assert Blocking.told.is_set()
 
@@ -100,7 +100,7 @@ async def test_a_job_that_is_stopped_is_cancelled_in_its_thread(connector: Threa
 async def test_a_thread_that_ignores_its_stop_gets_no_other_job(connector: ThreadedConnector) -> None:
     job = GivenJob({})
     stubborn = asyncio.create_task(connector.run(job))
-    await eventually(lambda: fact(2 in job.heard.percents))  # from here on it awaits nothing: it cannot be cancelled
+    await until(lambda: 2 in job.heard.percents)  # from here on it awaits nothing: it cannot be cancelled
     stubborn.cancel()
     others = [asyncio.create_task(connector.run(GivenJob({}))) for _ in range(2)]
     await asyncio.gather(*others)
@@ -116,7 +116,7 @@ async def test_the_loop_goes_on_while_a_connector_blocks() -> None:
     running = asyncio.create_task(connector.run(job))
     await job.heard.came.wait()
     began = time.monotonic()
-    await eventually(lambda: fact(True))
+    await until(lambda: True)
     assert time.monotonic() - began < 0.2
     assert await running == 7
     await connector.close()

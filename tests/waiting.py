@@ -1,0 +1,22 @@
+"""Waiting for a fact, with a deadline: what a test does where there is no event that it could await."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+PAUSE_S = 0.01
+
+
+async def until(fact: Callable[[], Any], within: float = 10.0) -> Any:
+    """The first true answer of `fact` (awaited where it is awaitable). Raises TimeoutError after `within` seconds."""
+    async with asyncio.timeout(within):
+        while True:
+            answer = fact()
+            if inspect.isawaitable(answer):
+                answer = await answer
+            if answer:
+                return answer
+            await asyncio.sleep(PAUSE_S)
