@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, fields
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
 
 from harness.cassettes.replay.files import Played
 from harness.criteria import waivers
@@ -16,7 +15,7 @@ from harness.criteria.limits import LimitsFile
 from harness.errors import CouldNotRun
 from harness.gate.profiles import Profile
 from harness.processes import Processes, RedisServer, open_redis
-from harness.results import Chart, Column, Distribution, FaultRow, LogFile, ScenarioRow, Tally, Timeline
+from harness.results import Column, Parts
 
 
 class PhaseStatus(StrEnum):
@@ -109,32 +108,11 @@ class RunContext:
         return path
 
 
-@dataclass(kw_only=True)
-class PhaseResult:
-    """What one phase brings back: evidence for the criteria, and what the report shows of it.
+class PhaseResult(Parts, frozen=True, kw_only=True):
+    """What one phase brings back: evidence for the criteria, and what the report shows of it."""
 
-    `problems` are sentences on what is wrong with the results themselves.
-    """
-
-    evidence: list[object] = field(default_factory=list)
-    histories: list[tuple[str, Checks]] = field(default_factory=list)
-    matrix: list[ScenarioRow] = field(default_factory=list)
-    distributions: list[Distribution] = field(default_factory=list)
-    charts: list[Chart] = field(default_factory=list)
-    tallies: list[Tally] = field(default_factory=list)
-    timelines: list[Timeline] = field(default_factory=list)
-    faults: list[FaultRow] = field(default_factory=list)
-    logs: list[LogFile] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    @classmethod
-    def merged(cls, parts: Iterable[PhaseResult]) -> Self:
-        """All parts as one, in their order."""
-        whole = cls()
-        for part in parts:
-            for each in fields(cls):
-                getattr(whole, each.name).extend(getattr(part, each.name))
-        return whole
+    evidence: Sequence[object] = ()
+    histories: Sequence[tuple[str, Checks]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

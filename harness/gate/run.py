@@ -133,25 +133,15 @@ def _concluded(
     failures = [one for one in found if isinstance(one, PhaseFailure)]
     collected = Collected()
     collected.add(*whole.evidence)
-    collected.histories = whole.histories
+    collected.histories = list(whole.histories)
     criteria = []
     for spec in context.wanted:
         criterion, failure = _judged(spec, collected, failures, context)
         criteria.append(waived(criterion, waivers, about.started_at.date()))
         failures += [failure] if failure else []
-    return conclude(
-        about,
-        criteria=criteria,
-        matrix=whole.matrix,
-        distributions=whole.distributions,
-        charts=whole.charts,
-        tallies=whole.tallies,
-        timelines=whole.timelines,
-        faults=whole.faults,
-        logs=[*whole.logs, *_logs(context.folder)],
-        problems=[*whole.problems, *(failure.problem for failure in failures if failure.problem)],
-        criteria_in_all=in_all,
-    )
+    problems = [failure.problem for failure in failures if failure.problem]
+    rest = PhaseResult(criteria=criteria, logs=_logs(context.folder), problems=problems)
+    return conclude(about, PhaseResult.merged([whole, rest]), criteria_in_all=in_all)
 
 
 def _judged(

@@ -24,6 +24,7 @@ from harness.results import (
     DefectRow,
     Detection,
     Evidence,
+    Parts,
     Run,
     Statement,
     Verdict,
@@ -62,7 +63,8 @@ async def selftest(names: Sequence[str], options: Options, *, write: Write, repo
     rows = [await tester.defect(defect, f"{number} of {len(chosen)}") for number, defect in enumerate(chosen, 1)]
     about = describe(options, folder.name, started, time.monotonic() - clock)
     criterion = judge(rows, sound, least=min(LEAST_DEFECTS, len(chosen)))
-    return conclude(about, criteria=[criterion], defects=rows, headline=headline(criterion.verdict, rows)), folder
+    parts = Parts(criteria=[criterion], defects=rows)
+    return conclude(about, parts, headline=headline(criterion.verdict, rows)), folder
 
 
 def cost(criterion: str) -> int:

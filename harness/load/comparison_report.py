@@ -15,7 +15,20 @@ from harness.load.ledger import Outcome
 from harness.load.report import about, memory_line, series_of, tallies_of
 from harness.load.results import COMPARED, SERVERS, LoadResult
 from harness.load.saturation import Saturation
-from harness.results import Chart, Criterion, Distribution, Limit, Line, Tally, Target, Verdict, conclude, count, save
+from harness.results import (
+    Chart,
+    Criterion,
+    Distribution,
+    Limit,
+    Line,
+    Parts,
+    Tally,
+    Target,
+    Verdict,
+    conclude,
+    count,
+    save,
+)
 from harness.results.formatting import plural
 from harness.targets import Side
 
@@ -31,10 +44,12 @@ def write_comparison(found: Comparison, folder: Path, command: Sequence[str]) ->
     lower = sum(ratio.high < 1 for ratio in found.ratios.values())
     run = conclude(
         about(folder, command, "comparison, A B B A", map(_target, Side), began, seconds),
-        criteria=[_compared(found, results)],
-        distributions=[plot for metric in COMPARED if (plot := _distribution(metric, loads))],
-        charts=[_server_memory(loads)],
-        tallies=[tally for name, result in loads.items() for tally in _tallies(name, result)],
+        Parts(
+            criteria=[_compared(found, results)],
+            distributions=[plot for metric in COMPARED if (plot := _distribution(metric, loads))],
+            charts=[_server_memory(loads)],
+            tallies=[tally for name, result in loads.items() for tally in _tallies(name, result)],
+        ),
         headline=f"Of {plural(len(found.ratios), 'value')} compared, {lower} are lower on the stack in every turn.",
     )
     return save(run, folder)
@@ -56,8 +71,7 @@ def write_saturation(found: Saturation, folder: Path, command: Sequence[str], *,
     began = time.time() - seconds
     run = conclude(
         about(folder, command, "saturation", [_target(found.side)], began, seconds),
-        criteria=[criterion],
-        charts=[_rates(found)],
+        Parts(criteria=[criterion], charts=[_rates(found)]),
         headline=answer,
     )
     return save(run, folder)

@@ -21,6 +21,7 @@ from harness.results import (
     LogFile,
     Machine,
     Mark,
+    Parts,
     Run,
     Series,
     Tally,
@@ -50,11 +51,13 @@ def run_of(result: LoadResult, folder: Path, command: Sequence[str]) -> Run:
     target = Target(name=result.side, kind=result.side, url=swarm.host, started_by_us=result.owned)
     return conclude(
         about(folder, command, f"load, {swarm.plan.shape}", [target], swarm.started_at, swarm.seconds, swarm.plan.seed),
-        criteria=[result.judgement],
-        distributions=distributions_of(result),
-        charts=charts_of(result),
-        tallies=tallies_of(result),
-        logs=[LogFile(path=name, about="history of the load") for name in result.history],
+        Parts(
+            criteria=[result.judgement],
+            distributions=distributions_of(result),
+            charts=charts_of(result),
+            tallies=tallies_of(result),
+            logs=[LogFile(path=name, about="history of the load") for name in result.history],
+        ),
         headline=f"The {result.side} {HEADLINES[result.judgement.verdict]}.",
     )
 

@@ -34,7 +34,7 @@ from harness.results.matrix import (
     ScenarioRow,
     TranscriptEvent,
 )
-from harness.results.run import SCHEMA, About, LogFile, Machine, Run, Target, UnreadableRun, decode, load, save
+from harness.results.run import SCHEMA, About, LogFile, Machine, Parts, Run, Target, UnreadableRun, decode, load, save
 
 __all__ = [
     "SCHEMA",
@@ -63,6 +63,7 @@ __all__ = [
     "Machine",
     "Mark",
     "Measurement",
+    "Parts",
     "Percentile",
     "Point",
     "Row",

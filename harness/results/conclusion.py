@@ -6,57 +6,30 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-import msgspec
-
 from harness.results.criteria import Criterion, Link, LinkTo, Verdict, combine
-from harness.results.faults_and_defects import DefectRow, FaultRow
-from harness.results.figures import Chart, Distribution
 from harness.results.formatting import listed, plural, quantity
-from harness.results.jobs import Tally, Timeline
-from harness.results.matrix import ScenarioRow
-from harness.results.run import SCHEMA, About, LogFile, Run
+from harness.results.jobs import Tally
+from harness.results.run import SCHEMA, About, Parts, Run
 
 
-def conclude(  # noqa: PLR0913 - a run has this many parts, all named by the caller
-    about: About,
-    *,
-    criteria: Sequence[Criterion] = (),
-    matrix: Sequence[ScenarioRow] = (),
-    distributions: Sequence[Distribution] = (),
-    charts: Sequence[Chart] = (),
-    tallies: Sequence[Tally] = (),
-    timelines: Sequence[Timeline] = (),
-    faults: Sequence[FaultRow] = (),
-    defects: Sequence[DefectRow] = (),
-    logs: Sequence[LogFile] = (),
-    problems: Sequence[str] = (),
-    headline: str | None = None,
-    criteria_in_all: int | None = None,
-) -> Run:
+def conclude(about: About, parts: Parts, *, headline: str | None = None, criteria_in_all: int | None = None) -> Run:
     """The run with its verdict: the criteria's, and inconclusive at best where the results have a problem.
 
-    `problems` are sentences of the caller's own (a phase that broke off); the checks of `inconsistencies` are added.
-    `headline` takes the place of the sentence on replacing the hub, for runs that judge something else. A run that
-    tried fewer than `criteria_in_all` does not claim that the stack can replace the hub.
+    The problems of `parts` are sentences of the caller's own (a phase that broke off); the checks of `inconsistencies`
+    are added. `headline` takes the place of the sentence on replacing the hub, for runs that judge something else. A
+    run that tried fewer than `criteria_in_all` does not claim that the stack can replace the hub.
     """
-    draft = Run(
+    problems = (*parts.problems, *inconsistencies(parts))
+    verdict = judge_run(parts.criteria, problems)
+    carried = {name: getattr(parts, name) for name in Parts.__struct_fields__}
+    return Run(
+        **carried | {"problems": problems},
         schema=SCHEMA,
         about=about,
-        verdict=Verdict.INCONCLUSIVE,
-        headline="",
-        criteria=tuple(criteria),
-        matrix=tuple(matrix),
-        distributions=tuple(distributions),
-        charts=tuple(charts),
-        tallies=tuple(tallies),
-        timelines=tuple(timelines),
-        faults=tuple(faults),
-        defects=tuple(defects),
-        logs=tuple(logs),
+        verdict=verdict,
+        headline=headline or headline_of(verdict, parts.criteria, criteria_in_all),
+        reasons=tuple(reasons(verdict, parts.criteria, problems)),
     )
-    found = (*problems, *inconsistencies(draft))
-    verdict = judge_run(draft.criteria, found)
-    return _with(draft, verdict, found, headline or headline_of(verdict, draft.criteria, criteria_in_all))
 
 
 def judge_run(criteria: Iterable[Criterion], problems: Sequence[str]) -> Verdict:
@@ -65,19 +38,9 @@ def judge_run(criteria: Iterable[Criterion], problems: Sequence[str]) -> Verdict
     return combine([*(criterion.counts_as for criterion in criteria), *doubts])
 
 
-def inconsistencies(run: Run) -> list[str]:
+def inconsistencies(run: Parts) -> list[str]:
     """Where the results contradict themselves: counts that do not add up, ids used twice, links to nothing."""
     return [*_sums(run.tallies), *_doubles(run), *_dangling(run)]
-
-
-def _with(draft: Run, verdict: Verdict, problems: Sequence[str], headline: str) -> Run:
-    return msgspec.structs.replace(
-        draft,
-        verdict=verdict,
-        headline=headline,
-        reasons=tuple(reasons(verdict, draft.criteria, problems)),
-        problems=tuple(problems),
-    )
 
 
 _OPENING: Final = {
@@ -149,14 +112,14 @@ def _sums(tallies: Iterable[Tally]) -> Iterator[str]:
             )
 
 
-def _doubles(run: Run) -> Iterator[str]:
+def _doubles(run: Parts) -> Iterator[str]:
     for kind, names in _names(run).items():
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
             yield f"More than one {kind} is called {listed(twice)}."
 
 
-def _names(run: Run) -> dict[str, list[str]]:
+def _names(run: Parts) -> dict[str, list[str]]:
     return {
         "criterion": [criterion.id for criterion in run.criteria],
         LinkTo.CELL: [f"{row.name}/{cell.column}" for row in run.matrix for cell in row.cells],
@@ -168,7 +131,7 @@ def _names(run: Run) -> dict[str, list[str]]:
     }
 
 
-def _dangling(run: Run) -> Iterator[str]:
+def _dangling(run: Parts) -> Iterator[str]:
     names = {kind: set(values) for kind, values in _names(run).items()}
     for owner, links in _links(run):
         for link in links:
@@ -176,7 +139,7 @@ def _dangling(run: Run) -> Iterator[str]:
                 yield f"{owner} points to the {link.to} {link.ref}, which is not in the results."
 
 
-def _links(run: Run) -> Iterator[tuple[str, Sequence[Link]]]:
+def _links(run: Parts) -> Iterator[tuple[str, Sequence[Link]]]:
     for criterion in run.criteria:
         yield criterion.title, criterion.links
     for fault in run.faults:

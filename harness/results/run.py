@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
@@ -76,7 +77,34 @@ class LogFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     about: str
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Parts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a run is made of: a phase brings some of it, and the run has all. Any sequence may be given."""
+
+    criteria: Sequence[Criterion] = ()
+    matrix: Sequence[ScenarioRow] = ()
+    distributions: Sequence[Distribution] = ()
+    charts: Sequence[Chart] = ()
+    tallies: Sequence[Tally] = ()
+    timelines: Sequence[Timeline] = ()
+    faults: Sequence[FaultRow] = ()
+    defects: Sequence[DefectRow] = ()
+    logs: Sequence[LogFile] = ()
+    problems: Sequence[str] = ()
+    """What is wrong with the results themselves; with any, a run does not pass."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            if isinstance(value := getattr(self, name), list):
+                msgspec.structs.force_setattr(self, name, tuple(value))
+
+    @classmethod
+    def merged(cls, parts: Iterable[Self]) -> Self:
+        """All parts as one, in their order."""
+        given = list(parts)
+        return cls(**{name: [one for part in given for one in getattr(part, name)] for name in cls.__struct_fields__})
+
+
+class Run(Parts, frozen=True, kw_only=True, omit_defaults=True):
     """One run and what it came to. Made by `conclude`, which gives it its verdict."""
 
     schema: int
@@ -86,17 +114,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The verdict in a sentence."""
     reasons: tuple[str, ...] = ()
     """Why, one sentence each, the weightiest first."""
-    criteria: tuple[Criterion, ...] = ()
-    matrix: tuple[ScenarioRow, ...] = ()
-    distributions: tuple[Distribution, ...] = ()
-    charts: tuple[Chart, ...] = ()
-    tallies: tuple[Tally, ...] = ()
-    timelines: tuple[Timeline, ...] = ()
-    faults: tuple[FaultRow, ...] = ()
-    defects: tuple[DefectRow, ...] = ()
-    logs: tuple[LogFile, ...] = ()
-    problems: tuple[str, ...] = ()
-    """What is wrong with the results themselves; with any, a run does not pass."""
 
     @property
     def waived(self) -> list[Criterion]:
@@ -123,7 +140,9 @@ class _Version(msgspec.Struct):
 
 def encode(run: Run) -> bytes:
     """The run as the bytes of run.json. What UTF-8 cannot carry (half of a surrogate pair in a frame) becomes `?`."""
-    return msgspec.json.format(msgspec.json.encode(_encodable(msgspec.to_builtins(run))), indent=1) + b"\n"
+    made = msgspec.to_builtins(run)
+    verdict_first = {name: made.pop(name) for name in Run.__struct_fields__[-5:] if name in made} | made
+    return msgspec.json.format(msgspec.json.encode(_encodable(verdict_first)), indent=1) + b"\n"
 
 
 def _encodable(value: object) -> object:

@@ -22,7 +22,8 @@ def json_schema() -> dict[str, Any]:
     """The schema, with what the model's docstrings say of each type and field."""
     made: dict[str, Any] = json.loads(msgspec.json.encode(msgspec.json.schema(Run)))
     for name, definition in made["$defs"].items():
-        for field, words in _field_words(getattr(model, name)).items():
+        ours = [each for each in getattr(model, name).__mro__ if each.__module__.startswith(model.__name__)]
+        for field, words in (pair for each in ours for pair in _field_words(each).items()):
             if field in definition.get("properties", {}):
                 definition["properties"][field]["description"] = words
     heading = {

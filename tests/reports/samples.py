@@ -26,6 +26,7 @@ from harness.results import (
     Machine,
     Mark,
     Measurement,
+    Parts,
     Run,
     Series,
     Standing,
@@ -287,20 +288,24 @@ def defects(missed: tuple[str, ...] = ()) -> list[DefectRow]:
 def passes() -> Run:
     return conclude(
         about("quick", 96.4),
-        criteria=[compatibility(0, 4), latency("claim", "Claims are fast", "claims", 12.4, 20, 1000, 3000)],
-        matrix=[scenario(name) for name in SMALL],
-        distributions=distributions(Random(1))[:1],
-        logs=LOGS,
+        Parts(
+            criteria=[compatibility(0, 4), latency("claim", "Claims are fast", "claims", 12.4, 20, 1000, 3000)],
+            matrix=[scenario(name) for name in SMALL],
+            distributions=distributions(Random(1))[:1],
+            logs=LOGS,
+        ),
     )
 
 
 def fails() -> Run:
     return conclude(
         about("quick", 88.2),
-        criteria=[compatibility(1, 4), latency("claim", "Claims are fast", "claims", 31.7, 20, 1000, 3000)],
-        matrix=[scenario(name, broken=name == RENAMED) for name in SMALL],
-        distributions=distributions(Random(1))[:1],
-        logs=LOGS,
+        Parts(
+            criteria=[compatibility(1, 4), latency("claim", "Claims are fast", "claims", 31.7, 20, 1000, 3000)],
+            matrix=[scenario(name, broken=name == RENAMED) for name in SMALL],
+            distributions=distributions(Random(1))[:1],
+            logs=LOGS,
+        ),
     )
 
 
@@ -318,11 +323,17 @@ def inconclusive() -> Run:
     )
     return conclude(
         about("quick", 31),
-        criteria=[compatibility(0, 2), latency("claim", "Claims are fast", "claims", 8.1, 20, 1000, 214), unmeasured],
-        matrix=[scenario(name) for name in SMALL[:2]],
-        distributions=distributions(Random(1))[:1],
-        problems=["The load phase broke off after 6 s: the hub simulator did not become ready."],
-        logs=LOGS,
+        Parts(
+            criteria=[
+                compatibility(0, 2),
+                latency("claim", "Claims are fast", "claims", 8.1, 20, 1000, 214),
+                unmeasured,
+            ],
+            matrix=[scenario(name) for name in SMALL[:2]],
+            distributions=distributions(Random(1))[:1],
+            problems=["The load phase broke off after 6 s: the hub simulator did not become ready."],
+            logs=LOGS,
+        ),
     )
 
 
@@ -331,21 +342,23 @@ def full(lost: int = 1) -> Run:
     random = Random(7)
     return conclude(
         about("full", 812.6),
-        criteria=[
-            compatibility(0, len(NAMES), 32),
-            latency("claim", "Claims are fast", "claims", 12.4, 20, 1000, 3000),
-            latency("progress", "Progress arrives at once", "progress", 18.9, 30, 500, 12_000),
-            nothing_lost(lost, 0, 112),
-            *others(),
-        ],
-        matrix=[scenario(name) for name in NAMES],
-        distributions=distributions(random),
-        charts=charts(random),
-        tallies=[tally(lost)],
-        timelines=[lost_job(number, random) for number in range(1, lost + 1)],
-        faults=faults(),
-        defects=defects(),
-        logs=LOGS,
+        Parts(
+            criteria=[
+                compatibility(0, len(NAMES), 32),
+                latency("claim", "Claims are fast", "claims", 12.4, 20, 1000, 3000),
+                latency("progress", "Progress arrives at once", "progress", 18.9, 30, 500, 12_000),
+                nothing_lost(lost, 0, 112),
+                *others(),
+            ],
+            matrix=[scenario(name) for name in NAMES],
+            distributions=distributions(random),
+            charts=charts(random),
+            tallies=[tally(lost)],
+            timelines=[lost_job(number, random) for number in range(1, lost + 1)],
+            faults=faults(),
+            defects=defects(),
+            logs=LOGS,
+        ),
     )
 
 

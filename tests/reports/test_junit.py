@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from harness.results import Run, conclude
+from harness.results import Parts, Run, conclude
 from reports.junit import junit
 from tests.reports.samples import SAMPLES, about, defects, fails, full, inconclusive, passes
 
@@ -44,7 +44,7 @@ def test_an_inconclusive_run_is_not_green() -> None:
 
 
 def test_an_empty_run_is_not_green() -> None:
-    assert root(conclude(about("quick", 1))).get("errors") == "1"
+    assert root(conclude(about("quick", 1), Parts())).get("errors") == "1"
 
 
 def test_a_defect_that_nobody_caught_is_a_failure() -> None:

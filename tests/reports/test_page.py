@@ -16,6 +16,7 @@ from harness.results import (
     FindingKind,
     Link,
     LinkTo,
+    Parts,
     Row,
     Run,
     ScenarioRow,
@@ -68,7 +69,7 @@ def hostile(message: object, *, text: str | None = None) -> Run:
     link = Link(to=LinkTo.FILE, ref="javascript:alert(1)", label=SCRIPT)
     criterion = msgspec.structs.replace(fails().criteria[0], title=SCRIPT, explanation=SCRIPT, links=(link,))
     return conclude(
-        about("quick", 1), criteria=[criterion], matrix=[ScenarioRow(name=SCRIPT, about=SCRIPT, cells=(cell,))]
+        about("quick", 1), Parts(criteria=[criterion], matrix=[ScenarioRow(name=SCRIPT, about=SCRIPT, cells=(cell,))])
     )
 
 

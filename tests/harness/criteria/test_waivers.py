@@ -8,7 +8,7 @@ import pytest
 from harness.criteria.claims import CRITERION
 from harness.criteria.definition import Judged, discover
 from harness.criteria.waivers import STALE, Entry, UnreadableWaivers, load_waivers, waived
-from harness.results import Criterion, Evidence, Verdict, at_most, conclude
+from harness.results import Criterion, Evidence, Parts, Verdict, at_most, conclude
 from tests.reports.samples import about
 
 TODAY = dt.date(2026, 11, 26)
@@ -23,7 +23,7 @@ def criterion(observed: float | None) -> Criterion:
 def test_a_failure_that_is_waived_stops_nothing_and_is_told_first() -> None:
     one = waived(criterion(31), [ENTRY], TODAY)
     assert (one.verdict, one.counts_as, one.outcome) == (Verdict.FAIL, Verdict.PASS, "fail, waived")
-    run = conclude(about("quick", 1), criteria=[one], criteria_in_all=1)
+    run = conclude(about("quick", 1), Parts(criteria=[one]), criteria_in_all=1)
     assert (run.verdict, run.outcome, run.verdict.exit_status) == (Verdict.PASS, "pass, with 1 waiver", 0)
     assert run.headline == "The stack can replace the hub, with 1 waiver: 0 of 1 criteria pass and 1 is waived."
     assert run.reasons[0].startswith("Waived until 2026-11-26 by ops: Jobs are claimed at once. The new disk is slow.")
@@ -35,7 +35,7 @@ def test_a_waiver_of_one_criterion_excuses_no_other() -> None:
 
 
 def test_another_failure_fails_the_run_whatever_is_waived() -> None:
-    run = conclude(about("quick", 1), criteria=[waived(criterion(31), [ENTRY], TODAY), criterion(31)])
+    run = conclude(about("quick", 1), Parts(criteria=[waived(criterion(31), [ENTRY], TODAY), criterion(31)]))
     assert (run.verdict, run.outcome) == (Verdict.FAIL, "fail")
     assert run.headline == "The stack cannot replace the hub yet: 1 of 2 criteria fails and 1 is waived."
 

@@ -5,7 +5,18 @@ from harness.criteria.claims import CRITERION
 from harness.criteria.definition import Judged
 from harness.gate.phase_failure import DIED
 from harness.gate.selftest import COST, has_crashed, headline, judge
-from harness.results import Comparison, Criterion, DefectRow, Detection, Measurement, Run, Threshold, Verdict, conclude
+from harness.results import (
+    Comparison,
+    Criterion,
+    DefectRow,
+    Detection,
+    Measurement,
+    Parts,
+    Run,
+    Threshold,
+    Verdict,
+    conclude,
+)
 from tests.reports.samples import about
 
 ZERO = Threshold(comparison=Comparison.EQUAL, limit=0)
@@ -17,7 +28,7 @@ def row(name: str, detection: Detection = Detection.CAUGHT) -> DefectRow:
 
 def sound(observed: float | None = 0) -> Run:
     measured = Measurement(what="lost", observed=observed, threshold=ZERO)
-    return conclude(about("selftest", 1.0), criteria=[CRITERION.concluded(Judged(measurements=[measured]))])
+    return conclude(about("selftest", 1.0), Parts(criteria=[CRITERION.concluded(Judged(measurements=[measured]))]))
 
 
 def test_all_caught_and_a_sound_stack_that_passes_is_a_gate_to_trust() -> None:

@@ -11,6 +11,7 @@ from harness.results import (
     Link,
     LinkTo,
     Machine,
+    Parts,
     Tally,
     Timeline,
     Verdict,
@@ -43,11 +44,11 @@ def criterion(verdict: Verdict, *links: Link, id: str = "claims") -> Criterion: 
 
 @pytest.mark.parametrize("verdict", Verdict)
 def test_a_run_comes_to_what_its_criteria_come_to(verdict: Verdict) -> None:
-    assert conclude(ABOUT, criteria=[criterion(verdict)]).verdict is verdict
+    assert conclude(ABOUT, Parts(criteria=[criterion(verdict)])).verdict is verdict
 
 
 def test_a_run_in_which_nothing_was_judged_is_inconclusive_and_says_so() -> None:
-    run = conclude(ABOUT)
+    run = conclude(ABOUT, Parts())
     assert run.verdict is Verdict.INCONCLUSIVE
     assert run.headline == "This run cannot tell whether the stack can replace the hub: nothing was judged."
 
@@ -55,7 +56,7 @@ def test_a_run_in_which_nothing_was_judged_is_inconclusive_and_says_so() -> None
 @pytest.mark.parametrize(("ended", "said"), [(7, "1 of 10 jobs are in no class"), (9, "hold 1 more than the 10 jobs")])
 def test_counts_that_do_not_add_up_keep_a_run_from_passing(ended: int, said: str) -> None:
     tally = Tally.of(id="t", title="Jobs", total_label="jobs", total=10, good={"ended": ended}, bad={"lost": 2})
-    run = conclude(ABOUT, criteria=[criterion(Verdict.PASS)], tallies=[tally])
+    run = conclude(ABOUT, Parts(criteria=[criterion(Verdict.PASS)], tallies=[tally]))
     assert run.verdict is Verdict.INCONCLUSIVE
     assert said in run.problems[0]
     assert run.reasons == run.problems
@@ -63,21 +64,21 @@ def test_counts_that_do_not_add_up_keep_a_run_from_passing(ended: int, said: str
 
 def test_a_count_below_zero_does_not_make_the_counts_add_up() -> None:
     tally = Tally.of(id="t", title="Jobs", total_label="jobs", total=10, good={"ended": 12}, bad={"lost": -2})
-    assert conclude(ABOUT, tallies=[tally]).problems == ("Jobs: fewer than no jobs are in lost.",)
+    assert conclude(ABOUT, Parts(tallies=[tally])).problems == ("Jobs: fewer than no jobs are in lost.",)
 
 
 def test_counts_that_add_up_are_no_problem() -> None:
     tally = Tally.of(id="t", title="Jobs", total_label="jobs", total=10, good={"ended": 9}, bad={"lost": 1})
-    assert conclude(ABOUT, criteria=[criterion(Verdict.PASS)], tallies=[tally]).verdict is Verdict.PASS
+    assert conclude(ABOUT, Parts(criteria=[criterion(Verdict.PASS)], tallies=[tally])).verdict is Verdict.PASS
 
 
 def test_a_link_to_nothing_is_told() -> None:
     link = Link(to=LinkTo.TIMELINE, ref="job-1")
-    run = conclude(ABOUT, criteria=[criterion(Verdict.PASS, link)])
+    run = conclude(ABOUT, Parts(criteria=[criterion(Verdict.PASS, link)]))
     assert run.verdict is Verdict.INCONCLUSIVE
     assert run.problems == ("Claims points to the timeline job-1, which is not in the results.",)
     there = Timeline(id="job-1", job_id="job-1", check="lost", trouble="It was lost.", entries=())
-    assert conclude(ABOUT, criteria=[criterion(Verdict.PASS, link)], timelines=[there]).problems == ()
+    assert conclude(ABOUT, Parts(criteria=[criterion(Verdict.PASS, link)], timelines=[there])).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -98,21 +99,21 @@ def test_a_link_to_nothing_is_told() -> None:
 )
 def test_the_headline_claims_no_more_than_was_tried(verdicts: list[str], in_all: int | None, headline: str) -> None:
     criteria = [criterion(Verdict(verdict), id=str(number)) for number, verdict in enumerate(verdicts)]
-    assert conclude(ABOUT, criteria=criteria, criteria_in_all=in_all).headline == headline
+    assert conclude(ABOUT, Parts(criteria=criteria), criteria_in_all=in_all).headline == headline
 
 
 def test_a_single_criterion_among_contradictions_is_told_apart() -> None:
-    run = conclude(ABOUT, criteria=[criterion(Verdict.PASS)], problems=["A phase broke off."], criteria_in_all=1)
+    run = conclude(ABOUT, Parts(criteria=[criterion(Verdict.PASS)], problems=["A phase broke off."]), criteria_in_all=1)
     assert run.headline.endswith("the results contradict themselves or are not complete.")
 
 
 def test_an_id_used_twice_is_told() -> None:
-    run = conclude(ABOUT, criteria=[criterion(Verdict.PASS), criterion(Verdict.PASS)])
+    run = conclude(ABOUT, Parts(criteria=[criterion(Verdict.PASS), criterion(Verdict.PASS)]))
     assert run.problems == ("More than one criterion is called claims.",)
 
 
 def test_a_problem_does_not_hide_a_failure() -> None:
-    run = conclude(ABOUT, criteria=[criterion(Verdict.FAIL)], problems=["The load phase broke off."])
+    run = conclude(ABOUT, Parts(criteria=[criterion(Verdict.FAIL)], problems=["The load phase broke off."]))
     assert run.verdict is Verdict.FAIL
     assert run.reasons == ("Claims: It was so.", "The load phase broke off.")
 
