@@ -9,6 +9,7 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from harness.results import TranscriptEvent
+from harness.results.formatting import shortened
 
 LINE_LIMIT: Final = 1_600
 """A frame that would be longer is shown field by field, each cut to FIELD_LIMIT characters."""
@@ -79,6 +80,4 @@ def _json(value: object) -> str:
 
 
 def _cut(text: str, limit: int) -> str:
-    if len(text) <= limit:
-        return text
-    return f"{text[: limit * 2 // 3]} … {len(text) - limit:,} characters left out … {text[-limit // 3 :]}"
+    return shortened(text, limit, limit // 3)

@@ -1,49 +1,45 @@
-"""The report's own vocabulary: glyphs, names of columns, and addresses within the page."""
+"""What every writer of a run says in the same words: signs, names, figures, counts, and addresses within the page."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from harness.results import CellVerdict, Column, Detection, Link, LinkTo, Standing, Verdict
+from harness.results import (
+    Cell,
+    CellVerdict,
+    Column,
+    Criterion,
+    Detection,
+    Link,
+    LinkTo,
+    Run,
+    ScenarioRow,
+    Standing,
+    Verdict,
+)
+from harness.results.formatting import plural, quantity
 
-GLYPH: Final[dict[str, str]] = {
-    Verdict.PASS: "✓",
-    Verdict.FAIL: "✗",
-    Verdict.INCONCLUSIVE: "?",
-    CellVerdict.SAME: "✓",
-    CellVerdict.DECLARED: "≈",
-    CellVerdict.DIFFERENT: "✗",
-    CellVerdict.NOT_APPLICABLE: "—",
-    Standing.WORSE: "✗",
-    Standing.SAME: "✓",
-    Standing.BETTER: "▲",
-    Standing.ALONE: "—",
-    Detection.CAUGHT: "✓",
-    Detection.ELSEWHERE: "✗",
-    Detection.MISSED: "✗",
-    Detection.NOT_RUN: "—",
+_LOOK: Final[dict[str, tuple[str, str]]] = {
+    Verdict.PASS: ("✓", "good"),
+    Verdict.FAIL: ("✗", "bad"),
+    Verdict.INCONCLUSIVE: ("?", "unsure"),
+    CellVerdict.SAME: ("✓", "good"),
+    CellVerdict.DECLARED: ("≈", "declared"),
+    CellVerdict.DIFFERENT: ("✗", "bad"),
+    CellVerdict.NOT_APPLICABLE: ("—", "none"),
+    Standing.WORSE: ("✗", "bad"),
+    Standing.SAME: ("✓", "good"),
+    Standing.BETTER: ("▲", "good"),
+    Standing.ALONE: ("—", "none"),
+    Detection.CAUGHT: ("✓", "good"),
+    Detection.ELSEWHERE: ("✗", "bad"),
+    Detection.MISSED: ("✗", "bad"),
+    Detection.NOT_RUN: ("—", "none"),
 }
-"""A sign beside every coloured word: colour alone tells some readers nothing. (`inconclusive` is one word for all.)"""
-
-TONE: Final[dict[str, str]] = {
-    Verdict.PASS: "good",
-    Verdict.FAIL: "bad",
-    Verdict.INCONCLUSIVE: "unsure",
-    CellVerdict.SAME: "good",
-    CellVerdict.DECLARED: "declared",
-    CellVerdict.DIFFERENT: "bad",
-    CellVerdict.NOT_APPLICABLE: "none",
-    Standing.WORSE: "bad",
-    Standing.SAME: "good",
-    Standing.BETTER: "good",
-    Standing.ALONE: "none",
-    Detection.CAUGHT: "good",
-    Detection.ELSEWHERE: "bad",
-    Detection.MISSED: "bad",
-    Detection.NOT_RUN: "none",
-}
+"""Sign and tone: colour alone tells some readers nothing. (`inconclusive` is one word for all.)"""
 
 COLUMN: Final = {
     Column.HUB: "Hub",
@@ -58,6 +54,48 @@ COLUMN_ABOUT: Final = {
     Column.STACK_WEBSOCKET: "the stack against the hub, for old clients",
     Column.STACK_SSE: "the stack against the hub, for new clients",
 }
+
+
+class Figure(NamedTuple):
+    """One line of a criterion, as every report shows it; without an observed value it says why nothing was measured."""
+
+    what: str
+    observed: str
+    limit: str
+    verdict: Verdict
+
+
+def glyph(word: str) -> str:
+    """The sign of a verdict, a standing or a detection."""
+    return _LOOK[word][0]
+
+
+def tone(word: str) -> str:
+    """Its class in the page's style sheet."""
+    return _LOOK[word][1]
+
+
+def outcome(judged: Run | Criterion, before: str = "") -> str:
+    """`✗ fail, waived`; `before` stands in front of the word."""
+    return f"{glyph(judged.verdict)} {before}{judged.outcome}"
+
+
+def figures(criterion: Criterion) -> list[Figure]:
+    """What was measured for it, at least one line."""
+    return [
+        Figure(one.what, quantity(one.observed, one.unit), one.threshold.describe(one.unit), one.verdict)
+        for one in criterion.measurements
+    ] or [Figure(criterion.explanation, "", "", criterion.verdict)]
+
+
+def seen(criterion: Criterion) -> str:
+    """How much was seen for it: `1,204 jobs, 48 workers`."""
+    return ", ".join(f"{quantity(part.had, part.unit)} {part.what}" for part in criterion.evidence)
+
+
+def differing(run: Run) -> list[tuple[ScenarioRow, Cell]]:
+    """The comparisons that have an undeclared difference."""
+    return [(row, cell) for row in run.matrix for cell in row.cells if cell.verdict is CellVerdict.DIFFERENT]
 
 
 def anchor(kind: str, ref: str) -> str:
@@ -90,3 +128,42 @@ def lasted(seconds: float) -> str:
     """`42 s`, `13 min 33 s`."""
     whole = round(seconds)
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
+
+
+def run_facts(run: Run) -> list[str]:
+    """Short facts, the weightiest first: criteria, scenarios, jobs, defects, when and for how long."""
+    facts = []
+    if run.criteria:
+        passed = sum(criterion.verdict is Verdict.PASS for criterion in run.criteria)
+        verb = "passes" if passed == 1 else "pass"
+        waived = f", {len(run.waived)} waived" if run.waived else ""
+        facts.append(f"{passed} of {plural(len(run.criteria), 'criterion', 'criteria')} {verb}{waived}")
+    if run.matrix:
+        facts.append(f"{plural(len(run.matrix), 'scenario')} compared")
+    facts += [f"{tally.total:,} {tally.total_label}" for tally in run.tallies[:1]]
+    if run.defects:
+        facts.append(f"{caught(run)} of {plural(len(run.defects), 'seeded defect')} caught")
+    return [*facts, f"profile {run.about.profile}", when(run.about.started_at), lasted(run.about.seconds)]
+
+
+def describe_matrix(run: Run) -> str:
+    """`32 scenarios, 120 comparisons: 117 same, 3 declared.`"""
+    counted = Counter(cell.verdict for row in run.matrix for cell in row.cells)
+    played = sum(count for verdict, count in counted.items() if verdict is not CellVerdict.NOT_APPLICABLE)
+    order = (CellVerdict.DIFFERENT, CellVerdict.INCONCLUSIVE, CellVerdict.DECLARED, CellVerdict.SAME)
+    parts = [f"{counted[verdict]:,} {verdict.value}" for verdict in order if counted[verdict]]
+    return f"{plural(len(run.matrix), 'scenario')}, {plural(played, 'comparison')}: {', '.join(parts)}."
+
+
+def caught(run: Run) -> int:
+    """How many seeded defects were caught by the criterion that should."""
+    return sum(defect.detection is Detection.CAUGHT for defect in run.defects)
+
+
+def describe_defects(run: Run) -> str:
+    """`24 of 25 caught by the criterion that should; 1 missed.`"""
+    counted = Counter(defect.detection for defect in run.defects)
+    rest = [f"{counted[kind]} {kind.value}" for kind in Detection if kind is not Detection.CAUGHT and counted[kind]]
+    return f"{caught(run)} of {len(run.defects)} caught by the criterion that should{'; ' if rest else ''}" + (
+        ", ".join(rest) + "."
+    )

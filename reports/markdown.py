@@ -6,10 +6,19 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from harness.results import Cell, CellVerdict, Criterion, Detection, Finding, Run, ScenarioRow, Verdict
-from harness.results.formatting import quantity
-from reports.labels import COLUMN, GLYPH
-from reports.run_summary import describe_defects, describe_matrix, run_facts
+from harness.results import Cell, Criterion, Detection, Finding, Run, ScenarioRow, Verdict
+from harness.results.formatting import shortened
+from reports.labels import (
+    COLUMN,
+    describe_defects,
+    describe_matrix,
+    differing,
+    figures,
+    glyph,
+    outcome,
+    run_facts,
+    seen,
+)
 
 LENGTH_LIMIT: Final = 60_000
 """Characters; a comment may have 65,536."""
@@ -33,17 +42,24 @@ def summary(run: Run) -> str:
 
 def plain(text: str) -> str:
     """Text of others as text: no markup, no mention, no link, no HTML, on one line, cut where it is long."""
-    line = " ".join(text.split())
-    if len(line) > TEXT_LIMIT:
-        line = f"{line[:TEXT_LIMIT]} … {len(line) - TEXT_LIMIT:,} characters left out"
+    line = shortened(" ".join(text.split()), TEXT_LIMIT)
     escaped = _SPECIAL.sub(lambda found: f"\\{found[0]}", line.replace("&", "&amp;"))
     return escaped.replace("@", f"@{_JOINER}").replace("\\#", f"\\#{_JOINER}").replace("://", "&#58;//")
 
 
 def _opening(run: Run) -> list[str]:
-    title = f"## {GLYPH[run.verdict]} hubgate: {run.outcome}"
-    return [title, "", f"**{plain(run.headline)}**", "", *(f"- {plain(reason)}" for reason in run.reasons), "",
-            f"<sub>{' · '.join(plain(fact) for fact in run_facts(run))}</sub>", ""]  # fmt: skip
+    facts = " · ".join(plain(fact) for fact in run_facts(run))
+    reasons = [f"- {plain(reason)}" for reason in run.reasons]
+    return [
+        f"## {outcome(run, 'hubgate: ')}",
+        "",
+        f"**{plain(run.headline)}**",
+        "",
+        *reasons,
+        "",
+        f"<sub>{facts}</sub>",
+        "",
+    ]
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
@@ -55,26 +71,18 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 def _criteria(criteria: Iterable[Criterion]) -> list[str]:
     rows = []
     for criterion in criteria:
-        figures = [f"{plain(m.what)}: **{quantity(m.observed, m.unit)}**" for m in criterion.measurements]
-        limits = [plain(m.threshold.describe(m.unit)) for m in criterion.measurements]
-        seen = [plain(f"{quantity(part.had, part.unit)} {part.what}") for part in criterion.evidence]
-        verdict = f"{GLYPH[criterion.verdict]} {criterion.outcome}"
-        figure = "<br>".join(figures) or plain(criterion.explanation)
-        rows.append((verdict, plain(criterion.title), figure, "<br>".join(limits), ", ".join(seen)))
+        measured = figures(criterion)
+        observed = [f": **{one.observed}**" if one.observed else "" for one in measured]
+        figure = "<br>".join(plain(one.what) + said for one, said in zip(measured, observed, strict=True))
+        limits = "<br>".join(plain(one.limit) for one in measured)
+        rows.append((outcome(criterion), plain(criterion.title), figure, limits, plain(seen(criterion))))
     return _table(("", "What has to hold", "Observed", "Limit", "Seen"), rows) if rows else []
 
 
 def _matrix(run: Run) -> list[str]:
     if not run.matrix:
         return []
-    rows = [
-        (row, cell, finding)
-        for row in run.matrix
-        for cell in row.cells
-        if cell.verdict is CellVerdict.DIFFERENT
-        for finding in cell.findings
-        if not finding.excused
-    ]
+    rows = [(row, cell, one) for row, cell in differing(run) for one in cell.findings if not one.excused]
     lines = [describe_matrix(run), ""]
     if rows:
         lines += ["<details open><summary>What differs, undeclared</summary>", ""]
@@ -90,7 +98,7 @@ def _difference(row: ScenarioRow, cell: Cell, finding: Finding) -> tuple[str, st
 
 
 def _faults(run: Run) -> list[str]:
-    rows = [(f"{GLYPH[f.standing]} {f.standing.value}", plain(f.title)) for f in run.faults]
+    rows = [(f"{glyph(fault.standing)} {fault.standing.value}", plain(fault.title)) for fault in run.faults]
     return ["<details><summary>Faults</summary>", "", *_table(("", "Fault"), rows), "</details>", ""] if rows else []
 
 

@@ -13,18 +13,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.results import CellVerdict, Chart, Column, DeclaredBy, Measurement, Run, ScenarioRow, Timeline, Verdict
-from harness.results.formatting import listed, plural, quantity
+from harness.results.formatting import listed, plural, quantity, shortened
 from reports import labels
+from reports.labels import describe_defects, describe_matrix, run_facts
 from reports.plots import draw_chart, draw_distribution, draw_timeline
 from reports.plots.svg import tag
 from reports.plots.timeline import kept
-from reports.run_summary import describe_defects, describe_matrix, run_facts
 from reports.transcripts import ShownTranscript, transcript
 
 PAGE_LIMIT: Final = 2_900_000
 """Bytes. Beyond it transcripts are left out, those that tell nothing new first."""
 TIMELINES_DRAWN: Final = 40
 TIMELINES_LISTED: Final = 400
+SENTENCE_LIMIT: Final = 600
 
 _PARTS: Final = {
     "criteria": "Criteria",
@@ -107,14 +108,14 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "address": labels.address,
-        "brief": brief,
+        "brief": lambda text: shortened(text, SENTENCE_LIMIT),
         "anchor": lambda kind, ref: labels.anchor(str(kind), ref),
         "chart": draw_chart,
         "column": labels.COLUMN.__getitem__,
         "column_about": labels.COLUMN_ABOUT.__getitem__,
         "distribution": draw_distribution,
         "gauge": gauge,
-        "glyph": labels.GLYPH.__getitem__,
+        "glyph": labels.glyph,
         "kept": kept,
         "lasted": labels.lasted,
         "timeline": draw_timeline,
@@ -122,7 +123,7 @@ def _environment() -> Environment:
         "quantity": quantity,
         "relative": labels.relative,
         "swatch": _swatch,
-        "tone": labels.TONE.__getitem__,
+        "tone": labels.tone,
         "when": labels.when,
     }
     return environment
@@ -130,12 +131,6 @@ def _environment() -> Environment:
 
 def _macros(environment: Environment) -> Any:
     return environment.get_template("macros.html.j2").module
-
-
-def brief(text: str) -> str:
-    """A sentence of others, cut where it is far too long for one."""
-    limit = 600
-    return text if len(text) <= limit else f"{text[:limit]} … {len(text) - limit:,} characters left out"
 
 
 def gauge(measured: Measurement) -> Markup:

@@ -12,6 +12,7 @@ from typing import Final
 
 from harness.results import Criterion, Run, load
 from harness.results.formatting import quantity
+from reports import labels
 
 README: Final = Path(__file__).parent.parent / "README.md"
 
@@ -46,14 +47,11 @@ def filled(text: str, marker: str, content: str) -> str:
 
 
 def _rows(criterion: Criterion) -> list[str]:
-    verdict, title = criterion.outcome, criterion.title
-    rows = []
-    for measured in criterion.measurements:
-        observed = quantity(measured.observed, measured.unit)
-        limit = measured.threshold.describe(measured.unit)
-        rows.append(f"| {title} | {_cell(measured.what)} | {observed} | {_cell(limit)} | {verdict} |")
-        verdict = title = ""
-    return rows or [f"| {title} | {_cell(criterion.explanation)} | | | {verdict} |"]
+    title, verdict, rows = criterion.title, criterion.outcome, []
+    for one in labels.figures(criterion):
+        rows.append(f"| {title} | {_cell(one.what)} | {one.observed} | {_cell(one.limit)} | {verdict} |")
+        title = verdict = ""
+    return rows
 
 
 def _cell(text: str) -> str:

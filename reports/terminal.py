@@ -10,10 +10,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.results import CellVerdict, Criterion, Run, Verdict
-from harness.results.formatting import plural, quantity
-from reports.labels import COLUMN, GLYPH
-from reports.run_summary import describe_defects, describe_matrix
+from harness.results import Criterion, Run, Verdict
+from harness.results.formatting import plural
+from reports.labels import COLUMN, describe_defects, describe_matrix, differing, figures, outcome, seen
 
 STYLE: Final = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 DIFFERENCES_TOLD: Final = 8
@@ -40,8 +39,7 @@ def terminal(run: Run, *, wide: bool = True) -> RenderableType:
     if run.defects:
         parts.append(Text(f"Seeded defects: {describe_defects(run)}"))
     parts.append(Text())
-    verdict = f"{GLYPH[run.verdict]} {run.outcome}"
-    parts.append(Text.assemble((verdict, STYLE[run.verdict]), "  ", (plain(run.headline), "bold")))
+    parts.append(Text.assemble((outcome(run), STYLE[run.verdict]), "  ", (plain(run.headline), "bold")))
     parts += [Text(f"  {plain(reason)}") for reason in run.reasons]
     return Group(*parts)
 
@@ -67,20 +65,16 @@ def _criteria(run: Run, *, wide: bool) -> Table:
 
 
 def _rows(criterion: Criterion) -> Iterator[tuple[Text, ...]]:
-    verdict = Text(f"{GLYPH[criterion.verdict]} {criterion.outcome}", STYLE[criterion.verdict])
-    seen = Text(", ".join(f"{quantity(part.had, part.unit)} {plain(part.what)}" for part in criterion.evidence))
-    title = Text(plain(criterion.title))
-    for measured in criterion.measurements:
-        observed = Text(quantity(measured.observed, measured.unit), STYLE[measured.verdict])
-        limit = Text(measured.threshold.describe(measured.unit))
-        yield verdict, title, Text(plain(measured.what)), observed, limit, seen
-        verdict, title, seen = Text(), Text(), Text()
-    if not criterion.measurements:
-        yield verdict, title, Text(plain(criterion.explanation)), Text(), Text(), seen
+    first = Text(outcome(criterion), STYLE[criterion.verdict]), Text(plain(criterion.title))
+    evidence = Text(plain(seen(criterion)))
+    for one in figures(criterion):
+        observed = Text(one.observed, STYLE[one.verdict])
+        yield *first, Text(plain(one.what)), observed, Text(one.limit), evidence
+        first, evidence = (Text(), Text()), Text()
 
 
 def _differences(run: Run) -> list[Text]:
-    cells = [(row, cell) for row in run.matrix for cell in row.cells if cell.verdict is CellVerdict.DIFFERENT]
+    cells = differing(run)
     told = [
         Text.assemble(("  ✗ ", "red"), f"{plain(row.name)}, {COLUMN[cell.column]}: {plain(cell.sentence)}")
         for row, cell in cells[:DIFFERENCES_TOLD]

@@ -11,6 +11,7 @@ import msgspec
 from markupsafe import Markup
 
 from harness.results import Cell, Finding, FindingKind, Row, ScenarioRow, TranscriptEvent
+from harness.results.formatting import shortened
 from reports.frames import show_frame
 
 MOST_ROWS: Final = 400
@@ -164,7 +165,4 @@ def _reason(finding: Finding) -> str | None:
 
 
 def _value(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    if len(text) <= VALUE_LIMIT:
-        return text
-    return f"{text[:VALUE_LIMIT]} … {len(text) - VALUE_LIMIT:,} characters left out"
+    return shortened(json.dumps(value, ensure_ascii=False), VALUE_LIMIT)

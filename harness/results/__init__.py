@@ -20,9 +20,7 @@ from harness.results.criteria import (
     count,
     judge,
 )
-from harness.results.faults_and_defects import DefectRow, Detection, FaultOutcome, FaultRow, Standing, detection
 from harness.results.figures import Chart, Distribution, Limit, Line, Mark, Percentile, Point, Series, percentiles_for
-from harness.results.jobs import Count, Tally, Timeline, TimelineEntry
 from harness.results.matrix import (
     Cell,
     CellVerdict,
@@ -33,6 +31,18 @@ from harness.results.matrix import (
     Row,
     ScenarioRow,
     TranscriptEvent,
+)
+from harness.results.outcomes import (
+    Count,
+    DefectRow,
+    Detection,
+    FaultOutcome,
+    FaultRow,
+    Standing,
+    Tally,
+    Timeline,
+    TimelineEntry,
+    detection,
 )
 from harness.results.run import SCHEMA, About, LogFile, Machine, Parts, Run, Target, UnreadableRun, decode, load, save
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from harness.results.criteria import Criterion, Link, LinkTo, Verdict, combine
 from harness.results.formatting import listed, plural, quantity
-from harness.results.jobs import Tally
+from harness.results.outcomes import Tally
 from harness.results.run import SCHEMA, About, Parts, Run
 
 

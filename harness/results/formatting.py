@@ -31,6 +31,14 @@ def quantity(value: float | None, unit: str = "") -> str:
     return f"{number(value)} {unit}".rstrip()
 
 
+def shortened(text: str, limit: int, tail: int = 0) -> str:
+    """Text of others with about `limit` characters, `tail` of them from its end; a cut says how much it took."""
+    if len(text) <= limit:
+        return text
+    ending = f" … {text[-tail:]}" if tail else ""
+    return f"{text[: limit - tail]} … {len(text) - limit:,} characters left out{ending}"
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """`1 job`, `2 jobs`, `1,200 jobs`; `many` where an s is not enough."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -14,11 +14,10 @@ import psutil
 
 from harness.errors import CouldNotRun
 from harness.results.criteria import Criterion, Verdict
-from harness.results.faults_and_defects import DefectRow, FaultRow
 from harness.results.figures import Chart, Distribution
 from harness.results.formatting import plural
-from harness.results.jobs import Tally, Timeline
 from harness.results.matrix import ScenarioRow
+from harness.results.outcomes import DefectRow, FaultRow, Tally, Timeline
 
 SCHEMA: Final = 2
 """The version of run.json. A field may be added under the same number; one that goes or changes meaning raises it."""

@@ -1,0 +1,139 @@
+"""What became of the jobs, and of what was broken on purpose: lives, counts that have to add up, faults and defects."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+import msgspec
+
+from harness.results.criteria import Link
+
+
+class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that happened to the job. `source` is who saw it (client, worker, api, redis, fault)."""
+
+    at_ms: float
+    source: str
+    kind: str
+    worker_id: str | None = None
+    attempt: int | None = None
+    note: str = ""
+    wrong: bool = False
+    """This is the entry that the checker objects to."""
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The life of one job in trouble. `trouble` is a sentence, `check` the checker that objects.
+
+    `id` is what links name; it is unique in the run.
+    """
+
+    id: str
+    job_id: str
+    check: str
+    trouble: str
+    entries: tuple[TimelineEntry, ...]
+    side: str = "stack"
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How many jobs are in one class; `bad` where there should be none."""
+
+    label: str
+    count: int
+    bad: bool = False
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Every one of `total` in exactly one class. `total_label` says of what: `acknowledged jobs`."""
+
+    id: str
+    title: str
+    total_label: str
+    total: int
+    classes: tuple[Count, ...]
+
+    @property
+    def unaccounted(self) -> int:
+        """How many are in no class (below zero: in more than one); 0 where the counts add up."""
+        return self.total - sum(part.count for part in self.classes)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        id: str,  # noqa: A002 - the field's name
+        title: str,
+        total_label: str,
+        total: int,
+        good: dict[str, int],
+        bad: dict[str, int],
+    ) -> Self:
+        """From the counts by class, the good ones first."""
+        classes = [Count(label=label, count=count) for label, count in good.items()]
+        classes += [Count(label=label, count=count, bad=True) for label, count in bad.items()]
+        return cls(id=id, title=title, total_label=total_label, total=total, classes=tuple(classes))
+
+
+class Standing(StrEnum):
+    """The stack under a fault, held against the hub under the same one."""
+
+    WORSE = "worse than the hub"
+    SAME = "same as the hub"
+    BETTER = "better than the hub"
+    ALONE = "not comparable"
+    """The fault has no meaning on the hub, or the hub was not put through it."""
+    INCONCLUSIVE = "inconclusive"
+
+
+class FaultOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one side came to under the fault; `figures` such as `{"lost": 0, "recovered after, ms": 5200}`."""
+
+    sentence: str
+    figures: dict[str, float] = {}
+
+
+class FaultRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One fault. `how` says what was done, in a sentence."""
+
+    id: str
+    title: str
+    how: str
+    standing: Standing
+    stack: FaultOutcome | None = None
+    hub: FaultOutcome | None = None
+    explanation: str = ""
+    links: tuple[Link, ...] = ()
+
+
+class Detection(StrEnum):
+    """Whether a seeded defect was caught, and rightly."""
+
+    CAUGHT = "caught"
+    """By the criterion that should."""
+    ELSEWHERE = "caught elsewhere"
+    """Only by a criterion that has nothing to do with it, or by a crash: that counts as missed."""
+    MISSED = "missed"
+    NOT_RUN = "not run"
+
+
+class DefectRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One seeded defect: the mistake in a sentence, who should catch it (criteria ids), who did."""
+
+    id: str
+    mistake: str
+    expected_by: tuple[str, ...]
+    caught_by: tuple[str, ...]
+    detection: Detection
+    explanation: str = ""
+    seconds: float | None = None
+
+
+def detection(expected_by: tuple[str, ...], caught_by: tuple[str, ...], *, crashed: bool = False) -> Detection:
+    """Caught only where a criterion that should have caught it did, and the run did not merely crash."""
+    if not caught_by and not crashed:
+        return Detection.MISSED
+    if crashed or not set(expected_by) & set(caught_by):
+        return Detection.ELSEWHERE
+    return Detection.CAUGHT
