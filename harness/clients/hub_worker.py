@@ -12,7 +12,8 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any, Final, Self
 
 import click
@@ -22,6 +23,7 @@ from harness.clients.transport import Socket, Unreachable
 from harness.protocols import hub
 from harness.protocols.hub import ChunkAssembler, Frame
 from harness.protocols.script import Step, steps_of
+from harness.workers.journal import Journal, NoJournal, Run, journal_in
 
 HEARTBEAT_S: Final = 10.0
 RECONNECT_S: Final = 0.5
@@ -32,20 +34,28 @@ class Assignment(msgspec.Struct, frozen=True):
 
     job_id: str
     payload: Any
+    service: str = ""
 
 
 class WorkerSession:
     """One worker: it takes one job at a time, reports each step, and reports when it is idle again.
 
     `attempts` counts how often each job was begun. The hub does not send the count, so the workers of one run share it.
+    What it runs it writes into the journal.
     """
 
-    def __init__(self, worker_id: str, services: list[str], attempts: Counter[str]) -> None:
+    def __init__(
+        self, worker_id: str, services: list[str], attempts: Counter[str], journal: Journal | None = None
+    ) -> None:
         self.worker_id: Final = worker_id
         self.path: Final = hub.path_of("worker", worker_id)
         self.registered = False
         self._services = services
         self._attempts = attempts
+        self._journal = journal or NoJournal()
+        self._journal.serving(worker_id, services, places=1)
+        self._offered: dict[str, str] = {}
+        """The services of the jobs that it asked for: an assignment does not name it."""
         self._chunks = ChunkAssembler()
         self._busy = False
 
@@ -61,10 +71,11 @@ class WorkerSession:
             case {"type": "worker_registered"}:
                 self.registered = True
             case {"type": "job_available", "job_id": str(job_id)} if not self._busy:
+                self._offered = {job_id: str(frame.get("job_type") or "") if frame else ""}
                 return [hub.claim(self.worker_id, job_id)], None
             case {"type": "job_assigned", "job_id": str(job_id), "params": payload}:
                 self._busy = True
-                return [], Assignment(job_id, payload)
+                return [], Assignment(job_id, payload, self._offered.get(job_id, ""))
             case {"type": "error"} if not self._busy:
                 # A claim was rejected: who does not report idle is not offered anything again.
                 return [hub.worker_status(self.worker_id, "idle")], None
@@ -73,31 +84,36 @@ class WorkerSession:
     def play(self, job: Assignment) -> Iterator[Frame | float]:
         """A job from its beginning to its end: frames to send, and seconds to wait before the next one."""
         self._attempts[job.job_id] += 1
-        yield from self._script(job)
+        with self._journal.run(self.worker_id, job.job_id, job.service) as run:
+            last = yield from self._script(job, run)
+        yield last
         self._busy = False
         yield hub.worker_status(self.worker_id, "idle")
 
-    def _script(self, job: Assignment) -> Iterator[Frame | float]:
+    def _script(self, job: Assignment, run: Run) -> Generator[Frame | float, None, Frame]:
+        """What the script has to send; answers the job's end, which is sent when the run is over."""
         try:
             steps = steps_of(job.payload)
         except ValueError as error:
-            yield hub.fail(self.worker_id, job.job_id, str(error))
-            return
+            run.failed()
+            return hub.fail(self.worker_id, job.job_id, str(error))
         result: Any = {"status": "success"}
         for step in steps:
-            yield from self._step(job, step)
+            yield from self._step(job, step, run)
             if step.fails(self._attempts[job.job_id]):
-                yield hub.fail(self.worker_id, job.job_id, str(step.fail))
-                return
+                run.failed()
+                return hub.fail(self.worker_id, job.job_id, str(step.fail))
             if step.hang:
                 yield math.inf
             result = result if step.result is msgspec.UNSET else step.result
-        yield hub.complete(self.worker_id, job.job_id, result)
+        run.completed(result)
+        return hub.complete(self.worker_id, job.job_id, result)
 
-    def _step(self, job: Assignment, step: Step) -> Iterator[Frame | float]:
+    def _step(self, job: Assignment, step: Step, run: Run) -> Iterator[Frame | float]:
         if step.sleep_ms is not None:
             yield step.sleep_ms / 1000
         if step.progress is not None:
+            run.step(step.progress)
             yield hub.progress(self.worker_id, job.job_id, step, time.time())
 
     def heartbeat(self) -> Frame:
@@ -117,8 +133,10 @@ class HubWorker:
         attempts: Counter[str] | None = None,
         token: str | None = None,
         first_beat_s: float = 0.0,
+        journal: Journal | None = None,
     ) -> None:
-        self.session: Final = WorkerSession(worker_id, list(services), Counter() if attempts is None else attempts)
+        attempts = Counter() if attempts is None else attempts
+        self.session: Final = WorkerSession(worker_id, list(services), attempts, journal)
         self.registered = asyncio.Event()
         self._url = hub.websocket_url(ws_url, self.session.path, token)
         self._first_beat_s = first_beat_s
@@ -192,8 +210,10 @@ class HubWorker:
             await self._socket.send_json(self.session.heartbeat())
 
 
-async def work(url: str, count: int, services: list[str], token: str | None = None) -> None:
-    """Run that many workers; writes `workers_ready` to stderr when all are registered.
+async def work(
+    url: str, count: int, services: list[str], token: str | None = None, *, first: int = 1, journal: Journal
+) -> None:
+    """Run that many workers, numbered from `first`; writes `workers_ready` to stderr when all are registered.
 
     Their heartbeats are spread, as those of workers that nobody started together: each makes the hub read every job.
     """
@@ -205,9 +225,10 @@ async def work(url: str, count: int, services: list[str], token: str | None = No
             services=tuple(services),
             attempts=attempts,
             token=token,
-            first_beat_s=HEARTBEAT_S * number / count,
+            first_beat_s=HEARTBEAT_S * (number - first + 1) / count,
+            journal=journal,
         )
-        for number in range(1, count + 1)
+        for number in range(first, first + count)
     ]
     async with asyncio.TaskGroup() as group:
         for worker in workers:
@@ -222,10 +243,13 @@ async def work(url: str, count: int, services: list[str], token: str | None = No
 @click.option("--count", type=click.IntRange(1, 1000), default=48, show_default=True, help="How many workers.")
 @click.option("--service", "services", multiple=True, default=["simulation"], show_default=True, help="What they take.")
 @click.option("--token", envvar="WEBSOCKET_AUTH_TOKEN", help="The token that the hub demands.")
-def main(url: str, count: int, services: tuple[str, ...], token: str | None) -> None:
+@click.option("--first", type=int, default=1, show_default=True, help="The number of the first worker.")
+@click.option("--journal", type=click.Path(path_type=Path), help="A folder for the journal of what they run.")
+def main(url: str, count: int, services: tuple[str, ...], token: str | None, first: int, journal: Path | None) -> None:
     """Run until told to stop."""
+    written = journal_in(journal, f"hub-workers-{first}")
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(work(url.rstrip("/"), count, list(services), token))
+        asyncio.run(work(url.rstrip("/"), count, list(services), token, first=first, journal=written))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import msgspec
 
 from harness.protocols import LOG_KINDS, EventKind, JobEvent, JobState, Mode
 from harness.protocols.script import expectation_of
+from harness.workers.journal import Entry, digest_of
 
 
 class Source(StrEnum):
@@ -17,6 +18,7 @@ class Source(StrEnum):
     CLIENT = "client"
     """A submitter or subscriber, on its side of the wire."""
     WORKER = "worker"
+    """A worker process's own journal of what it ran."""
     API = "api"
     """What a request to the server was answered (the survey of states, the list of workers)."""
     REDIS = "redis"
@@ -58,6 +60,16 @@ class HistoryEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     max_retries: int | None = None
     running: tuple[str, ...] | None = None
     """With `worker_status`: the ids of the jobs it reports as running."""
+    result: str = ""
+    """With an end: a short digest of the job's result, where the observer has it."""
+    pid: int = 0
+    """With what a worker wrote: its process."""
+    in_use: int = 0
+    """With `started`: places of the worker that are taken, this one included."""
+    services: tuple[str, ...] | None = None
+    """With `serving`: what the worker takes; `*` for all."""
+    places: int = 0
+    """With `serving`: how many jobs it may run at once."""
     target: str = ""
     """With the harness's events: the process or link that it was done to."""
     note: str = ""
@@ -82,6 +94,28 @@ def log_event(event: JobEvent, source: Source, by: str, now_ms: float) -> Histor
         message=event.message,
         error=event.error,
         entry=event.event_id,
+        result=_digest(event),
+    )
+
+
+def journal_event(entry: Entry) -> HistoryEvent:
+    """A line of a worker's journal."""
+    return HistoryEvent(
+        at_ms=entry.at_ms,
+        source=Source.WORKER,
+        kind=entry.kind,
+        by=entry.worker,
+        worker_id=entry.worker,
+        job_id=entry.job or None,
+        attempt=entry.attempt,
+        service=entry.service,
+        progress=entry.progress,
+        of=entry.of,
+        result=entry.result,
+        pid=entry.pid,
+        in_use=entry.in_use,
+        services=entry.services or None,
+        places=entry.places,
     )
 
 
@@ -103,7 +137,8 @@ def client_event(event: JobEvent, by: str, now_ms: float) -> HistoryEvent | None
     )
     changes: dict[str, Any] = {}
     if event.kind in LOG_KINDS:
-        told = {"worker_id": event.worker_id, "attempt": event.attempt, "progress": event.progress}
+        told: dict[str, Any] = {"worker_id": event.worker_id, "attempt": event.attempt, "progress": event.progress}
+        told["result"] = _digest(event)
         changes = {"kind": EventKind.DELIVERED, "of": event.kind, "priority": 0, "service": "", **told}
     elif event.kind is EventKind.SUBMIT:
         expected = expectation_of(event.details)
@@ -114,3 +149,9 @@ def client_event(event: JobEvent, by: str, now_ms: float) -> HistoryEvent | None
     elif event.kind is EventKind.GAP:
         changes = {"note": (event.message or "")[:200]}
     return msgspec.structs.replace(seen, **changes)
+
+
+def _digest(event: JobEvent) -> str:
+    """Of the result, where it came with the event."""
+    completed = event.kind is EventKind.COMPLETED and event.result is not None
+    return digest_of(event.result) if completed else ""

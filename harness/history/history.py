@@ -40,6 +40,31 @@ class LeaseInterval:
         return last.at_ms if last else None
 
 
+class WorkerRun:
+    """One run of a job in a worker's process, by the worker's own journal."""
+
+    def __init__(self, started: HistoryEvent) -> None:
+        self.started = started
+        self.finished: HistoryEvent | None = None
+        self.poisoned = False
+        """Whether the work itself killed the process."""
+
+    @property
+    def worker_id(self) -> str:
+        """Who ran it."""
+        return self.started.worker_id or ""
+
+    @property
+    def until_ms(self) -> float:
+        """When it was over; without end where nobody wrote that it was."""
+        return self.finished.at_ms if self.finished else float("inf")
+
+    def takes(self, event: HistoryEvent) -> bool:
+        """Whether a line of a journal belongs to this run."""
+        mine = self.started
+        return (event.pid, event.worker_id, event.attempt) == (mine.pid, mine.worker_id, mine.attempt)
+
+
 class JobHistory:
     """Everything about one job, in order."""
 
@@ -76,6 +101,29 @@ class JobHistory:
                 if event.kind in ATTEMPT_ENDS:
                     current.end = event
         return leases
+
+    @cached_property
+    def runs(self) -> list[WorkerRun]:
+        """The runs of it that workers wrote down, by their beginning."""
+        runs: list[WorkerRun] = []
+        for event in self.events:
+            if event.source is not Source.WORKER:
+                continue
+            if event.kind is EventKind.STARTED:
+                runs.append(WorkerRun(event))
+            run = next((one for one in reversed(runs) if one.takes(event)), None)
+            if run and event.kind is EventKind.FINISHED:
+                run.finished = event
+            elif run and event.kind is EventKind.POISONED:
+                run.poisoned = True
+        return runs
+
+    def lease_of(self, run: WorkerRun) -> LeaseInterval | None:
+        """The lease under which it was run: the claim of that worker with that attempt, or the last before the run."""
+        mine = (one for one in reversed(self.leases) if one.worker_id == run.worker_id)
+        if run.started.attempt:
+            return next((one for one in mine if one.claim.attempt == run.started.attempt), None)
+        return next((one for one in mine if one.claim.at_ms <= run.started.at_ms), None)
 
     @cached_property
     def survey(self) -> HistoryEvent | None:
@@ -190,6 +238,11 @@ class History:
         return jobs
 
     @cached_property
+    def journaled(self) -> frozenset[str]:
+        """The workers that write down what they run."""
+        return frozenset(e.worker_id for e in self.events if e.kind is EventKind.SERVING and e.worker_id)
+
+    @cached_property
     def acknowledged(self) -> list[JobHistory]:
         """The jobs that are owed, by the time of their acknowledgement."""
         owed = [(job.acked.at_ms, job) for job in self.jobs.values() if job.acked]
@@ -219,10 +272,12 @@ class History:
             or (event.kind in healing and event.worker_id in (worker_id, None))
         ]
 
-    def was_sound(self, worker_id: str, from_ms: float, to_ms: float) -> bool:
-        """Whether nothing was broken that could keep this worker from renewing its lease in that time."""
+    def was_sound(
+        self, worker_id: str, from_ms: float, to_ms: float, *, besides: frozenset[EventKind] = frozenset()
+    ) -> bool:
+        """Whether nothing but these was broken that could keep this worker from renewing its lease in that time."""
         broken_since: dict[str, float] = {}
-        for event in self.worker_faults(worker_id):
+        for event in (one for one in self.worker_faults(worker_id) if one.kind not in besides):
             key = event.target or event.worker_id or ""
             if event.kind in WORKER_FAULTS | SHARED_FAULTS:
                 if from_ms <= event.at_ms <= to_ms:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -16,7 +17,7 @@ from harness.load.latencies import Histogram
 from harness.load.results import FleetResult, WorkerExit
 from harness.processes import Launch, OwnExit, Process, Processes
 from harness.protocols import EventKind
-from harness.targets import Deployment
+from harness.targets import Crew, Deployment
 
 AT_ONCE: Final = 2 * (os.cpu_count() or 1)
 """Starts under way at once: more would only measure how they hinder each other."""
@@ -46,11 +47,11 @@ class Fleet:
                 exits.append(WorkerExit(worker=worker.name, at=one.at, ours=False, back_after_s=back, status=status))
         return exits
 
-    async def start(self, count: int, *, services: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start so many workers and wait until each is ready. Raises CouldNotRun."""
+    async def start(self, count: int, *, crews: Sequence[Crew], environment: Mapping[str, str], journal: Path) -> None:
+        """Start so many workers, which write their journals there, and wait until each is ready. Raises CouldNotRun."""
         began = time.monotonic()
         slots = asyncio.Semaphore(AT_ONCE)
-        launches = self._deployment.worker_launches(count, job_services=services)
+        launches = self._deployment.crew_launches(crews, count, journal)
         launches = [msgspec.structs.replace(one, environment=one.environment | dict(environment)) for one in launches]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._start_one(launch, slots)) for launch in launches]

@@ -14,12 +14,25 @@ import httpx
 from harness.clients import Refused
 from harness.clients.recorders import Background, HubRecorder, StackRecorder, WorkerWatch, survey
 from harness.errors import CouldNotRun
-from harness.history import CheckResult, History, HistoryEvent, HistoryWriter, Limits, Source, check_all
+from harness.history import (
+    CheckResult,
+    History,
+    HistoryEvent,
+    HistoryWriter,
+    Limits,
+    Source,
+    check_all,
+    journal_event,
+    read_events,
+)
 from harness.load.results import WorkerExit
 from harness.protocols import EventKind
 from harness.targets import Side, Target
+from harness.workers.journal import entries_in
 
 SYSTEM: Final = "history-system.jsonl"
+JOURNAL: Final = "journal"
+"""The folder of the workers' journals."""
 
 
 @asynccontextmanager
@@ -63,8 +76,10 @@ async def settle(target: Target, writer: HistoryWriter, out: Path, exits: list[W
 
 
 def history_in(out: Path, *, without: str = "") -> History:
-    """The history in a load's folder."""
-    return History.load(*(path for path in sorted(out.glob("history-*.jsonl")) if path.name != without))
+    """The history in a load's folder: what clients saw, the system's own account, and what workers wrote down."""
+    files = (path for path in sorted(out.glob("history-*.jsonl")) if path.name != without)
+    events = [event for path in files for event in read_events(path)]
+    return History([*events, *map(journal_event, entries_in(out / JOURNAL))])
 
 
 def check(out: Path, limits: Limits) -> dict[str, CheckResult]:

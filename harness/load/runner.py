@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from harness.history import HistoryWriter
 from harness.load.fleet import Fleet
 from harness.load.judge import judge
 from harness.load.observer import Observer, OnLive
-from harness.load.recording import check, recording, settle
+from harness.load.recording import JOURNAL, check, recording, settle
 from harness.load.results import LoadResult, Surroundings
 from harness.load.spec import LoadSpec
 from harness.load.swarm import SwarmResult
@@ -57,6 +58,7 @@ async def run(
 def _clear(out: Path) -> None:
     """Make the folder, or take what an earlier load left in it: it must not be read as this one's."""
     out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out / JOURNAL, ignore_errors=True)
     for old in (*out.glob("history-*.jsonl"), *(out / name for name in ("swarm.json", "live.jsonl", "load.json"))):
         old.unlink(missing_ok=True)
 
@@ -125,7 +127,8 @@ class _Run:
         """Start the workers, load, settle, judge."""
         spec, target = self._spec, self._deployment.target
         if spec.fleet:
-            await self._fleet.start(spec.fleet, services=spec.services, environment=spec.worker_environment)
+            environment, journal = spec.worker_environment, self._out / JOURNAL
+            await self._fleet.start(spec.fleet, crews=spec.crews, environment=environment, journal=journal)
         watch = asyncio.create_task(self._fleet.watch())
         account = recording(target, self._out) if spec.checked else contextlib.nullcontext(HistoryWriter())
         try:

@@ -11,7 +11,7 @@ from harness.load.arrivals import Plan, Shape
 from harness.load.latencies import Metric
 from harness.load.population import DEFAULT_JOB, Population
 from harness.protocols import Submission
-from harness.targets import Side
+from harness.targets import Crew, Side
 
 
 class Mix(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +110,7 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How often memory and queue depth are sampled."""
 
     @property
-    def services(self) -> tuple[str, ...]:
-        """Those that the jobs of the load ask for."""
-        return tuple(self.population.services) if self.population else (self.job.service,)
+    def crews(self) -> tuple[Crew, ...]:
+        """The kinds of workers that the load's jobs ask for."""
+        services = tuple(self.population.services) if self.population else (self.job.service,)
+        return (Crew(services=services if self.population or self.side is Side.HUB else ("*",)),)

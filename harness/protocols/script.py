@@ -29,6 +29,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """With `fail`: how many attempts fail; without it, all."""
     result: Any = msgspec.UNSET
     hang: bool = False
+    crash: bool = False
+    """The worker's process kills itself; only a worker of the harness on the stack does."""
 
     def fails(self, attempt: int) -> bool:
         """Whether the attempt of that number, counted from 1, ends here."""
@@ -72,6 +74,8 @@ def expectation_of(payload: object, *, max_retries: int = MAX_RETRIES) -> Expect
         if step.progress is not None:
             steps.append(step.progress)
         if step.fails(max_retries + 1):
+            return Expectation(steps=tuple(steps), end=EventKind.FAILED)
+        if step.crash:
             return Expectation(steps=tuple(steps), end=EventKind.FAILED)
         if step.hang:
             return Expectation(steps=tuple(steps), hangs=True)

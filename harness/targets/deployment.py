@@ -24,6 +24,8 @@ from harness.targets.target import LEASE_MS, RETRY_BACKOFF_MS, HubTarget, Side, 
 
 HUB_WORKERS = "harness.clients.hub_worker"
 """The program that plays workers of a hub; it is started by name, as everything that is judged."""
+SCRIPTED = "harness.workers.scripted_connector:ScriptedConnector"
+"""The connector of a worker of the stack that writes down what it ran."""
 AT_ONCE = 16
 """Workers that are starting at the same time."""
 
@@ -40,6 +42,29 @@ class Namespace(msgspec.Struct, frozen=True):
         if isinstance(redis, Valkey):
             return cls(redis.url_of(database))
         return cls(redis.url, f"hubgate-{uuid4().hex[:12]}:")
+
+
+class Crew(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Workers that are alike."""
+
+    services: tuple[str, ...]
+    """What they take; `*` for all, which only workers of the stack can."""
+    share: float = 1.0
+    """Of a fleet, against the other crews' shares; each crew has at least one worker."""
+    places: int = 1
+    """Jobs that one of them runs at once; on a hub always one."""
+
+
+def sizes_of(crews: Sequence[Crew], count: int) -> list[int]:
+    """How many workers of each crew are among that many. Raises CouldNotRun where they are too few."""
+    if count < len(crews):
+        raise CouldNotRun(f"{len(crews)} kinds of workers need at least as many workers, not {count}")
+    total = sum(crew.share for crew in crews)
+    sizes = [max(1, int(count * crew.share / total)) for crew in crews]
+    while (missing := count - sum(sizes)) != 0:
+        by_lack = sorted(range(len(crews)), key=lambda n: count * crews[n].share / total - sizes[n])
+        sizes[by_lack[-1] if missing > 0 else max(by_lack, key=sizes.__getitem__)] += 1 if missing > 0 else -1
+    return sizes
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,13 +180,37 @@ class Deployment:
             overlay=self.setup.overlay,
         )
 
-    def worker_launches(self, count: int, *, job_services: Sequence[str] = ("simulation",)) -> list[Launch]:
-        """How `worker-1` … `worker-count` are started; those of a hub are connections of one process."""
-        if self.side is Side.STACK:
-            return [self.worker_launch(f"worker-{number}") for number in range(1, count + 1)]
-        arguments = ["--url", self.target.ws_url, "--count", str(count)]
-        arguments += [part for service in job_services for part in ("--service", service)]
-        return [services.module_launch(HUB_WORKERS, arguments, name="hub-workers", probe=log_says("workers_ready"))]
+    def worker_launches(self, count: int) -> list[Launch]:
+        """How `worker-1` … `worker-count` are started, all alike; those of a hub are connections of one process."""
+        if self.side is Side.HUB:
+            return [self._hub_launch(Crew(services=("simulation",)), 1, count, None)]
+        return [self.worker_launch(f"worker-{number}") for number in range(1, count + 1)]
+
+    def crew_launches(self, crews: Sequence[Crew], count: int, journal: Path) -> list[Launch]:
+        """How workers of several kinds are started that write what they run into journals in that folder."""
+        launches: list[Launch] = []
+        first = 1
+        for crew, size in zip(crews, sizes_of(crews, count), strict=True):
+            if self.side is Side.HUB:
+                launches.append(self._hub_launch(crew, first, size, journal))
+            else:
+                launches += [self._scripted(crew, f"worker-{first + n}", journal) for n in range(size)]
+            first += size
+        return launches
+
+    def _scripted(self, crew: Crew, name: str, journal: Path) -> Launch:
+        serves = "+".join(crew.services)
+        settings = {"journal": str(journal.resolve()).replace(",", "\\,"), "worker": name}
+        settings |= {"serves": serves, "services": serves, "places": str(crew.places)}
+        connector = f"{SCRIPTED}:{','.join(f'{key}={value}' for key, value in settings.items())}"
+        return self.worker_launch(name, concurrency=crew.places, connector=connector)
+
+    def _hub_launch(self, crew: Crew, first: int, count: int, journal: Path | None) -> Launch:
+        arguments = ["--url", self.target.ws_url, "--count", str(count), "--first", str(first)]
+        arguments += [part for service in crew.services for part in ("--service", service)]
+        arguments += ["--journal", str(journal.resolve())] if journal else []
+        name = "hub-workers" if first == 1 else f"hub-workers-{first}"
+        return services.module_launch(HUB_WORKERS, arguments, name=name, probe=log_says("workers_ready"))
 
     def start_workers(self, launches: list[Launch]) -> list[Process]:
         """Start workers, all at once, ready all."""

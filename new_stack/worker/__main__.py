@@ -34,7 +34,7 @@ OPTIONS: Final[tuple[tuple[str, str, str, dict[str, Any]], ...]] = (
         "connectors",
         (
             "what to run jobs with, may be given several times (WORKER_CONNECTORS): "
-            f"{', '.join(BUILT_IN)}, or one of an installed package"
+            f"{', '.join(BUILT_IN)}, one of an installed package, or module:Class"
         ),
         {"metavar": "NAME[:SETTINGS]", "action": "append"},
     ),

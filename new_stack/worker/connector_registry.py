@@ -33,6 +33,8 @@ CATCH_ALL: Final = "*"
 """Among a connector's services: every service that no other connector of the worker takes."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_CLASS = re.compile(r"([A-Za-z_][\w.]*:[A-Z]\w*)(?::(.*))?", re.DOTALL)
+"""`module:Class`, and settings behind it: a class begins with a capital letter and is no `setting=value`."""
 _COMMA = re.compile(r"(?<!\\),")
 
 
@@ -52,12 +54,13 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `NAME[:key=value,…]`. A comma in a value is written `\\,`.
+        """Read `NAME[:key=value,…]` or `module:Class[:key=value,…]`. A comma in a value is written `\\,`.
 
         `services=a+b` and `run_in=thread` are the worker's own keys. Raises SettingsError.
         """
-        name, _, rest = text.strip().partition(":")
-        if not _NAME.fullmatch(name):
+        by_class = _CLASS.fullmatch(text.strip())
+        name, _, rest = (by_class[1], ":", by_class[2] or "") if by_class else text.strip().partition(":")
+        if not by_class and not _NAME.fullmatch(name):
             raise SettingsError(f"connector {text!r}: a name is letters, digits, '.', '_' and '-'")
         options: dict[str, str] = {}
         for piece in filter(None, _COMMA.split(rest)):
@@ -95,7 +98,7 @@ def parse_list(text: str) -> tuple[ConnectorSpec, ...]:
     for piece in filter(None, (piece.strip() for piece in _COMMA.split(text))):
         head = piece.partition("=")[0]
         if texts and "=" in piece and ":" not in head:
-            texts[-1] += ("," if ":" in texts[-1] else ":") + piece
+            texts[-1] += ("," if "=" in texts[-1] else ":") + piece
         else:
             texts.append(piece)
     return tuple(ConnectorSpec.parse(text) for text in texts)
@@ -107,9 +110,9 @@ def find(name: str) -> type[Connector]:
         module, _, attribute = BUILT_IN[name].partition(":")
         found = getattr(import_module(f"new_stack.worker.connectors.{module}"), attribute)
     else:
-        found = _load(name)
+        found = _load_class(name) if ":" in name else _load(name)
     if not (isinstance(found, type) and issubclass(found, Connector)):
-        raise SettingsError(f"connector {name}: the entry point names no Connector class")
+        raise SettingsError(f"connector {name}: that is no Connector class")
     return found
 
 
@@ -130,11 +133,20 @@ def _load(name: str) -> object:
         raise SettingsError(f"connector {name}: its code could not be loaded: {error}") from error
 
 
+def _load_class(name: str) -> object:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"connector {name}: its code could not be loaded: {error}") from error
+
+
 class ConnectorRegistry:
     """The connectors of one worker, by the services that they serve.
 
-    A connector serves the services given to it (`services=a+b`) and the one of its own name. The first one with
-    `services=*` takes every job that is nobody's; without one, the worker does not claim such jobs.
+    A connector serves the services given to it (`services=a+b`) and the one of its own name, where that is no
+    `module:Class`. The first one with `services=*` takes every job that is nobody's; without one, the worker does not
+    claim such jobs.
     """
 
     def __init__(self, entries: Sequence[tuple[ConnectorSpec, Connector]]) -> None:
@@ -144,7 +156,8 @@ class ConnectorRegistry:
         self.names = tuple(spec.name for spec, _ in entries)
         for spec, connector in entries:
             connector.name = spec.name
-            for service in (*spec.services, spec.name):
+            own = () if ":" in spec.name else (spec.name,)
+            for service in (*spec.services, *own):
                 if service != CATCH_ALL:
                     self._by_service.setdefault(service, connector)
             if CATCH_ALL in spec.services and self._catch_all is None:

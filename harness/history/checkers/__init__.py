@@ -16,6 +16,14 @@ from harness.history.checkers.accounting import (
 )
 from harness.history.checkers.attempts import check_ended_otherwise, check_progress_back, check_retries, check_steps
 from harness.history.checkers.delivery import check_not_delivered
+from harness.history.checkers.execution import (
+    check_never_run,
+    check_result_swapped,
+    check_run_twice,
+    check_runs_on,
+    check_unclaimed_run,
+    check_wrong_worker,
+)
 from harness.history.checkers.leases import (
     check_cancel_ignored,
     check_double_claim,
@@ -44,6 +52,12 @@ CHECKERS: Final[dict[str, Checker]] = {
     "not_delivered": check_not_delivered,
     "retries": check_retries,
     "recovery": check_recovery,
+    "run_twice": check_run_twice,
+    "unclaimed_run": check_unclaimed_run,
+    "never_run": check_never_run,
+    "runs_on": check_runs_on,
+    "wrong_worker": check_wrong_worker,
+    "result_swapped": check_result_swapped,
 }
 """Every checker by its name, which is also its result's name."""
 

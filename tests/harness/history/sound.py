@@ -61,6 +61,9 @@ class Worker:
     job: Job | None = None
     down_until_ms: float | None = None
     stopped: bool = False
+    pid: int = 0
+    attempt: int = 0
+    """Of the job that it last claimed."""
 
 
 @dataclass
@@ -82,6 +85,8 @@ class SoundQueue:
         services = ["simulation"] if random.random() < 0.6 else ["simulation", "upscale"]
         self.workers = [Worker(f"w{n}", services[n % len(services)]) for n in range(max(workers, 2 * len(services)))]
         self.services = services
+        for worker in self.workers:
+            self.serve(worker)
         self.to_submit = jobs
         self._entries = 0
         self._reported_ms = 0.0
@@ -140,8 +145,10 @@ class SoundQueue:
         job.state, job.holder, job.done = JobState.CLAIMED, worker, 0
         job.attempt += 1
         job.expires_ms = self.now_ms + LIMITS.lease_ms
-        worker.job = job
+        worker.job, worker.attempt = job, job.attempt
         self.log(EventKind.CLAIMED, job, worker)
+        self.now_ms += 0.2
+        self.journal(EventKind.STARTED, worker, job, service=job.service, in_use=1)
 
     def work(self) -> None:
         busy = [w for w in self.workers if w.job and w.down_until_ms is None]
@@ -151,17 +158,21 @@ class SoundQueue:
         job = worker.job
         assert job
         if job.holder is not worker or job.state is not JobState.CLAIMED:
+            self.journal(EventKind.FINISHED, worker, job, of=EventKind.RELEASED)
             worker.job = None  # refused: the lease is lost
             return
         if job.done < len(job.steps):
             job.done += 1
+            self.journal(EventKind.STEPPED, worker, job, progress=job.steps[job.done - 1])
             self.log(EventKind.PROGRESS, job, worker, progress=job.steps[job.done - 1])
         elif job.failures < job.fails:
             self.fail(job, worker)
         else:
-            self.end(EventKind.COMPLETED, job, worker)
+            self.journal(EventKind.FINISHED, worker, job, of=EventKind.COMPLETED, result=job.id)
+            self.end(EventKind.COMPLETED, job, worker, result=job.id)
 
     def fail(self, job: Job, worker: Worker) -> None:
+        self.journal(EventKind.FINISHED, worker, job, of=EventKind.ATTEMPT_FAILED)
         job.failures += 1
         job.failed_by = worker.id
         if job.failures > self.max_retries:
@@ -171,11 +182,11 @@ class SoundQueue:
         job.due_ms = self.now_ms + LIMITS.retry_backoff_ms
         self.log(EventKind.ATTEMPT_FAILED, job, worker, error="CUDA out of memory")
 
-    def end(self, kind: EventKind, job: Job, worker: Worker | None) -> None:
+    def end(self, kind: EventKind, job: Job, worker: Worker | None, **fields: Any) -> None:
         job.state, job.holder = ENDED_STATES[kind], None
         if worker and worker.job is job:  # it may be a new process under the old name, with another job
             worker.job = None
-        self.log(kind, job, worker)
+        self.log(kind, job, worker, **fields)
 
     def cancel(self) -> None:
         alive = [job for job in self.jobs if job.state in (JobState.PENDING, JobState.CLAIMED)]
@@ -185,10 +196,13 @@ class SoundQueue:
         holder = job.holder
         self.client(EventKind.CANCEL, job)
         self.now_ms += 0.4
+        runs = holder is not None and holder.job is job
         self.end(EventKind.CANCELLED, job, holder)
         self.now_ms += 0.4
         self.client(EventKind.CANCEL_ACCEPTED, job)
         if holder and holder.down_until_ms is None:
+            if runs:
+                self.journal(EventKind.FINISHED, holder, job, of=EventKind.RELEASED)
             self.report(holder)
 
     def retry_by_hand(self) -> None:
@@ -210,6 +224,7 @@ class SoundQueue:
         job = worker.job if worker else None
         if worker and job and job.holder is worker:
             self.now_ms += 5
+            self.journal(EventKind.FINISHED, worker, job, of=EventKind.RELEASED)
             job.state, job.holder, worker.job = JobState.PENDING, None, None
             self.log(EventKind.RELEASED, job, worker)
 
@@ -250,6 +265,8 @@ class SoundQueue:
         for worker in self.workers:
             if worker.down_until_ms is not None and worker.down_until_ms <= self.now_ms:
                 worker.down_until_ms = None
+                if not worker.stopped:
+                    self.serve(worker)
                 self.harness(EventKind.CONTINUED if worker.stopped else EventKind.UP, worker)
             job = worker.job
             if worker.down_until_ms is None and job and job.holder is worker and job.expires_ms > self.now_ms:
@@ -274,6 +291,15 @@ class SoundQueue:
     def client(self, kind: EventKind, job: Job, *, by: str | None = None, **fields: Any) -> None:
         name = by or f"client-{job.sequence % 3}"
         self.add(Source.CLIENT, kind, by=name, job_id=job.id, service=job.service, priority=job.priority, **fields)
+
+    def serve(self, worker: Worker) -> None:
+        """A new process of the worker."""
+        worker.pid += 1
+        self.journal(EventKind.SERVING, worker, services=(worker.service,), places=1)
+
+    def journal(self, kind: EventKind, worker: Worker, job: Job | None = None, **fields: Any) -> None:
+        about = {"job_id": job.id, "attempt": worker.attempt} if job else {}
+        self.add(Source.WORKER, kind, by=worker.id, worker_id=worker.id, pid=worker.pid, **about, **fields)
 
     def harness(self, kind: EventKind, worker: Worker) -> None:
         self.add(Source.HARNESS, kind, worker_id=worker.id, target=worker.id)

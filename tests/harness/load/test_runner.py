@@ -33,6 +33,7 @@ from harness.results import Verdict
 from harness.targets import Deployment, Setup, Side
 from tests.waiting import until
 
+JOURNALED = ("run_twice", "unclaimed_run", "never_run", "wrong_worker")
 FAIR = Demands(least_jobs=10, most_lag_ms=2000)
 """The machine of a test may be busy with others: that the generator was late is no finding here."""
 
@@ -63,6 +64,8 @@ async def test_a_load_on_the_stack_is_measured_and_judged(tmp_path: Path) -> Non
     assert result.depth
     assert lines[-1].ended == 40
     assert result.checks["lost"].examined == 40
+    assert {name: result.checks[name].examined for name in JOURNALED} == dict.fromkeys(JOURNALED, 40)
+    assert result.checks["result_swapped"].examined >= 80, "the log and the clients told each result"
     assert not any(check.violations for check in result.checks.values())
     assert msgspec.json.decode((tmp_path / "load.json").read_bytes(), type=LoadResult) == result
 
@@ -74,6 +77,8 @@ async def test_the_same_load_on_the_hub(tmp_path: Path) -> None:
     assert result.swarm.jobs.outcomes[Outcome.COMPLETED] == 16
     assert result.swarm.latencies[Metric.PROGRESS_SEEN].overall.count == 48
     assert {series.part for series in result.memory} >= {"hub", "workers"}
+    assert {name: result.checks[name].examined for name in JOURNALED} == dict.fromkeys(JOURNALED, 16)
+    assert not any(result.checks[name].violations for name in JOURNALED)
 
 
 async def test_a_target_that_runs_already_is_loaded_and_left_running(tmp_path: Path) -> None:

@@ -23,6 +23,16 @@ def test_a_list_is_read_without_ambiguity() -> None:
     )
 
 
+def test_a_connector_may_be_named_by_its_class_and_then_serves_what_it_is_given() -> None:
+    module = "new_stack.worker.connectors.simulation:SimulationConnector"
+    assert parse_list(f"{module},step_ms=2,services=a+b,{module}") == (
+        ConnectorSpec(name=module, services=("a", "b"), options={"step_ms": "2"}),
+        ConnectorSpec(name=module),
+    )
+    assert ConnectorRegistry.build(parse_list(f"{module}:services=a+b")).services == ("a", "b")
+    assert ConnectorRegistry.build(parse_list(f"{module}:services=*")).services == ("*",)
+
+
 def test_settings_are_typed() -> None:
     connector = ConnectorSpec.parse("rest-sync:url=http://h,timeout_s=2.5,max_response_bytes=10").build()
     assert isinstance(connector, RestSyncConnector)
@@ -40,6 +50,8 @@ def test_settings_are_typed() -> None:
         ("rest-sync", "url"),
         ("rest-sync:url=h", "must begin with http:// or https://"),
         ("websocket:url=tcp://h", "must begin with ws:// or wss://"),
+        ("no.such:Connector", "connector no.such:Connector: its code could not be loaded: No module named 'no'"),
+        ("json:JSONDecoder", "connector json:JSONDecoder: that is no Connector class"),
         ("nosuch", "there is no connector 'nosuch'; there are: a1111, comfyui"),
     ],
 )
