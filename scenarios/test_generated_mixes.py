@@ -21,8 +21,8 @@ from harness.cassettes.replay.generated_cassettes import (
     Claim,
     Complete,
     Fail,
+    Move,
     Progress,
-    Step,
     Submit,
     compare_on_both,
 )
@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.criterion("mixed-clients"), pytest.mark.long, pytest.m
 
 FEW = st.integers(0, 1)
 PLACES = st.integers(0, 5)
-STEPS: st.SearchStrategy[Step] = st.one_of(
+STEPS: st.SearchStrategy[Move] = st.one_of(
     st.builds(Submit, client=FEW, priority=PLACES),
     st.builds(Claim, worker=FEW),
     st.builds(Progress, worker=FEW, percent=st.sampled_from((0, 10, 50, 99, 100))),
@@ -58,7 +58,7 @@ def pool(request: pytest.FixtureRequest) -> StackPool:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, min_size=1, max_size=20).map(tuple))
 def test_whatever_clients_do_is_told_alike(
-    steps: tuple[Step, ...], pool: StackPool, hub: HubTarget, run_folder: Path
+    steps: tuple[Move, ...], pool: StackPool, hub: HubTarget, run_folder: Path
 ) -> None:
     deviations = Deviations.load(Path(__file__).with_name("deviations.toml"))
     found = asyncio.run(compare_on_both(steps, hub, pool, deviations, dt.datetime.now(dt.UTC).date()))

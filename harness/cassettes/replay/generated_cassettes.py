@@ -1,7 +1,7 @@
-"""Mixes: any number of steps of clients and workers, played to a hub and recorded as a cassette while they are played.
+"""Mixes: any number of moves of clients and workers, played to a hub through the recorder.
 
-A generator (Hypothesis) makes the steps; what the hub sends becomes the recording that a stack is then held against. A
-step that is impossible where it stands is left out, so that any part of a mix is a mix: that is what shrinking needs.
+A generator (Hypothesis) makes the moves; what the hub sends becomes the recording that a stack is then held against. A
+move that is impossible where it stands is left out, so that any part of a mix is a mix: that is what shrinking needs.
 """
 
 from __future__ import annotations
@@ -9,18 +9,23 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
 import msgspec
 
-from harness.cassettes import Cassette, Close, Event, Header, Incoming, Open, Receive, Role, Send
+from harness.cassettes import Cassette, load
+from harness.cassettes.record import Recorder, Sessions
 from harness.cassettes.replay.player import replay
-from harness.cassettes.replay.transports import WebSocketActor
+from harness.clients import ExpectationTimeout, LegacyClient, RecordingSocket
 from harness.errors import CouldNotRun
 from harness.parity import compare
 from harness.parity.deviations import Deviations, View
 from harness.parity.facts import as_facts
+from harness.protocols import hub as words
+from harness.protocols.script import Step
 from harness.targets import HubTarget, Needs, TargetPool
 
 CLIENTS: Final = ("client-1", "client-2")
@@ -75,201 +80,134 @@ class Ask(msgspec.Struct, frozen=True):
     nth: int
 
 
-Step = Submit | Claim | Progress | Complete | Fail | Cancel | Ask
+Move = Submit | Claim | Progress | Complete | Fail | Cancel | Ask
 
 
 class _Job(msgspec.Struct):
     """A job as the mix knows it."""
 
     id: str
-    client: str
+    client: LegacyClient
     priority: int
     state: str = "pending"
     failed_by: str = ""
 
 
-async def record_mix(steps: tuple[Step, ...], hub: HubTarget, *, name: str = "mix") -> Cassette:
-    """Play the steps to a hub and answer the recording. Afterwards every job has ended, so a hub serves many mixes.
+async def record_mix(moves: tuple[Move, ...], hub: HubTarget, *, name: str = "mix") -> Cassette:
+    """Play the moves to a hub and answer the recording. Afterwards every job has ended, so a hub serves many mixes.
 
     Raises CouldNotRun where the hub does not answer.
     """
-    mix = _Mix(hub)
-    try:
-        await mix.open()
-        for step in steps:
-            await mix.play(step)
-        await mix.finish()
-    finally:
-        await mix.leave()
-    header = Header(cassette=1, scenario=name, about=f"{len(steps)} generated steps.", target="hub")
-    return Cassette(header=header, events=tuple(mix.events))
+    with TemporaryDirectory() as folder:
+        sessions = Sessions(Path(folder, f"{name}.jsonl"), about=f"{len(moves)} generated moves.")
+        sessions.begin(name)
+        try:
+            async with Recorder(hub.http_url, sessions) as recorder, AsyncExitStack() as opened:
+                clients = [await opened.enter_async_context(LegacyClient(recorder.ws_url, who)) for who in CLIENTS]
+                workers = [RecordingSocket(recorder.ws_url, "worker", who) for who in WORKERS]
+                mix = _Mix(clients, [await opened.enter_async_context(worker) for worker in workers])
+                await mix.play(moves)
+        except ExpectationTimeout as error:
+            raise CouldNotRun(f"the hub did not answer: {error}") from error
+        finally:
+            sessions.end(name)
+        return load(sessions.written[0])
 
 
 class _Mix:
     """A mix under way."""
 
-    def __init__(self, hub: HubTarget) -> None:
-        self._hub = hub
-        self._began = time.monotonic()
-        self._actors: dict[str, WebSocketActor] = {}
+    def __init__(self, clients: list[LegacyClient], workers: list[RecordingSocket]) -> None:
+        self._clients, self._workers = clients, workers
         self._jobs: list[_Job] = []
         self._held: dict[str, _Job] = {}
-        self._news = asyncio.Event()
-        self.events: list[Event] = []
 
-    async def open(self) -> None:
-        """Everybody comes, and the workers register."""
-        for role, names in ((Role.CLIENT, CLIENTS), (Role.WORKER, WORKERS)):
-            for name in names:
-                path = f"/ws/{role.value}/{name}"
-                self.events.append(Open(at=self._now(), actor=name, role=role, path=path))
-                actor = self._actors[name] = WebSocketActor(name, self._arrived, self._broken, self._now)
-                await actor.open(self._hub.ws_url + path, ANSWER_S, {})
-                await self._received(name, 0, "connection_established")
-        for name in WORKERS:
-            capabilities = {"version": "1.0.0", "supported_job_types": ["simulation"]}
-            before = await self._send(name, "register_worker", worker_id=name, capabilities=capabilities, status="idle")
-            await self._received(name, before, "job_notifications_subscribed")
-
-    async def play(self, step: Step) -> None:
-        """Play one step, if it is possible now."""
-        match step:
-            case Submit(client=client, priority=priority):
-                await self._submit(CLIENTS[client % len(CLIENTS)], priority)
-            case Claim(worker=worker):
-                await self._claim(WORKERS[worker % len(WORKERS)])
-            case Progress(worker=worker, percent=percent):
-                await self._report(WORKERS[worker % len(WORKERS)], percent)
-            case Complete(worker=worker):
-                await self._complete(WORKERS[worker % len(WORKERS)])
-            case Fail(worker=worker):
-                await self._fail(WORKERS[worker % len(WORKERS)])
-            case Cancel(client=client, nth=nth):
-                await self._with_job(self._cancel, client, nth, pending=True)
-            case Ask(client=client, nth=nth):
-                await self._with_job(self._ask, client, nth, pending=False)
-        await self._quiet()
-
-    async def finish(self) -> None:
-        """End what has not ended, and go."""
-        for worker in list(self._held):
-            await self._complete(worker)
+    async def play(self, moves: tuple[Move, ...]) -> None:
+        """Register the workers, make every move that is possible when its turn comes, and end what has not ended."""
+        for client in self._clients:
+            await client.expect("connection_established")
+        for worker in self._workers:
+            await worker.send(words.register(worker.name, ["simulation"]))
+            await worker.expect("job_notifications_subscribed")
+        for move in moves:
+            await self._make(move)
+            await self._quiet()
+        for worker in self._workers:
+            await self._end(worker)
         for job in self._jobs:
-            if job.state == "pending":
-                await self._cancel(job)
+            await self._cancel(job)
         await self._quiet()
-        for name, actor in self._actors.items():
-            self.events.append(Close(at=self._now(), actor=name))
-            await actor.close(1000)
 
-    async def leave(self) -> None:
-        """Leave nothing open, whatever happened."""
-        for actor in self._actors.values():
-            await actor.drop()
+    async def _make(self, move: Move) -> None:
+        match move:
+            case Submit():
+                client = self._clients[move.client % len(CLIENTS)]
+                job_id = await client.submit({"n": len(self._jobs)}, priority=move.priority, timeout_s=ANSWER_S)
+                self._jobs.append(_Job(job_id, client, move.priority))
+            case Cancel() | Ask():
+                jobs = self._jobs_of(self._clients[move.client % len(CLIENTS)], pending=isinstance(move, Cancel))
+                if jobs:
+                    job = jobs[move.nth % len(jobs)]
+                    await (self._cancel(job) if isinstance(move, Cancel) else job.client.status(job.id))
+            case Claim():
+                await self._claim(self._workers[move.worker % len(WORKERS)])
+            case Progress():
+                await self._report(self._workers[move.worker % len(WORKERS)], move.percent)
+            case Complete() | Fail():
+                await self._end(self._workers[move.worker % len(WORKERS)], failing=isinstance(move, Fail))
 
-    async def _submit(self, client: str, priority: int) -> None:
-        payload = {"n": len(self._jobs)}
-        before = await self._send(client, "submit_job", job_type="simulation", priority=priority, payload=payload)
-        accepted = await self._received(client, before, "job_accepted")
-        self._jobs.append(_Job(accepted["job_id"], client, priority))
+    def _jobs_of(self, client: LegacyClient, *, pending: bool) -> list[_Job]:
+        return [job for job in self._jobs if job.client is client and (not pending or job.state == "pending")]
 
-    async def _claim(self, worker: str) -> None:
-        waiting = [job for job in self._jobs if job.state == "pending" and job.failed_by != worker]
-        if worker in self._held or not waiting:
+    async def _claim(self, worker: RecordingSocket) -> None:
+        waiting = [job for job in self._jobs if job.state == "pending" and job.failed_by != worker.name]
+        if worker.name in self._held or not waiting:
             return
         job = max(waiting, key=lambda one: one.priority)
-        job.state, self._held[worker] = "claimed", job
-        before = await self._send(worker, "claim_job", worker_id=worker, job_id=job.id)
-        await self._received(worker, before, "job_assigned", job_id=job.id)
-        await self._received(job.client, before, "response_job_status", job_id=job.id, status="processing")
+        job.state, self._held[worker.name] = "claimed", job
+        before = len(job.client.received)
+        await worker.send(words.claim(worker.name, job.id))
+        await worker.expect("job_assigned", job_id=job.id, timeout_s=ANSWER_S)
+        processing = {"job_id": job.id, "status": "processing"}
+        await job.client.expect("response_job_status", **processing, timeout_s=ANSWER_S, after=before)
 
-    async def _report(self, worker: str, percent: int) -> None:
-        if (job := self._held.get(worker)) is not None:
-            fields = {"job_id": job.id, "worker_id": worker, "progress": percent, "message": f"step {percent}"}
-            before = await self._send(worker, "update_job_progress", status="processing", **fields)
-            await self._received(job.client, before, "update_job_progress", job_id=job.id)
+    async def _report(self, worker: RecordingSocket, percent: int) -> None:
+        if (job := self._held.get(worker.name)) is not None:
+            before = len(job.client.received)
+            step = Step(progress=percent, message=f"step {percent}")
+            await worker.send(words.progress(worker.name, job.id, step, time.time()))
+            await job.client.expect("update_job_progress", job_id=job.id, timeout_s=ANSWER_S, after=before)
 
-    async def _complete(self, worker: str) -> None:
-        if (job := self._held.pop(worker, None)) is not None:
-            job.state = "completed"
-            result = {"made": job.id}
-            before = await self._send(worker, "complete_job", job_id=job.id, worker_id=worker, result=result)
-            await self._received(job.client, before, "complete_job", job_id=job.id)
-            await self._received(worker, before, "job_completed_ack", job_id=job.id)
-            await self._send(worker, "worker_status", worker_id=worker, status="idle")
-
-    async def _fail(self, worker: str) -> None:
-        job = self._held.get(worker)
-        if job is None or job.failed_by:
+    async def _end(self, worker: RecordingSocket, *, failing: bool = False) -> None:
+        """Complete the job that the worker holds, or fail it, if nobody has failed it before."""
+        job = self._held.get(worker.name)
+        if job is None or (failing and job.failed_by):
             return
-        del self._held[worker]
-        job.state, job.failed_by = "pending", worker
-        before = await self._send(worker, "fail_job", job_id=job.id, worker_id=worker, error="no memory")
-        await self._received(job.client, before, "fail_job", job_id=job.id)
-        await self._received(worker, before, "job_failed_ack", job_id=job.id)
-        await self._send(worker, "worker_status", worker_id=worker, status="idle")
-
-    async def _with_job(self, act: Callable[[_Job], Any], client: int, nth: int, *, pending: bool) -> None:
-        name = CLIENTS[client % len(CLIENTS)]
-        jobs = [job for job in self._jobs if job.client == name and (not pending or job.state == "pending")]
-        if jobs:
-            await act(jobs[nth % len(jobs)])
+        del self._held[worker.name]
+        if failing:
+            job.state, job.failed_by = "pending", worker.name
+            await worker.send(words.fail(worker.name, job.id, "no memory"))
+        else:
+            job.state = "completed"
+            await worker.send(words.complete(worker.name, job.id, {"made": job.id}))
+        await job.client.expect("fail_job" if failing else "complete_job", job_id=job.id, timeout_s=ANSWER_S)
+        await worker.expect("job_failed_ack" if failing else "job_completed_ack", job_id=job.id, timeout_s=ANSWER_S)
+        await worker.send(words.worker_status(worker.name, "idle"))
 
     async def _cancel(self, job: _Job) -> None:
-        job.state = "cancelled"
-        before = await self._send(job.client, "cancel_job", job_id=job.id)
-        await self._received(job.client, before, "response_job_status", times=2, job_id=job.id, status="cancelled")
-
-    async def _ask(self, job: _Job) -> None:
-        before = await self._send(job.client, "request_job_status", job_id=job.id)
-        await self._received(job.client, before, "response_job_status", job_id=job.id)
-
-    async def _send(self, actor: str, word: str, **fields: Any) -> int:
-        message = {"type": word, **fields}
-        self.events.append(Send(at=self._now(), actor=actor, message=message))
-        await self._actors[actor].send(message, is_text=False)
-        return len(self.events)
-
-    async def _received(self, actor: str, after: int, word: str, *, times: int = 1, **fields: Any) -> dict[str, Any]:
-        """Wait until the actor has received that, so many times, after a place in the recording."""
-        wanted = {"type": word, **fields}
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                while True:
-                    found = [
-                        event.content
-                        for event in self.events[after:]
-                        if isinstance(event, Receive) and event.actor == actor and _has(event.content, wanted)
-                    ]
-                    if len(found) >= times:
-                        return dict(found[0])
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError as error:
-            raise CouldNotRun(f"the hub did not send {actor} {wanted} within {ANSWER_S:g} s") from error
+        """Cancel a job that waits. Who submitted it is told twice: as the one who asked, and as the subscriber."""
+        if job.state == "pending":
+            job.state = "cancelled"
+            await job.client.cancel(job.id, timeout_s=ANSWER_S)
+            told = {"job_id": job.id, "status": "cancelled"}
+            await job.client.wait_for(lambda _: len(job.client.messages(**told)) > 1, f"{told} again")
 
     async def _quiet(self) -> None:
         """Until nothing has come for a moment."""
-        while True:
-            self._news.clear()
-            try:
-                await asyncio.wait_for(self._news.wait(), QUIET_S)
-            except TimeoutError:
-                return
-
-    def _arrived(self, event: Incoming) -> None:
-        self.events.append(event)
-        self._news.set()
-
-    def _broken(self, sentence: str) -> None:
-        raise CouldNotRun(sentence)
-
-    def _now(self) -> float:
-        return round((time.monotonic() - self._began) * 1000, 1)
-
-
-def _has(content: Any, wanted: dict[str, Any]) -> bool:
-    return isinstance(content, dict) and all(content.get(name) == value for name, value in wanted.items())
+        before = -1
+        while (received := sum(len(actor.received) for actor in (*self._clients, *self._workers))) != before:
+            before = received
+            await asyncio.sleep(QUIET_S)
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,10 +218,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def compare_on_both(
-    steps: tuple[Step, ...], hub: HubTarget, stack: TargetPool, deviations: Deviations, today: dt.date
+    moves: tuple[Move, ...], hub: HubTarget, stack: TargetPool, deviations: Deviations, today: dt.date
 ) -> Comparison:
     """Record a mix on the hub, play it to the stack with old clients and with those of the other kind, and compare."""
-    cassette = await record_mix(steps, hub)
+    cassette = await record_mix(moves, hub)
     sentences: list[str] = []
     for view in View:
         modern = view is View.FACTS

@@ -17,8 +17,8 @@ from harness.cassettes.replay.generated_cassettes import (
     Claim,
     Complete,
     Fail,
+    Move,
     Progress,
-    Step,
     Submit,
     compare_on_both,
     record_mix,
@@ -28,7 +28,7 @@ from harness.processes import Process, Processes, Valkey, services, start_valkey
 from harness.targets import REPLAYED, HubTarget, StackPool
 
 TODAY = dt.date(2026, 11, 24)
-EVERYTHING: tuple[Step, ...] = (
+EVERYTHING: tuple[Move, ...] = (
     Submit(0, 0),
     Submit(1, 5),
     Claim(0),
@@ -80,7 +80,7 @@ def test_on_a_stack_that_is_wrong_the_fewest_steps_that_show_it_are_found(
     setup = replace(REPLAYED, name="wrong-api", retry_backoff_ms=0, overlay=overlay)
     stack = StackPool(processes, start_valkey(processes, name="wrong"), setup)
 
-    def differs(steps: tuple[Step, ...]) -> bool:
+    def differs(steps: tuple[Move, ...]) -> bool:
         return bool(asyncio.run(compare_on_both(steps, hub, stack, deviations, TODAY)).sentences)
 
     few = st.integers(0, 1)
