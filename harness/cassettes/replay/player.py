@@ -42,7 +42,16 @@ from harness.cassettes.replay.causality import (
 from harness.cassettes.replay.compatibility import clean_up, needs_of
 from harness.cassettes.replay.deadlines import Deadlines, noted_wait_s
 from harness.cassettes.replay.expectations import Expectations
-from harness.cassettes.replay.transports import Connected, HttpActor, ModernActor, SseActor, WebSocketActor
+from harness.cassettes.replay.transports import (
+    Arrived,
+    Clock,
+    Connected,
+    HttpActor,
+    ModernActor,
+    Remark,
+    SseActor,
+    WebSocketActor,
+)
 from harness.cassettes.tokens import Bindings, tokens_of
 from harness.clients.puppet import Puppet, Puppets
 from harness.clients.transport import Http
@@ -135,7 +144,7 @@ class _Player:
         self._puppets: Puppets | None = None
         self._playing: dict[str, Puppet] = {}
         self._http: dict[str, HttpActor] = {}
-        self._client = Http(target.http_url, token=target.token if modern_clients else None)
+        self._client = Http(target.http_url)
 
     async def play(self) -> Transcript:
         if isinstance(self._target, StackTarget) and self._puppet_actors:
@@ -189,6 +198,9 @@ class _Player:
         if self._expectations.arrive(event) is not None:
             self._matched += 1
         self._changed.set()
+
+    def _reports_of(self, actor: str) -> tuple[str, Arrived, Remark, Clock]:
+        return actor, self._arrived, self._incidents.append, self._now_ms
 
     def _puppet_received(self, actor: str, message: dict[str, Any]) -> None:
         self._observed.append(Receive(at=self._now_ms(), actor=actor, message=contracted(message)))
@@ -256,20 +268,18 @@ class _Player:
 
     async def _open(self, index: int, event: Open) -> None:
         self._expectations.connect(event.actor, index)
-        path = self._path(event.path)
+        path, reports = self._path(event.path), self._reports_of(event.actor)
         if self._puppets is not None and event.actor in self._puppet_actors:
             puppet = self._playing[event.actor] = self._puppets.puppet(event.actor)
             await puppet.connect(path.partition("?")[0].rpartition("/")[2] or event.actor)
         elif self._modern_clients and event.role is Role.CLIENT:
-            self._connections[event.actor] = ModernActor(
-                event.actor, self._client, self._arrived, self._incidents.append, self._now_ms
-            )
+            self._connections[event.actor] = ModernActor(*reports, target=self._target)
         elif event.role is Role.SSE:
-            stream = SseActor(event.actor, self._client, self._arrived, self._now_ms)
+            stream = SseActor(*reports, http=self._client)
             self._connections[event.actor] = stream
             await stream.open(path, self._deadlines.connect_s, self._headers(event.headers))
         else:
-            socket = WebSocketActor(event.actor, self._arrived, self._incidents.append, self._now_ms)
+            socket = WebSocketActor(*reports)
             self._connections[event.actor] = socket
             await socket.open(self._target.ws_url + path, self._deadlines.connect_s, self._headers(event.headers))
 
@@ -286,7 +296,7 @@ class _Player:
     async def _ask(self, event: Request) -> None:
         actor = self._http.get(event.actor)
         if actor is None:
-            actor = self._http[event.actor] = HttpActor(event.actor, self._client, self._arrived, self._now_ms)
+            actor = self._http[event.actor] = HttpActor(*self._reports_of(event.actor), http=self._client)
         body = self._bindings.outgoing(event.body if event.text is msgspec.UNSET else event.text)
         await actor.ask(self._path(event.path), event, body, self._headers(event.headers), self._deadlines.request_s)
 

@@ -13,20 +13,19 @@ import httpx
 import msgspec
 
 from harness.cassettes import Closed, Incoming, Receive, Request, Response, contracted, expanded
-from harness.clients.sessions import StackSession
-from harness.clients.stack_client import read_once
+from harness.clients import ModernClient
 from harness.clients.transport import ABNORMAL, Answer, HandshakeRefused, Http, Refused, Socket, Unreachable
 from harness.errors import CouldNotRun
 from harness.parity.facts import fact_of
-from harness.protocols import EventKind, HttpRequest, JobEvent, Submission, hub
+from harness.protocols import EventKind, JobEvent, JobState, hub
 from harness.protocols.hub import ChunkAssembler, ChunksCorrupt
 from harness.protocols.sse import SseParser
+from harness.targets import Target
 
 Arrived = Callable[[Incoming], None]
 Remark = Callable[[str], None]
 Clock = Callable[[], float]
 """ms since the replay began."""
-TAKEN_UP_S = 0.05
 
 
 class Connected(Protocol):
@@ -45,14 +44,24 @@ class Connected(Protocol):
         ...
 
 
-class WebSocketActor:
-    """One WebSocket connection. Frames are reported as soon as they come."""
+class _Actor:
+    """Who acts, and where it reports what it receives and what went wrong."""
 
     def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: Clock) -> None:
         self._actor = actor
         self._arrived = arrived
         self._remark = remark
         self._clock = clock
+
+    def _closed(self, code: int, reason: str = "") -> None:
+        self._arrived(Closed(at=self._clock(), actor=self._actor, code=code, reason=reason))
+
+
+class WebSocketActor(_Actor):
+    """One WebSocket connection. Frames are reported as soon as they come."""
+
+    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: Clock) -> None:
+        super().__init__(actor, arrived, remark, clock)
         self._socket = Socket(self._on_data, self._closed, name=actor)
         self._chunks = ChunkAssembler()
         self._left = False
@@ -94,18 +103,13 @@ class WebSocketActor:
             self._remark(f"{self._actor}: {error}")
         self._arrived(Receive(at=at, actor=self._actor, message=contracted(message)))
 
-    def _closed(self, code: int, reason: str) -> None:
-        self._arrived(Closed(at=self._clock(), actor=self._actor, code=code, reason=reason))
 
-
-class SseActor:
+class SseActor(_Actor):
     """One stream of server-sent events. It ends with `closed`: code 1000, or the HTTP status that refused it."""
 
-    def __init__(self, actor: str, http: Http, arrived: Arrived, clock: Clock) -> None:
-        self._actor = actor
+    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: Clock, *, http: Http) -> None:
+        super().__init__(actor, arrived, remark, clock)
         self._http = http
-        self._arrived = arrived
-        self._clock = clock
         self._reader: asyncio.Task[None] | None = None
         self._left = False
 
@@ -150,17 +154,15 @@ class SseActor:
             code = ABNORMAL
         finally:
             _set(started)
-            self._arrived(Closed(at=self._clock(), actor=self._actor, code=1000 if self._left else code))
+            self._closed(1000 if self._left else code)
 
 
-class HttpActor:
+class HttpActor(_Actor):
     """Makes requests, one at a time; the answer is reported when it comes."""
 
-    def __init__(self, actor: str, http: Http, arrived: Arrived, clock: Clock) -> None:
-        self._actor = actor
+    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: Clock, *, http: Http) -> None:
+        super().__init__(actor, arrived, remark, clock)
         self._http = http
-        self._arrived = arrived
-        self._clock = clock
         self._asking: asyncio.Task[None] | None = None
 
     async def ask(self, path: str, request: Request, body: Any, headers: dict[str, str], timeout_s: float) -> None:
@@ -195,35 +197,31 @@ class HttpActor:
         self._arrived(Response(at=self._clock(), actor=self._actor, status=answer.status, **found))
 
 
-class ModernActor:
+class ModernActor(_Actor):
     """A client of the recording, played as a client of the new stack: HTTP for actions, server-sent events for what
     happens. It reports facts (see `harness.parity.facts`), so that it can be held against the client that was recorded.
 
     It understands what an old client would send and does the same over HTTP; what has no meaning there it leaves.
     """
 
-    def __init__(self, actor: str, http: Http, arrived: Arrived, remark: Remark, clock: Clock) -> None:
-        self._actor = actor
-        self._http = http
-        self._arrived = arrived
-        self._remark = remark
-        self._clock = clock
-        self._session = StackSession(actor, observe=self._observe)
-        self._readers: dict[str, asyncio.Task[None]] = {}
-        self._asking: list[asyncio.Task[Any]] = []
+    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: Clock, *, target: Target) -> None:
+        super().__init__(actor, arrived, remark, clock)
+        self._client = ModernClient(target.http_url, actor, token=target.token, observe=self._observe)
+        self._followed: set[str] = set()
+        self._asking: list[asyncio.Task[None]] = []
 
     async def send(self, content: Any, *, is_text: bool) -> None:
-        """Do what the message means."""
+        """Do what the message means. A client that leaves at once does not wait for the answer, but to a submission."""
         message = (hub.parsed(str(content)) if is_text else expanded(content)) or {}
         match message:
             case {"type": "submit_job"}:
-                await self._submit(message)
+                await self._answered(self._submit(message))
             case {"type": "request_job_status", "job_id": str(job_id)}:
-                self._on_the_side(self._status(job_id))
+                self._on_the_side(self._client.state(job_id))
             case {"type": "cancel_job", "job_id": str(job_id)}:
-                self._on_the_side(self._answer(self._session.cancel(job_id, message.get("reason"))))
+                self._on_the_side(self._client.cancel(job_id, message.get("reason")))
             case {"type": "force_retry_job", "job_id": str(job_id)}:
-                self._on_the_side(self._answer(self._session.retry(job_id)))
+                self._on_the_side(self._client.retry(job_id))
             case {"type": "subscribe_job", "job_id": str(job_id)}:
                 self._follow(job_id)
             case _:
@@ -235,71 +233,47 @@ class ModernActor:
 
     async def drop(self) -> None:
         """Stop reading."""
-        tasks = [*self._readers.values(), *self._asking]
-        for task in tasks:
+        for task in self._asking:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._readers.clear()
-        self._asking.clear()
+        await asyncio.gather(*self._asking, return_exceptions=True)
+        await self._client.__aexit__()
 
     def _on_the_side(self, asking: Coroutine[Any, Any, Any]) -> None:
-        """A client that leaves at once does not wait for the answer."""
-        self._asking.append(asyncio.create_task(asking))
+        self._asking.append(asyncio.create_task(self._answered(asking)))
+
+    async def _answered(self, asking: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await asking
+        except httpx.ConnectError as error:
+            raise Unreachable(f"cannot connect for {self._actor}: {error}") from error
+        except httpx.HTTPError as error:
+            self._remark(f"{self._actor} was not answered: {type(error).__name__}")
+        except Refused as refusal:
+            self._remark(f"{self._actor}: {refusal}")
 
     async def _submit(self, message: dict[str, Any]) -> None:
         payload = message.get("payload", {})
         if isinstance(payload, str):  # the hub reads it, and keeps it as a text where it is no object
             found = hub.parsed(payload)
             payload = {"raw_payload": payload} if found is None else found
-        job = Submission(
+        job_id = await self._client.submit(
+            payload,
             service=message.get("job_type", "unknown"),
-            payload=payload,
             priority=message.get("priority", 0),
             job_id=message.get("message_id") or None,
         )
-        answer = await self._answer(self._session.submit(job))
-        if answer is not None and (job_id := self._session.submitted(job, answer.status, answer.fields)) is not None:
-            self._follow(job_id)
-
-    async def _status(self, job_id: str) -> None:
-        answer = await self._answer(self._session.ask(job_id))
-        if answer is not None:
-            self._session.answered(job_id, answer.status, answer.fields)
-
-    async def _answer(self, request: HttpRequest) -> Answer | None:
-        what = f"{self._actor}: {request.method} {request.path}"
-        try:
-            answer = await self._http.send(request)
-        except httpx.ConnectError as error:
-            raise Unreachable(f"cannot connect to {self._http.url}{request.path}: {error}") from error
-        except httpx.HTTPError as error:
-            self._remark(f"{what} was not answered: {type(error).__name__}")
-            return None
-        if not answer.ok:
-            self._remark(f"{what} was refused with {answer.status}: {str(answer.body or answer.text)[:200]}")
-            return None
-        return answer
+        self._follow(job_id)
 
     def _follow(self, job_id: str) -> None:
-        if job_id not in self._readers:
-            self._readers[job_id] = asyncio.create_task(self._read(job_id), name=f"{self._actor} follows {job_id}")
-
-    async def _read(self, job_id: str) -> None:
-        """Tell the facts of one job until its stream ends. A stream that breaks off is taken up where it broke."""
-        stream = self._session.follow(job_id)
-        while True:
-            try:
-                if await read_once(self._http, stream):
-                    return
-            except (Refused, httpx.ConnectError) as error:
-                self._remark(f"{self._actor}: the stream of {job_id} cannot be taken up: {error}")
-                return
-            except httpx.HTTPError:
-                await asyncio.sleep(TAKEN_UP_S)
+        if job_id not in self._followed:
+            self._followed.add(job_id)
+            self._client.follow_in_background(job_id)
 
     def _observe(self, event: JobEvent) -> None:
         if event.kind is EventKind.GAP:
             self._remark(f"{self._actor} received a gap: {event.message}")
+        elif event.state is JobState.UNKNOWN:
+            self._remark(f"{self._actor} asked for {event.job_id}, which the server does not know")
         elif (fact := fact_of(event)) is not None:
             self._arrived(Receive(at=self._clock(), actor=self._actor, message=contracted(fact)))
 
