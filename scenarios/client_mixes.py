@@ -24,7 +24,7 @@ ATTEMPTS: Final = 4
 RESULT: Final = {"image": "mixed.png"}
 
 
-class Kind(StrEnum):
+class ClientKind(StrEnum):
     """Which protocol a client speaks."""
 
     OLD = "old"
@@ -42,11 +42,11 @@ class Ending(StrEnum):
 class JobPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One job: who submits it, what its worker does, and what the clients do meanwhile."""
 
-    by: Kind = Kind.NEW
+    by: ClientKind = ClientKind.NEW
     priority: int = 0
     steps: tuple[int, ...] = ()
     ending: Ending = Ending.DONE
-    cancelled_by: Kind | None = None
+    cancelled_by: ClientKind | None = None
     cancelled_after: int = 0
     """How many events its canceller waits for; beyond the last one the job hangs until it is cancelled."""
     cut_after: int | None = None
@@ -151,13 +151,13 @@ async def within(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def submitted(plan: JobPlan, old: LegacyClient, new: ModernClient) -> str:
-    if plan.by is Kind.OLD:
+    if plan.by is ClientKind.OLD:
         return await old.submit(plan.payload, priority=plan.priority, timeout_s=PATIENCE_S)
     return await new.submit(plan.payload, priority=plan.priority, job_id=fresh("job"))
 
 
 async def following_by_websocket(plan: JobPlan, old: LegacyClient, job_id: str) -> None:
-    if plan.by is Kind.NEW:
+    if plan.by is ClientKind.NEW:
         await old.subscribe(job_id, timeout_s=PATIENCE_S)
     if plan.drops:
         await old.drop()
@@ -173,7 +173,7 @@ async def cancelling(plan: JobPlan, stack: Stack, new: ModernClient, job_id: str
         while count < reached:
             await anext(stream)
             count += 1
-    if plan.cancelled_by is Kind.OLD:
+    if plan.cancelled_by is ClientKind.OLD:
         async with stack.legacy() as canceller:
             await canceller.cancel(job_id, "called off", timeout_s=PATIENCE_S)
     else:
@@ -212,7 +212,7 @@ def check_websocket(plan: JobPlan, connections: Sequence[Sequence[Fact]], facts:
             assert in_order(part, facts), "what was heard happened, in that order, and nothing of it twice"
     else:
         assert list(heard) == list(facts[-len(heard) :]), "the whole rest reaches both"
-        assert plan.by is Kind.NEW or len(heard) == len(facts), "who submits hears of it from the beginning"
+        assert plan.by is ClientKind.NEW or len(heard) == len(facts), "who submits hears of it from the beginning"
 
 
 def in_order(some: Sequence[Fact], whole: Sequence[Fact]) -> bool:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from harness.cassettes import load
 from harness.cassettes.record import Recorder, Sessions
-from scenarios.client_mixes import Ending, JobPlan, Kind, play, told
+from scenarios.client_mixes import ClientKind, Ending, JobPlan, play, told
 from scenarios.stacks import Stack, script
 
 pytestmark = pytest.mark.criterion("mixed-clients")
@@ -29,11 +29,11 @@ SHRINKING_S: Final = 15.0
 
 job_plans = st.builds(
     JobPlan,
-    by=st.sampled_from(Kind),
+    by=st.sampled_from(ClientKind),
     priority=st.integers(-2, 2),
     steps=st.lists(st.integers(0, 100), max_size=5).map(tuple),
     ending=st.sampled_from(Ending),
-    cancelled_by=st.none() | st.none() | st.sampled_from(Kind),
+    cancelled_by=st.none() | st.none() | st.sampled_from(ClientKind),
     cancelled_after=st.integers(0, 7),
     cut_after=st.none() | st.integers(1, 3),
     drops=st.booleans(),
@@ -102,7 +102,7 @@ async def test_a_mix_that_fails_is_kept_as_a_cassette(stack: Stack, tmp_path: Pa
             raise LookupError(f"as if {job_id} had been told wrongly")
 
     with pytest.raises(LookupError):
-        await found.recorded(stack, [JobPlan(by=Kind.OLD, steps=(50,))], act)
+        await found.recorded(stack, [JobPlan(by=ClientKind.OLD, steps=(50,))], act)
     cassette = load(found.smallest)
     assert {"client", "sse", "http"} <= set(cassette.roles.values())
-    assert found.worth_playing([JobPlan(by=Kind.OLD, steps=(50,))])
+    assert found.worth_playing([JobPlan(by=ClientKind.OLD, steps=(50,))])

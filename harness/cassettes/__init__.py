@@ -24,7 +24,7 @@ from harness.cassettes.events import (
     Send,
     kind_of,
 )
-from harness.cassettes.reading import DEFAULT_LIMITS, Limits, load
+from harness.cassettes.reading import DEFAULT_LIMITS, ReadingLimits, load
 from harness.cassettes.strings import CannotExpand, contracted, expanded
 from harness.cassettes.writing import CassetteWriter, event_as_line, save
 
@@ -45,10 +45,10 @@ __all__ = [
     "Event",
     "Header",
     "Incoming",
-    "Limits",
     "Note",
     "Open",
     "Outgoing",
+    "ReadingLimits",
     "Receive",
     "Request",
     "Response",

@@ -27,7 +27,7 @@ from harness.cassettes.events import (
 from harness.cassettes.strings import CannotExpand, check_short_forms
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class ReadingLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The most that a cassette may be; a recording of hours fits, a mistake does not."""
 
     file_bytes: int = 32_000_000
@@ -37,12 +37,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """All repetitions of the file together, written out."""
 
 
-DEFAULT_LIMITS: Final = Limits()
+DEFAULT_LIMITS: Final = ReadingLimits()
 _EVENTS: Final = msgspec.json.Decoder(Event)
 _HEADER: Final = msgspec.json.Decoder(Header)
 
 
-def load(path: Path, limits: Limits = DEFAULT_LIMITS) -> Cassette:
+def load(path: Path, limits: ReadingLimits = DEFAULT_LIMITS) -> Cassette:
     """Read one cassette. Raises CassetteError for whatever is wrong with it, the file's absence included."""
     try:
         with path.open("rb") as file:
@@ -54,7 +54,7 @@ def load(path: Path, limits: Limits = DEFAULT_LIMITS) -> Cassette:
 class _Reading:
     """One file being read, with what has to be remembered from line to line."""
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, path: Path, limits: ReadingLimits) -> None:
         self._path = path
         self._limits = limits
         self._line = 0

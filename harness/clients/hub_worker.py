@@ -14,12 +14,12 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import click
 import msgspec
 
-from harness.clients.transport import Socket, Unreachable
+from harness.clients.transport import Background, Socket, Unreachable
 from harness.protocols import hub
 from harness.protocols.hub import ChunkAssembler, Frame
 from harness.protocols.script import Step, steps_of
@@ -121,7 +121,7 @@ class WorkerSession:
         return hub.heartbeat(self.worker_id, "busy" if self._busy else "idle")
 
 
-class HubWorker:
+class HubWorker(Background):
     """A worker over asyncio. As a context it works, through lost connections, until the context ends."""
 
     def __init__(
@@ -135,31 +135,16 @@ class HubWorker:
         first_beat_s: float = 0.0,
         journal: Journal | None = None,
     ) -> None:
+        super().__init__()
         attempts = Counter() if attempts is None else attempts
         self.session: Final = WorkerSession(worker_id, list(services), attempts, journal)
-        self.registered = asyncio.Event()
         self._url = hub.websocket_url(ws_url, self.session.path, token)
         self._first_beat_s = first_beat_s
         self._lost = asyncio.Event()
         self._socket = Socket(self._received, lambda *_: self._lost.set(), name=worker_id)
         self._sending: set[asyncio.Task[None]] = set()
-        self._running: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
-        self._running = asyncio.create_task(self.run(), name=f"worker {self.session.worker_id}")
-        registered = asyncio.create_task(self.registered.wait())
-        await asyncio.wait({self._running, registered}, return_when=asyncio.FIRST_COMPLETED)
-        registered.cancel()
-        if self._running.done():
-            self._running.result()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
-
-    async def run(self) -> None:
+    async def follow(self) -> None:
         """Work until cancelled."""
         try:
             while True:
@@ -167,7 +152,7 @@ class HubWorker:
                     self._lost.clear()
                     await self._socket.open(self._url)
                     await self._serve()
-                self.registered.clear()
+                self.ready.clear()
                 await asyncio.sleep(RECONNECT_S)
         finally:
             await self._socket.close()
@@ -188,7 +173,7 @@ class HubWorker:
     def _received(self, data: str | bytes) -> None:
         frames, job = self.session.receive(data)
         if self.session.registered:
-            self.registered.set()
+            self.ready.set()
         if frames or job:
             task = asyncio.create_task(self._send(frames, job), name=f"{self.session.worker_id} answers")
             self._sending.add(task)
@@ -232,9 +217,9 @@ async def work(
     ]
     async with asyncio.TaskGroup() as group:
         for worker in workers:
-            group.create_task(worker.run())
+            group.create_task(worker.follow())
         for worker in workers:
-            await worker.registered.wait()
+            await worker.ready.wait()
         print(f"workers_ready count={count}", file=sys.stderr, flush=True)  # noqa: T201 - the line that a start waits for
 
 

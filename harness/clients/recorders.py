@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Sequence
-from typing import Any, Final, Self, TypedDict
+from typing import Any, Final, TypedDict
 
 import httpx
 import redis.asyncio
@@ -17,12 +17,10 @@ from redis.exceptions import RedisError
 
 from harness.clients.sessions import Clock, HubSession, Observe, StackSession
 from harness.clients.stack_client import ModernClient, read_patiently
-from harness.clients.transport import Http, Socket, Unreachable
+from harness.clients.transport import Background, Http, Socket, Unreachable
 from harness.history import HistoryEvent, HistoryWriter, Source, client_event, log_event
 from harness.protocols import LOG_KINDS, EventKind, JobEvent, JobState, hub, stack
 
-READY_S: Final = 30.0
-STOP_AGAIN_S: Final = 0.5
 RECONNECT_S: Final = 0.1
 REDIS_BLOCK_MS: Final = 500
 REDIS_COUNT: Final = 1_000
@@ -46,44 +44,6 @@ def recorded(writer: HistoryWriter, name: str) -> Recorded:
             writer.add(seen)
 
     return Recorded(observe=observe, clock=lambda: writer.clock() / 1000)
-
-
-class Background:
-    """An async context manager around one task. An error in the task is raised at the end of the block."""
-
-    def __init__(self) -> None:
-        self.ready = asyncio.Event()
-        """Set once it records; the block begins then."""
-        self._task: asyncio.Task[None] | None = None
-
-    async def follow(self) -> None:
-        """The work, until cancelled."""
-        raise NotImplementedError
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self.follow(), name=type(self).__name__)
-        waiting = asyncio.create_task(self.ready.wait())
-        try:
-            await asyncio.wait({self._task, waiting}, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-        if self._task.done() or not self.ready.is_set():
-            await self._stop()
-            raise TimeoutError(f"{type(self).__name__} could not begin within {READY_S:g} s")
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stop()
-
-    async def _stop(self) -> None:
-        if self._task is None:
-            return
-        # More than once: a library may take a cancellation for one of its own time-outs, and go on.
-        while not self._task.done():
-            self._task.cancel()
-            await asyncio.wait({self._task}, timeout=STOP_AGAIN_S)
-        with contextlib.suppress(asyncio.CancelledError):
-            self._task.result()
 
 
 class _LogRecorder(Background):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import httpx
 import msgspec
@@ -24,6 +24,8 @@ MOST_QUEUED: Final = 256
 """Frames that wait to be read: then the server has to wait, and a flood of frames cannot fill the memory."""
 CONNECT_S: Final = 10.0
 ENDED_S: Final = 3.0
+READY_S: Final = 30.0
+STOP_AGAIN_S: Final = 0.5
 SILENCE_S: Final = 60.0
 """A stream that says nothing for so long, not even a comment, is dead."""
 
@@ -132,6 +134,44 @@ class Socket:
             if connection is self._connection:
                 frame = end.rcvd
                 self._on_closed(frame.code if frame else ABNORMAL, frame.reason if frame else "")
+
+
+class Background:
+    """An async context manager around one task. An error in the task is raised at the end of the block."""
+
+    def __init__(self) -> None:
+        self.ready = asyncio.Event()
+        """Set once it has begun; the block begins then."""
+        self._task: asyncio.Task[None] | None = None
+
+    async def follow(self) -> None:
+        """The work, until cancelled."""
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self.follow(), name=type(self).__name__)
+        waiting = asyncio.create_task(self.ready.wait())
+        try:
+            await asyncio.wait({self._task, waiting}, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if self._task.done() or not self.ready.is_set():
+            await self._stop()
+            raise TimeoutError(f"{type(self).__name__} could not begin within {READY_S:g} s")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
+        if self._task is None:
+            return
+        # More than once: a library may take a cancellation for one of its own time-outs, and go on.
+        while not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=STOP_AGAIN_S)
+        with contextlib.suppress(asyncio.CancelledError):
+            self._task.result()
 
 
 class Answer(msgspec.Struct, frozen=True):

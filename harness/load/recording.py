@@ -12,7 +12,8 @@ from typing import Final
 import httpx
 
 from harness.clients import Refused
-from harness.clients.recorders import Background, HubRecorder, StackRecorder, WorkerWatch, survey
+from harness.clients.recorders import HubRecorder, StackRecorder, WorkerWatch, survey
+from harness.clients.transport import Background
 from harness.errors import CouldNotRun
 from harness.history import (
     CheckResult,

@@ -5,42 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from legacy_hub_sim.core.validation import Field, Kind, fit, must_fit
+from legacy_hub_sim.core.validation import Field, FieldType, fit, must_fit
 
 Message = dict[str, Any]
 
 
 def text(name: str, default: str | None = "", *, nullable: bool = False) -> Field:
     """A field of text."""
-    return Field(name, Kind.TEXT, nullable=nullable, required=False, default=default)
+    return Field(name, FieldType.TEXT, nullable=nullable, required=False, default=default)
 
 
 def whole(name: str, default: int | None, *, nullable: bool = False) -> Field:
     """A field of a whole number."""
-    return Field(name, Kind.WHOLE, nullable=nullable, required=False, default=default)
+    return Field(name, FieldType.WHOLE, nullable=nullable, required=False, default=default)
 
 
 def flag(name: str, *, default: bool) -> Field:
     """A field of true or false."""
-    return Field(name, Kind.FLAG, required=False, default=default)
+    return Field(name, FieldType.FLAG, required=False, default=default)
 
 
 def an_object(name: str, *, nullable: bool = True, empty: bool = False) -> Field:
     """A field of an object."""
-    return Field(name, Kind.OBJECT, nullable=nullable, required=False, default={} if empty else None)
+    return Field(name, FieldType.OBJECT, nullable=nullable, required=False, default={} if empty else None)
 
 
 def number(name: str, default: float | None = None) -> Field:
     """A field of a number or null."""
-    return Field(name, Kind.NUMBER, nullable=True, required=False, default=default)
+    return Field(name, FieldType.NUMBER, nullable=True, required=False, default=default)
 
 
 MODELS: dict[str, tuple[str, tuple[Field, ...]]] = {
     "response_job_status": (
         "ResponseJobStatusMessage",
         (
-            Field("job_id", Kind.TEXT),
-            Field("status", Kind.TEXT),
+            Field("job_id", FieldType.TEXT),
+            Field("status", FieldType.TEXT),
             whole("progress", None, nullable=True),
             text("worker_id", None, nullable=True),
             number("started_at"),
@@ -52,18 +52,18 @@ MODELS: dict[str, tuple[str, tuple[Field, ...]]] = {
     "job_assigned": (
         "JobAssignedMessage",
         (
-            Field("job_id", Kind.TEXT),
-            Field("worker_id", Kind.TEXT),
-            Field("job_type", Kind.TEXT),
-            Field("priority", Kind.WHOLE),
-            Field("params", Kind.OBJECT),
+            Field("job_id", FieldType.TEXT),
+            Field("worker_id", FieldType.TEXT),
+            Field("job_type", FieldType.TEXT),
+            Field("priority", FieldType.WHOLE),
+            Field("params", FieldType.OBJECT),
         ),
     ),
     "job_available": (
         "JobAvailableMessage",
         (
-            Field("job_id", Kind.TEXT),
-            Field("job_type", Kind.TEXT),
+            Field("job_id", FieldType.TEXT),
+            Field("job_type", FieldType.TEXT),
             whole("priority", 0, nullable=True),
             an_object("job_request_payload"),
         ),
@@ -71,9 +71,9 @@ MODELS: dict[str, tuple[str, tuple[Field, ...]]] = {
     "subscription_confirmed": (
         "SubscriptionConfirmedMessage",
         (
-            Field("job_id", Kind.TEXT),
+            Field("job_id", FieldType.TEXT),
             text("monitor_id", None, nullable=True),
-            Field("channels", Kind.TEXTS, nullable=True, required=False),
+            Field("channels", FieldType.TEXTS, nullable=True, required=False),
         ),
     ),
 }
@@ -197,7 +197,7 @@ def parse_worker_message(message: Mapping[str, Any], now: float) -> dict[str, An
     type_ = message.get("type")
     if not isinstance(type_, str) or type_ not in WORKER_MESSAGES:
         return None
-    time = Field("timestamp", Kind.NUMBER, required=False, default=now)
+    time = Field("timestamp", FieldType.NUMBER, required=False, default=now)
     values, problems = fit((time, *WORKER_MESSAGES[type_]), message)
     if problems:
         return None

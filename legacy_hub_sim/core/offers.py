@@ -10,13 +10,13 @@ from legacy_hub_sim.core.connections import Role
 from legacy_hub_sim.core.python_errors import PythonError
 from legacy_hub_sim.core.step_context import StepContext
 from legacy_hub_sim.core.store import Fields, StoreError
-from legacy_hub_sim.core.validation import Field, Kind, must_fit
+from legacy_hub_sim.core.validation import Field, FieldType, must_fit
 
 CAPABILITY_FIELDS = (
-    Field("version", Kind.TEXT, required=False, default="1.0.0"),
-    Field("supported_job_types", Kind.ANYTHING, nullable=True, required=False),
-    Field("cpu", Kind.FLAG, nullable=True, required=False),
-    Field("memory", Kind.TEXT, nullable=True, required=False),
+    Field("version", FieldType.TEXT, required=False, default="1.0.0"),
+    Field("supported_job_types", FieldType.ANYTHING, nullable=True, required=False),
+    Field("cpu", FieldType.FLAG, nullable=True, required=False),
+    Field("memory", FieldType.TEXT, nullable=True, required=False),
 )
 
 

@@ -13,16 +13,16 @@ from legacy_hub_sim.core.jobs import Submission
 from legacy_hub_sim.core.offers import offer_waiting
 from legacy_hub_sim.core.python_errors import PythonError
 from legacy_hub_sim.core.step_context import StepContext
-from legacy_hub_sim.core.validation import Field, Kind, Problem
+from legacy_hub_sim.core.validation import Field, FieldType, Problem
 
 CLIENT = "rest-api-client"
 JOB_FIELDS = (
-    Field("job_type", Kind.TEXT),
-    Field("payload", Kind.OBJECT),
-    Field("priority", Kind.WHOLE, required=False, default=0),
-    Field("job_id", Kind.TEXT, nullable=True, required=False),
-    Field("wait", Kind.FLAG, required=False, default=False),
-    Field("timeout", Kind.WHOLE, required=False, default=300),
+    Field("job_type", FieldType.TEXT),
+    Field("payload", FieldType.OBJECT),
+    Field("priority", FieldType.WHOLE, required=False, default=0),
+    Field("job_id", FieldType.TEXT, nullable=True, required=False),
+    Field("wait", FieldType.FLAG, required=False, default=False),
+    Field("timeout", FieldType.WHOLE, required=False, default=300),
 )
 METHODS = {"/": "GET", "/api/jobs": "POST"}
 JOB_PATH = "/api/jobs/"
@@ -93,7 +93,7 @@ def status_object(job_id: str, job: dict[str, Any]) -> dict[str, Any]:
     """A job as REST shows it."""
     position = job.get("position")
     payload = job.get("job_request_payload")
-    validation.must_fit("JobStatusResponse", (Field("payload", Kind.OBJECT, nullable=True),), {"payload": payload})
+    validation.must_fit("JobStatusResponse", (Field("payload", FieldType.OBJECT, nullable=True),), {"payload": payload})
     return {
         "job_id": job_id,
         "status": job.get("status", "unknown"),

@@ -26,7 +26,7 @@ FALSE_WORDS = frozenset({"0", "off", "f", "false", "n", "no"})
 MOST_DIGITS = 4300
 
 
-class Kind(enum.Enum):
+class FieldType(enum.Enum):
     """What a field may hold."""
 
     TEXT = enum.auto()
@@ -42,7 +42,7 @@ class Field(msgspec.Struct, frozen=True):
     """One field of a shape."""
 
     name: str
-    kind: Kind
+    kind: FieldType
     nullable: bool = False
     required: bool = True
     default: Any = None
@@ -128,20 +128,20 @@ def flag(value: Any) -> bool:
     raise Refusal("bool_type", "Input should be a valid boolean")
 
 
-def coerce(value: Any, kind: Kind) -> Any:
+def coerce(value: Any, kind: FieldType) -> Any:
     """The value as the kind wants it; raises `Refusal`."""
     match kind:
-        case Kind.WHOLE:
+        case FieldType.WHOLE:
             return whole(value)
-        case Kind.NUMBER:
+        case FieldType.NUMBER:
             return number(value)
-        case Kind.FLAG:
+        case FieldType.FLAG:
             return flag(value)
-        case Kind.TEXT if not isinstance(value, str):
+        case FieldType.TEXT if not isinstance(value, str):
             raise Refusal("string_type", "Input should be a valid string")
-        case Kind.OBJECT if not isinstance(value, dict):
+        case FieldType.OBJECT if not isinstance(value, dict):
             raise Refusal("dict_type", "Input should be a valid dictionary")
-        case Kind.TEXTS if not isinstance(value, list):
+        case FieldType.TEXTS if not isinstance(value, list):
             raise Refusal("list_type", "Input should be a valid list")
     return value
 
@@ -165,7 +165,7 @@ def fit(fields: Sequence[Field], given: Mapping[str, Any]) -> tuple[dict[str, An
         except Refusal as refusal:
             problems.append(Problem(refusal.type, (field.name,), refusal.msg, value))
             continue
-        if field.kind is Kind.TEXTS:
+        if field.kind is FieldType.TEXTS:
             problems.extend(texts_refused(field.name, value))
     return values, problems
 

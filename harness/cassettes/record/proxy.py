@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import Close as Frame
+from websockets.frames import Close as CloseFrame
 
 from harness.cassettes import Close, Closed, Drop, Open, Receive, Request, Response, Role, Send, contracted
 from harness.cassettes.record.redaction import Redaction
@@ -243,7 +243,7 @@ class _SocketRelay:
             self._sessions.end(self._actor)
             self._done.set()
 
-    async def _ended(self, up: asyncio.Task[None], last: Frame | None) -> None:
+    async def _ended(self, up: asyncio.Task[None], last: CloseFrame | None) -> None:
         """The server's side is over: record how, and end the client's."""
         if self._closing is not None:
             await asyncio.gather(self._closing, return_exceptions=True)

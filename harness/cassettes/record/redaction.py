@@ -19,7 +19,7 @@ SHORTEST_GUESS: Final = 8
 """The same for what only looked like a secret; words are not looked for at all."""
 
 _STEP: Final = re.compile(r"\.\.(?P<deep>[\w-]+)|\.(?P<name>[\w-]+|\*)|\[(?P<index>\d+|\*)\]")
-Step = tuple[str, str]
+PathStep = tuple[str, str]
 
 
 class BadRule(CouldNotRun):
@@ -120,10 +120,10 @@ class Redaction:
         return BLANKED
 
 
-def parsed(path: str) -> list[Step]:
+def parsed(path: str) -> list[PathStep]:
     """The steps of a JSON path: names, indices, `*` and `..name`. Raises BadRule."""
     rest = path.removeprefix("$")
-    steps: list[Step] = []
+    steps: list[PathStep] = []
     while rest:
         found = _STEP.match(rest)
         if found is None:
@@ -135,7 +135,7 @@ def parsed(path: str) -> list[Step]:
     return steps
 
 
-def _blanked_at(value: Any, steps: list[Step]) -> Any:
+def _blanked_at(value: Any, steps: list[PathStep]) -> Any:
     if not steps:
         return BLANKED
     (kind, name), rest = steps[0], steps[1:]

@@ -210,7 +210,7 @@ class _Mix:
             await asyncio.sleep(QUIET_S)
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class MixComparison(msgspec.Struct, frozen=True, kw_only=True):
     """A mix on both sides: the hub's recording, and what on the stack was different and not declared."""
 
     cassette: Cassette
@@ -219,7 +219,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 async def compare_on_both(
     moves: tuple[Move, ...], hub: HubTarget, stack: TargetPool, deviations: Deviations, today: dt.date
-) -> Comparison:
+) -> MixComparison:
     """Record a mix on the hub, play it to the stack with old clients and with those of the other kind, and compare."""
     cassette = await record_mix(moves, hub)
     sentences: list[str] = []
@@ -231,4 +231,4 @@ async def compare_on_both(
         findings = compare(reference, transcript.events, workers_by_facts=True)
         found = deviations.declare(findings, cassette.name, today, view)
         sentences += [f"{view.value}: {finding.sentence}" for finding in found if not finding.excused]
-    return Comparison(cassette=cassette, sentences=tuple(sentences))
+    return MixComparison(cassette=cassette, sentences=tuple(sentences))

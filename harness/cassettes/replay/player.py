@@ -43,12 +43,12 @@ from harness.cassettes.replay.compatibility import clean_up, needs_of
 from harness.cassettes.replay.deadlines import Deadlines, noted_wait_s
 from harness.cassettes.replay.expectations import Expectations
 from harness.cassettes.replay.transports import (
+    ActorConnection,
     Arrived,
-    Clock,
-    Connected,
     HttpActor,
     ModernActor,
     Remark,
+    ReplayClock,
     SseActor,
     WebSocketActor,
 )
@@ -140,7 +140,7 @@ class _Player:
         self._matched = self._overdue = 0
         self._silent: set[str] = set()
         self._last_arrival = self._began = clock()
-        self._connections: dict[str, Connected] = {}
+        self._connections: dict[str, ActorConnection] = {}
         self._puppets: Puppets | None = None
         self._playing: dict[str, Puppet] = {}
         self._http: dict[str, HttpActor] = {}
@@ -199,7 +199,7 @@ class _Player:
             self._matched += 1
         self._changed.set()
 
-    def _reports_of(self, actor: str) -> tuple[str, Arrived, Remark, Clock]:
+    def _reports_of(self, actor: str) -> tuple[str, Arrived, Remark, ReplayClock]:
         return actor, self._arrived, self._incidents.append, self._now_ms
 
     def _puppet_received(self, actor: str, message: dict[str, Any]) -> None:

@@ -24,11 +24,11 @@ from harness.targets import Target
 
 Arrived = Callable[[Incoming], None]
 Remark = Callable[[str], None]
-Clock = Callable[[], float]
+ReplayClock = Callable[[], float]
 """ms since the replay began."""
 
 
-class Connected(Protocol):
+class ActorConnection(Protocol):
     """A connection of one actor."""
 
     async def send(self, content: Any, *, is_text: bool) -> None:
@@ -47,7 +47,7 @@ class Connected(Protocol):
 class _Actor:
     """Who acts, and where it reports what it receives and what went wrong."""
 
-    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: Clock) -> None:
+    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: ReplayClock) -> None:
         self._actor = actor
         self._arrived = arrived
         self._remark = remark
@@ -60,7 +60,7 @@ class _Actor:
 class WebSocketActor(_Actor):
     """One WebSocket connection. Frames are reported as soon as they come."""
 
-    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: Clock) -> None:
+    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: ReplayClock) -> None:
         super().__init__(actor, arrived, remark, clock)
         self._socket = Socket(self._on_data, self._closed, name=actor)
         self._chunks = ChunkAssembler()
@@ -107,7 +107,7 @@ class WebSocketActor(_Actor):
 class SseActor(_Actor):
     """One stream of server-sent events. It ends with `closed`: code 1000, or the HTTP status that refused it."""
 
-    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: Clock, *, http: Http) -> None:
+    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: ReplayClock, *, http: Http) -> None:
         super().__init__(actor, arrived, remark, clock)
         self._http = http
         self._reader: asyncio.Task[None] | None = None
@@ -160,7 +160,7 @@ class SseActor(_Actor):
 class HttpActor(_Actor):
     """Makes requests, one at a time; the answer is reported when it comes."""
 
-    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: Clock, *, http: Http) -> None:
+    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: ReplayClock, *, http: Http) -> None:
         super().__init__(actor, arrived, remark, clock)
         self._http = http
         self._asking: asyncio.Task[None] | None = None
@@ -204,7 +204,7 @@ class ModernActor(_Actor):
     It understands what an old client would send and does the same over HTTP; what has no meaning there it leaves.
     """
 
-    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: Clock, *, target: Target) -> None:
+    def __init__(self, actor: str, arrived: Arrived, remark: Remark, clock: ReplayClock, *, target: Target) -> None:
         super().__init__(actor, arrived, remark, clock)
         self._client = ModernClient(target.http_url, actor, token=target.token, observe=self._observe)
         self._followed: set[str] = set()

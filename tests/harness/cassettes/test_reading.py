@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cassettes import CassetteError, Limits, Receive, Send, load
+from harness.cassettes import CassetteError, ReadingLimits, Receive, Send, load
 
 HEADER = '{"cassette": 1, "scenario": "s"}'
 OPEN = '{"at": 0, "actor": "a", "event": "open", "role": "client", "path": "/ws/client/a"}'
@@ -140,7 +140,7 @@ def test_an_endless_file_ends(tmp_path: Path) -> None:
     thread = threading.Thread(target=pour, daemon=True)
     thread.start()
     with pytest.raises(CassetteError, match="more than 1,000 events"):
-        load(pipe, Limits(events=1000))
+        load(pipe, ReadingLimits(events=1000))
 
 
 def test_all_repetitions_together_are_bounded(tmp_path: Path) -> None:

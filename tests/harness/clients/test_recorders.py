@@ -124,7 +124,7 @@ async def test_the_hubs_monitor_is_followed_and_a_reconnection_is_a_gap() -> Non
 
 
 async def test_a_recorder_that_cannot_begin_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.clients.recorders.READY_S", 0.3)
+    monkeypatch.setattr("harness.clients.transport.READY_S", 0.3)
     with pytest.raises(TimeoutError, match="StackRecorder could not begin"):
         async with StackRecorder("http://127.0.0.1:9", HistoryWriter()):
             pass

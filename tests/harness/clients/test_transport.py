@@ -237,7 +237,7 @@ async def test_a_worker_whose_hub_drops_it_comes_back_and_plays_the_next_job_fro
 
     async with serving(web.get("/ws/worker/w", hub)) as url, HubWorker(url, "w") as worker:
         await until(lambda: len(received) == 2 and "worker_status" in received[1])
-        assert worker.registered.is_set()
+        assert worker.ready.is_set()
     assert received == [
         ["register_worker", "update_job_progress"],
         ["register_worker", "complete_job", "worker_status"],
