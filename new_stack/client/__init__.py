@@ -11,7 +11,7 @@ from new_stack.client.errors import (
     WaitTimeout,
 )
 from new_stack.client.timeouts import Timeouts
-from new_stack.client.types import Accepted, EventKind, Gap, JobEvent, JobPage, JobState, JobStatus
+from new_stack.client.types import Accepted, EventKind, Gap, JobEvent, JobPage, JobState, JobStatus, LogLine, OwnFields
 
 __all__ = [
     "Accepted",
@@ -25,8 +25,10 @@ __all__ = [
     "JobPage",
     "JobState",
     "JobStatus",
+    "LogLine",
     "Mode",
     "NotServed",
+    "OwnFields",
     "RequestRefused",
     "ServerUnavailable",
     "Timeouts",

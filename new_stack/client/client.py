@@ -17,7 +17,7 @@ import msgspec
 from new_stack.client.errors import ClientError, NotServed, ServerUnavailable, WaitTimeout
 from new_stack.client.http import HttpTransport
 from new_stack.client.timeouts import Retry, Timeouts
-from new_stack.client.types import Accepted, Gap, JobEvent, JobOrder, JobPage, JobState, JobStatus
+from new_stack.client.types import Accepted, Gap, JobEvent, JobOrder, JobPage, JobState, JobStatus, OwnFields
 from new_stack.client.websocket import WebSocketTransport
 
 Mode = Literal["auto", "http", "websocket"]
@@ -101,9 +101,13 @@ class HybridClient:
         priority: int = 0,
         job_id: str | None = None,
         max_retries: int | None = None,
+        extra: dict[str, Any] | None = None,
+        **fields: Unpack[OwnFields],
     ) -> Accepted:
         """Submit a job. The client chooses its id, so a request repeated after a broken connection is the same job.
 
+        What else you say of it (`requirements`, `customer_id`, `workflow_id` …, or any other name in `extra`) is kept
+        with the job, shown, and given to the connector.
         Raises RequestRefused, Conflict (another job has the id), ServerUnavailable.
         """
         order = JobOrder(
@@ -113,6 +117,7 @@ class HybridClient:
             priority=priority,
             client_id=self.client_id,
             max_retries=max_retries,
+            own={**(extra or {}), **fields},
         )
         return await (await self._choose()).submit(order)
 

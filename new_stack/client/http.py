@@ -49,7 +49,7 @@ class HttpTransport:
 
     async def submit(self, order: JobOrder) -> Accepted:
         """Safe to repeat: the id is in the order."""
-        job = await self._request("POST", "/api/jobs", JobStatus, body=order)
+        job = await self._request("POST", "/api/jobs", JobStatus, body=order.body())
         return Accepted(job_id=job.job_id, status=job.status, position=job.display_position)
 
     async def status(self, job_id: str) -> JobStatus:

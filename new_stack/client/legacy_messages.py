@@ -16,14 +16,8 @@ _CANCELLED: Final = "Job cancelled: "
 
 def submit_message(order: JobOrder) -> Message:
     """`submit_job`; its `message_id` becomes the job's id."""
-    message = {
-        "type": "submit_job",
-        "message_id": order.id,
-        "job_type": order.service_required,
-        "priority": order.priority,
-        "payload": order.payload,
-    }
-    return message if order.max_retries is None else message | {"max_retries": order.max_retries}
+    message = order.body() | {"type": "submit_job", "message_id": order.id, "job_type": order.service_required}
+    return {name: value for name, value in message.items() if name not in {"id", "service_required", "client_id"}}
 
 
 def accepted(message: Message) -> Accepted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -39,6 +39,8 @@ class EventKind(StrEnum):
     LEASE_EXPIRED = "lease_expired"
     RETRIED = "retried"
     """Somebody queued an ended job again by hand."""
+    LOG = "log"
+    """A line of its log: `status` is the level."""
 
 
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,8 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, Any] | None = None
     result: Any = None
     error: str | None = None
+    error_type: str | None = None
+    traceback: str | None = None
 
     @property
     def ending(self) -> bool:
@@ -76,6 +80,14 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """The oldest event that the server still has."""
 
 
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a job's log; `at` is ms since the epoch."""
+
+    at: int
+    level: str
+    message: str
+
+
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a job. Over an old hub's WebSocket only the upper fields are known."""
 
@@ -86,9 +98,15 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     result: Any = None
     status_message: str | None = None
     error: str | None = None
+    error_type: str | None = None
+    traceback: str | None = None
+    logs: tuple[LogLine, ...] = ()
+    """The last lines of its log."""
     cancel_reason: str | None = None
     service_required: str | None = None
     payload: Any = None
+    extra: dict[str, Any] | None = None
+    """The submitter's own fields."""
     priority: int | None = None
     client_id: str | None = None
     attempt: int | None = None
@@ -126,6 +144,17 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
+class OwnFields(TypedDict, total=False):
+    """What the universal client of the first new stack could say of a job besides: kept with it and shown."""
+
+    requirements: dict[str, Any]
+    customer_id: str
+    workflow_id: str
+    workflow_priority: int
+    workflow_datetime: int
+    step_number: int
+
+
 class JobOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A job as it is submitted. The id is always the client's: so a repeated request is the same job."""
 
@@ -135,3 +164,13 @@ class JobOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: int = 0
     client_id: str | None = None
     max_retries: int | None = None
+    own: dict[str, Any] = {}
+    """Fields of the submitter's own, which stand beside these."""
+
+    def body(self) -> dict[str, Any]:
+        """As it is submitted over HTTP. Raises ValueError where a field of its own has the name of one of these."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name != "own"}
+        taken = sorted(fields.keys() & self.own.keys())
+        if taken:
+            raise ValueError(f"{taken[0]} is no field of your own: it has a meaning in every submission")
+        return self.own | {name: value for name, value in fields.items() if value is not None}

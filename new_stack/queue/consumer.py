@@ -24,6 +24,7 @@ from new_stack.queue.jobs import (
     JobState,
     Lease,
     LeaseState,
+    Note,
     PollResult,
     ProgressUpdate,
     Released,
@@ -44,6 +45,10 @@ MESSAGE_LIMIT: Final = 4_096
 
 ERROR_LIMIT: Final = 65_536
 """Longest error text kept of an attempt, in characters."""
+
+TYPE_LIMIT: Final = 256
+TRACEBACK_LIMIT: Final = 8_192
+"""Of an error's type and of its traceback, whose end says most."""
 
 
 class EndAndClaim(NamedTuple):
@@ -103,10 +108,15 @@ class Consumer:
             (update.message or "")[:MESSAGE_LIMIT],
             self._details(update),
         )
-        if held != b"held":
-            raise LeaseLost(lease.job_id, cancelled=held == b"cancelled")
+        _require_held(lease, held)
 
-    def _details(self, update: ProgressUpdate) -> bytes:
+    async def note(self, lease: Lease, note: Note) -> None:
+        """Tell a log line or a request to a back end. Raises LeaseLost."""
+        about = (note.kind, note.status, note.message[:MESSAGE_LIMIT], self._details(note))
+        held = await self._caller.write("note", lease.job_id, lease.attempt, lease.worker_id, *about)
+        _require_held(lease, held)
+
+    def _details(self, update: ProgressUpdate | Note) -> bytes:
         """Details as JSON; where they are too large to travel with an event, how large they were."""
         if update.details is None:
             return b""
@@ -274,6 +284,11 @@ class Consumer:
         return answers
 
 
+def _require_held(lease: Lease, reply: bytes) -> None:
+    if reply != b"held":
+        raise LeaseLost(lease.job_id, cancelled=reply == b"cancelled")
+
+
 def _claimant(worker: str | Claimant) -> Claimant:
     return Claimant(worker_id=worker) if isinstance(worker, str) else worker
 
@@ -297,12 +312,13 @@ def _end_row(end: End, result_limit: int) -> tuple[Argument, ...]:
         case Completed(result=result):
             size = len(memoryview(result))
             if size > result_limit:
-                return ("fail", *held, f"the result is {size} bytes long; the limit is {result_limit}", "0")
-            return ("complete", *held, bytes(result) or b"null", "")
-        case Failed(error=error, retryable=retryable):
-            return ("fail", *held, error[:ERROR_LIMIT], "1" if retryable else "0")
+                return ("fail", *held, f"the result is {size} bytes long; the limit is {result_limit}", "0", "", "")
+            return ("complete", *held, bytes(result) or b"null", "", "", "")
+        case Failed():
+            about = (end.error_type[:TYPE_LIMIT], end.traceback[-TRACEBACK_LIMIT:])
+            return ("fail", *held, end.error[:ERROR_LIMIT], "1" if end.retryable else "0", *about)
         case Released():
-            return ("release", *held, "", "")
+            return ("release", *held, "", "", "", "")
 
 
 def _state(end: End, word: bytes) -> JobState | QueueError:

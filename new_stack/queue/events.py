@@ -24,10 +24,20 @@ class EventKind(StrEnum):
     LEASE_EXPIRED = "lease_expired"
     RETRIED = "retried"
     """Somebody made an ended job pending again by hand."""
+    LOG = "log"
+    """A line of its log."""
+    SERVICE_REQUEST = "service_request"
+    """Its worker asks its back end for something; in the stream of all jobs only."""
+    STATE = "state"
+    """Somebody wants monitors to be told how the job stands; in the stream of all jobs only."""
 
 
 ENDINGS: Final = frozenset({EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED})
 """After one of these a job's stream has no further events, unless the job is retried by hand."""
+
+
+FOR_MONITORS: Final = frozenset({EventKind.SERVICE_REQUEST, EventKind.STATE})
+"""Those that a job's own followers are not told."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,3 +60,5 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     result_omitted: bool = False
     """The result is too large to travel with the event: read it from the job."""
     error: str | None = None
+    error_type: str | None = None
+    traceback: str | None = None

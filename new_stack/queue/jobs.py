@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from new_stack.queue.events import EventKind
+
 PRIORITY_LIMIT: Final = 2**53
 """Priorities run from -PRIORITY_LIMIT to PRIORITY_LIMIT: the whole numbers that Redis and JSON keep exactly."""
 
@@ -61,6 +63,14 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Fields of the submitter's own, a JSON object: kept, shown and given to the connector, never looked at."""
 
 
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connector had to say while it ran a job; `at` is ms since the epoch."""
+
+    at: int
+    level: str
+    message: str
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it stands in Redis. Times are ms since the epoch by Redis's clock; absent is None."""
 
@@ -81,6 +91,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     status_message: str | None = None
     result: msgspec.Raw | None = None
     error: str | None = None
+    error_type: str | None = None
+    traceback: str | None = None
+    logs: tuple[LogLine, ...] = ()
+    """The last lines of its log."""
     cancel_reason: str | None = None
     created_at: int
     claimed_at: int | None = None
@@ -149,6 +163,16 @@ class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, Any] | None = None
 
 
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a running job's followers are told and that does not change it."""
+
+    kind: EventKind
+    status: str = ""
+    """Of a log line: its level."""
+    message: str = ""
+    details: dict[str, Any] | None = None
+
+
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
     """A job done: `result` is raw JSON."""
 
@@ -162,6 +186,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     lease: Lease
     error: str
     retryable: bool = True
+    error_type: str = ""
+    traceback: str = ""
 
 
 class Released(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,6 +90,11 @@ class Producer:
         """
         return _changed(job_id, "retried", await self._caller.commit("retry", job_id))
 
+    async def show(self, job_id: str) -> None:
+        """Tell monitors how the job stands, as an event; nothing is changed. Raises JobNotFound."""
+        if not await self._caller.write("show", job_id):
+            raise JobNotFound(f"there is no job {job_id}")
+
     def _row(self, job: NewJob) -> Row:
         settings = self._caller.settings
         retries = settings.max_retries if job.max_retries is None else job.max_retries

@@ -26,12 +26,14 @@ class Queue:
         self.check_writable = producer.check_writable
         self.cancel = producer.cancel
         self.retry = producer.retry
+        self.show = producer.show
         self.consumer = consumer = Consumer(caller)
         self.claim = consumer.claim
         self.end = consumer.end
         self.end_and_claim = consumer.end_and_claim
         self.end_wait = consumer.end_wait
         self.heartbeat = consumer.heartbeat
+        self.note = consumer.note
         self.poll = consumer.poll
         self.progress = consumer.progress
         self.reap = consumer.reap

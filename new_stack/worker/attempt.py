@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
+from new_stack.queue import Queue
 from new_stack.queue.errors import LeaseLost, QueueError
-from new_stack.queue.jobs import Completed, End, Failed, Lease, Released
+from new_stack.queue.jobs import Completed, End, Failed, Lease, Note, ProgressUpdate, Released
 from new_stack.worker.connectors import Connector, JobContext, JobFailed
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.progress import ProgressPublisher
@@ -44,7 +45,7 @@ class Attempt:
         self.connector_name = connector.name
         self._connector = connector
         self._publisher = ProgressPublisher(
-            partial(context.queue.progress, lease), self._progress_refused, context.redis_backoff
+            partial(_publish, context.queue, lease), self._progress_refused, context.redis_backoff
         )
         self._ended = ended
         self._log = context.log
@@ -118,7 +119,8 @@ class Attempt:
         try:
             return self._end_for(await self._connector.run(JobContext(self.lease, self._publisher)))
         except JobFailed as failure:
-            return self._failed(failure.error, retryable=failure.retryable)
+            cause = failure.__cause__ or failure
+            return self._failed(failure.error, retryable=failure.retryable, error_type=_type_of(cause))
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -129,7 +131,7 @@ class Attempt:
         except BaseException as error:  # noqa: BLE001 - whatever a connector raises ends its job, never the worker
             trace = "".join(traceback.format_exception(error, limit=-20))
             self._log.error("connector_raised", job_id=self.lease.job_id, error=_describe(error), traceback=trace)
-            return self._failed(_describe(error))
+            return self._failed(_describe(error), error_type=_type_of(error), trace=trace)
 
     def _end_for(self, result: Any) -> End:
         error = failure_in(result)
@@ -140,8 +142,9 @@ class Attempt:
         except (TypeError, ValueError, OverflowError, RecursionError) as unencodable:
             return self._failed(f"the connector's result is not JSON: {unencodable}", retryable=False)
 
-    def _failed(self, error: str, *, retryable: bool = True) -> Failed:
-        return Failed(lease=self.lease, error=error[:ERROR_LENGTH], retryable=retryable)
+    def _failed(self, error: str, *, retryable: bool = True, error_type: str = "", trace: str = "") -> Failed:
+        error = error[:ERROR_LENGTH]
+        return Failed(lease=self.lease, error=error, retryable=retryable, error_type=error_type, traceback=trace)
 
     def _finish(self) -> None:
         if self._over:
@@ -162,6 +165,13 @@ class Attempt:
                 return self._outcome or Released(lease=self.lease)
             case None:
                 return self._outcome
+
+
+async def _publish(queue: Queue, lease: Lease, update: ProgressUpdate | Note) -> None:
+    if isinstance(update, Note):
+        await queue.note(lease, update)
+    else:
+        await queue.progress(lease, update)
 
 
 def failure_in(result: Any) -> str | None:
@@ -187,6 +197,11 @@ def _as_plain(value: Any) -> Any:
 
 
 _strict_json: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_as_plain)
+
+
+def _type_of(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _describe(error: BaseException) -> str:

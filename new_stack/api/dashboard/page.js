@@ -303,7 +303,7 @@ async function show(id) {
   const source = lives;
   const onLife = (message) => addLife(JSON.parse(message.data));
   source.onmessage = onLife;
-  for (const kind of Object.keys(STATE_AFTER)) source.addEventListener(kind, onLife);
+  for (const kind of [...Object.keys(STATE_AFTER), "log"]) source.addEventListener(kind, onLife);
   source.onerror = () => { if (source.readyState === EventSource.CLOSED) source.close(); };
   await facts(id);
 }

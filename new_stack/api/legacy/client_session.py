@@ -201,9 +201,9 @@ class ClientSession(Session):
         await self._send_after_pending(self._dialect.status(await self._job(request.job_id), self.now))
 
     async def _sync(self, request: Request) -> None:
-        """A page of the later dialect believes that a job's state is stale: the monitors of this process get it."""
+        """A page of the later dialect believes that a job's state is stale: all monitors, of every process, get it."""
         job = await self._job(request.job_id)
-        self.services.fanout.publish_state(job)
+        await self.services.queue.show(job.id)
         await self._send_after_pending(self._dialect.status(job, self.now))
 
     async def _alive(self, _request: Request) -> None:

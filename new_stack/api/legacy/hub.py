@@ -98,24 +98,6 @@ class StayAliveResponse(Frame, tag="stay_alive_response", frozen=True):
     """A monitor's keep-alive, answered."""
 
 
-class Ack(Frame, tag="ack", frozen=True):
-    """Follows some of a monitor's messages and names the one it follows."""
-
-    message_id: str
-    original_id: str
-    original_type: str
-
-
-class WorkerStatus(Frame, tag="worker_status", frozen=True):
-    """A worker says how it is."""
-
-    message_id: str
-    worker_id: str
-    status: str
-    capabilities: dict[str, Any] | None = None
-    connector_statuses: dict[str, Any] | None = None
-
-
 class BareError(msgspec.Struct, kw_only=True, frozen=True, tag_field="type", tag="error"):
     """An error as the hub writes it to monitors, and to whoever shows a wrong token: no timestamp."""
 

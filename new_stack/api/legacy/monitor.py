@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from new_stack.api.http.schemas import job_document
-from new_stack.api.legacy.hub import Ack, WorkerStatus
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
-from new_stack.queue.events import Event, EventKind
+from new_stack.queue.events import ENDINGS, Event, EventKind
 from new_stack.queue.jobs import Job, JobState, QueueCounts, WorkerInfo
 
 ACTIVE_JOB_FIELDS = ("id", "job_type", "status", "priority", "worker_id", "client_id", "progress", "created_at")
 BUSY_OR_IDLE = frozenset({"busy", "idle"})
+MOVES_WORKERS = ENDINGS | {
+    EventKind.CLAIMED,
+    EventKind.ATTEMPT_FAILED,
+    EventKind.RELEASED,
+    EventKind.LEASE_EXPIRED,
+}
+"""The events after which a worker may be busy or idle."""
 
 
 class Connected(msgspec.Struct, frozen=True):
@@ -120,14 +127,34 @@ def _active_worker(worker: WorkerInfo) -> dict[str, Any]:
     }
 
 
-def ack(original_id: str, original_type: str, now: float) -> Ack:
+def ack(message: Mapping[str, Any], now: float) -> dict[str, Any]:
     """The message that follows a broadcast."""
-    return Ack(timestamp=now, message_id=f"ack-{int(now)}", original_id=original_id, original_type=original_type)
+    return {
+        "type": "ack",
+        "timestamp": now,
+        "message_id": f"ack-{int(now)}",
+        "original_id": message.get("message_id", "unknown"),
+        "original_type": message["type"],
+    }
 
 
-def worker_status(worker_id: str, status: str, now: float) -> WorkerStatus:
+def worker_status(worker_id: str, status: str, now: float) -> dict[str, Any]:
     """A worker's new status."""
-    return WorkerStatus(timestamp=now, message_id=f"worker-status-{int(now)}", worker_id=worker_id, status=status)
+    return {
+        "type": "worker_status",
+        "timestamp": now,
+        "message_id": f"worker-status-{int(now)}",
+        "worker_id": worker_id,
+        "status": status,
+        "capabilities": None,
+        "connector_statuses": None,
+    }
+
+
+def service_request(event: Event) -> dict[str, Any]:
+    """What a worker asks of its back end: `service`, `request_type` and `content`."""
+    about = {"timestamp": event.at / 1000, "job_id": event.job_id, "worker_id": event.worker_id}
+    return {"type": "service_request"} | about | (event.details or {})
 
 
 class WorkerStatuses:
@@ -148,7 +175,7 @@ class WorkerStatuses:
 
     def apply(self, event: Event) -> tuple[str, str, str] | None:
         """An event of a job: the worker whose status it changed, the status before and now; None where it did not."""
-        if event.kind in {EventKind.SUBMITTED, EventKind.PROGRESS, EventKind.RETRIED}:
+        if event.kind not in MOVES_WORKERS:
             return None
         if event.kind is EventKind.CLAIMED:
             worker_id = event.worker_id or ""

@@ -20,6 +20,7 @@ from new_stack.api.legacy.monitor import (
     ack,
     change_key,
     connected,
+    service_request,
     stats_broadcast,
     worker_status,
 )
@@ -81,17 +82,15 @@ class MonitorSession(Session):
             if change is not None and self._interest.wants_worker(change[0]):
                 await self.connection.send(v2.worker_status_changed(*change, item.event, self.now_ms))
             return
+        if item.event.kind is EventKind.SERVICE_REQUEST:
+            await self._broadcast(service_request(item.event))
+            return
         await item.complete(self.services.with_result)
         text = item.encoded(monitor_text)
         if text:
             await self.connection.send_text(text)
         if change is not None:
             await self._send_worker_status(change[0], change[2])
-
-    async def deliver_state(self, job: Job) -> None:
-        """Show the state of a job once more, for a page that asked for it; nothing has changed."""
-        if self._v2:
-            await self.connection.send(v2.state_again(job, self.now_ms))
 
     async def deliver_snapshot(self, snapshot: Snapshot) -> None:
         """Send the periodic stats, and what changed among the workers."""
@@ -100,14 +99,16 @@ class MonitorSession(Session):
             return
         for name, status in self._statuses.update(snapshot).items():
             await self._send_worker_status(name, status)
-        if self._listens_to("stats_broadcast"):
-            await self.send_stats(snapshot)
+        await self._broadcast(stats_broadcast(snapshot, connected(self.services), self.now))
 
     async def _send_worker_status(self, worker_id: str, status: str) -> None:
-        if self._listens_to("worker_status"):
-            message = worker_status(worker_id, status, self.now)
+        await self._broadcast(worker_status(worker_id, status, self.now))
+
+    async def _broadcast(self, message: dict[str, Any]) -> None:
+        """Send a message that a `subscribe` may turn off, and the `ack` that follows it."""
+        if self._channels is None or message["type"] in self._channels:
             await self.connection.send(message)
-            await self.connection.send(ack(message.message_id, "worker_status", self.now))
+            await self.connection.send(ack(message, self.now))
 
     async def check(self, *, missed: bool = False) -> None:
         """Where events were missed, send the state anew: it shows the ends that no event tells any more."""
@@ -120,7 +121,7 @@ class MonitorSession(Session):
         """One `stats_broadcast` and its `ack`."""
         frame = stats_broadcast(snapshot, connected(self.services), self.now, brief=brief)
         await self.connection.send(frame)
-        await self.connection.send(ack(frame["message_id"], "stats_broadcast", self.now))
+        await self.connection.send(ack(frame, self.now))
 
     async def greet(self) -> None:
         """The welcome, and the first stats."""
@@ -134,9 +135,6 @@ class MonitorSession(Session):
     def _remember(self, snapshot: Snapshot) -> None:
         self._workers = {worker.report.worker_id: worker for worker in snapshot.workers if worker.alive}
         self._statuses.reset(snapshot)
-
-    def _listens_to(self, kind: str) -> bool:
-        return self._channels is None or kind in self._channels
 
     async def _handle_hub(self, fields: Fields) -> None:
         kind = value(fields, "type")
@@ -243,7 +241,7 @@ class MonitorSession(Session):
             {
                 "type": "resync_response",
                 "timestamp": self.now_ms,
-                "events": [v2.event_message(event) for event in chosen],
+                "events": [v2.event_message(event) for event in chosen if event.kind is not EventKind.LOG],
                 "has_more": len(found) > wanted,
                 "oldest_available_timestamp": first[0] if first is not None else None,
             }

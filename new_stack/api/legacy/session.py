@@ -20,7 +20,6 @@ from new_stack.api.snapshot import Snapshot
 from new_stack.api.streaming.fanout import SHUTTING_DOWN, DeliveryBarrier, Published, Subscriber
 from new_stack.log import log
 from new_stack.queue.errors import QueueError, QueueUnavailable
-from new_stack.queue.jobs import Job
 
 HEARTBEAT_SECONDS: Final = 30.0
 WRITE_BUFFER: Final = 32_768
@@ -122,9 +121,6 @@ class Session(ABC):
     async def deliver_snapshot(self, snapshot: Snapshot) -> None:  # noqa: B027 - clients get none
         """Send the periodic stats to a monitor."""
 
-    async def deliver_state(self, job: Job) -> None:  # noqa: B027 - as above
-        """Show a monitor the state of a job once more."""
-
     @abstractmethod
     def leave(self) -> None:
         """Forget all subscriptions."""
@@ -162,8 +158,6 @@ class Session(ABC):
                     await self.deliver(item)
                 elif isinstance(item, Snapshot):
                     await self.deliver_snapshot(item)
-                elif isinstance(item, Job):
-                    await self.deliver_state(item)
                 elif isinstance(item, DeliveryBarrier):
                     if item.frame is not None:
                         await self.connection.send(item.frame)

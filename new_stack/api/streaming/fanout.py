@@ -11,12 +11,12 @@ import msgspec
 
 from new_stack.api.snapshot import Snapshot
 from new_stack.api.streaming.cursor import StreamId, parse_id
-from new_stack.queue.events import Event
-from new_stack.queue.jobs import Job
+from new_stack.queue.events import FOR_MONITORS, Event
 
 T = TypeVar("T")
 
 TOO_SLOW: Final = "too slow: events piled up faster than this connection took them"
+_NOBODY: Final[frozenset[Any]] = frozenset()
 SHUTTING_DOWN: Final = "this server is shutting down: reconnect"
 
 
@@ -67,7 +67,7 @@ class DeliveryBarrier:
         self.sent = asyncio.Event()
 
 
-Item = Published | Gap | Snapshot | DeliveryBarrier | Job
+Item = Published | Gap | Snapshot | DeliveryBarrier
 
 
 class Subscriber:
@@ -172,11 +172,6 @@ class FanOut:
         for subscriber in self._monitors:
             subscriber.put(snapshot)
 
-    def publish_state(self, job: Job) -> None:
-        """Hand a job's unchanged state to all who follow snapshots."""
-        for subscriber in self._monitors:
-            subscriber.put(job)
-
     def remove(self, subscriber: Subscriber, *, jobs: Iterable[str] = (), client_id: str | None = None) -> None:
         """Forget a subscriber; it names what it followed."""
         self._subscribers.discard(subscriber)
@@ -219,12 +214,9 @@ class FanOut:
             self.published += 1
             item = Published(event)
             concerned = self._all
-            followers = self._by_job.get(event.job_id)
-            if followers:
-                concerned = concerned | followers
-            owners = self._by_client.get(event.client_id) if event.client_id is not None else None
-            if owners:
-                concerned = concerned | owners
+            if event.kind not in FOR_MONITORS:
+                followers = self._by_job.get(event.job_id, _NOBODY)
+                concerned = concerned.union(followers, self._by_client.get(event.client_id or "", _NOBODY))
             for subscriber in concerned:
                 subscriber.put(item)
 

@@ -2,14 +2,13 @@
 -- end_and_claim: end held jobs, then claim next ones, in one step.
 -- Keys: `ready`. Arguments: the terms; worker id, class, services, how many jobs it runs besides, ms for which it will
 -- wait for more, as in claim; how many to claim; the number of ends; for each:
--- 'complete'|'fail'|'release', job id, attempt, holder's worker id, result or error, '1' if it may run again.
+-- 'complete'|'fail'|'release', job id, attempt, holder's worker id, result or error, '1' if it may run again, the
+-- failure's type and traceback.
 -- Reply: {for each end 'completed'|'failed'|'pending'|'lost'|'cancelled', the leases as in claim}.
 -- Invariant: only the newest attempt ends a job, and it ends once. Runs when Redis is out of memory: ends make room.
-local WIDTH = 6
-
-local function end_one(q, kind, id, attempt, worker_id, body, retryable)
+local function end_one(q, kind, id, attempt, worker_id, body, retryable, error_type, trace)
   if kind == 'complete' then return complete(q, id, attempt, worker_id, body) end
-  if kind == 'fail' then return fail(q, id, attempt, worker_id, body, retryable == '1') end
+  if kind == 'fail' then return fail(q, id, attempt, worker_id, body, retryable == '1', error_type, trace) end
   return release(q, id, attempt, worker_id)
 end
 
@@ -22,11 +21,12 @@ redis.register_function{
       id = args[q.first], class = args[q.first + 1], services = args[q.first + 2],
       running = tonumber(args[q.first + 3]), wait_ms = tonumber(args[q.first + 4]),
     }
-    local ends, count = {}, tonumber(args[q.first + 5])
-    for index = 1, tonumber(args[q.first + 6]) do
-      local at = q.first + 7 + (index - 1) * WIDTH
+    local ends, count, number = {}, tonumber(args[q.first + 5]), tonumber(args[q.first + 6])
+    local width = (#args - q.first - 6) / number  -- an older version says less of each
+    for index = 1, number do
+      local at = q.first + 7 + (index - 1) * width
       ends[index] = end_one(q, args[at], args[at + 1], tonumber(args[at + 2]), args[at + 3], args[at + 4],
-        args[at + 5])
+        args[at + 5], args[at + 6], args[at + 7])
     end
     return { ends, count > 0 and claim(q, worker, count) or {} }
   end,

@@ -4,8 +4,8 @@
 -- Reply: {'retried', the record's row}, {'refused', its state} or {'missing'}.
 -- Invariant: the attempt number goes on growing, so nothing of an older attempt is accepted.
 local FORGOTTEN = {
-  'worker_id', 'failed_by', 'failed_attempt', 'offered_to', 'lost_by', 'lost_alone', 'error', 'cancel_reason', 'ended_at', 'ended_id',
-  'progress', 'status_message',
+  'worker_id', 'failed_by', 'failed_attempt', 'offered_to', 'lost_by', 'lost_alone', 'error', 'error_type', 'traceback',
+  'cancel_reason', 'ended_at', 'ended_id', 'progress', 'status_message', 'logs',
 }
 
 redis.register_function('hubgate_retry', function(keys, args)

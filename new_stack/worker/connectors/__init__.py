@@ -6,11 +6,18 @@ docs/connectors.md says how to write one.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from new_stack.queue.jobs import Lease, ProgressUpdate
+from new_stack.queue.events import EventKind
+from new_stack.queue.jobs import Lease, Note, ProgressUpdate
+
+Level = Literal["debug", "info", "warning", "error"]
+
+PAYLOAD_SHOWN: Final = 2_048
+"""How much of the JSON that a back end is sent monitors are shown, in characters."""
 
 
 class ConnectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,6 +41,9 @@ class ProgressSink(Protocol):
 
     def report(self, update: ProgressUpdate) -> None:
         """Send this update soon, unless a newer one comes first."""
+
+    def note(self, note: Note) -> None:
+        """Send this one soon, after all earlier ones."""
 
 
 class JobContext:
@@ -99,6 +109,26 @@ class JobContext:
     ) -> None:
         """Send where the job stands without waiting, for back ends that report often: the newest unsent one counts."""
         self.sink.report(_update(percent, message, status, details))
+
+    def log(self, message: str, level: Level = "info") -> None:
+        """Add a line to the job's log. Its followers get it at once; the job keeps the last 20. Never waits."""
+        self.sink.note(Note(kind=EventKind.LOG, status=level, message=message))
+
+    def asks(self, method: str, url: str, payload: Any = None, *, request_type: str = "http") -> None:
+        """Tell monitors what a back end is asked for: the URL without what may be secret in it, the payload cut where
+        it is large. Never waits.
+        """
+        parts = urlsplit(url)
+        shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        content = {"endpoint": parts.path or "/", "method": method, "url": shown, "payload": _shown(payload)}
+        details = {"service": self.service, "request_type": request_type, "content": content}
+        self.sink.note(Note(kind=EventKind.SERVICE_REQUEST, details=details))
+
+
+def _shown(payload: Any) -> Any:
+    """A payload as monitors are shown it: cut where it is large."""
+    text = msgspec.json.encode(payload, enc_hook=str).decode()
+    return payload if len(text) <= PAYLOAD_SHOWN else f"{text[:PAYLOAD_SHOWN]}… ({len(text)} characters)"
 
 
 def _update(percent: float, message: str | None, status: str, details: dict[str, Any] | None) -> ProgressUpdate:

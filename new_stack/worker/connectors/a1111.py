@@ -50,7 +50,7 @@ class A1111Connector(HttpConnector):
     async def run(self, job: JobContext) -> Any:
         """One request; its progress is polled meanwhile."""
         async with self._one_at_a_time:
-            request = asyncio.ensure_future(self.call("POST", f"{self._api}/txt2img", body=job.payload))
+            request = asyncio.ensure_future(self.call("POST", f"{self._api}/txt2img", body=job.payload, job=job))
             try:
                 await self._follow(request, job)
                 answer = (await request).json()

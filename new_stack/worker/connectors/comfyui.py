@@ -49,7 +49,7 @@ class ComfyUIConnector(HttpConnector):
             return await self._result(prompt_id)
 
         try:
-            return await run_remote(self._queue_prompt(workflow, client_id), follow, self._stop)
+            return await run_remote(self._queue_prompt(workflow, client_id, job), follow, self._stop)
         finally:
             if socket is not None:
                 await socket.close()
@@ -62,9 +62,10 @@ class ComfyUIConnector(HttpConnector):
         except JobFailed:
             return None
 
-    async def _queue_prompt(self, workflow: dict[str, Any], client_id: str) -> str:
+    async def _queue_prompt(self, workflow: dict[str, Any], client_id: str, job: JobContext) -> str:
+        body = {"prompt": workflow, "client_id": client_id}
         try:
-            answer = await self.call("POST", f"{self._url}/prompt", body={"prompt": workflow, "client_id": client_id})
+            answer = await self.call("POST", f"{self._url}/prompt", body=body, job=job)
         except RequestRefused as refused:
             raise JobFailed(validation_error(refused), retryable=refused.retryable) from refused
         prompt_id = answer.json().get("prompt_id")

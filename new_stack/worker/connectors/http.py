@@ -128,9 +128,21 @@ class HttpConnector(BackendConnector):
     """A connector that sends HTTP requests. Every failure is a JobFailed with the reason and whether to try again."""
 
     async def call(
-        self, method: str, url: str, *, body: Any = None, headers: dict[str, str] | None = None, timeout_s: float = 0
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = 0,
+        job: JobContext | None = None,
     ) -> Answer:
-        """Send one request; returns an answer with a status below 400. Raises JobFailed for everything else."""
+        """Send one request; returns an answer with a status below 400. Raises JobFailed for everything else.
+
+        With `job` monitors are told of it: of what starts work, not of each question how far it is.
+        """
+        if job is not None:
+            job.asks(method, url, body)
         sent = {"Content-Type": "application/json"} if body is not None else {}
         settings = self.settings
         try:

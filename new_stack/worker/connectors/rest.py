@@ -26,7 +26,7 @@ class RestSyncConnector(HttpConnector):
         """Send one request and return its answer."""
         url = fill(self.settings.url, job)
         try:
-            answer = await self.call(self.settings.method, url, body=job.payload, headers=job_headers(job))
+            answer = await self.call(self.settings.method, url, body=job.payload, headers=job_headers(job), job=job)
         except asyncio.CancelledError:
             if self.settings.cancel_url:
                 await self.notify("POST", fill(self.settings.cancel_url, job))
@@ -80,7 +80,7 @@ class RestAsyncConnector(HttpConnector):
 
     async def _submit(self, job: JobContext) -> str:
         url = fill(self.settings.url, job)
-        answer = await self.call("POST", url, body=job.payload, headers=job_headers(job))
+        answer = await self.call("POST", url, body=job.payload, headers=job_headers(job), job=job)
         remote_id = field(answer.json(), self.settings.id_field)
         if not isinstance(remote_id, str | int) or remote_id == "":
             raise JobFailed(f"the back end took the job but its answer has no {self.settings.id_field!r}")

@@ -29,6 +29,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Blocks the thread, as a connector should not."""
     progress: float | None = None
     message: str | None = None
+    log: str | None = None
     stamp: bool = False
     """With `progress`: its details carry `sent_at`, when the worker sent it, in seconds since the epoch."""
     fail: str | None = None
@@ -67,6 +68,8 @@ class SimulationConnector(Connector):
             await asyncio.sleep(step.sleep_ms / 1000)
         if step.block_ms is not None:
             time.sleep(step.block_ms / 1000)  # noqa: ASYNC251 - that is what is asked for
+        if step.log is not None:
+            job.log(step.log)
         if step.progress is not None:
             details = {"sent_at": time.time()} if step.stamp else None
             await job.progress(step.progress, step.message, details=details)

@@ -43,6 +43,7 @@ class WebSocketConnector(BackendConnector):
         ) as socket:
             described = {"job_id": job.job_id, "attempt": job.attempt, "service": job.service, "payload": job.payload}
             try:
+                job.asks("SEND", url, job.payload, request_type="websocket")
                 await _send(socket, {"type": "job", **described})
                 return await self._follow(socket, job)
             except asyncio.CancelledError:

@@ -19,13 +19,15 @@ from new_stack.client import (
     JobState,
     Mode,
     NotServed,
+    OwnFields,
     RequestRefused,
     ServerUnavailable,
     Timeouts,
     UnknownJob,
     WaitTimeout,
 )
-from new_stack.queue import Completed, Failed, Lease, ProgressUpdate, Queue
+from new_stack.queue import Completed, Failed, Lease, Note, ProgressUpdate, Queue
+from new_stack.queue import EventKind as QueueEventKind
 from tests.new_stack.client.conftest import HubWorker, StartApi, StartProxy
 
 QUICK = Timeouts(request_s=5, connect_s=2, idle_timeout_s=2, retry_budget_s=5)
@@ -49,6 +51,43 @@ async def work(queue: Queue, *percents: float, result: bytes = b'{"n":1}') -> No
 async def collect(client: HybridClient, job_id: str, **more: Any) -> list[JobEvent | Gap]:
     async with asyncio.timeout(15):
         return [event async for event in client.follow(job_id, **more)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_the_submitter_says_besides_is_kept_and_shown(mode: Mode, start_api: StartApi) -> None:
+    api = await start_api()
+    flow = OwnFields(
+        requirements={"gpu": True},
+        customer_id="customer-7",
+        workflow_id="flow-1",
+        workflow_priority=5,
+        workflow_datetime=1795652717069,
+        step_number=2,
+    )
+    async with HybridClient(api.base, mode=mode, timeouts=QUICK) as client:
+        job_id = (await client.submit("simulation", {"prompt": "a cat"}, extra={"colour": "blue"}, **flow)).job_id
+        async with HybridClient(api.base, mode="http", timeouts=QUICK) as reader:
+            assert (await reader.status(job_id)).extra == {"colour": "blue", **flow}
+        with pytest.raises(ValueError, match="priority is no field of your own"):
+            await client.submit("simulation", extra={"priority": 1})
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_failure_says_its_type_and_a_job_its_log(mode: Mode, start_api: StartApi) -> None:
+    api = await start_api()
+    async with HybridClient(api.base, mode=mode, timeouts=QUICK) as client:
+        job_id = (await client.submit("simulation", max_retries=0)).job_id
+        lease = await claim(api.queue)
+        await api.queue.note(lease, Note(kind=QueueEventKind.LOG, status="warning", message="it is hot"))
+        await api.queue.end(Failed(lease=lease, error="no memory", error_type="MemoryError", traceback="line 1"))
+        events = [event for event in await collect(client, job_id) if isinstance(event, JobEvent)]
+        logged = next(event for event in events if event.kind is EventKind.LOG)
+        assert (logged.status, logged.message) == ("warning", "it is hot")
+        assert (events[-1].kind, events[-1].error_type, events[-1].traceback) == ("failed", "MemoryError", "line 1")
+        async with HybridClient(api.base, mode="http", timeouts=QUICK) as reader:
+            job = await reader.status(job_id)
+        assert (job.error_type, job.traceback) == ("MemoryError", "line 1")
+        assert [(line.level, line.message) for line in job.logs] == [("warning", "it is hot")]
 
 
 @pytest.mark.parametrize("mode", MODES)

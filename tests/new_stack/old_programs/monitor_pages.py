@@ -174,6 +174,7 @@ class LaterMonitorPage(_Page):
         self.greeted: dict[str, Any] = {}
         self.worker_changes: list[tuple[str, str, str]] = []
         self.heartbeats: list[float] = []
+        self.service_requests: list[dict[str, Any]] = []
 
     async def connect(self) -> None:
         """Ask for the full state, then subscribe to everything."""
@@ -200,6 +201,8 @@ class LaterMonitorPage(_Page):
                 self.heartbeats.append(data["server_time"])
             case "system_status":
                 self.greeted = data
+            case "service_request":
+                self.service_requests.append(message)
             case "full_state_snapshot":
                 self._take_snapshot(data)
 

@@ -10,7 +10,8 @@ from new_stack.queue import Failed
 from tests.new_stack.api.conftest import Api, StartApi
 from tests.new_stack.old_programs.hub_client import Accepted, Completed, Error, HubClient, Progress, Status
 from tests.new_stack.old_programs.hub_client import Failed as FailedMessage
-from tests.new_stack.worker.conftest import StartWorker, eventually
+from tests.new_stack.worker.conftest import StartWorker
+from tests.waiting import until
 
 SCRIPT = {"simulate": [{"progress": 50, "message": "half"}, {"result": {"ok": True}}]}
 LONG = {"simulate": [{"progress": 10}, {"hang": True}]}
@@ -96,7 +97,7 @@ async def test_a_job_that_failed_before_has_its_history_cleared_whatever_its_sta
     api = await start_api()
     async with HubClient(ws_url(api), "shop") as client:
         job_id = await client.submit("simulation", {})
-        [lease] = await eventually(lambda: api.queue.claim("w1"))
+        [lease] = await until(lambda: api.queue.claim("w1"))
         await api.queue.end(Failed(lease=lease, error="no memory", retryable=True))
         failed: FailedMessage = await client.next(FailedMessage)
         assert failed.error == "no memory"

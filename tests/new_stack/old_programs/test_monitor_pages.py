@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from new_stack.queue import Failed
+from new_stack.worker.connectors.rest import RestSyncConnector, RestSyncSettings
 from tests.new_stack.api.conftest import StartApi
-from tests.new_stack.old_programs.hub_client import HubClient
+from tests.new_stack.old_programs.hub_client import Accepted, Completed, Greeting, HubClient, Progress, Status
 from tests.new_stack.old_programs.monitor_pages import LaterMonitorPage, OldMonitorPage
 from tests.new_stack.old_programs.test_hub_client import LONG, SCRIPT, ws_url
 from tests.new_stack.worker.conftest import StartWorker, at_work, simulate
+
+KNOWN_TO_CLIENTS = {Greeting, Accepted, Status, Progress, Completed}
+
+
+@pytest.fixture
+async def back_end() -> AsyncIterator[TestServer]:
+    """A service that workers call: it answers with what it was sent."""
+
+    async def run(request: web.Request) -> web.Response:
+        return web.json_response({"size": len(await request.read())})
+
+    app = web.Application()
+    app.router.add_post("/run", run)
+    server = TestServer(app)
+    await server.start_server()
+    yield server
+    await server.close()
+
+
+def address(server: TestServer) -> str:
+    return f"{server.host}:{server.port}"
 
 
 class TestTheHubsPage:
@@ -63,17 +88,37 @@ class TestTheHubsPage:
             await worker.stop()
             await page.shows(lambda page: page.stats and page.worker("w1") is None)
 
-    @pytest.mark.xfail(strict=True, reason="connectors do not report their requests")
     async def test_it_receives_what_a_worker_asks_of_its_back_end(
-        self, start_api: StartApi, start_worker: StartWorker
+        self, start_api: StartApi, start_worker: StartWorker, back_end: TestServer
     ) -> None:
         api = await start_api()
-        await start_worker()
-        async with OldMonitorPage(ws_url(api)) as page:
+        await start_worker(RestSyncConnector(RestSyncSettings(url=f"http://me:secret@{address(back_end)}/run?key=k")))
+        async with OldMonitorPage(ws_url(api)) as page, HubClient(ws_url(api), "shop") as client:
             await page.shows(lambda page: page.stats)
-            job_id = await simulate(api.queue, {"result": {}}, service_required="simulation")
-            requests = await page.shows(lambda page: page.service_requests)
-            assert (requests[0]["job_id"], requests[0]["worker_id"]) == (job_id, "w1")
+            job_id = await client.submit("pictures", {"prompt": "a cat"})
+            [request] = await page.shows(lambda page: page.service_requests)
+            assert (request["job_id"], request["worker_id"], request["service"]) == (job_id, "w1", "pictures")
+            url = f"http://{address(back_end)}/run"
+            asked = {"endpoint": "/run", "method": "POST", "url": url, "payload": {"prompt": "a cat"}}
+            assert request["content"] == asked
+            assert request["request_type"] == "http"
+            await page.shows(lambda page: page.seen[-1] is not request)
+            following = page.seen[page.seen.index(request) + 1]
+            assert (following["type"], following["original_type"]) == ("ack", "service_request")
+            await client.next(Completed)
+            assert not [message for message in client.received if type(message) not in KNOWN_TO_CLIENTS]
+
+    async def test_a_large_payload_is_shown_cut(
+        self, start_api: StartApi, start_worker: StartWorker, back_end: TestServer
+    ) -> None:
+        api = await start_api()
+        await start_worker(RestSyncConnector(RestSyncSettings(url=f"http://{address(back_end)}/run")))
+        async with OldMonitorPage(ws_url(api)) as page, HubClient(ws_url(api), "shop") as client:
+            await page.shows(lambda page: page.stats)
+            await client.submit("pictures", {"prompt": "x" * 100_000})
+            [request] = await page.shows(lambda page: page.service_requests)
+            assert len(request["content"]["payload"]) < 2_100
+            assert request["content"]["payload"].endswith("(100013 characters)")
 
     async def test_it_shows_the_end_of_a_running_job_that_is_cancelled(
         self, start_api: StartApi, start_worker: StartWorker
@@ -146,6 +191,27 @@ class TestTheLaterPage:
                     "pending",
                 )
         assert (await api.queue.counts()).pending == 1
+
+    async def test_a_sync_reaches_the_pages_of_every_server(self, start_api: StartApi) -> None:
+        api, other = await start_api(), await start_api()
+        job_id = await simulate(api.queue, {"result": {}}, service_required="simulation")
+        async with LaterMonitorPage(ws_url(other)) as page:
+            await page.connect()
+            async with HubClient(ws_url(api), "page-client") as client:
+                await client.send("sync_job_state", job_id=job_id, timestamp=int(time.time() * 1000))
+                await page.shows(lambda page: "job_status_changed" in page.types())
+
+    async def test_it_receives_what_a_worker_asks_of_its_back_end(
+        self, start_api: StartApi, start_worker: StartWorker, back_end: TestServer
+    ) -> None:
+        api = await start_api()
+        await start_worker(RestSyncConnector(RestSyncSettings(url=f"http://{address(back_end)}/run")))
+        async with LaterMonitorPage(ws_url(api)) as page, HubClient(ws_url(api), "shop") as client:
+            await page.connect()
+            job_id = await client.submit("pictures", {"prompt": "a cat"})
+            [request] = await page.shows(lambda page: page.service_requests)
+            assert (request["job_id"], request["worker_id"]) == (job_id, "w1")
+            assert request["content"]["endpoint"] == "/run"
 
     async def test_it_shows_workers_with_their_services_and_changes_at_once(
         self, start_api: StartApi, start_worker: StartWorker

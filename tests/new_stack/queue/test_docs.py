@@ -37,6 +37,9 @@ MEANINGS = {
     EventKind.RELEASED: "its worker handed it back unfinished",
     EventKind.LEASE_EXPIRED: "its worker was not heard of in time; it is ready again",
     EventKind.RETRIED: "somebody made it ready again by hand",
+    EventKind.LOG: "a line of its connector's log: `status` is the level",
+    EventKind.SERVICE_REQUEST: "its connector asks its back end for something: `details`; in `events` only",
+    EventKind.STATE: "a page wants to be told how it stands; in `events` only",
 }
 
 

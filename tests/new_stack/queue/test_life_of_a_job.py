@@ -18,12 +18,14 @@ from new_stack.queue import (
     LeaseLost,
     LeaseState,
     NewJob,
+    Note,
     ProgressUpdate,
     Queue,
     Released,
     Signal,
     WorkerReport,
 )
+from tests.waiting import until
 
 PAYLOAD = msgspec.Raw(b'{"prompt": "a cat"}')
 
@@ -174,3 +176,50 @@ async def test_listing_filters_before_it_cuts(queue: Queue) -> None:
     assert [job.id for job in rest.jobs] == ["a2", "a1", "a0"]
     assert rest.cursor is None
     assert (await queue.counts()).by_service == {"a": 5, "b": 150}
+
+
+async def test_a_failure_says_its_type_and_traceback_until_the_job_succeeds(queue: Queue) -> None:
+    job_id = (await queue.submit(NewJob(payload=PAYLOAD, max_retries=1))).job_id
+    [lease] = await queue.claim("w1")
+    await queue.end(Failed(lease=lease, error="no memory", error_type="MemoryError", traceback="x" * 10_000 + "end"))
+    failed = await queue.job(job_id)
+    assert failed is not None
+    assert failed.error_type == "MemoryError"
+    assert failed.traceback is not None
+    assert len(failed.traceback) == 8_192
+    assert failed.traceback.endswith("end")
+    event = (await queue.history(job_id))[-1]
+    assert (event.kind, event.error_type, event.traceback) == ("attempt_failed", "MemoryError", failed.traceback)
+    [lease] = await until(lambda: queue.claim("w1"))
+    await queue.end(Completed(lease=lease))
+    done = await queue.job(job_id)
+    assert done is not None
+    assert (done.error, done.error_type, done.traceback) == (None, None, None)
+
+
+async def test_a_job_keeps_the_last_lines_of_its_log_and_its_stream_all(queue: Queue) -> None:
+    job_id = (await queue.submit(NewJob(payload=PAYLOAD))).job_id
+    [lease] = await queue.claim("w1")
+    for number in range(25):
+        await queue.note(lease, Note(kind=EventKind.LOG, status="info", message=f"line {number}"))
+    await queue.note(lease, Note(kind=EventKind.LOG, status="info", message="x" * 5_000))
+    job = await queue.job(job_id)
+    assert job is not None
+    assert [line.message for line in job.logs[:-1]] == [f"line {number}" for number in range(6, 25)]
+    assert len(job.logs[-1].message) == 4_096
+    assert kinds(await queue.history(job_id)).count("log") == 26
+    await queue.cancel(job_id)
+    with pytest.raises(LeaseLost):
+        await queue.note(lease, Note(kind=EventKind.LOG, message="too late"))
+
+
+async def test_a_state_that_is_shown_again_changes_no_job(queue: Queue) -> None:
+    job_id = (await queue.submit(NewJob(payload=PAYLOAD))).job_id
+    before = await queue.job(job_id)
+    await queue.show(job_id)
+    assert await queue.job(job_id) == before
+    assert kinds(await queue.history(job_id)) == ["submitted"]
+    shown = (await queue.events("0", block_ms=10))[-1]
+    assert (shown.kind, shown.status, shown.job_id) == (EventKind.STATE, "pending", job_id)
+    with pytest.raises(JobNotFound):
+        await queue.show("nosuch")

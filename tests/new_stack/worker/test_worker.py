@@ -124,17 +124,17 @@ async def test_a_failed_attempt_is_retried_and_the_last_failure_is_final(
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "said", "kind"),
     [
-        (RuntimeError("boom"), "RuntimeError: boom"),
-        (SystemExit(3), "SystemExit: 3"),
-        (JobFailed("bad input", retryable=False), "bad input"),
-        (asyncio.CancelledError(), "the connector gave up without saying why"),
+        (RuntimeError("boom"), "RuntimeError: boom", "RuntimeError"),
+        (SystemExit(3), "SystemExit: 3", "SystemExit"),
+        (JobFailed("bad input", retryable=False), "bad input", "new_stack.worker.connectors.JobFailed"),
+        (asyncio.CancelledError(), "the connector gave up without saying why", None),
     ],
     ids=["exception", "exit", "failure", "cancels itself"],
 )
 async def test_whatever_a_connector_raises_ends_its_job_and_not_the_worker(
-    error: BaseException, said: str, queue: Queue, start_worker: StartWorker
+    error: BaseException, said: str, kind: str | None, queue: Queue, start_worker: StartWorker
 ) -> None:
     async def run(job: JobContext) -> None:
         if job.payload.get("bad"):
@@ -144,8 +144,22 @@ async def test_whatever_a_connector_raises_ends_its_job_and_not_the_worker(
     bad = await queue.submit(NewJob(payload=msgspec.Raw(b'{"bad":true}'), max_retries=0))
     good = await queue.submit(NewJob())
     job = await ended(queue, bad.job_id)
-    assert (job.state, job.error) == ("failed", said)
+    assert (job.state, job.error, job.error_type) == ("failed", said, kind)
+    assert ("raise error" in (job.traceback or "")) == isinstance(error, RuntimeError | SystemExit)
     assert (await ended(queue, good.job_id)).state == "completed"
+
+
+async def test_a_connectors_log_is_told_at_once_in_order_and_kept(queue: Queue, start_worker: StartWorker) -> None:
+    async def run(job: JobContext) -> None:
+        job.log("warming up")
+        await job.progress(50)
+        job.log("it is hot", "warning")
+
+    await start_worker(Scripted(run))
+    job_id = (await queue.submit(NewJob())).job_id
+    job = await ended(queue, job_id)
+    assert [(line.level, line.message) for line in job.logs] == [("info", "warming up"), ("warning", "it is hot")]
+    assert (await kinds(queue, job_id))[2:] == ["log", "progress", "log", "completed"]
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ class Interest(msgspec.Struct, frozen=True):
 
     def wants_event(self, event: Event) -> bool:
         """Whether this event is sent."""
+        if event.kind is EventKind.LOG:
+            return False  # its pages do not know them
         topic = "jobs:progress" if event.kind is EventKind.PROGRESS else "jobs:status"
         if "jobs" not in self.topics and topic not in self.topics:
             return False
@@ -120,6 +122,10 @@ def event_message(event: Event, job: Job | None = None) -> dict[str, Any]:
     elif event.kind is EventKind.PROGRESS:
         kind = "job_progress"
         about |= {"progress": plain_number(event.progress), "status": event.status, "message": event.message}
+    elif event.kind is EventKind.SERVICE_REQUEST:
+        kind, about = "service_request", about | (event.details or {})
+    elif event.kind is EventKind.STATE:
+        about |= {"old_status": event.status, "new_status": event.status, "reason": "synchronized"}
     elif event.kind in ENDS:
         kind, how, when = ENDS[event.kind]
         about |= {how: getattr(event, how), when: event.at}
@@ -217,12 +223,6 @@ def worker_status_changed(worker_id: str, old: str, new: str, event: Event, now_
         "new_status": new,
         "current_job_id": event.job_id if new == "busy" else None,
     }
-
-
-def state_again(job: Job, now_ms: int) -> dict[str, Any]:
-    """A job's state as it was and is."""
-    state = {"old_status": job.state, "new_status": job.state, "worker_id": job.worker_id, "reason": "synchronized"}
-    return {"type": "job_status_changed", "timestamp": now_ms, "job_id": job.id} | state
 
 
 def worker_messages(

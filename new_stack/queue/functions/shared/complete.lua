@@ -7,7 +7,7 @@ local function complete(q, id, attempt, worker_id, result)
     return 'completed'
   end
   if not may_end(job, attempt, worker_id) then return refusal(job, attempt) end
-  job.worker_id, job.error = worker_id, nil
+  job.worker_id, job.error, job.error_type, job.traceback = worker_id, nil, nil, nil
   keep_body(q, job, 'result', result)
   finish(q, job, 'completed')
   return 'completed'

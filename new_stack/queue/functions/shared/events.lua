@@ -17,6 +17,15 @@ local function entry_of(job, kind, at, attempt, extra)
   return entry
 end
 
+-- What the event of a failed attempt says besides.
+local function said_of_failure(job, worker_id, reason)
+  local said = { 'worker_id', worker_id, 'error', reason }
+  for _, field in ipairs({ 'error_type', 'traceback' }) do
+    if job[field] then said[#said + 1], said[#said + 2] = field, job[field] end
+  end
+  return said
+end
+
 -- What the event of a job's end says besides.
 local function said_of_end(q, job)
   if job.state == 'cancelled' then
@@ -26,7 +35,7 @@ local function said_of_end(q, job)
     end
     return said
   end
-  if job.state == 'failed' then return { 'worker_id', job.worker_id or '', 'error', job.error or '' } end
+  if job.state == 'failed' then return said_of_failure(job, job.worker_id or '', job.error or '') end
   local apart = job.result_apart and redis.call('STRLEN', q.prefix .. 'result:' .. job.id) or 0
   if apart > q.inline_result_limit then return { 'worker_id', job.worker_id or '', 'result_omitted', '1' } end
   return { 'worker_id', job.worker_id or '', 'result', body_of(q, job, 'result') }
@@ -65,11 +74,17 @@ local function open_stream(q, job)
   job.streamed = true
 end
 
+-- Put an event into `events`, for those who follow all jobs; its id and its fields.
+local function tell_all(q, job, kind, extra)
+  local entry = entry_of(job, kind, q.now, job.attempt, extra)
+  local stream = q.prefix .. 'events'
+  return redis.call('XADD', stream, 'MAXLEN', '~', q.events_stream_length, '*', unpack(entry)), entry
+end
+
 -- Tell one event; the caller saves the record afterwards, and has called open_stream before it changed the record,
 -- where the event is none of those that the record remembers.
 local function emit(q, job, kind, extra)
-  local entry = entry_of(job, kind, q.now, job.attempt, extra)
-  local id = redis.call('XADD', q.prefix .. 'events', 'MAXLEN', '~', q.events_stream_length, '*', unpack(entry))
+  local id, entry = tell_all(q, job, kind, extra)
   if job.streamed then
     append(q, job, id, entry)
     if ENDINGS[kind] then redis.call('PEXPIRE', q.prefix .. 'events:' .. job.id, q.events_ttl_ms) end

@@ -15,6 +15,7 @@ local function expire_lease(q, id)
   job.deliveries = job.deliveries + 1
   if job.deliveries > ALONE_AFTER then job.lost_alone = (job.lost_alone or 0) + 1 end
   if job.deliveries >= q.max_deliveries and ALONE_AFTER + (job.lost_alone or 0) >= q.max_deliveries then
+    job.error_type, job.traceback = nil, nil
     job.error = 'lost its worker ' .. job.deliveries .. ' times; the last one was ' .. worker_id
     finish(q, job, 'failed')
     return true

@@ -5,7 +5,7 @@ local function backoff(q, failures)
   return math.min(q.retry_backoff_ms * 2 ^ (failures - 1), q.retry_backoff_max_ms)
 end
 
-local function fail(q, id, attempt, worker_id, reason, retryable)
+local function fail(q, id, attempt, worker_id, reason, retryable, kind, trace)
   local job = read_job(q, id)
   if job and job.failed_attempt == attempt and job.failed_by == worker_id
       and (job.state == 'pending' or job.state == 'failed') then
@@ -14,6 +14,7 @@ local function fail(q, id, attempt, worker_id, reason, retryable)
   if not may_end(job, attempt, worker_id) then return refusal(job, attempt) end
   job.worker_id = worker_id
   job.failures, job.failed_by, job.failed_attempt = job.failures + 1, worker_id, attempt
+  job.error_type, job.traceback = kind ~= '' and kind or nil, trace ~= '' and trace or nil
   if not retryable or job.failures > job.max_retries then
     job.error = reason
     finish(q, job, 'failed')
@@ -28,7 +29,7 @@ local function fail(q, id, attempt, worker_id, reason, retryable)
   else
     make_ready(q, job)
   end
-  emit(q, job, 'attempt_failed', { 'worker_id', worker_id, 'error', reason })
+  emit(q, job, 'attempt_failed', said_of_failure(job, worker_id, reason))
   save_job(q, job)
   return 'pending'
 end

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from new_stack.queue import Lease, ProgressUpdate
+from new_stack.queue import Lease, Note, ProgressUpdate
 from new_stack.worker import Connector, JobContext
 from new_stack.worker.connector_registry import ConnectorSpec
 
@@ -21,6 +21,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.updates: list[ProgressUpdate] = []
+        self.notes: list[Note] = []
         self.came = asyncio.Event()
 
     async def send(self, update: ProgressUpdate) -> None:
@@ -29,6 +30,9 @@ class Heard:
     def report(self, update: ProgressUpdate) -> None:
         self.updates.append(update)
         self.came.set()
+
+    def note(self, note: Note) -> None:
+        self.notes.append(note)
 
     @property
     def percents(self) -> list[float]:
