@@ -49,6 +49,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *GROUND,
         *("harness.results", "harness.history", "harness.parity", "harness.cassettes.replay", "harness.load"),
     ),
+    "harness.testing": (
+        *GROUND,
+        *("harness.results", "harness.processes", "harness.targets", "harness.history", "harness.clients"),
+        *("harness.faults", "harness.cassettes", "harness.cassettes.replay", "harness.parity"),
+    ),
     "harness.gate": ("harness",),
     "reports": ("harness.results",),
     "scenarios": ("harness",),

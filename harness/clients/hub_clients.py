@@ -19,7 +19,7 @@ ENDS: Final = frozenset({"complete_job", "fail_job"})
 
 
 class Received(msgspec.Struct, frozen=True):
-    """One message that was received, with the actor's clock in ms."""
+    """One message that passed, with the actor's clock in ms."""
 
     at_ms: float
     message: Frame
@@ -48,7 +48,9 @@ class RecordingSocket:
     ) -> None:
         self.name: Final = name
         self.session: Final = HubSession(name, role=role, observe=self._on_event, clock=clock)
+        self.role: Final = role
         self.received: Final[list[Received]] = []
+        self.sent: Final[list[Received]] = []
         self.refused: Final[dict[str, str]] = {}
         """The errors with which submissions were answered, by the ids that they named."""
         self.closed: str | None = None
@@ -68,6 +70,8 @@ class RecordingSocket:
         data = message if isinstance(message, str | bytes) else json.dumps(message)
         if not await self._socket.send(data):
             raise ExpectationTimeout(f"{self.name} is not connected")
+        if isinstance(message, dict):
+            self.sent.append(Received(time.monotonic() * 1000, message))
 
     async def close(self) -> None:
         """Leave in order."""

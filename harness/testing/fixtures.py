@@ -1,0 +1,219 @@
+"""The fixtures: `hub`, `stack`, `target`, `legacy_client`, `modern_client`, `monitor`, `nemesis`, `cassette`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from harness.cassettes import Event
+from harness.cassettes.replay.files import Against, CassetteResult, judged, play_file
+from harness.clients import LegacyClient, ModernClient, Monitor
+from harness.parity.deviations import Deviations
+from harness.processes import Processes, RedisServer, RedisUnusable, open_redis
+from harness.results import CellVerdict
+from harness.targets import (
+    Deployment,
+    GivenPool,
+    HubPool,
+    HubTarget,
+    Namespace,
+    Setup,
+    Side,
+    StackPool,
+    StackTarget,
+    TargetPool,
+)
+from harness.testing.nemeses import Nemeses
+from harness.testing.servers import OwnServer, Server
+from harness.testing.transcripts import aligned, as_text, events_of
+
+COULD_NOT_RUN: Final = 3
+_HUB_EVENTS = pytest.StashKey[dict[str, list[Event]]]()
+"""What the actors of a test saw on the hub, by the test without its parameters."""
+
+QUICK: Final = Setup(
+    lease_ms=2_000, retry_backoff_ms=100, poll_ms=200, environment={"WORKER_HEARTBEAT_INTERVAL_MS": "400"}
+)
+"""All is short, so that a test need not wait long for what takes a lease or a back-off."""
+CONNECT_S: Final = 5.0
+_Given = TypeVar("_Given", HubTarget, StackTarget)
+Play = Callable[[str | Path], Awaitable[CassetteResult]]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of `target` runs on the stack, or on the sides that its marker names."""
+    if "target" in metafunc.fixturenames:
+        marked = {marker.name for marker in metafunc.definition.iter_markers()}
+        sides = ["hub", "stack"] if "both_sides" in marked else ["hub"] if "on_hub" in marked else ["stack"]
+        metafunc.parametrize("target", sides, indirect=True, scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the actors said and heard where a test failed; on the stack beside what they did on the hub."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("target")
+    if report.when == "call" and isinstance(server, Server) and server.actors:
+        events, name = events_of(server.actors), f"{item.path}::{getattr(item, 'originalname', item.name)}"
+        seen = item.session.stash.setdefault(_HUB_EVENTS, {})
+        if server.target.side is Side.HUB and report.passed:
+            seen[name] = events
+        elif report.failed and name in seen and server.target.side is Side.STACK:
+            report.sections.append(("hub and stack, side by side", aligned(seen[name], events)))
+        elif report.failed:
+            report.sections.append(("what the clients said and heard", as_text(events)))
+    return report
+
+
+@pytest.fixture(scope="session")
+def run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this run's logs go."""
+    given: str | None = request.config.getoption("--run-folder")
+    return Path(given).resolve() if given else tmp_path_factory.mktemp("scenarios")
+
+
+@pytest.fixture(scope="session")
+def processes(run_folder: Path) -> Iterator[Processes]:
+    """The processes of this run; all are gone at its end."""
+    with Processes(run_folder / "logs") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def redis_server(request: pytest.FixtureRequest, processes: Processes) -> Iterator[RedisServer]:
+    """The Redis of this run. Without one nothing can be said of a stack: the run ends with exit status 3."""
+    try:
+        server = open_redis(request.config.getoption("--redis"), processes)
+    except RedisUnusable as error:
+        pytest.exit(str(error), returncode=COULD_NOT_RUN)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def hub(request: pytest.FixtureRequest) -> Server:
+    """The hub: the one that was given, or the simulator with workers, started here."""
+    given: str | None = request.config.getoption("--legacy")
+    token: str | None = request.config.getoption("--token")
+    if given:
+        return Server(_answering(HubTarget.at(given, token=token)))
+    processes: Processes = request.getfixturevalue("processes")
+    deployment = Deployment.start(processes, Setup(side=Side.HUB, token=token))
+    deployment.start_workers(deployment.worker_launches(request.config.getoption("--workers")))
+    return Server(deployment.target)
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The stack: the one that was given, or our own with several workers, started here."""
+    given: str | None = request.config.getoption("--candidate")
+    token: str | None = request.config.getoption("--token")
+    if given:
+        redis_url: str = request.config.getoption("--redis") or ""
+        yield Server(_answering(StackTarget.at(given, redis_url=redis_url, token=token)))
+        return
+    redis: RedisServer = request.getfixturevalue("redis_server")
+    namespace = Namespace(redis.url, f"scenarios-{secrets.token_hex(4)}:")
+    setup = msgspec.structs.replace(QUICK, token=token)
+    deployment = Deployment.start(request.getfixturevalue("processes"), setup, redis, namespace)
+    deployment.start_workers(deployment.worker_launches(request.config.getoption("--workers")))
+    yield OwnServer(deployment)
+    deployment.empty()
+    deployment.stop()
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest) -> Server:
+    """The side that this test runs on: the stack, or what its marker says (`both_sides`, `on_hub`)."""
+    side: Server = request.getfixturevalue(request.param)
+    return side
+
+
+@pytest.fixture(autouse=True)
+def _actors_of_one_test(request: pytest.FixtureRequest) -> None:
+    if "target" in request.fixturenames:
+        request.getfixturevalue("target").actors.clear()
+
+
+@pytest_asyncio.fixture
+async def legacy_client(target: Server) -> AsyncIterator[LegacyClient]:
+    """An old client of the side under test, connected."""
+    async with target.legacy() as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def monitor(target: Server) -> AsyncIterator[Monitor]:
+    """An old monitor of the side under test, connected."""
+    async with target.monitor() as watching:
+        yield watching
+
+
+@pytest_asyncio.fixture
+async def modern_client(stack: Server) -> AsyncIterator[ModernClient]:
+    """A client of the stack over HTTP and events; a hub has none."""
+    async with stack.modern() as client:
+        yield client
+
+
+@pytest.fixture
+def nemesis(request: pytest.FixtureRequest, stack: Server) -> Nemeses:
+    """What may be broken of the stack. A test with it is skipped where the stack was given."""
+    if not isinstance(stack, OwnServer):
+        pytest.skip("a stack that was given is not broken")
+    return Nemeses(stack, seed=request.config.getoption("--nemesis-seed"))
+
+
+@pytest.fixture
+def cassette(request: pytest.FixtureRequest, target: Server) -> Play:
+    """Plays a cassette against the side under test: `await cassette("order.jsonl")`, a path or one beside the test.
+
+    Fails the test where what the actors are told is not what was recorded, and no declared difference says so.
+    """
+    declared: str | None = request.config.getoption("--deviations")
+    deviations = Deviations.load(Path(declared)) if declared else Deviations()
+    today = dt.datetime.now(dt.UTC).date()
+
+    async def play(name: str | Path) -> CassetteResult:
+        played = await play_file(request.path.parent / name, _pool(request, target))
+        result = judged(played, Against(deviations=deviations, today=today))
+        if result.verdict not in {CellVerdict.SAME, CellVerdict.DECLARED}:
+            pytest.fail("\n".join([result.describe(), *_evidence(result)]), pytrace=False)
+        return result
+
+    return play
+
+
+def _pool(request: pytest.FixtureRequest, target: Server) -> TargetPool:
+    """A recording brings its own workers: of our own servers it gets one that has none."""
+    if not target.target.owned:
+        return GivenPool(target.target)
+    processes: Processes = request.getfixturevalue("processes")
+    if target.target.side is Side.HUB:
+        return HubPool(processes)
+    return StackPool(processes, request.getfixturevalue("redis_server"))
+
+
+def _answering(target: _Given) -> _Given:
+    """The target that was given. Where nothing listens there, the run ends with exit status 3."""
+    parts = urlsplit(target.http_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=CONNECT_S).close()
+    except OSError as error:
+        pytest.exit(f"nothing answers at {target.http_url}: {error}", returncode=COULD_NOT_RUN)
+    return target
+
+
+def _evidence(result: CassetteResult) -> list[str]:
+    observed: Any = result.transcript.events if result.transcript else ()
+    return [aligned(result.reference, observed)] if observed else []

@@ -1,0 +1,77 @@
+"""A hub or a stack under test, and the clients that a test has of it. What they say and hear is kept for the report."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from typing import Any, Final, TypeVar
+
+import httpx
+
+from harness.clients import LegacyClient, ModernClient, Monitor, RecordingSocket
+from harness.processes import Process
+from harness.targets import Deployment, Target
+
+_Actor = TypeVar("_Actor", bound=RecordingSocket)
+_numbers = itertools.count(1)
+
+
+def fresh(word: str) -> str:
+    """A name that nobody else has: of a client, of a job, of a worker."""
+    return f"{word}-{next(_numbers)}-{secrets.token_hex(3)}"
+
+
+class Server:
+    """A hub or a stack that answers at a URL, whoever runs it."""
+
+    def __init__(self, target: Target) -> None:
+        self.target: Final = target
+        self.http_url: Final = target.http_url
+        self.ws_url: Final = target.ws_url
+        self.actors: Final[list[RecordingSocket]] = []
+        """The WebSocket clients and monitors that were made since the test began."""
+
+    def legacy(self, name: str | None = None) -> LegacyClient:
+        """An old client, not yet connected."""
+        return self._kept(LegacyClient(self.ws_url, name or fresh("old-client"), token=self.target.token))
+
+    def monitor(self, name: str | None = None) -> Monitor:
+        """An old monitor, not yet connected."""
+        return self._kept(Monitor(self.ws_url, name or fresh("monitor"), token=self.target.token))
+
+    def modern(self) -> ModernClient:
+        """A client of HTTP and events."""
+        return ModernClient(self.http_url, token=self.target.token)
+
+    def http(self) -> httpx.AsyncClient:
+        """Bare HTTP, for what is said in headers and status codes."""
+        token = self.target.token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.AsyncClient(base_url=self.http_url, headers=headers, timeout=10, trust_env=False)
+
+    def _kept(self, actor: _Actor) -> _Actor:
+        self.actors.append(actor)
+        return actor
+
+
+class OwnServer(Server):
+    """A stack that this run started: its workers come and go as a test wants."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        super().__init__(deployment.target)
+        self.deployment: Final = deployment
+
+    async def worker(self, name: str = "worker", *, concurrency: int = 1, **settings: Any) -> Process:
+        """One more worker, ready. Settings are environment variables, in capitals or not."""
+        (started,) = await self.workers(1, name, concurrency=concurrency, **settings)
+        return started
+
+    async def workers(
+        self, count: int, name: str = "worker", *, concurrency: int = 1, **settings: Any
+    ) -> list[Process]:
+        """Several at once, ready all."""
+        environment = {key.upper(): str(value) for key, value in settings.items()}
+        launch = self.deployment.worker_launch
+        return await self.deployment.astart_workers(
+            [launch(fresh(name), concurrency=concurrency, environment=environment) for _ in range(count)]
+        )
