@@ -33,7 +33,7 @@ class JobState(StrEnum):
 
 
 TRANSITIONS: Final[dict[JobState, dict[str, JobState]]] = {
-    JobState.PENDING: {"claim": JobState.CLAIMED, "cancel": JobState.CANCELLED},
+    JobState.PENDING: {"claim": JobState.CLAIMED, "renew": JobState.CLAIMED, "cancel": JobState.CANCELLED},
     JobState.CLAIMED: {
         "complete": JobState.COMPLETED,
         "fail_for_good": JobState.FAILED,

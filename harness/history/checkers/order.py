@@ -29,6 +29,8 @@ class Pending:
         self.ranks: dict[str, Rank] = {}
         self._waiting: dict[str, list[Rank]] = {}
         self._since: dict[str, float] = {}
+        self._attempts: dict[str | None, int] = {}
+        """The newest attempt at each job."""
         self._beside: set[str] = set()
         """Jobs that failed or were retried by hand: they wait out a delay that no event ends, so nobody's fault."""
 
@@ -54,6 +56,11 @@ class Pending:
         before = line[: bisect_left(line, rank)]
         return [other for other in before if self._since[other.job_id] <= claim.at_ms - window_ms]
 
+    def regained(self, claim: HistoryEvent) -> bool:
+        """Whether a worker goes on with an attempt whose lease had run out: it passes nobody over."""
+        newest, self._attempts[claim.job_id] = self._attempts.get(claim.job_id), claim.attempt
+        return bool(claim.attempt) and claim.attempt == newest
+
     def _enter(self, event: HistoryEvent) -> None:
         job_id = event.job_id or ""
         if job_id in self.ranks and job_id not in self._beside:
@@ -75,7 +82,7 @@ def check_out_of_order(history: History, limits: Limits) -> CheckResult:
     found = Findings("out_of_order")
     pending = Pending()
     for event in history.log:
-        if event.kind is EventKind.CLAIMED:
+        if event.kind is EventKind.CLAIMED and not pending.regained(event):
             found.examined += 1
             if ahead := pending.ahead_of(event, limits.order_window_ms):
                 _passed_over(event, ahead, found)

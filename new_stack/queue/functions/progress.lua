@@ -1,5 +1,5 @@
---@include context record events
--- progress: note how far a held job is, tell its followers, and renew its lease.
+--@include context expire
+-- progress: note how far a held job is, tell its followers, and renew its lease, as renew does.
 -- Keys: `ready`. Arguments: the terms; job id, attempt, worker id, progress, status, message, details (JSON);
 -- '' where there is none.
 -- Reply: 'held', 'lost' or 'cancelled'.
@@ -12,7 +12,7 @@ redis.register_function{
     local attempt, worker_id = tonumber(args[q.first + 1]), args[q.first + 2]
     local progress, status, message, details = unpack(args, q.first + 3, q.first + 6)
     local job = read_job(q, args[q.first])
-    if not holds(job, attempt, worker_id) then return refusal(job, attempt) end
+    if not keeps(q, job, attempt, worker_id) then return refusal(job, attempt) end
     local said = { 'worker_id', worker_id, 'progress', progress, 'status', status }
     open_stream(q, job)
     job.progress = tonumber(progress)

@@ -1,8 +1,9 @@
---@include context record
+--@include context expire
 -- renew: keep leases for another term.
 -- Keys: `ready`. Arguments: the terms; the number of leases; for each: job id, attempt, worker id.
 -- Reply: for each 'held', 'lost' or 'cancelled'.
--- Invariant: only the newest attempt's holder keeps a lease. Runs when Redis is out of memory: it stores nothing new.
+-- Invariant: only the newest attempt's holder keeps a lease, or regains one that ran out while nobody else has claimed
+-- the job. Runs when Redis is out of memory: it stores nothing new.
 redis.register_function{
   function_name = 'hubgate_renew',
   flags = { 'allow-oom' },
@@ -12,7 +13,7 @@ redis.register_function{
     for index = 1, tonumber(args[q.first]) do
       local at = q.first + 1 + (index - 1) * 3
       local job = read_job(q, args[at])
-      if holds(job, tonumber(args[at + 1]), args[at + 2]) then
+      if keeps(q, job, tonumber(args[at + 1]), args[at + 2]) then
         redis.call('ZADD', q.prefix .. 'leases', 'XX', q.now + q.lease_ms, args[at])
         replies[index] = 'held'
       else

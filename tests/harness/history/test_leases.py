@@ -44,6 +44,19 @@ def test_a_late_end_is_accepted_while_nobody_has_claimed_the_job_since() -> None
     assert story.forms("double_claim") == []
 
 
+def test_a_worker_that_renews_a_lease_that_ran_out_goes_on_as_the_same_attempt() -> None:
+    story = Story().job("first").job("a").claim("first", "w2").claim("a", "w1").fault(EventKind.STOPPED, "w1")
+    story.say(EventKind.RELEASED, "first").wait(1_000).say(EventKind.LEASE_EXPIRED, "a").wait(1_000)
+    story.claim("a", "w1", attempt=1).complete("a").settle()
+    assert story.forms("double_claim") == story.forms("out_of_order") == []
+
+
+def test_a_lease_that_ran_out_is_not_regained_by_another_worker() -> None:
+    story = Story().job("a").claim("a", "w1").fault(EventKind.STOPPED, "w1").say(EventKind.LEASE_EXPIRED, "a")
+    story.claim("a", "w2", attempt=1).complete("a").settle()
+    assert story.forms("double_claim") == [("a", "fence not rising")]
+
+
 def test_the_fence_has_to_rise() -> None:
     story = Story().job("a").claim("a", "w1").say(EventKind.RELEASED, "a").claim("a", "w2", attempt=1).complete("a")
     assert story.settle().forms("double_claim") == [("a", "fence not rising")]

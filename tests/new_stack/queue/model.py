@@ -69,6 +69,18 @@ class Model:
         lost = (job.state, job.attempt, job.lost_by) == (JobState.PENDING, attempt, worker_id)
         return lost or self.holds(job_id, attempt, worker_id)
 
+    def keeps(self, job_id: str, attempt: int, worker_id: str) -> bool:
+        """Whether the attempt may go on; one whose lease ran out holds its job again."""
+        job = self.jobs[job_id]
+        if not self.may_end(job_id, attempt, worker_id):
+            return False
+        if job.state is JobState.PENDING:
+            job.worker_id, job.lost_by, job.offered_to = worker_id, None, None
+            job.deliveries -= 1
+            self._become(job, JobState.CLAIMED, "claimed")
+        job.expired = False
+        return True
+
     # what can happen
     def submit(self, job_id: str, priority: int, max_retries: int) -> None:
         self.jobs[job_id] = ModelJob(job_id, len(self.jobs) + 1, priority, max_retries)

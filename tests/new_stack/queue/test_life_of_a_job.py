@@ -131,6 +131,38 @@ async def test_a_lease_that_runs_out_puts_the_job_back_in_its_old_place(connect)
     assert EventKind.LEASE_EXPIRED in kinds(await queue.history("a"))
 
 
+@pytest.mark.parametrize("by", ["renewal", "progress"])
+async def test_a_lease_that_ran_out_is_regained_while_nobody_else_has_claimed_the_job(connect, by: str) -> None:
+    queue = await connect(lease_ms=50)
+    await queue.submit(NewJob(id="a"))
+    [lease] = await queue.claim("w1")
+    while not await queue.reap():
+        await asyncio.sleep(0.01)
+    patient = await connect(lease_ms=60_000)
+    if by == "renewal":
+        assert await patient.renew([lease]) == [LeaseState.HELD]
+    else:
+        await patient.progress(lease, ProgressUpdate(progress=10))
+    assert await patient.claim("w2") == []
+    job = await patient.job("a")
+    assert job is not None
+    assert (job.state, job.worker_id, job.attempt) == (JobState.CLAIMED, "w1", 1)
+    assert await patient.end(Completed(lease=lease)) is JobState.COMPLETED
+    assert [kind for kind in kinds(await queue.history("a")) if kind != "progress"] == [
+        "submitted", "claimed", "lease_expired", "claimed", "completed",
+    ]  # fmt: skip
+
+
+async def test_a_lease_that_ran_out_is_not_regained_from_another_worker(connect) -> None:
+    queue = await connect(lease_ms=50)
+    await queue.submit(NewJob(id="a"))
+    [lease] = await queue.claim("w1")
+    while not await queue.reap():
+        await asyncio.sleep(0.01)
+    await queue.claim("w2")
+    assert await queue.renew([lease]) == [LeaseState.LOST]
+
+
 async def test_a_released_job_counts_nothing(queue: Queue) -> None:
     await queue.submit(NewJob(id="a"))
     [lease] = await queue.claim("w1")

@@ -226,19 +226,16 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(lease=leases)
     def renew(self, lease: Lease) -> None:
-        held = self.model.holds(lease.job_id, lease.attempt, lease.worker_id)
+        held = self.model.keeps(lease.job_id, lease.attempt, lease.worker_id)
         expected = LeaseState.HELD if held else self.model.refusal(lease.job_id, lease.attempt)
         assert self.run(self.queue.renew([lease])) == [expected]
-        if held:
-            self.model.jobs[lease.job_id].expired = False
 
     @rule(lease=leases, percent=st.integers(-1, 100))
     def progress(self, lease: Lease, percent: int) -> None:
         job = self.model.jobs[lease.job_id]
-        if self.model.holds(lease.job_id, lease.attempt, lease.worker_id):
+        if self.model.keeps(lease.job_id, lease.attempt, lease.worker_id):
             self.run(self.queue.progress(lease, ProgressUpdate(progress=percent)))
             job.events.append("progress")
-            job.expired = False
         else:
             with pytest.raises(LeaseLost):
                 self.run(self.queue.progress(lease, ProgressUpdate(progress=percent)))

@@ -47,6 +47,20 @@ async def test_after_the_grace_period_jobs_are_handed_back_uncounted(queue: Queu
     assert await queue.workers() == []
 
 
+async def test_a_worker_frozen_past_its_lease_goes_on_with_a_job_that_nobody_else_has_claimed(
+    queue: Queue, start_process: StartProcess
+) -> None:
+    worker = start_process(HUBGATE_LEASE_MS="600", HUBGATE_HEARTBEAT_TTL_MS="600", WORKER_HEARTBEAT_INTERVAL_MS="200")
+    job_id = await simulate(queue, {"progress": 1}, {"sleep_ms": 1500}, {"result": 1})
+    await at_work(queue, job_id)
+    worker.signal(signal.SIGSTOP)
+    await until(queue.reap)
+    worker.signal(signal.SIGCONT)
+    job = await ended(queue, job_id)
+    assert (job.state, job.attempt) == ("completed", 1)
+    assert not worker.logged("job_stopped")
+
+
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_does_not_wait_for_the_grace_period(
     second: signal.Signals, queue: Queue, start_process: StartProcess

@@ -28,6 +28,21 @@ local function expire_lease(q, id)
   return true
 end
 
+-- Whether this attempt may go on with its job: it holds it, or its lease ran out and nobody has claimed the job since.
+-- Then it holds it again, from its place among the ready jobs, and no worker was lost.
+local function keeps(q, job, attempt, worker_id)
+  if not may_end(job, attempt, worker_id) then return false end
+  if job.state == 'claimed' then return true end
+  leave_ready(q, job)
+  if job.deliveries > ALONE_AFTER then job.lost_alone = job.lost_alone - 1 end
+  job.deliveries = job.deliveries - 1
+  job.state, job.worker_id, job.lost_by, job.offered_to = 'claimed', worker_id, nil, nil
+  redis.call('ZADD', q.prefix .. 'leases', q.now + q.lease_ms, job.id)
+  emit(q, job, 'claimed', { 'worker_id', worker_id })
+  save_job(q, job)
+  return true
+end
+
 -- Leases know outages. Whoever reaps leaves the time behind; where that is too long ago, Redis was away (or its clock
 -- jumped), nobody could renew, and every lease gets one whole term before any may run out. Where it lies ahead, the
 -- clock was set back, and what was due by the old one is due within a term of the new one. Answers whether leases may
