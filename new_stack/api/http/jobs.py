@@ -59,7 +59,7 @@ def read_job(wanted: schemas.JobRequest, body: bytes) -> NewJob:
 
 async def _submit_one(services: Services, job: NewJob) -> web.Response:
     submission = await services.queue.submit(job)
-    services.metrics.submitted.labels("http").inc()
+    services.metrics.submitted["http"] += 1
     if submission.job is None:
         raise not_found(submission.job_id)
     headers = {"Location": f"/api/jobs/{quote(submission.job_id, safe='')}"}
@@ -85,7 +85,7 @@ async def _submit_many(services: Services, body: bytes) -> web.Response:
             jobs.append(error)
     results = iter(await services.queue.submit_many([job for job in jobs if isinstance(job, NewJob)]))
     items = [_batch_item(next(results) if isinstance(job, NewJob) else job) for job in jobs]
-    services.metrics.submitted.labels("http").inc(sum("job" in item for item in items))
+    services.metrics.submitted["http"] += sum("job" in item for item in items)
     return answer(items)
 
 

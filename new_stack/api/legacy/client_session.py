@@ -184,7 +184,7 @@ class ClientSession(Session):
         self._buffered[job_id] = []
         try:
             submission = await self.services.queue.submit(job)
-            self.services.metrics.submitted.labels("websocket").inc()
+            self.services.metrics.submitted["websocket"] += 1
             if not submission.created and self._dialect.follows_own_jobs:
                 self._follow(job_id)
             if self._dialect.follows_own_jobs:

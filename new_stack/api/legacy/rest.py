@@ -202,7 +202,7 @@ def _read(body: bytes, new_id: str) -> LegacyJob:
 
 async def _submit(services: Services, job: NewJob) -> Submission:
     submission = await services.queue.submit(job)
-    services.metrics.submitted.labels("legacy_http").inc()
+    services.metrics.submitted["legacy_http"] += 1
     return submission
 
 

@@ -57,9 +57,8 @@ class Connection:
 
     async def messages(self) -> AsyncIterator[str]:
         """The text messages, at the pace this connection is allowed; a binary one is answered with an error."""
-        counted = self._services.metrics.frames.labels(self._role, "in")
         async for message in self._socket:
-            counted.inc()
+            self._services.metrics.frames[self._role, "in"] += 1
             delay = self._bucket.delay()
             if delay:
                 await asyncio.sleep(delay)
@@ -84,7 +83,7 @@ class Connection:
             raise ConnectionGone from None
         except (ConnectionError, RuntimeError):
             raise ConnectionGone from None
-        self._services.metrics.frames.labels(self._role, "out").inc()
+        self._services.metrics.frames[self._role, "out"] += 1
 
     async def close(self, code: int = WSCloseCode.OK, reason: str = "") -> None:
         """Close with a reason; give up where the other side does not answer."""

@@ -64,12 +64,12 @@ async def test_a_flood_is_slowed_down_and_others_are_served(start_api: StartApi)
     began = asyncio.get_running_loop().time()
     for _ in range(1_000):
         await flooder.send(type="stay_alive")
-    await until(lambda: api.services.metrics.frames.labels("client", "in")._value.get() >= 200)  # the burst
+    await until(lambda: api.services.metrics.frames["client", "in"] >= 200)  # the burst
     honest = await api.client("honest")
     await honest.send(type="stay_alive")
     assert (await honest.receive())["job_id"] == "keep-alive"
     passed = asyncio.get_running_loop().time() - began
-    read = api.services.metrics.frames.labels("client", "in")._value.get()
+    read = api.services.metrics.frames["client", "in"]
     assert read <= 200 + 100 * passed + 10
 
 
@@ -228,11 +228,9 @@ async def test_whatever_is_said_the_connection_goes_on(start_api: StartApi, path
     for _ in range(400):
         fields = {name: chance.choice(WORDS) for name in FIELDS if chance.random() < 0.3}
         await socket.send(type=chance.choice([*KINDS, *WORDS]), **fields)
-    before = len(heard)
     await socket.send(type="stay_alive")
-    await until(lambda: hearing.done() or len(heard) > before, within=20)
+    await until(lambda: hearing.done() or "error" in heard, within=20)
     assert not hearing.done()
-    assert "error" in heard
     await api.get("/health/ready")
     hearing.cancel()
 

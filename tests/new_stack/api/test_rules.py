@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from new_stack.api.http import exposition
 from new_stack.api.http.http_io import plainly
 from new_stack.api.http.limits import TokenBucket
 from new_stack.api.http.metrics import Metrics
@@ -284,7 +285,7 @@ def test_metrics_escape_labels_and_add_up() -> None:
         pending=2, claimed=0, completed=0, failed=0, cancelled=0, delayed=0, by_service={'a"\n\\': 2_000_000}
     )
     process = {"subscribers": 1, "events_published": 2, "slow_readers": 3}
-    text = metrics.page(process, {"sse": 4}, Snapshot(counts, (), ())).decode()
+    text = exposition.page(metrics, process, {"sse": 4}, Snapshot(counts, (), ())).decode()
     assert 'hubgate_jobs_pending{service="a\\"\\n\\\\"} 2e+06' in text
     assert "hubgate_slow_readers_total 3.0" in text
     assert 'le="0.25",method="GET",route="/x"} 2.0' in text
@@ -295,7 +296,7 @@ def test_metrics_have_a_bounded_number_of_services() -> None:
     by_service = {f"service-{number}": number for number in range(1, 301)}
     counts = QueueCounts(pending=0, claimed=0, completed=0, failed=0, cancelled=0, delayed=0, by_service=by_service)
     process = {"subscribers": 0, "events_published": 0, "slow_readers": 0}
-    lines = Metrics().page(process, {}, Snapshot(counts, (), ())).decode().splitlines()
+    lines = exposition.page(Metrics(), process, {}, Snapshot(counts, (), ())).decode().splitlines()
     series = [line for line in lines if line.startswith("hubgate_jobs_pending{")]
     assert len(series) == 101
     assert sum(float(line.rpartition(" ")[2]) for line in series) == sum(by_service.values())
