@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         sys.stderr.write(f"{error}\n")
         return USAGE
     except (QueueError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error.detail if isinstance(error, QueueError) else error}\n")
         return COULD_NOT_RUN
     except KeyboardInterrupt:
         return 0

@@ -112,7 +112,7 @@ async def broadcast_stats(services: Services) -> None:
 def log_unless_away(event: str, error: QueueError) -> None:
     """Log what Redis refused; that it is away the reader of events says already."""
     if not isinstance(error, QueueUnavailable):
-        log.error(event, error=str(error))
+        log.error(event, error=error.detail)
 
 
 async def reap(services: Services) -> None:
@@ -126,7 +126,7 @@ async def reap(services: Services) -> None:
             log_unless_away("reap_failed", error)
             continue
         if reaped:
-            services.metrics.reaped.inc(len(reaped))
+            services.metrics.reaped += len(reaped)
             log.info("jobs_reaped", jobs=reaped)
 
 

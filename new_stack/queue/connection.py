@@ -9,7 +9,8 @@ from weakref import WeakSet
 
 import hiredis
 
-from new_stack.queue.endpoint import Endpoint, Node, Opened, Server
+from new_stack.queue.address import Node
+from new_stack.queue.endpoint import Endpoint, Opened, Server
 from new_stack.queue.errors import QueueError, QueueUnavailable
 
 Argument = str | bytes | int | float
@@ -20,6 +21,8 @@ REOPEN: Final = frozenset({"READONLY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CL
 
 TRANSIENT: Final = REOPEN | {"OOM", "BUSY", "MISCONF", "TRYAGAIN", "NOREPLICAS", "WRONGPASS", "NOPERM"}
 """First words of errors that say: not now, or not as you stand."""
+
+ELSEWHERE: Final = "Redis refused for now: another node of the cluster has the keys"
 
 TRANSIENT_SENTENCES: Final = (
     "max number of clients",
@@ -117,7 +120,7 @@ class Connection(asyncio.Protocol):
                 async with asyncio.timeout_at(deadline):
                     await asyncio.shield(self._opening)
             except TimeoutError:
-                raise QueueUnavailable(f"Redis at {self._endpoint.address} cannot be reached: no answer") from None
+                raise self._endpoint.unreachable("no answer") from None
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
@@ -131,7 +134,7 @@ class Connection(asyncio.Protocol):
         opened.transport.set_protocol(self)
         if opened.transport.is_closing():
             self._lose("Redis closed the connection")
-            raise QueueUnavailable(f"Redis at {self._endpoint.address} closed the connection")
+            raise self._endpoint.unreachable("it closed the connection")
         for other in self._others:
             if other.server is not None and other.server.run_id != opened.server.run_id:
                 other.close()
@@ -202,7 +205,7 @@ class Connection(asyncio.Protocol):
         waiting, self._waiting = self._waiting, deque()
         for _, future in waiting:
             if not future.done():
-                future.set_exception(QueueUnavailable(f"Redis at {self._endpoint.address} did not answer: {why}"))
+                future.set_exception(self._endpoint.unavailable("did not answer", why))
 
 
 def _pack(arguments: tuple[Argument, ...]) -> bytes:
@@ -224,6 +227,8 @@ def as_queue_error(reply: Exception) -> QueueError:
     if word == "MOVED":
         host, _, port = text.split(" ")[2].rpartition(":")
         return RedisMoved(text, (host, int(port)))
+    if word == "ASK":
+        return QueueUnavailable(ELSEWHERE, f"Redis refused for now: {text}")
     if word in TRANSIENT or any(part in text for part in TRANSIENT_SENTENCES):
         return QueueUnavailable(f"Redis refused for now: {text}")
     return RedisRefused(text)
@@ -237,5 +242,5 @@ class RedisMoved(QueueUnavailable):
     """The keys are on another node of the cluster."""
 
     def __init__(self, text: str, node: Node) -> None:
-        super().__init__(f"Redis refused for now: {text}")
+        super().__init__(ELSEWHERE, f"Redis refused for now: {text}")
         self.node = node

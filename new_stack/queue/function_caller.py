@@ -18,9 +18,10 @@ from weakref import WeakSet
 
 import msgspec
 
+from new_stack.queue.address import Address
 from new_stack.queue.batcher import Batcher
 from new_stack.queue.connection import Argument, Connection, RedisRefused, Reply
-from new_stack.queue.endpoint import Address, Endpoint
+from new_stack.queue.endpoint import Endpoint
 from new_stack.queue.errors import QueueError, QueueUnavailable, RedisTooOld
 from new_stack.queue.settings import DISK, MEMORY, QueueSettings, replicas_of
 from new_stack.settings import SettingsError

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         settings = read_settings(sys.argv[1:] if arguments is None else arguments, environment or os.environ)
         return run(settings, ConnectorRegistry.build(settings.connectors))
     except (SettingsError, QueueError, ConnectorUnusable) as error:
-        sys.stderr.write(f"hubgate worker: {error}\n")
+        sys.stderr.write(f"hubgate worker: {error.detail if isinstance(error, QueueError) else error}\n")
         return USAGE if isinstance(error, SettingsError) else COULD_NOT_RUN
 
 

@@ -31,7 +31,7 @@ class RedisBackoff:
         """A call failed because Redis is away."""
         if self._away_since is None:
             self._away_since = time.monotonic()
-            self._log.warning("redis_away", error=str(error))
+            self._log.warning("redis_away", error=error.detail)
 
     def succeeded(self) -> None:
         """A call went through."""

@@ -41,7 +41,7 @@ async def read_events(queue: Queue, fanout: FanOut) -> None:
             backoff.succeeded()
         except QueueError as error:  # of whatever kind: the process serves on, and says why it hears nothing
             if not backoff.tries:
-                log.warning("events_unavailable", error=str(error))
+                log.warning("events_unavailable", error=error.detail)
             await backoff.pause()
             continue
         after = end  # entries of a kind that only a newer version knows are passed over

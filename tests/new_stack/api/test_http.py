@@ -210,12 +210,15 @@ async def test_the_api_says_503_while_redis_is_away_and_serves_again_when_it_is_
             assert response.status == 503, path
             assert int(response.headers["Retry-After"]) > 0
             assert "not available" in (await response.json())["detail"]
+            assert str(own_valkey.port) not in await response.text(), "where Redis is, is not for clients"
     await api.post("/api/jobs", {"service_required": "a"}, 503)
     await api.get("/health/live")
     async with api.session.get(f"{api.base}/metrics") as response:
         assert "hubgate_redis_up 0" in await response.text()
     await client.send(type="submit_job", job_type="simulation", payload={})
-    assert "Redis" in (await client.receive())["error"]
+    error = (await client.receive())["error"]
+    assert "Redis" in error
+    assert str(own_valkey.port) not in error
     own_valkey.start()
     async with asyncio.timeout(10):
         while True:

@@ -62,8 +62,9 @@ async def test_a_node_that_is_gone_sends_us_back_to_the_one_we_know(cluster) -> 
     queue = await Queue.connect(QueueSettings(redis_url=cluster[1 - there].url, prefix="{emp}:"))
     cluster[there].kill()
     await asyncio.sleep(0.05)
-    with pytest.raises(QueueUnavailable, match=f":{cluster[there].port} cannot be reached"):
+    with pytest.raises(QueueUnavailable) as raised:
         await queue.submit(NewJob(id="a"))
+    assert f":{cluster[there].port} cannot be reached" in raised.value.detail
     await connections[1 - there].call("PING")
     cluster[there].start()
     async with asyncio.timeout(30):
@@ -91,8 +92,10 @@ async def test_a_slot_that_moves_is_unavailable_for_now_and_then_followed(cluste
     queue = await Queue.connect(QueueSettings(redis_url=cluster[old].url, prefix="{emp}:"))
     await nodes[new].call("CLUSTER", "SETSLOT", slot, "IMPORTING", names[old])
     await nodes[old].call("CLUSTER", "SETSLOT", slot, "MIGRATING", names[new])
-    with pytest.raises(QueueUnavailable, match="ASK"):
+    with pytest.raises(QueueUnavailable) as raised:
         await queue.submit(NewJob(id="a"))
+    assert "ASK" in raised.value.detail
+    assert str(raised.value) == "Redis refused for now: another node of the cluster has the keys"
     for node in (nodes[new], nodes[old]):
         await node.call("CLUSTER", "SETSLOT", slot, "NODE", names[new])
     async with asyncio.timeout(10):

@@ -323,8 +323,9 @@ async def test_a_sentinel_failover_is_followed(sentinel: Sentinel) -> None:
 
 async def test_a_service_that_no_sentinel_knows_is_told(sentinel: Sentinel) -> None:
     url = f"redis+sentinel://127.0.0.1:{sentinel.port}/other"
-    with pytest.raises(QueueUnavailable, match="does not know other"):
+    with pytest.raises(QueueUnavailable) as raised:
         await until_started(url)
+    assert "does not know other" in raised.value.detail
 
 
 async def until_started(url: str) -> Queue:
@@ -333,7 +334,7 @@ async def until_started(url: str) -> Queue:
         try:
             return await Queue.connect(QueueSettings(redis_url=url))
         except QueueUnavailable as error:
-            if "cannot be reached" not in str(error) and "Connect call failed" not in str(error):
+            if "does not know" in error.detail:
                 raise
             await asyncio.sleep(0.05)
     raise AssertionError

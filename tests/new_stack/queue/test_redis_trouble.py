@@ -40,8 +40,10 @@ def durable():
 
 
 async def test_a_server_that_is_not_there_is_unavailable_at_once() -> None:
-    with pytest.raises(QueueUnavailable, match=r"127\.0\.0\.1:1 cannot be reached"):
+    with pytest.raises(QueueUnavailable) as raised:
         await Queue.connect(QueueSettings(redis_url="redis://127.0.0.1:1"))
+    assert "127.0.0.1:1 cannot be reached" in raised.value.detail
+    assert str(raised.value) == "Redis cannot be reached"
 
 
 async def test_calls_in_flight_and_waits_fail_when_redis_dies(lone: Queue, own_valkey: ValkeyProcess) -> None:
@@ -126,11 +128,13 @@ async def test_a_full_redis_refuses_submissions_whole_and_goes_on_with_the_work(
 async def test_a_wrong_password_is_told(own_valkey: ValkeyProcess) -> None:
     admin = connection_to(own_valkey.url)
     await admin.call("CONFIG", "SET", "requirepass", "secret word")
-    with pytest.raises(QueueUnavailable, match="Authentication required"):
+    with pytest.raises(QueueUnavailable) as raised:
         await Queue.connect(QueueSettings(redis_url=own_valkey.url))
+    assert "Authentication required" in raised.value.detail
     wrong = own_valkey.url.replace("redis://", "redis://:wrong@")
-    with pytest.raises(QueueUnavailable, match="invalid username-password pair"):
+    with pytest.raises(QueueUnavailable) as raised:
         await Queue.connect(QueueSettings(redis_url=wrong))
+    assert "invalid username-password pair" in raised.value.detail
     right = own_valkey.url.replace("redis://", "redis://:secret%20word@").replace("/0", "/3")
     queue = await Queue.connect(QueueSettings(redis_url=right))
     assert await queue.ping() < 1000
