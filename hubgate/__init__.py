@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from new_stack.client import HybridClient as Client
     from new_stack.queue import NewJob, Queue, QueueError, QueueSettings
     from new_stack.worker import Connector, ConnectorSettings, JobContext, JobFailed, Worker, WorkerSettings
+    from new_stack.worker.connectors.tasks import Task, task
 
 __all__ = [
     "BlockingClient",
@@ -28,8 +29,10 @@ __all__ = [
     "Queue",
     "QueueError",
     "QueueSettings",
+    "Task",
     "Worker",
     "WorkerSettings",
+    "task",
 ]
 
 _CLIENT, _QUEUE, _WORKER = "new_stack.client", "new_stack.queue", "new_stack.worker"
@@ -37,6 +40,7 @@ _MODULES: Final = {
     **dict.fromkeys(("BlockingClient", "Client", "ClientError", "JobEvent", "JobStatus"), _CLIENT),
     **dict.fromkeys(("NewJob", "Queue", "QueueError", "QueueSettings"), _QUEUE),
     **dict.fromkeys(("JobContext", "Connector", "ConnectorSettings", "JobFailed", "Worker", "WorkerSettings"), _WORKER),
+    **dict.fromkeys(("Task", "task"), "new_stack.worker.connectors.tasks"),
 }
 _ALIASES: Final = {"Client": "HybridClient"}
 

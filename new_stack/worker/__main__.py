@@ -39,6 +39,12 @@ OPTIONS: Final[tuple[tuple[str, str, str, dict[str, Any]], ...]] = (
         {"metavar": "NAME[:SETTINGS]", "action": "append"},
     ),
     (
+        "--tasks",
+        "tasks",
+        "run the functions of a module that @task decorates",
+        {"metavar": "MODULE", "action": "append"},
+    ),
+    (
         "--concurrency",
         "max_concurrent_jobs",
         "jobs at once (WORKER_MAX_CONCURRENT_JOBS)",
@@ -77,8 +83,9 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> W
         parser.add_argument(option, dest=setting, help=text, **more)
     options = vars(parser.parse_args(arguments))
     queue = {name: options.pop(name) for name in ("redis_url", "prefix")}
-    if options["connectors"]:
-        options["connectors"] = parse_list(",".join(options["connectors"]))
+    tasks = options.pop("tasks")
+    texts = [*(options["connectors"] or []), *([f"tasks:module={'+'.join(tasks)}"] if tasks else [])]
+    options["connectors"] = parse_list(",".join(texts)) if texts else None
     return WorkerSettings.from_environment(
         environment, {**options, "queue": QueueSettings.from_environment(environment, queue)}
     )

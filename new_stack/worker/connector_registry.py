@@ -26,6 +26,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "websocket": "websocket:WebSocketConnector",
     "comfyui": "comfyui:ComfyUIConnector",
     "a1111": "a1111:A1111Connector",
+    "tasks": "tasks:TaskConnector",
 }
 """Our own, in new_stack.worker.connectors: each is imported only where it is used."""
 
@@ -144,9 +145,9 @@ def _load_class(name: str) -> object:
 class ConnectorRegistry:
     """The connectors of one worker, by the services that they serve.
 
-    A connector serves the services given to it (`services=a+b`) and the one of its own name, where that is no
-    `module:Class`. The first one with `services=*` takes every job that is nobody's; without one, the worker does not
-    claim such jobs.
+    A connector serves the services given to it (`services=a+b`) and its own: those that it names, else the one of its
+    own name, where that is no `module:Class`. The first one with `services=*` takes every job that is nobody's; without
+    one, the worker does not claim such jobs.
     """
 
     def __init__(self, entries: Sequence[tuple[ConnectorSpec, Connector]]) -> None:
@@ -156,7 +157,7 @@ class ConnectorRegistry:
         self.names = tuple(spec.name for spec, _ in entries)
         for spec, connector in entries:
             connector.name = spec.name
-            own = () if ":" in spec.name else (spec.name,)
+            own = connector.services or (() if ":" in spec.name else (spec.name,))
             for service in (*spec.services, *own):
                 if service != CATCH_ALL:
                     self._by_service.setdefault(service, connector)

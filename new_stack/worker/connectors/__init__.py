@@ -153,6 +153,11 @@ class Connector(ABC):
     async def close(self) -> None:  # noqa: B027 - as above
         """Called once, after the last job."""
 
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services that it serves by itself, beside those that the worker's settings give it."""
+        return ()
+
     def capabilities(self) -> dict[str, Any]:
         """What its worker tells of it (`models`, for example); asked once, after `open`."""
         return {}

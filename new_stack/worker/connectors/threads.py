@@ -38,6 +38,11 @@ class ThreadedConnector(Connector):
         await self._lanes[0].open()
         self._free.append(self._lanes[0])
 
+    @property
+    def services(self) -> tuple[str, ...]:
+        """As the connector's own."""
+        return self._first.services
+
     def capabilities(self) -> dict[str, Any]:
         """What the connector tells of itself."""
         return self._first.capabilities()
