@@ -1,4 +1,4 @@
-"""junit.xml: criteria, comparisons and seeded defects as test cases, for a CI server to list."""
+"""junit.xml: criteria, comparisons, seeded defects and mutants as test cases, for a CI server to list."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from harness.results import Cell, CellVerdict, Criterion, DefectRow, Detection, Run, ScenarioRow, Verdict
+from harness.results import (
+    Cell,
+    CellVerdict,
+    Criterion,
+    DefectRow,
+    Detection,
+    Fate,
+    MutantRow,
+    Run,
+    ScenarioRow,
+    Verdict,
+)
 
 FINDINGS_TOLD: Final = 20
 _FORBIDDEN: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -19,6 +30,7 @@ def junit(run: Run) -> bytes:
     suites = [_suite("criteria", [_criterion(criterion) for criterion in run.criteria])]
     suites.append(_suite("comparisons", [_cell(row, cell) for row in run.matrix for cell in row.cells]))
     suites.append(_suite("seeded defects", [_defect(defect) for defect in run.defects]))
+    suites.append(_suite("mutants", [_mutant(mutant) for mutant in run.mutants]))
     suites.append(_suite("results", [_result(run)]))
     root = ET.Element("testsuites", name=f"hubgate {run.about.id}", time=f"{run.about.seconds:.3f}")
     root.extend(suite for suite in suites if len(suite))
@@ -85,6 +97,16 @@ def _defect(defect: DefectRow) -> ET.Element:
         _add(case, "skipped", defect.explanation or told)
     elif defect.detection is not Detection.CAUGHT:
         _add(case, "failure", f"{defect.detection.value}: {told}", [defect.explanation])
+    return case
+
+
+def _mutant(mutant: MutantRow) -> ET.Element:
+    case = _case("mutants", mutant.id, mutant.seconds)
+    told = f"{mutant.fate.value}: {mutant.file}:{mutant.line}, {mutant.operator}"
+    if mutant.fate is Fate.EQUIVALENT:
+        _add(case, "skipped", f"{told}. {mutant.explanation}")
+    elif mutant.fate is not Fate.CAUGHT:
+        _add(case, "failure", told, [mutant.diff, mutant.explanation])
     return case
 
 

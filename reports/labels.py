@@ -13,6 +13,7 @@ from harness.results import (
     Column,
     Criterion,
     Detection,
+    Fate,
     Link,
     LinkTo,
     Run,
@@ -38,6 +39,9 @@ _LOOK: Final[dict[str, tuple[str, str]]] = {
     Detection.ELSEWHERE: ("✗", "bad"),
     Detection.MISSED: ("✗", "bad"),
     Detection.NOT_RUN: ("—", "none"),
+    Fate.SURVIVED: ("✗", "bad"),
+    Fate.UNDECIDED: ("?", "unsure"),
+    Fate.EQUIVALENT: ("—", "none"),
 }
 """Sign and tone: colour alone tells some readers nothing. (`inconclusive` is one word for all.)"""
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from harness.results import Cell, Criterion, Detection, Finding, Run, ScenarioRow, Verdict
+from harness.results import Cell, Criterion, Detection, Fate, Finding, Run, ScenarioRow, Verdict
 from harness.results.formatting import shortened
 from reports.labels import (
     COLUMN,
@@ -31,7 +31,15 @@ _JOINER: Final = "\u2060"
 
 def summary(run: Run) -> str:
     """Verdict, reasons, criteria with their figures, what differs, defects; where it is too long, cut and said so."""
-    parts = [*_opening(run), *_criteria(run.criteria), *_matrix(run), *_faults(run), *_defects(run), *_closing(run)]
+    parts = [
+        *_opening(run),
+        *_criteria(run.criteria),
+        *_matrix(run),
+        *_faults(run),
+        *_defects(run),
+        *_mutants(run),
+        *_closing(run),
+    ]
     text = "\n".join(parts) + "\n"
     if len(text) <= LENGTH_LIMIT:
         return text
@@ -108,6 +116,14 @@ def _defects(run: Run) -> list[str]:
     missed = [defect for defect in run.defects if defect.detection in {Detection.MISSED, Detection.ELSEWHERE}]
     lines = [f"Seeded defects: {describe_defects(run)}", ""]
     return [*lines, *(f"- {defect.detection.value}: {plain(defect.mistake)}" for defect in missed), ""]
+
+
+def _mutants(run: Run) -> list[str]:
+    if not run.mutants:
+        return []
+    missed = [mutant for mutant in run.mutants if mutant.fate in {Fate.SURVIVED, Fate.UNDECIDED}]
+    lines = _table(("Room", "Mutants"), [(plain(score.room), plain(score.describe())) for score in run.power])
+    return [*lines, *(f"- {one.fate.value}: {plain(f'{one.file}:{one.line}: {one.diff}')}" for one in missed), ""]
 
 
 def _closing(run: Run) -> list[str]:

@@ -34,6 +34,7 @@ _PARTS: Final = {
     "faults": "Faults",
     "jobs": "Jobs",
     "defects": "Seeded defects",
+    "mutants": "Mutants",
     "about": "This run",
     "transcripts": "Transcripts",
 }
@@ -161,6 +162,7 @@ def _has(run: Run, part: str) -> bool:
         "faults": run.faults,
         "jobs": run.tallies or run.timelines,
         "defects": run.defects,
+        "mutants": run.mutants,
         "transcripts": run.matrix,
     }
     return bool(present.get(part, True))

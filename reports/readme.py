@@ -1,4 +1,5 @@
-"""Puts the figures of a run into the README, between its markers: `python -m reports.readme RUN_DIR [SELFTEST_DIR]`.
+"""Puts the figures of a run into the README, between its markers: `python -m reports.readme RUN_DIR
+[SELFTEST_DIR [MUTANTS_DIR]]`.
 
 So the front door says what was measured last, on which machine, and nobody copies numbers by hand.
 """
@@ -36,6 +37,12 @@ def detections(run: Run) -> str:
     return "\n".join([*lines, "", "</details>"])
 
 
+def power(run: Run) -> str:
+    """What share of mutants was caught, and when that was measured."""
+    about = run.about
+    return f"{run.headline} Drawn with seed {about.seed}, {about.started_at:%-d %B %Y}."
+
+
 def filled(text: str, marker: str, content: str) -> str:
     """The text with `content` between `<!-- marker -->` and `<!-- /marker -->`. Raises ValueError without both."""
     opening, closing = f"<!-- {marker} -->", f"<!-- /{marker} -->"
@@ -59,11 +66,15 @@ def _cell(text: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Fill the README from the run in the first folder, and from the selftest in the second."""
+    """Fill the README from a run, a selftest, and a selftest of mutants, given by their folders in this order.
+
+    `-` in place of a folder leaves that part as it is.
+    """
     text = README.read_text(encoding="utf-8")
-    parts = {"figures": figures, "selftest": detections}
+    parts = {"figures": figures, "selftest": detections, "power": power}
     for folder, (marker, told) in zip(arguments, parts.items(), strict=False):
-        text = filled(text, marker, told(load(Path(folder) / "run.json")))
+        if folder != "-":
+            text = filled(text, marker, told(load(Path(folder) / "run.json")))
     README.write_text(text, encoding="utf-8")
 
 

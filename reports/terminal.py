@@ -38,6 +38,7 @@ def terminal(run: Run, *, wide: bool = True) -> RenderableType:
         parts += [Text(describe_matrix(run)), *_differences(run)]
     if run.defects:
         parts.append(Text(f"Seeded defects: {describe_defects(run)}"))
+    parts += [Text(f"{score.room}: {score.describe()}") for score in run.power]
     parts.append(Text())
     parts.append(Text.assemble((outcome(run), STYLE[run.verdict]), "  ", (plain(run.headline), "bold")))
     parts += [Text(f"  {plain(reason)}") for reason in run.reasons]

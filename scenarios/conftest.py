@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "criterion(id): the criterion of the gate that this scenario is evidence for")
     config.addinivalue_line("markers", "cassettes: replays some recordings; the gate replays them all")
     config.addinivalue_line("markers", "long: takes tens of seconds; left out of the gate's quick profile")
+    config.addinivalue_line("markers", "fast: run for each mutant, by the gate's fast profile")
     config.addinivalue_line("markers", "xdist_group(name): run by the same process (pytest-xdist)")
 
 

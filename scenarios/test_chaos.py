@@ -14,7 +14,7 @@ from harness.history import check_all, explain
 from scenarios.chaos import LIMITS, Chaos
 from scenarios.stacks import Stacks
 
-pytestmark = [pytest.mark.criterion("mixed-clients"), pytest.mark.long]
+pytestmark = [pytest.mark.criterion("mixed-clients"), pytest.mark.long, pytest.mark.fast]
 
 SLOWEST_S: Final = 120
 """A stack that loses jobs makes everybody wait for them."""

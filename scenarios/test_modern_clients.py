@@ -14,7 +14,7 @@ from harness.clients import ModernClient, Refused, StreamEvent
 from scenarios.received_facts import facts_by_events, kinds, progress_of, reached, story
 from scenarios.stacks import OwnStack, Payload, Stack, fail, fresh, script, wait
 
-pytestmark = pytest.mark.criterion("modern-clients")
+pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.fast]
 
 ANSWER_S = 5.0
 ERROR = "model 'sd-xl' not found on any worker"

@@ -12,6 +12,7 @@ from harness.cassettes.replay.files import Played
 from harness.criteria import waivers
 from harness.criteria.definition import AnySpec, Checks
 from harness.criteria.limits import LimitsFile
+from harness.defects.mutants import Mutant
 from harness.errors import CouldNotRun
 from harness.gate.profiles import Profile
 from harness.processes import Processes, RedisServer, open_redis
@@ -43,11 +44,17 @@ class Options:
     only: tuple[str, ...] = ()
     """Ids of criteria; empty for all."""
     defect: str | None = None
+    mutant: Mutant | None = None
     thresholds: Path | None = None
     waivers: Path | None = waivers.DEFAULT
     """None where nothing is waived: a selftest asks what the criteria themselves say."""
     seed: int = 1729
     command: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> str | None:
+        """The name of what is wrong on purpose with the stack of this run."""
+        return self.mutant.name if self.mutant else self.defect
 
 
 @dataclass(kw_only=True)

@@ -21,6 +21,8 @@ from harness.targets import LEASE_MS, Side
 def spec_for(context: RunContext, side: Side, *, rate: float, seconds: float, mix: Mix, **more: Any) -> LoadSpec:
     """A load with the profile's workers on one side, started here or given by the run's options."""
     options = context.options
+    lease_ms = more.pop("lease_ms", LEASE_MS)
+    lease = _leased(lease_ms) if side is Side.STACK and lease_ms != LEASE_MS else {}
     given: dict[str, Any] = {"url": options.legacy} if side is Side.HUB else {"url": options.candidate}
     if side is Side.STACK:
         given["overlay"] = str(context.overlay) if context.overlay else None
@@ -31,9 +33,16 @@ def spec_for(context: RunContext, side: Side, *, rate: float, seconds: float, mi
         side=side,
         plan=Plan(rate=rate, duration_s=seconds, seed=options.seed),
         mix=mix,
-        limits=Limits(lease_ms=LEASE_MS),
+        limits=Limits(lease_ms=lease_ms),
+        server_environment=lease,
+        worker_environment=lease,
         **{"fleet": context.profile.workers, **given, **more},
     )
+
+
+def _leased(lease_ms: int) -> dict[str, str]:
+    """The settings of a stack with that lease; a worker tells twice in it that it lives, or it does not start."""
+    return {"HUBGATE_LEASE_MS": str(lease_ms), "WORKER_HEARTBEAT_INTERVAL_MS": str(lease_ms // 4)}
 
 
 async def run_load(context: RunContext, name: str, spec: LoadSpec, disturb: Disturb | None = None) -> LoadResult:

@@ -1,10 +1,15 @@
-"""How much a run does: `quick` for every pull request (3 minutes on 2 cores), `full` for a release (15 minutes)."""
+"""How much a run does: `quick` for every pull request (3 minutes on 2 cores), `full` for a release (15 minutes).
+
+`selftest` and `fast` judge the gate itself: seeded defects, and generated mutants.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 import msgspec
+
+from harness.targets import LEASE_MS
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +36,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """How many jobs the hub runs while its workers are killed, for the comparison; 0 leaves it out."""
     longest_recording_ms: float = float("inf")
     """Longer recordings, in which the hub is silent for long, are left out."""
+    criteria: tuple[str, ...] = ()
+    """Those that a run of this profile judges, where the user names none; empty for all."""
+    scenarios: str = ""
+    """Which scenarios are run, as an expression of their markers; empty for all."""
+    fault_lease_ms: int = LEASE_MS
+    """The stack's lease while its workers are killed."""
+    fault_population: bool = False
+    """Whether the jobs are then the generated population, and not all of one kind."""
 
 
 SELFTEST: Final = Profile(
@@ -52,8 +65,32 @@ SELFTEST: Final = Profile(
 )
 """Enough to tell a stack that is wrong from one that is not, fifty times over."""
 
+FAST: Final = Profile(
+    name="fast",
+    workers=6,
+    load_rate=20,
+    load_s=4,
+    subscribers=12,
+    hub_rate=5,
+    memory_s=4,
+    polling_jobs=8,
+    contended_jobs=8,
+    fault_jobs=72,
+    fault_rate=12,
+    kill_waves=1,
+    restart_jobs=40,
+    enough_failed=1,
+    longest_recording_ms=8_000,
+    criteria=("legacy-clients", "same-facts", "mixed-clients", "modern-clients", "nothing-lost"),
+    scenarios="fast",
+    fault_lease_ms=2_500,
+    fault_population=True,
+)
+"""What half a minute can see of a mutant: the recordings, a small load of all kinds of jobs with kills, the chaos."""
+
 PROFILES: Final[dict[str, Profile]] = {
     SELFTEST.name: SELFTEST,
+    FAST.name: FAST,
     "quick": Profile(
         name="quick",
         workers=48,
@@ -68,6 +105,7 @@ PROFILES: Final[dict[str, Profile]] = {
         fault_rate=20,
         kill_waves=3,
         restart_jobs=200,
+        scenarios="not long",
     ),
     "full": Profile(
         name="full",

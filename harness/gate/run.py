@@ -18,6 +18,7 @@ from harness import defects
 from harness.criteria.definition import AnySpec, Collected, discover
 from harness.criteria.limits import DEFAULT, LimitsFile, load_limits
 from harness.criteria.waivers import Entry, load_waivers, waived
+from harness.defects import mutants
 from harness.errors import CouldNotRun
 from harness.gate.context import HubReplayCache, Options, Phase, PhaseResult, PhaseStatus, RunContext, Shared
 from harness.gate.phase_failure import PhaseFailure, failure_of
@@ -71,7 +72,8 @@ def _chosen(specs: dict[str, AnySpec], limits: LimitsFile, options: Options) -> 
     for name in options.only:
         if name not in specs:
             raise CouldNotRun(f"there is no criterion {name}; there are {', '.join(limits.order)}")
-    chosen = tuple(specs[name] for name in limits.order if not options.only or name in options.only)
+    asked = options.only or PROFILES[options.profile].criteria
+    chosen = tuple(specs[name] for name in limits.order if not asked or name in asked)
     for spec in chosen:
         limits.least(spec, options.profile)
     return chosen
@@ -169,16 +171,18 @@ def _logs(folder: Path) -> list[LogFile]:
 @contextmanager
 def _overlay(options: Options, folder: Path) -> Iterator[Path | None]:
     """The stack made wrong on purpose, where the run asks for it: a copy in its folder with one thing changed."""
-    if options.defect is None:
+    if options.mutant is not None:
+        yield mutants.apply(options.mutant, folder / "overlay")
+    elif options.defect is not None:
+        yield defects.apply(defects.named(options.defect), folder / "overlay")
+    else:
         yield None
-        return
-    yield defects.apply(defects.named(options.defect), folder / "overlay")
 
 
 def new_folder(options: Options) -> Path:
     """A folder of its own for this run, named so that the newest sorts last."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder = options.out / f"{stamp}-{options.defect or options.profile}-{secrets.token_hex(2)}"
+    folder = options.out / f"{stamp}-{options.changed or options.profile}-{secrets.token_hex(2)}"
     folder.mkdir(parents=True)
     return folder
 

@@ -83,7 +83,9 @@ class Tester:
 
     async def sound(self, criteria: Sequence[str]) -> Run:
         """The stack as it is."""
-        return await self._run("the sound stack", self._options, criteria)
+        run, folder = await self.run("the sound stack", self._options, criteria)
+        self._write(run, folder)
+        return run
 
     async def defect(self, defect: Defect, place: str) -> DefectRow:
         """One defect, put to the criteria that should catch it until one does."""
@@ -93,7 +95,8 @@ class Tester:
         said = ""
         options = dataclasses.replace(self._options, defect=defect.name)
         for which in sorted(defect.caught_by, key=cost):
-            run = await self._run(f"{place}: {defect.name}, by {which}", options, [which])
+            run, folder = await self.run(f"{place}: {defect.name}, by {which}", options, [which])
+            self._write(run, folder)
             criterion = run.criteria[0]
             crashed = crashed or has_crashed(criterion)
             said = criterion.explanation
@@ -110,7 +113,8 @@ class Tester:
             seconds=round(time.monotonic() - began, 1),
         )
 
-    async def _run(self, what: str, options: Options, criteria: Sequence[str]) -> Run:
+    async def run(self, what: str, options: Options, criteria: Sequence[str]) -> tuple[Run, Path]:
+        """The gate's run by these criteria, with its folder; `what` is for the display."""
         self._report(what)
         only = dataclasses.replace(options, only=tuple(criteria))
 
@@ -118,9 +122,7 @@ class Tester:
             if status is PhaseStatus.RUNNING and sentence:
                 self._report(f"{what}: {phase.name}: {sentence}")
 
-        run, folder = await run_gate(only, show, hub_replays=self._hub_replays)
-        self._write(run, folder)
-        return run
+        return await run_gate(only, show, hub_replays=self._hub_replays)
 
 
 def has_crashed(criterion: Criterion) -> bool:

@@ -44,6 +44,7 @@ from harness.results.outcomes import (
     TimelineEntry,
     detection,
 )
+from harness.results.power import Fate, MutantRow, Score, scores
 from harness.results.run import SCHEMA, About, LogFile, Machine, Parts, Run, Target, UnreadableRun, decode, load, save
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "Detection",
     "Distribution",
     "Evidence",
+    "Fate",
     "FaultOutcome",
     "FaultRow",
     "Finding",
@@ -73,12 +75,14 @@ __all__ = [
     "Machine",
     "Mark",
     "Measurement",
+    "MutantRow",
     "Parts",
     "Percentile",
     "Point",
     "Row",
     "Run",
     "ScenarioRow",
+    "Score",
     "Series",
     "Standing",
     "Statement",
@@ -102,4 +106,5 @@ __all__ = [
     "load",
     "percentiles_for",
     "save",
+    "scores",
 ]

@@ -18,6 +18,7 @@ from harness.results.figures import Chart, Distribution
 from harness.results.formatting import plural
 from harness.results.matrix import ScenarioRow
 from harness.results.outcomes import DefectRow, FaultRow, Tally, Timeline
+from harness.results.power import MutantRow, Score
 
 SCHEMA: Final = 2
 """The version of run.json. A field may be added under the same number; one that goes or changes meaning raises it."""
@@ -87,6 +88,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timelines: Sequence[Timeline] = ()
     faults: Sequence[FaultRow] = ()
     defects: Sequence[DefectRow] = ()
+    mutants: Sequence[MutantRow] = ()
+    power: Sequence[Score] = ()
+    """What share of the mutants was caught: of all, then by room of the stack."""
     logs: Sequence[LogFile] = ()
     problems: Sequence[str] = ()
     """What is wrong with the results themselves; with any, a run does not pass."""

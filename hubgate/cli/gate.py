@@ -16,6 +16,7 @@ from harness.criteria.definition import discover
 from harness.criteria.waivers import DEFAULT as WAIVERS
 from harness.gate.context import Options
 from harness.gate.phases import PHASES
+from harness.gate.power import measure_power
 from harness.gate.profiles import PROFILES, SELFTEST
 from harness.gate.run import run_gate
 from harness.gate.selftest import selftest as run_selftest
@@ -112,10 +113,25 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
 @click.command("selftest")
 @click.argument("names", nargs=-1)
 @click.option("--list", "listed", is_flag=True, help="Print the defects and leave.")
+@click.option(
+    "--mutants",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Instead: draw N small changes of the stack by chance, and tell what share the fast profile catches.",
+)
+@click.option("--seed", type=int, default=1729, show_default=True, help="The seed by which mutants are drawn.")
 @OUT
 @AS_JSON
-def selftest(names: tuple[str, ...], listed: bool, out: Path, as_json: bool) -> None:  # noqa: FBT001
-    """Run the gate against the seeded defects NAMES (default: all): each must be caught by the criterion that should.
+def selftest(
+    names: tuple[str, ...],
+    listed: bool,  # noqa: FBT001
+    mutants: int | None,
+    seed: int,
+    out: Path,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Run the gate against the seeded defects NAMES (default: all): each must be caught by the criterion that should,
+    for the reason that should.
 
     Exit status 0 when all are and the sound stack passes, 1 when one slips through, 3 when it cannot be told.
     """
@@ -123,10 +139,17 @@ def selftest(names: tuple[str, ...], listed: bool, out: Path, as_json: bool) -> 
         for defect in defects.all():
             click.echo(f"{defect.name:<36} {', '.join(defect.caught_by):<44} {defect.mistake}")
         return
+    if mutants and names:
+        raise click.UsageError("--mutants tries what is drawn by chance; it takes no names of defects")
     console = Console(stderr=True)
-    asked = Options(out=out, command=("hubgate", *sys.argv[1:]))
+    asked = Options(out=out, seed=seed, command=("hubgate", *sys.argv[1:]))
     with console.status("selftest") as status:
-        run, folder = asyncio.run(run_selftest(names, asked, write=reports.write, report=status.update))
+        trial = (
+            measure_power(mutants, asked, write=reports.write, report=status.update)
+            if mutants
+            else run_selftest(names, asked, write=reports.write, report=status.update)
+        )
+        run, folder = asyncio.run(trial)
     _finish(run, folder, as_json=as_json)
 
 

@@ -16,6 +16,7 @@ from harness.results import (
     Detection,
     Distribution,
     Evidence,
+    Fate,
     FaultOutcome,
     FaultRow,
     Limit,
@@ -26,6 +27,7 @@ from harness.results import (
     Machine,
     Mark,
     Measurement,
+    MutantRow,
     Parts,
     Run,
     Series,
@@ -37,6 +39,7 @@ from harness.results import (
     Timeline,
     TimelineEntry,
     conclude,
+    scores,
 )
 from tests.reports.sample_transcripts import NAMES, RENAMED, scenario
 
@@ -270,6 +273,24 @@ MISTAKES = (
 )  # fmt: skip
 
 
+def mutants(fate: Fate = Fate.CAUGHT) -> list[MutantRow]:
+    def one(number: int, room: str, fate: Fate, **more: str) -> MutantRow:
+        return MutantRow(
+            id=f"{room}-{number}-0a1b2c",
+            room=room,
+            file=f"{room}/f.py",
+            line=number,
+            operator="comparison < to <=",
+            diff="-    if a < b:\n+    if a <= b:",
+            fate=fate,
+            caught_by=("nothing-lost",) if fate is Fate.CAUGHT else (),
+            **more,
+        )
+
+    declared = one(2, "queue", Fate.EQUIVALENT, explanation="Both are never equal.")
+    return [one(1, "api", Fate.CAUGHT), declared, one(3, "worker", fate)]
+
+
 def defects(missed: tuple[str, ...] = ()) -> list[DefectRow]:
     expected = ("nothing-lost", "compatibility", "claim", "progress")
     return [
@@ -357,6 +378,8 @@ def full(lost: int = 1) -> Run:
             timelines=[lost_job(number, random) for number in range(1, lost + 1)],
             faults=faults(),
             defects=defects(),
+            mutants=mutants(),
+            power=scores(mutants()),
             logs=LOGS,
         ),
     )

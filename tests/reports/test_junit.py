@@ -5,9 +5,9 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from harness.results import Parts, Run, conclude
+from harness.results import Fate, Parts, Run, conclude
 from reports.junit import junit
-from tests.reports.samples import SAMPLES, about, defects, fails, full, inconclusive, passes
+from tests.reports.samples import SAMPLES, about, defects, fails, full, inconclusive, mutants, passes
 
 
 def root(run: Run) -> ET.Element:
@@ -51,6 +51,14 @@ def test_a_defect_that_nobody_caught_is_a_failure() -> None:
     run = msgspec.structs.replace(full(0), defects=tuple(defects(missed=("no reaper",))))
     failed = [case.get("name") for case in root(run).iter("testcase") if case.find("failure") is not None]
     assert failed == ["no-reaper"]
+
+
+@pytest.mark.parametrize("fate", [Fate.SURVIVED, Fate.UNDECIDED])
+def test_a_mutant_that_nobody_caught_is_a_failure_with_its_change(fate: Fate) -> None:
+    run = msgspec.structs.replace(full(0), mutants=tuple(mutants(fate)))
+    failed = [case for case in root(run).iter("testcase") if case.find("failure") is not None]
+    assert [case.get("name") for case in failed] == ["worker-3-0a1b2c"]
+    assert "a <= b" in (failed[0].findtext("failure") or "")
 
 
 def test_what_xml_cannot_carry_does_not_break_the_file() -> None:

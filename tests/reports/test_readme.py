@@ -32,7 +32,7 @@ def test_a_readme_without_the_markers_is_refused() -> None:
         filled("nothing", "figures", "new")
 
 
-def test_the_readme_has_both_markers() -> None:
+def test_the_readme_has_the_markers() -> None:
     text = README.read_text()
-    for marker in ("figures", "selftest"):
+    for marker in ("figures", "selftest", "power"):
         filled(text, marker, "new")

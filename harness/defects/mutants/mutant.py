@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,12 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     diff: str
     """The changed lines, as a unified diff without its header."""
     text: str
+
+    @property
+    def name(self) -> str:
+        """Where it is and what it does, in a word that may name a file: the same for the same mutant."""
+        digest = hashlib.blake2b(f"{self.file}\n{self.diff}".encode(), digest_size=3).hexdigest()
+        return f"{Path(self.file).stem}-{self.line}-{digest}"
 
     @property
     def room(self) -> str:

@@ -13,13 +13,14 @@ from harness.gate.context import NotMeasured, Phase, PhaseResult, RunContext
 from harness.gate.load_runs import load_folder, run_load, spec_for
 from harness.history import CheckResult, HistoryWriter
 from harness.history.timelines import tally_of, timelines_of
+from harness.load.population import read_population
 from harness.load.recording import history_in
 from harness.load.results import LoadResult
 from harness.load.spec import Demands, Mix
 from harness.processes import Valkey
 from harness.protocols import Submission
 from harness.results import Distribution, FaultRow, Link, LinkTo, Series
-from harness.targets import LEASE_MS, Deployment, Side
+from harness.targets import Deployment, Side
 
 STEPS: Final = (10, 25, 40, 55, 70, 85, 100)
 STEP_MS: Final = 160
@@ -27,8 +28,8 @@ STEP_MS: Final = 160
 JOB: Final = Submission(
     payload={"simulate": [step for at in STEPS for step in ({"progress": at, "stamp": True}, {"sleep_ms": STEP_MS})]}
 )
-STOPPED_S: Final = LEASE_MS / 1000 + 2
-"""Longer than a lease: a stopped worker wakes up and finds its job with somebody else."""
+BEYOND_LEASE_S: Final = 2.0
+"""For so much longer than a lease a worker is stopped: it wakes up and finds its job with somebody else."""
 USERS: Final = 40
 CUT_OFF: Final = (
     *("cannot connect: ", "no answer: ", "connection lost: ", "stream lost: "),
@@ -45,7 +46,7 @@ async def gather_faults(context: RunContext) -> PhaseResult:
     load, hub = await asyncio.gather(_stack(context), _hub(context))
     history = await asyncio.to_thread(history_in, load_folder(context, "faults"))
     return PhaseResult(
-        evidence=[WorkerFaults(load=load, lease_ms=LEASE_MS)],
+        evidence=[WorkerFaults(load=load, lease_ms=context.profile.fault_lease_ms)],
         histories=[("faults", load.checks)],
         timelines=timelines_of(history, load.checks.values()),
         tallies=[tally_of(load.checks["accounting"])],
@@ -57,8 +58,18 @@ async def gather_faults(context: RunContext) -> PhaseResult:
 async def _stack(context: RunContext) -> LoadResult:
     profile = context.profile
     seconds = profile.fault_jobs / profile.fault_rate
-    mix = Mix.of(USERS)
-    spec = spec_for(context, Side.STACK, rate=profile.fault_rate, seconds=seconds, mix=mix, job=JOB, drain_s=40.0)
+    mix = Mix.of(min(USERS, profile.subscribers))
+    spec = spec_for(
+        context,
+        Side.STACK,
+        rate=profile.fault_rate,
+        seconds=seconds,
+        mix=mix,
+        job=JOB,
+        population=read_population() if profile.fault_population else None,
+        drain_s=40.0,
+        lease_ms=profile.fault_lease_ms,
+    )
 
     async def disturb(deployment: Deployment, writer: HistoryWriter) -> None:
         await _waves(context, deployment, writer)
@@ -102,12 +113,13 @@ async def _waves(context: RunContext, deployment: Deployment, writer: HistoryWri
     apart = max(1, len(workers) // 8)
     stopped, leaving, killed = workers[:apart], workers[apart : 2 * apart], workers[2 * apart :]
     waves, seed = context.profile.kill_waves, context.options.seed
+    stopped_s = context.profile.fault_lease_ms / 1000 + BEYOND_LEASE_S
     every_s = max(2.0, 0.8 * context.profile.fault_jobs / context.profile.fault_rate / (waves + 1))
     share = (len(workers) / 3) / max(1, len(killed))
     async with (
         Waves(killed, writer, seed=seed, share=share, waves=waves, every_s=every_s) as killing,
         Waves(
-            stopped, writer, seed=seed + 1, how=Signal.STOP, share=1, waves=1, every_s=2, down_s=STOPPED_S
+            stopped, writer, seed=seed + 1, how=Signal.STOP, share=1, waves=1, every_s=2, down_s=stopped_s
         ) as stopping,
         Waves(leaving, writer, seed=seed + 2, how=Signal.TERMINATE, share=1, waves=1, every_s=4, down_s=1.0) as ending,
     ):

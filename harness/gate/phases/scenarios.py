@@ -105,9 +105,8 @@ def _arguments(context: RunContext, results: Path) -> list[str]:
         # A seeded defect may sit in the functions that all who use a Redis share: it gets one of its own.
         "--redis": None if context.overlay else options.redis,
         "--overlay": context.overlay and context.overlay.resolve(),
+        "-m": context.profile.scenarios or None,
     }
-    if context.profile.name == "quick":
-        given["-m"] = "not long"
     wanted = [f"--criterion={spec.id}" for spec in context.wanted if ScenarioResults in spec.needs]
     chosen = [part for name, value in given.items() if value is not None for part in (name, str(value))]
     return [str(scenarios_folder()), *PYTEST, *wanted, *chosen]

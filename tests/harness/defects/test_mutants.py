@@ -6,13 +6,10 @@ import ast
 import datetime as dt
 from pathlib import Path
 
-import pytest
-
 from harness.defects.defect import source_of_stack
-from harness.defects.mutants import Fate, Mutant, Outcome, Place, Score, apply, load_equivalents, places, sample, scores
+from harness.defects.mutants import Mutant, Place, apply, load_equivalents, places, sample
 from harness.defects.mutants.lua_places import lua_places
 from harness.defects.mutants.python_places import python_places
-from harness.defects.mutants.score import wilson
 
 PYTHON = '''
 def place(x: int | None, least: int = 3) -> bool:
@@ -77,28 +74,14 @@ def test_a_mutant_is_applied_to_a_copy_alone(tmp_path: Path) -> None:
     assert changed == [mutant.file]
 
 
-def fated(room: str, fate: Fate) -> Outcome:
-    return Outcome(mutant=Mutant(file=f"{room}/f.py", line=1, operator="o", diff="-a\n+b", text="b"), fate=fate)
-
-
-def test_the_score_leaves_equivalents_out_and_has_an_interval() -> None:
-    outcomes = [fated("api", Fate.CAUGHT)] * 8 + [fated("queue", Fate.SURVIVED)] * 2 + [fated("api", Fate.EQUIVALENT)]
-    found = scores(outcomes)
-    assert (found["all"].caught, found["all"].counted) == (8, 10)
-    assert found["api"].share == 1
-    assert found["queue"].share == 0
-    # the textbook's figures for 8 of 10
-    assert (found["all"].low, found["all"].high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert Score.of([]).low == 0
-    assert wilson(0, 0) == (0.0, 1.0)
-
-
 def test_a_declared_equivalent_covers_its_mutant_until_it_expires(tmp_path: Path) -> None:
     file = tmp_path / "equivalents.toml"
     file.write_text('[[equivalent]]\nfile = "api/f.py"\ndiff = """\n-a\n+b"""\nreason = "r"\nexpires = 2027-01-31\n')
     [declared] = load_equivalents(file)
-    mutant = fated("api", Fate.SURVIVED).mutant
+    mutant = Mutant(file="api/f.py", line=1, operator="o", diff="-a\n+b", text="b")
     assert declared.covers(mutant, dt.date(2027, 1, 31))
     assert not declared.covers(mutant, dt.date(2027, 2, 1))
-    assert not declared.covers(fated("queue", Fate.SURVIVED).mutant, dt.date(2027, 1, 1))
+    assert not declared.covers(
+        Mutant(file="queue/f.py", line=1, operator="o", diff=mutant.diff, text="b"), dt.date(2027, 1, 1)
+    )
     assert load_equivalents(tmp_path / "none.toml") == []
