@@ -1,6 +1,6 @@
 """Clients of the server: `HybridClient` for asyncio, `BlockingClient` for everybody else."""
 
-from new_stack.client.client import BlockingClient, HybridClient, Mode
+from new_stack.client.client import BlockingClient, HybridClient, Mode, Wanted
 from new_stack.client.errors import (
     ClientError,
     Conflict,
@@ -12,6 +12,7 @@ from new_stack.client.errors import (
 )
 from new_stack.client.timeouts import Timeouts
 from new_stack.client.types import Accepted, EventKind, Gap, JobEvent, JobPage, JobState, JobStatus, LogLine, OwnFields
+from new_stack.failure import JobFailed
 
 __all__ = [
     "Accepted",
@@ -22,6 +23,7 @@ __all__ = [
     "Gap",
     "HybridClient",
     "JobEvent",
+    "JobFailed",
     "JobPage",
     "JobState",
     "JobStatus",
@@ -34,4 +36,5 @@ __all__ = [
     "Timeouts",
     "UnknownJob",
     "WaitTimeout",
+    "Wanted",
 ]

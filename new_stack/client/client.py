@@ -7,9 +7,9 @@ import contextlib
 import functools
 import threading
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Concatenate, Final, Literal, ParamSpec, Required, Self, TypedDict, TypeVar, Unpack, overload
 
 import aiohttp
 import msgspec
@@ -19,9 +19,12 @@ from new_stack.client.http import HttpTransport
 from new_stack.client.timeouts import Retry, Timeouts
 from new_stack.client.types import Accepted, Gap, JobEvent, JobOrder, JobPage, JobState, JobStatus, OwnFields
 from new_stack.client.websocket import WebSocketTransport
+from new_stack.failure import JobFailed
 
 Mode = Literal["auto", "http", "websocket"]
 Transport = HttpTransport | WebSocketTransport
+AT_ONCE: Final = 32
+"""Requests of `submit_many` in flight, and events of `follow_many` that nobody has taken yet."""
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -32,14 +35,26 @@ class Options(TypedDict, total=False):
     token: str | None
     client_id: str | None
     mode: Mode
+    timeout: float | None
     timeouts: Timeouts | None
+
+
+class Wanted(TypedDict, total=False):
+    """A job for `submit_many`: what `submit` takes, as a task's `job(…)` gives it."""
+
+    service: Required[str]
+    payload: dict[str, Any]
+    priority: int
+    job_id: str
+    max_retries: int
 
 
 class HybridClient:
     """A client of one server, to be used as `async with HybridClient(url) as client`.
 
     `mode` "auto" asks once whether the server has the modern routes, and uses the WebSocket where it has not, or where
-    only a WebSocket gets through. Any number of requests may be in flight at once.
+    only a WebSocket gets through. Any number of requests may be in flight at once. `timeout`, in seconds, is how long
+    one request may take, repetitions included; `timeouts` has every limit by itself.
     """
 
     def __init__(
@@ -49,6 +64,7 @@ class HybridClient:
         token: str | None = None,
         client_id: str | None = None,
         mode: Mode = "auto",
+        timeout: float | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
         if mode not in {"auto", "http", "websocket"}:
@@ -58,6 +74,8 @@ class HybridClient:
         self.client_id = client_id or f"client-{uuid.uuid4().hex[:12]}"
         self._mode: Mode = mode
         self._timeouts = timeouts or Timeouts()
+        if timeout is not None:
+            self._timeouts = msgspec.structs.replace(self._timeouts, request_s=timeout, retry_budget_s=timeout)
         self._session: aiohttp.ClientSession | None = None
         self._http: HttpTransport | None = None
         self._socket: WebSocketTransport | None = None
@@ -177,6 +195,73 @@ class HybridClient:
                 raise
             raise WaitTimeout(f"job {job_id} has not ended within {timeout_s} s") from error
 
+    @overload
+    async def result(self, job_id: str, *, timeout_s: float | None = None) -> Any: ...
+
+    @overload
+    async def result(self, job_id: str, kind: type[Result], *, timeout_s: float | None = None) -> Result: ...
+
+    async def result(self, job_id: str, kind: Any = Any, *, timeout_s: float | None = None) -> Any:
+        """What the job results in, as a `kind` (a dataclass, a msgspec struct, …) where one is given.
+
+        Raises JobFailed where it failed or was cancelled, msgspec.ValidationError for a result that is no `kind`,
+        WaitTimeout.
+        """
+        job = await self.wait(job_id, timeout_s=timeout_s)
+        if not job.ok:
+            error = job.error or job.cancel_reason or job.status.value
+            raise JobFailed(error, retryable=False, job_id=job_id, attempts=job.attempt or 0)
+        return msgspec.convert(job.result, kind, strict=False)
+
+    async def gather(self, *job_ids: str, timeout_s: float | None = None) -> list[Any]:
+        """The results of several jobs, in the order given. Raises what `result` raises, of the first that fails."""
+        async with _first_error(), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self.result(job_id, timeout_s=timeout_s)) for job_id in job_ids]
+        return [task.result() for task in tasks]
+
+    async def submit_many(self, jobs: Iterable[Wanted]) -> list[Accepted]:
+        """Submit several jobs, some at once; the answers are in their order. Raises what `submit` raises.
+
+        Where one is refused, those before it in time have been submitted: choose the ids yourself to repeat safely.
+        """
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(job: Wanted) -> Accepted:
+            async with slots:
+                return await self.submit(**job)
+
+        async with _first_error(), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(job)) for job in jobs]
+        return [task.result() for task in tasks]
+
+    async def follow_many(self, *job_ids: str) -> AsyncGenerator[JobEvent | Gap, None]:
+        """What happens to several jobs, as it comes, until all have ended. Raises what `follow` raises."""
+        events: asyncio.Queue[JobEvent | Gap | Exception | None] = asyncio.Queue(AT_ONCE)
+
+        async def one(job_id: str) -> None:
+            try:
+                async with contextlib.aclosing(self.follow(job_id)) as following:
+                    async for event in following:
+                        await events.put(event)
+            except Exception as error:  # noqa: BLE001 - whoever follows is told
+                await events.put(error)
+            await events.put(None)
+
+        tasks = [asyncio.create_task(one(job_id)) for job_id in job_ids]
+        left = len(tasks)
+        try:
+            while left:
+                event = await events.get()
+                if isinstance(event, Exception):
+                    raise event
+                left -= event is None
+                if event is not None:
+                    yield event
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _wait(self, job_id: str) -> JobStatus:
         cursor: str | None = None
         while True:
@@ -211,6 +296,15 @@ class HybridClient:
             except ServerUnavailable as error:
                 unavailable = error
         raise unavailable
+
+
+@contextlib.asynccontextmanager
+async def _first_error() -> AsyncGenerator[None, None]:
+    """Raise the first error of a group by itself, as one request would."""
+    try:
+        yield
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 def _blocking(
@@ -262,6 +356,12 @@ class BlockingClient:
     retry = _blocking(HybridClient.retry)
     jobs = _blocking(HybridClient.jobs)
     wait = _blocking(HybridClient.wait)
+    gather = _blocking(HybridClient.gather)
+    submit_many = _blocking(HybridClient.submit_many)
+
+    def result(self, job_id: str, kind: Any = Any, *, timeout_s: float | None = None) -> Any:
+        """As HybridClient.result."""
+        return self.run(self.client.result(job_id, kind, timeout_s=timeout_s))
 
     def follow(self, job_id: str, *, after: str | None = None) -> Iterator[JobEvent | Gap]:
         """As HybridClient.follow."""

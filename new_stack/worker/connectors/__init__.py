@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from new_stack.failure import JobFailed as JobFailed
 from new_stack.queue.events import EventKind
 from new_stack.queue.jobs import Lease, Note, ProgressUpdate
 
@@ -22,15 +23,6 @@ PAYLOAD_SHOWN: Final = 2_048
 
 class ConnectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The root of every connector's settings: a struct whose fields are what `NAME:field=value,…` may set."""
-
-
-class JobFailed(Exception):  # noqa: N818 - the outcome is the name
-    """The attempt failed. `retryable` false: another try would fail as well, so the job ends here."""
-
-    def __init__(self, error: str, *, retryable: bool = True) -> None:
-        super().__init__(error)
-        self.error = error
-        self.retryable = retryable
 
 
 class ProgressSink(Protocol):
