@@ -37,10 +37,12 @@ async def test_its_programs_print_what_it_shows(
 ) -> None:
     api = await start_api()
     await start_worker()  # type: ignore[operator]
-    first, second = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    first, blocking, several = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     [shown] = re.findall(r"^```text\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     assert await output(first, api.base, tmp_path) == shown
-    assert await output(second, api.base, tmp_path) == "completed\n"
+    assert await output(blocking, api.base, tmp_path) == "completed\n"
+    images = {"images": 2}
+    assert (await output(several, api.base, tmp_path)).endswith(f"Images(images=2)\n{[images] * 3}\n")
 
 
 def test_its_table_of_errors_is_whole() -> None:
