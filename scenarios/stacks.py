@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -85,19 +85,22 @@ class OwnStack(Stack):
         self.deployment: Final = deployment
         self.namespace: Final = namespace
 
-    async def worker(self, name: str = "worker", *, concurrency: int = 1, **settings: Any) -> Process:
-        """One more worker, ready. Settings are environment variables, in capitals or not."""
-        (started,) = await self.workers(1, name, concurrency=concurrency, **settings)
+    async def worker(self, name: str = "worker", **settings: Any) -> Process:
+        """One more worker, ready; see `workers`."""
+        (started,) = await self.workers(1, name, **settings)
         return started
 
     async def workers(
-        self, count: int, name: str = "worker", *, concurrency: int = 1, **settings: Any
+        self, count: int, name: str = "worker", *, concurrency: int = 1, connector: str = "simulation", **settings: Any
     ) -> list[Process]:
-        """Several at once, ready all."""
+        """Several at once, ready all. Other settings are environment variables, in capitals or not."""
         environment = {key.upper(): str(value) for key, value in settings.items()}
         launch = self.deployment.worker_launch
         return await self.deployment.astart_workers(
-            [launch(fresh(name), concurrency=concurrency, environment=environment) for _ in range(count)]
+            [
+                launch(fresh(name), concurrency=concurrency, connector=connector, environment=environment)
+                for _ in range(count)
+            ]
         )
 
     async def another_api(self) -> Stack:
@@ -118,10 +121,13 @@ class Stacks:
         return replace(SETUP, overlay=self.overlay, **more)
 
     @contextmanager
-    def stack(self, name: str, *, token: str | None = None, workers: int = 0) -> Iterator[OwnStack]:
-        """A stack of its own, empty, that leaves nothing behind in Redis."""
+    def stack(
+        self, name: str, *, token: str | None = None, workers: int = 0, settings: Mapping[str, object] | None = None
+    ) -> Iterator[OwnStack]:
+        """A stack of its own, empty, that leaves nothing behind in Redis. Settings are environment variables."""
         namespace = Namespace(self.redis.url, f"scenarios-{secrets.token_hex(4)}:")
-        setup = self.setup(name=f"api-{name}", token=token)
+        environment = {**SETUP.environment, **{key.upper(): str(value) for key, value in (settings or {}).items()}}
+        setup = self.setup(name=f"api-{name}", token=token, environment=environment)
         deployment = Deployment.start(self.processes, setup, self.redis, namespace)
         deployment.start_workers([deployment.worker_launch(fresh("worker")) for _ in range(workers)])
         try:

@@ -41,10 +41,16 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScenarioResults(msgspec.Struct, frozen=True, kw_only=True):
-    """What the scenario suites came to; `log` is their log, below the run's folder."""
+    """What the plan's scenario suites came to; `log` is their log, below the run's folder."""
 
     scenarios: list[Scenario]
     log: str
+    complete: bool = True
+    """Whether all of them had their turn."""
+
+
+class PromiseResults(ScenarioResults, frozen=True, kw_only=True):
+    """What the scenario suites came to that hold one promise of the hub or of the stack each."""
 
 
 class SteadyLoad(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,18 +26,23 @@ class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     scenarios: int
 
 
-def judge_suites(which: str) -> Callable[[Collected, Limits, Least], Judged]:
+def judge_suites(
+    which: str, kind: type[ScenarioResults] = ScenarioResults
+) -> Callable[[Collected, Limits, Least], Judged]:
     """The judge of the scenarios that name this criterion: none of them fails."""
 
     def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
-        results = collected.get(ScenarioResults)
+        results = collected.get(kind)
         ran = [
             one for one in results.scenarios if one.criterion == which and one.outcome is not ScenarioOutcome.SKIPPED
         ]
         failed = [scenario for scenario in ran if scenario.outcome is ScenarioOutcome.FAILED]
         return Judged(
             measurements=[count("scenarios that failed", len(failed), limits.failed_scenarios)],
-            evidence=[Evidence(what="scenarios", had=len(ran), least=least.scenarios)],
+            evidence=[
+                Evidence(what="scenarios", had=len(ran), least=least.scenarios),
+                Evidence(what="suites that ran to their end", had=int(results.complete), least=1),
+            ],
             links=[Link(to=LinkTo.FILE, ref=results.log, label="the suites' log")],
             explanation=_failures(failed),
         )

@@ -37,6 +37,7 @@ from harness.results import (
 LEAST_DEFECTS: Final = 20
 COST: Final = (
     *("legacy-clients", "same-facts", "no-conflicts", "modern-clients", "mixed-clients", "migration"),
+    *("routing", "security", "monitors", "later-clients", "api-restarts", "retention"),
     *("claims", "progress", "nothing-lost", "recovery", "restarts"),
 )
 """The criteria by what they cost: a defect is put to the cheapest of those that should catch it first."""

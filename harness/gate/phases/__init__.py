@@ -10,13 +10,13 @@ from harness.gate.phases.code_size import CODE_SIZE
 from harness.gate.phases.contention import CONTENTION
 from harness.gate.phases.faults import FAULTS, RESTARTS
 from harness.gate.phases.loads import MEMORY, POLLING, STEADY
-from harness.gate.phases.scenarios import SCENARIOS
+from harness.gate.phases.scenarios import PROMISES, SCENARIOS
 
 GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (
     (CASSETTES,),
     (STEADY,),
     (POLLING,),
-    (MEMORY, RESTARTS),
+    (MEMORY, RESTARTS, PROMISES),
     (FAULTS, SCENARIOS),
     (CONTENTION, CODE_SIZE),
 )

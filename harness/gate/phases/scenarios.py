@@ -1,4 +1,4 @@
-"""The plan's scenarios: the pytest suites, run as a program of their own, judged by the criterion each test names."""
+"""The scenarios: the pytest suites, run as programs of their own, judged by the criterion that each test names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Final
 
-from harness.criteria.evidence import Scenario, ScenarioOutcome, ScenarioResults
+from harness.criteria.evidence import PromiseResults, Scenario, ScenarioOutcome, ScenarioResults
 from harness.errors import CouldNotRun
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.gate.phases.cassettes import scenarios_folder
@@ -18,8 +18,6 @@ from harness.processes import Process
 from harness.processes.services import module_launch
 from harness.results import LogFile
 
-RESULTS: Final = "scenarios.junit.xml"
-LOG: Final = "logs/scenarios.log"
 LIMIT_S: Final = 300
 INTERRUPT_S: Final = 15
 LOOK_S: Final = 0.2
@@ -34,18 +32,28 @@ WRAPPING: Final = re.compile(r"^(failed on (setup|teardown) with )?\"?([\w.]+\.)
 """What pytest puts before the sentence of an assertion."""
 
 
-async def gather(context: RunContext) -> PhaseResult:
+def suites_phase(name: str, about: str, kind: type[ScenarioResults]) -> Phase:
+    """The phase that runs the suites of the criteria that need this type of evidence."""
+
+    async def gather(context: RunContext) -> PhaseResult:
+        return await _run_suites(context, name, kind)
+
+    return Phase(name=name, about=about, gathers=(kind,), gather=gather)
+
+
+async def _run_suites(context: RunContext, name: str, kind: type[ScenarioResults]) -> PhaseResult:
     """Run the suites and read what they came to."""
-    results = context.path(RESULTS)
-    process = await context.processes.astart(module_launch("pytest", _arguments(context, results), name="scenarios"))
+    results = context.path(f"{name}.junit.xml")
+    launch = module_launch("pytest", _arguments(context, name, kind, results), name=name)
+    process = await context.processes.astart(launch)
     process.expected_to_live = False  # it ends by itself
-    await _until_ended(process, context)
+    interrupted = await _until_ended(process, context)
     found = read_results(results) if results.exists() else []
     if process.returncode not in HEARD_OUT or not found:
         raise CouldNotRun(f"the suites could not run (status {process.returncode}): {_last_words(process)}")
     return PhaseResult(
-        evidence=[ScenarioResults(scenarios=found, log=LOG)],
-        logs=[LogFile(path=RESULTS, about="what the scenario suites said, for machines")],
+        evidence=[kind(scenarios=found, log=f"logs/{name}.log", complete=not interrupted)],
+        logs=[LogFile(path=results.name, about=f"what the suites of “{name}” said, for machines")],
     )
 
 
@@ -94,11 +102,11 @@ def _sentence(message: str) -> str:
     return (first if len(first) <= 300 else f"{first[:300]}…").rstrip(".")
 
 
-def _arguments(context: RunContext, results: Path) -> list[str]:
+def _arguments(context: RunContext, name: str, kind: type[ScenarioResults], results: Path) -> list[str]:
     options = context.options
     given = {
         "--junit-xml": results.resolve(),
-        "--run-folder": context.path("scenarios", "logs").parent.resolve(),
+        "--run-folder": context.path(name, "logs").parent.resolve(),
         "--maxfail": context.profile.enough_failed,
         "--candidate": options.candidate,
         "--legacy": options.legacy,
@@ -107,29 +115,35 @@ def _arguments(context: RunContext, results: Path) -> list[str]:
         "--overlay": context.overlay and context.overlay.resolve(),
         "-m": context.profile.scenarios or None,
     }
-    wanted = [f"--criterion={spec.id}" for spec in context.wanted if ScenarioResults in spec.needs]
-    chosen = [part for name, value in given.items() if value is not None for part in (name, str(value))]
+    wanted = [f"--criterion={spec.id}" for spec in context.wanted if kind in spec.needs]
+    chosen = [part for option, value in given.items() if value is not None for part in (option, str(value))]
     return [str(scenarios_folder()), *PYTEST, *wanted, *chosen]
 
 
-async def _until_ended(process: Process, context: RunContext) -> None:
-    """Tell how far it is until it has ended; after the limit it is interrupted, and what it has by then counts."""
-    limit = time.monotonic() + LIMIT_S
+async def _until_ended(process: Process, context: RunContext) -> bool:
+    """Tell how far it is until it has ended; after the limit it is interrupted, which is answered."""
+    limit, interrupted = time.monotonic() + LIMIT_S, False
     while process.alive:
         done = DONE.findall(process.log_text())
         if done:
             name, percent = done[-1]
             context.report(f"{percent} %: {name.replace('_', ' ')}")
         if time.monotonic() > limit:
+            interrupted = True
             process.signal(signal.SIGINT)
             await asyncio.sleep(INTERRUPT_S)
             await asyncio.to_thread(process.stop)
         await asyncio.sleep(LOOK_S)
+    return interrupted
 
 
-SCENARIOS: Final = Phase(
-    name="scenarios",
-    about="run the plan's scenarios with old and new clients, real workers, and the hub beside them",
-    gathers=(ScenarioResults,),
-    gather=gather,
+SCENARIOS: Final = suites_phase(
+    "scenarios",
+    "run the plan's scenarios with old and new clients, real workers, and the hub beside them",
+    ScenarioResults,
+)
+PROMISES: Final = suites_phase(
+    "promises",
+    "security, routing, monitors, the later dialect, restarts in order and retention, with real clients",
+    PromiseResults,
 )

@@ -46,9 +46,9 @@ def scenario(outcome: ScenarioOutcome, criterion: str = "migration", name: str =
     return Scenario(suite="suite", name=name, criterion=criterion, outcome=outcome, failure=failure)
 
 
-def judge(*scenarios: Scenario, least: int) -> Criterion:
+def judge(*scenarios: Scenario, least: int, complete: bool = True) -> Criterion:
     collected = Collected()
-    collected.add(ScenarioResults(scenarios=list(scenarios), log="logs/scenarios.log"))
+    collected.add(ScenarioResults(scenarios=list(scenarios), log="logs/scenarios.log", complete=complete))
     return migration.CRITERION.judged(collected, Limits(failed_scenarios=0), Least(scenarios=least))
 
 
@@ -91,6 +91,11 @@ def test_a_file_that_is_cut_off_is_told(tmp_path: Path) -> None:
 def test_a_criterion_passes_when_enough_of_its_scenarios_passed() -> None:
     found = [scenario(ScenarioOutcome.PASSED, name=str(number)) for number in range(3)]
     assert judge(*found, least=3).verdict is Verdict.PASS
+
+
+def test_suites_that_were_broken_off_are_inconclusive_however_many_passed() -> None:
+    found = [scenario(ScenarioOutcome.PASSED, name=str(number)) for number in range(9)]
+    assert judge(*found, least=3, complete=False).verdict is Verdict.INCONCLUSIVE
 
 
 def test_one_that_failed_fails_it_whatever_else_there_is() -> None:
