@@ -10,7 +10,7 @@ import subprocess
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -180,11 +180,21 @@ def _overlay(options: Options, folder: Path) -> Iterator[Path | None]:
 
 
 def new_folder(options: Options) -> Path:
-    """A folder of its own for this run, named so that the newest sorts last."""
+    """A folder of its own for this run, named so that the newest sorts last; `latest` beside it leads to it."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     folder = options.out / f"{stamp}-{options.changed or options.profile}-{secrets.token_hex(2)}"
     folder.mkdir(parents=True)
+    _link(options.out / "latest", folder.name)
     return folder
+
+
+def _link(link: Path, to: str) -> None:
+    """Have a link point to the newest folder, in one step, as two runs may begin together."""
+    fresh = link.with_name(f".{link.name}-{secrets.token_hex(2)}")
+    with suppress(OSError):  # a file system without links, or a folder of that name: then without one
+        fresh.symlink_to(to, target_is_directory=True)
+        fresh.replace(link)
+    fresh.unlink(missing_ok=True)
 
 
 def describe(options: Options, run_id: str, started: datetime, seconds: float) -> About:

@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "load": ("hubgate.cli.load", "Put load on a hub or a stack and report what it did."),
     "selftest": ("hubgate.cli.gate", "Run the gate against seeded defects: each must be caught."),
     "report": ("hubgate.cli.gate", "Write a run's report again from its run.json."),
+    "init": ("hubgate.cli.init", "Write a CI workflow or a first scenario into this repository."),
     "doctor": ("hubgate.cli.doctor", "Say what this machine has and lacks."),
 }
 """Command → the module that holds it (under its own name), and its line in `hubgate --help`."""

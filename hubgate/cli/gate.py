@@ -155,9 +155,16 @@ def selftest(
 
 @click.command("report")
 @click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False, exists=True))
-def report(run_dir: Path) -> None:
-    """Write report.html, junit.xml and summary.md again from RUN_DIR/run.json, and print the verdict."""
+@click.option("--annotate", type=click.Choice(["github"]), help="Print what failed as a pull request's annotations.")
+def report(run_dir: Path, annotate: str | None) -> None:
+    """Write report.html, junit.xml and summary.md again from RUN_DIR/run.json, and print the verdict.
+
+    `hubgate gate` leaves a link to its newest run in out/latest.
+    """
     run = load(run_dir / "run.json")
+    if annotate:
+        click.echo("\n".join(reports.workflow_commands(run, Path.cwd())))
+        return
     written = reports.write(run, run_dir)
     reports.print_run(run, Console(), written.page)
 

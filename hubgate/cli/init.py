@@ -1,0 +1,70 @@
+"""`hubgate init`: writes a first file of each kind into a repository that starts to use hubgate."""
+
+from __future__ import annotations
+
+import shlex
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Final
+
+import click
+
+from hubgate.cli import options
+
+WHERE: Final = {
+    "github": Path(".github/workflows/hubgate.yml"),
+    "gitlab": Path(".gitlab-ci.yml"),
+    "scenario": Path("test_hubgate.py"),
+}
+
+
+@click.group("init")
+def init() -> None:
+    """Write a first workflow or scenario. A file that is there already is never written over."""
+
+
+@init.command("ci")
+@click.option("--gitlab", is_flag=True, help="For GitLab; otherwise for GitHub Actions.")
+@click.option(
+    "--profile",
+    type=click.Choice(["quick", "full"]),
+    default="quick",
+    show_default=True,
+    help="How much the gate does.",
+)
+@options.target_url("--legacy", "A hub that the runner reaches, in place of the simulator.")
+@options.target_url("--candidate", "A stack that the runner reaches; it needs --redis.")
+@options.redis_url("The candidate's Redis.")
+def ci(*, gitlab: bool, profile: str, legacy: str | None, candidate: str | None, redis: str | None) -> None:
+    """Write a workflow that runs the gate, keeps its report, and shows what failed where.
+
+    A token of the targets comes from the runner's secrets, as the environment's WEBSOCKET_AUTH_TOKEN.
+    """
+    if candidate and not redis:
+        raise click.UsageError("--candidate needs --redis URL")
+    given = {"--profile": profile, "--legacy": legacy, "--candidate": candidate, "--redis": redis}
+    words = [word for name, value in given.items() if value for word in (name, value)]
+    kind = "gitlab" if gitlab else "github"
+    _write(WHERE[kind], Template(_template(f"{kind}.yml")).substitute(options=shlex.join(words)))
+
+
+@init.command("scenario")
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False), default=WHERE["scenario"])
+def scenario(path: Path) -> None:
+    """Write a first scenario for pytest to PATH (docs/pytest.md)."""
+    _write(path, _template("scenario.py.txt"))
+
+
+def _template(name: str) -> str:
+    return (files("hubgate") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise click.ClickException(f"{path} is there already; move it away first") from None
+    click.echo(f"wrote {path}")

@@ -1,0 +1,60 @@
+"""`hubgate init`: what it writes is what its readers understand, and nothing is written over."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from hubgate.cli import cli
+
+SCENARIO = "test_hubgate.py"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def init(*arguments: str) -> str:
+    result = CliRunner().invoke(cli, ["init", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_workflow_runs_the_gate_and_keeps_what_it_found(folder: Path) -> None:
+    assert init("ci") == "wrote .github/workflows/hubgate.yml\n"
+    workflow = yaml.safe_load((folder / ".github/workflows/hubgate.yml").read_text())
+    steps = workflow["jobs"]["gate"]["steps"]
+    assert "hubgate gate --profile quick" in [step.get("run") for step in steps]
+    always = [step["name"] for step in steps if step.get("if") == "always()"]
+    assert always == ["Summary and annotations", "Keep the report"]
+    assert 'cat out/latest/summary.md >> "$GITHUB_STEP_SUMMARY"' in steps[4]["run"]
+
+
+def test_gitlab_gets_its_own_with_the_targets_that_were_given(folder: Path) -> None:
+    init("ci", "--gitlab", "--legacy", "ws://hub:8765", "--candidate", "http://s:8000", "--redis", "redis://r/1")
+    job = yaml.safe_load((folder / ".gitlab-ci.yml").read_text())["hubgate"]
+    wanted = "hubgate gate --profile quick --legacy http://hub:8765 --candidate http://s:8000 --redis redis://r/1"
+    assert job["script"][1] == wanted
+    assert job["artifacts"]["reports"] == {"junit": "out/latest/junit.xml"}
+
+
+def test_a_file_that_is_there_stays_as_it_is(folder: Path) -> None:
+    (folder / ".gitlab-ci.yml").write_text("mine: true\n")
+    result = CliRunner().invoke(cli, ["init", "ci", "--gitlab"])
+    assert (result.exit_code, (folder / ".gitlab-ci.yml").read_text()) == (1, "mine: true\n")
+    assert "is there already" in result.output
+
+
+def test_a_candidate_without_its_redis_is_refused(folder: Path) -> None:
+    result = CliRunner().invoke(cli, ["init", "ci", "--candidate", "http://s:8000"])
+    assert result.exit_code == 2
+    assert "--candidate needs --redis" in result.output
+
+
+def test_the_first_scenario_is_python_that_pytest_collects(folder: Path) -> None:
+    init("scenario")
+    names = compile((folder / SCENARIO).read_text(), SCENARIO, "exec").co_names
+    assert "test_a_job_is_completed" in names
