@@ -14,6 +14,7 @@ from new_stack.api.http import health, jobs, middleware, openapi
 from new_stack.api.http.limits import descriptors
 from new_stack.api.legacy import routes as sockets
 from new_stack.api.legacy.monitor import change_key, connected
+from new_stack.api.legacy.v2 import rest as later_rest
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.streaming import routes as streams
 from new_stack.api.streaming.reader import read_events
@@ -52,7 +53,7 @@ def create_app(services: Services, died: Died | None = None) -> web.Application:
     """Build the application around its services; `died` is called with a background task that ended with an error."""
     app = web.Application(client_max_size=services.settings.body_limit, middlewares=[middleware.middleware])
     app[SERVICES] = services
-    for method, path, handler in ROUTES:
+    for method, path, handler in ROUTES + (later_rest.ROUTES if services.settings.later_rest else ()):
         app.router.add_route(method, path, handler)
     for path, handler in (("/", health.root), ("/health", health.ready), ("/health/live", health.live)):
         app.router.add_route("HEAD", path, handler)  # what some load balancers ask with

@@ -29,6 +29,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where set, every connection and every request but health, `/` and the documents has to show it."""
     open_rest: bool = False
     """With a token set, leave HTTP unguarded as the hub did, for legacy REST callers that have no token yet."""
+    later_rest: bool = False
+    """Serve the REST of the later dialect's time as well: `/jobs`, `/workers`, `/queue/*`, `/system/status`."""
     token_file: str = ""
     """Read the token from this file, so that it stands in no environment."""
     cors_origins: tuple[str, ...] = ()

@@ -87,9 +87,10 @@ def worker_of(row: Sequence[Any]) -> WorkerInfo | None:
 
 def counts_of(reply: Sequence[Any]) -> QueueCounts:
     """The reply of `count`."""
-    *numbers, services, unserved = reply
+    *numbers, services, unserved, urgent = reply
     return QueueCounts(
         by_service={name: int(count) for name, count in pairs(services)},
+        urgent=int(urgent),
         unserved={name: int(since) for name, since in pairs(unserved)},
         **dict(zip(COUNT_FIELDS, numbers, strict=True)),
     )

@@ -246,6 +246,8 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     delayed: int
     by_service: dict[str, int]
+    urgent: int = 0
+    """Ready ones with a priority above 0."""
     unserved: dict[str, int] = {}
     """Services that no live worker serves though jobs wait for them, with the ms since when."""
 

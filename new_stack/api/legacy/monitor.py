@@ -72,20 +72,18 @@ def _not_completed(snapshot: Snapshot) -> tuple[Job, ...]:
 
 
 def _worker(worker: WorkerInfo) -> dict[str, Any]:
-    types = job_types(worker)
     return {
         "status": worker.report.status,
         "connection_status": worker.report.status,
         "is_accepting_jobs": worker.report.status in BUSY_OR_IDLE,
-        "capabilities": {
-            "version": worker.report.version or "1.0.0",
-            "supported_job_types": types,
-            "cpu": None,
-            "memory": None,
-            **worker.report.capabilities,
-        },
-        "supported_job_types": types,
+        "capabilities": {"version": worker.report.version or "1.0.0", "cpu": None, "memory": None}
+        | _capabilities(worker),
+        "supported_job_types": job_types(worker),
     }
+
+
+def _capabilities(worker: WorkerInfo) -> dict[str, Any]:
+    return {"supported_job_types": job_types(worker), **worker.report.capabilities}
 
 
 def job_types(worker: WorkerInfo) -> list[str]:
@@ -101,7 +99,7 @@ def _system(snapshot: Snapshot, alive: list[WorkerInfo], *, brief: bool) -> dict
     if not brief:
         jobs["active_jobs"] = [_active_job(job) for job in _not_completed(snapshot)]
         workers["active_workers"] = [_active_worker(worker) for worker in alive]
-    queues = {"priority": counts.pending, "standard": 0, "total": counts.pending}
+    queues = {"priority": counts.urgent, "standard": counts.pending - counts.urgent, "total": counts.pending}
     return {"queues": queues, "jobs": jobs, "workers": workers}
 
 
@@ -124,7 +122,7 @@ def _active_worker(worker: WorkerInfo) -> dict[str, Any]:
         "jobs_processed": worker.report.jobs_processed,
         "last_heartbeat": worker.seen_at / 1000,
         "current_job_id": worker.report.running[0] if worker.report.running else "",
-    }
+    } | ({"capabilities": _capabilities(worker)} if worker.report.capabilities else {})
 
 
 def ack(message: Mapping[str, Any], now: float) -> dict[str, Any]:

@@ -239,4 +239,4 @@ async def _so_far(services: Services, job_id: str, error: str | None) -> web.Res
     job, position = await services.job_and_position(job_id)
     if job is None:
         raise not_found(job_id)
-    return answer(job_view(job, position, error))
+    return answer(job_view(job, position, error) | {"payload": None})  # as the hub answers those who wait

@@ -26,11 +26,14 @@ WORKERS: Final = (
 
 
 async def root(request: web.Request) -> web.StreamResponse:
-    """GET /: the answer with which the hub says that it runs; a WebSocket's first message tells its role."""
+    """GET /: the answer with which the hub says that it runs; a WebSocket's query or first message tells its role."""
     if request.headers.get("Upgrade", "").lower() != "websocket":
         return await say_ok(request)
-    services = request.app[SERVICES]
-    return await _connect(request, services, "client", f"client-{services.new_id()[:8]}", by_first=True)
+    services, role = request.app[SERVICES], request.query.get("type")
+    if role == "worker":
+        return await worker(request)
+    name = request.query.get("id") or f"client-{services.new_id()[:8]}"
+    return await _connect(request, services, role if role in _SESSIONS else None, name)
 
 
 async def client(request: web.Request) -> web.StreamResponse:
@@ -63,18 +66,16 @@ async def _let_in(request: web.Request, services: Services, connection: Connecti
     return False
 
 
-async def _connect(
-    request: web.Request, services: Services, role: str, name: str, *, by_first: bool = False
-) -> web.StreamResponse:
+async def _connect(request: web.Request, services: Services, role: str | None, name: str) -> web.StreamResponse:
     if len(name) > NAME_LIMIT or not name.isprintable():
         raise invalid("id", f"must be printable and not longer than {NAME_LIMIT} characters")
     address = address_of(request, trust_forwarded=services.settings.trust_forwarded)
     with services.limiter.connection(address):
-        connection = Connection(services, role)
+        connection = Connection(services, role or "client")
         await connection.accept(request)
         try:
             if await _let_in(request, services, connection):
-                await _serve(services, connection, role, name, by_first=by_first)
+                await _serve(services, connection, role, name)
         except ConnectionGone:
             pass
         except Exception as error:  # noqa: BLE001 - no response can be sent any more: log it whole and close
@@ -83,10 +84,11 @@ async def _connect(
         return connection.response
 
 
-async def _serve(services: Services, connection: Connection, role: str, name: str, *, by_first: bool) -> None:
+async def _serve(services: Services, connection: Connection, role: str | None, name: str) -> None:
+    """Without a role, the first message tells it."""
     messages = connection.messages()
     first: str | None = None
-    if by_first:
+    if role is None:
         await connection.send(greeting("Client", name, services.clock()))
         first = await anext(messages, None)
         if first is None:

@@ -1,7 +1,8 @@
 --@include context ready
 -- count: how many jobs are in each state, in back-off, and ready for each service.
 -- Keys: `ready`. Arguments: none.
--- Reply: {pending, claimed, completed, failed, cancelled, delayed, {service, count, …}, {service, unserved since, …}}.
+-- Reply: {pending, claimed, completed, failed, cancelled, delayed, {service, count, …}, {service, unserved since, …},
+-- how many of the ready ones have a priority above 0}.
 -- Invariant: changes nothing; costs the same whatever the number of jobs.
 redis.register_function{
   function_name = 'hubgate_count',
@@ -11,9 +12,11 @@ redis.register_function{
     local function card(index) return redis.call('ZCARD', q.prefix .. index) end
     local failed, cancelled = card('failed'), card('cancelled')
     local by_service, services, unserved = {}, {}, {}
+    local urgent = 0
     for _, group in ipairs(redis.call('ZRANGE', q.prefix .. 'ready', 0, -1)) do
       local service = string.match(group, '^[^\n]*')
       by_service[service] = (by_service[service] or 0) + card('ready:' .. group)
+      urgent = urgent + redis.call('ZCOUNT', q.prefix .. 'ready:' .. group, '(0', '+inf')
     end
     for service, count in pairs(by_service) do
       if count > 0 then services[#services + 1], services[#services + 2] = service, count end
@@ -24,7 +27,7 @@ redis.register_function{
     end
     return {
       pending_count(q), card('leases'), card('ended') - failed - cancelled, failed, cancelled, card('delayed'), services,
-      unserved,
+      unserved, urgent,
     }
   end,
 }

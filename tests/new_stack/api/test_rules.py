@@ -28,6 +28,7 @@ from new_stack.api.streaming.cursor import PageSize, before, parse_id, resume
 from new_stack.api.streaming.fanout import TOO_SLOW, FanOut, Published
 from new_stack.api.streaming.sse import event_frame
 from new_stack.queue import PRIORITY_LIMIT, Event, EventKind, QueueCounts, SettingsError
+from new_stack.queue.events import FOR_MONITORS
 
 texts = st.text(max_size=20)
 json_values = st.recursive(
@@ -130,10 +131,13 @@ def test_no_other_priority_is(priority: str) -> None:
 def test_every_kind_of_event_has_its_words_in_every_dialect(kind: EventKind) -> None:
     happened = event(kind, 0, worker_id="w", progress=5.0, message="m", error="e")
     frame = legacy_frame(happened)
-    silent = {EventKind.SUBMITTED, EventKind.RELEASED, EventKind.LEASE_EXPIRED}
+    silent = {EventKind.SUBMITTED, EventKind.RELEASED, EventKind.LEASE_EXPIRED, EventKind.LOG, *FOR_MONITORS}
     assert (frame is None) == (kind in silent)
     assert (v2_client.V2.event(happened) is None) == (kind in silent)
-    assert v2_monitor.event_message(happened)["job_id"] == "j"
+    interested = v2_monitor.Interest(topics=frozenset({"jobs"})).wants_event(happened)
+    assert interested == (kind is not EventKind.LOG)
+    if interested:
+        assert v2_monitor.event_message(happened)["job_id"] == "j"
 
 
 # cursors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.new_stack.api.conftest import start_api
+from tests.new_stack.api.conftest import start_api, work
 from tests.new_stack.worker.conftest import start_worker
 
-__all__ = ["start_api", "start_worker"]
+__all__ = ["start_api", "start_worker", "work"]

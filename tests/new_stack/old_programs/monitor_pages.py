@@ -37,6 +37,7 @@ class ActiveWorker(msgspec.Struct, kw_only=True):
     jobs_processed: int
     last_heartbeat: float
     current_job_id: str
+    capabilities: dict[str, Any] | None = None
 
 
 class Jobs(msgspec.Struct, kw_only=True):

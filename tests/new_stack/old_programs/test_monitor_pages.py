@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from new_stack.queue import Failed
+from new_stack.queue import Failed, WorkerReport
 from new_stack.worker.connectors.rest import RestSyncConnector, RestSyncSettings
 from tests.new_stack.api.conftest import StartApi
 from tests.new_stack.old_programs.hub_client import Accepted, Completed, Greeting, HubClient, Progress, Status
@@ -68,6 +68,23 @@ class TestTheHubsPage:
             assert page.stats is not None
             assert page.stats.system.queues == {"priority": 1, "standard": 0, "total": 1}
             assert page.stats.system.jobs.status == {"pending": 1}
+
+    async def test_jobs_without_a_priority_stand_in_the_standard_queue(self, start_api: StartApi) -> None:
+        api = await start_api()
+        for priority in (0, -3, 7, 2**40):
+            await simulate(api.queue, {"result": {}}, service_required="simulation", priority=priority)
+        async with OldMonitorPage(ws_url(api)) as page:
+            stats = await page.shows(lambda page: page.stats)
+            assert stats.system.queues == {"priority": 2, "standard": 2, "total": 4}
+
+    async def test_it_fills_its_menu_from_the_workers_at_work_as_well(self, start_api: StartApi) -> None:
+        api = await start_api()
+        await api.queue.heartbeat(
+            WorkerReport(worker_id="w1", services=("pictures",), capabilities={"hardware": {"gpu": 1}})
+        )
+        async with OldMonitorPage(ws_url(api)) as page:
+            row = await page.shows(lambda page: page.worker("w1"))
+            assert row.capabilities == {"supported_job_types": ["pictures"], "hardware": {"gpu": 1}}
 
     async def test_it_shows_a_failed_job(self, start_api: StartApi) -> None:
         api = await start_api()

@@ -103,6 +103,34 @@ async def test_its_own_fields_are_kept_and_shown(mode: Mode, start_api: StartApi
         assert {name: shown["extra"][name] for name in OWN_FIELDS} == OWN_FIELDS
 
 
+@pytest.mark.parametrize("mode", ["http", "auto"])
+async def test_an_unknown_job_is_none(mode: Mode, start_api: StartApi) -> None:
+    api = await start_api()
+    async with UniversalClient(api.base, mode) as client:
+        assert await client.get_job_status("nosuch") is None
+
+
+async def test_an_unknown_job_is_an_error_over_a_websocket(start_api: StartApi) -> None:
+    api = await start_api()
+    async with UniversalClient(api.base, "websocket") as client:
+        with pytest.raises(RefusedError, match="Job nosuch not found"):
+            await client.get_job_status("nosuch")
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_client_that_comes_back_follows_its_job_to_the_end(
+    mode: Mode, start_api: StartApi, start_worker: StartWorker
+) -> None:
+    api = await start_api()
+    async with UniversalClient(api.base, mode) as client:
+        job_id = await client.submit_job(**job(SCRIPT))
+    async with UniversalClient(api.base, mode) as client:
+        following = asyncio.create_task(steps_of(client, job_id))
+        await client.until_subscribed(job_id)
+        await start_worker()
+        assert (await following)[-1].data.status == "completed"
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_its_own_id_is_taken(mode: Mode, start_api: StartApi) -> None:
     api = await start_api()
