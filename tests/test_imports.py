@@ -17,10 +17,10 @@ GROUND = ("harness.errors", "harness.protocols")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "new_stack": (),
     **dict.fromkeys(SHARED, ()),
-    "new_stack.queue": SHARED,
-    "new_stack.matching": ("new_stack.queue", *SHARED),
+    "new_stack.matching": SHARED,
+    "new_stack.queue": ("new_stack.matching", *SHARED),
     "new_stack.api": ("new_stack.queue", *SHARED),
-    "new_stack.worker": ("new_stack.queue", *SHARED),
+    "new_stack.worker": ("new_stack.matching", "new_stack.queue", *SHARED),
     "new_stack.client": SHARED,
     "legacy_hub_sim": (),
     "harness": (),

@@ -4,7 +4,7 @@
 of the tests; `functions/why_not.lua` is the same rule inside Redis, where a claim uses it.
 """
 
-from new_stack.matching.capabilities import Capabilities, CapabilitiesError, read_capabilities
+from new_stack.matching.capabilities import Capabilities, CapabilitiesError, offered, read_capabilities
 from new_stack.matching.oracle import Reason, why_not
 from new_stack.matching.requirements import Requirements, RequirementsError, read_requirements, signature
 from new_stack.matching.wording import describe
@@ -16,6 +16,7 @@ __all__ = [
     "Requirements",
     "RequirementsError",
     "describe",
+    "offered",
     "read_capabilities",
     "read_requirements",
     "signature",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -49,6 +50,22 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 class CapabilitiesError(RequirementsError):
     """Capabilities that no rule can work with. `field` says where."""
+
+
+LOOKED_AT: Final = frozenset(Capabilities.__struct_fields__) - {"services"}
+
+
+def offered(told: Mapping[str, Any]) -> str:
+    """What matching looks at of all that a worker tells of itself, as JSON in one form.
+
+    A worker may tell more, of its hardware too: that is shown and not looked at. Raises CapabilitiesError with the
+    field named.
+    """
+    known = {name: value for name, value in told.items() if name in LOOKED_AT}
+    hardware = known.get("hardware")
+    if isinstance(hardware, dict):
+        known["hardware"] = {name: value for name, value in hardware.items() if name in Hardware.__struct_fields__}
+    return msgspec.json.encode(read_capabilities(known), order="sorted").decode()
 
 
 def read_capabilities(raw: object) -> Capabilities:

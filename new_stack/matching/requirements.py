@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from hashlib import blake2b
 from typing import Any, Final, Literal
 
 import msgspec
 
 NAMES_LIMIT: Final = 64
 """Most names in one list: a claim compares each of them."""
+
+SIGNATURE_LIMIT: Final = 8_192
+"""Longest JSON of what a job asks for, in bytes: a claim compares it with others'."""
 
 Name = str
 Names = Name | list[Name]
@@ -110,9 +112,19 @@ AMOUNTS: Final = ("gpu_memory_gb", "gpu_count", "cpu_cores", "ram_gb", "disk_gb"
 def signature(service: str, customer: str | None, requirements: Requirements | None) -> str:
     """The name of all jobs that any worker can or cannot take alike: a claim looks at each signature once.
 
-    The customer is part of it, because a worker's deny list holds for jobs that ask for no isolation, too.
+    It says itself what they ask for: the service, a line break, and the rest as JSON. So the look needs nothing else,
+    and nobody else's damage can change what it finds. The customer is part of it, because a worker's deny list holds
+    for jobs that ask for no isolation, too. Raises RequirementsError where all together is too long.
     """
-    if requirements is None and customer is None:
+    if requirements in (None, Requirements()) and customer is None:
         return service
-    text = msgspec.json.encode([service, customer, requirements], order="sorted")
-    return f"{service}#{blake2b(text, digest_size=9).hexdigest()}"
+    asks = _Asks(customer=customer, requirements=None if requirements == Requirements() else requirements)
+    text = msgspec.json.encode(asks, order="sorted")
+    if len(text) > SIGNATURE_LIMIT:
+        raise RequirementsError("requirements", f"has {len(text)} bytes as JSON; the limit is {SIGNATURE_LIMIT}")
+    return f"{service}\n{text.decode()}"
+
+
+class _Asks(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    customer: str | None = None
+    requirements: Requirements | None = None

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from new_stack.matching import offered
 from new_stack.queue.batcher import Batcher
 from new_stack.queue.connection import Argument, Connection, RedisRefused, Reply
 from new_stack.queue.decoding import lease_of
@@ -229,15 +230,23 @@ class Consumer:
             more = flag == b"1"
         return reaped
 
+    def claimant_of(self, report: WorkerReport) -> Claimant:
+        """As whom a worker claims that reports so: with its capabilities, where matching is on.
+
+        Raises matching.CapabilitiesError for capabilities that no rule can work with.
+        """
+        offers = offered(report.capabilities) if self._caller.settings.matching else ""
+        return Claimant(worker_id=report.worker_id, services=report.services or ALL_SERVICES, offers=offers)
+
     async def heartbeat(self, report: WorkerReport) -> None:
         """Say that a worker is alive and what it is doing. It serves `report.services`, or all where it names none."""
-        await self._caller.write("heartbeat", *_class_row(_claimant_of(report)), msgspec.json.encode(report))
+        await self._caller.write("heartbeat", *_class_row(self.claimant_of(report)), msgspec.json.encode(report))
 
     async def poll(self, worker: str | Claimant, report: WorkerReport | None = None, *, idle_ms: int = 0) -> PollResult:
         """Do what is due (retries, leases that ran out); with a report, also a heartbeat. A worker that counts as idle
         does so for `idle_ms` more.
         """
-        claimant = _claimant(worker) if report is None else _claimant_of(report)
+        claimant = _claimant(worker) if report is None else self.claimant_of(report)
         encoded = msgspec.json.encode(report) if report is not None else ""
         ready, reaped = await self._caller.write("poll", *_class_row(claimant), encoded, idle_ms)
         return PollResult(ready=ready, reaped=tuple(job_id.decode() for job_id in reaped))
@@ -293,12 +302,8 @@ def _claimant(worker: str | Claimant) -> Claimant:
     return Claimant(worker_id=worker) if isinstance(worker, str) else worker
 
 
-def _claimant_of(report: WorkerReport) -> Claimant:
-    return Claimant(worker_id=report.worker_id, services=report.services or ALL_SERVICES)
-
-
 def _class_row(claimant: Claimant) -> tuple[Argument, ...]:
-    return (claimant.worker_id, claimant.worker_class, claimant.services_text)
+    return (claimant.worker_id, claimant.worker_class, claimant.class_text)
 
 
 def _number(value: float) -> str:

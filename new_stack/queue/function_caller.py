@@ -18,6 +18,7 @@ from weakref import WeakSet
 
 import msgspec
 
+from new_stack.matching.library import rule
 from new_stack.queue.address import Address
 from new_stack.queue.batcher import Batcher
 from new_stack.queue.connection import Argument, Connection, RedisRefused, Reply
@@ -31,6 +32,9 @@ VERSION: Final = 2
 
 NAME: Final = "hubgate"
 FOLDER: Final = Path(__file__).parent / "functions"
+RULE: Final = "why_not"
+"""The piece that stands in new_stack.matching: which worker may take which job."""
+
 _INCLUDE: Final = re.compile(r"^--@include +(.+)$", re.MULTILINE)
 
 
@@ -54,7 +58,7 @@ def _collect(name: str, pieces: dict[str, str]) -> None:
     """Add a shared piece after those that it needs itself, once."""
     if name in pieces:
         return
-    text = (FOLDER / "shared" / f"{name}.lua").read_text()
+    text = rule() if name == RULE else (FOLDER / "shared" / f"{name}.lua").read_text()
     for needed in _includes(text):
         _collect(needed, pieces)
     pieces[name] = text

@@ -99,8 +99,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     claimed_at: int | None = None
     ended_at: int | None = None
+    group: str | None = None
+    """Where the job asks for more than its service: the signature of what it asks for (docs/routing.md)."""
     position: int = 0
-    """1-based among the ready jobs of its service; 0 where it is not ready, or where nobody asked."""
+    """1-based among the ready jobs that ask for the same; 0 where it is not ready, or where nobody asked."""
     unserved_since: int | None = None
     """Since when no live worker serves the job; None where one does, or where nobody asked."""
 
@@ -136,22 +138,24 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claimant(msgspec.Struct, frozen=True, kw_only=True):
-    """Who claims: a worker, and the services that it serves (`ALL_SERVICES`, or names)."""
+    """Who claims: a worker, the services that it serves (`ALL_SERVICES`, or names), and what it offers."""
 
     worker_id: str
     services: tuple[str, ...] = ALL_SERVICES
+    offers: str = ""
+    """Its capabilities as `matching.offered` writes them; empty where matching is off."""
 
     @property
     def worker_class(self) -> str:
-        """The name of all workers that serve the same services."""
-        if "*" in self.services:
-            return "*"
-        return blake2b("\n".join(sorted(self.services)).encode(), digest_size=8).hexdigest()
+        """The name of all workers that serve the same services and offer the same."""
+        text = self.class_text
+        return text if text == "*" else blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
-    def services_text(self) -> str:
-        """The services as the functions take them."""
-        return "*" if "*" in self.services else "\n".join(sorted(self.services))
+    def class_text(self) -> str:
+        """The services as the functions take them, and after an empty line what is offered."""
+        services = "*" if "*" in self.services else "\n".join(sorted(self.services))
+        return f"{services}\n\n{self.offers}" if self.offers else services
 
 
 class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from new_stack.matching import RequirementsError, read_requirements, signature
 from new_stack.queue.batcher import Batcher
 from new_stack.queue.connection import Argument
 from new_stack.queue.decoding import job_of
@@ -101,8 +102,9 @@ class Producer:
         digest = check(job, payload_limit=settings.payload_limit, retries=retries)
         job_id = job.id or str(uuid.uuid4())
         extra = bytes(job.extra or b"")
+        group = group_of(job) if settings.matching and extra else ""
         about = (job.service_required, bytes(job.payload), job.priority, job.client_id or "", retries, digest)
-        return (job_id, *about, "", extra)
+        return (job_id, *about, group, extra)
 
     async def _submit_rows(self, rows: Sequence[Row]) -> list[list[Any] | QueueUnavailable]:
         """An answer for each. Raises QueueUnavailable where nothing was stored; later batches say it one by one."""
@@ -152,7 +154,7 @@ def _submission(row: Row, reply: list[Any] | QueueUnavailable) -> Submission | Q
 
 def _new_job(row: Row, created_at: int) -> Job:
     """The record as the function has just stored it."""
-    job_id, service, payload, priority, client_id, retries, _, _, extra = row
+    job_id, service, payload, priority, client_id, retries, _, group, extra = row
     return Job(
         id=str(job_id),
         state=JobState.PENDING,
@@ -162,6 +164,7 @@ def _new_job(row: Row, created_at: int) -> Job:
         client_id=str(client_id) or None,
         max_retries=int(retries),
         extra=msgspec.Raw(extra) if extra else None,  # type: ignore[arg-type]
+        group=str(group) or None,
         created_at=created_at,
     )
 
@@ -173,6 +176,27 @@ def _changed(job_id: str, verb: str, reply: Sequence[Any]) -> Job:
     if job is None:
         raise JobNotFound(f"there is no job {job_id}")
     return job
+
+
+class _Asked(msgspec.Struct):
+    """What matching looks at of a submitter's own fields."""
+
+    requirements: Any = None
+    customer_id: str | None = None
+
+
+def group_of(job: NewJob) -> str:
+    """The signature of what a job asks for, '' where it asks for its service alone. Raises InvalidJob."""
+    try:
+        asked = msgspec.json.decode(job.extra or b"{}", type=_Asked)
+    except msgspec.ValidationError:
+        raise InvalidJob("customer_id", "must be text") from None
+    try:
+        requirements = None if asked.requirements is None else read_requirements(asked.requirements)
+        group = signature(job.service_required, asked.customer_id or None, requirements)
+    except RequirementsError as error:
+        raise InvalidJob(error.field, error.why) from None
+    return group if group != job.service_required else ""
 
 
 def check(job: NewJob, *, payload_limit: int, retries: int) -> str:

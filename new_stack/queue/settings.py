@@ -59,6 +59,9 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long the events of an ended job are kept; afterwards its record says how it ended."""
     call_timeout_ms: int = 5_000
     """How long an answer of Redis may take before the queue counts as unavailable."""
+    matching: bool = False
+    """Whether a job goes only to workers whose capabilities meet its `requirements` (docs/routing.md); the same for all
+    processes of one queue."""
     acknowledgement: str = MEMORY
     """What a submission, an end, a cancel and a retry by hand survive once they are answered: `memory` (what Redis's
     own persistence saves), `disk` (WAITAOF: they are in the append-only file) or `replicas=N` (WAIT: N replicas have

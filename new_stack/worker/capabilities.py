@@ -36,21 +36,25 @@ def checked(capabilities: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def of_this_machine() -> dict[str, Any]:
-    """Processors and memory, as far as the operating system says."""
-    hardware: dict[str, Any] = {"cpus": os.cpu_count()}
+    """Processors and memory, as far as the operating system says, in the words in which jobs ask for them."""
+    hardware: dict[str, Any] = {"cpu_cores": os.cpu_count()}
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        hardware["ram_mb"] = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1_000_000
+        hardware["ram_gb"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
     return hardware
 
 
 def merged(stated: dict[str, Any], by_connectors: list[dict[str, Any]]) -> dict[str, Any]:
-    """All that is told. What an operator states wins over connectors; `hardware` is merged into the machine's.
+    """All that is told. What connectors list (models, components) is put together; what an operator states wins;
+    `hardware` is merged into the machine's.
 
     Raises SettingsError where all together are too large.
     """
     found: dict[str, Any] = {}
-    for one in (*by_connectors, stated):
-        found |= one
+    for one in by_connectors:
+        for name, value in one.items():
+            both = isinstance(value, list) and isinstance(found.get(name), list)
+            found[name] = [*found[name], *(item for item in value if item not in found[name])] if both else value
+    found |= stated
     hardware = found.get("hardware")
     found["hardware"] = of_this_machine() | (hardware if isinstance(hardware, dict) else {})
     return checked(found, "this worker's connectors and WORKER_CAPABILITIES together")

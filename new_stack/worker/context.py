@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from new_stack.backoff import Backoff
 from new_stack.log import EventLog
@@ -41,6 +41,15 @@ class RedisBackoff:
             self._backoff.succeeded()
 
 
+class Told:
+    """What the worker tells of itself, beside its services; set once its connectors are open."""
+
+    def __init__(self) -> None:
+        self.capabilities: dict[str, Any] = {}
+        self.offers = ""
+        """What matching looks at of them; empty where it is off."""
+
+
 class WorkerContext(NamedTuple):
     """One worker's settings and tools."""
 
@@ -50,11 +59,12 @@ class WorkerContext(NamedTuple):
     redis_backoff: RedisBackoff
     log: EventLog
     chance: random.Random
+    told: Told
 
     @property
     def claimant(self) -> Claimant:
-        """As whom the worker claims: for the services that its connectors serve."""
-        return Claimant(worker_id=self.settings.worker_id, services=self.connectors.services)
+        """As whom the worker claims: for the services that its connectors serve, with what it offers."""
+        return Claimant(worker_id=self.settings.worker_id, services=self.connectors.services, offers=self.told.offers)
 
     @property
     def worker_id(self) -> str:

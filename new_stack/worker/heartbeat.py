@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from new_stack import __version__
 from new_stack.backoff import Backoff
@@ -43,8 +43,6 @@ class Heartbeat:
         self._running = running
         self._acknowledger = acknowledger
         self._due_at = 0.0
-        self.capabilities: dict[str, Any] = {}
-        """Set once the connectors are open."""
 
     def report(self) -> WorkerReport:
         """What the worker says of itself."""
@@ -57,7 +55,7 @@ class Heartbeat:
             running=running,
             connectors=self._context.connectors.names,
             services=self._context.connectors.services,
-            capabilities=self.capabilities,
+            capabilities=self._context.told.capabilities,
             jobs_processed=self._running.completed,
             version=__version__,
             host=socket.gethostname(),

@@ -9,12 +9,14 @@ from collections.abc import Awaitable
 from typing import Final
 
 from new_stack.log import EventLog
+from new_stack.matching import CapabilitiesError, offered
 from new_stack.queue import Queue, QueueError
+from new_stack.settings import SettingsError
 from new_stack.worker.acknowledger import Acknowledger
 from new_stack.worker.attempt import Stop
 from new_stack.worker.capabilities import merged
 from new_stack.worker.connector_registry import ConnectorRegistry
-from new_stack.worker.context import RedisBackoff, WorkerContext
+from new_stack.worker.context import RedisBackoff, Told, WorkerContext
 from new_stack.worker.heartbeat import Heartbeat
 from new_stack.worker.job_fetcher import JobFetcher, watch_for_cancellations
 from new_stack.worker.polling import poll_loop, reap_loop
@@ -40,7 +42,9 @@ class Worker:
         chance: random.Random | None = None,
     ) -> None:
         chance = chance or random.Random()  # noqa: S311 - jitter needs no secrecy
-        self._context = context = WorkerContext(settings, queue, connectors, RedisBackoff(log, chance), log, chance)
+        self._context = context = WorkerContext(
+            settings, queue, connectors, RedisBackoff(log, chance), log, chance, Told()
+        )
         self._stopping = asyncio.Event()
         self._hurried = asyncio.Event()
         self._running = RunningJobs(context)
@@ -65,7 +69,7 @@ class Worker:
         context = self._context
         await context.connectors.open()
         try:
-            self._heartbeat.capabilities = merged(context.settings.capabilities, context.connectors.capabilities())
+            tell(context)
             await self._register()
             async with asyncio.TaskGroup() as group:
                 heartbeat = group.create_task(self._heartbeat.run())
@@ -130,3 +134,14 @@ class Worker:
         finally:
             for wait in waits:
                 wait.cancel()
+
+
+def tell(context: WorkerContext) -> None:
+    """Put together what the worker tells of itself. Raises SettingsError where that is too much, or makes no sense."""
+    told = context.told
+    told.capabilities = merged(context.settings.capabilities, context.connectors.capabilities())
+    if context.settings.queue.matching:
+        try:
+            told.offers = offered(told.capabilities)
+        except CapabilitiesError as error:
+            raise SettingsError(f"this worker's connectors and WORKER_CAPABILITIES: {error}.") from error

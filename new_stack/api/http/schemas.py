@@ -120,7 +120,11 @@ def job_view(job: Job, position: int | None, error: str | None = None) -> dict[s
 
 def waiting_reason(job: Job) -> str | None:
     """Why a pending job stands where it is though it is its turn: nobody alive can take it."""
-    return None if job.unserved_since is None else f"no worker serves {job.service_required!r}"
+    if job.unserved_since is None:
+        return None
+    if job.group:
+        return f"no worker that serves {job.service_required!r} can do what the job asks for"
+    return f"no worker serves {job.service_required!r}"
 
 
 def job_document(job: Job, time: Callable[[int], Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 --@include context claim
 -- claim: take ready jobs onto leases, in one step.
--- Keys: `ready`. Arguments: the terms; worker id, class, services (one a line, '*' for all), how many jobs it runs, ms
+-- Keys: `ready`. Arguments: the terms; worker id, class, services (one a line, '*' for all; where matching
+-- is on, after an empty line its capabilities as JSON), how many jobs it runs, ms
 -- for which it will wait for more (0: it does not wait); how many at most.
 -- Reply: for each {id, attempt, service_required, payload, priority, client_id, max_retries, failures, expires_at,
 -- '1' where it must run alone, extra}.

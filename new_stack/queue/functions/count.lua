@@ -11,10 +11,10 @@ redis.register_function{
     local q = open_reader(keys)
     local function card(index) return redis.call('ZCARD', q.prefix .. index) end
     local failed, cancelled = card('failed'), card('cancelled')
-    local by_service, services, unserved = {}, {}, {}
+    local by_service, services, since, unserved = {}, {}, {}, {}
     local urgent = 0
-    for _, group in ipairs(redis.call('ZRANGE', q.prefix .. 'ready', 0, -1)) do
-      local service = string.match(group, '^[^\n]*')
+    for _, group in ipairs(ready_groups(q, 0)) do
+      local service = service_of(group)
       by_service[service] = (by_service[service] or 0) + card('ready:' .. group)
       urgent = urgent + redis.call('ZCOUNT', q.prefix .. 'ready:' .. group, '(0', '+inf')
     end
@@ -23,8 +23,10 @@ redis.register_function{
     end
     local flat = redis.call('HGETALL', q.prefix .. 'unserved')
     for index = 1, #flat, 2 do
-      unserved[index], unserved[index + 1] = string.match(flat[index], '^[^\n]*'), flat[index + 1]
+      local service, at = service_of(flat[index]), tonumber(flat[index + 1])
+      since[service] = math.min(since[service] or at, at)
     end
+    for service, at in pairs(since) do unserved[#unserved + 1], unserved[#unserved + 2] = service, string.format('%.0f', at) end
     return {
       pending_count(q), card('leases'), card('ended') - failed - cancelled, failed, cancelled, card('delayed'), services,
       unserved, urgent,

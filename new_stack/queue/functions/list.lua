@@ -20,7 +20,7 @@ local function gathered(q, state)
     sets = { 'leases' }
   elseif state == 'pending' then
     sets = { 'delayed' }
-    for _, group in ipairs(redis.call('ZRANGE', q.prefix .. 'ready', 0, -1)) do sets[#sets + 1] = 'ready:' .. group end
+    for _, group in ipairs(ready_groups(q, 0)) do sets[#sets + 1] = 'ready:' .. group end
   else
     return nil
   end

@@ -1,4 +1,4 @@
---@include context expire workers finish claim
+--@include context expire workers finish walk
 -- poll: what an idle worker asks once in a while, so that no due retry or dead worker leaves a job standing: leases
 -- that ran out and retries that are due are made ready, and wake those who serve them.
 -- Keys: `ready`. Arguments: the terms; worker id, class, services; its report (JSON) where a heartbeat is due, else '';
@@ -15,10 +15,7 @@ redis.register_function{
     if args[q.first + 3] ~= '' then beat(q, unpack(args, q.first, q.first + 3)) end
     local reaped = expire_leases(q, POLL_LIMIT)
     promote(q, POLL_LIMIT)
-    local ready = 0
-    for _, served in ipairs(served_groups(q, args[q.first + 2])) do
-      ready = ready + redis.call('ZCARD', q.prefix .. 'ready:' .. served.group)
-    end
+    local ready = ready_for(q, { id = args[q.first], class = args[q.first + 1], services = args[q.first + 2] })
     local idle_ms = tonumber(args[q.first + 4])
     if idle_ms > 0 then
       redis.call('ZADD', q.prefix .. 'idle:' .. args[q.first + 1], 'XX', q.now + idle_ms, args[q.first])

@@ -1,4 +1,4 @@
---@include context workers wake
+--@include context workers wake ready
 -- unregister: forget a worker that left in order. Its leases, if any, run out by themselves; jobs that it was woken for
 -- wake another one.
 -- Keys: `ready`. Arguments: the terms; worker id.
@@ -14,9 +14,7 @@ redis.register_function{
     local woken = redis.call('LLEN', q.prefix .. 'wake:' .. args[q.first])
     forget_worker(q, args[q.first])
     if woken > 0 then
-      for _, group in ipairs(redis.call('ZRANGE', q.prefix .. 'ready', 0, GROUPS_TOLD - 1, 'REV')) do
-        wake(q, group, 1)
-      end
+      for _, group in ipairs(ready_groups(q, GROUPS_TOLD)) do wake(q, group, 1) end
     end
     return 'ok'
   end,

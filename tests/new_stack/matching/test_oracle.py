@@ -76,6 +76,7 @@ def decided(server: redis.Redis, job: Any, worker: Any) -> Reason | None:
     return Reason(*(part.decode() for part in reply)) if reply else None
 
 
+@pytest.mark.timeout(600)
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(PAIRS)
 def test_lua_and_python_decide_the_same(

@@ -53,7 +53,14 @@ def test_jobs_that_match_alike_share_a_signature() -> None:
         signature("draw", None, None),
     ]
     assert len({signature("draw", "acme", one), *others}) == 5
-    assert signature("draw", None, None) == "draw"
+    assert signature("draw", None, None) == signature("draw", None, read_requirements({})) == "draw"
+    assert signature("draw", "acme", None) == 'draw\n{"customer":"acme"}'
+
+
+def test_a_signature_is_bounded() -> None:
+    with pytest.raises(RequirementsError) as refused:
+        signature("draw", None, read_requirements({"models": ["m" * 200] * 60}))
+    assert refused.value.field == "requirements"
 
 
 def test_each_rule_has_its_sentence() -> None:

@@ -35,8 +35,8 @@ async def test_what_machine_operator_and_connectors_say_is_told_and_the_operator
     [worker] = await queue.workers()
     told = worker.report.capabilities
     assert (told["models"], told["region"]) == (["sdxl"], "eu")
-    assert told["hardware"].items() >= {"gpu": "A100", "gpu_memory_mb": 80000, "cpus": os.cpu_count()}.items()
-    assert told["hardware"]["ram_mb"] > 100
+    assert told["hardware"].items() >= {"gpu": "A100", "gpu_memory_mb": 80000, "cpu_cores": os.cpu_count()}.items()
+    assert told["hardware"]["ram_gb"] > 0.1
 
 
 async def test_a_worker_process_reads_them_from_a_file(

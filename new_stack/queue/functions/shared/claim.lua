@@ -1,64 +1,12 @@
---@include record events ready workers wake finish
--- Claim up to `count` jobs of the services that the worker serves: highest priority first, then oldest, over all of
--- them together. Each leaves the ready jobs and goes onto a lease in this one step, under a new attempt number.
+--@include record events ready workers wake finish walk
+-- Claim up to `count` jobs that the worker serves: highest priority first, then oldest, over all of its groups together.
+-- Each leaves the ready jobs and goes onto a lease in this one step, under a new attempt number.
 --
--- `ready` gives for each group a score that its best job does not exceed; it is corrected here, when a group's best job
--- turns out to be worse than the next group's. So a claim looks at as many groups as it has to, never at all jobs.
+-- The bounds of the groups are corrected here, when a group's best job turns out to be worse than the next group's. So a
+-- claim looks at as many groups as it has to, never at all jobs.
 local CLAIM_PAGE = 100
 local CLAIM_INSPECTED = 5000
-local GROUPS_PAGE = 128
 local ALONE_FROM = 2
-
-local function best_first(a, b) return a.bound > b.bound end
-
--- The groups that the worker serves, by the score that their best job does not exceed, highest first.
-local function served_groups(q, services)
-  local found = {}
-  if services == '*' then
-    local rows = redis.call('ZRANGE', q.prefix .. 'ready', 0, GROUPS_PAGE - 1, 'REV', 'WITHSCORES')
-    for index = 1, #rows, 2 do found[#found + 1] = { group = rows[index], bound = tonumber(rows[index + 1]) } end
-    return found
-  end
-  local names = {}
-  for name in string.gmatch(services, '[^\n]+') do names[#names + 1] = name end
-  local scores = #names > 0 and redis.call('ZMSCORE', q.prefix .. 'ready', unpack(names)) or {}
-  for index, name in ipairs(names) do
-    if scores[index] then found[#found + 1] = { group = name, bound = tonumber(scores[index]) } end
-  end
-  table.sort(found, best_first)
-  return found
-end
-
-local function head_of(q, group)
-  local head = redis.call('ZRANGE', q.prefix .. 'ready:' .. group, 0, 0, 'REV', 'WITHSCORES')
-  if head[1] then return head[1], tonumber(head[2]) end
-end
-
--- Take the best ready job out of its group: its member, score and group, or nil where there is none.
-local function take_best(q, groups)
-  while groups[1] do
-    local top, second = groups[1], groups[2]
-    local member, score = head_of(q, top.group)
-    if not member then
-      redis.call('ZREM', q.prefix .. 'ready', top.group)
-      table.remove(groups, 1)
-    elseif second and score < second.bound then
-      redis.call('ZADD', q.prefix .. 'ready', score, top.group)
-      top.bound = score
-      table.sort(groups, best_first)
-    else
-      if second and score == second.bound then  -- priorities so large that only the members tell who was first
-        local other, its_score = head_of(q, second.group)
-        if other and its_score == score and other > member then
-          member, top = other, second
-        end
-      end
-      redis.call('ZREM', q.prefix .. 'ready:' .. top.group, member)
-      top.bound = score
-      return member, score, top.group
-    end
-  end
-end
 
 -- A claim takes its share, not every place: what is left is for the others that wait.
 local function share_of(q, count)
@@ -105,7 +53,7 @@ local function set_aside(q, id, group, score, why)
   if why ~= 'malformed' then return end
   redis.call('SADD', q.prefix .. 'malformed', id)
   local job = {
-    id = id, state = 'failed', service_required = string.match(group, '^[^\n]*'), priority = 0, attempt = 0,
+    id = id, state = 'failed', service_required = service_of(group), priority = 0, attempt = 0,
     sequence = redis.call('ZSCORE', q.prefix .. 'jobs', id) or 0, max_retries = 0, failures = 0, deliveries = 0,
     created_at = q.now, ended_at = q.now, error = 'its record in Redis is malformed',
   }
@@ -129,12 +77,12 @@ end
 local function claim(q, worker, count)
   local leases, passed, taken = {}, {}, {}
   promote(q, CLAIM_PAGE)
-  local groups = served_groups(q, worker.services)
-  local shared = count > 1 and worker.wait_ms > 0 and #groups > 0
+  local walk = begin_walk(q, worker)
+  local shared = count > 1 and worker.wait_ms > 0
   local limit = shared and share_of(q, count) or count
   local left_some, inspected = false, 0
   while #leases < limit and inspected < CLAIM_INSPECTED do
-    local member, score, group = take_best(q, groups)
+    local member, score, group = take_best(q, walk)
     if not member then break end
     inspected = inspected + 1
     local job, why = read_job(q, id_of(member))
@@ -148,7 +96,7 @@ local function claim(q, worker, count)
       passed[#passed + 1] = { group, score, member }
     elseif shared and taken[group] and taken[group] >= share_of_group(q, group) then
       redis.call('ZADD', q.prefix .. 'ready:' .. group, score, member)
-      table.remove(groups, groups[1].group == group and 1 or 2)
+      table.remove(walk.groups, walk.groups[1].group == group and 1 or 2)
       left_some = true
     else
       taken[group] = (taken[group] or 0) + 1
@@ -158,7 +106,7 @@ local function claim(q, worker, count)
   end
   for _, one in ipairs(passed) do
     redis.call('ZADD', q.prefix .. 'ready:' .. one[1], one[2], one[3])
-    redis.call('ZADD', q.prefix .. 'ready', 'GT', one[2], one[1])
+    redis.call('ZADD', bounds_of(q, one[1]), 'GT', one[2], one[1])
   end
   left_some = left_some or (#leases == limit and limit < count)
   if #leases < count and #passed == 0 then wait_for_more(q, worker, left_some) end

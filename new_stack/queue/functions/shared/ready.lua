@@ -1,7 +1,6 @@
---@include context record
--- The jobs that may be claimed: one sorted set a group (`ready:{group}`; the group is the service, refined by the
--- signature of the requirements where matching is on), and `ready`, which has for each group a score that its best job
--- does not exceed.
+--@include context record match
+-- The jobs that may be claimed: one sorted set a group (`ready:{group}`, see match.lua), and for each group a score that
+-- its best job does not exceed: in `ready` that of services, in `signatures` that of jobs that ask for more.
 --
 -- Highest score first: priority, then age. Score = priority * 2^40 - sequence, exact in a double for priorities up to
 -- 4,096; the member begins with the sequence, counted downwards, so that jobs whose scores a double cannot tell apart
@@ -26,13 +25,27 @@ local function group_of(job)
   return job.group or job.service_required
 end
 
+-- The key that has the group's bound.
+local function bounds_of(q, group)
+  return q.prefix .. (is_signature(group) and 'signatures' or 'ready')
+end
+
+-- The groups that have ready jobs, those with the highest bounds: up to `limit` services and as many signatures.
+local function ready_groups(q, limit)
+  local found = redis.call('ZRANGE', q.prefix .. 'ready', 0, limit - 1, 'REV')
+  for _, group in ipairs(redis.call('ZRANGE', q.prefix .. 'signatures', 0, limit - 1, 'REV')) do
+    found[#found + 1] = group
+  end
+  return found
+end
+
 local function enter_ready(q, job)
   local group, score = group_of(job), score_of(job)
   redis.call('ZADD', q.prefix .. 'ready:' .. group, score, member_of(job))
-  redis.call('ZADD', q.prefix .. 'ready', 'GT', score, group)
+  redis.call('ZADD', bounds_of(q, group), 'GT', score, group)
 end
 
--- Take the job out; whether it was there. The group's bound in `ready` stays: the next claim corrects it.
+-- Take the job out; whether it was there. The group's bound stays: the next claim corrects it.
 local function leave_ready(q, job)
   return redis.call('ZREM', q.prefix .. 'ready:' .. group_of(job), member_of(job)) == 1
 end

@@ -6,12 +6,11 @@ local function note_unserved(q)
   local known = {}
   local flat = redis.call('HGETALL', q.prefix .. 'unserved')
   for index = 1, #flat, 2 do known[flat[index]] = true end
-  local groups = redis.call('ZRANGE', q.prefix .. 'ready', 0, GROUPS_LOOKED_AT - 1, 'REV')
-  for _, group in ipairs(groups) do
+  for _, group in ipairs(ready_groups(q, GROUPS_LOOKED_AT)) do
     local waits = redis.call('ZCARD', q.prefix .. 'ready:' .. group) > 0 and alive_for(q, group) == 0
     if waits and not known[group] then redis.call('HSET', q.prefix .. 'unserved', group, q.now) end
     if waits then known[group] = nil end
-    if redis.call('ZCARD', q.prefix .. 'ready:' .. group) == 0 then redis.call('ZREM', q.prefix .. 'ready', group) end
+    if redis.call('ZCARD', q.prefix .. 'ready:' .. group) == 0 then redis.call('ZREM', bounds_of(q, group), group) end
   end
   for group in pairs(known) do redis.call('HDEL', q.prefix .. 'unserved', group) end
 end

@@ -12,13 +12,16 @@ end
 -- Wake up to `count` workers for jobs of one group; `last` is woken only where there is no other. Answers the name of
 -- one that was woken, but for `last`.
 local function wake(q, group, count, last)
-  local kept, another = nil, nil
+  local kept, another, passed_over = nil, nil, {}
   for _, class in ipairs(classes(q)) do
     local idle = q.prefix .. 'idle:' .. class.name
-    while count > 0 and serves(class.services, group) do
+    local excluded = serves(class.read, group)
+    while count > 0 and excluded do
       local first = redis.call('ZPOPMIN', idle)
       if #first == 0 then break end
-      if first[1] == last then
+      if excluded[first[1]] then
+        passed_over[#passed_over + 1] = { idle, first[2], first[1] }
+      elseif first[1] == last then
         kept = { idle, first[2] }
       elseif tonumber(first[2]) >= q.now then
         wake_worker(q, first[1])
@@ -26,6 +29,7 @@ local function wake(q, group, count, last)
       end
     end
   end
+  for _, one in ipairs(passed_over) do redis.call('ZADD', one[1], one[2], one[3]) end
   if kept and count == 0 then redis.call('ZADD', kept[1], kept[2], last) end
   if kept and count > 0 then wake_worker(q, last) end
   return another

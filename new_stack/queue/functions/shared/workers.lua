@@ -1,7 +1,9 @@
---@include context
--- Workers. Those that serve the same services are one class (`classes`: class → services, one a line, or '*').
+--@include context match
+-- Workers. Those that serve the same are one class (`classes`: class → its text, see match.lua).
 -- `workers` and `workers:{class}` have each by the moment until which it counts as alive, `reports` what it said. A worker that found
 -- less to claim than it has room for is idle until its wait ends: `idle:{class}`, by that moment.
+
+local IDLE_LOOKED_AT = 100
 
 -- A worker says that it is alive and what it is doing.
 local function beat(q, worker_id, class, services, report)
@@ -32,23 +34,18 @@ local function forget_worker(q, worker_id)
   end
 end
 
--- Whether workers with these services take jobs of this group.
-local function serves(services, group)
-  if services == '*' then return true end
-  local service = string.match(group, '^[^\n]*')
-  return string.find('\n' .. services .. '\n', '\n' .. service .. '\n', 1, true) ~= nil
-end
-
 -- The classes, those that serve less first, so that who can do everything stays free the longest.
 local function classes(q)
   if q.classes then return q.classes end
   local flat = redis.call('HGETALL', q.prefix .. 'classes')
   local found = {}
-  for index = 1, #flat, 2 do found[#found + 1] = { name = flat[index], services = flat[index + 1] } end
+  for index = 1, #flat, 2 do
+    local read = read_class(flat[index + 1])
+    local weight = (read.services == '*' and math.huge or #read.services)
+    found[#found + 1] = { name = flat[index], read = read, weight = weight }
+  end
   table.sort(found, function(a, b)
-    local left = a.services == '*' and math.huge or #a.services
-    local right = b.services == '*' and math.huge or #b.services
-    if left ~= right then return left < right end
+    if a.weight ~= b.weight then return a.weight < b.weight end
     return a.name < b.name
   end)
   q.classes = found
@@ -59,8 +56,13 @@ end
 local function alive_for(q, group)
   local alive = 0
   for _, class in ipairs(classes(q)) do
-    if serves(class.services, group) then
-      alive = alive + redis.call('ZCOUNT', q.prefix .. 'workers:' .. class.name, q.now, '+inf')
+    local excluded = serves(class.read, group)
+    if excluded then
+      local members = q.prefix .. 'workers:' .. class.name
+      alive = alive + redis.call('ZCOUNT', members, q.now, '+inf')
+      for worker_id in pairs(excluded) do
+        if tonumber(redis.call('ZSCORE', members, worker_id) or 0) >= q.now then alive = alive - 1 end
+      end
     end
   end
   return alive
@@ -69,10 +71,13 @@ end
 -- Whether a worker other than this one serves the group, has a free place, and waits for work.
 local function another_is_idle(q, worker_id, group)
   for _, class in ipairs(classes(q)) do
-    if serves(class.services, group) then
-      local idle = redis.call('ZRANGEBYSCORE', q.prefix .. 'idle:' .. class.name, q.now, '+inf', 'LIMIT', 0, 2)
+    local excluded = serves(class.read, group)
+    if excluded then
+      local looked_at = next(excluded) and IDLE_LOOKED_AT or 2
+      local key = q.prefix .. 'idle:' .. class.name
+      local idle = redis.call('ZRANGEBYSCORE', key, q.now, '+inf', 'LIMIT', 0, looked_at)
       for _, other in ipairs(idle) do
-        if other ~= worker_id then return true end
+        if other ~= worker_id and not excluded[other] then return true end
       end
     end
   end
