@@ -28,6 +28,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "load": ("hubgate.cli.load", "Put load on a hub or a stack and report what it did."),
     "selftest": ("hubgate.cli.gate", "Run the gate against seeded defects: each must be caught."),
     "report": ("hubgate.cli.gate", "Write a run's report again from its run.json."),
+    "compare": ("hubgate.cli.compare", "Hold a run against earlier ones: what is worse, the same, better."),
+    "trend": ("hubgate.cli.compare", "Show each figure over the runs in a folder."),
     "init": ("hubgate.cli.init", "Write a CI workflow or a first scenario into this repository."),
     "doctor": ("hubgate.cli.doctor", "Say what this machine has and lacks."),
 }

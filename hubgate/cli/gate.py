@@ -20,8 +20,9 @@ from harness.gate.power import measure_power
 from harness.gate.profiles import PROFILES, SELFTEST
 from harness.gate.run import run_gate
 from harness.gate.selftest import selftest as run_selftest
-from harness.results import Run, load
+from harness.results import Run, Verdict, load
 from hubgate.cli import options
+from hubgate.cli.compare import FAIL_ON_WORSE, RUN, runs_in, show_comparison
 from hubgate.cli.display import Display
 
 OUT: Final = click.option(
@@ -66,6 +67,8 @@ AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print run
 @click.option(
     "--seed", type=int, default=1729, show_default=True, help="The seed of everything that is drawn by chance."
 )
+@click.option("--baseline", type=RUN, help="A run, or a folder of runs, to hold the figures against.")
+@FAIL_ON_WORSE
 @AS_JSON
 def gate(  # noqa: PLR0913, PLR0917 - as many as options
     profile: str,
@@ -78,6 +81,8 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
     thresholds: Path | None,
     waivers: Path,
     seed: int,
+    baseline: Path | None,
+    fail_on_worse: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Judge the new stack against the hub: one verdict, one report, one exit status.
@@ -104,10 +109,14 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
         seed=seed,
         command=("hubgate", *sys.argv[1:]),
     )
+    earlier = runs_in(baseline) if baseline else []
     console = Console(stderr=True)
     with Display(PHASES, console) as display:
         run, folder = asyncio.run(run_gate(asked, display.report))
-    _finish(run, folder, as_json=as_json)
+    _write(run, folder, as_json=as_json)
+    if earlier and not as_json:
+        show_comparison(earlier, run, fail_on_worse=fail_on_worse and run.verdict is Verdict.PASS)
+    raise SystemExit(run.verdict.exit_status)
 
 
 @click.command("selftest")
@@ -171,9 +180,13 @@ def report(run_dir: Path, annotate: str | None) -> None:
 
 def _finish(run: Run, folder: Path, *, as_json: bool) -> NoReturn:
     """Write the report, show the verdict, and exit with its status."""
+    _write(run, folder, as_json=as_json)
+    raise SystemExit(run.verdict.exit_status)
+
+
+def _write(run: Run, folder: Path, *, as_json: bool) -> None:
     written = reports.write(run, folder)
     if as_json:
         click.echo((folder / "run.json").read_bytes())
     else:
         reports.print_run(run, Console(), written.page)
-    raise SystemExit(run.verdict.exit_status)
