@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "compare": ("hubgate.cli.compare", "Hold a run against earlier ones: what is worse, the same, better."),
     "trend": ("hubgate.cli.compare", "Show each figure over the runs in a folder."),
     "init": ("hubgate.cli.init", "Write a CI workflow or a first scenario into this repository."),
+    "explain": ("hubgate.cli.jobs", "Say which workers could take a job, and why the others cannot."),
     "doctor": ("hubgate.cli.doctor", "Say what this machine has and lacks."),
 }
 """Command → the module that holds it (under its own name), and its line in `hubgate --help`."""

@@ -31,6 +31,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "/api/jobs", jobs.submit),
     ("GET", "/api/jobs", jobs.listing),
     ("GET", "/api/jobs/{job_id:[^/]+}", jobs.status),
+    ("GET", "/api/jobs/{job_id:[^/]+}/explain", jobs.explain),
     ("POST", "/api/jobs/{job_id:[^/]+}/cancel", jobs.cancel),
     ("POST", "/api/jobs/{job_id:[^/]+}/retry", jobs.retry),
     ("GET", "/api/jobs/{job_id:[^/]+}/progress", streams.job_progress),

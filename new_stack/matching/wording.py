@@ -26,6 +26,8 @@ _SENTENCES: Final = {
     "customer.denied": "it takes no job of the customer {value!r}",
     "customer.not_allowed": "it takes jobs of its own customers only, and {value!r} is not one of them",
     "customer.isolation": "the job asks for {value} isolation, and this worker does not give it",
+    "matching": "it serves {value!r}, but does not look at requirements: HUBGATE_MATCHING is off there",
+    "failed_last": "it failed the job last, and another worker that can take it has a free place",
     "malformed": "{value!r} cannot be read",
 }
 

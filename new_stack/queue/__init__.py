@@ -11,6 +11,7 @@ from new_stack.queue.errors import (
     RedisTooOld,
 )
 from new_stack.queue.events import ENDINGS, Event, EventKind
+from new_stack.queue.explanation import AbleWorker, Explanation, UnableWorker
 from new_stack.queue.jobs import (
     ALL_SERVICES,
     PRIORITY_LIMIT,
@@ -45,11 +46,13 @@ __all__ = [
     "ENDINGS",
     "PRIORITY_LIMIT",
     "TRANSITIONS",
+    "AbleWorker",
     "Claimant",
     "Completed",
     "End",
     "Event",
     "EventKind",
+    "Explanation",
     "Failed",
     "InvalidJob",
     "InvalidTransition",
@@ -76,6 +79,7 @@ __all__ = [
     "SettingsError",
     "Signal",
     "Submission",
+    "UnableWorker",
     "WorkerInfo",
     "WorkerReport",
 ]

@@ -44,6 +44,7 @@ class Queue:
         self.reader = reader = Reader(caller)
         self.counts = reader.counts
         self.events = reader.events
+        self.explain = reader.explain
         self.events_and_end = reader.events_and_end
         self.first_event_id = reader.first_event_id
         self.history = reader.history

@@ -8,6 +8,7 @@ from typing import Final
 
 from new_stack.queue.decoding import counts_of, event_of, job_of, worker_of
 from new_stack.queue.events import Event
+from new_stack.queue.explanation import WORKERS_LIMIT, Explanation, explanation_of
 from new_stack.queue.function_caller import FunctionCaller
 from new_stack.queue.jobs import Job, JobState, Page, QueueCounts, WorkerInfo
 
@@ -80,6 +81,10 @@ class Reader:
         """1-based among pending jobs of its service; None where it is not pending."""
         job = await self.job(job_id, bodies=False)
         return (job.position or None) if job else None
+
+    async def explain(self, job_id: str) -> Explanation | None:
+        """Why a job waits: who could take it, and who cannot and why not; None where there is no such job."""
+        return explanation_of(await self._caller.read("explain", job_id, WORKERS_LIMIT))
 
     async def counts(self) -> QueueCounts:
         """How many jobs are where."""

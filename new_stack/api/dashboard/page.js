@@ -330,11 +330,21 @@ async function facts(id) {
     Waits: job.waiting_reason && `${job.waiting_reason}, for ${span(now() - job.unserved_since_ms)}`, Error: job.error, Reason: job.cancel_reason };
   $("t-facts").replaceChildren(...Object.entries(rows).filter(([, value]) => value != null && value !== "" && value !== 0 || value === 0)
     .map(([name, value]) => el("div", {}, el("dt", { textContent: name }), el("dd", { textContent: value }))));
+  await why(id, job.status === "pending");
   $("t-payload").textContent = JSON.stringify(job.payload, null, 2);
   $("t-result").textContent = JSON.stringify(job.result, null, 2);
   $("t-result").hidden = $("t-result-h").hidden = job.result == null;
   $("t-cancel").disabled = !["pending", "claimed"].includes(job.status);
   $("t-retry").disabled = !["failed", "cancelled"].includes(job.status);
+}
+
+async function why(id, pending) {
+  const found = pending ? await call(`/api/jobs/${encodeURIComponent(id)}/explain`).catch(() => null) : null;
+  if (open !== id) return;
+  $("t-why").hidden = $("t-why-h").hidden = !found;
+  $("t-why").textContent = found?.sentence ?? "";
+  $("t-why-not").replaceChildren(...(found?.unable ?? []).slice(0, 50).map((worker) =>
+    el("li", {}, el("b", { textContent: worker.worker_id }), el("span", { textContent: worker.reason }))));
 }
 
 async function act(verb) {

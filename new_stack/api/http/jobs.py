@@ -117,6 +117,15 @@ async def status(request: web.Request) -> web.Response:
     return answer(schemas.job_view(job, position) | {"job": schemas.universal_job(job)})
 
 
+async def explain(request: web.Request) -> web.Response:
+    """GET /api/jobs/{job_id}/explain: who could take the job, and who cannot and why not."""
+    job_id = request.match_info["job_id"]
+    explanation = await request.app[SERVICES].queue.explain(job_id)
+    if explanation is None:
+        raise not_found(job_id)
+    return answer(explanation)
+
+
 async def listing(request: web.Request) -> web.Response:
     """GET /api/jobs: newest first, filtered, a page at a time."""
     services = request.app[SERVICES]
