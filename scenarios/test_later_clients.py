@@ -11,7 +11,7 @@ from harness.protocols.hub import Frame
 from scenarios.received_facts import reached
 from scenarios.stacks import OwnStack, Payload, fail, fresh, script, wait
 
-pytestmark = pytest.mark.criterion("later-clients")
+pytestmark = [pytest.mark.criterion("later-clients"), pytest.mark.fast]
 
 ENDS: Final = frozenset({"completed", "failed"})
 

@@ -14,7 +14,7 @@ from harness.protocols.hub import Frame
 from scenarios.received_facts import reached
 from scenarios.stacks import OwnStack, fail, fresh, script, wait
 
-pytestmark = pytest.mark.criterion("monitors")
+pytestmark = [pytest.mark.criterion("monitors"), pytest.mark.fast]
 
 NUMBER: Final = (int, float)
 STATS: Final[Mapping[str, Any]] = {

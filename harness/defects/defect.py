@@ -14,7 +14,7 @@ from harness.errors import CouldNotRun
 
 PACKAGE: Final = "new_stack"
 CATALOGUE: Final = Path(__file__).parent / "catalogue"
-FILES: Final = ("legacy", "order", "attempts", "events")
+FILES: Final = ("legacy", "words", "monitors", "order", "routing", "attempts", "events", "guards")
 
 
 class DefectDoesNotApply(CouldNotRun):
@@ -38,8 +38,15 @@ class Defect(msgspec.Struct, frozen=True, kw_only=True):
     caught_by: tuple[str, ...]
     """The criteria that should catch it: one of them has to."""
     replacements: tuple[Replacement, ...]
+    findings: tuple[str, ...] = ()
+    """What a criterion says of it: a scenario that fails, a field or a message that differs."""
     checks: tuple[str, ...] = ()
     """The checkers of a history that see it, where one does (see `harness.history.CHECKERS`)."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What a criterion has to say to have caught it rightly: one of these."""
+        return self.findings + self.checks
 
     @property
     def touches_lua(self) -> bool:
@@ -53,6 +60,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mistake: str
     caught_by: tuple[str, ...]
     replacements: tuple[Replacement, ...]
+    findings: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
 
 

@@ -81,7 +81,10 @@ FAST: Final = Profile(
     restart_jobs=40,
     enough_failed=1,
     longest_recording_ms=8_000,
-    criteria=("legacy-clients", "same-facts", "mixed-clients", "modern-clients", "nothing-lost"),
+    criteria=(
+        *("legacy-clients", "same-facts", "mixed-clients", "modern-clients", "monitors", "later-clients"),
+        "nothing-lost",
+    ),
     scenarios="fast",
     fault_lease_ms=2_500,
     fault_population=True,

@@ -113,7 +113,7 @@ class Detection(StrEnum):
     CAUGHT = "caught"
     """By the criterion that should."""
     ELSEWHERE = "caught elsewhere"
-    """Only by a criterion that has nothing to do with it, or by a crash: that counts as missed."""
+    """Only by a criterion that has nothing to do with it, or for another reason: that counts as missed."""
     MISSED = "missed"
     NOT_RUN = "not run"
 
@@ -130,10 +130,8 @@ class DefectRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float | None = None
 
 
-def detection(expected_by: tuple[str, ...], caught_by: tuple[str, ...], *, crashed: bool = False) -> Detection:
-    """Caught only where a criterion that should have caught it did, and the run did not merely crash."""
-    if not caught_by and not crashed:
+def detection(expected_by: tuple[str, ...], caught_by: tuple[str, ...], *, finding: bool) -> Detection:
+    """Caught only where a criterion that should have caught it failed, and said the finding that it should have."""
+    if not caught_by:
         return Detection.MISSED
-    if crashed or not set(expected_by) & set(caught_by):
-        return Detection.ELSEWHERE
-    return Detection.CAUGHT
+    return Detection.CAUGHT if finding and set(expected_by) & set(caught_by) else Detection.ELSEWHERE

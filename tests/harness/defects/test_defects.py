@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -42,7 +43,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 
 def test_there_are_enough_and_each_says_what_it_is() -> None:
-    assert len(ALL) >= 24
+    assert len(ALL) >= 90
     assert len(BY_NAME) == len(ALL)
     for defect in ALL:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", defect.name)
@@ -50,6 +51,8 @@ def test_there_are_enough_and_each_says_what_it_is() -> None:
         assert set(defect.caught_by) <= set(discover())
         assert defect.caught_by
         assert set(defect.checks) <= set(CHECKERS)
+        assert defect.reasons
+        assert min(len(reason) for reason in defect.reasons) > 3, "a word that stands everywhere is no reason"
 
 
 @pytest.mark.parametrize("defect", ALL, ids=lambda defect: defect.name)
@@ -205,9 +208,17 @@ def test_a_process_that_exits_for_redis_does_so(kind: str, tmp_path: Path, valke
     assert not json.loads(run_in(overlay, "outage", valkey.url, kind))
 
 
+def test_a_defect_that_names_a_scenario_names_one_that_is_there() -> None:
+    scenarios = Path(importlib.import_module("scenarios").__file__ or "").parent
+    tests = {name for file in scenarios.glob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())}
+    named = {(defect.name, reason) for defect in ALL for reason in defect.findings if reason.startswith("test_")}
+    assert named
+    assert [one for one in named if not any(test.startswith(one[1]) for test in tests)] == []
+
+
 def test_each_defect_is_shown_somewhere() -> None:
-    """At its smallest level here, or by the checkers on a whole run (`test_caught.py`)."""
+    """At its smallest level here, by the checkers on a whole run (`test_caught.py`), or by a finding that it names."""
     shown = {*SEEN, *STREAM_SEEN, *QUEUE_SEEN, "worker-exits-for-redis", "api-exits-for-redis"} | {
-        defect.name for defect in ALL if defect.checks
+        defect.name for defect in ALL if defect.checks or defect.findings
     }
-    assert set(BY_NAME) - shown == {"unknown-job-is-silence", "listing-cuts-before-it-filters"}
+    assert set(BY_NAME) == shown

@@ -4,10 +4,9 @@ from harness import defects
 from harness.criteria.claims import CRITERION
 from harness.criteria.definition import Judged
 from harness.gate.phase_failure import DIED
-from harness.gate.selftest import COST, has_crashed, headline, judge
+from harness.gate.selftest import COST, headline, judge, says
 from harness.results import (
     Comparison,
-    Criterion,
     DefectRow,
     Detection,
     Measurement,
@@ -16,8 +15,9 @@ from harness.results import (
     Threshold,
     Verdict,
     conclude,
+    count,
 )
-from tests.reports.samples import about
+from tests.reports.samples import about, fails
 
 ZERO = Threshold(comparison=Comparison.EQUAL, limit=0)
 
@@ -55,10 +55,18 @@ def test_a_selftest_of_too_few_defects_is_inconclusive() -> None:
 def test_every_criterion_that_should_catch_a_defect_has_its_place() -> None:
     expected = {which for defect in defects.all() for which in defect.caught_by}
     assert expected <= set(COST)
-    assert len(defects.all()) >= 20
+    assert len(defects.all()) >= 90
 
 
-def test_a_failure_by_a_crash_is_told_apart() -> None:
-    measured = Measurement(what=DIED, observed=1, threshold=ZERO)
-    assert has_crashed(CRITERION.concluded(Judged(measurements=[measured])))
-    assert not has_crashed(Criterion.unmeasured(CRITERION, "no"))
+def test_a_failure_by_a_crash_is_the_right_reason_for_none_that_does_not_name_it() -> None:
+    crash = CRITERION.concluded(Judged(measurements=[count(DIED, 1)], explanation="worker-1 ended with status 1."))
+    run = conclude(about("selftest", 1.0), Parts(criteria=[crash]))
+    assert says(run, crash, ["ended on their own"])
+    assert not says(run, crash, ["test_an_order", "lost"])
+
+
+def test_the_reason_may_stand_in_what_differs_in_a_recording() -> None:
+    run = fails()
+    (failed,) = [criterion for criterion in run.criteria if criterion.id == "compatibility"]
+    assert says(run, failed, ["job_submitted where the hub answers job_accepted"])
+    assert not says(run, failed, ["fail_job"])

@@ -119,15 +119,15 @@ def test_a_problem_does_not_hide_a_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expected", "caught", "crashed", "came_to"),
+    ("expected", "caught", "finding", "came_to"),
     [
-        (("order",), ("order", "latency"), False, Detection.CAUGHT),
-        (("order",), ("latency",), False, Detection.ELSEWHERE),
-        (("order",), ("order",), True, Detection.ELSEWHERE),
+        (("order",), ("order", "latency"), True, Detection.CAUGHT),
+        (("order",), ("latency",), True, Detection.ELSEWHERE),
+        (("order",), ("order",), False, Detection.ELSEWHERE),
         (("order",), (), False, Detection.MISSED),
     ],
 )
-def test_a_defect_is_caught_only_by_a_criterion_that_should(
-    expected: tuple[str, ...], caught: tuple[str, ...], crashed: bool, came_to: Detection
+def test_a_defect_is_caught_only_by_a_criterion_that_should_and_for_the_reason_that_should(
+    expected: tuple[str, ...], caught: tuple[str, ...], finding: bool, came_to: Detection
 ) -> None:
-    assert detection(expected, caught, crashed=crashed) is came_to
+    assert detection(expected, caught, finding=finding) is came_to
