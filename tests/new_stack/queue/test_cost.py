@@ -1,0 +1,83 @@
+"""What the queue costs Redis: commands a job, memory a waiting job, time with ten thousand workers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from statistics import quantiles
+from typing import Any
+
+import msgspec
+import pytest
+
+from new_stack.queue import Completed, NewJob, Queue, QueueSettings, WorkerReport
+from tests.new_stack.conftest import ValkeyProcess
+
+JOBS = 400
+WAITING = 20_000
+WORKERS = 10_000
+COMMANDS_A_JOB = 24
+BYTES_A_JOB = 1_300
+"""260 MB for 200,000 waiting jobs of 200 B."""
+CALL_US = 2_000
+
+
+@pytest.fixture
+async def lone(own_valkey: ValkeyProcess) -> AsyncIterator[Queue]:
+    queue = await Queue.connect(QueueSettings(redis_url=own_valkey.url))
+    yield queue
+    await queue.close()
+
+
+async def command(queue: Queue, *words: Any) -> Any:
+    return await queue._caller.connection.call(*words)
+
+
+async def commands(queue: Queue) -> int:
+    """Commands that Redis has carried out so far, those inside functions counted too."""
+    lines = (await command(queue, "INFO", "commandstats")).decode().splitlines()
+    return sum(int(line.partition("calls=")[2].partition(",")[0]) for line in lines if line.startswith("cmdstat_"))
+
+
+async def fact(queue: Queue, section: str, name: str) -> int:
+    lines = (await command(queue, "INFO", section)).decode().splitlines()
+    return next(int(line.partition(":")[2]) for line in lines if line.startswith(f"{name}:"))
+
+
+async def test_a_job_costs_at_most_24_commands_from_its_submission_to_its_end(lone: Queue) -> None:
+    await lone.heartbeat(WorkerReport(worker_id="w1"))
+    before = await commands(lone)
+    await lone.submit_many([NewJob(service_required="s") for _ in range(JOBS)])
+    leases = await lone.claim("w1")
+    while leases:
+        _, leases = await lone.end_and_claim("w1", [Completed(lease=leases[0])], 1)
+    assert (await lone.counts()).completed == JOBS
+    assert await commands(lone) - before <= COMMANDS_A_JOB * JOBS + 50  # what a call of any size costs
+
+
+async def test_a_waiting_job_of_200_bytes_takes_at_most_1300(lone: Queue) -> None:
+    before = await fact(lone, "memory", "used_memory")
+    payload = msgspec.Raw(msgspec.json.encode({"text": "x" * 189}))
+    assert len(bytes(payload)) == 200
+    for _ in range(WAITING // 1_000):
+        await lone.submit_many([NewJob(service_required="s", payload=payload) for _ in range(1_000)])
+    used = await fact(lone, "memory", "used_memory") - before
+    assert used / WAITING <= BYTES_A_JOB
+
+
+async def test_ten_thousand_workers_are_listed_and_reaped_in_calls_of_at_most_2_ms(lone: Queue) -> None:
+    """By Redis's own clock, the lower quartile of many calls: other programs of the machine may hold one of them up."""
+    for first in range(0, WORKERS, 500):
+        reports = (WorkerReport(worker_id=f"w{first + number}") for number in range(500))
+        await asyncio.gather(*(lone.heartbeat(report) for report in reports))
+    await command(lone, "CONFIG", "SET", "slowlog-max-len", 1_000)
+    await command(lone, "CONFIG", "SET", "slowlog-log-slower-than", 0)
+    for _ in range(20):
+        await lone.reap()
+    assert len(await lone.workers()) == WORKERS
+    took: dict[bytes, list[int]] = {}
+    for _, _, us, words, *_ in await command(lone, "SLOWLOG", "GET", 1_000):
+        if words[0] in {b"FCALL", b"FCALL_RO"}:
+            took.setdefault(words[1], []).append(us)
+    assert quantiles(took[b"hubgate_reap"])[0] <= CALL_US
+    assert quantiles(took[b"hubgate_workers"])[0] <= CALL_US
