@@ -17,7 +17,7 @@ from new_stack.queue.address import Address, Node
 from new_stack.queue.errors import QueueUnavailable
 from new_stack.settings import SettingsError
 
-SECTIONS: Final = ("server", "replication", "persistence", "cluster")
+SECTIONS: Final = ("server", "replication", "cluster")
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -27,7 +27,6 @@ class Server(msgspec.Struct, frozen=True):
     version: tuple[int, ...]
     primary: bool
     cluster: bool
-    append_only: bool
     client_id: int
     """The number of this connection, by which another one may unblock it."""
 
@@ -186,6 +185,5 @@ def _server(info: bytes, client_id: int) -> Server:
         version=tuple(int(part) for part in facts.get("redis_version", "0").split(".") if part.isdecimal()),
         primary=facts.get("role") == "master",
         cluster=facts.get("cluster_enabled") == "1",
-        append_only=facts.get("aof_enabled") == "1",
         client_id=client_id,
     )

@@ -265,18 +265,18 @@ class FunctionCaller:
         With `appendfsync everysec` it does not: Valkey up to 9.1 at least and Redis 7.4 answer at once whenever less
         than a second has passed since the last fsync (redis pull request 13793).
         """
-        [_, policy] = await connection.call("CONFIG", "GET", "appendfsync")
+        reply = await connection.call("CONFIG", "GET", "appendonly", "appendfsync")
+        settings = dict(zip(reply[::2], reply[1::2], strict=True))
         server = connection.server
         if server is None:
             raise QueueUnavailable("the connection to Redis was closed")
         if server.version < DISK_SINCE:
             version = ".".join(map(str, server.version))
             raise SettingsError(f"HUBGATE_ACKNOWLEDGEMENT=disk needs Redis 7.2 or newer; this one is {version}.")
-        if not server.append_only or policy != b"always":
-            found = policy.decode() if server.append_only else "appendonly no"
-            raise SettingsError(
-                f"HUBGATE_ACKNOWLEDGEMENT=disk needs appendonly yes and appendfsync always; this Redis has {found}."
-            )
+        policy = settings[b"appendfsync"] if settings[b"appendonly"] == b"yes" else b"appendonly no"
+        if policy != b"always":
+            needs = "HUBGATE_ACKNOWLEDGEMENT=disk needs appendonly yes and appendfsync always"
+            raise SettingsError(f"{needs}; this Redis has {policy.decode()}.")
         self._disk_of = server.run_id
 
     async def reinstall(self, refused: RedisRefused) -> None:

@@ -54,6 +54,27 @@ async def test_disk_waits_for_the_append_only_file_and_says_so_where_it_does_not
     await queue.close()
 
 
+async def test_disk_is_served_again_by_a_server_that_was_met_while_it_loaded(on_disk: ValkeyProcess) -> None:
+    """While it loads its append-only file, a server says that it has none."""
+    queue = await Queue.connect(kept(on_disk.url, "disk"))
+    await queue.submit_many([NewJob(id=f"old-{number}") for number in range(1_000)])
+    on_disk.kill()
+    on_disk.options = (*on_disk.options, "--key-load-delay", "200")
+    met_while_loading = False
+
+    async def submitted() -> bool:
+        nonlocal met_while_loading
+        try:
+            return (await queue.submit(NewJob(id="new"))).created
+        except QueueUnavailable as error:
+            met_while_loading = met_while_loading or "cannot be reached" not in str(error)
+            return False
+
+    await asyncio.gather(asyncio.to_thread(on_disk.start), until(submitted, 20))
+    assert met_while_loading
+    await queue.close()
+
+
 async def test_an_answered_submission_is_on_disk_when_the_server_is_killed(on_disk: ValkeyProcess) -> None:
     queue = await Queue.connect(kept(on_disk.url, "disk"))
     stored: list[str] = []
