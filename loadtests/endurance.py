@@ -41,13 +41,13 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     """How much is done, and what is broken how often."""
 
     jobs: int = 20_000
-    rate: float = 20.0
-    workers: int = 12
+    rate: float = 28.0
+    workers: int = 24
     worker_kills: int = 1_000
     api_kills: int = 20
     redis_kills: int = 10
     acknowledgement: str = "disk"
-    drain_s: float = 60.0
+    drain_s: float = 120.0
     """How long the last jobs may take once all are submitted."""
     failover_every_s: float = 0.0
     """Instead of kills of one Redis: how often the primary of a group is killed and its replica promoted."""
@@ -113,7 +113,7 @@ def _nemeses(
 ) -> list[Nemesis]:
     """What breaks things, each spread over nine tenths of the load."""
     seconds = 0.9 * size.seconds
-    share = 1 / 3
+    share = 1 / 2
     waves = round(size.worker_kills / max(1, round(size.workers * share)))
     found: list[Nemesis] = []
     if waves:
@@ -157,8 +157,8 @@ def _outcome(result: LoadResult) -> Outcome:
 
 @click.command(context_settings={"show_default": True})
 @click.option("--jobs", type=click.IntRange(10), default=20_000, help="Jobs to submit.")
-@click.option("--rate", type=click.FloatRange(1, 1_000), default=20.0, help="Jobs a second.")
-@click.option("--workers", type=click.IntRange(1, 200), default=12, help="Worker processes.")
+@click.option("--rate", type=click.FloatRange(1, 1_000), default=28.0, help="Jobs a second.")
+@click.option("--workers", type=click.IntRange(1, 200), default=24, help="Worker processes.")
 @click.option("--worker-kills", type=click.IntRange(0), default=1_000, help="How many workers are killed.")
 @click.option("--api-kills", type=click.IntRange(0), default=20, help="How often the API is killed.")
 @click.option("--redis-kills", type=click.IntRange(0), default=10, help="How often Redis is killed.")

@@ -59,7 +59,7 @@ async def test_disk_is_served_again_by_a_server_that_was_met_while_it_loaded(on_
     queue = await Queue.connect(kept(on_disk.url, "disk"))
     await queue.submit_many([NewJob(id=f"old-{number}") for number in range(1_000)])
     on_disk.kill()
-    on_disk.options = (*on_disk.options, "--key-load-delay", "200")
+    on_disk.options = (*on_disk.options, "--key-load-delay", "400")
     met_while_loading = False
 
     async def submitted() -> bool:
