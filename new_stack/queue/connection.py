@@ -9,11 +9,12 @@ from weakref import WeakSet
 
 import hiredis
 
-from new_stack.queue.address import Node
 from new_stack.queue.endpoint import Endpoint, Opened, Server
 from new_stack.queue.errors import QueueError, QueueUnavailable
+from new_stack.queue.failover.address import Node
 
 Argument = str | bytes | int | float
+Command = tuple[Argument, ...]
 Reply = Any
 
 REOPEN: Final = frozenset({"READONLY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "ASK", "MOVED"})
@@ -74,7 +75,7 @@ class Connection(asyncio.Protocol):
         [reply] = await self.call_together(arguments, patience=patience)
         return reply
 
-    async def call_together(self, *commands: tuple[Argument, ...], patience: float = 0) -> list[Reply]:
+    async def call_together(self, *commands: Command, patience: float = 0) -> list[Reply]:
         """Send commands in one go; the replies in their order. Raises the first error."""
         try:
             return await self._call(commands, patience)
@@ -83,13 +84,13 @@ class Connection(asyncio.Protocol):
                 self.close()
             return await self._call(commands, patience)
 
-    async def call_each(self, *commands: tuple[Argument, ...], patience: float = 0) -> list[Reply | QueueError]:
+    async def call_each(self, *commands: Command, patience: float = 0) -> list[Reply | QueueError]:
         """Send commands in one go; a reply or an error for each. Raises QueueUnavailable where none was sent."""
         deadline = await self.ensure_open()
         futures = [self._send(arguments, deadline + patience) for arguments in commands]
         return await asyncio.gather(*futures, return_exceptions=True)
 
-    async def _call(self, commands: tuple[tuple[Argument, ...], ...], patience: float) -> list[Reply]:
+    async def _call(self, commands: tuple[Command, ...], patience: float) -> list[Reply]:
         deadline = (
             await self.ensure_open() if self._transport is None else self._loop.time() + self._timeout
         ) + patience
@@ -145,7 +146,7 @@ class Connection(asyncio.Protocol):
             task.exception()  # those who wait have it; where nobody waits any more, nobody needs it
 
     # sending
-    def _send(self, arguments: tuple[Argument, ...], due: float) -> asyncio.Future[Reply]:
+    def _send(self, arguments: Command, due: float) -> asyncio.Future[Reply]:
         packed = _pack(arguments)
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting.append((due, future))
@@ -208,7 +209,7 @@ class Connection(asyncio.Protocol):
                 future.set_exception(self._endpoint.unavailable("did not answer", why))
 
 
-def _pack(arguments: tuple[Argument, ...]) -> bytes:
+def _pack(arguments: Command) -> bytes:
     try:
         packed: bytes = hiredis.pack_command(cast("Any", arguments))  # its stub knows tuples of one only
     except UnicodeEncodeError:

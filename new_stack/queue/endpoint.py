@@ -7,14 +7,15 @@ the greeting has ended, so no command can reach the server before it.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from redis.asyncio import connection as redis_py
 from redis.exceptions import RedisError
 
-from new_stack.queue.address import Address, Node
 from new_stack.queue.errors import QueueUnavailable
+from new_stack.queue.failover import sentinel
+from new_stack.queue.failover.address import Address, Node
+from new_stack.queue.opener import Opener, opener_to
 from new_stack.settings import SettingsError
 
 SECTIONS: Final = ("server", "replication", "cluster")
@@ -68,18 +69,21 @@ class Endpoint:
         home, self._moved_to = self._moved_to, None
         try:
             async with asyncio.timeout(self._timeout):
-                nodes = (home,) if home else await self._primary() if self._address.service else self._address.nodes
-                opened = await self._open_first(nodes)
+                opened = await self._open_first((home,) if home else await self._nodes())
         except TimeoutError:
             raise self.unreachable("no answer", home) from None
         self._moved_to = home
         return opened
 
+    async def _nodes(self) -> tuple[Node, ...]:
+        address = self._address
+        return (await sentinel.primary(address, within_s=self._timeout),) if address.service else address.nodes
+
     async def _open_first(self, nodes: tuple[Node, ...]) -> Opened:
         """The first node that is a primary; what each other one said, if there is none."""
         reasons: list[str] = []
         for node in nodes:
-            opener = _opener(self._address, node, self._timeout / len(nodes))
+            opener = opener_to(self._address, node, self._timeout / len(nodes))
             try:
                 return await self._greeted(opener)
             except (RedisError, OSError) as error:
@@ -92,7 +96,7 @@ class Endpoint:
                 raise
         raise QueueUnavailable("Redis cannot be reached", "; ".join(reasons))
 
-    async def _greeted(self, opener: _Opener) -> Opened:
+    async def _greeted(self, opener: Opener) -> Opened:
         await opener.connect()
         await opener.send_command("INFO", *SECTIONS)
         await opener.send_command("CLIENT", "ID")
@@ -103,79 +107,6 @@ class Endpoint:
             raise OSError("it is a replica, not a primary")
         stream = opener.hand_over()
         return Opened(transport=stream.transport, stream=stream, server=server)
-
-    async def _primary(self) -> tuple[Node, ...]:
-        """The address of the service's primary, as the first Sentinel that answers knows it."""
-        address = self._address
-        options = {name: value for name, value in address.options.items() if not name.startswith("sentinel_")}
-        asked = msgspec.structs.replace(
-            address,
-            username=address.options.get("sentinel_username", ""),
-            password=address.options.get("sentinel_password", ""),
-            database=0,
-            options=options,
-        )
-        reasons: list[str] = []
-        for node in address.nodes:
-            opener = _opener(asked, node, self._timeout / (len(address.nodes) + 1))
-            try:
-                await opener.connect()
-                await opener.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.service)
-                found = await opener.read_response()
-            except (RedisError, OSError) as error:
-                reasons.append(f"Sentinel {node[0]}:{node[1]}: {error or 'no answer'}")
-            else:
-                if found:
-                    return ((found[0].decode(), int(found[1])),)
-                reasons.append(f"Sentinel {node[0]}:{node[1]} does not know {address.service}")
-            finally:
-                await opener.disconnect(nowait=True)
-        known = f"no primary of {address.service} is known: {'; '.join(reasons)}"
-        raise QueueUnavailable("Redis cannot be reached", known)
-
-
-class _Opener(redis_py.AbstractConnection):
-    """A connection of redis-py that gives its socket away."""
-
-    async def connect(self) -> None:
-        """Open the socket and greet."""
-        await super().connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-
-    async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
-        """Send bytes. Where the server has closed the connection meanwhile, uvloop raises RuntimeError: a lost one."""
-        try:
-            await super().send_packed_command(*arguments, **options)
-        except RuntimeError as error:
-            raise OSError("it closed the connection") from error
-
-    def hand_over(self) -> asyncio.StreamWriter:
-        stream, reader = self._writer, self._reader
-        if stream is None or reader is None or reader.at_eof():
-            raise OSError("it closed the connection")
-        self._writer = self._reader = None
-        return stream
-
-
-class _Tcp(_Opener, redis_py.Connection):
-    pass
-
-
-class _Tls(_Opener, redis_py.SSLConnection):
-    pass
-
-
-class _Unix(_Opener, redis_py.UnixDomainSocketConnection):
-    pass
-
-
-def _opener(address: Address, node: Node, timeout: float) -> _Opener:
-    options = {name: value for name, value in address.options.items() if not name.startswith("sentinel_")}
-    options |= {"db": address.database, "username": address.username or None, "password": address.password or None}
-    options |= {"socket_timeout": timeout, "socket_connect_timeout": timeout, "protocol": 2}
-    if address.path:
-        options.pop("socket_keepalive", None)
-        return _Unix(path=address.path, **options)
-    return (_Tls if address.tls else _Tcp)(host=node[0], port=node[1], **options)
 
 
 def _server(info: bytes, client_id: int) -> Server:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -19,13 +19,12 @@ from weakref import WeakSet
 import msgspec
 
 from new_stack.matching.library import rule
-from new_stack.queue.address import Address
-from new_stack.queue.batcher import Batcher
-from new_stack.queue.connection import Argument, Connection, RedisRefused, Reply
+from new_stack.queue.acknowledgement import Acknowledgement
+from new_stack.queue.connection import Argument, Command, Connection, RedisRefused, Reply
 from new_stack.queue.endpoint import Endpoint
-from new_stack.queue.errors import QueueError, QueueUnavailable, RedisTooOld
-from new_stack.queue.settings import DISK, MEMORY, QueueSettings, replicas_of
-from new_stack.settings import SettingsError
+from new_stack.queue.errors import QueueUnavailable, RedisTooOld
+from new_stack.queue.failover.address import Address
+from new_stack.queue.settings import MEMORY, QueueSettings
 
 VERSION: Final = 2
 """Raise it with every change of a Lua file."""
@@ -95,12 +94,6 @@ async def install_library(connection: Connection, key: str) -> None:
 IDLE_S: Final = 30.0
 """How long a connection for blocking waits may rest before it is closed."""
 
-BARRIER_MS: Final = 60_000
-DISK_SINCE: Final = (7, 2)
-"""The version of Redis that has WAITAOF."""
-
-Command = tuple[Argument, ...]
-
 
 def is_missing(refused: RedisRefused) -> bool:
     """Whether the server does not have the function (a restart without persistence loses the library)."""
@@ -134,11 +127,6 @@ class Keys(msgspec.Struct, frozen=True):
         """The stream of all jobs' events."""
         return f"{self.prefix}events"
 
-    @property
-    def barrier(self) -> str:
-        """What is written before a wait for disk or replicas, so that the wait covers all earlier writes."""
-        return f"{self.prefix}barrier"
-
     def wake(self, worker_id: str) -> str:
         """The list on which an idle worker waits: a token for each job that it was woken for."""
         return f"{self.prefix}wake:{worker_id}"
@@ -162,10 +150,11 @@ class FunctionCaller:
         self._resting: list[tuple[float, Connection]] = []
         self._pruning: asyncio.TimerHandle | None = None
         self._installing = asyncio.Lock()
-        self._committing = self._connect()
-        self._disk_of = ""
-        """The server (its run id) of which we know that WAITAOF can be relied on."""
-        self._commits: Batcher[Command, Reply | QueueError] = Batcher(self._commit, _let_be, one_at_a_time=True)
+        self._acknowledged = (
+            None
+            if settings.acknowledgement == MEMORY
+            else Acknowledgement(settings, self._connect(), f"{settings.prefix}barrier")
+        )
         terms: tuple[Argument, ...] = (
             settings.progress_stream_length,
             settings.events_stream_length,
@@ -196,56 +185,21 @@ class FunctionCaller:
     async def commit(self, function: str, *arguments: Argument) -> Reply:
         """Call a function whose change must survive what the setting `acknowledgement` says before it is answered."""
         command = self.change(function, *arguments)
-        if self.settings.acknowledgement == MEMORY:
-            return await self._call(command)
-        reply = await self._commits.add(command)
-        if isinstance(reply, RedisRefused) and is_missing(reply):
-            await self.reinstall(reply)
-            reply = await self._commits.add(command)
-        if isinstance(reply, QueueError):
-            raise reply
-        return reply
-
-    async def _commit(self, commands: Sequence[Command]) -> list[Reply | QueueError]:
-        """Group commit: all commands in one go, then one wait for the disk or the replicas to have them.
-
-        The barrier is a write of this connection: without one, WAIT does not cover what a repeated call had changed
-        over another connection. It fails only where memory is full.
-        """
-        await self._committing.ensure_open()
-        server = self._committing.server
-        if self.settings.acknowledgement == DISK and server is not None and server.run_id != self._disk_of:
-            try:
-                await self._check_disk(self._committing)
-            except SettingsError as unable:  # a failover led to a server that is set up otherwise
-                raise QueueUnavailable(str(unable)) from unable
-        wait_ms = self.settings.call_timeout_ms
-        replicas = replicas_of(self.settings.acknowledgement)
-        wait: Command = ("WAIT", replicas, wait_ms) if replicas else ("WAITAOF", 1, 0, wait_ms)
-        barrier: Command = ("SET", self.keys.barrier, "1", "PX", BARRIER_MS)
-        patience = self._timeout + wait_ms / 1000
-        *replies, _, had = await self._committing.call_each(*commands, barrier, wait, patience=patience)
-        if isinstance(had, QueueError):
-            error = QueueUnavailable(f"Redis has carried it out, but cannot confirm it: {had}")
-        elif (had if replicas else had[0]) < (replicas or 1):
-            who = f"{replicas} replicas" if replicas else "the disk"
-            error = QueueUnavailable(f"Redis has carried it out, but {who} did not confirm it within {wait_ms} ms")
-        else:
-            return replies
-        return [reply if isinstance(reply, QueueError) else error for reply in replies]
+        return await self._call(command, by=self._acknowledged.call if self._acknowledged else None)
 
     async def read(self, function: str, *arguments: Argument) -> Reply:
         """Call a function that only reads."""
         return await self._call(("FCALL_RO", f"hubgate_{function}", 1, self.keys.ready, *arguments))
 
-    async def _call(self, command: Command) -> Reply:
+    async def _call(self, command: Command, by: Callable[..., Awaitable[Reply]] | None = None) -> Reply:
+        call = by or self.connection.call
         try:
-            return await self.connection.call(*command)
+            return await call(*command)
         except RedisRefused as refused:
             if not is_missing(refused):
                 raise
             await self.reinstall(refused)
-            return await self.connection.call(*command)
+            return await call(*command)
 
     async def start(self) -> None:
         """Look whether the server can do what the settings ask for, and install the library where it is missing.
@@ -256,28 +210,8 @@ class FunctionCaller:
             await install_library(self.connection, self.keys.ready)
         else:
             await loaded_version(self.connection, self.keys.ready)
-        if self.settings.acknowledgement == DISK:
-            await self._check_disk(self.connection)
-
-    async def _check_disk(self, connection: Connection) -> None:
-        """Raises SettingsError where an answer of WAITAOF would not mean that the disk has it.
-
-        With `appendfsync everysec` it does not: Valkey up to 9.1 at least and Redis 7.4 answer at once whenever less
-        than a second has passed since the last fsync (redis pull request 13793).
-        """
-        reply = await connection.call("CONFIG", "GET", "appendonly", "appendfsync")
-        settings = dict(zip(reply[::2], reply[1::2], strict=True))
-        server = connection.server
-        if server is None:
-            raise QueueUnavailable("the connection to Redis was closed")
-        if server.version < DISK_SINCE:
-            version = ".".join(map(str, server.version))
-            raise SettingsError(f"HUBGATE_ACKNOWLEDGEMENT=disk needs Redis 7.2 or newer; this one is {version}.")
-        policy = settings[b"appendfsync"] if settings[b"appendonly"] == b"yes" else b"appendonly no"
-        if policy != b"always":
-            needs = "HUBGATE_ACKNOWLEDGEMENT=disk needs appendonly yes and appendfsync always"
-            raise SettingsError(f"{needs}; this Redis has {policy.decode()}.")
-        self._disk_of = server.run_id
+        if self._acknowledged:
+            await self._acknowledged.check(self.connection)
 
     async def reinstall(self, refused: RedisRefused) -> None:
         """Load the library again after the server lost it. Raises QueueUnavailable where this process may not."""
@@ -315,7 +249,3 @@ class FunctionCaller:
             self._pruning.cancel()
         for connection in tuple(self._connections):
             connection.close()
-
-
-async def _let_be(_: object) -> None:
-    """A change whose caller went away is a change all the same."""

@@ -26,7 +26,7 @@ async def waiting(queue: Queue, worker_ids: list[str], places: int) -> list[asyn
         await queue.heartbeat(WorkerReport(worker_id=worker_id))
     tasks = [asyncio.create_task(work(worker_id)) for worker_id in worker_ids]
     async with asyncio.timeout(5):
-        while len(queue.consumer._idle) < len(worker_ids):
+        while len(queue._idle) < len(worker_ids):
             await asyncio.sleep(0.005)
     return tasks
 
