@@ -158,7 +158,8 @@ async def taken_over(queue: Queue, job_id: str) -> bool:
 async def test_in_threads_connectors_that_block_run_at_once_and_nothing_is_held_up(
     queue: Queue, start_process: StartProcess
 ) -> None:
-    worker = start_process("--id", "w1", "--concurrency", "4", "--connector", "simulation:run_in=thread", **QUICK)
+    connector = "simulation:run_in=thread,services=*"
+    worker = start_process("--id", "w1", "--concurrency", "4", "--connector", connector, **QUICK)
     job_ids = [await simulate(queue, {"progress": 1}, {"block_ms": 3000}) for _ in range(3)]
     for job_id in job_ids:
         await at_work(queue, job_id)
