@@ -90,7 +90,7 @@ def _criteria(criteria: Iterable[Criterion]) -> list[str]:
 def _matrix(run: Run) -> list[str]:
     if not run.matrix:
         return []
-    rows = [(row, cell, one) for row, cell in differing(run) for one in cell.findings if not one.excused]
+    rows = [(row, cell, one) for row, cell in differing(run) for one in cell.causes]
     lines = [describe_matrix(run), ""]
     if rows:
         lines += ["<details open><summary>What differs, undeclared</summary>", ""]

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from harness.cassettes.replay.matrix import Matrix
+from harness.cassettes.replay.matrix import Matrix, patterns_of
 from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.results import CellVerdict, Column, Evidence, Link, LinkTo, count
 
@@ -52,7 +52,7 @@ def judge_column(matrix: Matrix, column: Column, limits: Limits, least: Least) -
         measurements=[count(what, len(different), limits.undeclared_differences)],
         evidence=[Evidence(what="recordings", had=len(compared), least=max(least.recordings, len(on_stack)))],
         links=[Link(to=LinkTo.CELL, ref=f"{one.name}/{column.value}", label=one.name) for one in shown[:LINKS_SHOWN]],
-        explanation=" ".join([*(result.describe() + "." for result in different[:3]), *matrix.problems]),
+        explanation=" ".join([*patterns_of(different), *matrix.problems]),
     )
 
 
@@ -62,8 +62,9 @@ CRITERION: Final = CriterionSpec(
     sentence="All existing WebSocket clients and monitors work unchanged.",
     source="Plan, Phase 2A scenario 1; success criterion: compatibility",
     measured=(
-        "Every cassette recorded on the real hub is replayed on the hub, on the hub again, and on the stack; "
-        "frames are compared, what differs between the two hub runs is noise, the rest must be declared."
+        "Every cassette recorded on the real hub is replayed on the hub, on the hub again, and on the stack. "
+        "Frames and times are compared; what three runs of the hub differ in is noise, "
+        "and the rest must be declared by text and number."
     ),
     needs=(Matrix,),
     limits=Limits,

@@ -16,7 +16,7 @@ from harness.defects.mutants import Mutant
 from harness.errors import CouldNotRun
 from harness.gate.profiles import Profile
 from harness.processes import Processes, RedisServer, open_redis
-from harness.results import Column, Parts
+from harness.results import Parts
 
 
 class PhaseStatus(StrEnum):
@@ -61,7 +61,7 @@ class Options:
 class HubReplayCache:
     """How the hub plays the recordings: several runs against the same hub need to find that out only once."""
 
-    played: dict[Column, list[Played]] = field(default_factory=dict)
+    played: list[list[Played]] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)

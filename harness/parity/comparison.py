@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -12,7 +14,11 @@ from harness.cassettes.tokens import Bindings, Exchange, tokens_of
 from harness.parity.alignment import Alignment, Place, align, out_of_order, side_by_side
 from harness.parity.findings import Signature, differences, is_critical, sentence_of, signature
 from harness.parity.frames import ReceivedFrame, StreamKey, streams
+from harness.parity.statistics import statistics_differences, statistics_of
 from harness.results import Finding, FindingKind
+
+LEAST_RUNS: Final = 3
+"""Of a hub, before what they differ in is noise."""
 
 
 class ParityResult(msgspec.Struct, frozen=True):
@@ -20,6 +26,8 @@ class ParityResult(msgspec.Struct, frozen=True):
 
     findings: list[Finding]
     rows: list[Place]
+    frames: list[Any]
+    """What each finding is about: the whole message that was observed, or the expected one that is missing."""
 
 
 def compare(expected: Sequence[Event], observed: Sequence[Event], *, workers_by_facts: bool = False) -> list[Finding]:
@@ -27,15 +35,21 @@ def compare(expected: Sequence[Event], observed: Sequence[Event], *, workers_by_
     return parity_of(expected, observed, workers_by_facts=workers_by_facts).findings
 
 
-def parity_of(expected: Sequence[Event], observed: Sequence[Event], *, workers_by_facts: bool = False) -> ParityResult:
-    """The differences, and the rows that show them.
+def parity_of(
+    expected: Sequence[Event],
+    observed: Sequence[Event],
+    *,
+    workers_by_facts: bool = False,
+    began: float | None = None,
+) -> ParityResult:
+    """The differences, and the rows that show them. `began` is when the observed run began, seconds since the epoch.
 
     Ids are bound at first sight and have to stay one-to-one; times, key order and commuting frames make no difference,
     nor does an added field. Pure: neither a clock nor a socket is touched.
     """
     same_ids = with_ids_of(expected, observed, workers_by_facts=workers_by_facts)
     left = streams(expected, workers_by_facts=workers_by_facts)
-    right = streams(same_ids, workers_by_facts=workers_by_facts)
+    right = streams(same_ids, workers_by_facts=workers_by_facts, began=began)
     found: list[tuple[Finding, Place]] = []
     places: list[Place] = []
     for key in sorted({*left, *right}, key=lambda key: _first_place(left, right, key)):
@@ -45,6 +59,7 @@ def parity_of(expected: Sequence[Event], observed: Sequence[Event], *, workers_b
         places += [(ours[one].index, theirs[other].index) for one, other in alignment.pairs]
         places += [(ours[one].index, None) for one in alignment.missing]
         places += [(None, theirs[other].index) for other in alignment.extra]
+    found += _statistics_findings(expected, same_ids, began)
     rows = side_by_side(expected, observed, places)
     row_of = {side: row for row, place in enumerate(rows) for side in (("expected", place[0]), ("observed", place[1]))}
     found.sort(key=lambda each: each[1][0] if each[1][0] is not None else -1)
@@ -56,6 +71,10 @@ def parity_of(expected: Sequence[Event], observed: Sequence[Event], *, workers_b
             for finding, place in found
         ],
         rows,
+        [
+            _content(expected[left] if right is None and left is not None else same_ids[right or 0])
+            for _, (left, right) in found
+        ],
     )
 
 
@@ -133,6 +152,16 @@ def _stream_findings(
     yield from (_finding(FindingKind.EXTRA, None, observed[place]) for place in alignment.extra)
 
 
+def _statistics_findings(
+    expected: Sequence[Event], observed: Sequence[Event], began: float | None
+) -> Iterator[tuple[Finding, Place]]:
+    ours, theirs = statistics_of(expected), statistics_of(observed, began)
+    for stream in ours.keys() & theirs.keys():
+        for difference, one, other in statistics_differences(ours[stream], theirs[stream]):
+            values = (difference.expected, difference.observed)
+            yield _finding(FindingKind.CHANGED, one, other, field=difference.path, values=values)
+
+
 def _pair_findings(expected: ReceivedFrame, observed: ReceivedFrame) -> Iterator[tuple[Finding, Place]]:
     if expected.type != observed.type:
         yield _finding(FindingKind.CHANGED, expected, observed, field="type", values=(expected.type, observed.type))
@@ -169,14 +198,14 @@ def _finding(
 
 
 class HubDifference(msgspec.Struct, frozen=True):
-    """How often two runs of one hub differed in one way, and in which values of a field."""
+    """How often two runs of one hub differed in one way at most, and in which values of a field any did."""
 
     times: int
     values: frozenset[str]
 
 
 class Noise(msgspec.Struct, frozen=True):
-    """What differs between two runs of one hub, by signature: so often and in these values it is no finding."""
+    """What differs between runs of one hub, by signature: so often and in these values it is no finding."""
 
     seen: dict[Signature, HubDifference] = {}
 
@@ -196,20 +225,21 @@ class Noise(msgspec.Struct, frozen=True):
         return finding.kind is not FindingKind.CHANGED or key(finding.observed) in self.seen[signature(finding)].values
 
 
-def noise_between(one: Sequence[Event], other: Sequence[Event]) -> Noise:
-    """What differs between two runs of the same hub."""
-    found: dict[Signature, list[Finding]] = {}
-    for finding in compare(one, other):
-        if not is_critical(finding):
-            found.setdefault(signature(finding), []).append(finding)
-    return Noise(
-        {
-            name: HubDifference(
-                len(same), frozenset(key(value) for each in same for value in (each.expected, each.observed))
-            )
-            for name, same in found.items()
-        }
-    )
+def noise_of(*runs: Sequence[Event]) -> Noise:
+    """What runs of the same hub differ in. Fewer than three do not tell noise from a slip: they excuse nothing."""
+    if len(runs) < LEAST_RUNS:
+        return Noise()
+    seen: dict[Signature, HubDifference] = {}
+    for one, other in itertools.combinations(runs, 2):
+        found: dict[Signature, list[Finding]] = {}
+        for finding in compare(one, other):
+            if not is_critical(finding):
+                found.setdefault(signature(finding), []).append(finding)
+        for name, same in found.items():
+            before = seen.get(name, HubDifference(0, frozenset()))
+            values = {key(value) for each in same for value in (each.expected, each.observed)}
+            seen[name] = HubDifference(max(before.times, len(same)), before.values | values)
+    return Noise(seen)
 
 
 def key(value: object) -> str:

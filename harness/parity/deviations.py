@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,12 +17,19 @@ from typing import Any, Final
 import msgspec
 
 from harness.errors import CouldNotRun
+from harness.parity.findings import ABSENT
 from harness.results import DeclaredBy, Finding, FindingKind
 
 SENT: Final = "(sent)"
 NOT_SENT: Final = "(not sent)"
 NULL: Final = "(null)"
 """TOML has no null."""
+ORDER: Final = "(order)"
+"""Both values of a frame that comes out of order, with the field `order`."""
+STAR: Final = "{*}"
+MOST_TIMES: Final = 10
+_NEEDED: Final = ("name", "scenario", "role", "message", "reason", "owner")
+NONSENSE: Final = "{no value of any field 0}"
 
 
 class BadDeviations(CouldNotRun):
@@ -35,13 +43,23 @@ class View(StrEnum):
     FACTS = "facts"
 
 
+class Each(StrEnum):
+    """What a deviation is counted by."""
+
+    RUN = ""
+    JOB = "job"
+    """As often for each job that the actor is told of."""
+    MESSAGE = "message"
+
+
 class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One declared difference.
 
     `field` is empty for a whole frame, which one side sends and the other does not: `hub` and `stack` are then
     `(sent)` and `(not sent)`. Else `field` may have `*` for any part of it, and `hub` and `stack` are its values:
     `(absent)`, `(null)`, a text that begins with `~` for a regular expression that the whole value has to match as JSON
-    text, or the value itself.
+    text, one that begins with `=` for what the message itself has at that path (0 where it has nothing there), or the
+    value itself.
     """
 
     name: str
@@ -53,9 +71,11 @@ class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     hub: Any
     stack: Any
     where: dict[str, Any] = {}
-    """Fields that the frame has to have with these values, for the deviation of a whole frame."""
+    """Fields that the message has to have with these values, by their paths; `{*}` in one stands for what the `*` of
+    `field` stood for. It is the stack's message, or the hub's where the stack sends none."""
     times: int = 1
-    """How many such differences one run may have at most."""
+    """How many such differences one run may have at most, or each of what `each` names."""
+    each: Each = Each.RUN
     sometimes: bool = False
     """Whether it depends on timing: then it is not missed where it was not seen."""
     view: View = View.FRAMES
@@ -71,23 +91,35 @@ class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Whether it is about that scenario, seen so."""
         return self.view is view and fnmatchcase(scenario, self.scenario)
 
-    def covers(self, finding: Finding) -> bool:
-        """Whether the finding is this difference."""
+    def unit_of(self, finding: Finding, frame: Any) -> Hashable:
+        """What such differences are counted together by."""
+        match self.each:
+            case Each.JOB:
+                return self.name, finding.actor, value_at(frame, "job_id")
+            case Each.MESSAGE:
+                return self.name, finding.field, finding.row
+        return self.name
+
+    def covers(self, finding: Finding, frame: Any = None) -> bool:
+        """Whether the finding is this difference; `frame` is the whole message that it is about."""
         if (finding.role, finding.message_type) != (self.role, self.message):
             return False
-        if not fnmatchcase(finding.field, self.field.replace("[", "[[]")):
+        field = re.fullmatch(re.escape(self.field).replace(r"\*", "(.*)"), finding.field)
+        if field is None or not self._describes(frame, "".join(field.groups()[:1])):
             return False
-        if finding.kind is FindingKind.MISSING:
-            return (self.hub, self.stack) == (SENT, NOT_SENT) and self._describes(finding.expected)
-        if finding.kind is FindingKind.EXTRA:
-            return (self.hub, self.stack) == (NOT_SENT, SENT) and self._describes(finding.observed)
-        if finding.kind is FindingKind.REORDERED:
-            return True
-        return matches(self.hub, finding.expected) and matches(self.stack, finding.observed)
+        sides = (self.hub, self.stack)
+        match finding.kind:
+            case FindingKind.MISSING:
+                return sides == (SENT, NOT_SENT)
+            case FindingKind.EXTRA:
+                return sides == (NOT_SENT, SENT)
+            case FindingKind.REORDERED:
+                return bool(self.hub == self.stack == ORDER)
+        return matches(self.hub, finding.expected, frame) and matches(self.stack, finding.observed, frame)
 
-    def _describes(self, body: Any) -> bool:
-        has = body if isinstance(body, dict) else {}
-        return all(key in has and matches(value, has[key]) for key, value in self.where.items())
+    def _describes(self, frame: Any, star: str) -> bool:
+        wanted = {path: _with_star(value, star) for path, value in self.where.items()}
+        return all(matches(value, value_at(frame, path), frame) for path, value in wanted.items())
 
     def result(self) -> DeclaredBy:
         """As the results model shows it."""
@@ -139,27 +171,31 @@ class Deviations:
         return cls(file.deviation, file.fault)
 
     def declare(
-        self, findings: Sequence[Finding], scenario: str, today: dt.date, view: View = View.FRAMES
+        self,
+        findings: Sequence[Finding],
+        scenario: str,
+        today: dt.date,
+        view: View = View.FRAMES,
+        frames: Sequence[Any] = (),
     ) -> list[Finding]:
-        """The findings, each marked with the valid deviation that covers it. Noise needs none."""
-        left = {entry.name: entry.times for entry in self.entries if entry.of(scenario, view)}
-        marked = []
-        for finding in findings:
-            name = None if finding.noise else self._covering(finding, left, today)
-            if name is not None:
-                left[name] -= 1
-            marked.append(msgspec.structs.replace(finding, declared=self.by_name[name].result() if name else None))
-        return marked
+        """The findings, each marked with the valid deviation that covers it. Noise needs none.
 
-    def _covering(self, finding: Finding, left: dict[str, int], today: dt.date) -> str | None:
-        return next(
-            (
-                name
-                for name, times in left.items()
-                if times > 0 and self.by_name[name].expires >= today and self.by_name[name].covers(finding)
-            ),
-            None,
-        )
+        `frames` are the messages that they are about; without them a finding of a whole frame has its own.
+        """
+        entries = [entry for entry in self.entries if entry.of(scenario, view) and entry.expires >= today]
+        used: Counter[Hashable] = Counter()
+        marked = []
+        for finding, frame in itertools.zip_longest(findings, frames):
+            about = frame or finding.observed or finding.expected
+            by = None
+            for entry in () if finding.noise else entries:
+                unit = entry.unit_of(finding, about)
+                if used[unit] < entry.times and entry.covers(finding, about):
+                    by = entry.result()
+                    used[unit] += 1
+                    break
+            marked.append(msgspec.structs.replace(finding, declared=by))
+        return marked
 
     def expired(self, today: dt.date) -> list[str]:
         """A sentence for each that is no longer valid."""
@@ -179,13 +215,29 @@ class Deviations:
         ]
 
 
-def matches(declared: Any, value: Any) -> bool:
-    """Whether a value is the declared one."""
+def matches(declared: Any, value: Any, frame: Any = None) -> bool:
+    """Whether a value of that message is the declared one."""
     if declared == NULL:
         return value is None
     if isinstance(declared, str) and declared.startswith("~"):
         return re.fullmatch(declared[1:], as_text(value), re.DOTALL) is not None
+    if isinstance(declared, str) and declared.startswith("="):
+        there = value_at(frame, declared[1:])
+        return bool(value == (0 if there == ABSENT else there))
     return bool(declared == value) and isinstance(declared, bool) is isinstance(value, bool)
+
+
+def value_at(frame: Any, path: str) -> Any:
+    """What a message has at that path, ABSENT where it has nothing there."""
+    for name in path.split("."):
+        if not isinstance(frame, dict) or name not in frame:
+            return ABSENT
+        frame = frame[name]
+    return frame
+
+
+def _with_star(value: Any, star: str) -> Any:
+    return value.replace(STAR, re.escape(star)) if isinstance(value, str) else value
 
 
 def as_text(value: Any) -> str:
@@ -213,20 +265,29 @@ def _problem_of_file(file: _File) -> str | None:
 
 
 def _problem(entry: Deviation) -> str | None:
-    for field in ("name", "scenario", "role", "message", "reason", "owner"):
-        if not getattr(entry, field).strip():
-            return f"{field} is empty"
     whole = {as_text(entry.hub), as_text(entry.stack)} == {SENT, NOT_SENT}
-    if not entry.field and not whole:
-        return f"without a field it is about a whole frame: hub and stack have to be {SENT} and {NOT_SENT}"
-    if entry.field and (whole or entry.where):
-        return "with a field it is about a value: neither a whole frame nor `where` belongs there"
-    if entry.times < 1:
-        return "times has to be 1 or more"
-    for side in (entry.hub, entry.stack):
-        if isinstance(side, str) and side.startswith("~"):
-            try:
-                re.compile(side[1:])
-            except re.error as error:
-                return f"{side} is no regular expression: {error}"
-    return None
+    empty = [field for field in _NEEDED if not getattr(entry, field).strip()]
+    rules = {
+        f"{', '.join(empty)} is empty": bool(empty),
+        f"without a field it is about a whole frame: hub and stack have to be {SENT} and {NOT_SENT}": not (
+            entry.field or whole
+        ),
+        "with a field it is about a value and not about a whole frame": bool(entry.field) and whole,
+        "a whole frame, and a `*`, need a `where` that says which messages are meant": not entry.where
+        and (whole or "*" in entry.scenario + entry.field),
+        "times has to be 1 or more": entry.times < 1,
+        f"times is {MOST_TIMES} at most: what is a rule is counted by `each`": entry.times > MOST_TIMES,
+    }
+    values = (entry.hub, entry.stack, *entry.where.values())
+    broken = (rule for rule, is_broken in rules.items() if is_broken)
+    return next(broken, None) or next(filter(None, map(_problem_of_value, values)), None)
+
+
+def _problem_of_value(value: Any) -> str | None:
+    if not isinstance(value, str) or not value.startswith("~"):
+        return None
+    try:
+        anything = STAR not in value and re.fullmatch(value[1:], NONSENSE, re.DOTALL)
+    except re.error as error:
+        return f"{value} is no regular expression: {error}"
+    return f"{value} is true of any text: name the text that is meant" if anything else None

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.parity.normalize import USER_DATA
+from harness.parity.normalize import BY_ID, USER_DATA
 from harness.results import Finding, FindingKind
 
 ABSENT: Final = "(absent)"
@@ -17,6 +17,7 @@ _ENDING_TYPES: Final = frozenset(
 )
 _ENDING_STATES: Final = frozenset({"completed", "failed", "cancelled"})
 _ACCEPTING_TYPES: Final = frozenset({"job_accepted", "job_submitted", "accepted"})
+_TOLD_TYPES: Final = frozenset({"update_job_progress", "job_progress", "progress", "error"})
 _LONGEST_SHOWN: Final = 120
 
 
@@ -37,7 +38,7 @@ def differences(expected: Any, observed: Any, path: str = "", *, user_data: bool
                 yield from differences(part, observed[key], inner, user_data=user_data or key in USER_DATA)
             else:
                 yield FieldDifference(inner, part, ABSENT)
-        if user_data:
+        if user_data or path.rpartition(".")[2] in BY_ID:
             added = (key for key in observed if key not in expected)
             yield from (FieldDifference(_inside(path, key), ABSENT, observed[key]) for key in added)
     elif isinstance(expected, list) and isinstance(observed, list) and len(expected) == len(observed):
@@ -66,11 +67,13 @@ def signature(finding: Finding) -> Signature:
 
 
 def is_critical(finding: Finding) -> bool:
-    """Whether it tells of a lost job, a second end or another end: noise never excuses one."""
+    """Whether it tells of a lost job, a second end or another end, or of progress or an error that one run alone tells:
+    noise never excuses one.
+    """
     values = [value for value in (finding.expected, finding.observed) if isinstance(value, dict)]
     ends = finding.message_type in _ENDING_TYPES or any(v.get("status") in _ENDING_STATES for v in values)
     if finding.kind in {FindingKind.MISSING, FindingKind.EXTRA}:
-        return ends or finding.message_type in _ACCEPTING_TYPES
+        return ends or finding.message_type in _ACCEPTING_TYPES | _TOLD_TYPES
     if finding.field in {"status", "type", "body.status"}:
         return True
     return finding.message_type in _ENDING_TYPES and finding.kind is FindingKind.CHANGED

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from harness.cassettes.events import HTTP_ACTOR, Closed, Event, Open, Receive, Response
+from harness.cassettes.events import HTTP_ACTOR, INCOMING, Closed, Event, Incoming, Open, Receive, Response
 from harness.cassettes.timers import timer_frames
 from harness.parity.normalize import normalized, normalized_frame
+from harness.parity.times import RunClock
 
 EVERYTHING: Final = "everything"
 """The order key of frames that have an order with all others of their stream."""
@@ -45,38 +46,47 @@ StreamKey = tuple[str, int]
 Streams = dict[StreamKey, list[ReceivedFrame]]
 
 
-def streams(events: Sequence[Event], *, workers_by_facts: bool = False) -> Streams:
+def streams(events: Sequence[Event], *, workers_by_facts: bool = False, began: float | None = None) -> Streams:
     """What every actor was told, by connection, without what only a clock had caused.
 
     With `workers_by_facts` a worker's frames are left out but for one fact: which jobs it was given, in what order. On
-    a stack workers speak to Redis and not to the server.
+    a stack workers speak to Redis and not to the server. `began` is when the run began, in seconds since the epoch; as
+    a default the events' own stamps tell it.
     """
+    clock = RunClock(events, began)
     skipped = timer_frames(events)
     found: Streams = defaultdict(list)
+    for index, event, role, key in by_connection(events):
+        if index not in skipped:
+            by_facts = workers_by_facts and role == "worker"
+            frame = claim_fact(index, event) if by_facts else frame_of(index, role, event, clock)
+            if frame is not None:
+                found[key].append(frame)
+    return dict(found)
+
+
+def by_connection(events: Sequence[Event]) -> Iterator[tuple[int, Incoming, str, StreamKey]]:
+    """What every actor was told: its place, itself, the actor's role and its connection."""
     roles: dict[str, str] = {}
     connection: dict[str, int] = defaultdict(lambda: -1)
     for index, event in enumerate(events):
         if isinstance(event, Open):
             connection[event.actor] += 1
             roles[event.actor] = event.role.value
-        elif index not in skipped and isinstance(event, Receive | Closed | Response):
-            role = roles.get(event.actor, HTTP_ACTOR)
-            by_facts = workers_by_facts and role == "worker"
-            frame = claim_fact(index, event) if by_facts else frame_of(index, role, event)
-            if frame is not None:
-                found[event.actor, max(connection[event.actor], 0)].append(frame)
-    return dict(found)
+        elif isinstance(event, INCOMING):
+            yield index, event, roles.get(event.actor, HTTP_ACTOR), (event.actor, max(connection[event.actor], 0))
 
 
-def frame_of(index: int, role: str, event: Receive | Closed | Response) -> ReceivedFrame:
+def frame_of(index: int, role: str, event: Incoming, clock: RunClock | None = None) -> ReceivedFrame:
     """One event as a frame."""
+    span = clock.span(event.at) if clock else None
     if isinstance(event, Closed):
         word, body = "closed", {"code": event.code, "reason": event.reason}
     elif isinstance(event, Response):
         text = {} if event.text is msgspec.UNSET else {"text": event.text}
-        word, body = "response", {"status": event.status, "body": normalized(event.body), **text}
+        word, body = "response", {"status": event.status, "body": normalized(event.body, span=span), **text}
     elif isinstance(event.content, dict) and event.message is not msgspec.UNSET:
-        word, body = str(event.content.get("type")), normalized_frame(event.content)
+        word, body = str(event.content.get("type")), normalized_frame(event.content, span)
     else:
         word, body = "text", {"text": event.content}
     return ReceivedFrame(
@@ -84,7 +94,7 @@ def frame_of(index: int, role: str, event: Receive | Closed | Response) -> Recei
     )
 
 
-def claim_fact(index: int, event: Receive | Closed | Response) -> ReceivedFrame | None:
+def claim_fact(index: int, event: Incoming) -> ReceivedFrame | None:
     """That a worker was given a job, and what job, or None for everything else a worker was told. Of one that was given
     in pieces only the id can be told.
     """

@@ -76,6 +76,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     row: int | None = None
     declared: DeclaredBy | None = None
     noise: bool = False
+    follows: int | None = None
+    """The place, among the cell's findings, of the one that this follows from: then that one is told."""
 
     @property
     def excused(self) -> bool:
@@ -143,6 +145,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             seconds=seconds,
         )
 
+    @property
+    def causes(self) -> list[Finding]:
+        """The differences that nothing excuses and that follow from no other."""
+        return [finding for finding in self.findings if not finding.excused and finding.follows is None]
+
     @classmethod
     def inconclusive(cls, column: Column, why: str, *, rows: Sequence[Row] = ()) -> Self:
         """A cell that could not be played to its end; `why` is a sentence."""
@@ -182,9 +189,12 @@ def _cell_sentence(verdict: CellVerdict, findings: Sequence[Finding]) -> str:
     if verdict is CellVerdict.SAME:
         return "Nothing a client could notice is different."
     decisive = [finding for finding in findings if finding.excused is (verdict is CellVerdict.DECLARED)]
-    shown = next((finding for finding in decisive if finding.declared), decisive[0])
-    more = len(decisive) - 1
-    return shown.sentence + (f" And {more:,} more." if more else "")
+    causes = [finding for finding in decisive if finding.follows is None]
+    shown = next((finding for finding in decisive if finding.declared), causes[0])
+    more, following = len(causes) - 1, len(decisive) - len(causes)
+    rest = [f"And {more:,} more."] if more else []
+    rest += [f"{following:,} more follow from what is told."] if following else []
+    return " ".join([shown.sentence, *rest])
 
 
 def elided(value: object, depth: int = 0) -> Any:

@@ -17,6 +17,7 @@ from harness.cassettes.replay.player import DEFAULT_DEADLINES, Transcript, repla
 from harness.errors import CouldNotRun
 from harness.parity import Finding, Noise, parity_of
 from harness.parity.alignment import Place
+from harness.parity.cascades import folded
 from harness.parity.deviations import Deviations, View
 from harness.parity.facts import as_facts, asks_for_facts
 from harness.results import CellVerdict
@@ -52,9 +53,16 @@ class CassetteResult(msgspec.Struct, frozen=True, kw_only=True):
         """The findings that count."""
         return tuple(finding for finding in self.findings if not finding.excused)
 
+    @property
+    def causes(self) -> tuple[Finding, ...]:
+        """Those of them that follow from no other."""
+        return tuple(finding for finding in self.undeclared if finding.follows is None)
+
     def describe(self) -> str:
         """One line for a terminal."""
-        more = self.reason or (self.undeclared[0].sentence if self.undeclared else "")
+        following = len(self.undeclared) - len(self.causes)
+        first = " ".join([one.sentence for one in self.causes[:1]] + [f"{following} more follow."] * bool(following))
+        more = self.reason or first
         return f"{self.name}: {self.verdict.value}" + (f" ({more})" if more else "")
 
 
@@ -174,10 +182,11 @@ def judged(played: Played, against: Against) -> CassetteResult:
     if played.view is View.FACTS:
         reference = as_facts(reference)
     on_stack = transcript.target == Side.STACK.value
-    parity = parity_of(reference, transcript.events, workers_by_facts=on_stack)
+    parity = parity_of(reference, transcript.events, workers_by_facts=on_stack, began=transcript.began_s)
     findings = against.noise.get(cassette.name, Noise()).mark(parity.findings)
     if on_stack:
-        findings = against.deviations.declare(findings, cassette.name, against.today, played.view)
+        findings = against.deviations.declare(findings, cassette.name, against.today, played.view, parity.frames)
+    findings = folded(findings, parity.frames)
     verdict, reason = verdict_of(findings, transcript, reference)
     return CassetteResult(
         path=played.path,

@@ -21,7 +21,7 @@ from harness.cassettes.record import Recorder, Sessions
 from harness.cassettes.replay.player import replay
 from harness.clients import ExpectationTimeout, LegacyClient, RecordingSocket
 from harness.errors import CouldNotRun
-from harness.parity import compare
+from harness.parity import parity_of
 from harness.parity.deviations import Deviations, View
 from harness.parity.facts import as_facts
 from harness.protocols import hub as words
@@ -228,7 +228,7 @@ async def compare_on_both(
         async with stack.acquire(Needs()) as target:
             transcript = await replay(cassette, target, modern_clients=modern)
         reference = as_facts(cassette.events) if modern else cassette.events
-        findings = compare(reference, transcript.events, workers_by_facts=True)
-        found = deviations.declare(findings, cassette.name, today, view)
+        parity = parity_of(reference, transcript.events, workers_by_facts=True, began=transcript.began_s)
+        found = deviations.declare(parity.findings, cassette.name, today, view, parity.frames)
         sentences += [f"{view.value}: {finding.sentence}" for finding in found if not finding.excused]
     return MixComparison(cassette=cassette, sentences=tuple(sentences))

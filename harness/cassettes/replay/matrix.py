@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,7 +15,7 @@ from harness.cassettes import Event, event_as_line, kind_of
 from harness.cassettes.replay.deadlines import Deadlines
 from harness.cassettes.replay.files import Against, CassetteResult, Played, judged, play_files
 from harness.cassettes.replay.player import DEFAULT_DEADLINES
-from harness.parity import Noise, noise_between
+from harness.parity import Noise, compare, noise_of
 from harness.parity.deviations import Deviations, View
 from harness.results import Cell, CellVerdict, Column, Row, ScenarioRow, TranscriptEvent
 from harness.targets import TargetPool
@@ -46,50 +48,56 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
     today: dt.date,
     deadlines: Deadlines = DEFAULT_DEADLINES,
     at_once: int = 2,
-    recall: dict[Column, list[Played]] | None = None,
+    recall: list[list[Played]] | None = None,
     done: Done = lambda _column, _played: None,
 ) -> Matrix:
     """Play every file on every side, all sides at once, `at_once` files on each. The hub is held against the recording,
-    its second run and the stack against its first; what the hub's two runs differ in is noise on the stack. Where the
-    hub could not be played, or not to the end of a recorded wait, the recording stands in for it.
+    its second run and the stack against its first. Where its two runs differ it is played once more, and what its runs
+    differ in is noise on the stack. Where the hub could not be played, or not to the end of a recorded wait, the
+    recording stands in for it.
 
-    What `recall` holds of the hub's columns is not played again; what it lacks is put into it.
+    The hub's runs that `recall` holds are not played again; where it is empty they are put into it.
     """
-    remembered = {} if recall is None else recall
+    runs = [] if recall is None else recall
 
     async def play(column: Column, pool: TargetPool) -> list[Played]:
-        if column in remembered:
-            return remembered[column]
         view = VIEWS.get(column, View.FRAMES)
         return await play_files(
             files, pool, deadlines=deadlines, at_once=at_once, view=view, done=lambda played: done(column, played)
         )
 
+    async def play_hub() -> None:
+        if not runs:
+            first, again = await asyncio.gather(play(Column.HUB, hub), play(Column.HUB_AGAIN, hub))
+            unsure = [one.path for one, other in zip(first, again, strict=True) if _differ(one, other)]
+            runs.extend([first, again, await play_files(unsure, hub, deadlines=deadlines, at_once=at_once)])
+
     async with asyncio.TaskGroup() as tasks:
-        playing = {
-            Column.HUB: tasks.create_task(play(Column.HUB, hub)),
-            Column.HUB_AGAIN: tasks.create_task(play(Column.HUB_AGAIN, hub)),
-            Column.STACK_WEBSOCKET: tasks.create_task(play(Column.STACK_WEBSOCKET, stack)),
-            Column.STACK_SSE: tasks.create_task(play(Column.STACK_SSE, stack)),
-        }
-    played = {column: task.result() for column, task in playing.items()}
-    remembered.update({column: played[column] for column in (Column.HUB, Column.HUB_AGAIN)})
-    columns = judge_columns(played, deviations, today)
+        tasks.create_task(play_hub())
+        websocket = tasks.create_task(play(Column.STACK_WEBSOCKET, stack))
+        sse = tasks.create_task(play(Column.STACK_SSE, stack))
+    first, again, *_ = runs
+    played = {
+        Column.HUB: first,
+        Column.HUB_AGAIN: again,
+        Column.STACK_WEBSOCKET: websocket.result(),
+        Column.STACK_SSE: sse.result(),
+    }
+    columns = judge_columns(played, _noise(runs), deviations, today)
     problems = problems_of(columns, deviations, today)
     return Matrix(columns=columns, rows=rows_of(columns), problems=problems)
 
 
 def judge_columns(
-    played: Mapping[Column, Sequence[Played]], deviations: Deviations, today: dt.date
+    played: Mapping[Column, Sequence[Played]], noise: Mapping[str, Noise], deviations: Deviations, today: dt.date
 ) -> dict[Column, list[CassetteResult]]:
     """Every column against its reference."""
-    first, again = played[Column.HUB], played[Column.HUB_AGAIN]
     hub = {
         run.cassette.name: run.transcript.events
-        for run in first
+        for run in played[Column.HUB]
         if run.cassette and run.transcript and not run.transcript.cut_short
     }
-    on_stack = Against(deviations=deviations, today=today, references=hub, noise=_noise(first, again))
+    on_stack = Against(deviations=deviations, today=today, references=hub, noise=noise)
     against = {
         Column.HUB: Against(today=today),
         Column.HUB_AGAIN: Against(today=today, references=hub),
@@ -99,12 +107,16 @@ def judge_columns(
     return {column: [judged(run, against[column]) for run in runs] for column, runs in played.items()}
 
 
-def _noise(first: Sequence[Played], again: Sequence[Played]) -> dict[str, Noise]:
-    return {
-        one.cassette.name: noise_between(one.transcript.events, other.transcript.events)
-        for one, other in zip(first, again, strict=True)
-        if one.cassette and one.transcript and other.transcript
-    }
+def _differ(one: Played, other: Played) -> bool:
+    return bool(one.transcript and other.transcript and compare(one.transcript.events, other.transcript.events))
+
+
+def _noise(runs: Sequence[Sequence[Played]]) -> dict[str, Noise]:
+    transcripts: dict[str, list[Sequence[Event]]] = defaultdict(list)
+    for run in itertools.chain(*runs):
+        if run.cassette and run.transcript:
+            transcripts[run.cassette.name].append(run.transcript.events)
+    return {name: noise_of(*events) for name, events in transcripts.items()}
 
 
 def rows_of(columns: Mapping[Column, Sequence[CassetteResult]]) -> list[ScenarioRow]:
@@ -116,6 +128,24 @@ def rows_of(columns: Mapping[Column, Sequence[CassetteResult]]) -> list[Scenario
             abouts.setdefault(result.name, result.cassette.header.about if result.cassette else "")
             cells.setdefault(result.name, []).append(cell_of(result, column, names=NAMES[column]))
     return [ScenarioRow(name=name, about=abouts[name], cells=tuple(row)) for name, row in cells.items()]
+
+
+def patterns_of(results: Iterable[CassetteResult], most: int = 3) -> list[str]:
+    """What is different in one way in several recordings as one sentence, then what is different in a single one."""
+    ways: dict[Hashable, tuple[str, dict[str, CassetteResult]]] = {}
+    for result in results:
+        for cause in result.causes:
+            way = (cause.role, cause.kind, cause.message_type, cause.field)
+            ways.setdefault(way, (cause.sentence, {}))[1][result.name] = result
+    told, known = [], set[str]()
+    for sentence, where in sorted(ways.values(), key=lambda each: -len(each[1])):
+        if known.issuperset(where):
+            continue
+        known |= where.keys()
+        names = ", ".join([*list(where)[:most], *["…"][: len(where) - most]])
+        single = next(iter(where.values())).describe() + "."
+        told.append(f"{len(where)} recordings: {sentence} ({names})" if len(where) > 1 else single)
+    return told[:most]
 
 
 def problems_of(

@@ -78,6 +78,8 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     cut_short: str = ""
     """A sentence where a recorded wait was not waited out: then a difference proves nothing."""
     took_s: float = 0.0
+    began_s: float | None = None
+    """When the replay began, in seconds since the epoch."""
 
 
 async def replay(
@@ -140,6 +142,7 @@ class _Player:
         self._matched = self._overdue = 0
         self._silent: set[str] = set()
         self._last_arrival = self._began = clock()
+        self._began_s = time.time()
         self._connections: dict[str, ActorConnection] = {}
         self._puppets: Puppets | None = None
         self._playing: dict[str, Puppet] = {}
@@ -183,6 +186,7 @@ class _Player:
             incidents=tuple(self._bindings.incoming(text) for text in self._incidents),
             cut_short=self._cut_short,
             took_s=self._clock() - self._began,
+            began_s=self._began_s,
         )
 
     def _now_ms(self) -> float:

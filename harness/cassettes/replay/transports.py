@@ -6,7 +6,7 @@ import ast
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import httpx
@@ -215,13 +215,13 @@ class ModernActor(_Actor):
         message = (hub.parsed(str(content)) if is_text else expanded(content)) or {}
         match message:
             case {"type": "submit_job"}:
-                await self._answered(self._submit(message))
+                await self._answered(self._submit, message)
             case {"type": "request_job_status", "job_id": str(job_id)}:
-                self._on_the_side(self._client.state(job_id))
+                self._on_the_side(self._client.state, job_id)
             case {"type": "cancel_job", "job_id": str(job_id)}:
-                self._on_the_side(self._client.cancel(job_id, message.get("reason")))
+                self._on_the_side(self._client.cancel, job_id, message.get("reason"))
             case {"type": "force_retry_job", "job_id": str(job_id)}:
-                self._on_the_side(self._client.retry(job_id))
+                self._on_the_side(self._client.retry, job_id)
             case {"type": "subscribe_job", "job_id": str(job_id)}:
                 self._follow(job_id)
             case _:
@@ -238,12 +238,12 @@ class ModernActor(_Actor):
         await asyncio.gather(*self._asking, return_exceptions=True)
         await self._client.__aexit__()
 
-    def _on_the_side(self, asking: Coroutine[Any, Any, Any]) -> None:
-        self._asking.append(asyncio.create_task(self._answered(asking)))
+    def _on_the_side(self, ask: Callable[..., Awaitable[Any]], *about: Any) -> None:
+        self._asking.append(asyncio.create_task(self._answered(ask, *about)))
 
-    async def _answered(self, asking: Coroutine[Any, Any, Any]) -> None:
+    async def _answered(self, ask: Callable[..., Awaitable[Any]], *about: Any) -> None:
         try:
-            await asking
+            await ask(*about)
         except httpx.ConnectError as error:
             raise Unreachable(f"cannot connect for {self._actor}: {error}") from error
         except httpx.HTTPError as error:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from harness.parity import ABSENT, Finding, FindingKind
-from harness.parity.deviations import BadDeviations, Deviation, Deviations, matches
+from harness.parity.deviations import BadDeviations, Deviation, Deviations, Each, matches
 
 TODAY = dt.date(2026, 11, 24)
 ROOT = Path(__file__).parents[3]
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 def deviation(**fields: Any) -> Deviation:
     standard: dict[str, Any] = {
         "name": "one",
-        "scenario": "cancel-*",
+        "scenario": "cancel-running",
         "role": "client",
         "message": "response_job_status",
         "field": "status",
@@ -84,7 +84,7 @@ def test_one_that_no_played_scenario_needed_is_told() -> None:
     deviations = Deviations([deviation()])
     assert deviations.unneeded(["happy-path"], []) == []
     assert deviations.unneeded(["cancel-running"], []) == [
-        "The declared difference one of somebody was not seen in cancel-*: take it out."
+        "The declared difference one of somebody was not seen in cancel-running: take it out."
     ]
     assert deviations.unneeded(["cancel-running"], deviations.declare([finding()], "cancel-running", TODAY)) == []
 
@@ -119,6 +119,41 @@ def test_values_are_given_as_themselves_as_words_or_as_patterns(value: Any, seen
     assert matches(value, seen) is same
 
 
+def test_a_field_is_declared_by_what_else_its_message_says() -> None:
+    entry = deviation(where={"system.count": 1})
+    found = Deviations([entry])
+    for count, name in ((1, "one"), (2, None)):
+        (marked,) = found.declare([finding()], "cancel-running", TODAY, frames=[{"system": {"count": count}}])
+        assert (marked.declared and marked.declared.name) == name
+
+
+def test_a_value_may_be_what_the_message_itself_has_elsewhere() -> None:
+    message = {"system": {"jobs": {"pending": 3}}}
+    assert matches("=system.jobs.pending", 3, message)
+    assert not matches("=system.jobs.pending", 4, message)
+    assert matches("=system.jobs.claimed", 0, message), "what is not counted is none"
+
+
+def test_where_speaks_of_what_the_star_stands_for() -> None:
+    entry = deviation(field="jobs.*", hub="a", stack=ABSENT, where={"active": '~(?!.*"{*}").*'})
+    gone = finding(field="jobs.j-1", expected="a", observed=ABSENT)
+    for active, name in (({"j-2": 1}, "one"), ({"j-1": 1}, None)):
+        (marked,) = Deviations([entry]).declare([gone], "cancel-running", TODAY, frames=[{"active": active}])
+        assert (marked.declared and marked.declared.name) == name
+
+
+def test_a_rule_is_counted_by_message_or_by_job() -> None:
+    def marked(each: Each, *rows: int) -> list[bool]:
+        found = [finding(row=row) for row in rows]
+        frames = [{"job_id": f"job-{row}"} for row in rows]
+        declared = Deviations([deviation(each=each)]).declare(found, "cancel-running", TODAY, frames=frames)
+        return [one.declared is not None for one in declared]
+
+    assert marked(Each.RUN, 1, 2) == [True, False]
+    assert marked(Each.MESSAGE, 1, 2, 2) == [True, True, False]
+    assert marked(Each.JOB, 1, 2, 2) == [True, True, False]
+
+
 GOOD = """
 [[deviation]]
 name = "one"
@@ -145,6 +180,12 @@ expires = 2027-01-01
         (GOOD.replace('field = "f"', ""), "whole frame"),
         (GOOD.replace("hub = 1", 'hub = "~("'), "no regular expression"),
         (GOOD + "times = 0", "times has to be"),
+        (GOOD + "times = 40", "times is 10 at most"),
+        (GOOD.replace('scenario = "s"', 'scenario = "*"'), "need a `where`"),
+        (GOOD.replace('field = "f"', 'field = "f.*"'), "need a `where`"),
+        (GOOD.replace('field = "f"\nhub = 1\nstack = 2', 'hub = "(sent)"\nstack = "(not sent)"'), "need a `where`"),
+        (GOOD.replace("stack = 2", 'stack = "~.*"'), "true of any text"),
+        (GOOD + 'where = { error = "~.+" }', "true of any text"),
         (GOOD + GOOD, "2 deviations are called"),
         (GOOD + "fault = 3", "there is no such fault"),
         (GOOD + 'fault = 3\n[[fault]]\nnumber = 3\nhub = "x"\nstack = "y"\nnot_recorded = "z"', "either"),

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from harness.cassettes import Receive
 from harness.cassettes.replay import Deadlines
-from harness.cassettes.replay.files import Against, CassetteResult, run_files
-from harness.cassettes.replay.matrix import Matrix, play_matrix
+from harness.cassettes.replay.files import Against, CassetteResult, Played, run_files
+from harness.cassettes.replay.matrix import Matrix, _differ, patterns_of, play_matrix
 from harness.parity.deviations import Deviations
 from harness.processes import Processes, Valkey
-from harness.results import CellVerdict, Column, FindingKind
+from harness.results import CellVerdict, Column, Finding, FindingKind
 from harness.targets import REPLAYED, HubPool, Setup, Side, StackPool
 from tests.harness.cassettes.replay.conftest import CASSETTES
 
@@ -87,7 +88,41 @@ async def test_a_difference_that_is_not_declared_is_told_with_its_frame(processe
     stack = StackPool(processes, valkey, replace(REPLAYED, name="undeclared-api"), first_database=20)
     results = await run_files([CASSETTES / "cancel-running.jsonl"], stack, Against(today=TODAY))
     assert results[0].verdict is CellVerdict.DIFFERENT
-    assert results[0].describe() == "cancel-running: different (client-a never got update_job_progress.)"
+    assert results[0].describe() == "cancel-running: different (client-a never got update_job_progress. 7 more follow.)"
+
+
+async def test_where_two_runs_of_the_hub_differ_it_is_played_a_third_time(
+    processes: Processes, valkey: Valkey, deviations: Deviations, tmp_path: Path
+) -> None:
+    files = [CASSETTES / "happy-path.jsonl", CASSETTES / "cancel-pending.jsonl"]
+    runs: list[list[Played]] = []
+
+    async def play() -> Matrix:
+        hub, stack = HubPool(processes), StackPool(processes, valkey, first_database=60)
+        return await play_matrix(files, hub, stack, deviations=deviations, today=TODAY, recall=runs)
+
+    await play()
+    assert [[played.path for played in run] for run in runs] == [files, files, []]
+    first = runs[0][0]
+    assert first.transcript is not None
+    frames = [event for event in first.transcript.events if isinstance(event, Receive)]
+    wrong = replace(frames[-1], message={"type": "job_accepted", "job_id": "of-nobody"})
+    runs[1][0] = replace(first, transcript=replace(first.transcript, events=(*first.transcript.events, wrong)))
+    assert _differ(first, runs[1][0])
+
+
+def test_what_differs_in_one_way_in_several_recordings_is_one_sentence() -> None:
+    def result(name: str, *fields: str) -> CassetteResult:
+        kind, told = FindingKind.CHANGED, {"actor": "a", "role": "client", "message_type": "complete_job"}
+        findings = [Finding(kind=kind, field=field, sentence=f"a: {field} is wrong.", **told) for field in fields]
+        return CassetteResult(path=Path(f"{name}.jsonl"), verdict=CellVerdict.DIFFERENT, findings=tuple(findings))
+
+    results = [result(f"r-{number}", "result") for number in range(24)]
+    assert patterns_of([*results, result("alone", "worker_id"), result("both", "result", "worker_id")]) == [
+        "25 recordings: a: result is wrong. (r-0, r-1, r-2, …)",
+        "2 recordings: a: worker_id is wrong. (alone, both)",
+    ]
+    assert patterns_of([result("alone", "worker_id")]) == ["alone: different (a: worker_id is wrong.)."]
 
 
 async def test_a_file_that_cannot_be_read_is_inconclusive_and_the_others_are_played(
