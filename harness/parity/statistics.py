@@ -14,6 +14,7 @@ from harness.cassettes.events import Event, Outgoing, Receive
 from harness.cassettes.timers import STATS, timer_frames
 from harness.parity.findings import ABSENT, FieldDifference, differences
 from harness.parity.frames import ReceivedFrame, StreamKey, by_connection, frame_of
+from harness.parity.normalize import USER_DATA
 from harness.parity.times import RunClock
 
 SETTLED_MS: Final = 1_200.0
@@ -23,6 +24,8 @@ TABLES: Final = frozenset(
     | {"system.jobs.active_jobs", "system.workers.active_workers"}
 )
 """Objects whose keys are ids or states: what they hold has one schema."""
+OWN: Final = USER_DATA | {"capabilities"}
+"""Objects that belong to users and workers: what stands in them is theirs."""
 _ANY: Final = "*"
 
 
@@ -38,7 +41,7 @@ class Schema:
         """Take in one more message."""
         self.kinds[path].add(_kind(value))
         self._seen[path] += 1
-        for name, part in value.items() if isinstance(value, dict) else ():
+        for name, part in value.items() if isinstance(value, dict) and path.rpartition(".")[2] not in OWN else ():
             child = f"{path}.{_ANY if path in TABLES else name}".removeprefix(".")
             self._parents[child] = path
             self.add(part, child)
