@@ -38,6 +38,7 @@ from new_stack.queue.jobs import (
     WorkerReport,
 )
 from new_stack.queue.queue import Queue
+from new_stack.queue.retry_policy import RetryPolicy
 from new_stack.queue.settings import QueueSettings
 from new_stack.settings import SettingsError
 
@@ -76,6 +77,7 @@ __all__ = [
     "QueueUnavailable",
     "RedisTooOld",
     "Released",
+    "RetryPolicy",
     "SettingsError",
     "Signal",
     "Submission",

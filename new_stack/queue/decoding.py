@@ -25,6 +25,7 @@ LEASE_FIELDS: Final = (
     "expires_at",
     "alone",
     "extra",
+    "timeout_ms",
 )
 """A row of a claim's reply."""
 
@@ -60,7 +61,7 @@ def _some(name: str, body: bytes) -> dict[str, bytes]:
 
 def lease_of(worker_id: str, row: Sequence[Any]) -> Lease:
     """One row of a claim's reply."""
-    lease = _struct(Lease, zip(LEASE_FIELDS, row, strict=True), worker_id=worker_id)
+    lease = _struct(Lease, zip(LEASE_FIELDS, row, strict=False), worker_id=worker_id)
     if lease is None:
         raise ValueError(f"the claim answered {row!r}")
     return lease

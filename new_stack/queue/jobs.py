@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from new_stack.queue.events import EventKind
+from new_stack.queue.retry_policy import RetryPolicy
 
 PRIORITY_LIMIT: Final = 2**53
 """Priorities run from -PRIORITY_LIMIT to PRIORITY_LIMIT: the whole numbers that Redis and JSON keep exactly."""
@@ -60,7 +61,10 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     client_id: str | None = None
     max_retries: int | None = None
     extra: msgspec.Raw | None = None
-    """Fields of the submitter's own, a JSON object: kept, shown and given to the connector, never looked at."""
+    """Fields of the submitter's own, a JSON object: kept, shown and given to the connector."""
+    retry_policy: RetryPolicy | None = None
+    not_before: int | None = None
+    """It runs no sooner, in ms since the epoch."""
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +103,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     claimed_at: int | None = None
     ended_at: int | None = None
+    policy: dict[str, Any] | None = None
+    """Its own `RetryPolicy`, as it was submitted."""
+    not_before: int | None = None
+    deadline_at: int | None = None
+    """When it has to be done, or fails."""
     group: str | None = None
     """Where the job asks for more than its service: the signature of what it asks for (docs/routing.md)."""
     position: int = 0
@@ -133,6 +142,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int
     failures: int
     expires_at: int
+    timeout_ms: int | None = None
+    """How long this attempt may take, where the job itself says so."""
     alone: bool = False
     """The job has lost several workers: run it with nothing beside it, so that it takes nothing else along."""
 

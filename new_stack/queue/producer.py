@@ -30,6 +30,8 @@ NAME_LIMIT: Final = 256
 
 RETRIES_LIMIT: Final = 1000
 
+NOT_BEFORE_LIMIT: Final = 2**53
+
 EXTRA_LIMIT: Final = 65_536
 """Longest JSON of a submitter's own fields, in bytes."""
 
@@ -98,13 +100,14 @@ class Producer:
 
     def _row(self, job: NewJob) -> Row:
         settings = self._caller.settings
-        retries = settings.max_retries if job.max_retries is None else job.max_retries
+        retries = _retries(job, settings.max_retries)
         digest = check(job, payload_limit=settings.payload_limit, retries=retries)
         job_id = job.id or str(uuid.uuid4())
         extra = bytes(job.extra or b"")
         group = group_of(job) if settings.matching and extra else ""
         about = (job.service_required, bytes(job.payload), job.priority, job.client_id or "", retries, digest)
-        return (job_id, *about, group, extra)
+        policy = b"" if job.retry_policy is None else msgspec.json.encode(job.retry_policy)
+        return (job_id, *about, group, extra, policy, "" if job.not_before is None else job.not_before)
 
     async def _submit_rows(self, rows: Sequence[Row]) -> list[list[Any] | QueueUnavailable]:
         """An answer for each. Raises QueueUnavailable where nothing was stored; later batches say it one by one."""
@@ -154,7 +157,8 @@ def _submission(row: Row, reply: list[Any] | QueueUnavailable) -> Submission | Q
 
 def _new_job(row: Row, created_at: int) -> Job:
     """The record as the function has just stored it."""
-    job_id, service, payload, priority, client_id, retries, _, group, extra = row
+    job_id, service, payload, priority, client_id, retries, _, group, extra, own_rules, not_before = row
+    policy = msgspec.json.decode(own_rules) if isinstance(own_rules, bytes) and own_rules else None
     return Job(
         id=str(job_id),
         state=JobState.PENDING,
@@ -165,6 +169,9 @@ def _new_job(row: Row, created_at: int) -> Job:
         max_retries=int(retries),
         extra=msgspec.Raw(extra) if extra else None,  # type: ignore[arg-type]
         group=str(group) or None,
+        policy=policy,
+        deadline_at=created_at + policy["deadline_ms"] if policy and "deadline_ms" in policy else None,
+        not_before=int(not_before) if not_before != "" else None,
         created_at=created_at,
     )
 
@@ -176,6 +183,16 @@ def _changed(job_id: str, verb: str, reply: Sequence[Any]) -> Job:
     if job is None:
         raise JobNotFound(f"there is no job {job_id}")
     return job
+
+
+def _retries(job: NewJob, usual: int) -> int:
+    """How many failures may be followed by another attempt. Raises InvalidJob where the job says two things."""
+    attempts = None if job.retry_policy is None else job.retry_policy.attempts
+    if attempts is None:
+        return usual if job.max_retries is None else job.max_retries
+    if job.max_retries not in (None, attempts - 1):
+        raise InvalidJob("retry_policy.attempts", f"is {attempts}, but max_retries is {job.max_retries}: one less")
+    return attempts - 1
 
 
 class _Asked(msgspec.Struct):
@@ -215,8 +232,12 @@ def check(job: NewJob, *, payload_limit: int, retries: int) -> str:
         raise InvalidJob("extra", f"must not be longer than {EXTRA_LIMIT} bytes as JSON")
     _check_whole("priority", job.priority, -PRIORITY_LIMIT, PRIORITY_LIMIT)
     _check_whole("max_retries", retries, 0, RETRIES_LIMIT)
+    if job.not_before is not None:
+        _check_whole("not_before", job.not_before, 0, NOT_BEFORE_LIMIT)
     digest = blake2b(_canonical_payload(job, payload_limit), digest_size=16)
     digest.update(f"\n{job.service_required}\n{job.priority}\n{retries}".encode())
+    if job.retry_policy is not None or job.not_before is not None:
+        digest.update(msgspec.json.encode([job.retry_policy, job.not_before]))
     return digest.hexdigest()
 
 

@@ -52,7 +52,8 @@ class Attempt:
         self._outcome: End | None = None
         self._begun = False
         self._over = False
-        self._timeout_s = context.settings.job_timeout_minutes * 60
+        own_s = (lease.timeout_ms or 0) / 1000
+        self._timeout_s = min(filter(None, (own_s, context.settings.job_timeout_minutes * 60)), default=0)
         self._stop_grace_s = context.settings.stop_grace_ms / 1000
         self._deadline = math.inf
         self._timers: list[asyncio.TimerHandle] = []
@@ -160,7 +161,7 @@ class Attempt:
             case Stop.CANCELLED | Stop.LEASE_LOST:
                 return None
             case Stop.TIMED_OUT:
-                return self._failed(f"timed out after {self._timeout_s:g} s")
+                return self._failed(f"timed out after {self._timeout_s:g} s", error_type="TimeoutError")
             case Stop.SHUTDOWN:
                 return self._outcome or Released(lease=self.lease)
             case None:

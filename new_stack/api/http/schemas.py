@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import PRIORITY_LIMIT, Job, JobState, NewJob, WorkerInfo
+from new_stack.queue.retry_policy import RetryPolicy
 
 Priority = Annotated[int, Meta(ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT)]
 Retries = Annotated[int, Meta(ge=0, le=1_000)]
@@ -30,6 +31,8 @@ class JobRequest(msgspec.Struct, kw_only=True):
     id: JobId | None = None
     client_id: Annotated[str, Meta(max_length=256)] | None = None
     max_retries: Retries | None = None
+    retry_policy: RetryPolicy | None = None
+    not_before: Annotated[int, Meta(ge=0, le=PRIORITY_LIMIT)] | None = None
 
     def new_job(self, extra: Raw | None = None) -> NewJob:
         """As the queue takes it, with the fields that stand beside these."""
@@ -41,6 +44,8 @@ class JobRequest(msgspec.Struct, kw_only=True):
             id=self.id,
             client_id=self.client_id,
             max_retries=self.max_retries,
+            retry_policy=self.retry_policy,
+            not_before=self.not_before,
             extra=extra,
         )
 
@@ -113,6 +118,9 @@ def job_view(job: Job, position: int | None, error: str | None = None) -> dict[s
         "ended_at_ms": job.ended_at,
         "status_message": job.status_message,
         "cancel_reason": job.cancel_reason,
+        "retry_policy": job.policy,
+        "not_before_ms": job.not_before,
+        "deadline_at_ms": job.deadline_at,
         "unserved_since_ms": job.unserved_since,
         "waiting_reason": waiting_reason(job),
     }

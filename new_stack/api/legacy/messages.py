@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from new_stack.api.http.schemas import extra_of, payload_of
 from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob
+from new_stack.queue.retry_policy import RetryPolicy
 
 Fields = Mapping[str, Raw]
 
@@ -95,8 +96,18 @@ def new_job(fields: Fields, client_id: str, *, id_field: str) -> NewJob:
         id=id_text(fields, id_field) or text_id(fields),
         client_id=client_id,
         max_retries=None if value(fields, "max_retries") is None else _whole(fields, "max_retries", 0, RETRIES_LIMIT),
+        retry_policy=_retry_policy(fields),
+        not_before=None if value(fields, "not_before") is None else _whole(fields, "not_before", 0, PRIORITY_LIMIT),
         extra=extra_of(fields),
     )
+
+
+def _retry_policy(fields: Fields) -> RetryPolicy | None:
+    raw = fields.get("retry_policy")
+    try:
+        return None if raw is None else msgspec.json.decode(raw, type=RetryPolicy | None)
+    except msgspec.DecodeError as error:
+        raise Refusal(f"retry_policy: {error}") from None
 
 
 def text_id(fields: Fields) -> str | None:

@@ -4,7 +4,7 @@
 -- is on, after an empty line its capabilities as JSON), how many jobs it runs, ms
 -- for which it will wait for more (0: it does not wait); how many at most.
 -- Reply: for each {id, attempt, service_required, payload, priority, client_id, max_retries, failures, expires_at,
--- '1' where it must run alone, extra}.
+-- '1' where it must run alone, extra, ms that the attempt may take or ''}.
 -- Invariant: no job is held by two workers; the order is priority, then first in first out.
 local function claimant(args, at)
   return {

@@ -42,6 +42,7 @@ redis.register_function{
     local limit = tonumber(args[q.first])
     local reaped, more = expire_leases(q, limit)
     more = promote(q, limit) == limit or more
+    more = fail_overdue(q, limit) == limit or more
     more = forget_ended(q, limit) or more
     forget_workers(q, limit)
     note_unserved(q)

@@ -5,7 +5,7 @@
 -- Invariant: the attempt number goes on growing, so nothing of an older attempt is accepted.
 local FORGOTTEN = {
   'worker_id', 'failed_by', 'failed_attempt', 'offered_to', 'lost_by', 'lost_alone', 'error', 'error_type', 'traceback',
-  'cancel_reason', 'ended_at', 'ended_id', 'progress', 'status_message', 'logs',
+  'not_before', 'cancel_reason', 'ended_at', 'ended_id', 'progress', 'status_message', 'logs',
 }
 
 redis.register_function('hubgate_retry', function(keys, args)
@@ -21,6 +21,7 @@ redis.register_function('hubgate_retry', function(keys, args)
   for _, field in ipairs(FORGOTTEN) do job[field] = nil end
   job.state, job.failures, job.deliveries = 'pending', 0, 0
   drop_body(q, job, 'result')
+  set_deadline(q, job)
   make_ready(q, job)
   emit(q, job, 'retried', {})
   save_job(q, job)

@@ -1,12 +1,12 @@
---@include context record events ready wake
+--@include context record events ready wake deadline
 -- submit: make jobs ready, each once.
 -- Keys: `ready`. Arguments: the terms; the number of jobs; for each: id, service_required, payload, priority,
--- client_id ('' for none), max_retries, digest of the content, group ('' for the service's), extra (JSON, '' for none).
+-- client_id ('' for none), max_retries, digest of the content, group ('' for the service's), extra (JSON, '' for none),
+-- retry policy (JSON, '' for none), ms before which it must not run ('' for none).
 -- Reply: for each {'created', 'pending', position, created_at}, {'same', state, position, the record's row} or
 -- {'conflict'}. Of rows that are large together, those that would exceed ROWS_BYTES come empty.
 -- Invariant: an id names one job for as long as its record lives; a repeat changes nothing.
 local ROWS_BYTES = 65536
-local WIDTH = 9
 
 local function submitted_before(q, id, digest)
   local job, why = read_job(q, id)
@@ -32,6 +32,14 @@ local function next_sequence(q, at_most)
   return q.sequence
 end
 
+-- The rules of its own that a job may come with. Those of an older version's caller end before them.
+local function keep_rules(q, job, args, at)
+  if q.width < 11 then return end
+  local policy = some(args[at + 9])
+  job.policy, job.not_before = policy and cjson.decode(policy), tonumber(args[at + 10])
+  set_deadline(q, job)
+end
+
 local function submit_one(q, args, at, at_most)
   local id, digest = args[at], args[at + 6]
   local known = submitted_before(q, id, digest)
@@ -42,13 +50,19 @@ local function submit_one(q, args, at, at_most)
     extra = some(args[at + 8]), attempt = 0, failures = 0, deliveries = 0, created_at = q.now,
     sequence = next_sequence(q, at_most),
   }
+  keep_rules(q, job, args, at)
   keep_body(q, job, 'payload', args[at + 2])
   redis.call('ZADD', q.prefix .. 'jobs', job.sequence, id)
-  enter_ready(q, job)
+  local ready = (job.not_before or 0) <= q.now
+  if ready then
+    enter_ready(q, job)
+  else
+    redis.call('ZADD', q.prefix .. 'delayed', job.not_before, id)
+  end
   emit(q, job, 'submitted', {})
   save_job(q, job)
   local group = group_of(job)
-  q.created[group] = (q.created[group] or 0) + 1
+  if ready then q.created[group] = (q.created[group] or 0) + 1 end
   return { 'created', 'pending', position(q, job), q.now }
 end
 
@@ -56,9 +70,10 @@ redis.register_function('hubgate_submit', function(keys, args)
   local q = open(keys, args)
   q.rows_bytes, q.created = 0, {}
   local count = tonumber(args[q.first])
+  q.width = (#args - q.first) / math.max(1, count)
   local replies = {}
   for index = 1, count do
-    replies[index] = submit_one(q, args, q.first + 1 + (index - 1) * WIDTH, count - index + 1)
+    replies[index] = submit_one(q, args, q.first + 1 + (index - 1) * q.width, count - index + 1)
   end
   for group, created in pairs(q.created) do wake(q, group, created) end
   return replies

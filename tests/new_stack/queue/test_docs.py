@@ -17,6 +17,7 @@ from new_stack.queue import (
     NewJob,
     ProgressUpdate,
     Queue,
+    RetryPolicy,
     WorkerReport,
 )
 from new_stack.queue import (
@@ -97,6 +98,7 @@ async def test_redis_holds_the_keys_of_the_page_and_no_others(queue: Queue, redi
     await redis.command("RPUSH", "signals:w1", "1 somebody's")
     await queue.submit(NewJob(id="unserved", service_required="nobody's"))
     await redis.write("submit", 1, "asks", "s", "{}", 0, "", 0, "", 's\n{"customer":"c"}', "")
+    await queue.submit(NewJob(id="due", retry_policy=RetryPolicy(deadline_ms=60_000)))
     await redis.command("SET", "walk:w1", 2_000)  # as a claim does behind 2,000 signatures that it cannot do
     await queue.reap()
     found = await redis.caller.connection.call("KEYS", f"{redis.prefix}*")

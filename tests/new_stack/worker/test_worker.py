@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from new_stack.queue import Claimant, NewJob, Queue
+from new_stack.queue import Claimant, NewJob, Queue, RetryPolicy
 from new_stack.worker import Connector, JobContext, JobFailed
 from new_stack.worker.attempt import Stop
 from tests.new_stack.worker.conftest import (
@@ -201,6 +201,13 @@ async def test_a_job_that_takes_too_long_is_stopped_and_failed(queue: Queue, sta
     await start_worker(job_timeout_minutes=0.1 / 60)
     job = await ended(queue, await simulate(queue, {"progress": 7}, {"hang": True}, max_retries=0))
     assert (job.state, job.error, job.progress) == ("failed", "timed out after 0.1 s", 7)
+
+
+async def test_a_jobs_own_limit_stops_it_sooner(queue: Queue, start_worker: StartWorker) -> None:
+    await start_worker()
+    policy = RetryPolicy(timeout_ms=100, attempts=1)
+    job = await ended(queue, await simulate(queue, {"hang": True}, retry_policy=policy))
+    assert (job.state, job.error, job.error_type) == ("failed", "timed out after 0.1 s", "TimeoutError")
 
 
 async def test_cancelling_a_running_job_stops_its_connector_at_once(queue: Queue, start_worker: StartWorker) -> None:

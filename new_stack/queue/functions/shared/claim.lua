@@ -32,7 +32,7 @@ local function hold(q, job, worker)
   return {
     job.id, job.attempt, job.service_required, body_of(q, job, 'payload'), job.priority,
     job.client_id or '', job.max_retries, job.failures, expires_at,
-    job.deliveries >= ALONE_FROM and '1' or '0', job.extra or '',
+    job.deliveries >= ALONE_FROM and '1' or '0', job.extra or '', attempt_ms(q, job),
   }
 end
 
@@ -89,6 +89,10 @@ local function claim(q, worker, count)
     local keep = false
     if not job or job.state ~= 'pending' then
       set_aside(q, id_of(member), group, score, why)
+    elseif job.deadline_at and job.deadline_at <= q.now then
+      open_stream(q, job)
+      job.error = DEADLINE_PASSED
+      finish(q, job, 'failed')
     elseif job.deliveries >= ALONE_FROM and worker.running + #leases > 0 then
       passed[#passed + 1] = { group, score, member }
       break  -- it runs alone: this worker takes nothing more until it has nothing else

@@ -1,4 +1,4 @@
---@include record events ready wake
+--@include record events ready wake deadline
 -- How a job ends, whoever ends it: off its lease, listed by when it ended, and due to be forgotten.
 local LISTED = { failed = true, cancelled = true }
 
@@ -8,6 +8,7 @@ local function finish(q, job, state)
   else
     redis.call('ZREM', q.prefix .. 'leases', job.id)
   end
+  if job.deadline_at then redis.call('ZREM', q.prefix .. 'deadlines', job.id) end
   redis.call('ZADD', q.prefix .. 'ended', q.now, job.id)
   -- Few end so among many: an index of their own keeps their listing short.
   if LISTED[state] then redis.call('ZADD', q.prefix .. state, job.sequence, job.id) end
@@ -39,6 +40,25 @@ local function promote(q, limit)
     if job and job.state == 'pending' then
       make_ready(q, job)
       save_job(q, job)
+    end
+  end
+  return #due
+end
+
+-- Fail up to `limit` pending jobs whose deadline has passed; how many were looked at.
+local function fail_overdue(q, limit)
+  local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'deadlines', '-inf', q.now, 'LIMIT', 0, limit)
+  for _, id in ipairs(due) do
+    local job = read_job(q, id)
+    if job and job.state == 'claimed' then
+      redis.call('ZADD', q.prefix .. 'deadlines', q.now + q.lease_ms, id)  -- its worker stops it, or loses its lease
+    else
+      redis.call('ZREM', q.prefix .. 'deadlines', id)
+    end
+    if job and job.state == 'pending' then
+      open_stream(q, job)
+      job.error = DEADLINE_PASSED
+      finish(q, job, 'failed')
     end
   end
   return #due
