@@ -29,7 +29,7 @@ class Acknowledgement:
         self._barrier = barrier
         self._disk_of = ""
         """The server (its run id) of which we know that WAITAOF can be relied on."""
-        self._commits: Batcher[Command, Reply | QueueError] = Batcher(self._commit, _let_be, one_at_a_time=True)
+        self._commits: Batcher[Command, Reply | QueueError] = Batcher(self._commit, one_at_a_time=True)
 
     async def call(self, *command: Argument) -> Reply:
         """Send one command. Raises QueueUnavailable, also where it was carried out and that cannot be confirmed."""
@@ -86,7 +86,3 @@ class Acknowledgement:
             needs = "HUBGATE_ACKNOWLEDGEMENT=disk needs appendonly yes and appendfsync always"
             raise SettingsError(f"{needs}; this Redis has {policy.decode()}.")
         self._disk_of = server.run_id
-
-
-async def _let_be(_: object) -> None:
-    """A change whose caller went away is a change all the same."""

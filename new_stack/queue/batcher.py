@@ -14,18 +14,16 @@ class Batcher(Generic[Item, Answer]):
     """Collects items until the loop's next turn, then hands them all to one `run`, which answers each in order.
 
     With `one_at_a_time` it collects for as long as the last run is under way (group commit). An answer that nobody
-    waits for any more (its caller was cancelled) goes to `unwanted`.
+    waits for any more (its caller was cancelled) is dropped.
     """
 
     def __init__(
         self,
         run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
-        unwanted: Callable[[Sequence[Answer]], Awaitable[None]],
         *,
         one_at_a_time: bool = False,
     ) -> None:
         self._run = run
-        self._unwanted = unwanted
         self._one_at_a_time = one_at_a_time
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._running: set[asyncio.Task[None]] = set()
@@ -62,11 +60,6 @@ class Batcher(Generic[Item, Answer]):
             if not isinstance(error, Exception):
                 raise
             return
-        unwanted = []
         for (_, future), answer in zip(batch, answers, strict=True):
-            if future.done():
-                unwanted.append(answer)
-            else:
+            if not future.done():
                 future.set_result(answer)
-        if unwanted:
-            await self._unwanted(unwanted)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
 
 import msgspec
 
 from new_stack.matching import offered
-from new_stack.queue.batcher import Batcher
-from new_stack.queue.connection import Argument, Connection, RedisRefused, Reply
+from new_stack.queue.connection import Argument, Command, Connection, RedisRefused, Reply
 from new_stack.queue.decoding import lease_of
 from new_stack.queue.errors import LeaseLost, QueueError
 from new_stack.queue.function_caller import FunctionCaller, is_missing
@@ -52,20 +50,8 @@ TRACEBACK_LIMIT: Final = 8_192
 """Of an error's type and of its traceback, whose end says most."""
 
 
-class EndAndClaim(NamedTuple):
-    """One request of a worker: these ends, and that many jobs to claim. Requests made at once share a call."""
-
-    ends: Sequence[End]
-    wanted: int
-    running: int
-    idle_ms: int
-
-
-class Answered(NamedTuple):
-    """The answer to one EndAndClaim: the new state of each job that was to end, or why not, and the new leases."""
-
-    states: list[JobState | QueueError]
-    leases: list[Lease]
+Answer = tuple[list[JobState | QueueError], list[Lease]]
+"""The new state of each job that was to end, or why not, and the new leases."""
 
 
 class Consumer:
@@ -80,7 +66,7 @@ class Consumer:
         self._claiming: dict[str, Connection] = {}
         self._idle: set[str] = set()
         """Workers that count as idle in Redis and will be woken; the wait of any other begins with a claim."""
-        self._requests: dict[Claimant, Batcher[EndAndClaim, Answered]] = {}
+        self._handing_back: set[asyncio.Future[None]] = set()
 
     async def claim(self, worker: str | Claimant, count: int = 1, *, running: int = 0) -> list[Lease]:
         """Take up to `count` jobs, highest priority first, then oldest, each with a lease."""
@@ -135,17 +121,41 @@ class Consumer:
 
     async def end_and_claim(
         self, worker: str | Claimant, ends: Sequence[End], count: int, *, running: int = 0, idle_ms: int = 0
-    ) -> tuple[list[JobState | QueueError], list[Lease]]:
-        """End jobs and claim up to `count` next ones in one round trip, shared by calls made at once.
+    ) -> Answer:
+        """End jobs and claim up to `count` next ones in one round trip. Cancelled, it gives back what it claims.
 
         With `idle_ms` the worker waits afterwards (`wait_and_claim`) where it got less than it has room for: it takes
         its share only, and counts as idle for so long.
         """
         claimant = _claimant(worker)
-        requests = self._requests.get(claimant)
-        if requests is None:
-            requests = self._requests[claimant] = Batcher(partial(self._end_and_claim, claimant), self._hand_back)
-        return await requests.add(EndAndClaim(ends, count, running, idle_ms))
+        rows = [_end_row(end, self._caller.settings.result_limit) for end in ends]
+        places = (running, idle_ms, count)
+        answer = asyncio.ensure_future(self._end_and_claim(claimant, rows, places))
+        try:
+            words, leases = await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            handing_back = asyncio.ensure_future(self._hand_back(answer))
+            self._handing_back.add(handing_back)
+            handing_back.add_done_callback(self._handing_back.discard)
+            raise
+        if idle_ms and len(leases) < count:
+            self._note_idle(claimant, idle=True)
+        return [_state(end, word) for end, word in zip(ends, words, strict=True)], leases
+
+    async def _end_and_claim(
+        self, claimant: Claimant, rows: Sequence[Command], places: tuple[int, int, int]
+    ) -> tuple[list[bytes], list[Lease]]:
+        call = self._caller.commit if rows else self._caller.write
+        flat = (value for row in rows for value in row)
+        words, claimed = await call("end_and_claim", *_class_row(claimant), *places, len(rows), *flat)
+        return words, [lease_of(claimant.worker_id, row) for row in claimed]
+
+    async def _hand_back(self, answer: Awaitable[tuple[object, list[Lease]]]) -> None:
+        """Release the leases that nobody waits for any more. Where Redis is gone they run out."""
+        with suppress(QueueError):
+            _, leases = await answer
+            if leases:
+                await self.end_and_claim(leases[0].worker_id, [Released(lease=lease) for lease in leases], 0)
 
     async def wait_for_signal(self, worker_id: str, *, timeout_ms: int) -> Signal | None:
         """Block until there is a signal for this worker, or the time-out."""
@@ -208,17 +218,13 @@ class Consumer:
             async with asyncio.timeout(BREAK_OFF_SECONDS):
                 await self._caller.connection.call("CLIENT", "UNBLOCK", connection.client_id)
                 _, rows = await both
-                await self._hand_back([Answered([], [lease_of(worker_id, row) for row in rows])])
+                ends = [Released(lease=lease_of(worker_id, row)) for row in rows]
+                if ends:
+                    await self.end_and_claim(worker_id, ends, 0)
         except (QueueError, TimeoutError):
             return  # Redis is gone or does not answer: leases, if there are any, run out
         finally:
             both.cancel()
-
-    async def _hand_back(self, unwanted: Sequence[Answered]) -> None:
-        """Release the leases that nobody waits for any more."""
-        ends = [Released(lease=lease) for answer in unwanted for lease in answer.leases]
-        if ends:
-            await self.end_and_claim(ends[0].lease.worker_id, ends, 0)
 
     async def reap(self) -> list[str]:
         """Put back jobs whose lease ran out, promote delayed retries that are due, forget dead workers and old ends."""
@@ -261,36 +267,6 @@ class Consumer:
         """Forget a worker that left in order."""
         await self._caller.write("unregister", worker_id)
         self._idle.discard(worker_id)
-        for claimant in [one for one in self._requests if one.worker_id == worker_id]:
-            del self._requests[claimant]
-
-    async def _end_and_claim(self, claimant: Claimant, requests: Sequence[EndAndClaim]) -> list[Answered]:
-        """All requests of one worker in one call; the claimed jobs are handed out in the order of the requests."""
-        limit = self._caller.settings.result_limit
-        rows = [_end_row(end, limit) for request in requests for end in request.ends]
-        count = sum(request.wanted for request in requests)
-        idle_ms = max(request.idle_ms for request in requests)
-        running = min(request.running for request in requests)
-        call = self._caller.commit if rows else self._caller.write
-        words, claimed = await call(
-            "end_and_claim",
-            *_class_row(claimant),
-            running,
-            idle_ms,
-            count,
-            len(rows),
-            *(value for row in rows for value in row),
-        )
-        if idle_ms and len(claimed) < count:
-            self._note_idle(claimant, idle=True)
-        leases = [lease_of(claimant.worker_id, row) for row in claimed]
-        answers: list[Answered] = []
-        for ends, wanted, _, _ in requests:
-            states = [_state(end, word) for end, word in zip(ends, words, strict=False)]
-            words = words[len(ends) :]
-            answers.append(Answered(states, leases[:wanted]))
-            leases = leases[wanted:]
-        return answers
 
 
 def _require_held(lease: Lease, reply: bytes) -> None:

@@ -48,7 +48,7 @@ class Producer:
 
     def __init__(self, caller: FunctionCaller) -> None:
         self._caller = caller
-        self._submissions: Batcher[Row, list[Any] | QueueUnavailable] = Batcher(self._submit_rows, _keep)
+        self._submissions: Batcher[Row, list[Any] | QueueUnavailable] = Batcher(self._submit_rows)
 
     async def submit(self, job: NewJob) -> Submission:
         """Raises InvalidJob, JobConflict, QueueUnavailable."""
@@ -121,10 +121,6 @@ class Producer:
                 replies += [error] * (len(rows) - len(replies))
                 break
         return replies
-
-
-async def _keep(_: object) -> None:
-    """A job whose submitter went away is a job all the same."""
 
 
 def _batches(rows: Sequence[Row]) -> Iterator[list[Row]]:

@@ -173,13 +173,12 @@ async def test_a_released_job_counts_nothing(queue: Queue) -> None:
     assert await queue.position("a") == 1
 
 
-async def test_end_and_claim_calls_of_one_turn_share_and_divide(queue: Queue) -> None:
+async def test_jobs_end_and_others_are_claimed_in_one_call(queue: Queue) -> None:
     await queue.submit_many([NewJob(id=f"j{i}") for i in range(6)])
     held = await queue.claim("w1", count=3)
-    turns = [queue.end_and_claim("w1", [Completed(lease=lease)], 1) for lease in held]
-    answers = await asyncio.gather(*turns)
-    assert [states for states, _ in answers] == [[JobState.COMPLETED]] * 3
-    assert [lease.job_id for _, leases in answers for lease in leases] == ["j3", "j4", "j5"]
+    states, leases = await queue.end_and_claim("w1", [Completed(lease=lease) for lease in held], 2)
+    assert states == [JobState.COMPLETED] * 3
+    assert [lease.job_id for lease in leases] == ["j3", "j4"]
 
 
 async def test_workers_come_and_go(connect) -> None:
