@@ -65,6 +65,8 @@ def _criterion(criterion: Criterion) -> ET.Element:
     if criterion.waiver:
         waiver = criterion.waiver
         _add(case, "skipped", f"waived until {waiver.expires} by {waiver.owner}: {waiver.reason}", lines)
+    elif criterion.left_out:
+        _add(case, "skipped", f"not judged: {criterion.explanation}", lines)
     elif criterion.verdict is Verdict.PASS:
         _add_output(case, [criterion.explanation, *lines])
     else:

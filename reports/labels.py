@@ -81,7 +81,8 @@ def tone(word: str) -> str:
 
 def outcome(judged: Run | Criterion, before: str = "") -> str:
     """`✗ fail, waived`; `before` stands in front of the word."""
-    return f"{glyph(judged.verdict)} {before}{judged.outcome}"
+    left_out = isinstance(judged, Criterion) and judged.left_out
+    return f"{glyph(CellVerdict.NOT_APPLICABLE if left_out else judged.verdict)} {before}{judged.outcome}"
 
 
 def figures(criterion: Criterion) -> list[Figure]:

@@ -38,6 +38,7 @@ def summary(run: Run) -> str:
         *_faults(run),
         *_defects(run),
         *_mutants(run),
+        *_targets(run),
         *_closing(run),
     ]
     text = "\n".join(parts) + "\n"
@@ -124,6 +125,23 @@ def _mutants(run: Run) -> list[str]:
     missed = [mutant for mutant in run.mutants if mutant.fate in {Fate.SURVIVED, Fate.UNDECIDED}]
     lines = _table(("Room", "Mutants"), [(plain(score.room), plain(score.describe())) for score in run.power])
     return [*lines, *(f"- {one.fate.value}: {plain(f'{one.file}:{one.line}: {one.diff}')}" for one in missed), ""]
+
+
+def _targets(run: Run) -> list[str]:
+    if not run.preflight:
+        return []
+    rows = [(row.target, plain(row.what), plain(row.found), plain(row.note)) for row in run.preflight]
+    table = _table(("Target", "Looked at", "Found", "What follows"), rows)
+    left = [f"- left behind: {plain(sentence)}" for sentence in run.left_behind]
+    return [
+        "<details><summary>What was looked at before anything was sent</summary>",
+        "",
+        *table,
+        "</details>",
+        "",
+        *left,
+        "",
+    ]
 
 
 def _closing(run: Run) -> list[str]:

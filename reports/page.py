@@ -84,7 +84,7 @@ def _render(environment: Environment, run: Run, transcripts: Sequence[ShownTrans
         script_hash=b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         m=_macros(environment),
         parts=[(part, title) for part, title in _PARTS.items() if _has(run, part)],
-        decisive=[c for c in run.criteria if c.counts_as is run.verdict and run.verdict is not Verdict.PASS],
+        decisive=[c for c in run.criteria if c.counts_as is run.verdict is not Verdict.PASS and not c.left_out],
         facts=run_facts(run),
         columns=[column for column in Column if any(row.cell(column) for row in run.matrix)],
         calm={row.name for row in run.matrix if _calm(row)},

@@ -39,6 +39,7 @@ def terminal(run: Run, *, wide: bool = True) -> RenderableType:
     if run.defects:
         parts.append(Text(f"Seeded defects: {describe_defects(run)}"))
     parts += [Text(f"{score.room}: {score.describe()}") for score in run.power]
+    parts += [Text(f"Left behind: {plain(sentence)}") for sentence in run.left_behind]
     parts.append(Text())
     parts.append(Text.assemble((outcome(run), STYLE[run.verdict]), "  ", (plain(run.headline), "bold")))
     parts += [Text(f"  {plain(reason)}") for reason in run.reasons]

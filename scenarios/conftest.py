@@ -7,6 +7,7 @@ python -m pytest scenarios --candidate http://…          against a stack that 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ import pytest
 
 from harness.processes import Processes, RedisUnusable, open_redis
 from harness.targets import Deployment, HubTarget, Setup, Side, StackTarget, Target
-from scenarios.stacks import OwnStack, Stack, Stacks, died
+from scenarios.stacks import GivenStack, OwnStack, Stack, Stacks, died
 
 pytest.register_assert_rewrite("scenarios.client_mixes")
 
@@ -30,6 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--redis", metavar="URL", help="a Redis or Valkey that you run (default: an embedded one)")
     group.addoption("--candidate", metavar="URL", help="a stack that you run, with its workers (default: started here)")
     group.addoption("--legacy", metavar="URL", help="a hub that you run (default: the simulator, started here)")
+    group.addoption("--token", metavar="TEXT", default=os.environ.get("WEBSOCKET_AUTH_TOKEN"), help="what they demand")
+    group.addoption("--prefix", metavar="TEXT", default="", help="the prefix of the given stack's keys in Redis")
     group.addoption("--overlay", metavar="DIR", type=Path, help="a folder whose new_stack is run in place of ours")
     group.addoption("--workers", metavar="N", type=int, default=4, help="workers of the shared stack (default: 4)")
     group.addoption("--criterion", metavar="ID", action="append", help="only scenarios that are evidence for this one")
@@ -88,10 +91,20 @@ def stacks(request: pytest.FixtureRequest, run_folder: Path) -> Iterator[Stacks]
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The stack that all suites share, with several workers: the one that was given, or our own."""
     given: str | None = request.config.getoption("--candidate")
+    stacks: Stacks
     if given:
-        yield Stack(StackTarget.at(given, redis_url="").http_url)
+        option = request.config.getoption
+        token, redis = option("--token"), option("--redis")
+        target = StackTarget.at(given, redis_url=redis or "", prefix=option("--prefix"), token=token)
+        if not redis:
+            yield Stack(target.http_url, token=token)
+            return
+        stacks = request.getfixturevalue("stacks")
+        theirs = GivenStack(target, stacks.processes, workers=option("--workers"))
+        yield theirs
+        theirs.leave()
         return
-    stacks: Stacks = request.getfixturevalue("stacks")
+    stacks = request.getfixturevalue("stacks")
     with stacks.stack("shared", workers=request.config.getoption("--workers")) as own:
         yield own
 
@@ -127,7 +140,7 @@ def hub(request: pytest.FixtureRequest) -> Target:
     """The hub that is replaced: the one that was given, or the simulator, on the stack's own Redis if it is ours."""
     given: str | None = request.config.getoption("--legacy")
     if given:
-        return HubTarget.at(given)
+        return HubTarget.at(given, token=request.config.getoption("--token"))
     stacks: Stacks = request.getfixturevalue("stacks")
     redis = stacks.redis if stacks.redis.owned else None
     return Deployment.start(stacks.processes, Setup(side=Side.HUB), redis).target

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from harness.clients import LegacyClient, ModernClient, Monitor
 from harness.processes import Process, Processes, RedisServer
-from harness.targets import Deployment, Namespace, Setup
+from harness.processes.services import SERVING
+from harness.targets import Deployment, Namespace, Setup, StackTarget
 
 LEASE_MS: Final = 2_000
 BACKOFF_MS: Final = 100
@@ -26,6 +27,8 @@ SETUP: Final = Setup(
 )
 """All is short, so that a suite need not wait long for what takes a lease or a back-off."""
 
+SUITES: Final = ("feed",)
+"""Those that have a service of their own."""
 Payload = dict[str, Any]
 _numbers = itertools.count(1)
 
@@ -54,14 +57,16 @@ def fail(error: str, *, attempts: int | None = None) -> dict[str, Any]:
 class Stack:
     """A stack under test, and the clients it can have."""
 
-    def __init__(self, http_url: str, *, token: str | None = None) -> None:
+    def __init__(self, http_url: str, *, token: str | None = None, service: str = "simulation") -> None:
+        self.service: Final = service
+        """What its jobs need as a rule; on a stack that others use, too, a service of this run alone."""
         self.http_url: Final = http_url
         self.ws_url: Final = "ws" + http_url.removeprefix("http")
         self._token = token
 
     def legacy(self, name: str | None = None) -> LegacyClient:
         """An old client, not yet connected."""
-        return LegacyClient(self.ws_url, name or fresh("old-client"), token=self._token)
+        return LegacyClient(self.ws_url, name or fresh("old-client"), token=self._token, service=self.service)
 
     def monitor(self) -> Monitor:
         """An old monitor, not yet connected."""
@@ -69,12 +74,39 @@ class Stack:
 
     def modern(self) -> ModernClient:
         """A client of HTTP and events."""
-        return ModernClient(self.http_url, token=self._token)
+        return ModernClient(self.http_url, token=self._token, service=self.service)
+
+    def service_for(self, suite: str) -> str:
+        """A service of one suite's own, which the stack's workers serve as well."""
+        return f"{self.service}-{suite}"
 
     def http(self) -> httpx.AsyncClient:
         """Bare HTTP, for what is said in headers and status codes."""
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         return httpx.AsyncClient(base_url=self.http_url, headers=headers, timeout=10, trust_env=False)
+
+
+class GivenStack(Stack):
+    """A stack that somebody else runs, with workers of ours that take the jobs of this run and no others."""
+
+    def __init__(self, target: StackTarget, processes: Processes, *, workers: int) -> None:
+        super().__init__(target.http_url, token=target.token, service=fresh("simulation"))
+        self._deployment = Deployment(target, setup=replace(SETUP, token=target.token), processes=processes)
+        wanted = (self.service, *map(self.service_for, SUITES))
+        connector = SERVING + "+".join(wanted)
+        launch = self._deployment.worker_launch
+        self._deployment.start_workers([launch(fresh("worker"), connector=connector) for _ in range(workers)])
+
+    def leave(self) -> None:
+        """End the workers, and cancel what is left of this run's jobs."""
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        with httpx.Client(base_url=self.http_url, headers=headers, timeout=10, trust_env=False) as http:
+            for service in (self.service, *map(self.service_for, SUITES)):
+                for status in ("pending", "claimed"):
+                    listed = http.get("/api/jobs", params={"service": service, "status": status, "limit": 100})
+                    for job in listed.json().get("jobs", ()):
+                        http.post(f"/api/jobs/{job['job_id']}/cancel", json={"reason": "the suites are over"})
+        self._deployment.stop()
 
 
 class OwnStack(Stack):

@@ -58,8 +58,9 @@ class Mover:
             await self._connections[side.ws_url].open()
         connection = self._connections[side.ws_url]
         payload = script(30, wait(250), 70, result={"of": self.name})
+        service = side.service if isinstance(side, Stack) else SERVICE
         for _ in range(count):
-            self.jobs.append((side, connection, await connection.submit(payload, service=SERVICE, job_id=fresh("job"))))
+            self.jobs.append((side, connection, await connection.submit(payload, service=service, job_id=fresh("job"))))
 
     @property
     def in_flight(self) -> int:

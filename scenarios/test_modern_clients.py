@@ -23,11 +23,11 @@ ERROR = "model 'sd-xl' not found on any worker"
 async def test_a_submission_is_answered_with_where_the_job_is(stack: Stack) -> None:
     job_id, payload = fresh("job"), script(50, result="found")
     async with stack.http() as http:
-        body = {"service_required": "simulation", "payload": payload, "priority": 3, "id": job_id}
+        body = {"service_required": stack.service, "payload": payload, "priority": 3, "id": job_id}
         answer = await http.post("/api/jobs", json=body)
         assert (answer.status_code, answer.headers["Location"]) == (201, f"/api/jobs/{job_id}")
         stored = (await http.get(answer.headers["Location"])).json()
-        assert (stored["job_id"], stored["service_required"], stored["priority"]) == (job_id, "simulation", 3)
+        assert (stored["job_id"], stored["service_required"], stored["priority"]) == (job_id, stack.service, 3)
         assert stored["payload"] == payload
 
 
@@ -243,7 +243,7 @@ async def test_a_listing_is_filtered_over_all_its_pages(isolated_stack: OwnStack
 
 
 async def test_a_repeated_submission_is_the_same_job_and_another_content_a_conflict(stack: Stack) -> None:
-    job = {"service_required": "simulation", "payload": script(50, result="once"), "id": fresh("job")}
+    job = {"service_required": stack.service, "payload": script(50, result="once"), "id": fresh("job")}
     async with stack.http() as http, stack.modern() as client:
         assert (await http.post("/api/jobs", json=job)).status_code == 201
         events = await client.follow_to_end(str(job["id"]))
@@ -304,10 +304,10 @@ async def taken_from(client: ModernClient, path: str, count: int) -> list[Stream
 
 
 async def test_a_stream_of_all_jobs_tells_of_those_it_was_asked_for(stack: Stack) -> None:
-    service, since = fresh("service"), int(time.time() * 1000) - 1_000
+    service, since = stack.service_for("feed"), int(time.time() * 1000) - 1_000
     async with stack.modern() as client:
         mine = [await client.submit(script(50), service=service) for _ in range(3)]
-        await client.submit(script(50), service=fresh("service"))
+        await client.submit(script(50))
         path = f"/api/events?job_types={service}&since={since}"
         events = await taken_from(client, path, 12)
         assert sorted({told.data["job_id"] for told in events}) == sorted(mine)

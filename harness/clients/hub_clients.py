@@ -140,14 +140,15 @@ class RecordingSocket:
 class LegacyClient(RecordingSocket):
     """An existing client of the hub, word for word as it speaks."""
 
-    def __init__(self, ws_url: str, client_id: str, **options: Any) -> None:
+    def __init__(self, ws_url: str, client_id: str, *, service: str = "simulation", **options: Any) -> None:
         super().__init__(ws_url, "client", client_id, **options)
+        self._service = service
 
     async def submit(
         self,
         payload: Any = None,
         *,
-        service: str = "simulation",
+        service: str | None = None,
         priority: int = 0,
         job_id: str | None = None,
         timeout_s: float = 10.0,
@@ -156,7 +157,7 @@ class LegacyClient(RecordingSocket):
         named its id: an error does not say which of several others it answers.
         """
         place = len(self.received)
-        job = Submission(service=service, payload=payload, priority=priority, job_id=job_id)
+        job = Submission(service=service or self._service, payload=payload, priority=priority, job_id=job_id)
         await self.send(self.session.submit(job))
         wanted = {"type": "job_accepted"} | ({} if job_id is None else {"job_id": job_id})
         answer = await self.wait_for(

@@ -196,7 +196,14 @@ class HubWorker(Background):
 
 
 async def work(
-    url: str, count: int, services: list[str], token: str | None = None, *, first: int = 1, journal: Journal
+    url: str,
+    count: int,
+    services: list[str],
+    token: str | None = None,
+    *,
+    first: int = 1,
+    named: str = "hub-worker",
+    journal: Journal,
 ) -> None:
     """Run that many workers, numbered from `first`; writes `workers_ready` to stderr when all are registered.
 
@@ -206,7 +213,7 @@ async def work(
     workers = [
         HubWorker(
             url,
-            f"hub-worker-{number}",
+            f"{named}-{number}",
             services=tuple(services),
             attempts=attempts,
             token=token,
@@ -230,11 +237,21 @@ async def work(
 @click.option("--token", envvar="WEBSOCKET_AUTH_TOKEN", help="The token that the hub demands.")
 @click.option("--first", type=int, default=1, show_default=True, help="The number of the first worker.")
 @click.option("--journal", type=click.Path(path_type=Path), help="A folder for the journal of what they run.")
-def main(url: str, count: int, services: tuple[str, ...], token: str | None, first: int, journal: Path | None) -> None:
+@click.option("--named", default="hub-worker", show_default=True, help="How their names begin.")
+def main(
+    url: str,
+    count: int,
+    services: tuple[str, ...],
+    token: str | None,
+    first: int,
+    journal: Path | None,
+    named: str,
+) -> None:
     """Run until told to stop."""
     written = journal_in(journal, f"hub-workers-{first}")
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(work(url.rstrip("/"), count, list(services), token, first=first, journal=written))
+        working = work(url.rstrip("/"), count, list(services), token, first=first, named=named, journal=written)
+        asyncio.run(working)
 
 
 if __name__ == "__main__":

@@ -44,16 +44,24 @@ IDLE_MS = 60_000
 class Puppets:
     """The puppet workers of one replay, and the connection to the queue that they share."""
 
-    def __init__(self, queue: Queue, target: StackTarget, notify: Notify, remark: Remark) -> None:
+    def __init__(
+        self, queue: Queue, target: StackTarget, notify: Notify, remark: Remark, *, everything: tuple[str, ...]
+    ) -> None:
         self._queue = queue
+        self._everything = everything
         self._renew_every_s = target.lease_ms / 3000
         self._notify = notify
         self._remark = remark
         self._made: list[Puppet] = []
 
     @classmethod
-    async def open(cls, target: StackTarget, notify: Notify, remark: Remark) -> Self:
-        """Raises CouldNotRun where the target's Redis cannot be reached or holds no stack."""
+    async def open(
+        cls, target: StackTarget, notify: Notify, remark: Remark, *, everything: tuple[str, ...] = ()
+    ) -> Self:
+        """`everything` is what a worker that lists no services serves, if not all there are.
+
+        Raises CouldNotRun where the target's Redis cannot be reached or holds no stack.
+        """
         settings = QueueSettings(
             redis_url=target.redis_url,
             prefix=target.prefix,
@@ -64,11 +72,18 @@ class Puppets:
             queue = await Queue.connect(settings, install=False)
         except (QueueError, SettingsError) as error:
             raise CouldNotRun(f"the stack's queue at {target.redis_url} cannot be used: {error}") from error
-        return cls(queue, target, notify, remark)
+        return cls(queue, target, notify, remark, everything=everything)
 
     def puppet(self, actor: str) -> Puppet:
         """A new worker."""
-        made = Puppet(self._queue, actor, renew_every_s=self._renew_every_s, notify=self._notify, remark=self._remark)
+        made = Puppet(
+            self._queue,
+            actor,
+            renew_every_s=self._renew_every_s,
+            notify=self._notify,
+            remark=self._remark,
+            everything=self._everything,
+        )
         self._made.append(made)
         return made
 
@@ -82,7 +97,16 @@ class Puppets:
 class Puppet:
     """One worker actor. It does what the recording has, and only what a real worker of the stack would do."""
 
-    def __init__(self, queue: Queue, actor: str, *, renew_every_s: float, notify: Notify, remark: Remark) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        actor: str,
+        *,
+        renew_every_s: float,
+        notify: Notify,
+        remark: Remark,
+        everything: tuple[str, ...] = (),
+    ) -> None:
         self._queue = queue
         self._actor = actor
         self._renew_every_s = renew_every_s
@@ -93,6 +117,7 @@ class Puppet:
         self._capabilities: dict[str, Any] = {}
         self._completed = 0
         self._worker_id = actor
+        self._everything = everything
         self._renewing: asyncio.Task[None] | None = None
         self._gone = asyncio.Event()
 
@@ -173,7 +198,7 @@ class Puppet:
     @property
     def _claimant(self) -> Claimant:
         """The hub offers a worker only the types that it lists; one that lists none is offered all."""
-        return Claimant(worker_id=self._worker_id, services=self._services or ALL_SERVICES)
+        return Claimant(worker_id=self._worker_id, services=self._services or self._everything or ALL_SERVICES)
 
     async def _work(self, lease: Lease, message: dict[str, Any]) -> None:
         if message["type"] == "update_job_progress":
@@ -258,20 +283,22 @@ def _assigned(lease: Lease) -> dict[str, Any]:
 
 
 async def contend(
-    target: StackTarget, *, workers: int, rounds: int, submit: Callable[[int], Awaitable[None]]
+    target: StackTarget, service: str, *, workers: int, rounds: int, submit: Callable[[int], Awaitable[None]]
 ) -> list[int]:
     """Let that many workers, each on a connection of its own, claim at the same moment while one job waits.
 
-    `submit` puts the job of a round into the queue. Answers how many got it, round by round. Raises CouldNotRun.
+    `submit` puts the job of a round, which needs that service, into the queue. Answers how many got it, round by
+    round. Raises CouldNotRun.
     """
     settings = QueueSettings(redis_url=target.redis_url, prefix=target.prefix, lease_ms=target.lease_ms)
     queues: list[Queue] = []
     try:
         queues.extend([await Queue.connect(settings, install=False) for _ in range(workers)])
+        contenders = [Claimant(worker_id=f"contender-{index}", services=(service,)) for index in range(workers)]
         counts = []
         for number in range(rounds):
             await submit(number)
-            claims = await asyncio.gather(*(queue.claim(f"contender-{index}") for index, queue in enumerate(queues)))
+            claims = await asyncio.gather(*(queue.claim(one) for queue, one in zip(queues, contenders, strict=True)))
             held = [(queue, lease) for queue, leases in zip(queues, claims, strict=True) for lease in leases]
             counts.append(len(held))
             for queue, lease in held:

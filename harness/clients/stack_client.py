@@ -36,11 +36,12 @@ class ModernClient:
     A repetition is harmless where the job's id is the client's own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a client is made of
         self,
         http_url: str,
         name: str = "",
         *,
+        service: str = "simulation",
         token: str | None = None,
         timeout_s: float = 10.0,
         patience_s: float = 0.0,
@@ -48,6 +49,7 @@ class ModernClient:
         clock: Clock = time.time,
     ) -> None:
         self.name: Final = name
+        self._service = service
         self._session = StackSession(name, token=token, observe=observe, clock=clock)
         self._http = Http(http_url, token=token, timeout_s=timeout_s)
         self._patience_s = patience_s
@@ -66,13 +68,19 @@ class ModernClient:
         self,
         payload: Any = None,
         *,
-        service: str = "simulation",
+        service: str | None = None,
         priority: int = 0,
         job_id: str | None = None,
         max_retries: int | None = None,
     ) -> str:
         """Submit a job and answer its id. Raises Refused."""
-        job = Submission(service=service, payload=payload, priority=priority, job_id=job_id, max_retries=max_retries)
+        job = Submission(
+            service=service or self._service,
+            payload=payload,
+            priority=priority,
+            job_id=job_id,
+            max_retries=max_retries,
+        )
         request = self._session.submit(job)
         answer = await self._answer(request)
         accepted = self._session.submitted(job, answer.status, answer.fields)

@@ -47,6 +47,8 @@ class ScenarioResults(msgspec.Struct, frozen=True, kw_only=True):
     log: str
     complete: bool = True
     """Whether all of them had their turn."""
+    given: bool = False
+    """Whether the stack was somebody else's: scenarios that start and stop its processes are left out then."""
 
 
 class PromiseResults(ScenarioResults, frozen=True, kw_only=True):

@@ -12,8 +12,9 @@ from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.results import CellVerdict, Column, Evidence, Link, LinkTo, count
 
 LINKS_SHOWN: Final = 8
-GOOD_REFERENCE: Final = (CellVerdict.SAME, CellVerdict.DECLARED)
-"""A recording that the hub itself no longer plays as recorded says nothing about the stack."""
+GOOD_REFERENCE: Final = (CellVerdict.SAME, CellVerdict.DECLARED, CellVerdict.NOT_APPLICABLE)
+"""A recording that the hub itself no longer plays as recorded says nothing about the stack. Where it could not be
+played on a hub that somebody else runs, the recording itself is the reference."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,11 +47,13 @@ def judge_column(matrix: Matrix, column: Column, limits: Limits, least: Least) -
         for result in on_stack
         if result.verdict is not CellVerdict.INCONCLUSIVE and hub.get(result.name) in GOOD_REFERENCE
     ]
+    left_out = sum(result.left_out for result in matrix.columns[column])
+    fewest = max(least.recordings - left_out, len(on_stack), 1)
     what = "recordings that differ in something nobody declared"
     shown = different or [result for result in on_stack if result.verdict is CellVerdict.INCONCLUSIVE]
     return Judged(
         measurements=[count(what, len(different), limits.undeclared_differences)],
-        evidence=[Evidence(what="recordings", had=len(compared), least=max(least.recordings, len(on_stack)))],
+        evidence=[Evidence(what="recordings", had=len(compared), least=fewest)],
         links=[Link(to=LinkTo.CELL, ref=f"{one.name}/{column.value}", label=one.name) for one in shown[:LINKS_SHOWN]],
         explanation=" ".join([*patterns_of(different), *matrix.problems]),
     )

@@ -33,14 +33,14 @@ def judge_suites(
 
     def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
         results = collected.get(kind)
-        ran = [
-            one for one in results.scenarios if one.criterion == which and one.outcome is not ScenarioOutcome.SKIPPED
-        ]
+        ours = [one for one in results.scenarios if one.criterion == which]
+        ran = [one for one in ours if one.outcome is not ScenarioOutcome.SKIPPED]
+        left_out = len(ours) - len(ran) if results.given else 0
         failed = [scenario for scenario in ran if scenario.outcome is ScenarioOutcome.FAILED]
         return Judged(
             measurements=[count("scenarios that failed", len(failed), limits.failed_scenarios)],
             evidence=[
-                Evidence(what="scenarios", had=len(ran), least=least.scenarios),
+                Evidence(what="scenarios", had=len(ran), least=max(least.scenarios - left_out, 1)),
                 Evidence(what="suites that ran to their end", had=int(results.complete), least=1),
             ],
             links=[Link(to=LinkTo.FILE, ref=results.log, label="the suites' log")],

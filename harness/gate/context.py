@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from harness.cassettes.replay.files import Played
 from harness.criteria import waivers
@@ -17,6 +18,7 @@ from harness.errors import CouldNotRun
 from harness.gate.profiles import Profile
 from harness.processes import Processes, RedisServer, open_redis
 from harness.results import Parts
+from harness.targets import HubTarget, StackTarget
 
 
 class PhaseStatus(StrEnum):
@@ -41,6 +43,12 @@ class Options:
     legacy: str | None = None
     candidate: str | None = None
     redis: str | None = None
+    token: str | None = None
+    """What the sides that were given demand."""
+    namespace: str | None = None
+    """The prefix, or the number of the database, with which the given API runs for this run alone."""
+    allow_load_on: tuple[str, ...] = ()
+    """Hosts, other than this machine, that may be put under load."""
     only: tuple[str, ...] = ()
     """Ids of criteria; empty for all."""
     defect: str | None = None
@@ -55,6 +63,21 @@ class Options:
     def changed(self) -> str | None:
         """The name of what is wrong on purpose with the stack of this run."""
         return self.mutant.name if self.mutant else self.defect
+
+    @property
+    def given_hub(self) -> HubTarget | None:
+        """The hub that somebody else runs."""
+        return HubTarget.at(self.legacy, token=self.token) if self.legacy else None
+
+    @property
+    def given_stack(self) -> StackTarget | None:
+        """The stack that somebody else runs, in its namespace."""
+        if not self.candidate:
+            return None
+        redis, prefix = self.redis or "", self.namespace or ""
+        if redis and prefix.isdecimal():
+            redis, prefix = f"{redis.rpartition('/')[0] if urlsplit(redis).path else redis}/{prefix}", ""
+        return StackTarget.at(self.candidate, redis_url=redis, prefix=prefix, token=self.token)
 
 
 @dataclass(kw_only=True)
@@ -91,6 +114,8 @@ class RunContext:
     """The criteria that are to be judged in this run."""
     report: Callable[[str], None]
     overlay: Path | None = None
+    service: str = "simulation"
+    """What every job of a load or a suite needs: on a target that others use, a service that only this run has."""
     shared: Shared = field(default_factory=Shared)
 
     @property

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
+
 from harness.gate.context import RunContext
 from harness.history import Limits
 from harness.load.arrivals import Plan
+from harness.load.population import DEFAULT_JOB
 from harness.load.results import LoadResult
 from harness.load.runner import Disturb, run
 from harness.load.spec import LoadSpec, Mix
@@ -23,16 +26,20 @@ def spec_for(context: RunContext, side: Side, *, rate: float, seconds: float, mi
     options = context.options
     lease_ms = more.pop("lease_ms", LEASE_MS)
     lease = _leased(lease_ms) if side is Side.STACK and lease_ms != LEASE_MS else {}
-    given: dict[str, Any] = {"url": options.legacy} if side is Side.HUB else {"url": options.candidate}
+    given: dict[str, Any] = {"url": options.legacy, "token": options.token if options.legacy else None}
     if side is Side.STACK:
-        given["overlay"] = str(context.overlay) if context.overlay else None
-    if side is Side.STACK and context.given_redis:
-        given["redis"] = context.given_redis
-        given["prefix"] = "" if options.candidate else f"hubgate-{uuid4().hex[:12]}:"
+        given = {"overlay": str(context.overlay) if context.overlay else None}
+        if stack := options.given_stack:
+            given |= {"url": stack.http_url, "redis": stack.redis_url, "prefix": stack.prefix, "token": stack.token}
+        elif context.given_redis:
+            given |= {"redis": context.given_redis, "prefix": f"hubgate-{uuid4().hex[:12]}:"}
+    job = msgspec.structs.replace(more.pop("job", DEFAULT_JOB), service=context.service)
     return LoadSpec(
         side=side,
         plan=Plan(rate=rate, duration_s=seconds, seed=options.seed),
         mix=mix,
+        job=job,
+        allowed_hosts=options.allow_load_on,
         limits=Limits(lease_ms=lease_ms),
         server_environment=lease,
         worker_environment=lease,
@@ -53,7 +60,7 @@ async def run_load(context: RunContext, name: str, spec: LoadSpec, disturb: Dist
 
     context.report(f"{name}: starting {spec.fleet} workers")
     result = await run(spec, load_folder(context, name), on_live=live, disturb=disturb)
-    if spec.redis and spec.prefix and spec.redis != "docker":
+    if spec.redis and spec.prefix and not spec.url and spec.redis != "docker":
         await asyncio.to_thread(empty, spec.redis, spec.prefix)
     return result
 

@@ -30,6 +30,8 @@ class PhaseFailure(msgspec.Struct, frozen=True):
     """Whether the stack itself ended."""
     log: str | None = None
     """Where the traceback is, below the run's folder."""
+    left_out: bool = False
+    """Whether the target cannot be asked for it."""
 
     @property
     def problem(self) -> str | None:
@@ -40,7 +42,7 @@ class PhaseFailure(msgspec.Struct, frozen=True):
         """A criterion that needed the evidence: failed for the stack's own crash, or not measured."""
         links = [Link(to=LinkTo.FILE, ref=self.log, label="what broke it off")] if self.log else []
         if not self.crashed:
-            return Criterion.unmeasured(spec, self.reason, links=links)
+            return Criterion.unmeasured(spec, self.reason, links=links, left_out=self.left_out)
         return spec.concluded(Judged(measurements=[count(DIED, 1)], links=links, explanation=self.reason))
 
 
@@ -51,7 +53,7 @@ def failure_of(what: str, gathers: tuple[type, ...], error: Exception, log: str)
     if crash is not None:
         return PhaseFailure(gathers, f"{_first_line(crash)}.", crashed=True, log=log)
     if isinstance(error, NotMeasured):
-        return PhaseFailure(gathers, str(error))
+        return PhaseFailure(gathers, str(error), left_out=True)
     why = _first_line(leaves[0] if leaves else error) or type(error).__name__
     return PhaseFailure(gathers, f"{what} broke off: {why}", log=log)
 

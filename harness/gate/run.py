@@ -23,12 +23,14 @@ from harness.errors import CouldNotRun
 from harness.gate.context import HubReplayCache, Options, Phase, PhaseResult, PhaseStatus, RunContext, Shared
 from harness.gate.phase_failure import PhaseFailure, failure_of
 from harness.gate.phases import GROUPS
+from harness.gate.preflight import preflight
 from harness.gate.profiles import PROFILES
 from harness.processes import Processes, check_redis
-from harness.results import About, Criterion, LogFile, Machine, Run, conclude
+from harness.results import About, Criterion, LogFile, Machine, PreflightRow, Run, conclude
 
 Report = Callable[[Phase, PhaseStatus, str], None]
 """Takes how far a phase is, with a sentence."""
+Show = Callable[[Sequence[PreflightRow]], None]
 
 
 def silent(phase: Phase, status: PhaseStatus, sentence: str) -> None:
@@ -40,14 +42,21 @@ async def run_gate(
     report: Report = silent,
     groups: Sequence[Sequence[Phase]] = GROUPS,
     hub_replays: HubReplayCache | None = None,
+    show: Show = lambda _rows: None,
 ) -> tuple[Run, Path]:
-    """Carry out a run; answers it and its folder. Raises CouldNotRun where it cannot even begin."""
+    """Carry out a run; answers it and its folder. `show` takes what the preflight found, before anything is sent.
+
+    Raises CouldNotRun where it cannot even begin.
+    """
     specs = discover()
     limits = load_limits(specs, options.thresholds or DEFAULT)
     wanted = _chosen(specs, limits, options)
     waivers = load_waivers(specs, options.waivers) if options.waivers else []
     if options.redis and options.redis != "docker":
         await asyncio.to_thread(check_redis, options.redis)
+    given = [target for target in (options.given_hub, options.given_stack) if target is not None]
+    looked = await preflight(*given, allowed_hosts=options.allow_load_on, exclusive=options.namespace is not None)
+    show(looked)
     started, folder = datetime.now(UTC), new_folder(options)
     clock = time.monotonic()
     with _overlay(options, folder) as overlay, Processes(folder / "logs") as processes:
@@ -60,9 +69,11 @@ async def run_gate(
             wanted=wanted,
             report=lambda _: None,
             overlay=overlay,
+            service=f"simulation-{secrets.token_hex(6)}" if given else "simulation",
             shared=Shared(hub_replays=hub_replays or HubReplayCache()),
         )
         found = await _carry_out_all(groups, context, report)
+    found.append(PhaseResult(preflight=looked))
     about = describe(options, folder.name, started, time.monotonic() - clock)
     return _concluded(about, found, context, waivers, in_all=len(specs)), folder
 

@@ -27,10 +27,9 @@ from harness.load.spec import LoadSpec
 from harness.load.swarm import SwarmResult
 from harness.processes import Process, Processes, free_port, open_redis, services
 from harness.processes.services import PROJECT_ROOT
-from harness.targets import Deployment, HubTarget, Namespace, Setup, Side, StackTarget
+from harness.targets import LOOPBACK, Deployment, HubTarget, Namespace, Setup, Side, StackTarget
 
 LOCUSTFILE: Final = PROJECT_ROOT / "loadtests" / "locustfile.py"
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 SETTLE_S: Final = 60.0
 """What a swarm may take beyond its plan and drain: to start, to connect, to ask after its last jobs."""
 
@@ -82,8 +81,9 @@ async def _deployed(spec: LoadSpec, processes: Processes) -> AsyncIterator[Deplo
 
 async def _given(spec: LoadSpec, url: str, processes: Processes) -> Deployment:
     """Somebody else's target; a fleet of ours may still work for it."""
-    if urlsplit(url).hostname not in LOOPBACK:
-        raise CouldNotRun(f"{url} is not on this machine: loads go to the loopback only")
+    host = urlsplit(url).hostname or ""
+    if host not in LOOPBACK and host not in spec.allowed_hosts:
+        raise CouldNotRun(f"{url} is not on this machine: loads go to the loopback only (--allow-load-on {host})")
     target: HubTarget | StackTarget
     if spec.side is Side.HUB:
         target = HubTarget.at(url, token=spec.token)

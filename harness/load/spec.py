@@ -86,6 +86,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The Redis to use; without one an embedded Valkey is started."""
     prefix: str = ""
     token: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    """Hosts besides this machine that may be put under load."""
     poll_ms: int = 1000
     worker_environment: dict[str, str] = {}
     server_environment: dict[str, str] = {}
@@ -113,4 +115,4 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     def crews(self) -> tuple[Crew, ...]:
         """The kinds of workers that the load's jobs ask for."""
         services = tuple(self.population.services) if self.population else (self.job.service,)
-        return (Crew(services=services if self.population or self.side is Side.HUB else ("*",)),)
+        return (Crew(services=services if self.population or self.url or self.side is Side.HUB else ("*",)),)

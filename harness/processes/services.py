@@ -18,6 +18,8 @@ from harness.processes.processes import Launch
 PROJECT_ROOT = Path(__file__).parents[2]
 ANY_JOB = "simulation:services=*"
 """The connector that plays the script of any job, whatever the service."""
+SERVING = "new_stack.worker.connectors.simulation:SimulationConnector:services="
+"""The same for the services named after it, joined by `+`, and for no other."""
 """Where `new_stack` and `legacy_hub_sim` stand beside this harness."""
 
 

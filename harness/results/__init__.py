@@ -45,7 +45,20 @@ from harness.results.outcomes import (
     detection,
 )
 from harness.results.power import Fate, MutantRow, Score, scores
-from harness.results.run import SCHEMA, About, LogFile, Machine, Parts, Run, Target, UnreadableRun, decode, load, save
+from harness.results.run import (
+    SCHEMA,
+    About,
+    LogFile,
+    Machine,
+    Parts,
+    PreflightRow,
+    Run,
+    Target,
+    UnreadableRun,
+    decode,
+    load,
+    save,
+)
 
 __all__ = [
     "SCHEMA",
@@ -79,6 +92,7 @@ __all__ = [
     "Parts",
     "Percentile",
     "Point",
+    "PreflightRow",
     "Row",
     "Run",
     "ScenarioRow",

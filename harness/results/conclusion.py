@@ -35,7 +35,7 @@ def conclude(about: About, parts: Parts, *, headline: str | None = None, criteri
 def judge_run(criteria: Iterable[Criterion], problems: Sequence[str]) -> Verdict:
     """The criteria combined; a problem with the results themselves counts as one inconclusive criterion."""
     doubts = [Verdict.INCONCLUSIVE] if problems else []
-    return combine([*(criterion.counts_as for criterion in criteria), *doubts])
+    return combine([*(criterion.counts_as for criterion in criteria if not criterion.left_out), *doubts])
 
 
 def inconsistencies(run: Parts) -> list[str]:
@@ -59,13 +59,16 @@ _VERBS: Final = {
 
 def headline_of(verdict: Verdict, criteria: Sequence[Criterion], in_all: int | None = None) -> str:
     """The verdict in a sentence; `in_all` is how many criteria a whole run has."""
-    count, waivers = len(criteria), sum(criterion.waiver is not None for criterion in criteria)
-    decisive = sum(criterion.counts_as is verdict for criterion in criteria)
+    judged = [criterion for criterion in criteria if not criterion.left_out]
+    count, waivers = len(judged), sum(criterion.waiver is not None for criterion in judged)
+    decisive = sum(criterion.counts_as is verdict for criterion in judged)
+    beyond = f"; {len(criteria) - count} cannot be asked of this target" if count < len(criteria) else ""
     with_waivers = f", with {plural(waivers, 'waiver')}" if waivers and verdict is Verdict.PASS else ""
-    if verdict is Verdict.PASS and in_all is not None and count < in_all:
+    if verdict is Verdict.PASS and in_all is not None and len(criteria) < in_all:
         passed = "1 criterion passes" if count - waivers == 1 else f"{count - waivers} criteria pass"
-        return f"What was tried passes{with_waivers}: {passed}{_and(waivers)}, of the {in_all} that a whole run has."
-    return f"{_OPENING[verdict]}{with_waivers}: {_detail(verdict, count, decisive, waivers)}."
+        tried = f"{passed}{_and(waivers)}, of the {in_all} that a whole run has{beyond}"
+        return f"What was tried passes{with_waivers}: {tried}."
+    return f"{_OPENING[verdict]}{with_waivers}: {_detail(verdict, count, decisive, waivers)}{beyond}."
 
 
 def _detail(verdict: Verdict, count: int, decisive: int, waivers: int) -> str:
@@ -94,7 +97,7 @@ def reasons(verdict: Verdict, criteria: Sequence[Criterion], problems: Sequence[
         for c in criteria
         if c.waiver
     ]
-    decisive = [] if verdict is Verdict.PASS else [c for c in criteria if c.counts_as is verdict]
+    decisive = [] if verdict is Verdict.PASS else [c for c in criteria if c.counts_as is verdict and not c.left_out]
     return [*waivers, *(f"{criterion.title}: {criterion.explanation}" for criterion in decisive), *problems]
 
 

@@ -199,6 +199,8 @@ class Criterion(Statement, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float | None = None
     waiver: Waiver | None = None
     """Why it does not count that the criterion fails."""
+    left_out: bool = False
+    """Whether this target cannot be asked for it: then it is outside the run's verdict."""
 
     @property
     def counts_as(self) -> Verdict:
@@ -208,6 +210,8 @@ class Criterion(Statement, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def outcome(self) -> str:
         """The verdict as a reader sees it: `fail, waived`."""
+        if self.left_out:
+            return "not judged"
         return f"{self.verdict.value}, waived" if self.waiver else self.verdict.value
 
     @classmethod
@@ -233,9 +237,10 @@ class Criterion(Statement, frozen=True, kw_only=True, omit_defaults=True):
         )
 
     @classmethod
-    def unmeasured(cls, statement: Statement, why: str, *, links: Sequence[Link] = ()) -> Self:
+    def unmeasured(cls, statement: Statement, why: str, *, links: Sequence[Link] = (), left_out: bool = False) -> Self:
         """A criterion that nothing can be said of; `why` is a sentence (the process did not start, the time was up)."""
-        return cls(**_texts(statement), verdict=Verdict.INCONCLUSIVE, explanation=why, links=tuple(links))
+        links = tuple(links)
+        return cls(**_texts(statement), verdict=Verdict.INCONCLUSIVE, explanation=why, links=links, left_out=left_out)
 
 
 def _texts(statement: Statement) -> dict[str, Any]:

@@ -77,6 +77,19 @@ class LogFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     about: str
 
 
+class PreflightRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that was looked at before anything was sent to a target that somebody else runs."""
+
+    target: str
+    """`hub` or `stack`."""
+    what: str
+    found: str
+    note: str = ""
+    """What follows from it for this run, in a sentence."""
+    stops: bool = False
+    """Whether the run may not go on."""
+
+
 class Parts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a run is made of: a phase brings some of it, and the run has all. Any sequence may be given."""
 
@@ -92,6 +105,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     power: Sequence[Score] = ()
     """What share of the mutants was caught: of all, then by room of the stack."""
     logs: Sequence[LogFile] = ()
+    preflight: Sequence[PreflightRow] = ()
+    left_behind: Sequence[str] = ()
+    """Jobs of this run that could not be brought to an end, in sentences."""
     problems: Sequence[str] = ()
     """What is wrong with the results themselves; with any, a run does not pass."""
 

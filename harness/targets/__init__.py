@@ -2,10 +2,11 @@
 
 from harness.targets.deployment import Crew, Deployment, Namespace, Setup
 from harness.targets.pool import REPLAYED, GivenPool, HubPool, Needs, StackPool, TargetPool
-from harness.targets.target import LEASE_MS, HubTarget, Side, StackTarget, Target
+from harness.targets.target import LEASE_MS, LOOPBACK, HubTarget, Side, StackTarget, Target
 
 __all__ = [
     "LEASE_MS",
+    "LOOPBACK",
     "REPLAYED",
     "Crew",
     "Deployment",

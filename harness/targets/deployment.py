@@ -114,6 +114,7 @@ class Deployment:
         self.workers: list[Process] = []
         self._namespace = namespace
         self._processes = processes
+        self._own = "" if target.owned else f"hubgate-{uuid4().hex[:8]}-"
 
     @classmethod
     def start(
@@ -187,14 +188,17 @@ class Deployment:
         return [self.worker_launch(f"worker-{number}") for number in range(1, count + 1)]
 
     def crew_launches(self, crews: Sequence[Crew], count: int, journal: Path) -> list[Launch]:
-        """How workers of several kinds are started that write what they run into journals in that folder."""
+        """How workers of several kinds are started that write what they run into journals in that folder.
+
+        On a target that others use, too, they have names of their own.
+        """
         launches: list[Launch] = []
         first = 1
         for crew, size in zip(crews, sizes_of(crews, count), strict=True):
             if self.side is Side.HUB:
                 launches.append(self._hub_launch(crew, first, size, journal))
             else:
-                launches += [self._scripted(crew, f"worker-{first + n}", journal) for n in range(size)]
+                launches += [self._scripted(crew, f"{self._own}worker-{first + n}", journal) for n in range(size)]
             first += size
         return launches
 
@@ -207,6 +211,7 @@ class Deployment:
 
     def _hub_launch(self, crew: Crew, first: int, count: int, journal: Path | None) -> Launch:
         arguments = ["--url", self.target.ws_url, "--count", str(count), "--first", str(first)]
+        arguments += ["--named", f"{self._own}hub-worker"]
         arguments += [part for service in crew.services for part in ("--service", service)]
         arguments += ["--journal", str(journal.resolve())] if journal else []
         name = "hub-workers" if first == 1 else f"hub-workers-{first}"

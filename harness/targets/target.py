@@ -10,6 +10,8 @@ import msgspec
 
 from harness.errors import CouldNotRun
 
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+"""The names of this machine."""
 LEASE_MS = 10_000
 RETRY_BACKOFF_MS = 500
 """What the stack's queue runs with where nobody says anything else."""

@@ -83,6 +83,7 @@ MEANING = {
     CellVerdict.DECLARED: Verdict.PASS,
     CellVerdict.DIFFERENT: Verdict.FAIL,
     CellVerdict.INCONCLUSIVE: Verdict.INCONCLUSIVE,
+    CellVerdict.NOT_APPLICABLE: Verdict.INCONCLUSIVE,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -17,10 +18,11 @@ from harness.criteria.waivers import DEFAULT as WAIVERS
 from harness.gate.context import Options
 from harness.gate.phases import PHASES
 from harness.gate.power import measure_power
+from harness.gate.preflight import Refused, lines
 from harness.gate.profiles import PROFILES, SELFTEST
 from harness.gate.run import run_gate
 from harness.gate.selftest import selftest as run_selftest
-from harness.results import Run, Verdict, load
+from harness.results import PreflightRow, Run, Verdict, load
 from hubgate.cli import options
 from hubgate.cli.compare import FAIL_ON_WORSE, RUN, runs_in, show_comparison
 from hubgate.cli.display import Display
@@ -47,6 +49,13 @@ AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print run
 @options.target_url("--legacy", "Judge against this hub (ws:// or http://) instead of the simulator.")
 @options.target_url("--candidate", "Judge this stack's API (http://); it needs --redis.")
 @options.redis_url("Use this Redis; `docker` starts one in a container.", docker=True)
+@options.token
+@click.option(
+    "--namespace",
+    metavar="PREFIX|DATABASE",
+    help="The prefix, or the number of the database, with which --candidate runs for this run alone.",
+)
+@options.allow_load_on
 @click.option(
     "--only",
     multiple=True,
@@ -76,6 +85,9 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
     legacy: str | None,
     candidate: str | None,
     redis: str | None,
+    token: str | None,
+    namespace: str | None,
+    allow_load_on: tuple[str, ...],
     only: tuple[str, ...],
     defect: str | None,
     thresholds: Path | None,
@@ -87,8 +99,8 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
 ) -> None:
     """Judge the new stack against the hub: one verdict, one report, one exit status.
 
-    Both are started here unless URLs are given. Exit status: 0 pass, 1 fail, 2 wrong usage, 3 inconclusive or
-    could not be run.
+    Both are started here unless URLs are given; those are looked at first, and nothing of anybody else's on them is
+    claimed, changed or deleted. Exit status: 0 pass, 1 fail, 2 wrong usage, 3 inconclusive or could not be run.
     """
     if candidate and not redis:
         raise click.UsageError(
@@ -102,6 +114,9 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
         legacy=legacy,
         candidate=candidate,
         redis=redis,
+        token=token,
+        namespace=namespace,
+        allow_load_on=allow_load_on,
         only=only,
         defect=defect,
         thresholds=thresholds,
@@ -111,8 +126,17 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
     )
     earlier = runs_in(baseline) if baseline else []
     console = Console(stderr=True)
+
+    def show(rows: Sequence[PreflightRow]) -> None:
+        for line in lines(rows):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     with Display(PHASES, console) as display:
-        run, folder = asyncio.run(run_gate(asked, display.report))
+        try:
+            run, folder = asyncio.run(run_gate(asked, display.report, show=show))
+        except Refused as refused:
+            show(refused.rows)
+            raise
     _write(run, folder, as_json=as_json)
     if earlier and not as_json:
         show_comparison(earlier, run, fail_on_worse=fail_on_worse and run.verdict is Verdict.PASS)

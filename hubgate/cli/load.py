@@ -6,6 +6,7 @@ Exit status: 0 pass, 1 fail, 2 wrong usage, 3 inconclusive or could not be run.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 import time
 from collections.abc import Awaitable
@@ -40,11 +41,12 @@ COULD_NOT_RUN, INTERRUPTED = 3, 130
 @click.option(
     "--side", type=click.Choice([str(one) for one in Side]), help="What is started and put under load [default: stack]."
 )
-@options.target_url("--legacy", "Put the load on this hub, on this machine, instead of one that is started.")
-@options.target_url("--candidate", "Put the load on this stack, on this machine, instead of one that is started.")
+@options.target_url("--legacy", "Put the load on this hub instead of one that is started.")
+@options.target_url("--candidate", "Put the load on this stack instead of one that is started.")
 @options.redis_url("Redis to use; without it, an embedded Valkey is started.", docker=True)
 @options.prefix
 @options.token
+@options.allow_load_on
 @click.option(
     "--shape", type=click.Choice([str(one) for one in Shape]), default="steady", help="How rate or mix change."
 )
@@ -138,6 +140,7 @@ def spec_of(asked: dict[str, Any]) -> LoadSpec:
         redis=asked["redis"],
         prefix=asked["prefix"],
         token=asked["token"],
+        allowed_hosts=asked["allow_load_on"],
         plan=Plan(
             shape=shape,
             rate=asked["rate"],
@@ -154,7 +157,7 @@ def spec_of(asked: dict[str, Any]) -> LoadSpec:
         overlay=asked["overlay"],
         generators=asked["generators"],
         drain_s=asked["drain"],
-        job=_job(asked["job"]),
+        job=_job(asked["job"], own=bool(asked["fleet"] and (asked["legacy"] or asked["candidate"]))),
         population=read_population(asked["population"]) if asked["population"] else None,
         kills=Kills(waves=asked["kill_waves"], share=asked["kill_share"], every_s=asked["kill_every"]),
         demands=Demands(least_jobs=asked["least_jobs"], most_p99_ms=_limits(asked["limits"])),
@@ -181,7 +184,10 @@ def _environment(texts: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _job(text: str | None) -> Submission:
+def _job(text: str | None, *, own: bool) -> Submission:
+    """The job; as a rule with a service of its own where a fleet of ours works on a target that others use, too."""
+    if own and not text:
+        return msgspec.structs.replace(DEFAULT_JOB, service=f"simulation-{secrets.token_hex(6)}")
     try:
         return msgspec.json.decode(text, type=Submission) if text else DEFAULT_JOB
     except msgspec.DecodeError as error:

@@ -34,6 +34,14 @@ token: Final[Decorator] = click.option(
 )
 
 
+allow_load_on: Final[Decorator] = click.option(
+    "--allow-load-on",
+    multiple=True,
+    metavar="HOST",
+    help="A host, other than this machine, that may be put under load (may be repeated).",
+)
+
+
 def _base_url(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     try:
         return value and HubTarget.at(value).http_url

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
-from harness.cassettes import Event, Outgoing, Receive, Request, Send, kind_of
+from harness.cassettes import Event, Open, Outgoing, Receive, Request, Role, Send, kind_of
 from harness.cassettes.timers import STATS
 
 _GREETINGS: Final = frozenset({"connection_established", STATS, "ack"})
@@ -53,6 +53,40 @@ def chosen_ids(events: Sequence[Event]) -> list[str]:
             if submits and isinstance(content.get(field), str) and content[field]:
                 found[content[field]] = None
     return list(found)
+
+
+def services_of(events: Sequence[Event]) -> list[str]:
+    """The services that actors name: of the jobs that they submit, and those that workers serve."""
+    found: dict[str, None] = {}
+    for content in _said(events):
+        capabilities = content.get("capabilities")
+        served = capabilities.get("supported_job_types") if isinstance(capabilities, dict) else None
+        named = [
+            content.get("job_type"),
+            content.get("service_required"),
+            *(served if isinstance(served, list) else ()),
+        ]
+        found |= {name: None for name in named if isinstance(name, str) and name}
+    return list(found)
+
+
+def workers_of(events: Sequence[Event]) -> list[str]:
+    """The ids under which workers connect: the end of their path."""
+    opened = [event for event in events if isinstance(event, Open) and event.role is Role.WORKER]
+    ids = (event.path.partition("?")[0].rpartition("/")[2] for event in opened)
+    return [worker_id for worker_id in dict.fromkeys(ids) if worker_id]
+
+
+def submits_without_service(events: Sequence[Event]) -> bool:
+    """Whether a job is submitted whose service is left to the hub, which then calls it `unknown`."""
+    return any(content.get("type") == "submit_job" and not content.get("job_type") for content in _said(events))
+
+
+def _said(events: Sequence[Event]) -> Iterator[dict[str, Any]]:
+    for event in events:
+        content = event.content if isinstance(event, Send) else event.body if isinstance(event, Request) else None
+        if isinstance(content, dict):
+            yield content
 
 
 def claim_was_granted(events: Sequence[Event], index: int) -> bool:

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from typing import Final
 from uuid import uuid4
 
-from harness.cassettes import BLANKED, Cassette, Event, Open, Receive, Request, Send
+from harness.cassettes import BLANKED, Cassette, Event, Open, Receive, Request, Role, Send
+from harness.cassettes.replay.causality import submits_without_service
 from harness.clients import ExpectationTimeout, LegacyClient, Unreachable
 from harness.errors import CouldNotRun
+from harness.protocols import hub
 from harness.targets import Needs, Side, Target
 
 CLEANUP_S: Final = 3.0
@@ -38,17 +40,34 @@ def _was_greeted(events: Iterable[Event], actor: str) -> bool:
     return first is not None and isinstance(first.content, dict) and first.content.get("type") != "error"
 
 
+class LeftOut(CouldNotRun):
+    """This recording cannot judge a target that somebody else runs, or would harm it; the sentence says why."""
+
+
 def check_compatible(cassette: Cassette, target: Target) -> None:
-    """Raise CouldNotRun where this recording cannot judge a target that is not ours, or would harm it."""
+    """Raise LeftOut where this recording cannot judge a target that is not ours, or would harm it."""
     if target.owned:
         return
     needed = needs_of(cassette).token
     if needed is not None and target.token is None:
-        raise CouldNotRun("It was recorded on a server that demands a token, and none is known for this target.")
+        raise LeftOut("It was recorded on a server that demands a token, and none is known for this target.")
     if needed not in {None, BLANKED, target.token}:
-        raise CouldNotRun(f"It was recorded on a server that demands the token {needed}, and this target has another.")
+        raise LeftOut(f"It was recorded on a server that demands the token {needed}, and this target has another.")
     if target.side is Side.HUB and any(_stops_a_hub(event) for event in cassette.events):
-        raise CouldNotRun("It sends a priority that stops a hub for good: it is only played on a hub of our own.")
+        raise LeftOut("It sends a priority that stops a hub for good: it is only played on a hub of our own.")
+    if Role.MONITOR in cassette.roles.values():
+        raise LeftOut("A monitor looks at all that is on the target, and there may be jobs and workers of others.")
+    if submits_without_service(cassette.events):
+        raise LeftOut("It submits a job without a service: workers of others might take it, or ours take theirs.")
+    if target.side is Side.HUB and any(_serves_anything(event) for event in cassette.events):
+        raise LeftOut("Its worker lists no services: the hub would offer it the jobs of others.")
+
+
+def _serves_anything(event: Event) -> bool:
+    content = event.content if isinstance(event, Send) else None
+    capabilities = content.get("capabilities") if isinstance(content, dict) else None
+    registers = isinstance(content, dict) and content.get("type") == "register_worker"
+    return registers and not (isinstance(capabilities, dict) and capabilities.get("supported_job_types"))
 
 
 def _stops_a_hub(event: Event) -> bool:
@@ -57,15 +76,37 @@ def _stops_a_hub(event: Event) -> bool:
     return isinstance(content, dict) and isinstance(content.get("priority"), float)
 
 
-async def clean_up(target: Target, job_ids: Iterable[str]) -> None:
+async def clean_up(target: Target, job_ids: Iterable[str]) -> tuple[str, ...]:
     """After a replay on a target that is not ours: cancel what is left of its jobs, so that they do not stand in the
-    next one's way, nor in anybody else's. Both sides know the words. What cannot be cancelled stays.
+    next one's way, nor in anybody else's. Both sides know the words. Answers what could not be brought to an end.
     """
+    left = dict.fromkeys(job_ids)
 
-    async def cancel_all() -> None:
+    async def end_all() -> None:
         async with LegacyClient(target.ws_url, f"hubgate-cleanup-{uuid4()}", token=target.token) as client:
-            for job_id in set(job_ids):
-                await client.cancel(job_id, "a replay is over", timeout_s=CLEANUP_S)
+            for job_id in list(left):
+                # A hub overwrites the end of a job that is cancelled after it: so it is asked first.
+                if await _is_over(client, job_id) or await _is_cancelled(client, job_id):
+                    del left[job_id]
 
     with contextlib.suppress(TimeoutError, ExpectationTimeout, Unreachable):
-        await asyncio.wait_for(cancel_all(), CLEANUP_S)
+        await asyncio.wait_for(end_all(), CLEANUP_S)
+    return tuple(left)
+
+
+async def _is_cancelled(client: LegacyClient, job_id: str) -> bool:
+    answer = await client.cancel(job_id, "a replay is over", timeout_s=CLEANUP_S)
+    return answer.get("status") == "cancelled"
+
+
+async def _is_over(client: LegacyClient, job_id: str) -> bool:
+    """Whether it has ended, or is no job at all."""
+    place = len(client.received)
+    await client.send(client.session.ask(job_id))
+    answer = await client.wait_for(
+        lambda message: message.get("job_id") == job_id or job_id in (hub.error_of(message) or ""),
+        f"how {job_id} stands",
+        timeout_s=CLEANUP_S,
+        after=place,
+    )
+    return hub.error_of(answer) is not None or answer.get("status") in {"completed", "failed", "cancelled"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from harness.cassettes import Cassette, Event, Receive, Response, load
-from harness.cassettes.replay.compatibility import check_compatible, needs_of
+from harness.cassettes.replay.compatibility import LeftOut, check_compatible, needs_of
 from harness.cassettes.replay.deadlines import Deadlines
 from harness.cassettes.replay.player import DEFAULT_DEADLINES, Transcript, replay
 from harness.errors import CouldNotRun
@@ -35,6 +35,8 @@ class CassetteResult(msgspec.Struct, frozen=True, kw_only=True):
     verdict: CellVerdict
     findings: tuple[Finding, ...] = ()
     reason: str = ""
+    left_out: bool = False
+    """Whether it cannot be played on a target of somebody else's."""
     cassette: Cassette | None = None
     transcript: Transcript | None = None
     reference: tuple[Event, ...] = ()
@@ -83,6 +85,8 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     cassette: Cassette | None = None
     transcript: Transcript | None = None
     reason: str = ""
+    left_out: bool = False
+    """Whether it cannot be played on a target of somebody else's."""
     view: View = View.FRAMES
     took_s: float = 0.0
 
@@ -144,7 +148,7 @@ async def play_file(
     """Play one file."""
     began = time.monotonic()
     cassette = transcript = None
-    reason = ""
+    reason, left_out = "", False
     try:
         cassette = await asyncio.to_thread(load, path)
         if view is View.FACTS and not asks_for_facts(cassette.events):
@@ -154,9 +158,11 @@ async def play_file(
                 check_compatible(cassette, target)
                 transcript = await replay(cassette, target, deadlines=deadlines, modern_clients=view is View.FACTS)
     except CouldNotRun as error:
-        reason = str(error)
+        reason, left_out = str(error), isinstance(error, LeftOut)
     took_s = transcript.took_s if transcript else time.monotonic() - began
-    return Played(path=path, cassette=cassette, transcript=transcript, reason=reason, view=view, took_s=took_s)
+    return Played(
+        path=path, cassette=cassette, transcript=transcript, reason=reason, left_out=left_out, view=view, took_s=took_s
+    )
 
 
 def recorded_ms(path: Path) -> float:
@@ -174,8 +180,11 @@ def judged(played: Played, against: Against) -> CassetteResult:
         return CassetteResult(
             path=played.path,
             cassette=cassette,
-            verdict=CellVerdict.NOT_APPLICABLE if played.reason == NO_FACTS else CellVerdict.INCONCLUSIVE,
+            verdict=CellVerdict.NOT_APPLICABLE
+            if played.left_out or played.reason == NO_FACTS
+            else CellVerdict.INCONCLUSIVE,
             reason=played.reason,
+            left_out=played.left_out,
             took_s=played.took_s,
         )
     reference = tuple(against.references.get(cassette.name, cassette.events))

@@ -38,6 +38,8 @@ from harness.cassettes.replay.causality import (
     greetings_of,
     kind_and_actor,
     recorded_wait_ms,
+    services_of,
+    workers_of,
 )
 from harness.cassettes.replay.compatibility import clean_up, needs_of
 from harness.cassettes.replay.deadlines import Deadlines, noted_wait_s
@@ -77,6 +79,8 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     """What did not go as recorded, in sentences: a frame waited for in vain, a send on a closed connection."""
     cut_short: str = ""
     """A sentence where a recorded wait was not waited out: then a difference proves nothing."""
+    left_behind: tuple[str, ...] = ()
+    """Jobs on a target that is not ours that could not be brought to an end."""
     took_s: float = 0.0
     began_s: float | None = None
     """When the replay began, in seconds since the epoch."""
@@ -137,6 +141,7 @@ class _Player:
         self._observed: list[Event] = []
         self._incidents: list[str] = []
         self._cut_short = ""
+        self._left_behind: tuple[str, ...] = ()
         self._flooded = False
         self._changed = asyncio.Event()
         self._matched = self._overdue = 0
@@ -151,8 +156,11 @@ class _Player:
 
     async def play(self) -> Transcript:
         if isinstance(self._target, StackTarget) and self._puppet_actors:
-            self._puppets = await Puppets.open(self._target, self._puppet_received, self._incidents.append)
-        self._choose_fresh_ids()
+            self._puppets = await Puppets.open(
+                self._target, self._puppet_received, self._incidents.append, everything=self._choose_fresh_ids()
+            )
+        else:
+            self._choose_fresh_ids()
         for index, event in enumerate(self._events):
             if isinstance(event, Outgoing):
                 await self._causes_of(index)
@@ -164,7 +172,9 @@ class _Player:
                 await self._settle(event)
         await self._causes_of(len(self._events))
         if not self._target.owned:
-            await clean_up(self._target, self._bindings.table().values())
+            named = {*services_of(self._events), *workers_of(self._events)}
+            jobs = [there for here, there in self._bindings.table().items() if here not in named]
+            self._left_behind = await clean_up(self._target, jobs)
         return self._transcript()
 
     async def leave(self) -> None:
@@ -185,6 +195,7 @@ class _Player:
             bindings=self._bindings.table(),
             incidents=tuple(self._bindings.incoming(text) for text in self._incidents),
             cut_short=self._cut_short,
+            left_behind=self._left_behind,
             took_s=self._clock() - self._began,
             began_s=self._began_s,
         )
@@ -360,9 +371,13 @@ class _Player:
         }
         return {name: value for name, value in filled.items() if value is not None}
 
-    def _choose_fresh_ids(self) -> None:
-        """On a target that is not ours, ids that actors choose may be taken from an earlier replay."""
+    def _choose_fresh_ids(self) -> tuple[str, ...]:
+        """On a target that is not ours, ids that actors choose may be taken, and its own workers and jobs are there.
+        So ids, workers and services are exchanged for fresh ones. Answers the services of a worker that lists none.
+        """
         if self._target.owned:
-            return
-        for chosen in chosen_ids(self._events):
+            return ()
+        wanted = services_of(self._events)
+        for chosen in (*chosen_ids(self._events), *wanted, *workers_of(self._events)):
             self._bindings.bind(chosen, f"{chosen}-{uuid4()}")
+        return tuple(self._bindings.outgoing(service) for service in wanted)

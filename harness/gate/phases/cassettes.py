@@ -16,7 +16,7 @@ from harness.errors import CouldNotRun
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.parity.deviations import Deviations
 from harness.results import Column
-from harness.targets import REPLAYED, GivenPool, HubPool, HubTarget, Setup, StackPool, StackTarget, TargetPool
+from harness.targets import REPLAYED, GivenPool, HubPool, Setup, StackPool, TargetPool
 
 LONG_MS: Final = 30_000
 """A recording that takes so long waits for most of it."""
@@ -39,15 +39,15 @@ async def gather(context: RunContext) -> PhaseResult:
 
 def hub_pool(context: RunContext) -> TargetPool:
     """Where hubs come from: the simulator, or the one that was given."""
-    if context.options.legacy:
-        return GivenPool(HubTarget.at(context.options.legacy))
+    if given := context.options.given_hub:
+        return GivenPool(given)
     return HubPool(context.processes)
 
 
 async def stack_pool(context: RunContext, setup: Setup = REPLAYED, *, first_database: int = 32) -> TargetPool:
     """Where stacks come from: API processes on the run's Redis, or the one that was given."""
-    if context.options.candidate and context.options.redis:
-        return GivenPool(StackTarget.at(context.options.candidate, redis_url=context.options.redis))
+    if given := context.options.given_stack:
+        return GivenPool(given)
     return StackPool(
         context.processes, await context.redis(), replace(setup, overlay=context.overlay), first_database=first_database
     )

@@ -9,12 +9,14 @@ from typing import Final
 from harness.criteria.evidence import CodeSize
 from harness.criteria.simplicity import CRITERION, LISTING, count, listing
 from harness.errors import CouldNotRun
-from harness.gate.context import Phase, PhaseResult, RunContext
+from harness.gate.context import NotMeasured, Phase, PhaseResult, RunContext
 from harness.results import LogFile
 
 
 async def gather(context: RunContext) -> PhaseResult:
     """Count, and keep the count of every file beside the report."""
+    if context.options.candidate:
+        raise NotMeasured("The code of a stack that somebody else runs is not here to be counted.")
     limits = context.limits.limits(CRITERION)
     lines = count(context.overlay or _root(), limits.rooms)
     context.path(LISTING).write_text(listing(lines, limits))

@@ -29,15 +29,17 @@ async def _winners(context: RunContext, target: Target) -> list[int]:
     """How many got each job."""
     if not isinstance(target, StackTarget):
         raise TypeError("only workers of a stack contend")
-    async with httpx.AsyncClient(base_url=target.http_url, timeout=10) as client:
+    headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
+    async with httpx.AsyncClient(base_url=target.http_url, headers=headers, timeout=10) as client:
 
         async def submit(number: int) -> None:
             context.report(f"{number + 1} of {context.profile.contended_jobs} jobs contended for")
-            body = {"service_required": "simulation", "payload": {}}
+            body = {"service_required": context.service, "payload": {}}
             (await client.post("/api/jobs", json=body)).raise_for_status()
 
+        profile = context.profile
         return await contend(
-            target, workers=context.profile.workers, rounds=context.profile.contended_jobs, submit=submit
+            target, context.service, workers=profile.workers, rounds=profile.contended_jobs, submit=submit
         )
 
 

@@ -12,7 +12,7 @@ from harness import defects
 from harness.criteria import claims, progress
 from harness.criteria.evidence import MemoryLoads, PollingLoad, SteadyLoad
 from harness.criteria.memory import FIGURE
-from harness.gate.context import Phase, PhaseResult, RunContext
+from harness.gate.context import NotMeasured, Phase, PhaseResult, RunContext
 from harness.gate.load_runs import run_load, spec_for
 from harness.load.latencies import Metric
 from harness.load.report import charts_of, distributions_of, memory_line
@@ -67,6 +67,8 @@ def over_a_limit(context: RunContext, result: LoadResult) -> bool:
 
 async def gather_polling(context: RunContext) -> PhaseResult:
     """A slow load, so that each job meets idle workers, on a stack that wakes nobody."""
+    if context.options.candidate:
+        raise NotMeasured("Wake-ups cannot be switched off in a stack that somebody else runs.")
     spec = spec_for(
         context,
         Side.STACK,
@@ -90,6 +92,8 @@ def _without_wake_ups(context: RunContext) -> Path:
 
 async def gather_memory(context: RunContext) -> PhaseResult:
     """The same load on both sides at once, at a rate that the hub can bear: memory is not a matter of speed."""
+    if context.options.candidate or context.options.legacy:
+        raise NotMeasured("The memory of a process that somebody else runs cannot be read.")
     profile = context.profile
     on_hub, on_stack = await asyncio.gather(*(_memory_load(context, side) for side in (Side.HUB, Side.STACK)))
     of_hub, of_api = (load.memory_of(SERVERS[load.side]) or NO_MEMORY for load in (on_hub, on_stack))

@@ -44,7 +44,9 @@ def suites_phase(name: str, about: str, kind: type[ScenarioResults]) -> Phase:
 async def _run_suites(context: RunContext, name: str, kind: type[ScenarioResults]) -> PhaseResult:
     """Run the suites and read what they came to."""
     results = context.path(f"{name}.junit.xml")
-    launch = module_launch("pytest", _arguments(context, name, kind, results), name=name)
+    # The token goes by the environment, not the command line: that one is in every process list.
+    token = {"WEBSOCKET_AUTH_TOKEN": context.options.token} if context.options.token else {}
+    launch = module_launch("pytest", _arguments(context, name, kind, results), name=name, environment=token)
     process = await context.processes.astart(launch)
     process.expected_to_live = False  # it ends by itself
     interrupted = await _until_ended(process, context)
@@ -52,7 +54,14 @@ async def _run_suites(context: RunContext, name: str, kind: type[ScenarioResults
     if process.returncode not in HEARD_OUT or not found:
         raise CouldNotRun(f"the suites could not run (status {process.returncode}): {_last_words(process)}")
     return PhaseResult(
-        evidence=[kind(scenarios=found, log=f"logs/{name}.log", complete=not interrupted)],
+        evidence=[
+            kind(
+                scenarios=found,
+                log=f"logs/{name}.log",
+                complete=not interrupted,
+                given=context.options.candidate is not None,
+            )
+        ],
         logs=[LogFile(path=results.name, about=f"what the suites of “{name}” said, for machines")],
     )
 
@@ -103,15 +112,16 @@ def _sentence(message: str) -> str:
 
 
 def _arguments(context: RunContext, name: str, kind: type[ScenarioResults], results: Path) -> list[str]:
-    options = context.options
+    options, stack = context.options, context.options.given_stack
     given = {
         "--junit-xml": results.resolve(),
         "--run-folder": context.path(name, "logs").parent.resolve(),
         "--maxfail": context.profile.enough_failed,
         "--candidate": options.candidate,
         "--legacy": options.legacy,
+        "--prefix": stack and stack.prefix,
         # A seeded defect may sit in the functions that all who use a Redis share: it gets one of its own.
-        "--redis": None if context.overlay else options.redis,
+        "--redis": stack.redis_url or None if stack else context.given_redis,
         "--overlay": context.overlay and context.overlay.resolve(),
         "-m": context.profile.scenarios or None,
     }

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from harness.results import (
@@ -131,3 +132,12 @@ def test_a_defect_is_caught_only_by_a_criterion_that_should_and_for_the_reason_t
     expected: tuple[str, ...], caught: tuple[str, ...], finding: bool, came_to: Detection
 ) -> None:
     assert detection(expected, caught, finding=finding) is came_to
+
+
+def test_a_criterion_that_the_target_cannot_be_asked_for_is_outside_the_verdict_and_told() -> None:
+    left_out = msgspec.structs.replace(criterion(Verdict.INCONCLUSIVE, id="memory"), left_out=True)
+    run = conclude(ABOUT, Parts(criteria=[criterion(Verdict.PASS), left_out]), criteria_in_all=2)
+    assert run.verdict is Verdict.PASS
+    assert run.headline.endswith("the one criterion that was tried passes; 1 cannot be asked of this target.")
+    assert conclude(ABOUT, Parts(criteria=[left_out])).verdict is Verdict.INCONCLUSIVE
+    assert left_out.outcome == "not judged"

@@ -4,10 +4,12 @@ import contextlib
 import datetime as dt
 from pathlib import Path
 
+import httpx
 import redis
 from msgspec.structs import replace
 
 from harness.cassettes.replay.files import Against, run_files
+from harness.clients import HubWorker, LegacyClient
 from harness.parity.deviations import Deviations
 from harness.processes import ExternalRedis, Processes, Valkey, services
 from harness.results import CellVerdict
@@ -37,11 +39,44 @@ async def test_a_stack_given_by_url_is_played_to_again_and_again(processes: Proc
         assert {result.verdict for result in results} == {CellVerdict.SAME}, [result.describe() for result in results]
 
 
+async def test_a_bystanders_jobs_are_not_touched_on_a_stack_nor_are_they_in_the_way(
+    processes: Processes, valkey: Valkey
+) -> None:
+    url = valkey.url_of(12)
+    api = await processes.astart(services.api(redis_url=url, name="shared-api"))
+    await processes.astart(services.worker("their-worker", redis_url=url, connector="rest-sync:url=http://127.0.0.1:9"))
+    with httpx.Client(base_url=api.http_url) as http:
+        for number in range(3):
+            http.post("/api/jobs", json={"service_required": "simulation", "id": f"theirs-{number}"}).raise_for_status()
+        files = [*FILES, CASSETTES / "happy-path.jsonl", CASSETTES / "happy-path-seen-by-monitor.jsonl"]
+        results = await run_files(files, GivenPool(StackTarget.at(api.http_url, redis_url=url)), Against(today=TODAY))
+        verdicts = {result.name: result.verdict for result in results}
+        assert verdicts.pop("happy-path-seen-by-monitor") is CellVerdict.NOT_APPLICABLE
+        assert set(verdicts.values()) == {CellVerdict.SAME}, [result.describe() for result in results]
+        for number in range(3):
+            job = http.get(f"/api/jobs/theirs-{number}").json()
+            assert (job["status"], job["attempt"]) == ("pending", 0)
+        assert http.get("/api/stats").json()["queue"]["pending"] == 3, "what was submitted was brought to an end"
+
+
+async def test_a_bystanders_jobs_and_workers_are_not_touched_on_a_hub(processes: Processes) -> None:
+    hub = await processes.astart(services.hub(name="shared-hub"))
+    async with LegacyClient(hub.ws_url, "bystander") as bystander:
+        waiting = [await bystander.submit({"simulate": []}, service="theirs") for _ in range(2)]
+        done = await bystander.submit({"simulate": []}, service="done")
+        async with HubWorker(hub.ws_url, "their-worker", services=("done",)):
+            await bystander.ended(done)
+        results = await run_files(FILES[:-1], GivenPool(HubTarget.at(hub.ws_url)), Against(today=TODAY))
+        assert {result.verdict for result in results} == {CellVerdict.SAME}, [result.describe() for result in results]
+        assert {(await bystander.status(job_id))["status"] for job_id in waiting} == {"pending"}
+        assert (await bystander.status(done))["status"] == "completed"
+
+
 async def test_a_recording_that_would_stop_somebodys_hub_is_not_played_to_it(processes: Processes) -> None:
     hub = await processes.astart(services.hub(name="their-fragile-hub"))
     harmful = CASSETTES / "submit-odd-priority-fraction.jsonl"
     results = await run_files([harmful, FILES[2]], GivenPool(HubTarget.at(hub.http_url)), Against(today=TODAY))
-    assert [result.verdict for result in results] == [CellVerdict.INCONCLUSIVE, CellVerdict.SAME]
+    assert [result.verdict for result in results] == [CellVerdict.NOT_APPLICABLE, CellVerdict.SAME]
     assert "only played on a hub of our own" in results[0].reason
 
 
@@ -64,7 +99,7 @@ async def test_a_target_that_demands_a_token_is_given_the_one_that_is_told(proce
     hub = await processes.astart(services.hub(name="their-guarded-hub", token="sesame"))
     files = [FILES[2], CASSETTES / "auth-token.jsonl"]
     known = await run_files(files, GivenPool(HubTarget.at(hub.http_url, token="sesame")), Against(today=TODAY))
-    assert [result.verdict for result in known] == [CellVerdict.SAME, CellVerdict.INCONCLUSIVE]
+    assert [result.verdict for result in known] == [CellVerdict.SAME, CellVerdict.NOT_APPLICABLE]
     assert "demands the token s3cret" in known[1].reason
     unknown = await run_files(files, GivenPool(HubTarget.at(hub.http_url)), Against(today=TODAY))
-    assert [result.verdict for result in unknown] == [CellVerdict.DIFFERENT, CellVerdict.INCONCLUSIVE]
+    assert [result.verdict for result in unknown] == [CellVerdict.DIFFERENT, CellVerdict.NOT_APPLICABLE]
