@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import gevent
 from gevent.pool import Group
@@ -11,13 +11,16 @@ from gevent.pool import Group
 from harness.clients.sessions import HubSession, StackSession
 from harness.load.latencies import Metric, Transport
 from harness.load.population import PlannedJob
-from harness.protocols import hub
+from harness.protocols import hub, stack
 from harness.protocols.hub import Frame
 from loadtests.load import Load
 from loadtests.transport import NO_ANSWER, OK, ConnectionFailed, HttpApi, Socket
 
 RECONNECT_S: Final = (0.1, 0.2, 0.5, 1.0)
 """Pauses before the attempts to connect again; the last one is repeated."""
+BAD_ITEM: Final = {"service_required": ["no", "name"], "payload": "no object"}
+BAD_REQUEST: Final = 400
+SERVER_ERROR: Final = 500
 GOLDEN: Final = 0.6180339887498949
 """Its multiples, modulo 1, spread any number of clients evenly between 0 and 1."""
 _places = itertools.count()
@@ -67,7 +70,9 @@ class LegacyClient:
         self._send(self._session.submit(job.submission))
 
     def _cancel(self, job_id: str) -> None:
-        self._send(self._session.cancel(job_id))
+        """Without a connection, the answer on the next one lets it be asked for again."""
+        if self._socket:
+            self._send(self._session.cancel(job_id))
 
     @property
     def idle(self) -> bool:
@@ -140,15 +145,39 @@ class ModernClient:
         """See `JobClient`; each job is followed in a greenlet of its own."""
         if self._api is None:
             return
-        self._load.intend(job, Transport.SSE, self._name, intended)
+        jobs = [job, *job.beside]
+        for one in jobs:
+            self._load.intend(one, Transport.SSE, self._name, intended)
+        requests = [self._session.submit(one.submission) for one in jobs]
         try:
-            status, body = self._api.send(self._session.submit(job.submission))
+            if job.beside:
+                self._submit_batch(self._api, jobs, [request.body for request in requests])
+            else:
+                self._submitted(self._api, job, *self._api.send(requests[0]))
         except NO_ANSWER as error:
             self._load.error(Transport.SSE, Metric.ACCEPTED, f"no answer: {error or type(error).__name__}")
+
+    def _submit_batch(self, api: HttpApi, jobs: list[PlannedJob], bodies: list[Any]) -> None:
+        """Send the jobs in one request with a bad item among them, which alone has to be refused."""
+        status, body = api.send(stack.batch([bodies[0], BAD_ITEM, *bodies[1:]]))
+        if status != OK:
+            for job in jobs:
+                self._submitted(api, job, status, body)
             return
+        answers = stack.batch_answers(body)
+        if len(answers) != len(bodies) + 1:
+            self._load.error(Transport.SSE, "batch", f"{len(answers)} answers to a batch of {len(bodies) + 1}")
+        bad = answers.pop(1) if len(answers) > 1 else None
+        if bad and bad[0] < BAD_REQUEST:
+            self._load.error(Transport.SSE, "batch", "a bad item of a batch was taken")
+        for job, answer in zip(jobs, answers, strict=False):
+            self._submitted(api, job, *answer)
+
+    def _submitted(self, api: HttpApi, job: PlannedJob, status: int, body: dict[str, Any]) -> None:
+        """Take the answer to one submission, and follow the job where it was taken."""
         job_id = self._session.submitted(job.submission, status, body)
         if job_id is not None:
-            self._followers.spawn(self._api.follow, self._session.follow(job_id), self._on_broken)
+            self._followers.spawn(api.follow, self._session.follow(job_id), self._on_broken)
 
     def audit(self) -> None:
         """See `JobClient`."""
@@ -171,15 +200,19 @@ class ModernClient:
         self._session.answered(job_id, status, body)
 
     def _cancel(self, job_id: str) -> None:
-        if self._api is None:
-            return
-        try:
-            status, _ = self._api.send(self._session.cancel(job_id))
-        except NO_ANSWER as error:
-            self._load.error(Transport.SSE, "cancel", f"no answer: {error or type(error).__name__}")
-            return
-        if status == OK:
-            self._session.cancelled(job_id)
+        """Until the server has answered, or the job has ended."""
+        while self._api is not None and self._load.ledger.is_open(job_id):
+            try:
+                status, body = self._api.send(self._session.cancel(job_id))
+            except NO_ANSWER as error:
+                self._load.error(Transport.SSE, "cancel", f"no answer: {error or type(error).__name__}")
+            else:
+                if status == OK:
+                    self._session.cancelled(job_id)
+                if status < SERVER_ERROR:
+                    return
+                self._load.error(Transport.SSE, "cancel", stack.complaint(status, body))
+            gevent.sleep(RECONNECT_S[-1])
 
     def _on_broken(self, why: str) -> None:
         self._load.error(Transport.SSE, "stream", why)

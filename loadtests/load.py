@@ -68,8 +68,11 @@ class Load:
         self._started = Event()
         self._numbers: Iterator[int] = itertools.count()
         """Of the jobs of this process in the population; together the processes have each number once."""
+        self._jobs = self.plan.jobs if population and self.plan.duration_s < ENDLESS_S else 0
         self._to_cancel: dict[str, EventKind] = {}
         """Jobs that their client cancels, and upon which event."""
+        self._cancelling: set[str] = set()
+        """Jobs whose cancellation was asked for; it is asked for again where a connection took it away."""
         self._audits: dict[str, JobState | None] = {}
         """Jobs that users ask after at their end, and what was answered."""
         self._answer = Event()
@@ -119,7 +122,7 @@ class Load:
         job_id = f"load-{uuid.uuid4().hex}"
         if self.population is None:
             return planned(msgspec.structs.replace(self.job, job_id=job_id))
-        return self.population.job(next(self._numbers), job_id, seed=self.plan.seed)
+        return self.population.job(next(self._numbers), job_id, seed=self.plan.seed, jobs=self._jobs)
 
     def intend(self, job: PlannedJob, transport: Transport, user: str, intended: float) -> None:
         """A job is about to be sent, which was intended for that moment."""
@@ -132,11 +135,19 @@ class Load:
 
         def observe(event: JobEvent) -> None:
             self._observe(event, transport, user)
-            if self._to_cancel.get(event.job_id) is event.kind:
-                del self._to_cancel[event.job_id]
+            if self._is_to_be_cancelled(event):
+                self._cancelling.add(event.job_id)
                 gevent.spawn(cancel, event.job_id)
 
         return observe
+
+    def _is_to_be_cancelled(self, event: JobEvent) -> bool:
+        """Upon its event; or where it turns out, on a new connection, that the job has missed it or it the job."""
+        upon = self._to_cancel.get(event.job_id)
+        if event.kind is EventKind.STATUS:
+            missed = upon is EventKind.ACCEPTED or event.job_id in self._cancelling
+            return missed and event.job_id not in self._audits and event.state not in ENDED_STATES
+        return upon is event.kind and event.job_id not in self._cancelling
 
     def _observe(self, event: JobEvent, transport: Transport, user: str) -> None:
         now = self.clock()
@@ -181,7 +192,8 @@ class Load:
             while any(self.ledger.is_open(job_id) for job_id in ended):
                 gevent.sleep(0.05)
         for job_id in audits:
-            self.ledger.audit(job_id, self._audits.pop(job_id))
+            for complaint in self.ledger.audit(job_id, self._audits.pop(job_id)):
+                self.error("user", Metric.ENDED, complaint)
 
     def monitor(self, transport: Transport, name: str) -> Observe:
         """Takes what a monitor sees of any job."""

@@ -129,7 +129,9 @@ class HttpApi:
 def _answer(response: HTTPSocketPoolResponse) -> tuple[int, dict[str, Any]]:
     raw = response.read()
     try:
-        body = msgspec.json.decode(raw, type=dict[str, Any]) if raw else {}
+        body = msgspec.json.decode(raw) if raw else {}
     except msgspec.DecodeError:
         body = {}
-    return response.status_code, body
+    if isinstance(body, list):
+        body = {stack.LISTED: body}
+    return response.status_code, body if isinstance(body, dict) else {}

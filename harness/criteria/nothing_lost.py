@@ -25,10 +25,24 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Acknowledged jobs, and kills of workers."""
+    """Acknowledged jobs, kills of workers, and kinds of jobs in the load with faults; the rest over all histories."""
 
     jobs: int
     kills: int
+    kinds: int
+    runs: int
+    failures: int
+    cancels: int
+    cancels_of_running: int
+
+
+EXAMINED: Final = {
+    "runs": ("runs that workers wrote down", "run_twice"),
+    "failures": ("failed attempts", "retries"),
+    "cancels": ("cancelled jobs", "started_after_cancel"),
+    "cancels_of_running": ("jobs cancelled while they ran", "runs_on"),
+}
+"""What the checkers have to have examined, by the name of its least number: in words, and by which checker."""
 
 
 def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
@@ -53,6 +67,11 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
         evidence=[
             Evidence(what="acknowledged jobs", had=acknowledged, least=least.jobs),
             Evidence(what="kills", had=load.checks["recovery"].counts.get("killed", 0), least=least.kills),
+            Evidence(what="kinds of jobs", had=len(load.swarm.jobs.kinds), least=least.kinds),
+            *(
+                Evidence(what=what, had=sum(checks[name].examined for checks in histories), least=getattr(least, field))
+                for field, (what, name) in EXAMINED.items()
+            ),
             Evidence(what="histories without a gap", had=0 if doubts else 1, least=1),
         ],
         links=[Link(to=LinkTo.TALLY, ref="jobs", label="where every job is")],

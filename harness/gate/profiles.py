@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from harness.load.population import Kind
 from harness.targets import LEASE_MS
 
 
@@ -42,8 +43,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Which scenarios are run, as an expression of their markers; empty for all."""
     fault_lease_ms: int = LEASE_MS
     """The stack's lease while its workers are killed."""
-    fault_population: bool = False
-    """Whether the jobs are then the generated population, and not all of one kind."""
+    fault_kinds_left_out: tuple[Kind, ...] = ()
+    """Jobs that would take longer than the profile has time."""
 
 
 SELFTEST: Final = Profile(
@@ -87,7 +88,7 @@ FAST: Final = Profile(
     ),
     scenarios="fast",
     fault_lease_ms=2_500,
-    fault_population=True,
+    fault_kinds_left_out=(Kind.OVERLONG, Kind.HUGE),
 )
 """What half a minute can see of a mutant: the recordings, a small load of all kinds of jobs with kills, the chaos."""
 

@@ -31,6 +31,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The least delay before a retry; 0: not judged."""
     max_retries: int = 3
     """Where the submission has none."""
+    max_deliveries: int = 10
+    """After so many lost workers a job may fail for good."""
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):

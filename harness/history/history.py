@@ -18,6 +18,10 @@ SHARED_FAULTS: Final = frozenset({EventKind.REDIS_DOWN, EventKind.CUT, EventKind
 """Faults that reach every worker at once when they befall the way to Redis (the target says so)."""
 
 
+HEARD_MS: Final = 5_000.0
+"""How much later than a worker began a hub's monitor may hear that it has claimed."""
+
+
 class LeaseInterval:
     """One worker's lease of one job, by the system's own account."""
 
@@ -123,7 +127,7 @@ class JobHistory:
         mine = (one for one in reversed(self.leases) if one.worker_id == run.worker_id)
         if run.started.attempt:
             return next((one for one in mine if one.claim.attempt == run.started.attempt), None)
-        return next((one for one in mine if one.claim.at_ms <= run.started.at_ms), None)
+        return next((one for one in mine if one.claim.at_ms <= run.started.at_ms + HEARD_MS), None)
 
     @cached_property
     def survey(self) -> HistoryEvent | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from harness.load.results import FleetResult, WorkerExit
 from harness.processes import Launch, OwnExit, Process, Processes
 from harness.protocols import EventKind
 from harness.targets import Crew, Deployment
+from harness.workers.journal import Entry, entries_in
 
 AT_ONCE: Final = 2 * (os.cpu_count() or 1)
 """Starts under way at once: more would only measure how they hinder each other."""
@@ -34,21 +36,29 @@ class Fleet:
         self._start_cpu = Histogram()
         self._started_s = 0.0
         self._size = 0
+        self._journal: Path | None = None
         self._back: dict[OwnExit, float] = {}
 
     @property
     def exits(self) -> list[WorkerExit]:
         """Those that were nobody's doing, also of a worker that somebody struck before anyone had noticed."""
         exits = []
+        poisoned = [one for one in self._entries() if one.kind is EventKind.POISONED]
         for worker in self._deployment.workers:
             worker.note_own_exit()
             for one in worker.own_exits:
                 back, status = self._back.get(one), one.error.returncode
-                exits.append(WorkerExit(worker=worker.name, at=one.at, ours=False, back_after_s=back, status=status))
+                alone = WorkerExit(worker=worker.name, at=one.at, ours=False, back_after_s=back, status=status)
+                exits.append(_asked(alone, poisoned))
         return exits
+
+    def _entries(self) -> Iterable[Entry]:
+        """What the workers have written down so far."""
+        return entries_in(self._journal) if self._journal else ()
 
     async def start(self, count: int, *, crews: Sequence[Crew], environment: Mapping[str, str], journal: Path) -> None:
         """Start so many workers, which write their journals there, and wait until each is ready. Raises CouldNotRun."""
+        self._journal = journal
         began = time.monotonic()
         slots = asyncio.Semaphore(AT_ONCE)
         launches = self._deployment.crew_launches(crews, count, journal)
@@ -63,9 +73,10 @@ class Fleet:
         """For as long as it runs: note who exited on its own, and start it again."""
         while True:
             await asyncio.sleep(WATCH_S)
-            for worker in self._deployment.workers:
-                if worker.expected_to_live and not worker.alive:
-                    await self._bring_back(worker)
+            gone = [one for one in self._deployment.workers if one.expected_to_live and not one.alive]
+            for worker in gone:
+                worker.note_own_exit()
+            await asyncio.gather(*map(self._bring_back, gone))
 
     def result(self, events: Iterable[HistoryEvent]) -> FleetResult:
         """What there is to say of it now; what was done to its workers is in the events of the history."""
@@ -89,10 +100,20 @@ class Fleet:
             return worker
 
     async def _bring_back(self, worker: Process) -> None:
-        worker.note_own_exit()
         await worker.arestart()
         ended = worker.own_exits[-1]
         self._back[ended] = time.time() - ended.at
+
+
+def _asked(alone: WorkerExit, poisoned: list[Entry]) -> WorkerExit:
+    """The exit, and where a job asked for it, when that was; each line of a journal explains one exit."""
+    for line in poisoned:
+        at = line.at_ms / 1000
+        if alone.status == -signal.SIGKILL and line.worker == alone.worker and at <= alone.at:
+            poisoned.remove(line)
+            back_after_s = None if alone.back_after_s is None else alone.at + alone.back_after_s - at
+            return msgspec.structs.replace(alone, at=at, back_after_s=back_after_s, asked=True)
+    return alone
 
 
 def exits_of(events: Iterable[HistoryEvent]) -> list[WorkerExit]:

@@ -86,7 +86,7 @@ def _p99(result: SwarmResult, metric: Metric, limit_ms: float) -> Measurement:
 
 def _exits(fleet: FleetResult | None) -> Iterator[Measurement]:
     if fleet is not None:
-        yield count("workers that exited on their own", sum(not one.ours for one in fleet.exits))
+        yield count("workers that exited on their own", sum(not one.ours and not one.asked for one in fleet.exits))
 
 
 def _alive(fleet: FleetResult | None) -> Iterator[Evidence]:

@@ -5,6 +5,7 @@ Pure: it takes events with the moments at which they were seen; it answers laten
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
@@ -12,8 +13,8 @@ from typing import Final
 import msgspec
 
 from harness.load.latencies import Metric, Transport
-from harness.load.population import Expected, PlannedJob
-from harness.protocols import ATTEMPT_ENDS, ENDS, LOG_KINDS, EventKind, JobEvent, JobState
+from harness.load.population import Expected, Kind, PlannedJob
+from harness.protocols import ATTEMPT_ENDS, ENDED_STATES, ENDS, LOG_KINDS, EventKind, JobEvent, JobState
 
 
 class Outcome(StrEnum):
@@ -58,6 +59,8 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: dict[Outcome, int]
     named: dict[Outcome, list[str]]
     """Ids of the jobs in the outcomes that somebody will want to look at, at most `NAMED` each."""
+    kinds: dict[Kind, int] = {}
+    """How many jobs of each kind of the population were submitted."""
 
     @property
     def ended(self) -> int:
@@ -81,6 +84,7 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
             acknowledged=sum(part.acknowledged for part in parts),
             outcomes={outcome: sum(part.outcomes.get(outcome, 0) for part in parts) for outcome in Outcome},
             named=named,
+            kinds=dict(sum((Counter(part.kinds) for part in parts), Counter())),
         )
 
 
@@ -148,6 +152,7 @@ class Ledger:
         self._named: dict[Outcome, list[str]] = {}
         """The ids of jobs with the outcomes that somebody will want to look at."""
         self._submitted = 0
+        self._kinds: Counter[Kind] = Counter()
         self._acknowledged = 0
 
     @property
@@ -161,6 +166,7 @@ class Ledger:
         """A job is about to be sent."""
         job_id = job.submission.job_id or ""
         self._submitted += 1
+        self._kinds[job.kind] += 1
         self._open[job_id] = Entry(job_id, transport, user, intended, job.expected)
         return [Latency(Metric.SENT, transport, intended, sent - intended)]
 
@@ -212,11 +218,16 @@ class Ledger:
         """The jobs of that user whose end it has not seen, oldest first."""
         return [entry.job_id for entry in self._open.values() if entry.user == user]
 
-    def audit(self, job_id: str, state: JobState | None) -> None:
+    def audit(self, job_id: str, state: JobState | None) -> list[Complaint]:
         """Close a job whose end its client has not seen; `state` is the server's answer, None for none."""
         entry = self._open.pop(job_id, None)
         if entry is None:
-            return
+            return []
+        self._audited(entry, state)
+        end = None if state is None else ENDED_STATES.get(state)
+        return [Complaint.NOT_EXPECTED] if end and end not in entry.expected.ends else []
+
+    def _audited(self, entry: Entry, state: JobState | None) -> None:
         if not entry.acknowledged and state in (None, JobState.UNKNOWN):
             self._close(entry, Outcome.UNANSWERED)
             return
@@ -235,7 +246,13 @@ class Ledger:
         for entry in self._open.values():
             counts[Outcome.UNKNOWN if entry.acknowledged else Outcome.UNANSWERED] += 1
         named = {outcome: ids[:NAMED] for outcome, ids in self._named.items()}
-        return Jobs(submitted=self._submitted, acknowledged=self._acknowledged, outcomes=counts, named=named)
+        return Jobs(
+            submitted=self._submitted,
+            acknowledged=self._acknowledged,
+            outcomes=counts,
+            named=named,
+            kinds=dict(self._kinds),
+        )
 
     def _close(self, entry: Entry, outcome: Outcome) -> None:
         self._closed[outcome] += 1

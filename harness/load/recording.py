@@ -62,7 +62,7 @@ async def settle(target: Target, writer: HistoryWriter, out: Path, exits: list[W
     A server that does not answer leaves the checkers in doubt, which they say.
     """
     for one in exits:
-        times = {EventKind.CRASHED: one.at}
+        times = {EventKind.KILLED if one.asked else EventKind.CRASHED: one.at}
         times |= {} if one.back_after_s is None else {EventKind.UP: one.at + one.back_after_s}
         for kind, at in times.items():
             event = HistoryEvent(

@@ -24,6 +24,8 @@ class WorkerExit(msgspec.Struct, frozen=True, kw_only=True):
     back_after_s: float | None
     """Until its successor was ready; None where it did not come back."""
     status: int | None = None
+    asked: bool = False
+    """Whether a job of the population had its process killed."""
 
 
 class FleetResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -101,12 +101,13 @@ async def _given(spec: LoadSpec, url: str, processes: Processes) -> Deployment:
 
 
 def _setup(spec: LoadSpec) -> Setup:
+    shortened = spec.population.settings if spec.population else {}
     return Setup(
         side=spec.side,
         token=spec.token,
         poll_ms=spec.poll_ms,
         overlay=Path(spec.overlay) if spec.overlay else None,
-        environment=spec.server_environment,
+        environment=shortened | spec.server_environment,
     )
 
 

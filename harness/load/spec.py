@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
@@ -12,6 +12,9 @@ from harness.load.latencies import Metric
 from harness.load.population import DEFAULT_JOB, Population
 from harness.protocols import Submission
 from harness.targets import Crew, Side
+
+MAX_DELIVERIES: Final = "HUBGATE_MAX_DELIVERIES"
+"""The stack's setting that the checkers have to know."""
 
 
 class Mix(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,5 +117,13 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def crews(self) -> tuple[Crew, ...]:
         """The kinds of workers that the load's jobs ask for."""
-        services = tuple(self.population.services) if self.population else (self.job.service,)
-        return (Crew(services=services if self.population or self.url or self.side is Side.HUB else ("*",)),)
+        if self.population:
+            return self.population.crews or (Crew(services=tuple(self.population.services)),)
+        return (Crew(services=(self.job.service,) if self.url or self.side is Side.HUB else ("*",)),)
+
+    def __post_init__(self) -> None:
+        if self.population and self.side is Side.HUB:
+            msgspec.structs.force_setattr(self, "population", self.population.on_hub())
+        elif self.population and (deliveries := self.population.settings.get(MAX_DELIVERIES)):
+            limits = msgspec.structs.replace(self.limits, max_deliveries=int(deliveries))
+            msgspec.structs.force_setattr(self, "limits", limits)

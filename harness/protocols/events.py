@@ -185,4 +185,4 @@ class HttpRequest(msgspec.Struct, frozen=True):
 
     method: str
     path: str
-    body: dict[str, Any] | None = None
+    body: dict[str, Any] | list[Any] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -13,6 +13,8 @@ JOBS: Final = "/api/jobs"
 EVENTS: Final = "/api/events"
 """The stream of all jobs' events."""
 WORKERS: Final = "/api/workers"
+LISTED: Final = "items"
+"""Under this name an answer that is a list stands in an object."""
 NOT_FOUND: Final = 404
 STREAM_OVER: Final = 204
 """The answer to a reader that resumes behind the job's end."""
@@ -44,6 +46,17 @@ def submit(job: Submission, client_id: str = "", at: float | None = None) -> Htt
         **({"client_id": client_id} if client_id else {}),
     }
     return HttpRequest("POST", JOBS, body)
+
+
+def batch(bodies: Sequence[Any]) -> HttpRequest:
+    """Several submissions in one request; each is answered for itself, in their order."""
+    return HttpRequest("POST", JOBS, list(bodies))
+
+
+def batch_answers(body: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """Status and body of each answer, as each submission alone would have had them."""
+    items = [item for item in body.get(LISTED, ()) if isinstance(item, dict)]
+    return [(int(item.get("status") or 0), item.get("job") or item.get("problem") or {}) for item in items]
 
 
 def ask(job_id: str, at: float | None = None) -> HttpRequest:  # noqa: ARG001 - see `Protocol`

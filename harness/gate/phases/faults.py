@@ -18,21 +18,16 @@ from harness.load.recording import history_in
 from harness.load.results import LoadResult
 from harness.load.spec import Demands, Mix
 from harness.processes import Valkey
-from harness.protocols import Submission
 from harness.results import Distribution, FaultRow, Link, LinkTo, Series
 from harness.targets import Deployment, Side
 
-STEPS: Final = (10, 25, 40, 55, 70, 85, 100)
-STEP_MS: Final = 160
-"""A job runs for about a second, so that waves of kills meet jobs in every state."""
-JOB: Final = Submission(
-    payload={"simulate": [step for at in STEPS for step in ({"progress": at, "stamp": True}, {"sleep_ms": STEP_MS})]}
-)
+POPULATION: Final = read_population().slower()
+"""Its plain jobs run for about a second, so that waves of kills meet jobs in every state."""
 BEYOND_LEASE_S: Final = 2.0
 """For so much longer than a lease a worker is stopped: it wakes up and finds its job with somebody else."""
 USERS: Final = 40
 CUT_OFF: Final = (
-    *("cannot connect: ", "no answer: ", "connection lost: ", "stream lost: "),
+    *("cannot connect: ", "cannot send: ", "no answer: ", "connection lost: ", "stream lost: "),
     *("HTTP 503 The queue is not available", "Server error processing message: Redis at "),
 )
 """The errors that clients have while the API is away, and what it answers while Redis is. No other is excused."""
@@ -58,15 +53,13 @@ async def gather_faults(context: RunContext) -> PhaseResult:
 async def _stack(context: RunContext) -> LoadResult:
     profile = context.profile
     seconds = profile.fault_jobs / profile.fault_rate
-    mix = Mix.of(min(USERS, profile.subscribers))
     spec = spec_for(
         context,
         Side.STACK,
         rate=profile.fault_rate,
         seconds=seconds,
-        mix=mix,
-        job=JOB,
-        population=read_population() if profile.fault_population else None,
+        mix=Mix.of(min(USERS, profile.subscribers)),
+        population=POPULATION.without(*profile.fault_kinds_left_out),
         drain_s=40.0,
         lease_ms=profile.fault_lease_ms,
     )
@@ -83,7 +76,9 @@ async def _hub(context: RunContext) -> Checks | None:
         return None
     seconds = context.profile.hub_fault_jobs / context.profile.hub_rate
     mix = Mix.of(USERS)
-    spec = spec_for(context, Side.HUB, rate=context.profile.hub_rate, seconds=seconds, mix=mix, job=JOB, drain_s=60.0)
+    spec = spec_for(
+        context, Side.HUB, rate=context.profile.hub_rate, seconds=seconds, mix=mix, population=POPULATION, drain_s=60.0
+    )
 
     async def disturb(deployment: Deployment, writer: HistoryWriter) -> None:
         workers, seed = deployment.workers, context.options.seed
@@ -153,6 +148,7 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
         drain_s=15.0,
         demands=Demands(excused_errors=CUT_OFF),
         fleet=RESTART_WORKERS,
+        population=POPULATION.calm(),
         redis=None,
         prefix="",
     )

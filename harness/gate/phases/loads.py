@@ -15,6 +15,7 @@ from harness.criteria.memory import FIGURE
 from harness.gate.context import NotMeasured, Phase, PhaseResult, RunContext
 from harness.gate.load_runs import run_load, spec_for
 from harness.load.latencies import Metric
+from harness.load.population import polled, read_population
 from harness.load.report import charts_of, distributions_of, memory_line
 from harness.load.results import SERVERS, LoadResult, MemorySeries
 from harness.load.spec import Mix
@@ -22,8 +23,9 @@ from harness.results import Chart
 from harness.targets import Side
 
 NOBODY_IS_WOKEN: Final = "nobody-is-woken"
-POLL_MS: Final = 250
 POLLING_RATE: Final = 4.0
+POLLED_SERVICES: Final = 16
+"""Each with one worker: a job in four seconds for each, so that it is idle."""
 ATTEMPTS: Final = 3
 """A latency over its limit is measured again, so that the median of the attempts counts."""
 CPU_SAMPLE_S: Final = 1.0
@@ -33,10 +35,10 @@ NO_MEMORY: Final = MemorySeries(part="", processes=0, points=[], per_process=(0,
 async def gather_steady(context: RunContext) -> PhaseResult:
     """Load, and where a latency was over its limit as often as there are attempts."""
     profile, attempts, free = context.profile, list[LoadResult](), 100.0
+    mix, population = Mix.of(profile.subscribers), read_population().calm()
     while not attempts or (len(attempts) < ATTEMPTS and over_a_limit(context, attempts[0])):
-        spec = spec_for(
-            context, Side.STACK, rate=profile.load_rate, seconds=profile.load_s, mix=Mix.of(profile.subscribers)
-        )
+        rate, seconds = profile.load_rate, profile.load_s
+        spec = spec_for(context, Side.STACK, rate=rate, seconds=seconds, mix=mix, population=population)
         free = min(free, await _free_percent())
         attempts.append(await run_load(context, f"steady-{len(attempts) + 1}", spec))
     evidence = SteadyLoad(attempts=attempts, free_percent=free)
@@ -66,7 +68,7 @@ def over_a_limit(context: RunContext, result: LoadResult) -> bool:
 
 
 async def gather_polling(context: RunContext) -> PhaseResult:
-    """A slow load, so that each job meets idle workers, on a stack that wakes nobody."""
+    """A slow load on a stack that wakes nobody: each job meets the one worker that serves it idle, which polls."""
     if context.options.candidate:
         raise NotMeasured("Wake-ups cannot be switched off in a stack that somebody else runs.")
     spec = spec_for(
@@ -75,7 +77,8 @@ async def gather_polling(context: RunContext) -> PhaseResult:
         rate=POLLING_RATE,
         seconds=context.profile.polling_jobs / POLLING_RATE,
         mix=Mix.of(10),
-        poll_ms=POLL_MS,
+        fleet=POLLED_SERVICES,
+        population=polled(POLLED_SERVICES),
         overlay=str(_without_wake_ups(context)),
     )
     load = await run_load(context, "polling", spec)

@@ -121,17 +121,18 @@ def _count(job: JobHistory, history: History, limits: Limits, found: Findings) -
         allowed = job.submit.max_retries + 1
     # The hub has one word for a failure that is retried and for the last one.
     tells_last = history.log_source is Source.REDIS
-    failed = 0
+    failed = lost = 0
     for event in job.log:
+        lost += event.kind is EventKind.LEASE_EXPIRED
         if event.kind is EventKind.RETRIED:
-            failed = 0
+            failed = lost = 0
         elif event.kind in FAILURES and event.worker_id:
             failed += 1
             is_last = failed == allowed and event.kind is EventKind.ATTEMPT_FAILED and tells_last
             if failed > allowed or is_last:
                 said = f"failed attempt number {failed} is {event.kind}, although {allowed} attempts are all"
                 found.accuse(job.id, "too many", event.at_ms, said)
-            elif event.kind is EventKind.FAILED and failed < allowed:
+            elif event.kind is EventKind.FAILED and failed < allowed and lost + 1 < limits.max_deliveries:
                 said = f"failed for good after {failed} failed attempts of {allowed}"
                 found.accuse(job.id, "given up early", event.at_ms, said)
 

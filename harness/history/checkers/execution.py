@@ -83,7 +83,7 @@ def check_unclaimed_run(history: History, limits: Limits) -> CheckResult:
             if lease is None:
                 sentence = f"{run.worker_id} ran it (attempt {run.started.attempt}) without a claim"
                 found.accuse(job.id, "not claimed", at_ms, sentence)
-            elif lease.claim.at_ms > at_ms + limits.clock_slack_ms:
+            elif run.started.attempt and lease.claim.at_ms > at_ms + limits.clock_slack_ms:
                 early_ms = lease.claim.at_ms - at_ms
                 found.accuse(job.id, "before the claim", at_ms, f"{run.worker_id} ran it {early_ms:.0f} ms too early")
     return found.result()

@@ -51,7 +51,7 @@ def load(p99_ms: float = 10, *, broken: str | None = None, **wrong: Any) -> Load
 def judged_claims(*attempts: LoadResult, polling: LoadResult | None = None, free: float = 100) -> Criterion:
     collected = Collected()
     collected.add(SteadyLoad(attempts=list(attempts), free_percent=free), PollingLoad(load=polling or load()))
-    limits = claims.Limits(p99_ms=20, polling_max_ms=1000, plan_ms=1000)
+    limits = claims.Limits(p99_ms=20, polling_late_ms=250, plan_ms=1000)
     return claims.CRITERION.judged(collected, limits, claims.Least(workers=2, jobs=20, polling_jobs=20, seconds=1))
 
 
@@ -106,12 +106,23 @@ def test_latencies_of_a_load_that_was_not_as_planned_are_inconclusive() -> None:
     assert judged_losses(late).verdict is Verdict.PASS
 
 
-def judged_losses(faults: LoadResult, *others: Checks) -> Criterion:
+def judged_losses(faults: LoadResult, *others: Checks, **more: int) -> Criterion:
     collected = Collected()
     collected.add(WorkerFaults(load=faults, lease_ms=10_000))
     collected.histories = [("faults", faults.checks), *(("another", each) for each in others)]
     limits = nothing_lost.Limits(lost=0, ended_twice=0, other_violations=0)
-    return nothing_lost.CRITERION.judged(collected, limits, nothing_lost.Least(jobs=100, kills=9))
+    least = {"jobs": 100, "kills": 9, "kinds": 1} | dict.fromkeys(nothing_lost.EXAMINED, 9) | more
+    return nothing_lost.CRITERION.judged(collected, limits, nothing_lost.Least(**least))
+
+
+@pytest.mark.parametrize("lacking", ["kinds", *nothing_lost.EXAMINED])
+def test_a_load_without_failures_cancels_or_journals_proves_nothing(lacking: str) -> None:
+    assert judged_losses(load(), **{lacking: 10}).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_worker_that_polls_late_fails_and_one_within_its_interval_does_not() -> None:
+    assert judged_claims(load(), polling=load(1_300)).verdict is Verdict.PASS
+    assert judged_claims(load(), polling=load(1_400)).verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize("broken", sorted(CHECKERS.keys() - set(nothing_lost.JUDGED_ELSEWHERE)))

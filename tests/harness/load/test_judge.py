@@ -10,6 +10,7 @@ from harness.load.arrivals import Plan
 from harness.load.judge import judge as judge_load
 from harness.load.latencies import Histogram, Metric
 from harness.load.ledger import Jobs, Outcome
+from harness.load.population import Kind
 from harness.load.results import FleetResult, LoadResult, Surroundings, WorkerExit
 from harness.load.spec import Demands, LoadSpec
 from harness.load.swarm import LatencyResult, SwarmResult
@@ -34,7 +35,9 @@ def result(
         generators=1,
         started_at=0,
         seconds=10,
-        jobs=Jobs(submitted=submitted, acknowledged=submitted - silent, outcomes=outcomes, named={}),
+        jobs=Jobs(
+            submitted=submitted, acknowledged=submitted - silent, outcomes=outcomes, named={}, kinds={Kind.PLAIN: 1}
+        ),
         latencies={Metric.SENT: measured(lag), Metric.CLAIMED: measured(*[0.01] * 98, 0.4, 0.4)},
         over_time=[],
         errors=errors or {},

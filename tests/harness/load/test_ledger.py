@@ -151,3 +151,11 @@ def test_every_submission_is_in_exactly_one_outcome(steps: list[tuple[int, objec
     counts = ledger.jobs().outcomes
     assert sum(counts.values()) == ledger.jobs().submitted
     assert sum(counts[outcome] for outcome in ACKNOWLEDGED) == ledger.jobs().acknowledged
+
+
+def test_the_audit_complains_of_an_end_that_the_script_does_not_lead_to() -> None:
+    """A client of the hub cannot tell a last failure from one that is retried: the server's answer does."""
+    ledger = submitted(transport=Transport.WEBSOCKET)
+    heard(ledger, EventKind.ATTEMPT_FAILED)
+    assert ledger.audit("j", JobState.FAILED) == [Complaint.NOT_EXPECTED]
+    assert submitted().audit("j", JobState.COMPLETED) == []

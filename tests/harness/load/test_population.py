@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import CouldNotRun
-from harness.load.population import Kind, PlannedJob, Population, read_population
+from harness.load.population import DEFAULT, NOT_ON_A_HUB, Kind, PlannedJob, Population, read_population
+from harness.load.spec import LoadSpec
 from harness.protocols import EventKind
+from harness.targets import Side
 
 POPULATION = read_population()
 
@@ -33,7 +35,7 @@ def test_another_seed_draws_another_population() -> None:
 
 
 def test_jobs_are_drawn_by_their_weights_and_what_weighs_nothing_never() -> None:
-    population = msgspec.structs.replace(POPULATION, services={"a": 3.0, "b": 1.0, "never": 0.0})
+    population = msgspec.structs.replace(POPULATION, services={"a": 3.0, "b": 1.0, "never": 0.0}, crews=())
     services = Counter(drawn(number, population=population).submission.service for number in range(2000))
     assert services["never"] == 0
     assert services["a"] / services["b"] == pytest.approx(3, rel=0.25)
@@ -49,6 +51,11 @@ def test_jobs_are_drawn_by_their_weights_and_what_weighs_nothing_never() -> None
         (Kind.CANCELLED_WAITING, {EventKind.COMPLETED, EventKind.CANCELLED}),
         (Kind.CANCELLED_RUNNING, {EventKind.COMPLETED, EventKind.CANCELLED}),
         (Kind.CANCELLED_IN_BACKOFF, {EventKind.FAILED, EventKind.CANCELLED}),
+        (Kind.SLOW, {EventKind.COMPLETED}),
+        (Kind.BATCH, {EventKind.COMPLETED}),
+        (Kind.POISON, {EventKind.FAILED}),
+        (Kind.OVERLONG, {EventKind.FAILED}),
+        (Kind.HUGE, {EventKind.COMPLETED}),
     ],
 )
 def test_what_is_expected_follows_from_the_jobs_own_script(kind: Kind, ends: set[EventKind]) -> None:
@@ -78,4 +85,48 @@ def test_weights_that_cannot_be_read_are_refused_with_their_place(tmp_path: Path
     path = tmp_path / "weights.toml"
     path.write_text(text)
     with pytest.raises(CouldNotRun, match=why):
+        read_population(path)
+
+
+def test_what_takes_long_comes_early_so_many_times_whatever_the_weights() -> None:
+    jobs = [POPULATION.job(number, "j", seed=1, jobs=300).kind for number in range(300)]
+    early = [number for number, kind in enumerate(jobs) if kind in (Kind.POISON, Kind.OVERLONG, Kind.HUGE)]
+    assert Counter(jobs[number] for number in early) == {
+        kind: POPULATION.early[kind] for kind in (Kind.POISON, Kind.OVERLONG, Kind.HUGE)
+    }
+    assert max(early) < 100
+    few = {POPULATION.job(number, "j", seed=1, jobs=9).kind for number in range(12)}
+    assert few >= POPULATION.early.keys(), "also in a load of few jobs"
+
+
+def test_the_jobs_of_a_batch_have_ids_and_results_of_their_own() -> None:
+    batch = only(Kind.BATCH)
+    ids = [one.submission.job_id for one in (batch, *batch.beside)]
+    assert ids == ["job-0", "job-0-1", "job-0-2", "job-0-3"]
+    assert [one.expected.result["job"] for one in (batch, *batch.beside)] == ids
+    assert not only(Kind.PLAIN).beside
+
+
+def test_a_hub_gets_the_part_that_it_understands() -> None:
+    spec = LoadSpec(side=Side.HUB, population=POPULATION)
+    assert spec.population
+    assert not {spec.population.job(n, "j", seed=1, jobs=300).kind for n in range(300)} & NOT_ON_A_HUB
+    assert LoadSpec(population=POPULATION).population == POPULATION
+
+
+def test_the_checkers_know_the_settings_of_a_population() -> None:
+    shortened = msgspec.structs.replace(POPULATION, settings={"HUBGATE_MAX_DELIVERIES": "4"})
+    assert LoadSpec(population=shortened).limits.max_deliveries == 4
+
+
+def test_a_job_that_is_cancelled_while_it_waits_is_for_a_service_that_nobody_serves() -> None:
+    assert only(Kind.CANCELLED_WAITING).submission.service not in {
+        s for crew in POPULATION.crews for s in crew.services
+    }
+
+
+def test_workers_that_leave_a_service_out_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.toml"
+    path.write_text(DEFAULT.read_text().replace('"transcribe"', '"translate"'))
+    with pytest.raises(CouldNotRun, match="no worker serves 'transcribe'"):
         read_population(path)

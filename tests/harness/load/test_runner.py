@@ -22,7 +22,6 @@ from harness.load.arrivals import Plan
 from harness.load.fleet import Fleet
 from harness.load.latencies import Metric
 from harness.load.ledger import Complaint, Outcome
-from harness.load.population import Kind as JobKind
 from harness.load.population import read_population
 from harness.load.results import LoadResult
 from harness.load.runner import run
@@ -30,7 +29,7 @@ from harness.load.spec import Demands, Kills, LoadSpec, Mix
 from harness.load.swarm import LiveLine
 from harness.processes import Processes, services, start_valkey
 from harness.results import Verdict
-from harness.targets import Deployment, Setup, Side
+from harness.targets import Crew, Deployment, Setup, Side
 from tests.waiting import until
 
 JOURNALED = ("run_twice", "unclaimed_run", "never_run", "wrong_worker")
@@ -128,8 +127,9 @@ async def test_without_workers_the_load_fails(tmp_path: Path) -> None:
     assert result.swarm.over_time[-1].waiting == 40
 
 
+WEIGHTS = read_population().kinds
 MIXED = msgspec.structs.replace(
-    read_population(), kinds=dict.fromkeys(JobKind, 1.0), payload_bytes={0: 3.0, 50_000: 1.0}
+    read_population().calm(), kinds=dict.fromkeys(WEIGHTS, 1.0), payload_bytes={0: 3.0, 50_000: 1.0}
 )
 
 
@@ -142,7 +142,8 @@ async def test_a_population_runs_as_each_jobs_own_script_says(tmp_path: Path) ->
     assert result.judgement.verdict is Verdict.PASS, result.judgement.explanation
     outcomes = result.swarm.jobs.outcomes
     assert all(outcomes[one] for one in (Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED))
-    assert sum(outcomes[one] for one in (Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED)) == 42
+    assert result.swarm.jobs.ended == result.swarm.jobs.submitted >= 42
+    assert set(result.swarm.jobs.kinds) == set(WEIGHTS)
     assert result.checks["retries"].examined
     assert result.checks["cancel_ignored"].examined
 
@@ -169,7 +170,7 @@ async def test_a_fleet_notices_an_exit_and_replaces_the_worker(tmp_path: Path) -
         valkey = await asyncio.to_thread(start_valkey, processes)
         deployment = await Deployment.astart(processes, Setup(), valkey)
         fleet = Fleet(deployment, processes)
-        await fleet.start(2, services=["simulation"], environment={})
+        await fleet.start(2, crews=[Crew(services=("*",))], environment={}, journal=tmp_path / "journal")
         watch = asyncio.create_task(fleet.watch())
         victim = deployment.workers[0]
         first = victim.pid

@@ -44,8 +44,8 @@ async def test_the_example_runs_jobs_as_installed(tmp_path: Path, queue: Queue, 
     [command] = [line for line in PAGE.splitlines() if line.startswith("python -m new_stack.worker")]
     arguments = shlex.split(command.removeprefix("python -m new_stack.worker"))
     start_process(*arguments, PYTHONPATH=f"{ROOT}:{tmp_path}")
-    good = await queue.submit(NewJob(payload=msgspec.Raw(b'{"to": 4}')))
-    bad = await queue.submit(NewJob(payload=msgspec.Raw(b'{"to": 101}')))
+    good = await queue.submit(NewJob(service_required="counter", payload=msgspec.Raw(b'{"to": 4}')))
+    bad = await queue.submit(NewJob(service_required="counter", payload=msgspec.Raw(b'{"to": 101}')))
     job = await ended(queue, good.job_id)
     assert (job.state, job.result, job.status_message) == ("completed", msgspec.Raw(b'{"counted":4}'), "counted to 4")
     steps = [event.progress for event in await queue.history(good.job_id) if event.kind == "progress"]
