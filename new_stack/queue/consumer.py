@@ -94,12 +94,13 @@ class Consumer:
             update.status,
             (update.message or "")[:MESSAGE_LIMIT],
             self._details(update),
+            update.number,
         )
         _require_held(lease, held)
 
     async def note(self, lease: Lease, note: Note) -> None:
         """Tell a log line or a request to a back end. Raises LeaseLost."""
-        about = (note.kind, note.status, note.message[:MESSAGE_LIMIT], self._details(note))
+        about = (note.kind, note.status, note.message[:MESSAGE_LIMIT], self._details(note), note.number)
         held = await self._caller.write("note", lease.job_id, lease.attempt, lease.worker_id, *about)
         _require_held(lease, held)
 

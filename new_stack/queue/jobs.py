@@ -176,6 +176,8 @@ class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
     status: str = "processing"
     message: str | None = None
     details: dict[str, Any] | None = None
+    number: int = 0
+    """Its place, from 1, among all that the attempt says: said again, since its answer got lost, it is told once."""
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +188,8 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     """Of a log line: its level."""
     message: str = ""
     details: dict[str, Any] | None = None
+    number: int = 0
+    """As in `ProgressUpdate`."""
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
+
 from new_stack.queue.errors import LeaseLost, QueueError, QueueUnavailable
 from new_stack.queue.jobs import Note, ProgressUpdate
 from new_stack.worker.context import RedisBackoff
@@ -31,6 +33,7 @@ class ProgressPublisher:
         self._lock: asyncio.Lock | None = None
         self._sender: asyncio.Task[None] | None = None
         self._closed = False
+        self._said = 0
 
     async def send(self, update: ProgressUpdate) -> None:
         """Send this one after all earlier ones; returns once it is sent, or once Redis is known to be away."""
@@ -67,7 +70,8 @@ class ProgressPublisher:
 
     def _add(self, update: ProgressUpdate | Note, *, replaceable: bool) -> None:
         if not self._closed:
-            self._unsent.append((update, replaceable))
+            self._said += 1
+            self._unsent.append((msgspec.structs.replace(update, number=self._said), replaceable))
 
     def _send_soon(self) -> None:
         if self._sender is None or self._sender.done():

@@ -248,6 +248,22 @@ class TestRenewAndProgress:
         assert int(await redis.command("ZSCORE", "leases", "a")) > 5
         assert await redis.kinds("a") == ["submitted", "claimed", "progress"]
 
+    @pytest.mark.parametrize("kind", ["log", "service_request"])
+    async def test_what_an_attempt_says_again_is_told_once(self, redis: Redis, kind: str) -> None:
+        await redis.submit("a")
+        await redis.claim("w1", 1)
+        for number in (1, 1, 3, 1, 3, 0):  # 0: not counted
+            assert await redis.write("progress", "a", 1, "w1", "40", "processing", "", "", number) == b"held"
+        assert await redis.kinds("a") == ["submitted", "claimed", *["progress"] * 3]
+        for number in (4, 4):
+            assert await redis.write("note", "a", 1, "w1", kind, "info", "said", "", number) == b"held"
+        entries = await redis.command("XRANGE", "events", "-", "+")
+        assert [entry[1][1].decode() for entry in entries].count(kind) == 1
+        await redis.end("release", "a")
+        await redis.claim("w1", 1)
+        assert await redis.write("progress", "a", 2, "w1", "40", "processing", "", "", 1) == b"held"
+        assert (await redis.kinds("a"))[-1] == "progress"
+
     async def test_a_new_attempt_begins_without_the_old_ones_progress(self, redis: Redis) -> None:
         await redis.submit("a")
         await redis.claim("w1", 1)

@@ -11,6 +11,7 @@ from new_stack.queue import NewJob, Queue
 from tests.new_stack.worker.conftest import (
     Line,
     StartWorker,
+    at_work,
     ended,
     in_state,
     simulate,
@@ -53,6 +54,26 @@ async def test_an_end_whose_answer_got_lost_counts_once_and_the_next_claim_is_fo
     assert (job.state, job.result) == ("completed", msgspec.Raw(b"2"))
     kinds = [event.kind for event in await queue.history(first)]
     assert kinds == ["submitted", "claimed", "completed"]
+
+
+async def test_a_progress_whose_answer_got_lost_is_told_once(
+    queue: Queue, start_worker: StartWorker, line: Line
+) -> None:
+    await start_worker(queue={"redis_url": await line.open(), "lease_ms": 60_000})
+    job_id = await simulate(queue, {"progress": 10}, {"sleep_ms": 300}, {"progress": 50}, {"result": 1})
+    await at_work(queue, job_id)
+    line.deaf = True
+
+    async def half_way() -> bool:
+        job = await queue.job(job_id)
+        return job is not None and job.progress == 50
+
+    await until(half_way)
+    line.deaf = False
+    line.cut()
+    assert (await ended(queue, job_id)).state == "completed"
+    history = await queue.history(job_id)
+    assert [event.progress for event in history if event.kind == "progress"] == [10, 50]
 
 
 async def test_a_job_whose_claim_is_still_on_its_way_is_no_orphan(queue: Queue, start_worker: StartWorker) -> None:

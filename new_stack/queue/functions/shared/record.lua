@@ -59,6 +59,16 @@ local function may_end(job, attempt, worker_id)
     or (job and job.state == 'pending' and job.attempt == attempt and job.lost_by == worker_id)
 end
 
+-- Whether an attempt has said this before (its answer got lost). An attempt numbers what it says, upwards; 0 is no number.
+-- The caller saves the record.
+local function is_repeated(job, attempt, number)
+  number = tonumber(number or 0)
+  if number == 0 then return false end
+  if job.said_by == attempt and number <= job.said then return true end
+  job.said_by, job.said = attempt, number
+  return false
+end
+
 -- Why a worker that does not hold the job is refused: 'cancelled' or 'lost'.
 local function refusal(job, attempt)
   if job and job.state == 'cancelled' and job.attempt == attempt then return 'cancelled' end
