@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from harness.history.strikes import Strike
 from harness.load.judge import RULE
 from harness.load.latencies import Metric, Transport
 from harness.load.results import LoadResult
@@ -119,9 +120,59 @@ class WorkerFaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Restarts(msgspec.Struct, frozen=True, kw_only=True):
-    """A load during which Redis and the API are killed and started again."""
+    """A load during which Redis and the API are killed and started again, and what each kill met."""
 
     load: LoadResult
+    strikes: list[Strike]
+
+
+class ChaosWorld(msgspec.Struct, frozen=True, kw_only=True):
+    """A load under faults drawn at random: what could be drawn, what was, and what each fault met."""
+
+    name: str
+    load: LoadResult
+    offered: frozenset[str]
+    drawn: list[tuple[str, ...]]
+    strikes: list[Strike]
+
+    def describe(self) -> str:
+        """What was drawn, as a sentence."""
+        return f"{self.name}: {'; '.join(' + '.join(kinds) for kinds in self.drawn)}."
+
+
+class ChaosLoads(msgspec.Struct, frozen=True, kw_only=True):
+    """The loads under faults drawn at random."""
+
+    worlds: list[ChaosWorld]
+
+
+class LeastMet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the fullest strike has to meet: jobs that run, wait and are in back-off, and subscriptions to such jobs."""
+
+    in_flight: int
+    waiting: int
+    in_back_off: int
+    subscribed: int
+
+
+MET: Final = {
+    "in_flight": "jobs in flight",
+    "waiting": "jobs waiting",
+    "in_back_off": "jobs in back-off",
+    "subscribed": "subscriptions to jobs under way",
+}
+
+
+def at_the_fullest_strike(strikes: Sequence[Strike], least: LeastMet, of: str = "") -> list[Evidence]:
+    """The evidence that faults met something; each number is that of the strike that met most of it."""
+    return [
+        Evidence(
+            what=f"{what} at the fullest strike{of}",
+            had=max((getattr(strike, field) for strike in strikes), default=0),
+            least=getattr(least, field),
+        )
+        for field, what in MET.items()
+    ]
 
 
 class Contention(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import Restarts, failed_demands
+from harness.criteria.evidence import LeastMet, Restarts, at_the_fullest_strike, failed_demands
+from harness.protocols import EventKind
 from harness.results import Evidence, Link, LinkTo, count
 
 
@@ -17,8 +18,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     broken_rules: int
 
 
-class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Acknowledged jobs, and kills of either."""
+class Least(LeastMet, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Acknowledged jobs, kills of either, and what the fullest kill of either has to meet."""
 
     jobs: int
     redis_kills: int
@@ -27,7 +28,10 @@ class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     """No rule of the history broken by the restarts, and no answer of the API that a restart does not excuse."""
-    load = collected.get(Restarts).load
+    restarts = collected.get(Restarts)
+    load = restarts.load
+    of_redis = [strike for strike in restarts.strikes if strike.kind is EventKind.REDIS_DOWN]
+    of_api = [strike for strike in restarts.strikes if strike.kind is EventKind.KILLED]
     checks = load.checks
     counts, acknowledged = checks["recovery"].counts, checks["accounting"].counts.get("acknowledged", 0)
     broken = [violation for check in checks.values() for violation in check.violations]
@@ -41,6 +45,8 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             Evidence(what="acknowledged jobs", had=acknowledged, least=least.jobs),
             Evidence(what="kills of Redis", had=counts.get("redis_down", 0), least=least.redis_kills),
             Evidence(what="kills of the API", had=counts.get("killed", 0), least=least.api_kills),
+            *at_the_fullest_strike(of_redis, least, " against Redis"),
+            *at_the_fullest_strike(of_api, least, " against the API"),
         ],
         links=[Link(to=LinkTo.TALLY, ref="restarts", label="where every job is")],
         explanation=" ".join([*(violation.sentence for violation in broken[:3]), *which]),

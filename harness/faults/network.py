@@ -94,6 +94,16 @@ class Partition(Disturbance):
         return " and ".join(directions)
 
 
+class HalfOpen(Disturbance):
+    """Every connection of the moment goes dead without a word to either end; who connects anew gets through."""
+
+    began = EventKind.PARTITIONED
+
+    async def begin(self) -> str:
+        """See `Episodes`."""
+        return f"{self.proxy.strand()} connections half open"
+
+
 class SlowReader(Nemesis):
     """A client that subscribes and hardly reads: what it costs the server, and whether the server lets go of it.
 

@@ -29,6 +29,8 @@ class Signal(StrEnum):
     KILL = "SIGKILL"
     TERMINATE = "SIGTERM"
     STOP = "SIGSTOP"
+    ABORT = "SIGABRT"
+    """It crashes, by the harness's hand."""
 
 
 class Trigger(StrEnum):
@@ -81,6 +83,9 @@ class Victims:
         elif how is Signal.KILL:
             self._note(EventKind.KILLED, process)
             await asyncio.to_thread(process.kill)
+        elif how is Signal.ABORT:
+            self._note(EventKind.KILLED, process)
+            await asyncio.to_thread(process.abort)
         else:
             self._note(EventKind.TERMINATED, process)
             process.terminate()

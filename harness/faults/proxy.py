@@ -41,10 +41,13 @@ class Proxy:
         self._upstream = (host, port)
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._writers: dict[asyncio.StreamWriter, int] = {}
+        """Both ends of every connection, with its number."""
         self._passing = {direction: asyncio.Event() for direction in BOTH}
         self._refusing = False
         self._closing = False
+        self._stranded = 0
+        """The connections up to this number are half open."""
         self.delay_s = 0.0
         self.bytes_per_s = 0.0
         """0: not limited."""
@@ -99,8 +102,18 @@ class Proxy:
         for direction in directions or BOTH:
             self._passing[direction].clear()
 
+    def strand(self) -> int:
+        """Leave every connection half open: each end believes in it and hears nothing more, not even of its end. New
+        connections are whole. Answers how many.
+        """
+        self._stranded = self.accepted
+        return len(self._links)
+
     def heal(self) -> None:
-        """Let everything through again at full speed."""
+        """Let everything through again at full speed; what is half open still is reset."""
+        for writer, number in list(self._writers.items()):
+            if number <= self._stranded:
+                _reset(writer)
         self.delay_s = self.bytes_per_s = 0.0
         self._refusing = False
         for passing in self._passing.values():
@@ -117,7 +130,7 @@ class Proxy:
             return
         self._links.add(link)
         try:
-            await self._pass_on(reader, writer)
+            await self._pass_on(reader, writer, self.accepted)
         except (OSError, TimeoutError):
             _reset(writer)
         except asyncio.CancelledError:
@@ -128,28 +141,34 @@ class Proxy:
         finally:
             self._links.discard(link)
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         async with asyncio.timeout(CONNECT_S):
             up_reader, up_writer = await asyncio.open_connection(*self._upstream, limit=BUFFER)
         ends = (writer, up_writer)
-        self._writers.update(ends)
+        self._writers.update(dict.fromkeys(ends, number))
         for end in ends:
             end.transport.set_write_buffer_limits(high=BUFFER)
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(reader, up_writer, Direction.UP))
-                both.create_task(self._pump(up_reader, writer, Direction.DOWN))
+                both.create_task(self._pump(reader, up_writer, Direction.UP, number))
+                both.create_task(self._pump(up_reader, writer, Direction.DOWN, number))
         except* OSError:  # one end is gone: so is the other
             for end in ends:
                 _reset(end)
         finally:
-            self._writers.difference_update(ends)
             for end in ends:
+                self._writers.pop(end, None)
                 end.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: Direction) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: Direction, number: int
+    ) -> None:
         while True:
             piece = await reader.read(CHUNK)
+            if number <= self._stranded:
+                if piece:
+                    continue
+                return
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
             if self.bytes_per_s:

@@ -31,6 +31,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     fault_rate: float
     kill_waves: int
     restart_jobs: int
+    chaos_jobs: int
+    """How many jobs are submitted while everything is broken at random."""
     enough_failed: int = 8
     """A stack that fails so many scenarios has failed; the rest would only take time."""
     hub_fault_jobs: int = 0
@@ -61,6 +63,7 @@ SELFTEST: Final = Profile(
     fault_rate=12,
     kill_waves=2,
     restart_jobs=120,
+    chaos_jobs=150,
     enough_failed=1,
     longest_recording_ms=30_000,
 )
@@ -80,6 +83,7 @@ FAST: Final = Profile(
     fault_rate=12,
     kill_waves=1,
     restart_jobs=40,
+    chaos_jobs=0,
     enough_failed=1,
     longest_recording_ms=8_000,
     criteria=(
@@ -109,6 +113,7 @@ PROFILES: Final[dict[str, Profile]] = {
         fault_rate=20,
         kill_waves=3,
         restart_jobs=200,
+        chaos_jobs=250,
         scenarios="not long",
     ),
     "full": Profile(
@@ -125,6 +130,7 @@ PROFILES: Final[dict[str, Profile]] = {
         fault_rate=25,
         kill_waves=8,
         restart_jobs=600,
+        chaos_jobs=1000,
         hub_fault_jobs=200,
     ),
 }

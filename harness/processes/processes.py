@@ -68,7 +68,8 @@ class Process:
         self.launch = launch
         self.name = launch.name
         self.log = log
-        self._environment = {**environment, **launch.environment}
+        self.environment = {**environment, **launch.environment}
+        """Of its next start."""
         self._listed = listed
         self._log_start = 0
         self._popen: subprocess.Popen[bytes] | None = None
@@ -118,7 +119,7 @@ class Process:
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=subprocess.STDOUT,
-                    env=self._environment,
+                    env=self.environment,
                     cwd=self.log.parent,
                     start_new_session=True,
                 )
@@ -163,6 +164,13 @@ class Process:
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
+
+    def abort(self) -> None:
+        """SIGABRT, and wait until it is gone: a crash by the harness's hand."""
+        self.note_own_exit()
+        self.expected_to_live = False
+        self.signal(signal.SIGABRT)
+        self._gone()
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone (a fault, or the end of patience)."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from harness.gate.context import Phase
 from harness.gate.phases.cassettes import CASSETTES
+from harness.gate.phases.chaos import CHAOS
 from harness.gate.phases.code_size import CODE_SIZE
 from harness.gate.phases.contention import CONTENTION
 from harness.gate.phases.faults import FAULTS, RESTARTS
@@ -17,7 +18,7 @@ GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (
     (STEADY,),
     (POLLING,),
     (MEMORY, RESTARTS, PROMISES),
-    (FAULTS, SCENARIOS),
+    (FAULTS, CHAOS, SCENARIOS),
     (CONTENTION, CODE_SIZE),
 )
 """Groups are carried out one after the other, the phases of a group side by side. Latencies need the machine for

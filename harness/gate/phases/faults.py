@@ -12,6 +12,7 @@ from harness.gate.baseline_comparison import compare, outcome_of
 from harness.gate.context import NotMeasured, Phase, PhaseResult, RunContext
 from harness.gate.load_runs import load_folder, run_load, spec_for
 from harness.history import CheckResult, HistoryWriter
+from harness.history.strikes import strikes_of
 from harness.history.timelines import tally_of, timelines_of
 from harness.load.population import read_population
 from harness.load.recording import history_in
@@ -33,7 +34,8 @@ CUT_OFF: Final = (
 """The errors that clients have while the API is away, and what it answers while Redis is. No other is excused."""
 RESTART_RATE: Final = 15.0
 RESTART_USERS: Final = 20
-RESTART_WORKERS: Final = 12
+RESTART_WORKERS: Final = 8
+"""So few that jobs wait when Redis and the API are killed."""
 
 
 async def gather_faults(context: RunContext) -> PhaseResult:
@@ -145,7 +147,7 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
         seconds=seconds,
         mix=Mix.of(RESTART_USERS),
         durable=True,
-        drain_s=15.0,
+        drain_s=25.0,
         demands=Demands(excused_errors=CUT_OFF),
         fleet=RESTART_WORKERS,
         population=POPULATION.calm(),
@@ -160,7 +162,7 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
     history = await asyncio.to_thread(history_in, load_folder(context, "restarts"))
     accounting = load.checks["accounting"]
     return PhaseResult(
-        evidence=[Restarts(load=load)],
+        evidence=[Restarts(load=load, strikes=strikes_of(history))],
         histories=[("restarts", load.checks)],
         tallies=[tally_of(accounting, id="restarts", title="Where every job is after the restarts")],
         timelines=timelines_of(history, load.checks.values(), side="stack, restarts"),
@@ -168,12 +170,13 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
 
 
 async def _kills(context: RunContext, deployment: Deployment, writer: HistoryWriter, seconds: float) -> None:
-    seed, every_s = context.options.seed, seconds / 5
+    """Redis once half of the jobs are there, so that it is full of them, then the API twice."""
+    seed = context.options.seed
     if isinstance(deployment.redis, Valkey):
-        async with KillRedis(deployment.redis, writer, seed=seed, times=1, every_s=every_s, down_s=1.0) as killing:
+        async with KillRedis(deployment.redis, writer, seed=seed, times=1, every_s=seconds / 2, down_s=1.0) as killing:
             await killing.done()
     if deployment.servers:
-        async with KillServers(deployment.servers, writer, seed=seed, times=2, every_s=every_s) as killing_servers:
+        async with KillServers(deployment.servers, writer, seed=seed, times=2, every_s=seconds / 6) as killing_servers:
             await killing_servers.done()
 
 

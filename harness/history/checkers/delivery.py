@@ -142,13 +142,17 @@ def _without_doubles(
 
 
 def _lost(subscription: Subscription, log: list[HistoryEvent], limits: Limits, ended_ms: float) -> list[Violation]:
-    left = Counter(subscription.key(event) for event in subscription.got)
+    left: dict[Key, list[float]] = {}
+    for event in subscription.got:
+        left.setdefault(subscription.key(event), []).append(event.at_ms)
     found = []
-    for event in reversed(log):  # from the end: who joined late has the last of several equal updates
-        key = subscription.key(event)
-        if left[key] > 0:
-            left[key] -= 1
-        elif subscription.is_owed(event, limits, ended_ms):
+    # Equal updates: from the end, each with the last delivery since it happened. Of those in a time of absence nothing
+    # is owed, and they take no delivery from others.
+    for event in reversed([one for one in log if subscription.is_owed(one, limits, ended_ms)]):
+        deliveries = left.get(subscription.key(event), [])
+        if deliveries and deliveries[-1] >= event.at_ms - limits.clock_slack_ms:
+            deliveries.pop()
+        else:
             found.append(_violation(subscription, event, "lost", f"{_name(event)} never delivered"))
     return found[::-1]
 

@@ -10,16 +10,27 @@ import pytest
 
 from harness.cassettes.replay.files import CassetteResult
 from harness.cassettes.replay.matrix import Matrix
-from harness.criteria import claims, legacy_clients, memory, nothing_lost, progress, restarts
+from harness.criteria import chaos, claims, legacy_clients, memory, nothing_lost, progress, restarts
 from harness.criteria.definition import Checks, Collected
-from harness.criteria.evidence import MemoryLoads, PollingLoad, Restarts, SteadyLoad, WorkerFaults
+from harness.criteria.evidence import (
+    ChaosLoads,
+    ChaosWorld,
+    MemoryLoads,
+    PollingLoad,
+    Restarts,
+    SteadyLoad,
+    WorkerFaults,
+)
+from harness.faults import Kind
 from harness.gate.phases.faults import CUT_OFF
 from harness.history import CHECKERS, CheckResult, Violation
+from harness.history.strikes import Strike
 from harness.load.judge import judge
 from harness.load.latencies import Histogram, Metric, Transport
 from harness.load.results import LoadResult
 from harness.load.spec import Demands
 from harness.load.swarm import LatencyResult
+from harness.protocols import EventKind
 from harness.results import CellVerdict, Column, Criterion, Verdict
 from tests.harness.load.test_judge import fleet, loaded, result
 
@@ -141,11 +152,51 @@ def judged_memory(on_stack: LoadResult) -> Criterion:
     return memory.CRITERION.judged(collected, memory.Limits(ratio_to_hub=1), memory.Least(samples=9))
 
 
-def judged_restarts(restarted: LoadResult) -> Criterion:
+MET: dict[str, Any] = {"in_flight": 8, "waiting": 5, "in_back_off": 0, "subscribed": 10}
+
+
+def strike(kind: EventKind, **met: int) -> Strike:
+    return Strike(kind=kind, target="", **{**MET, **met})
+
+
+STRIKES = (strike(EventKind.REDIS_DOWN), strike(EventKind.KILLED))
+
+
+def judged_restarts(restarted: LoadResult, *strikes: Strike) -> Criterion:
     collected = Collected()
-    collected.add(Restarts(load=restarted))
-    least = restarts.Least(jobs=1, redis_kills=1, api_kills=1)
+    collected.add(Restarts(load=restarted, strikes=list(strikes or STRIKES)))
+    least = restarts.Least(jobs=1, redis_kills=1, api_kills=1, **MET)
     return restarts.CRITERION.judged(collected, restarts.Limits(broken_rules=0), least)
+
+
+@pytest.mark.parametrize("field", ["in_flight", "waiting", "subscribed"])
+def test_restarts_that_met_too_little_are_inconclusive_for_redis_and_api_apart(field: str) -> None:
+    for kind in (EventKind.REDIS_DOWN, EventKind.KILLED):
+        strikes = [one for one in STRIKES if one.kind is not kind]
+        assert judged_restarts(load(), *strikes, strike(kind, **{field: 1})).verdict is Verdict.INCONCLUSIVE
+
+
+def judged_chaos(
+    loaded_: LoadResult, *, offered: frozenset[Kind] = frozenset({Kind.CUT}), strikes: tuple[Strike, ...] = STRIKES
+) -> Criterion:
+    collected = Collected()
+    world = ChaosWorld(name="World", load=loaded_, offered=offered, drawn=[(Kind.CUT,)], strikes=list(strikes))
+    collected.add(ChaosLoads(worlds=[world]))
+    least = chaos.Least(jobs=1, strikes=2, **MET)
+    return chaos.CRITERION.judged(collected, chaos.Limits(broken_rules=0), least)
+
+
+@pytest.mark.parametrize("broken", CHECKERS)
+def test_every_checker_counts_in_chaos(broken: str) -> None:
+    assert judged_chaos(load()).verdict is Verdict.PASS
+    assert judged_chaos(load(broken=broken)).verdict is Verdict.FAIL
+
+
+def test_chaos_that_left_a_kind_out_or_met_too_little_is_inconclusive() -> None:
+    assert judged_chaos(load(), offered=frozenset({Kind.CUT, Kind.REDIS_FULL})).verdict is Verdict.INCONCLUSIVE
+    idle = tuple(strike(one.kind, in_flight=1, waiting=0) for one in STRIKES)
+    assert judged_chaos(load(), strikes=idle).verdict is Verdict.INCONCLUSIVE
+    assert judged_chaos(load(), strikes=STRIKES[:1]).verdict is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("broken", CHECKERS)

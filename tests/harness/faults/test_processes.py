@@ -40,7 +40,10 @@ def kinds(writer: HistoryWriter) -> Counter[EventKind]:
     return Counter(event.kind for event in writer.events)
 
 
-@pytest.mark.parametrize(("how", "broken"), [(Signal.KILL, EventKind.KILLED), (Signal.TERMINATE, EventKind.TERMINATED)])
+@pytest.mark.parametrize(
+    ("how", "broken"),
+    [(Signal.KILL, EventKind.KILLED), (Signal.ABORT, EventKind.KILLED), (Signal.TERMINATE, EventKind.TERMINATED)],
+)
 async def test_waves_strike_a_third_and_bring_it_back(processes: Processes, how: Signal, broken: EventKind) -> None:
     workers = await start(processes, 6)
     before = {worker.name: worker.pid for worker in workers}

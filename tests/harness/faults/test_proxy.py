@@ -102,6 +102,19 @@ async def test_refused_connections_are_reset_until_healed() -> None:
         assert await ask(await dial(proxy), b"again\n") == b"again\n"
 
 
+async def test_half_open_connections_are_silent_until_they_are_reset_and_new_ones_work() -> None:
+    async with echo() as proxy:
+        streams = await dial(proxy)
+        await ask(streams, b"hello\n")
+        assert proxy.strand() == 1
+        with pytest.raises(TimeoutError):
+            await ask(streams, b"lost\n", within_s=0.2)
+        assert await ask(await dial(proxy), b"new\n") == b"new\n"
+        proxy.heal()
+        with pytest.raises(ConnectionResetError):
+            await streams[0].readline()
+
+
 @pytest.mark.parametrize("direction", list(Direction))
 async def test_a_one_way_partition_holds_back_and_delivers_after_the_healing(direction: Direction) -> None:
     async with echo() as proxy:

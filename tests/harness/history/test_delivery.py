@@ -129,3 +129,19 @@ def test_a_retry_goes_to_another_worker_while_there_is_one() -> None:
     dead = Story().job("a").job("b").claim("a", "w1").claim("b", "w2").fault(EventKind.KILLED, "w2")
     dead.say(EventKind.ATTEMPT_FAILED, "a").wait(100).claim("a", "w1").complete("a")
     assert dead.forms("retries") == []
+
+
+def test_what_was_missed_while_away_takes_no_delivery_from_equal_updates_before_it() -> None:
+    """The hub's protocol tells attempts by no number: each claim looks like the others."""
+    story = Story().job("a").subscribe("a", "s")
+    for _ in range(2):
+        story.claim("a", "w1").got("a", "s", EventKind.CLAIMED, attempt=0)
+        story.say(EventKind.ATTEMPT_FAILED, "a").got("a", "s", EventKind.ATTEMPT_FAILED, attempt=0)
+    story.wait(3_000).leave("a", "s").wait(200).claim("a", "w1").say(EventKind.ATTEMPT_FAILED, "a")
+    assert story.wait(200).subscribe("a", "s", Mode.LIVE).settle().forms("not_delivered") == []
+
+
+def test_an_update_that_came_before_it_happened_is_no_delivery_of_it() -> None:
+    story = Story().job("a").subscribe("a", "s").claim("a", "w1").got("a", "s", EventKind.CLAIMED, attempt=0).wait(500)
+    story.say(EventKind.ATTEMPT_FAILED, "a").got("a", "s", EventKind.ATTEMPT_FAILED, attempt=0).wait(500)
+    assert story.claim("a", "w1").settle().forms("not_delivered") == [("a", "lost")]

@@ -1,0 +1,93 @@
+"""The nemesis that draws: by the seed alone, each kind in its turn, never two of one part at once; all is healed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from harness.faults import ClockAhead, Drawn, Kind, Proxy, Reach, Signal, draw
+from harness.history import HistoryWriter
+from harness.processes import Launch, Process, Processes, connect, log_says, start_valkey
+from harness.processes.services import python_path
+
+READY = "print('ready', flush=True); import time; time.sleep(600)"
+CLOCK = "import time; print('ready', time.time(), flush=True); time.sleep(600)"
+PARTS = {
+    Kind.WORKERS_KILLED: "workers",
+    Kind.WORKERS_STOPPED: "workers",
+    Kind.CUT: "link",
+    Kind.REDIS_KILLED: "redis",
+    Kind.REDIS_FULL: "redis",
+    Kind.API_KILLED: "api",
+}
+
+
+@pytest.fixture
+async def processes(tmp_path: Path) -> AsyncIterator[Processes]:
+    async with Processes(tmp_path) as started:
+        yield started
+
+
+def launch(name: str, program: str = READY) -> Launch:
+    environment = {"PYTHONPATH": python_path()}
+    command = (sys.executable, "-c", program)
+    return Launch(name=name, command=command, environment=environment, probe=log_says("ready"))
+
+
+def test_the_seed_decides_what_is_drawn() -> None:
+    def drawn(seed: int) -> list[tuple[Kind, ...]]:
+        return list(islice(draw(PARTS, seed), 12))
+
+    assert drawn(3) == drawn(3)
+    assert len({tuple(drawn(seed)) for seed in range(5)}) == 5
+
+
+def test_one_to_three_are_drawn_at_once() -> None:
+    assert {len(kinds) for kinds in islice(draw(PARTS, 3), 50)} == {1, 2, 3}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_kind_has_its_turn_and_no_part_is_broken_twice_at_once(seed: int) -> None:
+    drawn = list(islice(draw(PARTS, seed), len(PARTS)))
+    assert {kind for kinds in drawn for kind in kinds} == set(PARTS)
+    for kinds in drawn:
+        parts = [PARTS[kind] for kind in kinds]
+        assert len(parts) == len(set(parts)) <= 3
+
+
+async def test_all_that_it_reaches_is_broken_and_everything_is_whole_at_the_end(processes: Processes) -> None:
+    valkey = start_valkey(processes, appendonly=True)
+    workers = await processes.astart_all([launch(f"worker-{number}") for number in range(3)])
+    servers = await processes.astart_all([launch("api")])
+    writer = HistoryWriter()
+    async with Proxy("127.0.0.1", valkey.port, name="redis") as link:
+        reach = Reach(workers=workers, servers=servers, valkey=valkey, link=link, stopped_s=0.3)
+        async with Drawn(reach, writer, seed=5, pause_s=0.05) as nemesis:
+            await nemesis.done()
+        assert await asyncio.to_thread(connect(f"redis://127.0.0.1:{link.port}").ping)
+    assert {kind for kinds in nemesis.struck for kind in kinds} == nemesis.kinds
+    assert nemesis.kinds == set(Kind) - {Kind.FAILOVER, Kind.FAILOVER_ORDERED}
+    assert all(process.alive for process in (*workers, *servers))
+    assert processes.died() == []
+
+
+def clock_of(process: Process) -> float:
+    """What a process took the time for at its start."""
+    return float(process.log_text().split()[1])
+
+
+async def test_a_server_comes_back_with_its_clock_ahead_and_at_the_end_without(processes: Processes) -> None:
+    (server,) = await processes.astart_all([launch("api", CLOCK)])
+    assert abs(clock_of(server) - time.time()) < 60
+    async with ClockAhead([server], HistoryWriter(), seed=1, how=Signal.TERMINATE, times=1, every_s=0.01) as ahead:
+        await ahead.done()
+        assert 3_500 < clock_of(server) - time.time() < 3_700
+    server.kill()
+    await server.arestart()
+    assert abs(clock_of(server) - time.time()) < 60

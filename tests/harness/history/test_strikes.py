@@ -1,0 +1,31 @@
+"""What each fault met, by the history up to it."""
+
+from __future__ import annotations
+
+from harness.history import History
+from harness.history.strikes import strikes_of
+from harness.protocols import EventKind
+from tests.harness.history.story import Story
+
+
+def met(story: Story) -> list[tuple[int, int, int, int]]:
+    return [
+        (strike.in_flight, strike.waiting, strike.in_back_off, strike.subscribed)
+        for strike in strikes_of(History(story.events))
+    ]
+
+
+def test_a_fault_meets_what_runs_waits_is_in_back_off_and_is_followed_at_that_moment() -> None:
+    story = Story().fault(EventKind.REDIS_DOWN)
+    for job_id in ("ended", "running", "waiting", "failed", "back"):
+        story.job(job_id).subscribe(job_id, "s")
+    story.claim("ended", "w1").complete("ended").claim("running", "w1").claim("failed", "w2").say(
+        EventKind.ATTEMPT_FAILED, "failed"
+    )
+    story.claim("back", "w3").say(EventKind.RELEASED, "back").fault(EventKind.KILLED)
+    assert met(story) == [(0, 0, 0, 0), (1, 2, 1, 4)]
+
+
+def test_who_has_left_is_not_struck() -> None:
+    story = Story().job("a").subscribe("a", "s").subscribe("a", "t").leave("a", "s").fault(EventKind.CUT)
+    assert met(story) == [(0, 1, 0, 1)]
