@@ -27,6 +27,8 @@ FAST: Final = {
 LIMITS: Final = Limits(
     lease_ms=LEASE_MS, recovery_slack_ms=1_500, retry_backoff_ms=240, stuck_after_ms=5_000, cancel_within_ms=1_200
 )
+BY_JOURNAL: Final = frozenset(("run_twice", "unclaimed_run", "never_run", "runs_on", "wrong_worker", "result_swapped"))
+"""Checkers that have nothing to examine here: these workers keep no journal, those of the loads do."""
 END_S: Final = 12.0
 """Jobs of the sound stack have all ended by then."""
 FAULT_S: Final = 15.0
