@@ -61,9 +61,11 @@ def _kind(value: Any) -> str:
 
 
 class Statistics(msgspec.Struct):
-    """The statistics of one connection that nobody asked for."""
+    """The statistics that one connection was told without having asked for them."""
 
     frames: list[ReceivedFrame] = []
+    asked: list[ReceivedFrame] = []
+    """Those that an actor asked for: an answer may come late, and be taken for one of the clock's."""
     settled: dict[int, ReceivedFrame] = {}
     """The last one of each quiet time, by how many actions of all actors had come before."""
 
@@ -81,10 +83,10 @@ def statistics_of(events: Sequence[Event], began: float | None = None) -> dict[S
             if acts or (isinstance(events[earlier], Receive) and earlier not in periodic):
                 changed_ms = events[earlier].at
         place = index + 1
-        if index in periodic and isinstance(event, Receive) and event.content.get("type") == STATS:
+        if isinstance(event, Receive) and isinstance(event.content, dict) and event.content.get("type") == STATS:
             frame = frame_of(index, role, event, clock)
-            found[key].frames.append(frame)
-            if event.at - changed_ms >= SETTLED_MS:
+            (found[key].frames if index in periodic else found[key].asked).append(frame)
+            if index in periodic and event.at - changed_ms >= SETTLED_MS:
                 found[key].settled[actions] = frame
     return dict(found)
 
@@ -93,7 +95,7 @@ def statistics_differences(
     expected: Statistics, observed: Statistics
 ) -> Iterator[tuple[FieldDifference, ReceivedFrame, ReceivedFrame]]:
     """What differs in the schema, and in what both tell after the same actions, each with the frames that show it."""
-    for difference in _schema_differences(expected.frames, observed.frames):
+    for difference in _schema_differences(expected.frames, observed.frames, observed.asked):
         yield difference, expected.frames[-1], observed.frames[-1]
     for actions in sorted(expected.settled.keys() & observed.settled.keys()):
         one, other = expected.settled[actions], observed.settled[actions]
@@ -101,10 +103,12 @@ def statistics_differences(
 
 
 def _schema_differences(
-    expected: Sequence[ReceivedFrame], observed: Sequence[ReceivedFrame]
+    expected: Sequence[ReceivedFrame], observed: Sequence[ReceivedFrame], asked: Sequence[ReceivedFrame]
 ) -> Iterator[FieldDifference]:
+    if not observed:
+        return
     ours, theirs = Schema(), Schema()
-    for schema, frames in ((ours, expected), (theirs, observed)):
+    for schema, frames in ((ours, expected), (theirs, [*observed, *asked])):
         for frame in frames:
             schema.add(frame.body)
     for path, parent in ours.required():

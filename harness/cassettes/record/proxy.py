@@ -248,7 +248,8 @@ class _SocketRelay:
         if self._closing is not None:
             await asyncio.gather(self._closing, return_exceptions=True)
         code, reason = (last.code, last.reason) if last else (ABNORMAL, "")
-        self._sessions.put(Closed(at=self._sessions.now_ms(), actor=self._actor, code=code, reason=reason))
+        told = self._redaction.text(reason)
+        self._sessions.put(Closed(at=self._sessions.now_ms(), actor=self._actor, code=code, reason=told))
         if not self._client.closed:
             await self._client.close(code=code if code != ABNORMAL else WSCloseCode.INTERNAL_ERROR)
         up.cancel()
@@ -300,7 +301,7 @@ class _SocketRelay:
 
     def _content(self, data: str | bytes) -> dict[str, Any]:
         if isinstance(data, bytes):
-            return {"text": contracted(repr(data))}
+            return {"text": contracted(self._redaction.text(repr(data)))}
         message = hub.parsed(data)
         if message is None:
             return {"text": contracted(self._redaction.text(data))}

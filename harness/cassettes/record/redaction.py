@@ -15,6 +15,8 @@ from harness.errors import CouldNotRun
 SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"})
 SHORTEST_ECHO: Final = 4
 """A shorter token is not looked for in other texts: it would be found everywhere."""
+LEAST_SECRET_NUMBER: Final = 10_000
+"""A smaller number under the name of a secret is a count."""
 SHORTEST_GUESS: Final = 8
 """The same for what only looked like a secret; words are not looked for at all."""
 
@@ -84,16 +86,27 @@ class Redaction:
 
     def _by_name(self, value: Any, secret: str = "") -> Any:
         """`secret` names the field around the value whose name says that all within is secret."""
-        if isinstance(value, dict):
-            return {
-                key: self._by_name(part, secret or (str(key) if self._is_secret(str(key), self._fields) else ""))
-                for key, part in value.items()
-            }
-        if isinstance(value, list):
-            return [self._by_name(part, secret) for part in value]
-        if not isinstance(value, str) or value in {"", BLANKED}:
-            return value
-        return self._blank(f"field {secret}", value) if secret else self.text(value)
+        match value:
+            case {"name": str(name), "value": part} if not secret and self._is_secret(name, self._fields):
+                return value | {"value": self._by_name(part, name)}
+            case [str(name), str(part)] if not secret and self._is_secret(name, self._fields) and " " not in name:
+                return [name, self._by_name(part, name)]
+            case dict():
+                return {self.text(key): self._by_name(part, self._within(key, secret)) for key, part in value.items()}
+            case list():
+                return [self._by_name(part, secret) for part in value]
+        return self._scalar(value, secret)
+
+    def _scalar(self, value: Any, secret: str) -> Any:
+        if isinstance(value, str) and value not in {"", BLANKED}:
+            return self._blank(f"field {secret}", value) if secret else self.text(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if secret and is_number and abs(value) >= LEAST_SECRET_NUMBER:
+            return self._blank(f"field {secret}", str(value))
+        return value
+
+    def _within(self, key: str, around: str) -> str:
+        return around or (key if self._is_secret(key, self._fields) else "")
 
     def text(self, text: str) -> str:
         """A text in which no secret stands: none that looks like one, and none that was seen before."""

@@ -7,8 +7,9 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import quote, unquote
 
-_WORDS: Final = r"token|secret|passw|pwd|key|credential|auth|sig"
+_WORDS: Final = r"token|secret|passw|passphrase|(?<![a-z])pass(?![a-z])|pwd|key|credential|auth|sig|cookie"
 _SECRET_WORD: Final = re.compile(_WORDS)
 _INNOCENT: Final = re.compile(
     r"assign|design|signal|signific|insight|author(?!i)|keyboard|keyword|keyframe|monkey|tokeniz|(max|min|num|n)_?tokens"
@@ -21,17 +22,18 @@ _USER_IN_URL: Final = re.compile(
 _PARAMETER: Final = re.compile(r"(?P<before>[?&;](?P<name>[\w.%-]{1,64})=)(?P<secret>[^&\s\"'<>#]+)")
 _SCHEME: Final = re.compile(r"(?P<before>\b(?P<name>Bearer|Basic)\s+)(?P<secret>[\w.~+/=-]{6,})", re.IGNORECASE)
 _ASSIGNED: Final = re.compile(
-    rf"(?P<before>(?<![\w-])(?P<name>[\w-]{{0,40}}?(?:{_WORDS})[\w-]{{0,40}})[\"']?\s*[:=]\s*[\"']?)(?P<secret>[^\s\"',;&<>]{{4,}})",
+    rf"(?P<before>(?<![\w-])(?P<name>[\w-]{{0,40}}?(?:{_WORDS})[\w-]{{0,40}})[\\\"']*(?:\s*[:=]\s*|>)[\\\"']*)(?P<secret>[^\s\\\"',;&<>]{{4,}})",
     re.IGNORECASE,
 )
 _NEXT_TO: Final = re.compile(
-    rf"(?P<before>(?P<name>\b\w{{0,40}}?(?:{_WORDS})\w{{0,40}})\W{{1,4}}(?:\w{{1,20}}\W{{1,4}}){{0,3}}?)(?P<secret>[\w+/=.-]{{16,}})",
+    rf"(?P<before>(?P<name>\b\w{{0,40}}?(?:{_WORDS})\w{{0,40}})\W{{1,4}}(?:\w{{1,20}}\W{{1,4}}){{0,3}}?)(?P<secret>[\w+/=.-]{{12,}})",
     re.IGNORECASE,
 )
+_ESCAPED: Final = re.compile(r"[^\s\"'<>&=]{0,2000}%[0-9a-f]{2}[^\s\"'<>&]{0,2000}", re.IGNORECASE)
 _JSON_WEB_TOKEN: Final = re.compile(r"(?P<before>)(?P<secret>\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)")
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$", re.IGNORECASE)
 _RANDOM_BITS: Final = 3.0
-"""Bits a character from which on a text of 16 is taken for random: words have less, keys of any alphabet more."""
+"""Bits a character from which on a text of 12 is taken for random: words have less, keys of any alphabet more."""
 _LONG: Final = 12
 
 Blank = Callable[[str, str], str]
@@ -54,12 +56,21 @@ def blanked(text: str, blank: Blank, *, is_kept: Callable[[str], bool]) -> str:
 
         return one
 
+    if "%" in text:
+        text = _ESCAPED.sub(lambda found: _unescaped(found[0], blank, is_kept), text)
     text = _USER_IN_URL.sub(replace("the user of a URL", lambda _name, _secret: True), text)
     text = _PARAMETER.sub(replace("parameter", lambda name, _secret: is_secret_name(name)), text)
     text = _SCHEME.sub(replace("a credential after", lambda _name, secret: _is_odd(secret)), text)
     text = _JSON_WEB_TOKEN.sub(replace("a JSON web token", lambda _name, _secret: True), text)
     text = _ASSIGNED.sub(replace("text after", lambda name, secret: is_secret_name(name) and _is_odd(secret)), text)
     return _NEXT_TO.sub(replace("text near", lambda name, secret: is_secret_name(name) and _is_random(secret)), text)
+
+
+def _unescaped(text: str, blank: Blank, is_kept: Callable[[str], bool]) -> str:
+    """A text with escapes such as `%3A`: read as what it stands for, and escaped again where that had secrets."""
+    plain = unquote(text)
+    found = blanked(plain, blank, is_kept=is_kept) if "%" not in plain else plain
+    return text if found == plain else quote(found, safe="")
 
 
 def _is_odd(text: str) -> bool:

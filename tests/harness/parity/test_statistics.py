@@ -34,8 +34,8 @@ def test_what_they_say_in_the_end_is_not() -> None:
 
 
 def test_a_field_that_is_missing_on_the_way_is_found() -> None:
-    without = {**STATE, "system": {"jobs": {"total": 1}}}
-    assert found((500.0, without)) == [("system.jobs.active_jobs", "<object>", "(absent)")]
+    without = {"system": STATE["system"], "workers": {"w-1": {"since": 5}}}
+    assert found((500.0, without)) == [("workers.*.status", "<text>", "(absent)")]
 
 
 def test_a_field_of_another_kind_is_found() -> None:
