@@ -10,13 +10,15 @@ from typing import Final
 from aiohttp import web
 
 from new_stack.api import dashboard
-from new_stack.api.http import health, jobs, middleware, openapi
-from new_stack.api.http.limits import descriptors
+from new_stack.api.guard.limits import descriptors
+from new_stack.api.http import jobs, middleware
 from new_stack.api.legacy import routes as sockets
 from new_stack.api.legacy.monitor import change_key, connected
 from new_stack.api.legacy.v2 import rest as later_rest
+from new_stack.api.operation import health, openapi
 from new_stack.api.services import SERVICES, Services
-from new_stack.api.streaming import routes as streams
+from new_stack.api.streaming.event_feed import all_events
+from new_stack.api.streaming.follow import job_progress
 from new_stack.api.streaming.reader import read_events
 from new_stack.log import log
 from new_stack.queue.errors import QueueError, QueueUnavailable
@@ -34,8 +36,8 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/api/jobs/{job_id:[^/]+}/explain", jobs.explain),
     ("POST", "/api/jobs/{job_id:[^/]+}/cancel", jobs.cancel),
     ("POST", "/api/jobs/{job_id:[^/]+}/retry", jobs.retry),
-    ("GET", "/api/jobs/{job_id:[^/]+}/progress", streams.job_progress),
-    ("GET", "/api/events", streams.all_events),
+    ("GET", "/api/jobs/{job_id:[^/]+}/progress", job_progress),
+    ("GET", "/api/events", all_events),
     ("GET", "/api/stats", health.stats),
     ("GET", "/api/workers", health.workers),
     ("GET", "/health", health.ready),
@@ -44,9 +46,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/metrics", health.metrics),
     ("GET", "/openapi.json", openapi.document),
     ("GET", "/dashboard", dashboard.page),
-    ("GET", "/ws/client/{name:[^/]+}", sockets.client),
-    ("GET", "/ws/monitor/{name:[^/]+}", sockets.monitor),
-    ("GET", "/ws/worker/{name:[^/]+}", sockets.worker),
+    ("GET", "/ws/{role:client|monitor|worker}/{name:[^/]+}", sockets.by_path),
 )
 
 
@@ -56,7 +56,7 @@ def create_app(services: Services, died: Died | None = None) -> web.Application:
     app[SERVICES] = services
     for method, path, handler in ROUTES + (later_rest.ROUTES if services.settings.later_rest else ()):
         app.router.add_route(method, path, handler)
-    for path, handler in (("/", health.root), ("/health", health.ready), ("/health/live", health.live)):
+    for path, handler in (("/", sockets.root), ("/health", health.ready), ("/health/live", health.live)):
         app.router.add_route("HEAD", path, handler)  # what some load balancers ask with
     app.on_response_prepare.append(middleware.add_headers)
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from new_stack.api.app import create_app
-from new_stack.api.http.limits import raise_descriptor_limit
+from new_stack.api.guard.limits import raise_descriptor_limit
 from new_stack.api.services import Services
 from new_stack.api.settings import ApiSettings
 from new_stack.log import LibraryLogs, log

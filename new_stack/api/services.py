@@ -14,8 +14,8 @@ from weakref import WeakValueDictionary
 import msgspec
 from aiohttp import web
 
-from new_stack.api.http.limits import ByteBudget, ConnectionLimiter
-from new_stack.api.http.metrics import Metrics
+from new_stack.api.guard.limits import ByteBudget, ConnectionLimiter
+from new_stack.api.operation.metrics import Metrics
 from new_stack.api.settings import ApiSettings
 from new_stack.api.snapshot import Snapshots
 from new_stack.api.streaming.fanout import FanOut, Published
@@ -96,6 +96,11 @@ class Services:
             result = None if job is None else job.result
             event = msgspec.structs.replace(event, result=result, result_omitted=False)
         return event
+
+    async def job_once_ended(self, job_id: str) -> Job | None:
+        """A job: with its payload and result where it has ended, else without large ones, which nobody asked for."""
+        job = await self.queue.job(job_id, bodies=False)
+        return await self.queue.job(job_id) if job is not None and job.state.ended else job
 
     async def job_and_position(self, job_id: str) -> tuple[Job | None, int | None]:
         """A job, and its place among the pending ones of its service (1-based) while it is pending."""

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
 
+from new_stack.api.guard.bodies import received
 from new_stack.api.http import schemas
-from new_stack.api.http.http_io import answer, count_items, decoded, received, whole_number
-from new_stack.api.http.problems import ProblemError, from_queue, invalid, not_found
+from new_stack.api.http.batch import submit_many
+from new_stack.api.http.http_io import answer, decoded, whole_number
+from new_stack.api.http.problems import invalid, not_found
 from new_stack.api.legacy.rest import submit_legacy
+from new_stack.api.legacy.v2.universal import universal_job
 from new_stack.api.services import SERVICES, Services
-from new_stack.queue.errors import JobNotFound, QueueError
-from new_stack.queue.jobs import Job, JobState, NewJob, Submission
+from new_stack.queue.errors import JobNotFound
+from new_stack.queue.jobs import Job, JobState, NewJob
 
 _request: Final = msgspec.json.Decoder(schemas.JobRequest)
 _fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_requests: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _cancel: Final = msgspec.json.Decoder(schemas.CancelRequest)
 
 PAGE_LIMIT: Final = 500
-COMMAS_READ_AT_ONCE: Final = 50_000
-"""A list with more commas is counted before it is read: each item costs memory, however short it is."""
 
 
 async def submit(request: web.Request) -> web.Response:
@@ -36,7 +35,7 @@ async def submit(request: web.Request) -> web.Response:
 
 async def _submit(services: Services, body: bytes) -> web.Response:
     if body[:64].lstrip()[:1] == b"[":
-        return await _submit_many(services, body)
+        return await submit_many(services, body)
     try:
         wanted = _request.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -45,16 +44,7 @@ async def _submit(services: Services, body: bytes) -> web.Response:
         wanted = decoded(body, _request)
     if not isinstance(wanted.service_required, str):
         return await submit_legacy(services, body)
-    return await _submit_one(services, read_job(wanted, body))
-
-
-def read_job(wanted: schemas.JobRequest, body: bytes) -> NewJob:
-    """One modern job. Raises a problem that names the field."""
-    if not isinstance(wanted.service_required, str):
-        raise invalid("service_required", "is missing")
-    if isinstance(wanted.job_type, str) and wanted.job_type != wanted.service_required:
-        raise invalid("job_type", "says something else than service_required, which means the same")
-    return wanted.new_job(schemas.extra_of(_fields.decode(body)))
+    return await _submit_one(services, schemas.read_job(wanted, body))
 
 
 async def _submit_one(services: Services, job: NewJob) -> web.Response:
@@ -68,53 +58,13 @@ async def _submit_one(services: Services, job: NewJob) -> web.Response:
     )
 
 
-async def _submit_many(services: Services, body: bytes) -> web.Response:
-    limit = services.settings.batch_limit
-    if body.count(b",") > COMMAS_READ_AT_ONCE and await asyncio.to_thread(count_items, body, limit + 1) > limit:
-        raise _too_many(f"more than {limit}", limit)
-    rows = decoded(body, _requests)
-    if not rows:
-        return await submit_legacy(services, body)
-    if len(rows) > limit:
-        raise _too_many(str(len(rows)), limit)
-    jobs: list[NewJob | ProblemError] = []
-    for row in rows:
-        try:
-            jobs.append(read_job(decoded(bytes(row), _request), bytes(row)))
-        except ProblemError as error:
-            jobs.append(error)
-    results = iter(await services.queue.submit_many([job for job in jobs if isinstance(job, NewJob)]))
-    items = [_batch_item(next(results) if isinstance(job, NewJob) else job) for job in jobs]
-    services.metrics.submitted["http"] += sum("job" in item for item in items)
-    return answer(items)
-
-
-def _too_many(count: str, limit: int) -> ProblemError:
-    return invalid("body", f"holds {count} jobs; one request may carry {limit}")
-
-
-def _batch_item(result: Submission | QueueError | ProblemError) -> dict[str, Any]:
-    """What became of one job of a batch: the `job`, or the `problem`; `status` as it alone would have had."""
-    if isinstance(result, QueueError):
-        result = from_queue(result)
-    if isinstance(result, ProblemError):
-        return {"status": result.problem.status, "problem": result.problem}
-    job = {
-        "job_id": result.job_id,
-        "status": result.state,
-        "created": result.created,
-        "position": result.position or None,
-    }
-    return {"status": 201 if result.created else 200, "job": job}
-
-
 async def status(request: web.Request) -> web.Response:
     """GET /api/jobs/{job_id}."""
     job_id = request.match_info["job_id"]
     job, position = await request.app[SERVICES].job_and_position(job_id)
     if job is None:
         raise not_found(job_id)
-    return answer(schemas.job_view(job, position) | {"job": schemas.universal_job(job)})
+    return answer(schemas.job_view(job, position) | {"job": universal_job(job)})
 
 
 async def explain(request: web.Request) -> web.Response:

@@ -8,9 +8,10 @@ from typing import Final
 
 from aiohttp import web
 
-from new_stack.api.http.access import cors_headers, preflight, require_own_page, require_token
+from new_stack.api.guard.pages import cors_headers, preflight, require_own_page
 from new_stack.api.http.http_io import encode
 from new_stack.api.http.problems import CONTENT_TYPE, ProblemError, from_queue, problem
+from new_stack.api.http.token import require_token
 from new_stack.api.services import SERVICES
 from new_stack.log import log
 from new_stack.queue.errors import QueueError

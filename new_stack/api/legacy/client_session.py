@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -12,21 +10,21 @@ import msgspec
 from new_stack.api.http.http_io import encode
 from new_stack.api.legacy.dialect import Action, Dialect, Frame, Request
 from new_stack.api.legacy.hub import HUB
-from new_stack.api.legacy.messages import Fields, Refusal, job_id_of, text_field, value
-from new_stack.api.legacy.session import Connection, ConnectionGone, Session
+from new_stack.api.legacy.messages import Fields, Refusal, value
+from new_stack.api.legacy.session import Connection, Session
+from new_stack.api.legacy.socket_streams import SocketStreams
 from new_stack.api.legacy.v2.client import V2, is_v2_message
 from new_stack.api.services import Services
 from new_stack.api.streaming.cursor import parse_id
 from new_stack.api.streaming.fanout import DeliveryBarrier, Published
-from new_stack.api.streaming.follow import ending_of, following
-from new_stack.queue.errors import InvalidTransition, JobConflict, JobNotFound, QueueError
+from new_stack.api.streaming.follow import ending_of
+from new_stack.queue.errors import InvalidTransition, JobConflict, JobNotFound
 from new_stack.queue.events import ENDINGS, Event, EventKind
 from new_stack.queue.jobs import Job, JobState, NewJob
 
 ENDS_REMEMBERED: Final = 1_000
 PENDING_SECONDS: Final = 0.25
 """How long an answer waits for the events before it; the reader is a few ms behind, unless Redis is away."""
-STREAMS_AT_ONCE: Final = 100
 
 
 def _text_of(dialect: Dialect, event: Event) -> str:
@@ -54,7 +52,7 @@ class ClientSession(Session):
         self._last_end_sent: dict[str, int] = {}
         self._heard_at: dict[str, float] = {}
         """When there was news last of each job that is known and whose end is awaited, oldest first (loop time)."""
-        self._streams: set[asyncio.Task[None]] = set()
+        self._streams = SocketStreams(services, connection, self.refuse)
         self._message_id: object = None
         """What the client calls the message that is served now: an error names it."""
         self._perform: Mapping[Action, Callable[[Request], Awaitable[None]]] = {
@@ -76,14 +74,13 @@ class ClientSession(Session):
 
     def leave(self) -> None:
         """Forget all subscriptions."""
-        for stream in self._streams:
-            stream.cancel()
+        self._streams.cancel()
         self.services.fanout.remove(self.subscriber, jobs=self._followed, client_id=self.name)
 
     async def handle(self, fields: Fields) -> None:
         """Serve one message."""
         if value(fields, "type") == "follow_job":
-            self._start_stream(fields)
+            self._streams.start(fields)
             return
         if self._dialect is HUB and is_v2_message(fields):
             self._dialect, self._text = V2, _v2_text
@@ -91,28 +88,6 @@ class ClientSession(Session):
         self._message_id = value(fields, "id")
         request = self._dialect.read(fields, self.name)
         await self._perform[request.action](request)
-
-    def _start_stream(self, fields: Fields) -> None:
-        """Serve a job's stream beside whatever else this connection asks for."""
-        if len(self._streams) >= STREAMS_AT_ONCE:
-            raise Refusal(f"One connection may follow {STREAMS_AT_ONCE} streams at once")
-        task = asyncio.create_task(self._stream(fields), name=f"stream to {self.name}")
-        self._streams.add(task)
-        task.add_done_callback(self._streams.discard)
-
-    async def _stream(self, fields: Fields) -> None:
-        """The text of a job's event stream in messages, for clients that SSE does not reach (docs/protocol.md)."""
-        try:
-            job_id = job_id_of(fields, "follow_job")
-            writer = _SocketWriter(self.connection, job_id)
-            with following(self.services, job_id, text_field(fields, "after")) as follower:
-                over = not await follower.prepare() or await follower.run(writer)
-            await self.connection.send({"type": "job_stream_end", "job_id": job_id, "over": over})
-        except ConnectionGone:
-            return
-        except (Refusal, QueueError) as error:
-            with contextlib.suppress(ConnectionGone):
-                await self.refuse(str(error))
 
     async def refuse(self, sentence: str) -> None:
         """Answer with an error in the dialect that is spoken."""
@@ -151,7 +126,7 @@ class ClientSession(Session):
         # One that had ended may have been retried; one that nobody has submitted yet may be there now.
         due += [job_id for job_id in self._followed if missed and job_id not in self._heard_at]
         for job_id in due:
-            job = await self.services.queue.job(job_id)
+            job = await self.services.job_once_ended(job_id)
             if job is None:
                 if job_id in self._heard_at:
                     await self._send_loss(job_id)
@@ -227,7 +202,7 @@ class ClientSession(Session):
         try:
             self._follow(job_id)
             await self.connection.send(self._dialect.subscribed(job_id, self.now))
-            job = await self.services.queue.job(job_id)
+            job = await self.services.job_once_ended(job_id)
             heard = followed or (job is not None and self._owns(job))
             if job is not None and job.ended_at is None:
                 self._await_end(job_id)
@@ -240,7 +215,7 @@ class ClientSession(Session):
 
     async def _cancel(self, request: Request) -> None:
         job_id, queue = request.job_id, self.services.queue
-        before = await queue.job(job_id)
+        before = await queue.job(job_id, bodies=False)
         try:
             job = await queue.cancel(job_id, request.reason)
         except (JobNotFound, InvalidTransition):
@@ -326,16 +301,3 @@ class ClientSession(Session):
         self._followed.pop(job_id, None)
         self._heard_at.pop(job_id, None)
         self.services.fanout.leave_job(self.subscriber, job_id)
-
-
-class _SocketWriter:
-    """Puts a stream's text into messages."""
-
-    def __init__(self, connection: Connection, job_id: str) -> None:
-        self._connection = connection
-        self._job_id = job_id
-
-    async def write_all(self, parts: Iterable[bytes]) -> None:
-        """Send each frame. Raises ConnectionGone."""
-        for part in parts:
-            await self._connection.send({"type": "job_stream", "job_id": self._job_id, "text": part.decode()})

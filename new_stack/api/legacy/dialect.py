@@ -17,7 +17,7 @@ from new_stack.queue.jobs import Job, NewJob, Submission
 
 MANUALLY: Final = "Manually cancelled"
 
-Frame = msgspec.Struct | dict[str, Any]
+Frame = dict[str, Any]
 
 
 class Action(Enum):

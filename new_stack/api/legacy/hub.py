@@ -1,179 +1,94 @@
-"""The hub's dialect of clients: its frames with their exact fields, absent ones written as null, and its two tables.
+"""The hub's dialect of clients: its frames with their exact fields, and its two tables.
 
 Monitors get the same frames of jobs, with `client_id` added.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
-
-import msgspec
-from msgspec import Raw
 
 from new_stack.api.http.http_io import encode
 from new_stack.api.http.schemas import CLEARED, plain_number
-from new_stack.api.legacy.dialect import Action, Dialect
+from new_stack.api.legacy.dialect import Action, Dialect, Frame
 from new_stack.queue.events import Event, EventKind
-from new_stack.queue.jobs import Job, JobState, Submission
+from new_stack.queue.jobs import Job, JobState
+
+UNLESS_SAID: Final[dict[str, Frame]] = {
+    "job_accepted": {"estimated_start": None, "notified_workers": 0},
+    "response_job_status": dict.fromkeys(("progress", "worker_id", "started_at", "completed_at", "result", "message")),
+    "subscription_confirmed": {"monitor_id": None, "channels": None},
+    "error": {"details": None},
+}
+"""The fields that a frame of the hub has even where it says nothing in them."""
+
+INVALID_TOKEN: Final = {"type": "error", "error": "Authentication failed: Invalid token"}
 
 
-class Frame(msgspec.Struct, kw_only=True, frozen=True, tag_field="type"):
-    """A message to a legacy connection; `type` is its tag."""
-
-    timestamp: float
-
-
-class ConnectionEstablished(Frame, tag="connection_established", frozen=True):
-    """The greeting."""
-
-    message: str
+def frame(kind: str, now: float, **fields: Any) -> Frame:
+    """A message of the hub; `now` is in seconds since the epoch."""
+    return {"type": kind, "timestamp": now} | UNLESS_SAID.get(kind, {}) | fields
 
 
-class JobAccepted(Frame, tag="job_accepted", frozen=True):
-    """The answer to `submit_job`; `position` is 1-based among pending jobs of that type."""
-
-    job_id: str
-    status: str
-    position: int
-    estimated_start: float | None = None
-    notified_workers: int = 0
-
-
-class JobStatus(Frame, tag="response_job_status", frozen=True):
-    """How a job stands, asked or unasked (claimed, cancelled). `started_at` is never set."""
-
-    job_id: str
-    status: str
-    progress: float | int | None = None
-    worker_id: str | None = None
-    started_at: float | None = None
-    completed_at: float | None = None
-    result: Raw | None = None
-    message: str | None = None
-
-
-class JobProgress(Frame, tag="update_job_progress", frozen=True):
-    """One step of a running job."""
-
-    job_id: str
-    worker_id: str | None
-    progress: float | int
-    status: str
-    message: str | None
-    connector_details: dict[str, Any] | None
-
-
-class JobCompleted(Frame, tag="complete_job", frozen=True):
-    """The job is done."""
-
-    job_id: str
-    worker_id: str | None
-    result: Raw | None
-
-
-class JobFailed(Frame, tag="fail_job", frozen=True):
-    """An attempt failed, whether or not another one follows."""
-
-    job_id: str
-    worker_id: str | None
-    error: str
-
-
-class SubscriptionConfirmed(Frame, tag="subscription_confirmed", frozen=True):
-    """The answer to a subscription."""
-
-    job_id: str
-    monitor_id: str | None = None
-    channels: list[Any] | None = None
-
-
-class Error(Frame, tag="error", frozen=True):
-    """A message that could not be served. The connection stays open."""
-
-    error: str
-    details: Any = None
-
-
-class StayAliveResponse(Frame, tag="stay_alive_response", frozen=True):
-    """A monitor's keep-alive, answered."""
-
-
-class BareError(msgspec.Struct, kw_only=True, frozen=True, tag_field="type", tag="error"):
-    """An error as the hub writes it to monitors, and to whoever shows a wrong token: no timestamp."""
-
-    error: str
-
-
-class BareSubscriptionConfirmed(
-    msgspec.Struct, kw_only=True, frozen=True, tag_field="type", tag="subscription_confirmed"
-):
-    """The first of the two answers to a monitor's `subscribe`."""
-
-    channels: list[Any]
-
-
-INVALID_TOKEN = BareError(error="Authentication failed: Invalid token")
-
-
-def greeting(role: str, name: str, now: float) -> ConnectionEstablished:
+def greeting(role: str, name: str, now: float) -> Frame:
     """The hub's welcome; `role` is Client or Monitor."""
-    return ConnectionEstablished(timestamp=now, message=f"Welcome {role} {name}! Connected to Redis Hub")
+    return frame("connection_established", now, message=f"Welcome {role} {name}! Connected to Redis Hub")
 
 
-def event_frame(event: Event) -> Frame | None:  # noqa: PLR0911 - one branch for each kind
+def error(sentence: str, now: float) -> Frame:
+    """A message that could not be served. The connection stays open."""
+    return frame("error", now, error=sentence)
+
+
+def _progress(event: Event) -> Frame:
+    return {
+        "worker_id": event.worker_id,
+        "progress": plain_number(event.progress) or 0,
+        "status": event.status or "processing",
+        "message": event.message,
+        "connector_details": event.details,
+    }
+
+
+def _failure(event: Event) -> Frame:
+    return {"worker_id": event.worker_id, "error": event.error or "unknown error"}
+
+
+def _cancellation(reason: str | None) -> Frame:
+    return {"status": "cancelled", "message": f"Job cancelled: {reason or ''}"}
+
+
+TOLD: Final[dict[EventKind, tuple[str, Callable[[Event], Frame]]]] = {
+    EventKind.CLAIMED: ("response_job_status", lambda event: {"status": "processing", "worker_id": event.worker_id}),
+    EventKind.PROGRESS: ("update_job_progress", _progress),
+    EventKind.COMPLETED: ("complete_job", lambda event: {"worker_id": event.worker_id, "result": event.result}),
+    EventKind.ATTEMPT_FAILED: ("fail_job", _failure),
+    EventKind.FAILED: ("fail_job", _failure),
+    EventKind.CANCELLED: ("response_job_status", lambda event: _cancellation(event.message)),
+    EventKind.RETRIED: ("response_job_status", lambda _: {"status": "pending", "message": CLEARED}),
+}
+"""The events that the hub tells, each as one frame: its type and its fields."""
+
+
+def event_frame(event: Event) -> Frame | None:
     """The one frame that a subscriber gets for an event; None for what the hub keeps to itself."""
-    now = event.at / 1000
-    match event.kind:
-        case EventKind.CLAIMED:
-            return JobStatus(timestamp=now, job_id=event.job_id, status="processing", worker_id=event.worker_id)
-        case EventKind.PROGRESS:
-            return JobProgress(
-                timestamp=now,
-                job_id=event.job_id,
-                worker_id=event.worker_id,
-                progress=plain_number(event.progress) or 0,
-                status=event.status or "processing",
-                message=event.message,
-                connector_details=event.details,
-            )
-        case EventKind.COMPLETED:
-            return JobCompleted(timestamp=now, job_id=event.job_id, worker_id=event.worker_id, result=event.result)
-        case EventKind.ATTEMPT_FAILED | EventKind.FAILED:
-            return JobFailed(
-                timestamp=now, job_id=event.job_id, worker_id=event.worker_id, error=event.error or "unknown error"
-            )
-        case EventKind.CANCELLED:
-            return _cancelled(event.job_id, event.message, now)
-        case EventKind.RETRIED:
-            return JobStatus(timestamp=now, job_id=event.job_id, status="pending", message=CLEARED)
-    return None
+    told = TOLD.get(event.kind)
+    return None if told is None else frame(told[0], event.at / 1000, job_id=event.job_id, **told[1](event))
 
 
 def monitor_text(event: Event) -> str:
     """The same frame as monitors see it, with the client whose job it is; empty where there is none."""
-    frame = event_frame(event)
-    if frame is None:
-        return ""
-    members: dict[str, Any] = msgspec.structs.asdict(frame)
-    return encode({"type": frame.__struct_config__.tag} | members | {"client_id": event.client_id}).decode()
-
-
-def _cancelled(job_id: str, reason: str | None, now: float) -> JobStatus:
-    return JobStatus(timestamp=now, job_id=job_id, status="cancelled", message=f"Job cancelled: {reason or ''}")
-
-
-def _accepted(submission: Submission, _message_id: object, now: float) -> Frame:
-    return JobAccepted(
-        timestamp=now, job_id=submission.job_id, status=submission.state.value, position=submission.position
-    )
+    found = event_frame(event)
+    return "" if found is None else encode(found | {"client_id": event.client_id}).decode()
 
 
 def _status(job: Job, now: float) -> Frame:
     completed = job.state is JobState.COMPLETED
-    return JobStatus(
-        timestamp=now,
+    return frame(
+        "response_job_status",
+        now,
         job_id=job.id,
-        status=job.state.value,
+        status=job.state,
         progress=plain_number(job.progress),
         worker_id=job.worker_id,
         completed_at=job.ended_at / 1000 if completed and job.ended_at is not None else None,
@@ -183,7 +98,8 @@ def _status(job: Job, now: float) -> Frame:
 
 
 def _retried(job: Job, message: str, now: float) -> Frame:
-    return JobStatus(timestamp=now, job_id=job.id, status=job.state.value, worker_id=job.worker_id, message=message)
+    about = {"job_id": job.id, "status": job.state, "worker_id": job.worker_id, "message": message}
+    return frame("response_job_status", now, **about)
 
 
 def _not_retried(job: Job, now: float) -> Frame:
@@ -206,16 +122,18 @@ HUB: Final = Dialect(
     id_field="message_id",
     follows_own_jobs=True,
     greeting=lambda name, now: greeting("Client", name, now),
-    accepted=_accepted,
+    accepted=lambda said, _message_id, now: frame(
+        "job_accepted", now, job_id=said.job_id, status=said.state, position=said.position
+    ),
     status=_status,
-    subscribed=lambda job_id, now: SubscriptionConfirmed(timestamp=now, job_id=job_id),
-    stats_subscribed=lambda now: SubscriptionConfirmed(timestamp=now, job_id="stats", channels=["stats"]),
-    cancelled=lambda job, now: _cancelled(job.id, job.cancel_reason, now),
+    subscribed=lambda job_id, now: frame("subscription_confirmed", now, job_id=job_id),
+    stats_subscribed=lambda now: frame("subscription_confirmed", now, job_id="stats", channels=["stats"]),
+    cancelled=lambda job, now: frame("response_job_status", now, job_id=job.id, **_cancellation(job.cancel_reason)),
     retried=lambda job, now: _retried(job, CLEARED, now),
     not_retried=_not_retried,
-    alive=lambda now: JobStatus(
-        timestamp=now, job_id="keep-alive", status="acknowledged", message="Connection is alive"
+    alive=lambda now: frame(
+        "response_job_status", now, job_id="keep-alive", status="acknowledged", message="Connection is alive"
     ),
-    error=lambda sentence, _message_id, now: Error(timestamp=now, error=sentence),
+    error=lambda sentence, _message_id, now: error(sentence, now),
     event=event_frame,
 )

@@ -155,6 +155,10 @@ def service_request(event: Event) -> dict[str, Any]:
     return {"type": "service_request"} | about | (event.details or {})
 
 
+StatusChange = tuple[str, str, str]
+"""A worker, its status before and now."""
+
+
 class WorkerStatuses:
     """The status of each living worker: busy and idle by the events of jobs, at once; all else by its reports."""
 
@@ -171,7 +175,7 @@ class WorkerStatuses:
         self._shown = {}
         self.update(snapshot)
 
-    def apply(self, event: Event) -> tuple[str, str, str] | None:
+    def apply(self, event: Event) -> StatusChange | None:
         """An event of a job: the worker whose status it changed, the status before and now; None where it did not."""
         if event.kind not in MOVES_WORKERS:
             return None
@@ -198,7 +202,7 @@ class WorkerStatuses:
             return worker.report.status
         return "busy" if running else "idle"
 
-    def _show(self, worker_id: str, status: str) -> tuple[str, str, str] | None:
+    def _show(self, worker_id: str, status: str) -> StatusChange | None:
         before = self._shown.get(worker_id)
         if before not in BUSY_OR_IDLE or before == status:
             return None

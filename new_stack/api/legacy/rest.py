@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -22,12 +23,27 @@ CLIENT_ID: Final = "rest-api-client"
 DOCUMENTS: Final = "https://errors.pydantic.dev/2.14/v/"
 """Part of the hub's answer: the page of the validator it uses, one for each kind of error."""
 
-_any: Final = msgspec.json.Decoder()
-_raw: Final = msgspec.json.Decoder(Raw)
 READ_SECONDS: Final = 5.0
 """How often one who waits reads the job itself, should the event of its end be lost."""
 
+_any: Final = msgspec.json.Decoder()
+_raw: Final = msgspec.json.Decoder(Raw)
+
 Refused = dict[str, Any]
+
+MESSAGES: Final = {
+    "missing": "Field required",
+    "string_type": "Input should be a valid string",
+    "dict_type": "Input should be a valid dictionary",
+    "int_type": "Input should be a valid integer",
+    "int_from_float": "Input should be a valid integer, got a number with a fractional part",
+    "int_parsing": "Input should be a valid integer, unable to parse string as an integer",
+    "less_than_equal": f"Input should be less than or equal to {PRIORITY_LIMIT}",
+    "greater_than_equal": f"Input should be greater than or equal to {-PRIORITY_LIMIT}",
+    "bool_parsing": "Input should be a valid boolean",
+    "model_attributes_type": "Input should be a valid dictionary or object to extract fields from",
+}
+"""The hub's words for each kind of error."""
 
 
 class LegacyFields(msgspec.Struct):
@@ -60,121 +76,106 @@ class LegacyRefusal(Exception):  # noqa: N818 - it is an answer, not a failure
         self.errors = errors
 
 
+class _Wrong(Exception):  # noqa: N818 - as above
+    """A field's value is none that it may have."""
+
+    def __init__(self, kind: str, message: str = "") -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.message = message
+
+
+def _text(found: Any) -> str:
+    if not isinstance(found, str):
+        raise _Wrong("string_type")
+    return found
+
+
+def _text_or_null(found: Any) -> str | None:
+    return None if found is None else _text(found)
+
+
+def _object(raw: Raw) -> Raw:
+    if bytes(raw).lstrip()[:1] != b"{":
+        raise _Wrong("dict_type")
+    return raw
+
+
+def _priority(found: Any) -> int:
+    if isinstance(found, str):
+        try:
+            found = int(found.strip())
+        except ValueError:
+            raise _Wrong("int_parsing") from None
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise _Wrong("int_type")
+    if isinstance(found, float) and not found.is_integer():
+        raise _Wrong("int_from_float")
+    if abs(found) > PRIORITY_LIMIT:
+        raise _Wrong("less_than_equal" if found > 0 else "greater_than_equal")
+    return int(found)
+
+
+def _truth(found: Any) -> bool:
+    if not isinstance(found, bool):
+        raise _Wrong("bool_parsing")
+    return found
+
+
+def _seconds(found: Any) -> float:
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 86_400:
+        raise _Wrong("int_parsing", "Input should be a valid number of seconds, up to 86400")
+    return found
+
+
+FIELDS: Final[dict[str, tuple[Callable[[Any], Any], Any]]] = {
+    "job_type": (_text, UNSET),
+    "payload": (_object, UNSET),
+    "priority": (_priority, 0),
+    "job_id": (_text_or_null, None),
+    "wait": (_truth, False),
+    "timeout": (_seconds, 300),
+}
+"""How each field is read, and what it is where it is absent; without that, it is required."""
+
+
 def read_legacy_job(fields: Fields, new_id: str, body: Raw) -> LegacyJob:
     """The job in a legacy body; it gets `new_id` where it names none. Raises LegacyRefusal with every error."""
-    reading = _Reading(fields, body)
-    job_type = reading.text("job_type", required=True)
-    payload = reading.payload()
-    priority = reading.whole("priority", 0, PRIORITY_LIMIT)
-    job_id = reading.text("job_id")
-    wait = reading.truth("wait")
-    timeout = reading.seconds("timeout", 300)
-    if reading.errors:
-        raise LegacyRefusal(reading.errors)
+    values: dict[str, Any] = {}
+    errors: list[Refused] = []
+    for name, (read, default) in FIELDS.items():
+        raw = fields.get(name)
+        if raw is None:
+            values[name] = default
+            if default is UNSET:
+                errors.append(_refused(_Wrong("missing"), [name], body))
+            continue
+        found = raw if read is _object else _any.decode(raw)
+        try:
+            values[name] = read(found)
+        except _Wrong as wrong:
+            errors.append(_refused(wrong, [name], found))
+    if errors:
+        raise LegacyRefusal(errors)
     job = NewJob(
-        payload=payload,
-        service_required=job_type or "unknown",
-        priority=priority,
-        id=job_id or f"job-rest-{new_id}",
+        payload=values["payload"],
+        service_required=values["job_type"] or "unknown",
+        priority=values["priority"],
+        id=values["job_id"] or f"job-rest-{new_id}",
         client_id=CLIENT_ID,
     )
-    return LegacyJob(job, wait, timeout)
+    return LegacyJob(job, values["wait"], values["timeout"])
 
 
 def not_an_object(found: Any) -> LegacyRefusal:
     """A body that is JSON and no object."""
-    message = "Input should be a valid dictionary or object to extract fields from"
-    return LegacyRefusal([_refused("model_attributes_type", [], message, found)])
+    return LegacyRefusal([_refused(_Wrong("model_attributes_type"), [], found)])
 
 
-def _refused(kind: str, where: list[str], message: str, found: Any) -> Refused:
-    return {"type": kind, "loc": ["body", *where], "msg": message, "input": found, "url": f"{DOCUMENTS}{kind}"}
-
-
-class _Reading:
-    """Reads fields one after the other and collects what is wrong with them, as the hub does."""
-
-    def __init__(self, fields: Fields, body: Raw) -> None:
-        self._fields = fields
-        self._body = body
-        self.errors: list[Refused] = []
-
-    def _refuse(self, kind: str, name: str, message: str, found: Any) -> None:
-        self.errors.append(_refused(kind, [name], message, found))
-
-    def _missing(self, name: str) -> None:
-        self._refuse("missing", name, "Field required", self._body)
-
-    def text(self, name: str, *, required: bool = False) -> str | None:
-        raw = self._fields.get(name)
-        if raw is None:
-            if required:
-                self._missing(name)
-            return None
-        found = _any.decode(raw)
-        if found is None and not required:
-            return None
-        if not isinstance(found, str):
-            self._refuse("string_type", name, "Input should be a valid string", found)
-            return None
-        return found
-
-    def payload(self) -> Raw:
-        raw = self._fields.get("payload")
-        if raw is None:
-            self._missing("payload")
-        elif bytes(raw).lstrip()[:1] != b"{":
-            self._refuse("dict_type", "payload", "Input should be a valid dictionary", raw)
-        else:
-            return raw
-        return Raw(b"{}")
-
-    def whole(self, name: str, default: int, limit: int) -> int:
-        raw = self._fields.get(name)
-        if raw is None:
-            return default
-        found = _any.decode(raw)
-        number = self._number(name, found)
-        if number is not None and number > limit:
-            message = f"Input should be less than or equal to {limit}"
-            self._refuse("less_than_equal", name, message, found)
-        if number is not None and number < -limit:
-            message = f"Input should be greater than or equal to {-limit}"
-            self._refuse("greater_than_equal", name, message, found)
-        return default if number is None else number
-
-    def _number(self, name: str, found: Any) -> int | None:
-        if isinstance(found, str):
-            try:
-                return int(found.strip())
-            except ValueError:
-                message = "Input should be a valid integer, unable to parse string as an integer"
-                self._refuse("int_parsing", name, message, found)
-                return None
-        if isinstance(found, float) and not found.is_integer():
-            message = "Input should be a valid integer, got a number with a fractional part"
-            self._refuse("int_from_float", name, message, found)
-            return None
-        if isinstance(found, bool) or not isinstance(found, int | float):
-            self._refuse("int_type", name, "Input should be a valid integer", found)
-            return None
-        return int(found)
-
-    def truth(self, name: str) -> bool:
-        raw = self._fields.get(name)
-        found = False if raw is None else _any.decode(raw)
-        if not isinstance(found, bool):
-            self._refuse("bool_parsing", name, "Input should be a valid boolean", found)
-            return False
-        return found
-
-    def seconds(self, name: str, default: float) -> float:
-        raw = self._fields.get(name)
-        found = default if raw is None else _any.decode(raw)
-        if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 86_400:
-            self._refuse("int_parsing", name, "Input should be a valid number of seconds, up to 86400", found)
-            return default
-        return found
+def _refused(wrong: _Wrong, where: list[str], found: Any) -> Refused:
+    message = wrong.message or MESSAGES[wrong.kind]
+    url = f"{DOCUMENTS}{wrong.kind}"
+    return {"type": wrong.kind, "loc": ["body", *where], "msg": message, "input": found, "url": url}
 
 
 async def submit_legacy(services: Services, body: bytes) -> web.Response:
@@ -231,7 +232,7 @@ async def _ended(services: Services, job_id: str, items: list[Item]) -> bool:
     """Whether the job has ended, by its events; it is read only where there are none, or some were missed."""
     if items and all(isinstance(item, Published) for item in items):
         return any(isinstance(item, Published) and item.event.kind in ENDINGS for item in items)
-    job = await services.queue.job(job_id)
+    job = await services.queue.job(job_id, bodies=False)
     return job is None or job.state.ended
 
 

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
-import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from new_stack.api.guard.limits import TokenBucket, bound_buffers
+from new_stack.api.guard.message_bytes import MessageBytes
 from new_stack.api.http.http_io import encode
-from new_stack.api.http.limits import TokenBucket, bound_buffers
-from new_stack.api.legacy.hub import Error
+from new_stack.api.legacy.hub import error
 from new_stack.api.legacy.messages import Fields, Refusal, read_message
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
@@ -22,6 +22,7 @@ from new_stack.log import log
 from new_stack.queue.errors import QueueError, QueueUnavailable
 
 HEARTBEAT_SECONDS: Final = 30.0
+CLOSE_SECONDS: Final = 2.0
 WRITE_BUFFER: Final = 32_768
 BINARY: Final = "Binary messages are not supported: send JSON as text"
 
@@ -40,9 +41,10 @@ class Connection:
         self._send_seconds = settings.send_timeout_ms / 1000
         self._bucket = TokenBucket(settings.messages_per_second, asyncio.get_running_loop().time)
         self._socket = web.WebSocketResponse(
-            heartbeat=HEARTBEAT_SECONDS, max_msg_size=settings.message_limit, compress=False, timeout=2.0
+            heartbeat=HEARTBEAT_SECONDS, max_msg_size=settings.message_limit, compress=False, timeout=CLOSE_SECONDS
         )
         self._transport: asyncio.Transport | None = None
+        self._bytes: MessageBytes | None = None
 
     @property
     def response(self) -> web.WebSocketResponse:
@@ -54,6 +56,12 @@ class Connection:
         await self._socket.prepare(request)
         self._transport = request.transport
         bound_buffers(self._transport, WRITE_BUFFER)
+        self._bytes = MessageBytes(self._services.bodies, request, self._socket)
+
+    def release(self) -> None:
+        """Forget what was received and not handled."""
+        if self._bytes is not None:
+            self._bytes.close()
 
     async def messages(self) -> AsyncIterator[str]:
         """The text messages, at the pace this connection is allowed; a binary one is answered with an error."""
@@ -65,9 +73,11 @@ class Connection:
             if message.type is WSMsgType.TEXT:
                 yield message.data
             elif message.type is WSMsgType.BINARY:
-                await self.send(Error(timestamp=self._services.clock(), error=BINARY))
+                await self.send(error(BINARY, self._services.clock()))
+            if self._bytes is not None:
+                self._bytes.handled()
 
-    async def send(self, frame: msgspec.Struct | dict[str, Any]) -> None:
+    async def send(self, frame: dict[str, Any]) -> None:
         """Send one message. Raises ConnectionGone."""
         await self.send_text(encode(frame).decode())
 
@@ -133,7 +143,7 @@ class Session(ABC):
 
     async def refuse(self, sentence: str) -> None:
         """Answer with an error."""
-        await self.connection.send(Error(timestamp=self.now, error=sentence))
+        await self.connection.send(error(sentence, self.now))
 
     async def receive(self, text: str) -> None:
         """Serve one message; whatever is wrong with it is answered, and the connection stays open."""
@@ -145,7 +155,7 @@ class Session(ABC):
             await self.refuse(f"Server error processing message: {error}")
 
     async def pump(self) -> None:
-        """Deliver events until the subscriber is closed; then close the connection with the reason."""
+        """Deliver events until the subscriber is closed."""
         seconds = self.services.settings.keepalive_ms / 1000
         checked_at = self._loop.time()
         while self.subscriber.closed is None:
@@ -163,6 +173,9 @@ class Session(ABC):
                     item.sent.set()
                 else:
                     await self._check(missed=True)
+
+    async def close(self) -> None:
+        """Close the connection with the reason for which the subscriber was closed."""
         going = self.subscriber.closed == SHUTTING_DOWN
         code = WSCloseCode.GOING_AWAY if going else WSCloseCode.TRY_AGAIN_LATER
         await self.connection.close(code, self.subscriber.closed or "")
@@ -194,6 +207,8 @@ async def _serve(session: Session, messages: AsyncIterator[str], first: str | No
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    if session.subscriber.closed is not None:
+        await session.close()  # once nobody reads: aiohttp does not await the other side's answer where somebody does
 
 
 async def _read(session: Session, messages: AsyncIterator[str], first: str | None) -> None:

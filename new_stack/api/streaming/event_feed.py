@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Final
 
-from new_stack.api.services import Services
+import msgspec
+from aiohttp import web
+
+from new_stack.api.http.http_io import whole_number
+from new_stack.api.http.problems import invalid
+from new_stack.api.services import SERVICES, Services
 from new_stack.api.streaming import sse
 from new_stack.api.streaming.cursor import PageSize, StreamId, before, parse_id, text_of
 from new_stack.api.streaming.fanout import Gap, Published, Subscriber
-from new_stack.queue.events import Event
+from new_stack.queue.events import Event, EventKind
+
+LATEST_MS: Final = 10**14
+"""A time that no event has reached: bounds `since`."""
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -22,6 +30,33 @@ class Filter(msgspec.Struct, frozen=True):
         return (not self.services or event.service_required in self.services) and (
             not self.kinds or event.kind.value in self.kinds
         )
+
+
+async def all_events(request: web.Request) -> web.StreamResponse:
+    """GET /api/events."""
+    services = request.app[SERVICES]
+    wanted, cursor = _filter(request), sse.cursor_of(request)
+    since = whole_number(request, "since", 0, 0, LATEST_MS) if "since" in request.query else None
+    await services.queue.ping()
+    stream, subscriber = sse.Stream(services), services.fanout.subscriber()
+    feed = EventFeed(services, stream, subscriber, wanted)
+    try:
+        return await stream.serve(request, lambda _: feed.run(cursor, since))
+    finally:
+        services.fanout.remove(subscriber)
+
+
+def _filter(request: web.Request) -> Filter:
+    kinds = _words(request, "kinds")
+    unknown = sorted(kinds - set(EventKind))
+    if unknown:
+        raise invalid("kinds", f"there is no kind {unknown[0]!r}: there are {', '.join(EventKind)}")
+    return Filter(services=_words(request, "job_types") | _words(request, "services"), kinds=kinds)
+
+
+def _words(request: web.Request, name: str) -> frozenset[str]:
+    texts = request.query.getall(name, [])
+    return frozenset(word.strip() for text in texts for word in text.split(",") if word.strip())
 
 
 class EventFeed:

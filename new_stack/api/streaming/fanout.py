@@ -7,8 +7,6 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from new_stack.api.snapshot import Snapshot
 from new_stack.api.streaming.cursor import StreamId, parse_id
 from new_stack.queue.events import FOR_MONITORS, Event
@@ -62,7 +60,7 @@ class DeliveryBarrier:
 
     __slots__ = ("frame", "sent")
 
-    def __init__(self, frame: msgspec.Struct | dict[str, Any] | None) -> None:
+    def __init__(self, frame: dict[str, Any] | None) -> None:
         self.frame = frame
         self.sent = asyncio.Event()
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from new_stack.api.services import Services
+from aiohttp import web
+
+from new_stack.api.services import SERVICES, Services
 from new_stack.api.streaming import sse
 from new_stack.api.streaming.cursor import PageSize, Resume, StreamId, before, parse_id, resume, text_of
 from new_stack.api.streaming.fanout import Published, Subscriber
@@ -23,6 +25,15 @@ ENDED: Final[dict[JobState, EventKind]] = {
     JobState.FAILED: EventKind.FAILED,
     JobState.CANCELLED: EventKind.CANCELLED,
 }
+
+
+async def job_progress(request: web.Request) -> web.StreamResponse:
+    """GET /api/jobs/{job_id}/progress."""
+    services = request.app[SERVICES]
+    with following(services, request.match_info["job_id"], sse.cursor_of(request)) as follower:
+        if not await follower.prepare():
+            return web.Response(status=204)
+        return await sse.Stream(services).serve(request, follower.run)
 
 
 class Follower:
@@ -39,7 +50,7 @@ class Follower:
     async def prepare(self) -> bool:
         """Find where the stream goes on; false where the reader has had the ending already. Raises JobNotFound."""
         oldest = await self._history("0", 1)
-        if not oldest and await self._services.queue.job(self._job_id) is None:
+        if not oldest and await self._services.queue.job(self._job_id, bodies=False) is None:
             raise JobNotFound(f"Job {self._job_id} not found")
         at = parse_id(self._cursor) if self._cursor else None
         found = await self._history(before(at), 1) if at and at != (0, 0) else []
@@ -52,7 +63,7 @@ class Follower:
 
     async def _had_the_ending(self) -> bool:
         """Whether the cursor is that of an ending that was sent out of the job's record, its stream being gone."""
-        job = await self._services.queue.job(self._job_id) if self._cursor else None
+        job = await self._services.queue.job(self._job_id, bodies=False) if self._cursor else None
         return job is not None and job.state in ENDED and ending_of(job).id == self._cursor
 
     async def run(self, stream: sse.Writer) -> bool:
@@ -122,7 +133,7 @@ class Follower:
 
         Raises JobNotFound where the job is gone, so that nobody waits for its end.
         """
-        job = await self._services.queue.job(self._job_id)
+        job = await self._services.job_once_ended(self._job_id)
         if job is None:
             raise JobNotFound(f"job {self._job_id} is gone: it was deleted, or it ended long ago")
         if job.state not in ENDED:

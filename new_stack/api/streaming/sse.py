@@ -9,9 +9,10 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
+from new_stack.api.guard.limits import address_of, bound_buffers
 from new_stack.api.http.http_io import encode
-from new_stack.api.http.limits import bound_buffers
-from new_stack.api.http.schemas import event_data, progress_message
+from new_stack.api.http.schemas import event_data
+from new_stack.api.legacy.v2.universal import progress_message
 from new_stack.api.services import Services
 from new_stack.api.streaming.fanout import Published
 from new_stack.log import log
@@ -73,6 +74,11 @@ def _one_line(data: bytes) -> bytes:
     return b"\ndata: ".join(lines)
 
 
+def cursor_of(request: web.Request) -> str | None:
+    """The id that the reader had last: the header, or the query for those who cannot set one."""
+    return request.headers.get("Last-Event-ID") or request.query.get("last_event_id") or None
+
+
 class ReaderGone(Exception):  # noqa: N818 - it says what is, not what failed
     """The reader closed the connection, or was cut off because it does not read."""
 
@@ -114,11 +120,15 @@ class Stream:
         self._transport: asyncio.Transport | None = None
         self.response = web.StreamResponse(headers=HEADERS)
 
-    async def open(self, request: web.Request) -> None:
-        """Send the headers."""
-        await self.response.prepare(request)
-        self._transport = request.transport
-        bound_buffers(self._transport, WRITE_BUFFER)
+    async def serve(self, request: web.Request, run: Callable[[Stream], Awaitable[object]]) -> web.StreamResponse:
+        """Send the headers, and let `run` write. Raises a 429 problem where the address has too many streams."""
+        services = self._services
+        address = address_of(request, trust_forwarded=services.settings.trust_forwarded)
+        with services.limiter.connection(address), services.connections.counted("sse"):
+            await self.response.prepare(request)
+            self._transport = request.transport
+            bound_buffers(self._transport, WRITE_BUFFER)
+            return await self._carry(run(self))
 
     async def _write(self, data: bytes) -> None:
         """Send a frame in slices: what the transport takes over it holds in a copy. Raises ReaderGone."""
@@ -147,7 +157,7 @@ class Stream:
         if chunk:
             await self._write(b"".join(chunk))
 
-    async def carry(self, run: Awaitable[object]) -> web.StreamResponse:
+    async def _carry(self, run: Awaitable[object]) -> web.StreamResponse:
         """Tell the reader how soon to reconnect, then let `run` write; a failure is told as far as it can be."""
         try:
             await self._write(b"retry: %d\n\n" % self._services.settings.sse_retry_ms)

@@ -164,3 +164,24 @@ async def test_one_who_subscribes_before_the_job_is_there_is_told_of_no_loss(api
     await api.submit(id="later")
     await work.whole_job()
     assert await hub.receive_types(2) == ["response_job_status", "complete_job"]
+
+
+async def test_who_looks_after_a_job_that_runs_on_does_not_read_its_payload(api: Api, work: Work) -> None:
+    job_id = await api.submit(payload={"text": "x" * 1_000_000})
+    await work.claim()
+    stream, hub, later = await followers(api, job_id)
+    before = await sent_by_redis(api)
+    for _ in range(20):
+        api.services.fanout.missed()
+        await hub.send(type="stay_alive")
+        await hub.until("response_job_status")
+        await later.send(type="ping")
+        await later.until("pong")
+    assert await sent_by_redis(api) - before < 1_000_000
+    stream.cancel()
+
+
+async def sent_by_redis(api: Api) -> int:
+    """How many bytes Redis has sent to all its clients."""
+    text = (await api.queue._caller.connection.call("INFO", "stats")).decode()
+    return int(text.partition("total_net_output_bytes:")[2].partition("\r")[0])

@@ -320,6 +320,49 @@ async def test_bodies_that_are_not_finished_are_bounded_together(process: Proces
                         break
 
 
+HANDSHAKE = (
+    b"GET /ws/client/slow-%d HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+async def test_socket_messages_that_are_not_finished_are_bounded_together(process: Process) -> None:
+    port = int(process.http_url.rpartition(":")[2])
+    head = b"\x81\xff" + (11_000_000).to_bytes(8, "big") + b"\0\0\0\0"
+    before = process.memory()
+
+    async def begin(number: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HANDSHAKE % number)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        return reader, writer
+
+    async def send(writer: asyncio.StreamWriter) -> None:
+        """All but the last bytes, or as much as the server takes."""
+        with contextlib.suppress(ConnectionError):
+            for _ in range(10):
+                writer.write(b"x" * 1_000_000)
+                await writer.drain()
+
+    callers = [await begin(number) for number in range(60)]
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(send(writer) for _, writer in callers))
+    after = process.memory()
+    assert before is not None
+    assert after is not None
+    assert after.rss - before.rss < 150_000_000
+    for _, writer in callers:
+        writer.close()
+    async with aiohttp.ClientSession() as session, session.ws_connect(f"{process.ws_url}/ws/client/fine") as socket:
+        for number in range(20):  # what is handled is given back: together these are more than the bound
+            payload = {"text": "x" * 5_000_000}
+            await socket.send_json({"type": "submit_job", "message_id": f"large-{number}", "payload": payload})
+            async with asyncio.timeout(20):
+                while (await socket.receive_json())["type"] != "job_accepted":
+                    pass
+
+
 @pytest.mark.parametrize("path", ["/api/events?since=1", "/api/jobs/{job_id}/progress"])
 async def test_histories_that_are_not_read_cost_pages_not_histories(process: Process, queue: Queue, path: str) -> None:
     """A hundred readers stop right after the headers, before 20 MB of history each."""

@@ -20,8 +20,8 @@ from new_stack.api.http.schemas import CancelRequest, JobRequest
 from ..conftest import ValkeyProcess
 from .conftest import Api
 
-ROUTES = [(method, re.sub(r":\[[^]]*\]\+", "", path), handler) for method, path, handler in PATTERNS]
-UNDESCRIBED = {"/", "/openapi.json", "/dashboard", "/ws/client/{name}", "/ws/monitor/{name}", "/ws/worker/{name}"}
+ROUTES = [(method, re.sub(r":[^}]*", "", path), handler) for method, path, handler in PATTERNS]
+UNDESCRIBED = {"/", "/openapi.json", "/dashboard", "/ws/{role}/{name}"}
 UNSAYABLE: dict[str, list[Any]] = {"/api/jobs": [positive_data_acceptance]}
 """A schema has no portable words for "printable", which names of jobs and services have to be."""
 

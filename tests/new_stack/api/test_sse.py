@@ -254,11 +254,12 @@ async def test_readers_outlive_redis_being_away(
 async def test_a_stopping_server_sends_its_readers_elsewhere(start_api: StartApi, work: Work) -> None:
     here, there = await start_api(), await start_api()
     job_id = await here.submit()
-    reader = asyncio.create_task(here.whole(f"/api/jobs/{job_id}/progress"))
+    stream = here.sse(f"/api/jobs/{job_id}/progress")
+    first = await anext(stream)
     client = await here.client()
     await here.followed(job_id)
     here.services.fanout.stop()
-    events = await reader
+    events = [first, *[event async for event in stream]]
     assert kinds(events) == ["submitted", "disconnect"]
     assert "reconnect" in events[-1].data["reason"]
     assert await client.closed() == aiohttp.WSCloseCode.GOING_AWAY

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
-from new_stack.api.http.schemas import iso, progress_message, universal_job
 from new_stack.api.legacy.dialect import Action, Dialect
 from new_stack.api.legacy.messages import Fields, Refusal, value
+from new_stack.api.legacy.v2.universal import iso, progress_message, universal_job
 
 ACTIONS: Final = {
     "submit_job": Action.SUBMIT,

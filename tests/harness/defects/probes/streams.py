@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from types import SimpleNamespace
 
-from new_stack.api.http.access import token_holds
+from new_stack.api.http.token import token_holds
 from new_stack.api.streaming.cursor import parse_id
 from new_stack.api.streaming.fanout import FanOut, Published
 from new_stack.api.streaming.follow import Follower
@@ -44,7 +44,7 @@ class History:
     async def history(self, job_id, after, *, count):
         return [e for e in life if parse_id(e.id) > (parse_id(after) or (0, 0))][:count]
 
-    async def job(self, job_id):
+    async def job(self, job_id, *, bodies=True):
         return None
 
     async def first_event_id(self, job_id=None):
@@ -62,7 +62,10 @@ class Writer:
 
 
 async def followed(cursor):
-    services = SimpleNamespace(queue=History(), published=Published, settings=SimpleNamespace(keepalive_ms=10))
+    queue = History()
+    services = SimpleNamespace(
+        queue=queue, published=Published, settings=SimpleNamespace(keepalive_ms=10), job_once_ended=queue.job
+    )
     follower = Follower(services, "a", cursor, FanOut(100).subscriber())
     writer = Writer()
     with suppress(JobNotFound):

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from aiohttp import web
+
 from new_stack.api.http.problems import problem
 
 KERNEL_BUFFER: Final = 65_536
@@ -102,3 +104,12 @@ class TokenBucket:
         self._tokens = min(self._rate * 2, self._tokens + (now - self._at) * self._rate) - 1
         self._at = now
         return max(0.0, -self._tokens / self._rate)
+
+
+def address_of(request: web.Request, *, trust_forwarded: bool) -> str:
+    """The address a connection is counted under."""
+    if trust_forwarded:
+        forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        if forwarded:
+            return forwarded
+    return request.remote or "unknown"

@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from new_stack.api.http.metrics import BUCKETS, Metrics
+from new_stack.api.operation.metrics import BUCKETS, Metrics
 from new_stack.api.snapshot import Snapshot
 from new_stack.queue.jobs import JobState
 

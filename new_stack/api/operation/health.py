@@ -25,11 +25,6 @@ REASONS: Final = {
 """What Redis's refusals mean."""
 
 
-async def root(_request: web.Request) -> web.Response:
-    """GET /: the answer with which the hub says that it runs."""
-    return answer({"status": "ok", "message": "WebSocket Queue API is running"})
-
-
 async def live(_request: web.Request) -> web.Response:
     """GET /health/live: the process answers; restarting it would not help more than waiting."""
     return answer({"status": "live"})
@@ -61,7 +56,7 @@ async def metrics(request: web.Request) -> web.Response:
         snapshot = await services.snapshots.take()
     except QueueUnavailable:
         snapshot = None
-    from new_stack.api.http import exposition  # noqa: PLC0415 - 1.6 MB that only a process that is scraped needs
+    from new_stack.api.operation import exposition  # noqa: PLC0415 - 1.6 MB that only a process that is scraped needs
 
     figures, connections = services.fanout.figures(), services.connections.counts()
     page = exposition.page(services.metrics, figures, connections, snapshot)

@@ -1,8 +1,7 @@
-"""Which requests are let in: the token, the host and the web page that they come from, and the sender's address."""
+"""Which web pages may send requests: by their origin, by the host that they name, by the type of the body."""
 
 from __future__ import annotations
 
-import hmac
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,42 +11,12 @@ from aiohttp import web
 from new_stack.api.http.problems import problem
 from new_stack.api.settings import ApiSettings
 
-OPEN_PATHS: Final = frozenset({"/", "/health", "/health/live", "/health/ready", "/openapi.json", "/dashboard"})
-"""Served without a token: what a load balancer asks, and documents that hold no data."""
-
 ALLOWED_METHODS: Final = "GET, POST, OPTIONS"
 ALLOWED_HEADERS: Final = "Authorization, Content-Type, Last-Event-ID, Cache-Control"
 
 
 PAGE_TYPES: Final = frozenset({"text/plain", "multipart/form-data", "application/x-www-form-urlencoded"})
 """Bodies of these types need no preflight: what a form, or a script that hides its intention, sends."""
-
-
-def shown_token(request: web.Request) -> str:
-    """The token that a request carries: `Authorization: Bearer` or, as browsers' sockets have to, `?token=`."""
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and credentials:
-        return credentials.strip()
-    return request.query.get("token", "")
-
-
-def token_holds(request: web.Request, token: str) -> bool:
-    """Whether the request may come in. The comparison takes the same time wherever the texts differ."""
-    shown = shown_token(request).encode(errors="surrogateescape")  # headers may hold any bytes
-    return not token or hmac.compare_digest(shown, token.encode())
-
-
-def require_token(request: web.Request, token: str, *, open_rest: bool) -> None:
-    """Raises a 401 problem where an HTTP request needs a token and shows none or a wrong one."""
-    if not token or open_rest or request.path in OPEN_PATHS or request.path.startswith("/ws/"):
-        return
-    if not token_holds(request, token):
-        raise problem(
-            401,
-            "Authentication failed: Invalid token",
-            headers={"WWW-Authenticate": 'Bearer realm="hubgate"'},
-            hint="Send the token as 'Authorization: Bearer TOKEN' or as '?token=TOKEN'.",
-        )
 
 
 def require_own_page(request: web.Request, settings: ApiSettings) -> None:
@@ -129,12 +98,3 @@ def preflight(request: web.Request, origins: tuple[str, ...]) -> web.Response:
             "Access-Control-Max-Age": "600",
         }
     return web.Response(status=204, headers=headers)
-
-
-def address_of(request: web.Request, *, trust_forwarded: bool) -> str:
-    """The address a connection is counted under."""
-    if trust_forwarded:
-        forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-        if forwarded:
-            return forwarded
-    return request.remote or "unknown"

@@ -1,0 +1,1 @@
+"""Who may do what, and how much: token, host and origin; connections, messages and bytes."""
