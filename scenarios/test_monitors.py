@@ -267,9 +267,11 @@ async def test_the_later_monitors_are_told_of_what_they_asked_for_alone(isolated
     async with (
         isolated_stack.monitor() as monitor,
         isolated_stack.monitor() as all_of_it,
+        isolated_stack.monitor() as of_another_type,
         isolated_stack.modern() as client,
     ):
         await connect(monitor, ["jobs:status"], priority_range=[5, 9])
+        await connect(of_another_type, ["jobs"], job_types=["thumbnail"])
         await connect(all_of_it, ["jobs"])
         low, high = await client.submit(script(50)), await client.submit(script(50), priority=7)
         for job_id in (low, high):
@@ -277,5 +279,6 @@ async def test_the_later_monitors_are_told_of_what_they_asked_for_alone(isolated
         await monitor.expect("job_completed", job_id=high)
         assert monitor.messages(job_id=low) == []
         assert monitor.messages("job_progress") == []
+        assert [of_another_type.messages(job_id=job_id) for job_id in (low, high)] == [[], []]
         async with asyncio.timeout(5):
             await all_of_it.expect("job_progress", job_id=high)
