@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from harness.load.absences import ErrorCount
 from harness.load.arrivals import Plan
 from harness.load.latencies import Cell, Histogram, Metric, Recorder, Transport
 from harness.load.ledger import Jobs
@@ -27,6 +28,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     outstanding: int
     finished: bool
     errors: dict[str, int]
+    errors_at: list[ErrorCount]
     watched: dict[str, int]
     throughput: list[Count]
 
@@ -39,6 +41,7 @@ def report_of(load: Load) -> Report:
         outstanding=load.ledger.outstanding,
         finished=load.finished,
         errors=dict(load.errors),
+        errors_at=[(second, kind, number) for (second, kind), number in load.errors_at.items()],
         watched=dict(load.watched),
         throughput=load.throughput.dump(),
     )
@@ -132,6 +135,7 @@ class Aggregation:
             latencies=self.latencies(by_locust),
             over_time=throughput_of((report.throughput for report in self.reports), self._recorder.window_s),
             errors=dict(errors.most_common()),
+            errors_at=sorted(one for report in self.reports for one in report.errors_at),
             watched=watched,
         )
 

@@ -61,6 +61,8 @@ class Load:
         self.throughput = ThroughputCounts(self.recorder.window_s)
         self.ledger = Ledger()
         self.errors: Counter[str] = Counter()
+        self.errors_at: Counter[tuple[int, str]] = Counter()
+        """The same, by the second in which they were seen."""
         self.watched: Counter[str] = Counter()
         """Ends of jobs that each monitor has seen."""
         self.start_at: float | None = None
@@ -213,6 +215,7 @@ class Load:
         """Something went wrong that is a failure of this kind in the run's result and on Locust's page."""
         kind = _without_ids(what)
         self.errors[kind] += 1
+        self.errors_at[int(self.clock()), kind] += 1
         self._fire(transport, name, 0.0, LoadError(kind))
 
     def _see(self, event: JobEvent, transport: Transport) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from harness.history import CheckResult
+from harness.load.absences import excused_errors, excused_moments
 from harness.load.latencies import Metric
 from harness.load.ledger import Complaint, Outcome
 from harness.load.results import FleetResult, LoadResult
@@ -50,7 +51,7 @@ def judge(loaded: LoadResult) -> Criterion:
         ),
         measurements=[
             *_promises(result),
-            _errors(result, demands),
+            _errors(loaded),
             *(_p99(result, metric, limit) for metric, limit in demands.most_p99_ms.items()),
             *_exits(fleet),
             count(DIED, len(loaded.died)),
@@ -70,11 +71,13 @@ def _promises(result: SwarmResult) -> Iterator[Measurement]:
     yield count("jobs with a result that is not theirs", result.errors.get(Complaint.WRONG_RESULT, 0))
 
 
-def _errors(result: SwarmResult, demands: Demands) -> Measurement:
-    """Errors of all kinds, but for what a fault of the run causes, against what was submitted."""
-    excused = demands.excused_errors
-    unanswered = 0 if excused else result.jobs.outcomes.get(Outcome.UNANSWERED, 0)
-    wrong = unanswered + sum(number for kind, number in result.errors.items() if not kind.startswith(excused))
+def _errors(loaded: LoadResult) -> Measurement:
+    """Errors and missing answers, but for those of a kind and a moment that an absence of the run explains."""
+    result, demands, absences = loaded.swarm, loaded.spec.demands, loaded.absences
+    excuses = demands.excused_errors
+    wrong = sum(result.errors.values()) - excused_errors(result.errors_at, absences, excuses)
+    wrong += result.jobs.outcomes.get(Outcome.UNANSWERED, 0)
+    wrong -= excused_moments(result.jobs.unanswered_at, absences, excuses)
     return count("errors and missing answers", wrong, int(demands.most_errors * result.jobs.submitted))
 
 

@@ -61,6 +61,8 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of the jobs in the outcomes that somebody will want to look at, at most `NAMED` each."""
     kinds: dict[Kind, int] = {}
     """How many jobs of each kind of the population were submitted."""
+    unanswered_at: list[float] = []
+    """The intended moments of the jobs without an answer, in seconds since the epoch."""
 
     @property
     def ended(self) -> int:
@@ -85,6 +87,7 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
             outcomes={outcome: sum(part.outcomes.get(outcome, 0) for part in parts) for outcome in Outcome},
             named=named,
             kinds=dict(sum((Counter(part.kinds) for part in parts), Counter())),
+            unanswered_at=[moment for part in parts for moment in part.unanswered_at],
         )
 
 
@@ -153,6 +156,7 @@ class Ledger:
         """The ids of jobs with the outcomes that somebody will want to look at."""
         self._submitted = 0
         self._kinds: Counter[Kind] = Counter()
+        self._unanswered_at: list[float] = []
         self._acknowledged = 0
 
     @property
@@ -252,10 +256,16 @@ class Ledger:
             outcomes=counts,
             named=named,
             kinds=dict(self._kinds),
+            unanswered_at=[
+                *self._unanswered_at,
+                *(one.intended for one in self._open.values() if not one.acknowledged),
+            ],
         )
 
     def _close(self, entry: Entry, outcome: Outcome) -> None:
         self._closed[outcome] += 1
+        if outcome is Outcome.UNANSWERED:
+            self._unanswered_at.append(entry.intended)
         if outcome not in (Outcome.COMPLETED, Outcome.REFUSED):
             self._named.setdefault(outcome, []).append(entry.job_id)
 

@@ -8,6 +8,7 @@ from typing import Final, Self
 import msgspec
 
 from harness.history import CheckResult
+from harness.load.absences import Absence
 from harness.load.latencies import Metric
 from harness.load.spec import LoadSpec
 from harness.load.swarm import SwarmResult
@@ -99,6 +100,8 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     fleet: FleetResult | None
     memory: list[MemorySeries]
     depth: list[Depth]
+    absences: list[Absence] = []
+    """When the harness had taken servers or Redis away."""
     history: list[str]
     """Files of the run's history, below the run's folder."""
     surroundings: Surroundings

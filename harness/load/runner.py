@@ -18,6 +18,7 @@ import msgspec
 from harness.errors import CouldNotRun
 from harness.faults import Waves
 from harness.history import HistoryWriter
+from harness.load.absences import absences_of
 from harness.load.fleet import Fleet
 from harness.load.judge import judge
 from harness.load.observer import Observer, OnLive
@@ -208,6 +209,7 @@ class _Run:
             fleet=self._fleet.result(writer.events) if self._deployment.workers else None,
             memory=observer.memory(swarm),
             depth=observer.depths(swarm),
+            absences=absences_of(writer.events),
             history=sorted(path.name for path in self._out.glob("history-*.jsonl")),
             surroundings=self._surroundings,
             died=self._died(),

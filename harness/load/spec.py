@@ -7,6 +7,7 @@ from typing import Final, Self
 import msgspec
 
 from harness.history import Limits
+from harness.load.absences import Part
 from harness.load.arrivals import Plan, Shape
 from harness.load.latencies import Metric
 from harness.load.population import DEFAULT_JOB, Population
@@ -70,8 +71,8 @@ class Demands(msgspec.Struct, frozen=True, kw_only=True):
     """How late the generator itself may be with 99 % of the submissions."""
     most_errors: float = 0.01
     """Errors, refusals and missing answers, as a share of the submissions."""
-    excused_errors: tuple[str, ...] = ()
-    """How the errors begin that a fault of the run causes by itself; with any, an answer may be missing as well."""
+    excused_errors: dict[Part, tuple[str, ...]] = {}
+    """How the errors begin that clients have while the harness has a part away; an answer may be missing then."""
     most_p99_ms: dict[Metric, float] = {}
     """Limits that the caller sets."""
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from harness.load.absences import ErrorCount
 from harness.load.arrivals import Plan
 from harness.load.latencies import Metric, Transport
 from harness.load.ledger import Jobs
@@ -68,6 +69,8 @@ class SwarmResult(msgspec.Struct, frozen=True, kw_only=True):
     latencies: dict[Metric, LatencyResult]
     over_time: list[Throughput]
     errors: dict[str, int]
+    errors_at: list[ErrorCount] = []
+    """The same, by the second in which they were seen."""
     watched: dict[str, int]
     """Ends of jobs that each monitor saw."""
 

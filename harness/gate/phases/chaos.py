@@ -13,6 +13,7 @@ from harness.gate.phases.faults import CUT_OFF
 from harness.history import HistoryWriter
 from harness.history.strikes import strikes_of
 from harness.history.timelines import tally_of, timelines_of
+from harness.load.absences import Part
 from harness.load.population import read_population
 from harness.load.recording import history_in
 from harness.load.spec import Demands, Mix
@@ -26,14 +27,10 @@ WORKERS: Final = 6
 """Few, so that jobs wait: a fault that meets idle workers shows nothing."""
 LEASE_MS: Final = 2_500
 SETTLE_S: Final = 25.0
-EXCUSED: Final = (
-    *CUT_OFF,
-    *(
-        "the server closed the connection",
-        "the stream ended too early",
-        "Server error processing message: Redis refused",
-    ),
-)
+EXCUSED: Final = {
+    Part.SERVER: (*CUT_OFF[Part.SERVER], "the server closed the connection", "the stream ended too early"),
+    Part.REDIS: (*CUT_OFF[Part.REDIS], "Server error processing message: Redis refused"),
+}
 """Beside what a kill causes: what a server says that is stopped in order, or whose Redis takes no writes."""
 
 

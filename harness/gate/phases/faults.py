@@ -14,6 +14,7 @@ from harness.gate.load_runs import load_folder, run_load, spec_for
 from harness.history import CheckResult, HistoryWriter
 from harness.history.strikes import strikes_of
 from harness.history.timelines import tally_of, timelines_of
+from harness.load.absences import Part
 from harness.load.population import read_population
 from harness.load.recording import history_in
 from harness.load.results import LoadResult
@@ -27,10 +28,10 @@ POPULATION: Final = read_population().slower()
 BEYOND_LEASE_S: Final = 2.0
 """For so much longer than a lease a worker is stopped: it wakes up and finds its job with somebody else."""
 USERS: Final = 40
-CUT_OFF: Final = (
-    *("cannot connect: ", "cannot send: ", "no answer: ", "connection lost: ", "stream lost: "),
-    *("HTTP 503 The queue is not available", "Server error processing message: Redis at "),
-)
+CUT_OFF: Final = {
+    Part.SERVER: ("cannot connect: ", "cannot send: ", "no answer: ", "connection lost: ", "stream lost: "),
+    Part.REDIS: ("HTTP 503 The queue is not available", "Server error processing message: Redis at "),
+}
 """The errors that clients have while the API is away, and what it answers while Redis is. No other is excused."""
 RESTART_RATE: Final = 15.0
 RESTART_USERS: Final = 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from harness.faults import Kind
 from harness.gate.phases.faults import CUT_OFF
 from harness.history import CHECKERS, CheckResult, Violation
 from harness.history.strikes import Strike
+from harness.load.absences import Absence, Part
 from harness.load.judge import judge
 from harness.load.latencies import Histogram, Metric, Transport
 from harness.load.results import LoadResult
@@ -208,13 +210,25 @@ def test_every_checker_counts_after_restarts(broken: str) -> None:
 @pytest.mark.parametrize(
     ("errors", "verdict"),
     [
-        ({"cannot connect: refused": 80, "stream lost: closed": 9}, Verdict.PASS),
-        ({"cannot connect: refused": 80, "HTTP 500": 9}, Verdict.FAIL),
+        ({(20, "cannot connect: refused"): 80, (24, "stream lost: closed"): 9}, Verdict.PASS),
+        ({(20, "cannot connect: refused"): 80, (20, "HTTP 500"): 9}, Verdict.FAIL),
+        ({(20, "cannot connect: refused"): 80, (40, "stream lost: closed"): 9}, Verdict.FAIL),
+        ({(20, "HTTP 503 The queue is not available"): 9}, Verdict.FAIL),
     ],
 )
-def test_restarts_excuse_the_errors_that_they_cause_and_no_others(errors: dict[str, int], verdict: Verdict) -> None:
-    restarted = load(errors=errors, unanswered=20, demands=Demands(excused_errors=CUT_OFF))
-    assert judged_restarts(restarted).verdict is verdict
+def test_restarts_excuse_the_errors_that_they_cause_while_they_last_and_no_others(
+    errors: dict[tuple[int, str], int], verdict: Verdict
+) -> None:
+    """The server is away from second 20 to 22."""
+    sums = Counter[str]()
+    for (_, kind), number in errors.items():
+        sums[kind] += number
+    restarted = load(errors=sums, unanswered=20, demands=Demands(excused_errors=CUT_OFF))
+    jobs = msgspec.structs.replace(restarted.swarm.jobs, unanswered_at=[21.0] * 20)
+    at = [(second, kind, number) for (second, kind), number in errors.items()]
+    swarm = msgspec.structs.replace(restarted.swarm, errors_at=at, jobs=jobs)
+    away = msgspec.structs.replace(restarted, swarm=swarm, absences=[Absence(Part.SERVER, 20, 22)])
+    assert judged_restarts(msgspec.structs.replace(away, judgement=judge(away))).verdict is verdict
 
 
 def test_all_recordings_that_there_are_have_to_be_compared() -> None:
