@@ -28,6 +28,8 @@ class ParityResult(msgspec.Struct, frozen=True):
     rows: list[Place]
     frames: list[Any]
     """What each finding is about: the whole message that was observed, or the expected one that is missing."""
+    jobs: int
+    """How many jobs the expected side tells of."""
 
 
 def compare(expected: Sequence[Event], observed: Sequence[Event], *, workers_by_facts: bool = False) -> list[Finding]:
@@ -75,7 +77,12 @@ def parity_of(
             _content(expected[left] if right is None and left is not None else same_ids[right or 0])
             for _, (left, right) in found
         ],
+        len({value for event in expected if isinstance(value := _job_of(_content(event)), str)}),
     )
+
+
+def _job_of(content: object) -> object:
+    return content.get("job_id") if isinstance(content, dict) else None
 
 
 def with_ids_of(expected: Sequence[Event], observed: Sequence[Event], *, workers_by_facts: bool = False) -> list[Event]:

@@ -48,7 +48,7 @@ class Each(StrEnum):
 
     RUN = ""
     JOB = "job"
-    """As often for each job that the actor is told of."""
+    """As often for each job; of messages that name none, as often as there are jobs."""
     MESSAGE = "message"
 
 
@@ -91,14 +91,15 @@ class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Whether it is about that scenario, seen so."""
         return self.view is view and fnmatchcase(scenario, self.scenario)
 
-    def unit_of(self, finding: Finding, frame: Any) -> Hashable:
-        """What such differences are counted together by."""
+    def counted(self, finding: Finding, frame: Any, jobs: int) -> tuple[Hashable, int]:
+        """What such differences are counted together by, and how many there may be."""
         match self.each:
             case Each.JOB:
-                return self.name, finding.actor, value_at(frame, "job_id")
+                job_id = value_at(frame, "job_id")
+                return (self.name, finding.actor, job_id), self.times * (jobs if job_id == ABSENT else 1)
             case Each.MESSAGE:
-                return self.name, finding.field, finding.row
-        return self.name
+                return (self.name, finding.field, finding.row), self.times
+        return self.name, self.times
 
     def covers(self, finding: Finding, frame: Any = None) -> bool:
         """Whether the finding is this difference; `frame` is the whole message that it is about."""
@@ -177,10 +178,12 @@ class Deviations:
         today: dt.date,
         view: View = View.FRAMES,
         frames: Sequence[Any] = (),
+        jobs: int = 1,
     ) -> list[Finding]:
         """The findings, each marked with the valid deviation that covers it. Noise needs none.
 
-        `frames` are the messages that they are about; without them a finding of a whole frame has its own.
+        `frames` are the messages that they are about; without them a finding of a whole frame has its own. `jobs` are
+        the recording's, by number.
         """
         entries = [entry for entry in self.entries if entry.of(scenario, view) and entry.expires >= today]
         used: Counter[Hashable] = Counter()
@@ -189,8 +192,8 @@ class Deviations:
             about = frame or finding.observed or finding.expected
             by = None
             for entry in () if finding.noise else entries:
-                unit = entry.unit_of(finding, about)
-                if used[unit] < entry.times and entry.covers(finding, about):
+                unit, most = entry.counted(finding, about, jobs)
+                if used[unit] < most and entry.covers(finding, about):
                     by = entry.result()
                     used[unit] += 1
                     break

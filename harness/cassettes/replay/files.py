@@ -194,7 +194,9 @@ def judged(played: Played, against: Against) -> CassetteResult:
     parity = parity_of(reference, transcript.events, workers_by_facts=on_stack, began=transcript.began_s)
     findings = against.noise.get(cassette.name, Noise()).mark(parity.findings)
     if on_stack:
-        findings = against.deviations.declare(findings, cassette.name, against.today, played.view, parity.frames)
+        findings = against.deviations.declare(
+            findings, cassette.name, against.today, played.view, parity.frames, parity.jobs
+        )
     findings = folded(findings, parity.frames)
     verdict, reason = verdict_of(findings, transcript, reference)
     return CassetteResult(

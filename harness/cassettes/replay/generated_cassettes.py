@@ -229,6 +229,6 @@ async def compare_on_both(
             transcript = await replay(cassette, target, modern_clients=modern)
         reference = as_facts(cassette.events) if modern else cassette.events
         parity = parity_of(reference, transcript.events, workers_by_facts=True, began=transcript.began_s)
-        found = deviations.declare(parity.findings, cassette.name, today, view, parity.frames)
+        found = deviations.declare(parity.findings, cassette.name, today, view, parity.frames, parity.jobs)
         sentences += [f"{view.value}: {finding.sentence}" for finding in found if not finding.excused]
     return MixComparison(cassette=cassette, sentences=tuple(sentences))

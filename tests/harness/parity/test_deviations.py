@@ -154,6 +154,13 @@ def test_a_rule_is_counted_by_message_or_by_job() -> None:
     assert marked(Each.JOB, 1, 2, 2) == [True, True, False]
 
 
+def test_a_rule_about_messages_without_a_job_is_counted_by_the_jobs_that_there_are() -> None:
+    found, frames = [finding(row=row) for row in range(5)], [{"worker_id": "w"}] * 5
+    entries = Deviations([deviation(each=Each.JOB, times=2)])
+    declared = entries.declare(found, "cancel-running", TODAY, frames=frames, jobs=2)
+    assert [one.declared is not None for one in declared] == [True] * 4 + [False]
+
+
 GOOD = """
 [[deviation]]
 name = "one"
