@@ -61,7 +61,7 @@ class Found:
         sessions.begin(mix_goes_on := object())
         try:
             async with Recorder(stack.http_url, sessions) as recorder:
-                await act(Stack(recorder.url), mix)
+                await act(Stack(recorder.url, service=stack.service), mix)
         except BaseException:
             self._until = self._until or time.monotonic() + SHRINKING_S
             self._failing.add(repr(mix))
