@@ -9,7 +9,10 @@ import msgspec
 from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import PollingLoad, SteadyLoad, failed_demands, values_of, well_loaded
 from harness.load.latencies import Metric
-from harness.results import Evidence, Link, LinkTo, below
+from harness.load.results import LoadResult
+from harness.results import Evidence, Link, LinkTo, Measurement, below
+
+NOT_POLLED: Final = "By polling alone it was not judged: nobody else can switch wake-ups off in a given stack."
 
 POLL_SPREAD: Final = 1.1
 """A worker polls after its interval, give or take a tenth, so that workers that start together do not poll together."""
@@ -39,27 +42,35 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     steady, polling = collected.get(SteadyLoad), collected.get(PollingLoad).load
     first = steady.attempts[0]
     p99 = steady.median_p99_ms(Metric.CLAIMED)
-    longest = polling.swarm.series(Metric.CLAIMED).at(100)
     woken = below("submit to claim, p99", p99, limits.p99_ms, "ms", plan=limits.plan_ms)
-    between_ms = polling.spec.poll_ms * POLL_SPREAD
-    late = None if longest is None else max(0.0, longest - between_ms)
-    what = f"submit to claim by an idle worker that polls, the longest, beyond {between_ms:g} ms between two polls"
-    polled = below(what, late, limits.polling_late_ms, "ms")
-    loads = [*steady.attempts, polling]
+    loads = [*steady.attempts, *([polling] if polling else [])]
+    polled, seen = _polled(polling, limits, least)
     failed, which = failed_demands(loads)
     return Judged(
-        measurements=[woken, polled, failed],
+        measurements=[woken, *polled, failed],
         evidence=[
             Evidence(what="workers", had=first.fleet.alive if first.fleet else 0, least=least.workers),
             Evidence(what="jobs claimed", had=values_of(first, Metric.CLAIMED), least=least.jobs),
-            Evidence(what="jobs claimed by polling", had=values_of(polling, Metric.CLAIMED), least=least.polling_jobs),
+            *seen,
             Evidence(what="of load", unit="seconds", had=first.swarm.plan.duration_s, least=least.seconds),
             well_loaded(loads),
             *steady.machine_was_free([woken]),
         ],
         links=[Link(to=LinkTo.FIGURE, ref="stack-claimed", label="distribution")],
-        explanation=" ".join([*which, steady.describe_attempts]).strip(),
+        explanation=" ".join([*which, steady.describe_attempts, *([] if polling else [NOT_POLLED])]).strip(),
     )
+
+
+def _polled(load: LoadResult | None, limits: Limits, least: Least) -> tuple[list[Measurement], list[Evidence]]:
+    if load is None:
+        return [], []
+    longest = load.swarm.series(Metric.CLAIMED).at(100)
+    between_ms = load.spec.poll_ms * POLL_SPREAD
+    late = None if longest is None else max(0.0, longest - between_ms)
+    what = f"submit to claim by an idle worker that polls, the longest, beyond {between_ms:g} ms between two polls"
+    polled = below(what, late, limits.polling_late_ms, "ms")
+    seen = Evidence(what="jobs claimed by polling", had=values_of(load, Metric.CLAIMED), least=least.polling_jobs)
+    return [polled], [seen]
 
 
 CRITERION: Final = CriterionSpec(

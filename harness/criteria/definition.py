@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import harness.criteria
+from harness.errors import CouldNotRun
 from harness.history import CheckResult
 from harness.results import Criterion, Evidence, Link, Measurement, Statement
 
@@ -85,6 +86,10 @@ class CriterionSpec(Statement, Generic[L, E], frozen=True, kw_only=True):
 
 AnySpec = CriterionSpec[Any, Any]
 NAME: Final = "CRITERION"
+
+
+class NotMeasured(CouldNotRun):
+    """It has no meaning in this run (a stack that somebody else runs is not killed); the sentence says why."""
 
 
 def discover() -> dict[str, AnySpec]:

@@ -94,9 +94,9 @@ class SteadyLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PollingLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """The load on a stack whose wake-ups are switched off."""
+    """The load on a stack whose wake-ups are switched off; None where somebody else runs it."""
 
-    load: LoadResult
+    load: LoadResult | None
 
 
 class MemoryLoads(msgspec.Struct, frozen=True, kw_only=True):

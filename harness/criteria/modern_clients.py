@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from harness.criteria.definition import Collected, CriterionSpec, Judged
+from harness.criteria.definition import Collected, CriterionSpec, Judged, NotMeasured
 from harness.criteria.evidence import Scenario, ScenarioOutcome, ScenarioResults
 from harness.results import Evidence, Link, LinkTo, count
 
@@ -36,6 +36,8 @@ def judge_suites(
         ours = [one for one in results.scenarios if one.criterion == which]
         ran = [one for one in ours if one.outcome is not ScenarioOutcome.SKIPPED]
         left_out = len(ours) - len(ran) if results.given else 0
+        if left_out and not ran:
+            raise NotMeasured("Its scenarios start, stop and set up processes of the stack, which somebody else runs.")
         failed = [scenario for scenario in ran if scenario.outcome is ScenarioOutcome.FAILED]
         return Judged(
             measurements=[count("scenarios that failed", len(failed), limits.failed_scenarios)],

@@ -14,7 +14,6 @@ from harness.criteria import waivers
 from harness.criteria.definition import AnySpec, Checks
 from harness.criteria.limits import LimitsFile
 from harness.defects.mutants import Mutant
-from harness.errors import CouldNotRun
 from harness.gate.profiles import Profile
 from harness.processes import Processes, RedisServer, open_redis
 from harness.results import Parts
@@ -28,10 +27,6 @@ class PhaseStatus(StrEnum):
     RUNNING = "running"
     DONE = "done"
     BROKEN = "broken"
-
-
-class NotMeasured(CouldNotRun):
-    """The phase has no meaning in this run (a stack that somebody else runs is not killed); the sentence says why."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import msgspec
 from harness.gate.context import RunContext
 from harness.history import Limits
 from harness.load.arrivals import Plan
-from harness.load.population import DEFAULT_JOB
+from harness.load.population import DEFAULT_JOB, read_population
 from harness.load.results import LoadResult
 from harness.load.runner import Disturb, run
 from harness.load.spec import LoadSpec, Mix
@@ -34,6 +34,8 @@ def spec_for(context: RunContext, side: Side, *, rate: float, seconds: float, mi
         elif context.given_redis:
             given |= {"redis": context.given_redis, "prefix": f"hubgate-{uuid4().hex[:12]}:"}
     job = msgspec.structs.replace(more.pop("job", DEFAULT_JOB), service=context.service)
+    if given.get("url") and more.get("population"):
+        more["population"] = more["population"].on_shared(_ending(context))
     return LoadSpec(
         side=side,
         plan=Plan(rate=rate, duration_s=seconds, seed=options.seed),
@@ -45,6 +47,15 @@ def spec_for(context: RunContext, side: Side, *, rate: float, seconds: float, mi
         worker_environment=lease,
         **{"fleet": context.profile.workers, **given, **more},
     )
+
+
+def own_services(context: RunContext) -> list[str]:
+    """All that jobs of this run's loads need on a target that others use, too."""
+    return [context.service, *read_population().on_shared(_ending(context)).all_services]
+
+
+def _ending(context: RunContext) -> str:
+    return context.service.removeprefix(DEFAULT_JOB.service)
 
 
 def _leased(lease_ms: int) -> dict[str, str]:

@@ -7,8 +7,7 @@ from typing import Final
 
 import msgspec
 
-from harness.criteria.definition import AnySpec, Judged
-from harness.gate.context import NotMeasured
+from harness.criteria.definition import AnySpec, Judged, NotMeasured
 from harness.processes import ProcessDied
 from harness.results import Criterion, Link, LinkTo, count
 

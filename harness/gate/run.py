@@ -15,12 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import defects
-from harness.criteria.definition import AnySpec, Collected, discover
+from harness.criteria.definition import AnySpec, Collected, NotMeasured, discover
 from harness.criteria.limits import DEFAULT, LimitsFile, load_limits
 from harness.criteria.waivers import Entry, load_waivers, waived
 from harness.defects import mutants
 from harness.errors import CouldNotRun
 from harness.gate.context import HubReplayCache, Options, Phase, PhaseResult, PhaseStatus, RunContext, Shared
+from harness.gate.leftovers import end_what_is_left
+from harness.gate.load_runs import own_services
 from harness.gate.phase_failure import PhaseFailure, failure_of
 from harness.gate.phases import GROUPS
 from harness.gate.preflight import preflight
@@ -73,7 +75,8 @@ async def run_gate(
             shared=Shared(hub_replays=hub_replays or HubReplayCache()),
         )
         found = await _carry_out_all(groups, context, report)
-    found.append(PhaseResult(preflight=looked))
+        left = await end_what_is_left(given, own_services(context))
+    found.append(PhaseResult(preflight=looked, left_behind=left))
     about = describe(options, folder.name, started, time.monotonic() - clock)
     return _concluded(about, found, context, waivers, in_all=len(specs)), folder
 
@@ -169,6 +172,8 @@ def _judged(
     try:
         limits, least = context.limits.limits(spec), context.limits.least(spec, context.profile.name)
         return spec.judged(collected, limits, least), None
+    except NotMeasured as left_out:
+        return Criterion.unmeasured(spec, str(left_out), left_out=True), None
     except Exception as error:  # noqa: BLE001 - whatever breaks one judge, the others must still be heard
         failure = _failure(context, f"The judge of “{spec.id}”", (), error, f"{spec.id}.judge")
         return failure.criterion(spec), failure

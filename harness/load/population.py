@@ -134,6 +134,8 @@ class Population(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     services: dict[str, float]
     priorities: dict[int, float]
     payload_bytes: dict[int, float]
+    unserved: str = UNSERVED
+    """The service of jobs that wait until they are cancelled."""
     crews: tuple[Crew, ...] = ()
     """Without any, all workers take all services."""
     settings: dict[str, str] = {}
@@ -152,6 +154,24 @@ class Population(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def on_hub(self) -> Self:
         """The part of it that a hub understands."""
         return msgspec.structs.replace(self.without(*NOT_ON_A_HUB), settings={})
+
+    def on_shared(self, ending: str) -> Self:
+        """For a target that others use, too: services that end so, which nobody else has, and no job whose end is a
+        matter of the target's settings.
+        """
+        crews = tuple(
+            msgspec.structs.replace(crew, services=tuple(name + ending for name in crew.services))
+            for crew in self.crews
+        )
+        services = {name + ending: weight for name, weight in self.services.items()}
+        ours = {name: value for name, value in self.settings.items() if name.startswith("WORKER_")}
+        changed = {"services": services, "unserved": self.unserved + ending, "crews": crews, "settings": ours}
+        return msgspec.structs.replace(self.without(Kind.POISON), **changed)
+
+    @property
+    def all_services(self) -> list[str]:
+        """Those of its jobs, also of those that nobody serves."""
+        return [*self.services, self.unserved]
 
     def without(self, *left_out: Kind) -> Self:
         """Without jobs of those kinds."""
@@ -177,7 +197,7 @@ class Population(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         priority, size = _drawn(chance, self.priorities), _drawn(chance, self.payload_bytes)
         kind = self._early(jobs).get(number, kind)
         if kind is Kind.CANCELLED_WAITING:
-            service = UNSERVED
+            service = self.unserved
         size = HUGE_BYTES if kind is Kind.HUGE else size
         ids = [f"{job_id}-{place}" for place in range(1, BATCH_SIZE if kind is Kind.BATCH else 1)]
         beside = tuple(_scripted(one, kind, service, priority) for one in ids)

@@ -16,6 +16,7 @@ from harness.errors import CouldNotRun
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.parity.deviations import Deviations
 from harness.results import Column
+from harness.results.formatting import listed
 from harness.targets import REPLAYED, GivenPool, HubPool, Setup, StackPool, TargetPool
 
 LONG_MS: Final = 30_000
@@ -34,7 +35,18 @@ async def gather(context: RunContext) -> PhaseResult:
         recall=context.shared.hub_replays.played,
         done=_progress(context, files),
     )
-    return PhaseResult(evidence=[matrix], matrix=matrix.rows)
+    return PhaseResult(evidence=[matrix], matrix=matrix.rows, left_behind=_left_behind(matrix))
+
+
+def _left_behind(matrix: Matrix) -> list[str]:
+    """Jobs of replays that could not be brought to an end on a target that somebody else runs."""
+    left = [
+        (column, result.name, result.transcript.left_behind)
+        for column, results in matrix.columns.items()
+        for result in results
+        if result.transcript and result.transcript.left_behind
+    ]
+    return [f"{name} on {column.value}: {listed(list(jobs))} did not end." for column, name, jobs in left]
 
 
 def hub_pool(context: RunContext) -> TargetPool:

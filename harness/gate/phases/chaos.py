@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from harness.criteria.definition import NotMeasured
 from harness.criteria.evidence import ChaosLoads, ChaosWorld
 from harness.faults import Drawn, Proxy, Reach
-from harness.gate.context import NotMeasured, Phase, PhaseResult, RunContext
+from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.gate.load_runs import load_folder, run_load, spec_for
 from harness.gate.phases.faults import CUT_OFF
 from harness.history import HistoryWriter

@@ -6,10 +6,11 @@ import importlib.util
 from pathlib import Path
 from typing import Final
 
+from harness.criteria.definition import NotMeasured
 from harness.criteria.evidence import CodeSize
 from harness.criteria.simplicity import CRITERION, LISTING, count, listing
 from harness.errors import CouldNotRun
-from harness.gate.context import NotMeasured, Phase, PhaseResult, RunContext
+from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.results import LogFile
 
 

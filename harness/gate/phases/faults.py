@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from harness.criteria.definition import Checks
+from harness.criteria.definition import Checks, NotMeasured
 from harness.criteria.evidence import Restarts, WorkerFaults
 from harness.faults import KillRedis, KillServers, Signal, Waves
 from harness.gate.baseline_comparison import compare, outcome_of
-from harness.gate.context import NotMeasured, Phase, PhaseResult, RunContext
+from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.gate.load_runs import load_folder, run_load, spec_for
 from harness.history import CheckResult, HistoryWriter
 from harness.history.strikes import strikes_of

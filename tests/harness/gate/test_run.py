@@ -9,11 +9,11 @@ import pytest
 
 import harness.criteria
 import reports
-from harness.criteria.definition import discover
+from harness.criteria.definition import NotMeasured, discover
 from harness.criteria.evidence import CodeSize, Contention
 from harness.criteria.limits import DEFAULT
 from harness.errors import CouldNotRun
-from harness.gate.context import NotMeasured, Options, Phase, PhaseResult, PhaseStatus, RunContext
+from harness.gate.context import Options, Phase, PhaseResult, PhaseStatus, RunContext
 from harness.gate.phases import PHASES
 from harness.gate.run import run_gate
 from harness.processes import Launch, ProcessDied

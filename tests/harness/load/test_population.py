@@ -130,3 +130,13 @@ def test_workers_that_leave_a_service_out_are_refused(tmp_path: Path) -> None:
     path.write_text(DEFAULT.read_text().replace('"transcribe"', '"translate"'))
     with pytest.raises(CouldNotRun, match="no worker serves 'transcribe'"):
         read_population(path)
+
+
+def test_on_a_target_that_others_use_no_job_needs_what_others_need_or_serve() -> None:
+    whole = read_population()
+    shared = whole.on_shared("-0f3a")
+    jobs = [shared.job(number, f"job-{number}", seed=7, jobs=400) for number in range(400)]
+    assert {job.submission.service for job in jobs} == set(shared.all_services)
+    assert not set(shared.all_services) & set(whole.all_services)
+    assert {service for crew in shared.crews for service in crew.services} == set(shared.services)
+    assert Kind.POISON not in {job.kind for job in jobs}, "how often a worker may die over a job is the target's to say"
