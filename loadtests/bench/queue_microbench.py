@@ -9,6 +9,8 @@ from statistics import median
 
 import msgspec
 
+from loadtests.bench import claims
+from loadtests.bench.claims import Claims
 from loadtests.bench.measure import Trial
 from new_stack.queue import Completed, NewJob, Queue, QueueSettings
 
@@ -26,6 +28,8 @@ class Own(msgspec.Struct, kw_only=True):
     many_us: float
     ended_us: float
     """The same with `FEW` waiting and `MANY` ended ones not forgotten yet."""
+    claims: Claims
+    """The same by routing and by matching."""
     recovered: int
     recovery_s: float
     """From SIGKILL of a process that held `HELD` jobs to the last one's new start, at default settings."""
@@ -34,8 +38,9 @@ class Own(msgspec.Struct, kw_only=True):
 def measure(trial: Trial) -> Own:
     """Both measurements."""
     few, many, ended = asyncio.run(_depth(trial))
+    routing = asyncio.run(claims.measure(trial))
     recovered, took = asyncio.run(_recovery(trial))
-    return Own(few_us=few, many_us=many, ended_us=ended, recovered=recovered, recovery_s=took)
+    return Own(few_us=few, many_us=many, ended_us=ended, claims=routing, recovered=recovered, recovery_s=took)
 
 
 async def _depth(trial: Trial) -> tuple[float, float, float]:

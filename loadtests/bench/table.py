@@ -10,6 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from loadtests.bench.claims import SERVICES, SIGNATURES, WAITING, WORKERS
 from loadtests.bench.measure import OURS, Measured
 from loadtests.bench.queue_microbench import HELD, MANY, Own
 
@@ -61,6 +62,13 @@ def show(cores: int, systems: Sequence[Measured], own: Own | None) -> str:
             f"hubgate, end and claim: {own.few_us:.0f} µs with 1,000 jobs waiting, {own.many_us:.0f} µs with "
             f"{MANY:,} ({own.many_us / own.few_us:.2f} times), {own.ended_us:.0f} µs with {MANY:,} ended "
             f"({own.ended_us / own.few_us:.2f} times)"
+        )
+        claims = own.claims
+        console.print(
+            f"hubgate, a claim with {WAITING:,} jobs waiting: {claims.plain_us:.0f} µs of one service, "
+            f"{claims.routed_us:.0f} µs of {SERVICES} services ({claims.routed_us / claims.plain_us:.2f} times), "
+            f"{claims.matched_us:.0f} µs of {SIGNATURES} signatures for {WORKERS} unlike workers "
+            f"({claims.matched_us / claims.plain_us:.2f} times)"
         )
         console.print(
             f"hubgate, a killed worker's jobs: {own.recovered} of {HELD} ran again within {own.recovery_s:.1f} s"

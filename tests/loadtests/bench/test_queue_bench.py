@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import pytest
+
 from harness.processes import Processes, start_valkey
-from loadtests.bench import competitors
+from loadtests.bench import claims, competitors
+from loadtests.bench.claims import Claims
 from loadtests.bench.measure import Measured, Size, Trial
 from loadtests.bench.queue_microbench import Own
 from loadtests.bench.table import show
@@ -46,9 +50,22 @@ def test_every_competitor_has_an_adapter_that_says_its_shape() -> None:
 def test_ratios_say_how_many_times_better_ours_is_either_way() -> None:
     ours = Measured(name="hubgate", p50_ms=0.5, drain_per_s=9_000.0)
     other = Measured(name="other", p50_ms=2.0, drain_per_s=18_000.0)
-    text = show(2, [ours, other], Own(few_us=100, many_us=110, ended_us=120, recovered=20, recovery_s=11.5))
+    figures = Claims(plain_us=100, routed_us=103, matched_us=180)
+    own = Own(few_us=100, many_us=110, ended_us=120, claims=figures, recovered=20, recovery_s=11.5)
+    text = show(2, [ours, other], own)
     assert "2.00 (4.0)" in text
     assert "18,000 (0.5)" in text
     assert "(1.10 times)" in text
     assert "(1.20 times)" in text
+    assert "103 µs of 4 services (1.03 times)" in text
+    assert "180 µs of 50 signatures for 48 unlike workers (1.80 times)" in text
     assert "20 of 20 ran again within 11.5 s" in text
+
+
+def test_claims_are_measured_by_service_and_by_signature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "WAITING", 1_000)
+    monkeypatch.setattr(claims, "ROUNDS", 1)
+    with Processes(tmp_path) as processes:
+        trial = Trial("hubgate", competitors.command(tmp_path, "hubgate"), start_valkey(processes), processes, SMALL)
+        found = asyncio.run(claims.measure(trial))
+    assert min(found.plain_us, found.routed_us, found.matched_us) > 0

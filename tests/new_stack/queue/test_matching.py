@@ -35,7 +35,7 @@ async def live(queue: Queue, claimant: Claimant) -> Claimant:
     """The same worker, reporting in."""
     capabilities = msgspec.json.decode(claimant.offers)
     report = WorkerReport(worker_id=claimant.worker_id, services=claimant.services, capabilities=capabilities)
-    assert queue.consumer.claimant_of(report) == claimant
+    assert queue.claimant_of(report) == claimant
     await queue.heartbeat(report)
     return claimant
 
