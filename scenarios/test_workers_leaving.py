@@ -99,3 +99,20 @@ async def test_a_worker_that_was_frozen_cannot_end_a_job_that_another_has(isolat
         await client.follow_to_end(after)
         assert story(events) == "submitted claimed progress lease_expired claimed progress completed"
         assert [told.id for told in await client.follow_to_end(job_id)] == [told.id for told in events]
+
+
+async def test_nothing_is_taken_of_a_worker_that_wakes_while_another_runs_its_job(isolated_stack: OwnStack) -> None:
+    frozen = await isolated_stack.worker("frozen")
+    job_id = await submit_without_retries(isolated_stack, script(10, wait(1_500), 90))
+    async with isolated_stack.modern() as client:
+        await reached(client, job_id)
+        frozen.signal(signal.SIGSTOP)
+        awake = await isolated_stack.worker("awake")
+        async with asyncio.timeout(15):
+            while (await client.job(job_id))["worker_id"] != awake.name:  # noqa: ASYNC110 - it is asked again
+                await asyncio.sleep(0.02)
+        frozen.signal(signal.SIGCONT)  # its own wait is over: it reports and ends at once
+        events = await client.follow_to_end(job_id)
+    again = [event.kind for event in events].index("lease_expired") + 1
+    assert story(events[again:]) == "claimed progress progress completed"
+    assert {event.data["worker_id"] for event in events[again:]} == {awake.name}
