@@ -1,5 +1,5 @@
-"""Puts the figures of a run into the README, between its markers: `python -m reports.readme RUN_DIR
-[SELFTEST_DIR [MUTANTS_DIR]]`.
+"""Puts what runs found into docs/measured.md, and its gist into the README, between their markers:
+`python -m reports.readme RUN_DIR [SELFTEST_DIR [MUTANTS_DIR]]`.
 
 So the front door says what was measured last, on which machine, and nobody copies numbers by hand.
 """
@@ -16,6 +16,16 @@ from harness.results.formatting import quantity
 from reports import labels
 
 README: Final = Path(__file__).parent.parent / "README.md"
+PAGE: Final = README.parent / "docs" / "measured.md"
+
+
+def verdict(run: Run) -> str:
+    """The last run in a paragraph: its headline, where it was, and why it is no better."""
+    about = run.about
+    where = f"{about.profile}, {about.started_at:%-d %B %Y}, {about.machine.cores} cores"
+    return "\n".join(
+        [f"Last run ({where}): **{run.outcome}**. {run.headline}", "", *(f"- {one}" for one in run.reasons)]
+    )
 
 
 def figures(run: Run) -> str:
@@ -49,7 +59,7 @@ def filled(text: str, marker: str, content: str) -> str:
     before, found, rest = text.partition(opening)
     _, ended, after = rest.partition(closing)
     if not found or not ended:
-        raise ValueError(f"the README has no {opening} with a {closing} after it")
+        raise ValueError(f"the page has no {opening} with a {closing} after it")
     return f"{before}{opening}\n{content}\n{closing}{after}"
 
 
@@ -66,16 +76,21 @@ def _cell(text: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Fill the README from a run, a selftest, and a selftest of mutants, given by their folders in this order.
+    """Fill the page from a run, a selftest, and a selftest of mutants, given by their folders in this order.
 
     `-` in place of a folder leaves that part as it is.
     """
-    text = README.read_text(encoding="utf-8")
+    page, readme = PAGE.read_text(encoding="utf-8"), README.read_text(encoding="utf-8")
     parts = {"figures": figures, "selftest": detections, "power": power}
     for folder, (marker, told) in zip(arguments, parts.items(), strict=False):
-        if folder != "-":
-            text = filled(text, marker, told(load(Path(folder) / "run.json")))
-    README.write_text(text, encoding="utf-8")
+        if folder == "-":
+            continue
+        run = load(Path(folder) / "run.json")
+        page = filled(page, marker, told(run))
+        if told is figures:
+            readme = filled(readme, "verdict", verdict(run))
+    PAGE.write_text(page, encoding="utf-8")
+    README.write_text(readme, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reports.readme import README, detections, figures, filled
+from reports.readme import PAGE, README, detections, figures, filled, verdict
 from tests.reports import samples
 
 
@@ -27,12 +27,19 @@ def test_what_stood_between_the_markers_is_replaced_and_all_else_kept() -> None:
     assert filled(filled(text, "figures", "x"), "figures", "new") == filled(text, "figures", "new")
 
 
-def test_a_readme_without_the_markers_is_refused() -> None:
+def test_a_page_without_the_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="figures"):
         filled("nothing", "figures", "new")
 
 
-def test_the_readme_has_the_markers() -> None:
-    text = README.read_text()
+def test_both_pages_have_their_markers() -> None:
     for marker in ("figures", "selftest", "power"):
-        filled(text, marker, "new")
+        filled(PAGE.read_text(), marker, "new")
+    filled(README.read_text(), "verdict", "new")
+
+
+def test_the_gist_of_a_run_says_why_it_does_not_pass() -> None:
+    run = samples.fails()
+    told = verdict(run)
+    assert f"**{run.outcome}**" in told
+    assert all(reason in told for reason in run.reasons)
