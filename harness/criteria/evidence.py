@@ -110,6 +110,8 @@ class MemoryLoads(msgspec.Struct, frozen=True, kw_only=True):
     """The load, in words."""
     loads: list[LoadResult]
     """Those on the stack."""
+    on_hub: LoadResult
+    """The same load on the hub, beside it."""
 
 
 class WorkerFaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +175,27 @@ def at_the_fullest_strike(strikes: Sequence[Strike], least: LeastMet, of: str = 
         )
         for field, what in MET.items()
     ]
+
+
+class ResourceUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What the stack's processes held after many clients had come and gone, against the state after the first ones."""
+
+    rounds: int
+    jobs: int
+    more_descriptors: dict[str, int]
+    more_bytes: dict[str, int]
+    """By process; below 0 where it holds less."""
+    idle_s: float
+    idle_worker_percent: float | None
+    """Of one processor, for one worker, in the mean."""
+    idle_api_percent: float | None
+
+    def describe(self) -> str:
+        """Growth by process, as a part of a sentence."""
+        return ", ".join(
+            f"{name} {count:+d} descriptors and {self.more_bytes.get(name, 0) / 1e6:+.1f} MB"
+            for name, count in self.more_descriptors.items()
+        )
 
 
 class Contention(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from harness.gate.context import RunContext
-from harness.history import Limits
+from harness.history import HistoryEvent, HistoryWriter, Limits
 from harness.load.arrivals import Plan
 from harness.load.population import DEFAULT_JOB, read_population
 from harness.load.results import LoadResult
@@ -18,6 +18,7 @@ from harness.load.runner import Disturb, run
 from harness.load.spec import LoadSpec, Mix
 from harness.load.swarm import LiveLine
 from harness.processes import empty
+from harness.protocols import EventKind
 from harness.targets import LEASE_MS, Side
 
 
@@ -74,6 +75,25 @@ async def run_load(context: RunContext, name: str, spec: LoadSpec, disturb: Dist
     if spec.redis and spec.prefix and not spec.url and spec.redis != "docker":
         await asyncio.to_thread(empty, spec.redis, spec.prefix)
     return result
+
+
+async def until_submitted(writer: HistoryWriter, jobs: int) -> None:
+    """Wait until the system has taken so many jobs: a fault before that would meet nothing."""
+    seen, enough = 0, asyncio.Event()
+
+    def count(event: HistoryEvent) -> None:
+        nonlocal seen
+        seen += event.kind is EventKind.SUBMITTED
+        if seen >= jobs:
+            enough.set()
+
+    stop = writer.listen(count)
+    for event in writer.events:
+        count(event)
+    try:
+        await enough.wait()
+    finally:
+        stop()
 
 
 def load_folder(context: RunContext, name: str) -> Path:

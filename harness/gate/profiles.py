@@ -33,6 +33,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     restart_jobs: int
     chaos_jobs: int
     """How many jobs are submitted while everything is broken at random."""
+    resource_rounds: int = 6
+    """In how many rounds clients come and go while what the processes hold is watched."""
     enough_failed: int = 8
     """A stack that fails so many scenarios has failed; the rest would only take time."""
     hub_fault_jobs: int = 0
@@ -131,6 +133,7 @@ PROFILES: Final[dict[str, Profile]] = {
         kill_waves=8,
         restart_jobs=600,
         chaos_jobs=1000,
+        resource_rounds=40,
         hub_fault_jobs=200,
     ),
 }

@@ -38,7 +38,7 @@ LEAST_DEFECTS: Final = 90
 COST: Final = (
     *("legacy-clients", "same-facts", "no-conflicts", "routing", "security", "monitors", "later-clients", "retention"),
     *("api-restarts", "modern-clients", "mixed-clients", "migration"),
-    *("claims", "progress", "nothing-lost", "recovery", "restarts", "chaos"),
+    *("claims", "progress", "nothing-lost", "recovery", "restarts", "chaos", "latencies", "resources"),
 )
 """The criteria by what they cost: a defect is put to the cheapest of those that should catch it first."""
 STATEMENT: Final = Statement(

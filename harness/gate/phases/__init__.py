@@ -11,6 +11,7 @@ from harness.gate.phases.code_size import CODE_SIZE
 from harness.gate.phases.contention import CONTENTION
 from harness.gate.phases.faults import FAULTS, RESTARTS
 from harness.gate.phases.loads import MEMORY, POLLING, STEADY
+from harness.gate.phases.resources import RESOURCES
 from harness.gate.phases.scenarios import PROMISES, SCENARIOS
 
 GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (
@@ -19,7 +20,7 @@ GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (
     (POLLING,),
     (MEMORY, RESTARTS, PROMISES),
     (FAULTS, CHAOS, SCENARIOS),
-    (CONTENTION, CODE_SIZE),
+    (CONTENTION, CODE_SIZE, RESOURCES),
 )
 """Groups are carried out one after the other, the phases of a group side by side. Latencies need the machine for
 themselves."""

@@ -10,7 +10,7 @@ from harness.criteria.evidence import Restarts, WorkerFaults
 from harness.faults import KillRedis, KillServers, Signal, Waves
 from harness.gate.baseline_comparison import compare, outcome_of
 from harness.gate.context import Phase, PhaseResult, RunContext
-from harness.gate.load_runs import load_folder, run_load, spec_for
+from harness.gate.load_runs import load_folder, run_load, spec_for, until_submitted
 from harness.history import CheckResult, HistoryWriter
 from harness.history.strikes import strikes_of
 from harness.history.timelines import tally_of, timelines_of
@@ -29,10 +29,18 @@ BEYOND_LEASE_S: Final = 2.0
 """For so much longer than a lease a worker is stopped: it wakes up and finds its job with somebody else."""
 USERS: Final = 40
 CUT_OFF: Final = {
-    Part.SERVER: ("cannot connect: ", "cannot send: ", "no answer: ", "connection lost: ", "stream lost: "),
-    Part.REDIS: ("HTTP 503 The queue is not available", "Server error processing message: Redis at "),
+    Part.SERVER: (
+        *("cannot connect: ", "cannot send: ", "no answer: ", "connection lost: ", "stream lost: "),
+        "Failed to cancel job ",
+    ),
+    Part.REDIS: (
+        *("HTTP 503 The queue is not available", "Server error processing message: Redis "),
+        "Failed to cancel job ",
+    ),
 }
-"""The errors that clients have while the API is away, and what it answers while Redis is. No other is excused."""
+"""The errors that clients have while the API is away, and what it answers while Redis is. A cancellation that was held
+up comes too late, or its job was never taken. No other is excused.
+"""
 RESTART_RATE: Final = 15.0
 RESTART_USERS: Final = 20
 RESTART_WORKERS: Final = 8
@@ -171,10 +179,11 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
 
 
 async def _kills(context: RunContext, deployment: Deployment, writer: HistoryWriter, seconds: float) -> None:
-    """Redis once half of the jobs are there, so that it is full of them, then the API twice."""
+    """Redis once a third of the jobs are there, so that it meets some in every state, then the API twice."""
     seed = context.options.seed
+    await until_submitted(writer, context.profile.restart_jobs // 3)
     if isinstance(deployment.redis, Valkey):
-        async with KillRedis(deployment.redis, writer, seed=seed, times=1, every_s=seconds / 2, down_s=1.0) as killing:
+        async with KillRedis(deployment.redis, writer, seed=seed, times=1, every_s=0.1, down_s=1.0) as killing:
             await killing.done()
     if deployment.servers:
         async with KillServers(deployment.servers, writer, seed=seed, times=2, every_s=seconds / 6) as killing_servers:

@@ -113,6 +113,7 @@ async def gather_memory(context: RunContext) -> PhaseResult:
         api_samples=len(of_api.points),
         conditions=conditions,
         loads=[on_stack],
+        on_hub=on_hub,
     )
     chart = Chart(
         id=FIGURE,

@@ -11,13 +11,24 @@ import pytest
 
 from harness.cassettes.replay.files import CassetteResult
 from harness.cassettes.replay.matrix import Matrix
-from harness.criteria import chaos, claims, legacy_clients, memory, nothing_lost, progress, restarts
+from harness.criteria import (
+    chaos,
+    claims,
+    latencies,
+    legacy_clients,
+    memory,
+    nothing_lost,
+    progress,
+    resources,
+    restarts,
+)
 from harness.criteria.definition import Checks, Collected
 from harness.criteria.evidence import (
     ChaosLoads,
     ChaosWorld,
     MemoryLoads,
     PollingLoad,
+    ResourceUse,
     Restarts,
     SteadyLoad,
     WorkerFaults,
@@ -148,7 +159,13 @@ def test_every_checker_counts_on_every_history(broken: str) -> None:
 def judged_memory(on_stack: LoadResult) -> Criterion:
     collected = Collected()
     evidence = MemoryLoads(
-        hub_bytes=10, hub_samples=9, api_bytes=5, api_samples=9, conditions="Alone.", loads=[on_stack]
+        hub_bytes=10,
+        hub_samples=9,
+        api_bytes=5,
+        api_samples=9,
+        conditions="Alone.",
+        loads=[on_stack],
+        on_hub=load(),
     )
     collected.add(evidence)
     return memory.CRITERION.judged(collected, memory.Limits(ratio_to_hub=1), memory.Least(samples=9))
@@ -247,3 +264,75 @@ def test_all_recordings_that_there_are_have_to_be_compared() -> None:
     assert verdict(*same) is Verdict.PASS
     assert verdict(*same, CellVerdict.NOT_APPLICABLE) is Verdict.PASS
     assert verdict(*same, CellVerdict.INCONCLUSIVE) is Verdict.INCONCLUSIVE
+
+
+def judged_latencies(steady: LoadResult, on_stack: LoadResult, on_hub: LoadResult) -> Criterion:
+    collected = Collected()
+    beside = MemoryLoads(
+        hub_bytes=1, hub_samples=1, api_bytes=1, api_samples=1, conditions="", loads=[on_stack], on_hub=on_hub
+    )
+    collected.add(SteadyLoad(attempts=[steady], free_percent=100), beside)
+    limits = latencies.Limits(accepted_p99_ms=1000, beyond_hub_ms=20, throughput_share=0.95)
+    return latencies.CRITERION.judged(collected, limits, latencies.Least(accepted=20, ended=20))
+
+
+def everything(ms: float, *, submitted: int = 100) -> LoadResult:
+    """A load in which every latency is that long."""
+    made = load(ms, submitted=submitted)
+    latency = made.swarm.latencies[Metric.CLAIMED]
+    every = dict.fromkeys(latencies.BESIDE_THE_HUB, latency)
+    return msgspec.structs.replace(
+        made, swarm=msgspec.structs.replace(made.swarm, latencies={**made.swarm.latencies, **every})
+    )
+
+
+@pytest.mark.parametrize(
+    ("steady", "stack", "hub", "verdict"),
+    [
+        (10, 10, 10, Verdict.PASS),
+        (10, 25, 10, Verdict.PASS),
+        (10, 40, 10, Verdict.FAIL),
+        (10, 40, 30, Verdict.PASS),
+        (1500, 10, 10, Verdict.FAIL),
+    ],
+)
+def test_latencies_are_held_against_the_plan_and_the_hub(
+    steady: float, stack: float, hub: float, verdict: Verdict
+) -> None:
+    assert judged_latencies(everything(steady), everything(stack), everything(hub)).verdict is verdict
+
+
+def test_a_latency_that_the_hub_does_not_show_is_inconclusive() -> None:
+    assert judged_latencies(everything(10), everything(10), load()).verdict is Verdict.INCONCLUSIVE
+
+
+def judged_resources(**changes: Any) -> Criterion:
+    sound: dict[str, Any] = {
+        "rounds": 6,
+        "jobs": 200,
+        "more_descriptors": {"api": 1, "worker-1": 0},
+        "more_bytes": {"api": 1_000_000, "worker-1": -5},
+        "idle_s": 5.0,
+        "idle_worker_percent": 0.3,
+        "idle_api_percent": 0.5,
+    }
+    collected = Collected()
+    collected.add(ResourceUse(**(sound | changes)))
+    limits = resources.Limits(more_descriptors=4, more_mb=5, fleet=48, idle_fleet_percent=25, idle_api_percent=2)
+    return resources.CRITERION.judged(collected, limits, resources.Least(rounds=6, jobs=200, idle_s=5))
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, Verdict.PASS),
+        ({"more_descriptors": {"api": 0, "worker-1": 9}}, Verdict.FAIL),
+        ({"more_bytes": {"api": 9_000_000}}, Verdict.FAIL),
+        ({"idle_worker_percent": 1.0}, Verdict.FAIL),
+        ({"idle_api_percent": 5.0}, Verdict.FAIL),
+        ({"jobs": 9}, Verdict.INCONCLUSIVE),
+        ({"idle_s": 1.0}, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_resources_may_not_grow_in_any_process(changes: dict[str, Any], verdict: Verdict) -> None:
+    assert judged_resources(**changes).verdict is verdict
