@@ -20,7 +20,7 @@ _ZERO_ALLOWED: Final = frozenset({"job_timeout_minutes", "shutdown_grace_ms"})
 
 def fresh_worker_id() -> str:
     """An id that no other worker has: host, process and a random end."""
-    return f"worker-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    return f"worker-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def environment_name(field: str) -> str:
