@@ -125,6 +125,34 @@ class LegacyClient:
             self.submit(job, intended)
 
 
+class TwinClient(LegacyClient):
+    """Two connections under one id, as of a page that is open in two tabs: the other one only listens."""
+
+    def __init__(self, load: Load, host: str, name: str) -> None:
+        super().__init__(load, host, name)
+        self._other: Socket | None = None
+
+    def open(self) -> None:
+        """See `JobClient`; a second connection that is lost is opened again with the first."""
+        super().open()
+        self._close_other()
+        self._other = Socket(self._url, on_data=_ignore, on_lost=_ignore)
+
+    def close(self) -> None:
+        """See `JobClient`."""
+        super().close()
+        self._close_other()
+
+    def _close_other(self) -> None:
+        if self._other:
+            self._other.close()
+            self._other = None
+
+
+def _ignore(_: object) -> None:
+    """What a connection gets that nobody looks at."""
+
+
 class ModernClient:
     """Posts jobs and follows each by its own stream of events, as an EventSource does."""
 

@@ -28,4 +28,12 @@ class SseMonitorUser(users.SseMonitorUser):  # noqa: D101
     weight = 1
 
 
+class TwinWebSocketUser(users.TwinWebSocketUser):  # noqa: D101
+    weight = 1
+
+
+class SlowReaderUser(users.SlowReaderUser):  # noqa: D101
+    weight = 1
+
+
 install(events)

@@ -17,6 +17,8 @@ USERS: Final = {
     "hybrid_users": "HybridUser",
     "monitor_users": "MonitorUser",
     "sse_monitor_users": "SseMonitorUser",
+    "twin_users": "TwinWebSocketUser",
+    "slow_users": "SlowReaderUser",
 }
 """Option by option, the user class it counts."""
 

@@ -236,6 +236,8 @@ def swarm_arguments(spec: LoadSpec, url: str, out: Path) -> list[str]:
         "--hybrid-users": mix.hybrid,
         "--monitor-users": mix.monitors,
         "--sse-monitor-users": mix.sse_monitors,
+        "--twin-users": mix.twins,
+        "--slow-users": mix.slow,
         **({"--token": spec.token} if spec.token else {}),
         **({"--population": msgspec.json.encode(spec.population).decode()} if spec.population else {}),
     }

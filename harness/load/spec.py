@@ -26,18 +26,31 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     hybrid: int = 0
     monitors: int = 1
     sse_monitors: int = 1
+    twins: int = 0
+    """Of the old protocol, with two connections under one id."""
+    slow: int = 0
+    """Readers of all jobs' events that do not keep up."""
 
     def on(self, side: Side) -> Self:
         """The users against that side."""
         if side is Side.STACK:
             return self
-        submitters, monitors = self.legacy + self.sse + self.hybrid, self.monitors + self.sse_monitors
-        return type(self)(legacy=submitters, sse=0, hybrid=0, monitors=monitors, sse_monitors=0)
+        submitters = self.legacy + self.sse + self.hybrid + self.twins
+        return type(self)(
+            legacy=submitters, sse=0, hybrid=0, monitors=self.monitors + self.sse_monitors, sse_monitors=0
+        )
+
+    def crowded(self) -> Self:
+        """The same number of clients, some of them odd: one in ten of the old ones with two connections, one slow."""
+        twins = self.legacy // 10
+        slow = min(1, self.sse_monitors)
+        odd = {"legacy": self.legacy - twins, "twins": twins, "sse_monitors": self.sse_monitors - slow, "slow": slow}
+        return msgspec.structs.replace(self, **odd)
 
     @property
     def users(self) -> int:
         """All of them."""
-        return self.legacy + self.sse + self.hybrid + self.monitors + self.sse_monitors
+        return self.legacy + self.sse + self.hybrid + self.monitors + self.sse_monitors + self.twins + self.slow
 
     @classmethod
     def of(cls, users: int, shape: Shape = Shape.STEADY) -> Self:
@@ -123,8 +136,10 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
         return (Crew(services=(self.job.service,) if self.url or self.side is Side.HUB else ("*",)),)
 
     def __post_init__(self) -> None:
-        if self.population and self.side is Side.HUB:
-            msgspec.structs.force_setattr(self, "population", self.population.on_hub())
-        elif self.population and (deliveries := self.population.settings.get(MAX_DELIVERIES)):
+        if self.population is None:
+            return
+        population = self.population.on_hub() if self.side is Side.HUB else self.population
+        msgspec.structs.force_setattr(self, "population", population)
+        if deliveries := population.settings.get(MAX_DELIVERIES):
             limits = msgspec.structs.replace(self.limits, max_deliveries=int(deliveries))
             msgspec.structs.force_setattr(self, "limits", limits)

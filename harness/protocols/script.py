@@ -81,9 +81,15 @@ def expectation_of(payload: object, *, max_retries: int = MAX_RETRIES) -> Expect
             return Expectation(steps=tuple(steps), hangs=True)
         if step.result is not msgspec.UNSET:
             result = step.result
-    # A connector that reports `success: false` has failed.
-    failed = isinstance(result, dict) and result.get("success") is False
-    return Expectation(steps=tuple(steps), end=EventKind.FAILED if failed else EventKind.COMPLETED)
+    end = EventKind.FAILED if reports_failure(result) else EventKind.COMPLETED
+    return Expectation(steps=tuple(steps), end=end)
+
+
+def reports_failure(result: object) -> bool:
+    """Whether a connector with that result has failed, as the stack understands it."""
+    if not isinstance(result, dict):
+        return False
+    return result.get("success") is False or result.get("status") in ("failed", "error")
 
 
 def sent_at(details: object) -> float | None:

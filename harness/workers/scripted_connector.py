@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.protocols.script import STAMP, Step, steps_of
+from harness.protocols.script import STAMP, Step, reports_failure, steps_of
 from harness.workers.journal import Journal, NoJournal, Run, journal_in
 from new_stack.worker import Connector, ConnectorSettings, JobContext, JobFailed
 
@@ -60,7 +60,10 @@ class ScriptedConnector(Connector):
             for step in steps:
                 await _play(step, job, run)
                 result = result if step.result is msgspec.UNSET else step.result
-            run.completed(result)
+            if reports_failure(result):
+                run.failed()
+            else:
+                run.completed(result)
             return result
 
 

@@ -7,8 +7,15 @@ class OldClient(LegacyWebSocketUser):
     wait_time = constant_arrivals(5)
 """
 
-from loadtests.users.jobs import HybridUser, JobUser, LegacyWebSocketUser, ModernSseUser, constant_arrivals
-from loadtests.users.monitors import MonitorUser, SseMonitorUser
+from loadtests.users.jobs import (
+    HybridUser,
+    JobUser,
+    LegacyWebSocketUser,
+    ModernSseUser,
+    TwinWebSocketUser,
+    constant_arrivals,
+)
+from loadtests.users.monitors import MonitorUser, SlowReaderUser, SseMonitorUser
 
 __all__ = [
     "HybridUser",
@@ -16,6 +23,8 @@ __all__ = [
     "LegacyWebSocketUser",
     "ModernSseUser",
     "MonitorUser",
+    "SlowReaderUser",
     "SseMonitorUser",
+    "TwinWebSocketUser",
     "constant_arrivals",
 ]

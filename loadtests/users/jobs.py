@@ -11,7 +11,7 @@ from locust import User, tag, task
 from locust.exception import StopUser
 
 from harness.load.arrivals import ENDLESS_S, Arrivals, Plan
-from loadtests.clients import HybridClient, JobClient, LegacyClient, ModernClient
+from loadtests.clients import HybridClient, JobClient, LegacyClient, ModernClient, TwinClient
 from loadtests.load import Load
 from loadtests.transport import ConnectionFailed
 
@@ -82,6 +82,13 @@ class LegacyWebSocketUser(JobUser):
 
     abstract = True
     client_class = LegacyClient
+
+
+class TwinWebSocketUser(JobUser):
+    """As that one, with a second connection under its id that only listens: the first has to miss nothing."""
+
+    abstract = True
+    client_class = TwinClient
 
 
 class ModernSseUser(JobUser):

@@ -16,6 +16,8 @@ from loadtests.load import Load
 from loadtests.transport import ConnectionFailed, HttpApi, Socket
 
 KEEP_ALIVE_S = 10
+SLOW_READ_S = 0.25
+"""What a slow reader takes for one event."""
 
 
 class WatchingUser(User):
@@ -109,3 +111,21 @@ class SseMonitorUser(WatchingUser):
             api.follow(self._session.follow_all(), self.broken)
         finally:
             api.close()
+
+
+class SlowReaderUser(SseMonitorUser):
+    """Reads the stream of all jobs far more slowly than it comes. Nobody else has to notice: nothing of it counts."""
+
+    abstract = True
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        del self.load.watched[self.name]
+        self._session = StackSession(self.name, token=self.load.token, observe=_take_time)
+
+    def broken(self, why: str) -> None:
+        """A server may well have enough of it."""
+
+
+def _take_time(_: object) -> None:
+    gevent.sleep(SLOW_READ_S)

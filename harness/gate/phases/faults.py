@@ -69,7 +69,7 @@ async def _stack(context: RunContext) -> LoadResult:
         Side.STACK,
         rate=profile.fault_rate,
         seconds=seconds,
-        mix=Mix.of(min(USERS, profile.subscribers)),
+        mix=Mix.of(min(USERS, profile.subscribers)).crowded(),
         population=POPULATION.without(*profile.fault_kinds_left_out),
         drain_s=40.0,
         lease_ms=profile.fault_lease_ms,

@@ -36,7 +36,7 @@ NO_MEMORY: Final = MemorySeries(part="", processes=0, points=[], per_process=(0,
 async def gather_steady(context: RunContext) -> PhaseResult:
     """Load, and where a latency was over its limit as often as there are attempts."""
     profile, attempts, free = context.profile, list[LoadResult](), 100.0
-    mix, population = Mix.of(profile.subscribers), read_population().calm()
+    mix, population = Mix.of(profile.subscribers).crowded(), read_population().calm()
     while not attempts or (len(attempts) < ATTEMPTS and over_a_limit(context, attempts[0])):
         rate, seconds = profile.load_rate, profile.load_s
         spec = spec_for(context, Side.STACK, rate=rate, seconds=seconds, mix=mix, population=population)

@@ -148,6 +148,23 @@ async def test_a_population_runs_as_each_jobs_own_script_says(tmp_path: Path) ->
     assert result.checks["cancel_ignored"].examined
 
 
+async def test_two_connections_under_one_id_and_a_slow_reader_take_nothing_from_anybody(tmp_path: Path) -> None:
+    mix = Mix(legacy=1, sse=2, twins=2, monitors=0, sse_monitors=1, slow=1)
+    result = await run(spec(mix=mix), tmp_path)
+    assert result.judgement.verdict is Verdict.PASS, result.judgement.explanation
+    assert result.swarm.users["TwinWebSocketUser"] == 2
+    assert result.swarm.users["SlowReaderUser"] == 1
+    assert (result.swarm.jobs.ended, result.swarm.errors) == (40, {})
+    assert len(result.swarm.watched) == 1, "a slow reader is no monitor"
+
+
+def test_a_crowd_has_odd_clients_and_is_no_larger() -> None:
+    usual = Mix.of(100)
+    crowd = usual.crowded()
+    assert (crowd.users, crowd.twins, crowd.slow) == (usual.users, 5, 1)
+    assert crowd.on(Side.HUB) == Mix(legacy=90, sse=0, monitors=9, sse_monitors=0)
+
+
 @pytest.mark.parametrize(
     ("defect", "complaint"),
     [
