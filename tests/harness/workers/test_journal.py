@@ -78,7 +78,8 @@ async def test_workers_of_the_stack_write_what_they_run(tmp_path: Path) -> None:
     """Also one that the job kills, whose successor has a file of its own."""
     journal = tmp_path / "a folder, with a comma"
     async with Processes(tmp_path / "logs") as processes:
-        settings = {"HUBGATE_LEASE_MS": "600", "WORKER_HEARTBEAT_INTERVAL_MS": "200", "HUBGATE_MAX_DELIVERIES": "1"}
+        settings = {"HUBGATE_LEASE_MS": "600", "WORKER_HEARTBEAT_INTERVAL_MS": "200"}
+        settings |= {"HUBGATE_MAX_DELIVERIES": "1", "HUBGATE_MAX_RETRIES": "0"}
         stack = await Deployment.astart(processes, Setup(environment=settings, poll_ms=200), start_valkey(processes))
         crews = [Crew(services=("render",), places=2), Crew(services=("thumbnail", "simulation"))]
         workers = await stack.astart_workers(stack.crew_launches(crews, 2, journal))
@@ -96,6 +97,7 @@ async def test_workers_of_the_stack_write_what_they_run(tmp_path: Path) -> None:
                 return str(job_id)
 
             good = await run("simulation", {"progress": 10}, {"result": {"for": "me"}})
+            hidden = await run("simulation", {"result": {"success": False, "error": "no such model"}})
             poison = await run("render", {"crash": True})
         await until(lambda: not workers[0].alive)
     entries = list(entries_in(journal))
@@ -109,6 +111,7 @@ async def test_workers_of_the_stack_write_what_they_run(tmp_path: Path) -> None:
 
     kinds = [EventKind.STARTED, EventKind.STEPPED, EventKind.FINISHED]
     assert [(one.worker, one.kind, one.attempt) for one in ran(good)] == [("worker-2", kind, 1) for kind in kinds]
+    assert ran(hidden)[-1].of is EventKind.ATTEMPT_FAILED, "a result that reports a failure is one"
     assert ran(good)[-1].result == digest_of({"for": "me"})
     assert [(one.worker, one.kind) for one in ran(poison)] == [
         ("worker-1", EventKind.STARTED),
