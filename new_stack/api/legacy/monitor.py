@@ -16,6 +16,9 @@ from new_stack.queue.jobs import Job, JobState, QueueCounts, WorkerInfo
 
 ACTIVE_JOB_FIELDS = ("id", "job_type", "status", "priority", "worker_id", "client_id", "progress", "created_at")
 BUSY_OR_IDLE = frozenset({"busy", "idle"})
+GONE = "offline"
+"""The status of a worker that left, or is silent."""
+
 MOVES_WORKERS = ENDINGS | {
     EventKind.CLAIMED,
     EventKind.ATTEMPT_FAILED,
@@ -189,12 +192,13 @@ class WorkerStatuses:
         return None if running else self._show(worker_id, "idle")
 
     def update(self, snapshot: Snapshot) -> dict[str, str]:
-        """Take over a snapshot; the workers that were known before and whose status changed, and their new status."""
+        """Take over a snapshot; the workers that came, went or changed, and their new status."""
         alive = {worker.report.worker_id: worker for worker in snapshot.workers if worker.alive}
         now = {name: self._status(worker) for name, worker in alive.items()}
         before, self._shown = self._shown, now
         self._running = {name: jobs for name, jobs in self._running.items() if name in alive}
-        return {name: status for name, status in now.items() if name in before and before[name] != status}
+        gone = dict.fromkeys(before.keys() - now.keys(), GONE)
+        return gone | {name: status for name, status in now.items() if before.get(name) != status}
 
     def _status(self, worker: WorkerInfo) -> str:
         running = self._running.get(worker.report.worker_id)

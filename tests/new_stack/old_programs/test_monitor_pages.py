@@ -103,7 +103,10 @@ class TestTheHubsPage:
             await simulate(api.queue, {"progress": 10}, {"result": {}}, service_required="simulation")
             await page.shows(lambda page: page.worker_status.get("w1", [])[-2:] == ["busy", "idle"])
             await worker.stop()
+            await page.shows(lambda page: page.worker_status["w1"][-1] == "offline")
             await page.shows(lambda page: page.stats and page.worker("w1") is None)
+            await start_worker(worker_id="w2")
+            await page.shows(lambda page: page.worker_status.get("w2") == ["idle"])
 
     async def test_it_receives_what_a_worker_asks_of_its_back_end(
         self, start_api: StartApi, start_worker: StartWorker, back_end: TestServer

@@ -9,7 +9,7 @@ import msgspec
 
 from new_stack.api.http.schemas import job_document, plain_number
 from new_stack.api.legacy.messages import Fields, Refusal, spelled, value
-from new_stack.api.legacy.monitor import job_types, total
+from new_stack.api.legacy.monitor import GONE, job_types, total
 from new_stack.api.snapshot import Snapshot
 from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import Job, QueueCounts, WorkerInfo
@@ -161,7 +161,7 @@ def worker_document(worker: WorkerInfo) -> dict[str, Any]:
     report = worker.report
     return {
         "id": report.worker_id,
-        "status": report.status if worker.alive else "offline",
+        "status": report.status if worker.alive else GONE,
         "current_job_id": report.running[0] if report.running else None,
         "current_jobs": list(report.running),
         "capabilities": {
