@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 
-from new_stack.api.http.http_io import encode
 from new_stack.api.legacy.dialect import Action, Dialect, Frame, Request
 from new_stack.api.legacy.hub import HUB
 from new_stack.api.legacy.messages import Fields, Refusal, value
@@ -27,26 +26,12 @@ PENDING_SECONDS: Final = 0.25
 """How long an answer waits for the events before it; the reader is a few ms behind, unless Redis is away."""
 
 
-def _text_of(dialect: Dialect, event: Event) -> str:
-    frame = dialect.event(event)
-    return "" if frame is None else encode(frame).decode()
-
-
-def _hub_text(event: Event) -> str:
-    return _text_of(HUB, event)
-
-
-def _v2_text(event: Event) -> str:
-    return _text_of(V2, event)
-
-
 class ClientSession(Session):
     """One client. It hears of every job that carries its id, also of those it left behind on an older connection."""
 
     def __init__(self, services: Services, connection: Connection, name: str) -> None:
         super().__init__(services, connection, name)
-        self._dialect = HUB
-        self._text = _hub_text
+        self._dialect: Dialect = HUB
         self._followed: dict[str, None] = {}
         self._buffered: dict[str, list[Published]] = {}
         self._last_end_sent: dict[str, int] = {}
@@ -83,7 +68,7 @@ class ClientSession(Session):
             self._streams.start(fields)
             return
         if self._dialect is HUB and is_v2_message(fields):
-            self._dialect, self._text = V2, _v2_text
+            self._dialect = V2
             await self.greet()
         self._message_id = value(fields, "id")
         request = self._dialect.read(fields, self.name)
@@ -110,7 +95,7 @@ class ClientSession(Session):
         if self._last_end_sent.get(event.job_id, -1) >= event.at:
             return  # the client has had the job's end
         await item.complete(self.services.with_result)
-        text = item.encoded(self._text)
+        text = item.encoded(self._dialect.text)
         if text:
             await self.connection.send_text(text)
         if event.kind in ENDINGS:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from new_stack.api.http.http_io import encode
 from new_stack.api.legacy.messages import Fields, Refusal, job_id_of, new_job, text_field, value
 from new_stack.queue.events import Event
 from new_stack.queue.jobs import Job, NewJob, Submission
@@ -49,6 +50,16 @@ class Request(msgspec.Struct, frozen=True):
     """What the client calls its message, in whatever type it came."""
 
 
+def as_text(event: Callable[[Event], Frame | None]) -> Callable[[Event], str]:
+    """A dialect's frame for an event as JSON, empty where there is none."""
+
+    def text(happened: Event) -> str:
+        frame = event(happened)
+        return "" if frame is None else encode(frame).decode()
+
+    return text
+
+
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """The words of one dialect. `now` is in seconds since the epoch; each frame is written for the client."""
 
@@ -75,6 +86,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """From the sentence and what the client calls the message that it answers."""
     event: Callable[[Event], Frame | None]
     """The one frame that a subscriber gets for an event; None for what clients are not sent."""
+    text: Callable[[Event], str]
+    """The same as JSON, empty for none: the same function for all subscribers, so that they share what it made."""
     unsubscribed: Callable[[str, float], Frame] | None = None
     stats_subscribed: Callable[[float], Frame] | None = None
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from new_stack.api.http.http_io import encode
 from new_stack.api.http.schemas import CLEARED, plain_number
-from new_stack.api.legacy.dialect import Action, Dialect, Frame
+from new_stack.api.legacy.dialect import Action, Dialect, Frame, as_text
 from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import Job, JobState
 
@@ -136,4 +136,5 @@ HUB: Final = Dialect(
     ),
     error=lambda sentence, _message_id, now: error(sentence, now),
     event=event_frame,
+    text=as_text(event_frame),
 )

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from new_stack.api.legacy.dialect import Action, Dialect
+from new_stack.api.legacy.dialect import Action, Dialect, as_text
 from new_stack.api.legacy.messages import Fields, Refusal, value
 from new_stack.api.legacy.v2.universal import iso, progress_message, universal_job
 
@@ -70,4 +70,5 @@ V2: Final = Dialect(
     alive=lambda now: _frame("pong", now),
     error=lambda sentence, message_id, now: _frame("error", now, error=sentence, message_id=message_id),
     event=progress_message,
+    text=as_text(progress_message),
 )
