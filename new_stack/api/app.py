@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from new_stack.api import dashboard
-from new_stack.api.guard.limits import descriptors
+from new_stack.api.guard.limits import watch_descriptors
 from new_stack.api.http import jobs, middleware
 from new_stack.api.legacy import routes as sockets
 from new_stack.api.legacy.monitor import change_key, connected
@@ -22,8 +22,6 @@ from new_stack.api.streaming.follow import job_progress
 from new_stack.api.streaming.reader import read_events
 from new_stack.log import log
 from new_stack.queue.errors import QueueError, QueueUnavailable
-
-DESCRIPTOR_SECONDS: Final = 1.0
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Died = Callable[[str, BaseException], None]
@@ -130,15 +128,3 @@ async def reap(services: Services) -> None:
         if reaped:
             services.metrics.reaped += len(reaped)
             log.info("jobs_reaped", jobs=reaped)
-
-
-async def watch_descriptors() -> None:
-    """Tell when most of the descriptors are in use: beyond the last one nobody can connect."""
-    near = False
-    while True:
-        used, most = descriptors()
-        if (used > 0.8 * most) != near:
-            near = not near
-            event = "descriptors_nearly_used_up" if near else "descriptors_free_again"
-            log.line("warning" if near else "info", event, {"used": used, "most": most})
-        await asyncio.sleep(DESCRIPTOR_SECONDS)

@@ -14,8 +14,10 @@ from typing import Final
 from aiohttp import web
 
 from new_stack.api.http.problems import problem
+from new_stack.log import log
 
 KERNEL_BUFFER: Final = 65_536
+DESCRIPTOR_SECONDS: Final = 1.0
 
 
 def raise_descriptor_limit() -> int:
@@ -28,6 +30,18 @@ def raise_descriptor_limit() -> int:
 def descriptors() -> tuple[int, int]:
     """How many descriptors are open, and how many may be."""
     return sum(1 for _ in Path("/dev/fd").iterdir()), resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+async def watch_descriptors() -> None:
+    """Tell when most of the descriptors are in use: beyond the last one nobody can connect."""
+    near = False
+    while True:
+        used, most = descriptors()
+        if (used > 0.8 * most) != near:
+            near = not near
+            event = "descriptors_nearly_used_up" if near else "descriptors_free_again"
+            log.line("warning" if near else "info", event, {"used": used, "most": most})
+        await asyncio.sleep(DESCRIPTOR_SECONDS)
 
 
 def bound_buffers(transport: asyncio.Transport | None, high: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -145,31 +145,6 @@ def waiting_reason(job: Job) -> str | None:
     if job.group:
         return f"no worker that serves {job.service_required!r} can do what the job asks for"
     return f"no worker serves {job.service_required!r}"
-
-
-def job_document(job: Job, time: Callable[[int], Any]) -> dict[str, Any]:
-    """A job as servers of the later dialect showed it; `time` writes ms since the epoch the way the reader knows."""
-    claimed, ended = (None if at is None else time(at) for at in (job.claimed_at, job.ended_at))
-    return {
-        "id": job.id,
-        "status": job.state,
-        "service_required": job.service_required,
-        "job_type": job.service_required,
-        "priority": job.priority,
-        "payload": job.payload,
-        "client_id": job.client_id,
-        "worker_id": job.worker_id,
-        "progress": plain_number(job.progress),
-        "message": job.status_message,
-        "result": job.result,
-        "error": job.error,
-        "retry_count": job.failures,
-        "max_retries": job.max_retries,
-        "created_at": time(job.created_at),
-        "assigned_at": claimed,
-        "claimed_at": claimed,
-        "ended_at": ended,
-    }
 
 
 def _position_description(position: int | None) -> str | None:

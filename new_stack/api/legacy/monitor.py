@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 
-from new_stack.api.http.schemas import job_document
+from new_stack.api.http.schemas import plain_number
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
 from new_stack.queue.events import ENDINGS, Event, EventKind
 from new_stack.queue.jobs import Job, JobState, QueueCounts, WorkerInfo
 
-ACTIVE_JOB_FIELDS = ("id", "job_type", "status", "priority", "worker_id", "client_id", "progress", "created_at")
 BUSY_OR_IDLE = frozenset({"busy", "idle"})
 GONE = "offline"
 """The status of a worker that left, or is silent."""
@@ -112,9 +111,17 @@ def total(counts: QueueCounts) -> int:
 
 
 def _active_job(job: Job) -> dict[str, Any]:
-    document = job_document(job, lambda ms: ms / 1000)
-    touched = document["ended_at"] or document["claimed_at"] or 0.0
-    return {name: document[name] for name in ACTIVE_JOB_FIELDS} | {"updated_at": touched}
+    return {
+        "id": job.id,
+        "job_type": job.service_required,
+        "status": job.state,
+        "priority": job.priority,
+        "worker_id": job.worker_id,
+        "client_id": job.client_id,
+        "progress": plain_number(job.progress),
+        "created_at": job.created_at / 1000,
+        "updated_at": (job.ended_at or job.claimed_at or 0) / 1000,
+    }
 
 
 def _active_worker(worker: WorkerInfo) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from new_stack.api.http.schemas import job_document, plain_number
+from new_stack.api.http.schemas import plain_number
 from new_stack.api.legacy.messages import Fields, Refusal, spelled, value
 from new_stack.api.legacy.monitor import GONE, job_types, total
+from new_stack.api.legacy.v2.universal import job_document
 from new_stack.api.snapshot import Snapshot
 from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import Job, QueueCounts, WorkerInfo

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
-from new_stack.api.http.schemas import CLEARED, job_document, plain_number
+from new_stack.api.http.schemas import CLEARED, plain_number
 from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import Job, JobState
 
@@ -16,6 +17,31 @@ from new_stack.queue.jobs import Job, JobState
 def iso(ms: float) -> str:
     """A time as ISO 8601 text."""
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def job_document(job: Job, time: Callable[[int], Any]) -> dict[str, Any]:
+    """A job as servers of the later dialect showed it; `time` writes ms since the epoch the way the reader knows."""
+    claimed, ended = (None if at is None else time(at) for at in (job.claimed_at, job.ended_at))
+    return {
+        "id": job.id,
+        "status": job.state,
+        "service_required": job.service_required,
+        "job_type": job.service_required,
+        "priority": job.priority,
+        "payload": job.payload,
+        "client_id": job.client_id,
+        "worker_id": job.worker_id,
+        "progress": plain_number(job.progress),
+        "message": job.status_message,
+        "result": job.result,
+        "error": job.error,
+        "retry_count": job.failures,
+        "max_retries": job.max_retries,
+        "created_at": time(job.created_at),
+        "assigned_at": claimed,
+        "claimed_at": claimed,
+        "ended_at": ended,
+    }
 
 
 def universal_job(job: Job) -> dict[str, Any]:
