@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "trend": ("hubgate.cli.compare", "Show each figure over the runs in a folder."),
     "init": ("hubgate.cli.init", "Write a CI workflow or a first scenario into this repository."),
     "explain": ("hubgate.cli.jobs", "Say which workers could take a job, and why the others cannot."),
+    "failures": ("hubgate.cli.jobs", "List failed jobs by reason; retry or drop them together."),
     "doctor": ("hubgate.cli.doctor", "Say what this machine has and lacks."),
 }
 """Command → the module that holds it (under its own name), and its line in `hubgate --help`."""

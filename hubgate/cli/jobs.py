@@ -1,4 +1,4 @@
-"""`hubgate explain`: what a running stack says of one job."""
+"""`hubgate explain` and `hubgate failures`: what a running stack says of its jobs."""
 
 from __future__ import annotations
 
@@ -50,3 +50,37 @@ def ask(method: str, path: str, target: str | None, token: str | None, body: Any
     if answer.is_error:
         raise CouldNotRun(f"{url}: {found.get('detail', answer.status_code) if isinstance(found, dict) else found}")
     return found
+
+
+@click.command("failures")
+@options.target_url("--target", "The API of the stack (default: http://127.0.0.1:8000).")
+@options.token
+@click.option("--service", help="Only jobs of this service.")
+@click.option("--reason", help="Only jobs that failed for this reason, as it is listed.")
+@click.option("--retry", "action", flag_value="retry", help="Run them again.")
+@click.option("--drop", "action", flag_value="drop", help="Forget them.")
+@click.option("--yes", is_flag=True, help="Do it; without this, --retry and --drop only say how many jobs are meant.")
+@click.option("--json", "as_json", is_flag=True, help="Print what the API answers, as JSON.")
+def failures(
+    target: str | None,
+    token: str | None,
+    service: str | None,
+    reason: str | None,
+    action: str | None,
+    *,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """List the jobs that failed for good, by service and reason; with --retry or --drop, do so with all of them."""
+    if action is None:
+        query = f"?service={quote(service, safe='')}" if service else ""
+        found = ask("GET", f"/api/failures{query}", target, token)
+        rows = [group for group in found["groups"] if reason in (None, group["reason"])]
+        told = [f"{group['count']:>7}  {group['service']}: {group['reason']}" for group in rows]
+    else:
+        wanted = {name: value for name, value in (("service", service), ("reason", reason)) if value}
+        body = {"action": action, "filter": wanted, "dry_run": not yes, "limit": 10_000}
+        found = ask("POST", "/api/jobs/bulk", target, token, body)
+        done = f"{found['changed']} jobs: done." if yes else f"{found['matched']} jobs are meant; --yes does it."
+        told = [done]
+    click.echo(json.dumps(found, indent=1) if as_json else "\n".join(told or ["No job has failed."]))

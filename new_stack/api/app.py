@@ -11,7 +11,7 @@ from aiohttp import web
 
 from new_stack.api import dashboard
 from new_stack.api.guard.limits import watch_descriptors
-from new_stack.api.http import jobs, middleware
+from new_stack.api.http import failures, jobs, middleware
 from new_stack.api.legacy import routes as sockets
 from new_stack.api.legacy.monitor import change_key, connected
 from new_stack.api.legacy.v2 import rest as later_rest
@@ -35,6 +35,8 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "/api/jobs/{job_id:[^/]+}/cancel", jobs.cancel),
     ("POST", "/api/jobs/{job_id:[^/]+}/retry", jobs.retry),
     ("GET", "/api/jobs/{job_id:[^/]+}/progress", job_progress),
+    ("POST", "/api/jobs/bulk", failures.bulk),
+    ("GET", "/api/failures", failures.listing),
     ("GET", "/api/events", all_events),
     ("GET", "/api/stats", health.stats),
     ("GET", "/api/workers", health.workers),

@@ -98,6 +98,14 @@ class Producer:
         if not await self._caller.write("show", job_id):
             raise JobNotFound(f"there is no job {job_id}")
 
+    async def drop(self, job_id: str) -> None:
+        """Forget an ended job now. Raises JobNotFound, InvalidTransition (it has not ended)."""
+        reply = await self._caller.commit("drop", job_id)
+        if reply == b"missing":
+            raise JobNotFound(f"there is no job {job_id}")
+        if reply != b"dropped":
+            raise InvalidTransition(f"job {job_id} is {reply[1].decode()} and cannot be dropped")
+
     def _row(self, job: NewJob) -> Row:
         settings = self._caller.settings
         retries = _retries(job, settings.max_retries)

@@ -1,22 +1,9 @@
---@include context expire finish workers unserved
+--@include context expire finish workers unserved forget
 -- reap: what the clock alone brings about. Anyone may call it, at any time, any number at once.
 -- Keys: `ready`. Arguments: the terms; how many of each kind at most.
 -- Reply: {ids of jobs put back or given up, '1' if there may be more to do}.
 -- Invariant: a job whose lease ran out is back in its old place (or failed for good after too many lost workers);
 -- ended jobs are kept by age and by number.
-local function forget(q, ids)
-  local keys = {}
-  for _, id in ipairs(ids) do
-    for _, kind in ipairs({ 'record:', 'payload:', 'result:', 'events:' }) do
-      keys[#keys + 1] = q.prefix .. kind .. id
-    end
-  end
-  redis.call('UNLINK', unpack(keys))
-  for _, index in ipairs({ 'ended', 'jobs', 'failed', 'cancelled' }) do
-    redis.call('ZREM', q.prefix .. index, unpack(ids))
-  end
-end
-
 local function forget_ended(q, limit)
   local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'ended', '-inf', q.now - q.finished_ttl_ms, 'LIMIT', 0, limit)
   local surplus = redis.call('ZCARD', q.prefix .. 'ended') - #due - q.finished_limit

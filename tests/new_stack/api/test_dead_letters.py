@@ -1,0 +1,108 @@
+"""Dead letters: failed jobs are listed by reason, and retried or dropped in bulk, with a dry run first."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from hubgate.cli import cli
+from new_stack.queue import Claimant, Failed, InvalidTransition, JobNotFound
+from new_stack.queue.dead_letters import normalised
+
+from .conftest import Api
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("timed out after 30.5 s", "timed out after N s"),
+        ("no model 3f2a9c1e-0000-4000-8000-1234567890ab", "no model …"),
+        ("shard deadbeef01 is away\nTraceback", "shard … is away"),
+        ("", "no reason given"),
+        (None, "no reason given"),
+    ],
+)
+def test_errors_of_one_kind_have_one_reason(error: str | None, reason: str) -> None:
+    assert normalised(error) == reason
+
+
+async def fail(api: Api, service: str, error: str) -> str:
+    job_id = await api.submit(service_required=service, max_retries=0)
+    [lease] = await api.queue.claim(Claimant(worker_id="w", services=(service,)))
+    await api.queue.end(Failed(lease=lease, error=error))
+    return job_id
+
+
+async def bulk(api: Api, **body: Any) -> Any:
+    return await api.post("/api/jobs/bulk", body, 200)
+
+
+async def test_failed_jobs_are_listed_by_service_and_reason(api: Api) -> None:
+    first, second = await fail(api, "draw", "timed out after 5 s"), await fail(api, "draw", "timed out after 7 s")
+    cut = await fail(api, "cut", "no disk")
+    found = await api.get("/api/failures")
+    assert [(group["service"], group["reason"], group["count"]) for group in found["groups"]] == [
+        ("draw", "timed out after N s", 2),
+        ("cut", "no disk", 1),
+    ]
+    assert set(found["groups"][0]["examples"]) == {first, second}
+    assert (found["looked_at"], found["more"]) == (3, False)
+    assert [group["examples"] for group in (await api.get("/api/failures?service=cut"))["groups"]] == [[cut]]
+
+
+async def test_a_filter_says_which_are_retried_and_a_dry_run_changes_nothing(api: Api) -> None:
+    meant = [await fail(api, "draw", f"timed out after {number} s") for number in range(3)]
+    other = await fail(api, "draw", "no disk")
+    wanted = {"service": "draw", "reason": "timed out after N s"}
+    dry = await bulk(api, action="retry", filter=wanted)
+    assert (dry["dry_run"], dry["matched"], dry["changed"], set(dry["job_ids"])) == (True, 3, 0, set(meant))
+    assert (await api.queue.counts()).failed == 4
+    done = await bulk(api, action="retry", filter=wanted, dry_run=False)
+    assert (done["matched"], done["changed"], done["more"]) == (3, 3, False)
+    states = [(await api.get(f"/api/jobs/{job_id}"))["status"] for job_id in [*meant, other]]
+    assert states == ["pending"] * 3 + ["failed"]
+
+
+async def test_dropped_jobs_are_gone_and_only_so_many_as_the_limit_says(api: Api) -> None:
+    for _ in range(3):
+        await fail(api, "draw", "no disk")
+    done = await bulk(api, action="drop", dry_run=False, limit=2)
+    assert (done["changed"], done["more"]) == (2, True)
+    counts = await api.queue.counts()
+    assert (counts.failed, counts.pending) == (1, 0)
+    for job_id in done["job_ids"]:
+        await api.get(f"/api/jobs/{job_id}", 404)
+
+
+async def test_a_job_that_has_not_ended_is_never_dropped(api: Api) -> None:
+    job_id = await api.submit()
+    with pytest.raises(InvalidTransition):
+        await api.queue.drop(job_id)
+    with pytest.raises(JobNotFound):
+        await api.queue.drop("nobody")
+    await api.get(f"/api/jobs/{job_id}")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({"action": "burn"}, "action"), ({"action": "drop", "filter": {"colour": "red"}}, "filter"), ({}, "action")],
+)
+async def test_a_request_that_makes_no_sense_is_refused_with_its_field(api: Api, body: Any, field: str) -> None:
+    assert field in str(await api.post("/api/jobs/bulk", body, 422))
+
+
+async def test_the_command_lists_and_acts_only_when_told_yes(api: Api) -> None:
+    await fail(api, "draw", "no disk")
+
+    async def run(*options: str) -> str:
+        done = await asyncio.to_thread(CliRunner().invoke, cli, ["failures", "--target", api.base, *options])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert "1  draw: no disk" in await run()
+    assert "1 jobs are meant" in await run("--reason", "no disk", "--drop")
+    assert "1 jobs: done" in await run("--reason", "no disk", "--drop", "--yes")
+    assert "No job has failed" in await run()
