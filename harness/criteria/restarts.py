@@ -34,11 +34,11 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     of_api = [strike for strike in restarts.strikes if strike.kind is EventKind.KILLED]
     checks = load.checks
     counts, acknowledged = checks["recovery"].counts, checks["accounting"].counts.get("acknowledged", 0)
-    broken = [violation for check in checks.values() for violation in check.violations]
+    broken = {name: check.violations for name, check in checks.items() if check.violations}
     failed, which = failed_demands([load])
     return Judged(
         measurements=[
-            count("rules broken: jobs lost, stuck, doubled, held by two …", len(broken), limits.broken_rules),
+            count("times that a rule of the history was broken", sum(map(len, broken.values())), limits.broken_rules),
             failed,
         ],
         evidence=[
@@ -49,7 +49,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             *at_the_fullest_strike(of_api, least, " against the API"),
         ],
         links=[Link(to=LinkTo.TALLY, ref="restarts", label="where every job is")],
-        explanation=" ".join([*(violation.sentence for violation in broken[:3]), *which]),
+        explanation=" ".join([*(f"{name}: {found[0].sentence}." for name, found in broken.items()), *which]),
     )
 
 
