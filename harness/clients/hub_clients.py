@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, Self
 
 import msgspec
@@ -220,6 +220,20 @@ class Monitor(RecordingSocket):
 
     def __init__(self, ws_url: str, monitor_id: str, **options: Any) -> None:
         super().__init__(ws_url, "monitor", monitor_id, **options)
+
+
+async def open_jobs(
+    ws_url: str, monitor_id: str, services: Collection[str], *, token: str | None = None, timeout_s: float = 5.0
+) -> list[str]:
+    """The jobs of these services that have not ended, as a hub shows them to a monitor.
+
+    Raises Unreachable, ExpectationTimeout.
+    """
+    async with Monitor(ws_url, monitor_id, token=token) as monitor:
+        shown = await monitor.expect("stats_broadcast", timeout_s=timeout_s)
+    jobs = ((shown.get("system") or {}).get("jobs") or {}).get("active_jobs") or []
+    mine = [job for job in jobs if job.get("job_type") in services]
+    return [str(job["id"]) for job in mine if job.get("status") in {"pending", "claimed", "active"}]
 
 
 def _has(message: Frame, wanted: dict[str, Any]) -> bool:

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import httpx
 
-from harness.clients import ExpectationTimeout, LegacyClient, ModernClient, Monitor, Refused, Unreachable
+from harness.clients import ExpectationTimeout, LegacyClient, ModernClient, Refused, Unreachable
+from harness.clients.hub_clients import open_jobs
 from harness.results.formatting import listed, plural
 from harness.targets import StackTarget, Target
 
@@ -67,11 +68,7 @@ async def _of_hub(target: Target, services: Collection[str]) -> list[str]:
     names = f"hubgate-leftovers-{secrets.token_hex(4)}"
 
     async def still_open() -> list[str]:
-        async with Monitor(target.ws_url, f"{names}-monitor", token=target.token) as monitor:
-            shown = await monitor.expect("stats_broadcast", timeout_s=ANSWER_S)
-        jobs = ((shown.get("system") or {}).get("jobs") or {}).get("active_jobs") or []
-        mine = [job for job in jobs if job.get("job_type") in services]
-        return [str(job["id"]) for job in mine if job.get("status") in {*OPEN, "active"}]
+        return await open_jobs(target.ws_url, f"{names}-monitor", services, token=target.token, timeout_s=ANSWER_S)
 
     async with LegacyClient(target.ws_url, names, token=target.token) as client:
         for job_id in await still_open():

@@ -125,7 +125,8 @@ async def _carry_out(phase: Phase, context: RunContext, report: Report) -> Phase
         result = await phase.gather(context)
         await asyncio.to_thread(context.processes.check)
     except Exception as error:  # noqa: BLE001 - whatever breaks one phase, the others must still be judged
-        report(phase, PhaseStatus.BROKEN, str(error).partition("\n")[0])
+        broken = PhaseStatus.DONE if isinstance(error, NotMeasured) else PhaseStatus.BROKEN
+        report(phase, broken, str(error).partition("\n")[0])
         return _failure(context, f"The phase “{phase.name}”", phase.gathers, error, phase.name)
     report(phase, PhaseStatus.DONE, "")
     return result

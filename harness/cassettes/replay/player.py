@@ -174,7 +174,8 @@ class _Player:
         if not self._target.owned:
             named = {*services_of(self._events), *workers_of(self._events)}
             jobs = [there for here, there in self._bindings.table().items() if here not in named]
-            self._left_behind = await clean_up(self._target, jobs)
+            services = [self._bindings.outgoing(service) for service in services_of(self._events)]
+            self._left_behind = await clean_up(self._target, jobs, services)
         return self._transcript()
 
     async def leave(self) -> None:

@@ -11,6 +11,7 @@ import redis
 from harness.errors import CouldNotRun
 from harness.processes import ExternalRedis, Processes, Valkey, start_valkey
 from harness.targets import (
+    Crew,
     Deployment,
     GivenPool,
     HubPool,
@@ -123,3 +124,20 @@ async def test_a_given_target_has_one_user_at_a_time() -> None:
 def test_what_is_no_url_is_refused_in_a_sentence(url: str) -> None:
     with pytest.raises(CouldNotRun, match="is no URL of a target"):
         HubTarget.at(url)
+
+
+async def test_workers_of_ours_on_somebody_elses_stack_have_names_of_their_own_and_serve_nothing_else(
+    processes: Processes, valkey: Valkey, tmp_path: Path
+) -> None:
+    theirs = await Deployment.astart(processes, Setup(name="their-api"), valkey, Namespace(valkey.url, "shared:"))
+    await theirs.astart_workers(theirs.worker_launches(1))
+    target = StackTarget.at(theirs.target.http_url, redis_url=valkey.url, prefix="shared:")
+    ours = Deployment(target, processes=processes)
+    await ours.astart_workers(ours.crew_launches([Crew(services=("render-0f3a",))], 2, tmp_path))
+    workers = httpx.get(f"{target.http_url}/api/workers").json()["workers"]
+    told = {worker["worker_id"]: worker["services"] for worker in workers}
+    assert told.pop("worker-1") is not None
+    assert len(told) == 2
+    assert all(name.startswith("hubgate-") and served == ["render-0f3a"] for name, served in told.items())
+    ours.stop()
+    theirs.stop()

@@ -9,7 +9,7 @@ import redis
 from msgspec.structs import replace
 
 from harness.cassettes.replay.files import Against, run_files
-from harness.clients import HubWorker, LegacyClient
+from harness.clients import HubWorker, LegacyClient, Monitor
 from harness.parity.deviations import Deviations
 from harness.processes import ExternalRedis, Processes, Valkey, services
 from harness.results import CellVerdict
@@ -66,8 +66,14 @@ async def test_a_bystanders_jobs_and_workers_are_not_touched_on_a_hub(processes:
         done = await bystander.submit({"simulate": []}, service="done")
         async with HubWorker(hub.ws_url, "their-worker", services=("done",)):
             await bystander.ended(done)
-        results = await run_files(FILES[:-1], GivenPool(HubTarget.at(hub.ws_url)), Against(today=TODAY))
-        assert {result.verdict for result in results} == {CellVerdict.SAME}, [result.describe() for result in results]
+        files = [*FILES, CASSETTES / "rest-submit-and-poll.jsonl"]
+        results = await run_files(files, GivenPool(HubTarget.at(hub.ws_url)), Against(today=TODAY))
+        verdicts = [result.verdict for result in results]
+        assert verdicts == [*[CellVerdict.SAME] * 5, CellVerdict.NOT_APPLICABLE], [one.describe() for one in results]
+        assert "place among all that wait" in results[-1].reason
+        async with Monitor(hub.ws_url, "looks") as monitor:
+            jobs = (await monitor.expect("stats_broadcast"))["system"]["jobs"]["active_jobs"]
+            assert {job["id"] for job in jobs} == set(waiting), "also what the hub stored and told nobody of (fault 5)"
         assert {(await bystander.status(job_id))["status"] for job_id in waiting} == {"pending"}
         assert (await bystander.status(done))["status"] == "completed"
 
