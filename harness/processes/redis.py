@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
 import redis as client
@@ -21,6 +21,8 @@ DOCKER_IMAGE = "valkey/valkey:8-alpine"
 OLDEST_MAJOR = 7
 SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
 PORT_ATTEMPTS = 5
+KEEPS_ALL: Final = {"appendfsync": "always"}
+"""With `everysec` the file may be seconds behind on a busy disk: what a kill then loses is no fault of the stack."""
 CONNECT_S = 3.0
 REDIS_PORT = 6379
 CONTAINER_READY_S = 30.0
@@ -220,10 +222,10 @@ def start_docker_redis(image: str = DOCKER_IMAGE) -> DockerRedis:
 def open_redis(where: str | None, processes: Processes, *, appendonly: bool = False) -> RedisServer:
     """The Redis that `--redis` names: None is the embedded one, `docker` a container, else a URL. It is checked.
 
-    Raises RedisUnusable.
+    Of an embedded one with `appendonly` a kill loses nothing that it has answered. Raises RedisUnusable.
     """
     if where is None:
-        return start_valkey(processes, appendonly=appendonly)
+        return start_valkey(processes, appendonly=appendonly, options=KEEPS_ALL if appendonly else None)
     server: RedisServer = start_docker_redis() if where == "docker" else ExternalRedis(where)
     try:
         check_redis(server.url)

@@ -19,10 +19,11 @@ from harness.load.population import read_population
 from harness.load.recording import history_in
 from harness.load.spec import Demands, Mix
 from harness.processes import start_valkey
+from harness.processes.redis import KEEPS_ALL
 from harness.targets import Deployment, Side
 
 NAME: Final = "chaos"
-RATE: Final = 10.0
+RATE: Final = 12.0
 USERS: Final = 20
 WORKERS: Final = 6
 """Few, so that jobs wait: a fault that meets idle workers shows nothing."""
@@ -41,7 +42,9 @@ async def gather(context: RunContext) -> PhaseResult:
     """One world: a Redis of its own, which everything reaches over a line that can be broken."""
     if context.options.candidate:
         raise NotMeasured("The stack and its Redis were not started by this run, so nothing of them was broken.")
-    valkey = await asyncio.to_thread(start_valkey, context.processes, name="valkey-chaos", appendonly=True)
+    valkey = await asyncio.to_thread(
+        start_valkey, context.processes, name="valkey-chaos", appendonly=True, options=KEEPS_ALL
+    )
     try:
         async with Proxy("127.0.0.1", valkey.port, name="redis over a line") as link:
             seconds = context.profile.chaos_jobs / RATE

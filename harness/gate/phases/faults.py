@@ -31,6 +31,7 @@ USERS: Final = 40
 CUT_OFF: Final = {
     Part.SERVER: (
         *("cannot connect: ", "cannot send: ", "no answer: ", "connection lost: ", "stream lost: "),
+        "not connected",
         "Failed to cancel job ",
     ),
     Part.REDIS: (
@@ -43,7 +44,7 @@ up comes too late, or its job was never taken. No other is excused.
 """
 RESTART_RATE: Final = 15.0
 RESTART_USERS: Final = 20
-RESTART_WORKERS: Final = 8
+RESTART_WORKERS: Final = 6
 """So few that jobs wait when Redis and the API are killed."""
 
 
