@@ -86,4 +86,4 @@ async def test_a_claim_costs_the_same_however_many_other_services_wait(
         await queue.close()
     (plain_commands, plain_us), (commands, us) = costs.values()
     assert commands == pytest.approx(plain_commands, abs=0.2)
-    assert us < 4 * plain_us, "a machine at work doubles a time; a look at every job is a thousand times"
+    assert us < 10 * plain_us, "a machine at work doubles a time; a look at every job is a thousand times"

@@ -2,7 +2,8 @@
 -- Walks the groups that a worker serves, best bound first, no farther than a claim needs. Services named one by one are
 -- looked up, all at once; those of a worker that serves all of them, and signatures, are read a page at a time.
 -- `groups` has what was read, sorted; no group to come has a bound above `floor` (nil where that is all).
-local GROUPS_PAGE = 128
+local FIRST_PAGE = 8
+local LARGEST_PAGE = 128
 local WALKED = 1000
 local RESUME_TTL_MS = 60000
 
@@ -38,7 +39,7 @@ local function pace(q, index)
 end
 
 local function read_page(q, walk, index)
-  local rows = redis.call('ZRANGE', index.key, index.rank, index.rank + GROUPS_PAGE - 1, 'REV', 'WITHSCORES')
+  local rows = redis.call('ZRANGE', index.key, index.rank, index.rank + index.page - 1, 'REV', 'WITHSCORES')
   for at = 1, #rows, 2 do
     local group = rows[at]
     local excluded = not walk.seen[group] and serves(walk.class, group)
@@ -48,7 +49,8 @@ local function read_page(q, walk, index)
     end
   end
   index.rank = index.rank + #rows / 2
-  index.floor = #rows == 2 * GROUPS_PAGE and tonumber(rows[#rows]) or nil
+  index.floor = #rows == 2 * index.page and tonumber(rows[#rows]) or nil
+  index.page = math.min(4 * index.page, LARGEST_PAGE)  -- mostly the first few will do
   if index.resume then pace(q, index) end
 end
 
@@ -70,13 +72,13 @@ local function begin_walk(q, worker)
   local class = read_class(worker.services)
   local walk = { class = class, worker_id = worker.id, groups = {}, indexes = {}, seen = {} }
   if class.services == '*' then
-    walk.indexes[1] = { key = q.prefix .. 'ready', rank = 0, floor = math.huge }
+    walk.indexes[1] = { key = q.prefix .. 'ready', page = FIRST_PAGE, rank = 0, floor = math.huge }
   else
     add_named(q, walk)
   end
   if class.offers then
     walk.indexes[#walk.indexes + 1] = {
-      key = q.prefix .. 'signatures', rank = 0, floor = math.huge, stop_at = WALKED,
+      key = q.prefix .. 'signatures', page = FIRST_PAGE, rank = 0, floor = math.huge, stop_at = WALKED,
       resume = q.prefix .. 'walk:' .. worker.class,
     }
   end
