@@ -81,9 +81,11 @@ class StackPool:
         stack = idle.pop() if idle else await self._another(needs)
         await asyncio.to_thread(stack.empty)
         yield stack.target
-        if not self._redis.owned:
+        if self._redis.owned:
+            idle.append(stack)
+        else:  # an API that runs on writes when it last reaped: nothing of it may stay in somebody else's Redis
+            await asyncio.to_thread(stack.stop)
             await asyncio.to_thread(stack.empty)
-        idle.append(stack)
 
     async def _another(self, needs: Needs) -> Deployment:
         number = next(self._numbers)
