@@ -1,0 +1,60 @@
+"""Mutants are put to the gate one by one, and what share it fails is told with an interval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.criteria.claims import CRITERION
+from harness.criteria.definition import Judged
+from harness.gate import selftest
+from harness.gate.context import Options
+from harness.gate.power import judge, measure_power
+from harness.results import Fate, MutantRow, Parts, Run, Score, Verdict, conclude, count, load, save
+from tests.reports.samples import about
+
+
+def run_of(lost: int) -> Run:
+    return conclude(
+        about("fast", 1.0), Parts(criteria=[CRITERION.concluded(Judged(measurements=[count("lost", lost)]))])
+    )
+
+
+def score(caught: int, survived: int) -> Score:
+    def row(fate: Fate) -> MutantRow:
+        return MutantRow(id="f-1", room="api", file="api/f.py", line=1, operator="o", diff="-a\n+b", fate=fate)
+
+    return Score.of("all", [row(Fate.CAUGHT)] * caught + [row(Fate.SURVIVED)] * survived)
+
+
+def test_a_share_under_the_limit_fails_and_few_mutants_tell_nothing() -> None:
+    assert judge(score(90, 10), run_of(0)).verdict is Verdict.PASS
+    assert judge(score(80, 20), run_of(0)).verdict is Verdict.FAIL
+    assert judge(score(9, 1), run_of(0)).verdict is Verdict.INCONCLUSIVE
+
+
+def test_the_share_means_nothing_where_the_sound_stack_does_not_pass() -> None:
+    assert judge(score(90, 10), run_of(1)).verdict is Verdict.FAIL
+
+
+async def test_each_mutant_has_its_fate_and_the_run_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed: list[str] = []
+
+    async def run_gate(options: Options, *_: Any, **__: Any) -> tuple[Run, Path]:
+        name = options.changed
+        folder = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        if name and name not in changed:
+            changed.append(name)
+        return run_of(1 if name and changed.index(name) % 2 else 0), folder
+
+    monkeypatch.setattr(selftest, "run_gate", run_gate)
+    options = Options(out=tmp_path / "out", seed=7)
+    run, folder = await measure_power(4, options, write=lambda _run, _folder: None, report=lambda _: None)
+    assert sorted(row.fate for row in run.mutants) == [Fate.CAUGHT] * 2 + [Fate.SURVIVED] * 2
+    assert len(set(changed)) == 4
+    assert run.power[0].describe().startswith("2 of 4 mutants caught: 50 %")
+    assert {row.room for row in run.mutants} == {one.room for one in run.power[1:]}
+    assert load(save(run, folder)).mutants == run.mutants
