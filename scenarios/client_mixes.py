@@ -14,8 +14,9 @@ import msgspec
 
 from harness.clients import LegacyClient, ModernClient, Refused, StreamEvent
 from harness.parity.facts import Fact
+from harness.testing import Server, fresh
 from scenarios.received_facts import facts_by_events, facts_by_websocket, kinds, progress_of
-from scenarios.stacks import Payload, Stack, fail, fresh, script, wait
+from scenarios.stacks import Payload, fail, script, wait
 
 T = TypeVar("T")
 PATIENCE_S: Final = 8.0
@@ -94,7 +95,7 @@ class Seen(msgspec.Struct, kw_only=True):
     asked: str
 
 
-async def play(stack: Stack, mix: Sequence[JobPlan]) -> None:
+async def play(stack: Server, mix: Sequence[JobPlan]) -> None:
     """Play all jobs of a mix at once; every job has a client of each kind. Raises AssertionError."""
     async with AsyncExitStack() as opened:
         pairs = [
@@ -112,7 +113,7 @@ async def play(stack: Stack, mix: Sequence[JobPlan]) -> None:
             raise
 
 
-async def play_job(plan: JobPlan, stack: Stack, old: LegacyClient, new: ModernClient) -> Seen:
+async def play_job(plan: JobPlan, stack: Server, old: LegacyClient, new: ModernClient) -> Seen:
     """One job from its submission to its end, as both clients see it."""
     job_id = await submitted(plan, old, new)
     try:
@@ -123,7 +124,7 @@ async def play_job(plan: JobPlan, stack: Stack, old: LegacyClient, new: ModernCl
         raise
 
 
-async def followed(plan: JobPlan, stack: Stack, job_id: str, old: LegacyClient, new: ModernClient) -> Seen:
+async def followed(plan: JobPlan, stack: Server, job_id: str, old: LegacyClient, new: ModernClient) -> Seen:
     """What both are told of a job that was submitted, and what becomes of it."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(following_by_websocket(plan, old, job_id))
@@ -165,7 +166,7 @@ async def following_by_websocket(plan: JobPlan, old: LegacyClient, job_id: str) 
         await old.subscribe(job_id, timeout_s=PATIENCE_S)
 
 
-async def cancelling(plan: JobPlan, stack: Stack, new: ModernClient, job_id: str) -> None:
+async def cancelling(plan: JobPlan, stack: Server, new: ModernClient, job_id: str) -> None:
     """Cancel the job once so much was told of it."""
     reached = min(plan.cancelled_after, len(plan.steps) + 2)
     async with aclosing(new.follow(job_id)) as stream:

@@ -7,7 +7,6 @@ python -m pytest scenarios --candidate http://…          against a stack that 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,8 @@ import pytest
 
 from harness.processes import Processes, RedisUnusable, open_redis
 from harness.targets import Deployment, HubTarget, Setup, Side, StackTarget, Target
-from scenarios.stacks import GivenStack, OwnStack, Stack, Stacks, died
+from harness.testing import Server
+from scenarios.stacks import GivenStack, OwnStack, Stacks, died
 
 pytest.register_assert_rewrite("scenarios.client_mixes")
 
@@ -27,52 +27,28 @@ PASSWORD: Final = "open-sesame"  # noqa: S105 - of a stack that lives for one ru
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("scenarios of hubgate")
-    group.addoption("--redis", metavar="URL", help="a Redis or Valkey that you run (default: an embedded one)")
-    group.addoption("--candidate", metavar="URL", help="a stack that you run, with its workers (default: started here)")
-    group.addoption("--legacy", metavar="URL", help="a hub that you run (default: the simulator, started here)")
-    group.addoption("--token", metavar="TEXT", default=os.environ.get("WEBSOCKET_AUTH_TOKEN"), help="what they demand")
+    """What these suites have beside the plug-in's options."""
+    group = parser.getgroup("hubgate")
     group.addoption("--prefix", metavar="TEXT", default="", help="the prefix of the given stack's keys in Redis")
     group.addoption("--overlay", metavar="DIR", type=Path, help="a folder whose new_stack is run in place of ours")
-    group.addoption("--workers", metavar="N", type=int, default=4, help="workers of the shared stack (default: 4)")
-    group.addoption("--criterion", metavar="ID", action="append", help="only scenarios that are evidence for this one")
-    group.addoption("--run-folder", metavar="DIR", type=Path, help="where logs and found cassettes go")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "criterion(id): the criterion of the gate that this scenario is evidence for")
     config.addinivalue_line("markers", "cassettes: replays some recordings; the gate replays them all")
     config.addinivalue_line("markers", "long: takes tens of seconds; left out of the gate's quick profile")
     config.addinivalue_line("markers", "fast: run for each mutant, by the gate's fast profile")
     config.addinivalue_line("markers", "xdist_group(name): run by the same process (pytest-xdist)")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    wanted: list[str] = config.getoption("--criterion") or []
-    left_out: list[pytest.Item] = []
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE not in item.path.parents:
             continue
-        marker = item.get_closest_marker("criterion")
-        if marker is None:
+        if item.get_closest_marker("criterion") is None:
             raise pytest.UsageError(f"{item.nodeid} does not say which criterion it is evidence for")
-        if wanted and marker.args[0] not in wanted:
-            left_out.append(item)
-            continue
-        item.user_properties.append(("criterion", marker.args[0]))
         item.add_marker(pytest.mark.xdist_group("scenarios"))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(LONGEST_S))
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
-
-
-@pytest.fixture(scope="session")
-def run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where this run's logs and the cassettes that it found go."""
-    given: Path | None = request.config.getoption("--run-folder")
-    return given.resolve() if given else tmp_path_factory.mktemp("scenarios")
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +64,7 @@ def stacks(request: pytest.FixtureRequest, run_folder: Path) -> Iterator[Stacks]
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest) -> Iterator[Server]:
     """The stack that all suites share, with several workers: the one that was given, or our own."""
     given: str | None = request.config.getoption("--candidate")
     stacks: Stacks
@@ -97,7 +73,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         token, redis = option("--token"), option("--redis")
         target = StackTarget.at(given, redis_url=redis or "", prefix=option("--prefix"), token=token)
         if not redis:
-            yield Stack(target.http_url, token=token)
+            yield Server(target)
             return
         stacks = request.getfixturevalue("stacks")
         theirs = GivenStack(target, stacks.processes, workers=option("--workers"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,10 +11,10 @@ from typing import Any, Final
 import httpx
 from msgspec.structs import replace
 
-from harness.clients import LegacyClient, ModernClient, Monitor
-from harness.processes import Process, Processes, RedisServer
+from harness.processes import Processes, RedisServer
 from harness.processes.services import SERVING
 from harness.targets import Deployment, Namespace, Setup, StackTarget
+from harness.testing import OwnServer, Server, fresh
 
 LEASE_MS: Final = 2_000
 BACKOFF_MS: Final = 100
@@ -30,12 +29,6 @@ SETUP: Final = Setup(
 SUITES: Final = ("feed",)
 """Those that have a service of their own."""
 Payload = dict[str, Any]
-_numbers = itertools.count(1)
-
-
-def fresh(word: str) -> str:
-    """A name that nobody else has: of a client, of a job, of a worker."""
-    return f"{word}-{next(_numbers)}-{secrets.token_hex(3)}"
 
 
 def script(*steps: Any, result: Any = None) -> Payload:
@@ -54,54 +47,28 @@ def fail(error: str, *, attempts: int | None = None) -> dict[str, Any]:
     return {"fail": error} | ({} if attempts is None else {"attempts": attempts})
 
 
-class Stack:
-    """A stack under test, and the clients it can have."""
-
-    def __init__(self, http_url: str, *, token: str | None = None, service: str = "simulation") -> None:
-        self.service: Final = service
-        """What its jobs need as a rule; on a stack that others use, too, a service of this run alone."""
-        self.http_url: Final = http_url
-        self.ws_url: Final = "ws" + http_url.removeprefix("http")
-        self._token = token
-
-    def legacy(self, name: str | None = None) -> LegacyClient:
-        """An old client, not yet connected."""
-        return LegacyClient(self.ws_url, name or fresh("old-client"), token=self._token, service=self.service)
-
-    def monitor(self) -> Monitor:
-        """An old monitor, not yet connected."""
-        return Monitor(self.ws_url, fresh("monitor"), token=self._token)
-
-    def modern(self) -> ModernClient:
-        """A client of HTTP and events."""
-        return ModernClient(self.http_url, token=self._token, service=self.service)
-
-    def service_for(self, suite: str) -> str:
-        """A service of one suite's own, which the stack's workers serve as well."""
-        return f"{self.service}-{suite}"
-
-    def http(self) -> httpx.AsyncClient:
-        """Bare HTTP, for what is said in headers and status codes."""
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        return httpx.AsyncClient(base_url=self.http_url, headers=headers, timeout=10, trust_env=False)
+def service_for(stack: Server, suite: str) -> str:
+    """A service of one suite's own, which the stack's workers serve as well."""
+    return f"{stack.service}-{suite}"
 
 
-class GivenStack(Stack):
+class GivenStack(Server):
     """A stack that somebody else runs, with workers of ours that take the jobs of this run and no others."""
 
     def __init__(self, target: StackTarget, processes: Processes, *, workers: int) -> None:
-        super().__init__(target.http_url, token=target.token, service=fresh("simulation"))
+        super().__init__(target, service=fresh("simulation"))
         self._deployment = Deployment(target, setup=replace(SETUP, token=target.token), processes=processes)
-        wanted = (self.service, *map(self.service_for, SUITES))
+        wanted = (self.service, *(service_for(self, suite) for suite in SUITES))
         connector = SERVING + "+".join(wanted)
         launch = self._deployment.worker_launch
         self._deployment.start_workers([launch(fresh("worker"), connector=connector) for _ in range(workers)])
 
     def leave(self) -> None:
         """End the workers, and cancel what is left of this run's jobs."""
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        token = self.target.token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         with httpx.Client(base_url=self.http_url, headers=headers, timeout=10, trust_env=False) as http:
-            for service in (self.service, *map(self.service_for, SUITES)):
+            for service in (self.service, *(service_for(self, suite) for suite in SUITES)):
                 for status in ("pending", "claimed"):
                     listed = http.get("/api/jobs", params={"service": service, "status": status, "limit": 100})
                     for job in listed.json().get("jobs", ()):
@@ -109,35 +76,12 @@ class GivenStack(Stack):
         self._deployment.stop()
 
 
-class OwnStack(Stack):
-    """A stack that the suites started: its workers come and go as a test wants."""
+class OwnStack(OwnServer):
+    """A stack that the suites started, in a part of Redis of its own."""
 
     def __init__(self, deployment: Deployment, namespace: Namespace) -> None:
-        super().__init__(deployment.target.http_url, token=deployment.target.token)
-        self.deployment: Final = deployment
+        super().__init__(deployment)
         self.namespace: Final = namespace
-
-    async def worker(self, name: str = "worker", **settings: Any) -> Process:
-        """One more worker, ready; see `workers`."""
-        (started,) = await self.workers(1, name, **settings)
-        return started
-
-    async def workers(
-        self, count: int, name: str = "worker", *, concurrency: int = 1, connector: str = "simulation", **settings: Any
-    ) -> list[Process]:
-        """Several at once, ready all. Other settings are environment variables, in capitals or not."""
-        environment = {key.upper(): str(value) for key, value in settings.items()}
-        launch = self.deployment.worker_launch
-        return await self.deployment.astart_workers(
-            [
-                launch(fresh(name), concurrency=concurrency, connector=connector, environment=environment)
-                for _ in range(count)
-            ]
-        )
-
-    async def another_api(self) -> Stack:
-        """A second API process on the same queue."""
-        return Stack((await self.deployment.add_api(fresh("api"))).http_url)
 
 
 class Stacks:

@@ -12,8 +12,9 @@ import pytest
 
 from harness.clients import ModernClient, StreamEvent
 from harness.processes import Process
+from harness.testing import Server, fresh
 from scenarios.received_facts import facts_by_events, kinds, progress_of, reached
-from scenarios.stacks import OwnStack, Stack, Stacks, fresh, script, wait
+from scenarios.stacks import OwnStack, Stacks, script, wait
 
 pytestmark = [pytest.mark.criterion("api-restarts"), pytest.mark.timeout(60)]
 
@@ -82,7 +83,7 @@ async def test_it_says_that_it_goes_serves_meanwhile_and_ends_in_order(pair: Own
 
 
 async def test_its_readers_are_told_and_go_on_elsewhere_with_no_gap_and_no_double(pair: OwnStack) -> None:
-    other: Stack = await pair.another_api()
+    other: Server = await pair.another_api()
     await pair.worker()
     server = pair.deployment.servers[0]
     payload = script(*(part for step in STEPS for part in (step, wait(200))), result="whole")
@@ -111,7 +112,7 @@ async def test_servers_that_restart_one_after_the_other_lose_no_submission(pair:
     accepted: list[str] = []
     over = asyncio.Event()
 
-    async def submit_on(stack: Stack) -> None:
+    async def submit_on(stack: Server) -> None:
         """A client behind a load balancer: what one server does not take, it asks of the other."""
         async with stack.modern() as first, (other if stack is pair else pair).modern() as second:
             while not over.is_set():

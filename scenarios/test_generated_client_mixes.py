@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from harness.cassettes import load
 from harness.cassettes.record import Recorder, Sessions
+from harness.testing import Server
 from scenarios.client_mixes import ClientKind, Ending, JobPlan, play, told
-from scenarios.stacks import Stack, script
+from scenarios.stacks import script
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 
@@ -54,14 +55,14 @@ class Found:
         """Whether there is time for another one."""
         return not self._failing or repr(mix) in self._failing or time.monotonic() < self._until
 
-    async def recorded(self, stack: Stack, mix: Sequence[JobPlan], act: Callable[..., Any]) -> None:
+    async def recorded(self, stack: Server, mix: Sequence[JobPlan], act: Callable[..., Any]) -> None:
         """Play a mix through a recorder. What is recorded of one that fails is kept."""
         recording = self._folder / "client-mix.jsonl"
         sessions = Sessions(recording, about=told(mix), target="stack")
         sessions.begin(mix_goes_on := object())
         try:
             async with Recorder(stack.http_url, sessions) as recorder:
-                await act(Stack(recorder.url, service=stack.service), mix)
+                await act(Server.of_stack(recorder.url, service=stack.service), mix)
         except BaseException:
             self._until = self._until or time.monotonic() + SHRINKING_S
             self._failing.add(repr(mix))
@@ -72,7 +73,7 @@ class Found:
 
 
 @pytest.mark.timeout(120)
-def test_whatever_clients_do_at_once_both_kinds_are_told_what_happened(stack: Stack, run_folder: Path) -> None:
+def test_whatever_clients_do_at_once_both_kinds_are_told_what_happened(stack: Server, run_folder: Path) -> None:
     found = Found(run_folder)
 
     @settings(
@@ -92,10 +93,10 @@ def test_whatever_clients_do_at_once_both_kinds_are_told_what_happened(stack: St
     search()
 
 
-async def test_a_mix_that_fails_is_kept_as_a_cassette(stack: Stack, tmp_path: Path) -> None:
+async def test_a_mix_that_fails_is_kept_as_a_cassette(stack: Server, tmp_path: Path) -> None:
     found = Found(tmp_path)
 
-    async def act(recorded: Stack, mix: Sequence[JobPlan]) -> None:
+    async def act(recorded: Server, mix: Sequence[JobPlan]) -> None:
         await play(recorded, mix)
         async with recorded.modern() as client:
             job_id = await client.submit(script(1))

@@ -10,8 +10,9 @@ import httpx
 import pytest
 import redis.asyncio
 
+from harness.testing import fresh
 from scenarios.received_facts import kinds, reached
-from scenarios.stacks import OwnStack, Stacks, fail, fresh, script, wait
+from scenarios.stacks import OwnStack, Stacks, fail, script, wait
 
 pytestmark = pytest.mark.criterion("modern-clients")
 

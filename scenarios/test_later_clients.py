@@ -8,8 +8,9 @@ import pytest
 
 from harness.clients import LegacyClient
 from harness.protocols.hub import Frame
+from harness.testing import fresh
 from scenarios.received_facts import reached
-from scenarios.stacks import OwnStack, Payload, fail, fresh, script, wait
+from scenarios.stacks import OwnStack, Payload, fail, script, wait
 
 pytestmark = [pytest.mark.criterion("later-clients"), pytest.mark.fast]
 

@@ -11,8 +11,9 @@ from harness.cassettes.replay.files import Against, run_files
 from harness.parity.deviations import Deviations
 from harness.results import CellVerdict
 from harness.targets import StackPool
+from harness.testing import Server, fresh
 from scenarios.received_facts import claimed_by, facts_by_websocket, kinds, progress_of, story
-from scenarios.stacks import BACKOFF_MS, OwnStack, Stack, Stacks, fail, fresh, script, wait
+from scenarios.stacks import BACKOFF_MS, OwnStack, Stacks, fail, script, wait
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 
@@ -24,7 +25,7 @@ HERE = Path(__file__).parent
 SOME_CASSETTES = ("happy-path", "cancel-pending", "second-client-subscribes")
 
 
-async def test_an_old_client_hears_of_its_jobs_whole_life(stack: Stack) -> None:
+async def test_an_old_client_hears_of_its_jobs_whole_life(stack: Server) -> None:
     async with stack.legacy() as client:
         job_id = await client.submit(script(10, {"progress": 60, "message": "upscaling"}, result={"image": "cat.png"}))
         done = await client.expect("complete_job", job_id=job_id)
@@ -99,7 +100,7 @@ async def test_a_failed_job_does_not_go_straight_back_while_another_worker_has_a
         assert other not in workers, "the only other worker was busy: it did not have to wait for that one"
 
 
-async def test_a_job_that_fails_twice_succeeds_in_the_end(stack: Stack) -> None:
+async def test_a_job_that_fails_twice_succeeds_in_the_end(stack: Server) -> None:
     async with stack.legacy() as client:
         job_id = await client.submit(script(50, fail(ERROR, attempts=2), result={"image": "third time lucky"}))
         done = await client.expect("complete_job", job_id=job_id)
@@ -107,7 +108,7 @@ async def test_a_job_that_fails_twice_succeeds_in_the_end(stack: Stack) -> None:
         assert [message["error"] for message in client.messages("fail_job", job_id=job_id)] == [ERROR, ERROR]
 
 
-async def test_a_client_that_reconnects_goes_on_hearing_of_its_job(stack: Stack) -> None:
+async def test_a_client_that_reconnects_goes_on_hearing_of_its_job(stack: Server) -> None:
     async with stack.legacy() as client:
         job_id = await client.submit(script(10, wait(1_500), 90, result="done"))
         await client.expect("update_job_progress", job_id=job_id, progress=10)
@@ -118,7 +119,7 @@ async def test_a_client_that_reconnects_goes_on_hearing_of_its_job(stack: Stack)
         assert len(client.messages("complete_job", job_id=job_id)) == 1
 
 
-async def test_a_client_that_was_away_at_the_end_hears_of_it_when_it_asks(stack: Stack) -> None:
+async def test_a_client_that_was_away_at_the_end_hears_of_it_when_it_asks(stack: Server) -> None:
     async with stack.legacy() as client, stack.modern() as modern:
         job_id = await client.submit(script(10, wait(300), result="done while you were out"))
         await client.drop()
@@ -142,7 +143,7 @@ async def test_a_second_subscriber_hears_what_the_first_hears(isolated_stack: Ow
         assert facts_by_websocket(third.received, job_id) == heard
 
 
-async def test_a_monitor_sees_every_clients_job_and_whose_it_is(stack: Stack) -> None:
+async def test_a_monitor_sees_every_clients_job_and_whose_it_is(stack: Server) -> None:
     async with stack.monitor() as monitor, stack.legacy() as client:
         await monitor.expect("stats_broadcast")
         job_id = await client.submit(script(30, 70, result={"seen": True}))
@@ -152,7 +153,7 @@ async def test_a_monitor_sees_every_clients_job_and_whose_it_is(stack: Stack) ->
         assert [message["progress"] for message in seen] == [30, 70]
 
 
-async def test_a_job_submitted_again_under_its_id_runs_once(stack: Stack) -> None:
+async def test_a_job_submitted_again_under_its_id_runs_once(stack: Server) -> None:
     job_id, payload = fresh("job"), script(50, result="once")
     async with stack.legacy() as client, stack.modern() as modern:
         await client.submit(payload, job_id=job_id)
@@ -163,7 +164,7 @@ async def test_a_job_submitted_again_under_its_id_runs_once(stack: Stack) -> Non
 
 
 async def test_a_client_with_a_wrong_token_is_turned_away(guarded: OwnStack) -> None:
-    async with Stack(guarded.http_url, token=WRONG).legacy() as client:
+    async with Server.of_stack(guarded.http_url, token=WRONG).legacy() as client:
         refused = await client.expect("error")
         assert refused["error"] == "Authentication failed: Invalid token"
         with pytest.raises(AssertionError, match="its connection closed"):
@@ -173,7 +174,7 @@ async def test_a_client_with_a_wrong_token_is_turned_away(guarded: OwnStack) -> 
 
 
 @pytest.mark.cassettes
-async def test_some_recorded_clients_play_as_they_did_on_the_hub(stacks: Stacks, stack: Stack) -> None:
+async def test_some_recorded_clients_play_as_they_did_on_the_hub(stacks: Stacks, stack: Server) -> None:
     if not isinstance(stack, OwnStack) or not stacks.redis.owned:
         pytest.skip("replays need databases that may be emptied; the gate replays every recording on a given stack")
     setup = stacks.setup(name="replay-api", lease_ms=3_000, retry_backoff_ms=50, environment={})

@@ -13,7 +13,8 @@ from harness.clients import ModernClient
 from harness.clients.recorders import RedisRecorder, recorded, survey
 from harness.history import History, HistoryEvent, HistoryWriter, Limits, Source, check_all
 from harness.protocols import EventKind
-from scenarios.stacks import LEASE_MS, OwnStack, Payload, fail, fresh, script, wait
+from harness.testing import fresh
+from scenarios.stacks import LEASE_MS, OwnStack, Payload, fail, script, wait
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 

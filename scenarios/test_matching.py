@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from harness.testing import fresh
 from scenarios.received_facts import claimed_by, kinds
-from scenarios.stacks import OwnStack, Stacks, fail, fresh, script, wait
+from scenarios.stacks import OwnStack, Stacks, fail, script, wait
 
 pytestmark = pytest.mark.criterion("routing")
 

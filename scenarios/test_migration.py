@@ -13,8 +13,9 @@ import pytest
 
 from harness.clients import HubWorker, LegacyClient
 from harness.targets import HubTarget
+from harness.testing import Server, fresh
 from scenarios.received_facts import facts_by_websocket, progress_of
-from scenarios.stacks import OwnStack, Stack, fresh, script, wait
+from scenarios.stacks import OwnStack, script, wait
 
 pytestmark = pytest.mark.criterion("migration")
 
@@ -23,7 +24,7 @@ HUB_WORKERS: Final = 3
 JOBS_A_STAY: Final = 2
 SERVICE: Final = fresh("moving")
 """Whoever else works for a hub that was given knows no such service."""
-Side = HubTarget | Stack
+Side = HubTarget | Server
 
 
 class Runs(Counter[str]):
@@ -58,7 +59,7 @@ class Mover:
             await self._connections[side.ws_url].open()
         connection = self._connections[side.ws_url]
         payload = script(30, wait(250), 70, result={"of": self.name})
-        service = side.service if isinstance(side, Stack) else SERVICE
+        service = side.service if isinstance(side, Server) else SERVICE
         for _ in range(count):
             self.jobs.append((side, connection, await connection.submit(payload, service=service, job_id=fresh("job"))))
 
@@ -85,7 +86,7 @@ async def known(side: Side, job_id: str) -> bool:
 
 @pytest.mark.timeout(45)
 async def test_clients_move_to_the_stack_one_by_one_and_back_again_and_nothing_is_lost_or_run_twice(
-    hub: HubTarget, stack: Stack
+    hub: HubTarget, stack: Server
 ) -> None:
     runs = Runs()
     movers = [Mover(fresh("old-client")) for _ in range(CLIENTS)]
@@ -110,7 +111,7 @@ async def test_clients_move_to_the_stack_one_by_one_and_back_again_and_nothing_i
 
 
 async def test_a_job_that_waits_on_the_hub_is_withdrawn_there_and_runs_on_the_stack_once(
-    hub: HubTarget, stack: Stack
+    hub: HubTarget, stack: Server
 ) -> None:
     runs, job_id, payload = Runs(), fresh("job"), script(50, result={"home": "new"})
     async with LegacyClient(hub.ws_url, fresh("old-client")) as there, stack.legacy(there.name) as here:
@@ -147,7 +148,7 @@ async def test_a_job_that_waits_on_the_stack_is_withdrawn_there_and_runs_on_the_
         assert (runs[job_id], stored["attempt"], stored["status"]) == (1, 0, "cancelled")
 
 
-async def test_the_stack_takes_none_of_the_hubs_jobs_for_its_own(hub: HubTarget, stack: Stack) -> None:
+async def test_the_stack_takes_none_of_the_hubs_jobs_for_its_own(hub: HubTarget, stack: Server) -> None:
     """The old hub goes on beside the new workers: its waiting jobs are nobody's orphans."""
     runs = Runs()
     async with LegacyClient(hub.ws_url, fresh("old-client")) as there, stack.legacy() as here:
@@ -164,7 +165,7 @@ async def test_the_stack_takes_none_of_the_hubs_jobs_for_its_own(hub: HubTarget,
         assert runs == dict.fromkeys(waiting, 1)
 
 
-async def test_a_job_of_the_other_side_is_unknown_in_so_many_words(hub: HubTarget, stack: Stack) -> None:
+async def test_a_job_of_the_other_side_is_unknown_in_so_many_words(hub: HubTarget, stack: Server) -> None:
     async with LegacyClient(hub.ws_url, fresh("old-client")) as there, stack.legacy(there.name) as here:
         job_id = await there.submit({}, service=SERVICE, job_id=fresh("job"))
         for ask in ("request_job_status", "cancel_job"):

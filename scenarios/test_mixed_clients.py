@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from harness.clients import LegacyClient, ModernClient
+from harness.testing import Server
 from scenarios.received_facts import facts_by_events, facts_by_websocket, kinds, progress_of, reached, story
-from scenarios.stacks import OwnStack, Payload, Stack, fail, script, wait
+from scenarios.stacks import OwnStack, Payload, fail, script, wait
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 
@@ -53,7 +54,7 @@ async def test_either_kinds_job_is_followed_by_both_and_both_hear_the_same(
 
 
 @either_kind
-async def test_either_kinds_job_is_shown_alike_to_both(stack: Stack, kind: str, payload: Payload) -> None:
+async def test_either_kinds_job_is_shown_alike_to_both(stack: Server, kind: str, payload: Payload) -> None:
     async with stack.legacy() as old, stack.modern() as new:
         job_id = await (old if kind == "old" else new).submit(payload, priority=2)
         await new.follow_to_end(job_id)
@@ -100,7 +101,7 @@ async def test_either_kinds_waiting_job_is_cancelled_by_the_other(isolated_stack
 
 
 @either_kind
-async def test_the_text_of_an_error_reaches_both_kinds(stack: Stack, kind: str) -> None:
+async def test_the_text_of_an_error_reaches_both_kinds(stack: Server, kind: str) -> None:
     async with stack.legacy() as old, stack.modern() as new:
         job_id = await (old if kind == "old" else new).submit(script(wait(200), fail(ERROR)))
         await old.subscribe(job_id)
@@ -111,7 +112,7 @@ async def test_the_text_of_an_error_reaches_both_kinds(stack: Stack, kind: str) 
         assert (await new.job(job_id))["error"] == ERROR
 
 
-async def test_a_job_that_one_kind_submitted_again_by_the_other_is_the_same_job(stack: Stack) -> None:
+async def test_a_job_that_one_kind_submitted_again_by_the_other_is_the_same_job(stack: Server) -> None:
     payload = script(50, result="once")
     async with stack.legacy() as old, stack.modern() as new:
         job_id = await new.submit(payload)
@@ -121,14 +122,14 @@ async def test_a_job_that_one_kind_submitted_again_by_the_other_is_the_same_job(
         assert [told.id for told in await new.follow_to_end(job_id)] == [told.id for told in first]
 
 
-async def test_a_monitor_sees_the_jobs_of_both_kinds(stack: Stack) -> None:
+async def test_a_monitor_sees_the_jobs_of_both_kinds(stack: Server) -> None:
     async with stack.monitor() as monitor, stack.legacy() as old, stack.modern() as new:
         for job_id in (await old.submit(script(50)), await new.submit(script(50))):
             await monitor.expect("complete_job", job_id=job_id)
             assert [told["progress"] for told in monitor.messages("update_job_progress", job_id=job_id)] == [50]
 
 
-async def test_many_of_both_kinds_at_once_while_some_reconnect(stack: Stack) -> None:
+async def test_many_of_both_kinds_at_once_while_some_reconnect(stack: Server) -> None:
     """Each client's jobs are followed by a client of the other kind; old ones drop off and come back, streams break."""
     async with AsyncExitStack() as opened, asyncio.TaskGroup() as tasks:
         for number in range(6):

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from harness.clients import ModernClient, Refused, StreamEvent
+from harness.testing import Server, fresh
 from scenarios.received_facts import facts_by_events, kinds, progress_of, reached, story
-from scenarios.stacks import OwnStack, Payload, Stack, fail, fresh, script, wait
+from scenarios.stacks import OwnStack, Payload, fail, script, service_for, wait
 
 pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.fast]
 
@@ -20,7 +21,7 @@ ANSWER_S = 5.0
 ERROR = "model 'sd-xl' not found on any worker"
 
 
-async def test_a_submission_is_answered_with_where_the_job_is(stack: Stack) -> None:
+async def test_a_submission_is_answered_with_where_the_job_is(stack: Server) -> None:
     job_id, payload = fresh("job"), script(50, result="found")
     async with stack.http() as http:
         body = {"service_required": stack.service, "payload": payload, "priority": 3, "id": job_id}
@@ -31,7 +32,7 @@ async def test_a_submission_is_answered_with_where_the_job_is(stack: Stack) -> N
         assert stored["payload"] == payload
 
 
-async def test_a_result_can_be_read_after_the_job_is_done(stack: Stack) -> None:
+async def test_a_result_can_be_read_after_the_job_is_done(stack: Server) -> None:
     async with stack.modern() as client:
         job_id = await client.submit(script(result={"images": ["a.png", "b.png"], "seed": 7}))
         events = await client.follow_to_end(job_id)
@@ -40,7 +41,7 @@ async def test_a_result_can_be_read_after_the_job_is_done(stack: Stack) -> None:
         assert (stored["status"], stored["result"]) == ("completed", {"images": ["a.png", "b.png"], "seed": 7})
 
 
-async def test_a_large_result_arrives_whole(stack: Stack) -> None:
+async def test_a_large_result_arrives_whole(stack: Server) -> None:
     result = {"image": "QUJD" * 50_000}
     async with stack.modern() as client:
         job_id = await client.submit(script(result=result))
@@ -48,7 +49,7 @@ async def test_a_large_result_arrives_whole(stack: Stack) -> None:
         assert (await client.job(job_id))["result"] == result
 
 
-async def test_a_worker_runs_what_was_submitted_and_nothing_else(stack: Stack) -> None:
+async def test_a_worker_runs_what_was_submitted_and_nothing_else(stack: Server) -> None:
     async with stack.modern() as client:
         job_id = await client.submit(script(3, 33, 93, result="mine"))
         events = await client.follow_to_end(job_id)
@@ -56,7 +57,7 @@ async def test_a_worker_runs_what_was_submitted_and_nothing_else(stack: Stack) -
         assert events[-1].data["result"] == "mine"
 
 
-async def test_a_late_subscriber_hears_the_job_from_its_beginning(stack: Stack) -> None:
+async def test_a_late_subscriber_hears_the_job_from_its_beginning(stack: Server) -> None:
     async with stack.modern() as client:
         job_id = await client.submit(script(20, wait(100), 80, result="done"))
         live = await client.follow_to_end(job_id)
@@ -65,7 +66,7 @@ async def test_a_late_subscriber_hears_the_job_from_its_beginning(stack: Stack) 
         assert [(told.id, told.data) for told in late] == [(told.id, told.data) for told in live]
 
 
-async def test_a_subscriber_that_comes_in_the_middle_hears_all_of_it_once(stack: Stack) -> None:
+async def test_a_subscriber_that_comes_in_the_middle_hears_all_of_it_once(stack: Server) -> None:
     async with stack.modern() as client:
         job_id = await client.submit(script(*range(1, 6), wait(300), *range(6, 11), result="done"))
         whole = asyncio.create_task(client.follow_to_end(job_id))
@@ -83,7 +84,7 @@ async def finished(client: ModernClient) -> tuple[str, list[StreamEvent]]:
     return job_id, await client.follow_to_end(job_id)
 
 
-async def test_every_event_has_an_id_of_its_own_in_order(stack: Stack) -> None:
+async def test_every_event_has_an_id_of_its_own_in_order(stack: Server) -> None:
     async with stack.modern() as client:
         _, events = await finished(client)
         places = [tuple(int(part) for part in told.id.split("-")) for told in events]
@@ -91,7 +92,7 @@ async def test_every_event_has_an_id_of_its_own_in_order(stack: Stack) -> None:
         assert places == sorted(places)
 
 
-async def test_a_stream_is_resumed_with_no_gap_and_no_double_wherever_it_was_cut(stack: Stack) -> None:
+async def test_a_stream_is_resumed_with_no_gap_and_no_double_wherever_it_was_cut(stack: Server) -> None:
     async with stack.modern() as client:
         job_id, events = await finished(client)
         for place, last in enumerate(events):
@@ -100,7 +101,7 @@ async def test_a_stream_is_resumed_with_no_gap_and_no_double_wherever_it_was_cut
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
-async def test_a_running_jobs_stream_is_resumed_with_no_gap_and_no_double(stack: Stack, after: int) -> None:
+async def test_a_running_jobs_stream_is_resumed_with_no_gap_and_no_double(stack: Server, after: int) -> None:
     async with stack.modern() as client:
         job_id = await client.submit(script(*[step for n in range(1, 9) for step in (wait(20), n)], result="done"))
         heard = await client.follow_to_end(job_id, cut_after=after)
@@ -110,7 +111,7 @@ async def test_a_running_jobs_stream_is_resumed_with_no_gap_and_no_double(stack:
 
 @pytest.mark.parametrize(("cursor", "reason"), [("1-1", "unknown"), ("last tuesday", "malformed")])
 async def test_a_cursor_that_never_was_gets_a_gap_and_then_what_there_is(
-    stack: Stack, cursor: str, reason: str
+    stack: Server, cursor: str, reason: str
 ) -> None:
     async with stack.modern() as client:
         job_id, events = await finished(client)
@@ -134,14 +135,14 @@ async def test_a_cursor_that_was_trimmed_away_gets_a_gap_and_then_what_there_is(
         assert told[-1].kind == "completed"
 
 
-async def test_whoever_has_heard_the_ending_is_told_that_there_is_no_more(stack: Stack) -> None:
+async def test_whoever_has_heard_the_ending_is_told_that_there_is_no_more(stack: Server) -> None:
     async with stack.modern() as client, stack.http() as http:
         job_id, events = await finished(client)
         answer = await http.get(f"/api/jobs/{job_id}/progress", headers={"Last-Event-ID": events[-1].id})
         assert (answer.status_code, answer.content) == (204, b"")
 
 
-async def test_an_unknown_job_is_not_found_and_never_silence(stack: Stack) -> None:
+async def test_an_unknown_job_is_not_found_and_never_silence(stack: Server) -> None:
     async with stack.modern() as client, asyncio.timeout(ANSWER_S):
         with pytest.raises(Refused) as refused:
             await client.follow_to_end("no-such-job")
@@ -168,7 +169,7 @@ async def test_a_pending_and_a_running_job_are_cancelled_with_their_reason(isola
         assert kinds(await client.follow_to_end(following))[-1] == "completed"
 
 
-async def test_a_job_that_has_ended_cannot_be_cancelled(stack: Stack) -> None:
+async def test_a_job_that_has_ended_cannot_be_cancelled(stack: Server) -> None:
     async with stack.modern() as client:
         job_id, _ = await finished(client)
         with pytest.raises(Refused) as refused:
@@ -177,7 +178,7 @@ async def test_a_job_that_has_ended_cannot_be_cancelled(stack: Stack) -> None:
         assert (await client.job(job_id))["status"] == "completed"
 
 
-async def test_a_failure_is_told_as_final_only_when_it_is(stack: Stack) -> None:
+async def test_a_failure_is_told_as_final_only_when_it_is(stack: Server) -> None:
     async with stack.modern() as client:
         job_id = await client.submit(script(fail(ERROR, attempts=1), result="second time"))
         events = await client.follow_to_end(job_id)
@@ -185,7 +186,7 @@ async def test_a_failure_is_told_as_final_only_when_it_is(stack: Stack) -> None:
         assert events[2].data["error"] == ERROR
 
 
-async def test_a_failed_job_is_retried_by_hand(stack: Stack) -> None:
+async def test_a_failed_job_is_retried_by_hand(stack: Server) -> None:
     async with stack.modern() as client:
         job_id = await client.submit(script(fail(ERROR)), max_retries=0)
         events = await client.follow_to_end(job_id)
@@ -201,7 +202,7 @@ async def resumed_to_the_end(client: ModernClient, job_id: str, last: str) -> li
     return [told async for told in client.follow(job_id, last_event_id=last)]
 
 
-async def test_a_result_that_says_success_false_is_a_failure(stack: Stack) -> None:
+async def test_a_result_that_says_success_false_is_a_failure(stack: Server) -> None:
     async with stack.modern() as client:
         job_id = await client.submit(script(40, result={"success": False, "error": "no memory left"}), max_retries=1)
         events = await client.follow_to_end(job_id)
@@ -242,7 +243,7 @@ async def test_a_listing_is_filtered_over_all_its_pages(isolated_stack: OwnStack
         assert await pages(http, status="cancelled", limit=1) == wanted[1::-1]
 
 
-async def test_a_repeated_submission_is_the_same_job_and_another_content_a_conflict(stack: Stack) -> None:
+async def test_a_repeated_submission_is_the_same_job_and_another_content_a_conflict(stack: Server) -> None:
     job = {"service_required": stack.service, "payload": script(50, result="once"), "id": fresh("job")}
     async with stack.http() as http, stack.modern() as client:
         assert (await http.post("/api/jobs", json=job)).status_code == 201
@@ -265,7 +266,7 @@ async def test_a_repeated_submission_is_the_same_job_and_another_content_a_confl
     ],
 )
 async def test_what_cannot_be_taken_is_refused_with_a_problem_document(
-    stack: Stack, content: bytes, status: int, field: str | None
+    stack: Server, content: bytes, status: int, field: str | None
 ) -> None:
     async with stack.http() as http:
         answer = await http.post("/api/jobs", content=content, headers={"Content-Type": "application/json"})
@@ -303,8 +304,8 @@ async def taken_from(client: ModernClient, path: str, count: int) -> list[Stream
     return heard
 
 
-async def test_a_stream_of_all_jobs_tells_of_those_it_was_asked_for(stack: Stack) -> None:
-    service, since = stack.service_for("feed"), int(time.time() * 1000) - 1_000
+async def test_a_stream_of_all_jobs_tells_of_those_it_was_asked_for(stack: Server) -> None:
+    service, since = service_for(stack, "feed"), int(time.time() * 1000) - 1_000
     async with stack.modern() as client:
         mine = [await client.submit(script(50), service=service) for _ in range(3)]
         await client.submit(script(50))
@@ -335,6 +336,6 @@ async def test_without_the_token_nothing_is_told(guarded: OwnStack) -> None:
     async with guarded.modern() as client:
         job_id = await client.submit({})
     for token in (None, "open-barley"):
-        async with Stack(guarded.http_url, token=token).http() as stranger:
+        async with Server.of_stack(guarded.http_url, token=token).http() as stranger:
             for path in ("/api/jobs", f"/api/jobs/{job_id}", f"/api/jobs/{job_id}/progress", "/api/stats"):
                 assert (await stranger.get(path)).status_code == 401, path

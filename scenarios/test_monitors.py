@@ -11,8 +11,9 @@ import pytest
 
 from harness.clients import Monitor
 from harness.protocols.hub import Frame
+from harness.testing import fresh
 from scenarios.received_facts import reached
-from scenarios.stacks import OwnStack, fail, fresh, script, wait
+from scenarios.stacks import OwnStack, fail, script, wait
 
 pytestmark = [pytest.mark.criterion("monitors"), pytest.mark.fast]
 

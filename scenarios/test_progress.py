@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from harness.parity.facts import Fact
+from harness.testing import Server
 from scenarios.received_facts import facts_by_events, facts_by_websocket, kinds, progress_of, reached
-from scenarios.stacks import OwnStack, Payload, Stack, fail, script, wait
+from scenarios.stacks import OwnStack, Payload, fail, script, wait
 
 pytestmark = pytest.mark.criterion("modern-clients")
 
@@ -55,7 +56,7 @@ async def test_every_step_is_told_once_and_the_last_one_before_the_end(isolated_
         assert [fact["type"] for fact in facts] == ["claimed", *["progress"] * len(percents), "completed"]
 
 
-async def test_equal_steps_are_each_told(stack: Stack) -> None:
+async def test_equal_steps_are_each_told(stack: Server) -> None:
     async with stack.legacy() as old, stack.modern() as new:
         job_id = await old.submit(script(50, 50, 50, result="done"))
         events = await new.follow_to_end(job_id)

@@ -9,8 +9,9 @@ from typing import Any, Final
 import pytest
 import redis
 
+from harness.testing import fresh
 from scenarios.received_facts import kinds
-from scenarios.stacks import OwnStack, Stacks, fresh, script, wait
+from scenarios.stacks import OwnStack, Stacks, script, wait
 
 pytestmark = pytest.mark.criterion("retention")
 

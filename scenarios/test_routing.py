@@ -9,8 +9,9 @@ from typing import Any, Final
 import pytest
 
 from harness.clients import ModernClient
+from harness.testing import fresh
 from scenarios.received_facts import claimed_by, kinds, reached
-from scenarios.stacks import OwnStack, fresh, script, wait
+from scenarios.stacks import OwnStack, script, wait
 
 pytestmark = pytest.mark.criterion("routing")
 

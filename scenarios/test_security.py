@@ -12,7 +12,8 @@ import pytest
 from harness.clients import Unreachable
 from harness.clients.transport import HandshakeRefused, open_websocket
 from harness.protocols.hub import websocket_url
-from scenarios.stacks import OwnStack, Stack, Stacks, fresh, script
+from harness.testing import Server, fresh
+from scenarios.stacks import OwnStack, Stacks, script
 
 pytestmark = pytest.mark.criterion("security")
 
@@ -31,7 +32,7 @@ UPGRADE: Final = {
 }
 
 
-async def routes(stack: Stack) -> list[tuple[str, str]]:
+async def routes(stack: Server) -> list[tuple[str, str]]:
     """Every route that the API says it has, as (method, path)."""
     async with stack.http() as http:
         paths: dict[str, Any] = (await http.get("/openapi.json")).json()["paths"]
@@ -45,12 +46,12 @@ async def routes(stack: Stack) -> list[tuple[str, str]]:
     return found
 
 
-async def writes(stack: Stack) -> list[str]:
+async def writes(stack: Server) -> list[str]:
     """The paths that change something."""
     return [path for method, path in await routes(stack) if method != "GET"]
 
 
-async def stored(stack: Stack) -> int:
+async def stored(stack: Server) -> int:
     """How many jobs there are."""
     async with stack.http() as http:
         counts: dict[str, Any] = (await http.get("/api/stats")).json()["queue"]

@@ -7,8 +7,9 @@ import signal
 
 import pytest
 
+from harness.testing import fresh
 from scenarios.received_facts import claimed_by, kinds, reached, story
-from scenarios.stacks import LEASE_MS, OwnStack, Payload, fresh, script, wait
+from scenarios.stacks import LEASE_MS, OwnStack, Payload, script, wait
 
 pytestmark = pytest.mark.criterion("mixed-clients")
 

@@ -5,6 +5,7 @@ It is loaded in every pytest run beside which hubgate is installed: it imports n
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Final
@@ -26,7 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hubgate", "scenarios against a hub and a stack (hubgate)")
     group.addoption("--legacy", metavar="URL", help="a hub that you run (default: the simulator, started here)")
     group.addoption("--candidate", metavar="URL", help="a stack that you run, with its workers (default: started here)")
-    group.addoption("--token", metavar="TOKEN", help="the token that they demand")
+    token = os.environ.get("WEBSOCKET_AUTH_TOKEN")
+    group.addoption("--token", metavar="TEXT", default=token, help="the token that they demand")
     group.addoption("--redis", metavar="URL", help="a Redis or Valkey that you run (default: an embedded one)")
     group.addoption("--workers", metavar="N", type=int, default=4, help="workers of a stack started here (default: 4)")
     group.addoption("--criterion", metavar="ID", action="append", help="only scenarios that are evidence for this one")

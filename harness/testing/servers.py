@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import httpx
+import msgspec
 
 from harness.clients import LegacyClient, ModernClient, Monitor, RecordingSocket
 from harness.processes import Process
-from harness.targets import Deployment, Target
+from harness.targets import Deployment, StackTarget, Target
 
 _Actor = TypeVar("_Actor", bound=RecordingSocket)
 _numbers = itertools.count(1)
@@ -24,16 +25,25 @@ def fresh(word: str) -> str:
 class Server:
     """A hub or a stack that answers at a URL, whoever runs it."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, service: str = "simulation") -> None:
         self.target: Final = target
+        self.service: Final = service
+        """What its jobs need as a rule; on a server that others use, too, a service of this run alone."""
         self.http_url: Final = target.http_url
         self.ws_url: Final = target.ws_url
         self.actors: Final[list[RecordingSocket]] = []
         """The WebSocket clients and monitors that were made since the test began."""
 
+    @classmethod
+    def of_stack(cls, url: str, *, token: str | None = None, service: str = "simulation") -> Self:
+        """A stack's API, known by its URL alone. Raises CouldNotRun for what is none."""
+        return cls(StackTarget.at(url, redis_url="", token=token), service=service)
+
     def legacy(self, name: str | None = None) -> LegacyClient:
         """An old client, not yet connected."""
-        return self._kept(LegacyClient(self.ws_url, name or fresh("old-client"), token=self.target.token))
+        return self._kept(
+            LegacyClient(self.ws_url, name or fresh("old-client"), token=self.target.token, service=self.service)
+        )
 
     def monitor(self, name: str | None = None) -> Monitor:
         """An old monitor, not yet connected."""
@@ -41,7 +51,7 @@ class Server:
 
     def modern(self) -> ModernClient:
         """A client of HTTP and events."""
-        return ModernClient(self.http_url, token=self.target.token)
+        return ModernClient(self.http_url, token=self.target.token, service=self.service)
 
     def http(self) -> httpx.AsyncClient:
         """Bare HTTP, for what is said in headers and status codes."""
@@ -61,17 +71,25 @@ class OwnServer(Server):
         super().__init__(deployment.target)
         self.deployment: Final = deployment
 
-    async def worker(self, name: str = "worker", *, concurrency: int = 1, **settings: Any) -> Process:
-        """One more worker, ready. Settings are environment variables, in capitals or not."""
-        (started,) = await self.workers(1, name, concurrency=concurrency, **settings)
+    async def worker(self, name: str = "worker", **settings: Any) -> Process:
+        """One more worker, ready; see `workers`."""
+        (started,) = await self.workers(1, name, **settings)
         return started
 
     async def workers(
-        self, count: int, name: str = "worker", *, concurrency: int = 1, **settings: Any
+        self, count: int, name: str = "worker", *, concurrency: int = 1, connector: str = "simulation", **settings: Any
     ) -> list[Process]:
-        """Several at once, ready all."""
+        """Several at once, ready all. Other settings are environment variables, in capitals or not."""
         environment = {key.upper(): str(value) for key, value in settings.items()}
         launch = self.deployment.worker_launch
         return await self.deployment.astart_workers(
-            [launch(fresh(name), concurrency=concurrency, environment=environment) for _ in range(count)]
+            [
+                launch(fresh(name), concurrency=concurrency, connector=connector, environment=environment)
+                for _ in range(count)
+            ]
         )
+
+    async def another_api(self) -> Server:
+        """A second API process on the same queue."""
+        api = await self.deployment.add_api(fresh("api"))
+        return Server(msgspec.structs.replace(self.target, http_url=api.http_url))

@@ -22,7 +22,8 @@ LIMIT_S: Final = 300
 INTERRUPT_S: Final = 15
 LOOK_S: Final = 0.2
 PYTEST: Final = (
-    *("-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "-o", "addopts=--strict-markers"),
+    *("-p", "harness.testing.plugin", "-p", "no:cacheprovider"),
+    *("-o", "asyncio_mode=auto", "-o", "addopts=--strict-markers"),
     *("--tb=short", "-v", "--color=no"),
 )
 HEARD_OUT: Final = (0, 1, 2)
