@@ -112,7 +112,8 @@ def _compare(subscription: Subscription, history: History, limits: Limits) -> li
     if not history.log or (history.log_gaps and not log):
         return []
     happened = Counter(subscription.key(event) for event in log)
-    again = Counter({subscription.key(e): subscription.asked_after(e) for e in log if e.kind in ENDS})
+    ends = [event for event in subscription.job.log if event.kind in ENDS]  # also one before it came
+    again = Counter({subscription.key(event): subscription.asked_after(event) for event in ends})
     once, found = _without_doubles(subscription, happened, again, complete=not history.log_gaps)
     found += _lost(subscription, log, limits, history.ended_ms)
     reordered = _out_of_turn(subscription, once, log)

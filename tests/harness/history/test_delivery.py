@@ -145,3 +145,8 @@ def test_an_update_that_came_before_it_happened_is_no_delivery_of_it() -> None:
     story = Story().job("a").subscribe("a", "s").claim("a", "w1").got("a", "s", EventKind.CLAIMED, attempt=0).wait(500)
     story.say(EventKind.ATTEMPT_FAILED, "a").got("a", "s", EventKind.ATTEMPT_FAILED, attempt=0).wait(500)
     assert story.claim("a", "w1").settle().forms("not_delivered") == [("a", "lost")]
+
+
+def test_who_subscribes_after_the_end_may_be_told_it() -> None:
+    story = Story().job("a").claim("a", "w1").complete("a").wait(2_000).subscribe("a", "s", Mode.LIVE)
+    assert story.got("a", "s", EventKind.COMPLETED, attempt=0).settle().forms("not_delivered") == []
