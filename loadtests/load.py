@@ -177,7 +177,8 @@ class Load:
             self._audits[event.job_id] = event.state
             self._answer.set()
         elif event.state in ENDED_STATES and self.ledger.is_open(event.job_id):
-            self._see(JobEvent(kind=ENDED_STATES[event.state], job_id=event.job_id, result=event.result), transport)
+            end = JobEvent(kind=ENDED_STATES[event.state], job_id=event.job_id, result=event.result)
+            self._see(end, transport, answered=True)
 
     def audit(self, user: str, ask: Callable[[str], None]) -> None:
         """Ask what became of every job of a user whose end it has not seen, and close them in the ledger."""
@@ -218,8 +219,8 @@ class Load:
         self.errors_at[int(self.clock()), kind] += 1
         self._fire(transport, name, 0.0, LoadError(kind))
 
-    def _see(self, event: JobEvent, transport: Transport) -> None:
-        latencies, complaints = self.ledger.see(event, self.clock())
+    def _see(self, event: JobEvent, transport: Transport, *, answered: bool = False) -> None:
+        latencies, complaints = self.ledger.see(event, self.clock(), answered=answered)
         self._record(latencies)
         for complaint in complaints:
             self.error(transport, Metric.ENDED, complaint)

@@ -151,6 +151,9 @@ class Ledger:
     def __init__(self) -> None:
         self._open: dict[str, Entry] = {}
         self._ended: dict[str, Outcome] = {}
+        self._by_answer: set[str] = set()
+        """Jobs whose cancellation was seen in what looks like an answer. On the legacy wire the notice looks the same,
+        and one who comes back gets both: the second is no second end."""
         self._closed: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
         self._named: dict[Outcome, list[str]] = {}
         """The ids of jobs with the outcomes that somebody will want to look at."""
@@ -190,8 +193,8 @@ class Ledger:
         self._acknowledged += 1
         return [Latency(Metric.ACCEPTED, entry.transport, entry.intended, seen - entry.intended)]
 
-    def see(self, event: JobEvent, seen: float) -> tuple[list[Latency], list[Complaint]]:
-        """A client was notified of one of its jobs."""
+    def see(self, event: JobEvent, seen: float, *, answered: bool = False) -> tuple[list[Latency], list[Complaint]]:
+        """A client was notified of one of its jobs, or learned it by what it took for the answer to its question."""
         if event.job_id in self._ended:
             return [], self._late(event)
         entry = self._open.get(event.job_id)
@@ -211,6 +214,8 @@ class Ledger:
                 latencies += self.accept(event.job_id, seen)
             del self._open[event.job_id]
             self._ended[event.job_id] = _ENDED[event.kind]
+            if answered and event.kind is EventKind.CANCELLED:
+                self._by_answer.add(event.job_id)
             self._close(entry, _ENDED[event.kind])
         return latencies, complaints
 
@@ -277,6 +282,9 @@ class Ledger:
         return event
 
     def _late(self, event: JobEvent) -> list[Complaint]:
+        if event.kind is EventKind.CANCELLED and event.job_id in self._by_answer:
+            self._by_answer.remove(event.job_id)
+            return []
         if event.kind in ENDS:
             return [Complaint.ENDED_TWICE]
         if event.kind in (EventKind.PROGRESS, EventKind.CLAIMED):

@@ -23,8 +23,11 @@ KINDS: Final = {
 }
 """Frames that mean one thing. `fail_job` is sent for each failed attempt, for the last one too."""
 STATUS_KINDS: Final = {"processing": EventKind.CLAIMED, "cancelled": EventKind.CANCELLED}
-"""`response_job_status` is an answer, but with these words it is also sent to subscribers unasked."""
-STATES: Final = {str(state): state for state in JobState} | {"processing": JobState.CLAIMED}
+"""`response_job_status` is an answer, but with these words it is also sent to subscribers unasked.
+
+"processing" is said of a claim only: an answer calls such a job "claimed".
+"""
+STATES: Final = {str(state): state for state in JobState}
 CANCELLED_TEXT: Final = "Job cancelled: "
 _UNKNOWN_JOB: Final = re.compile(r"Job (.*) not found", re.DOTALL)
 
@@ -139,7 +142,7 @@ def parsed(data: str | bytes) -> Frame | None:
 def event_of(message: Mapping[str, Any], name: str = "", event_id: str = "") -> JobEvent | None:  # noqa: ARG001
     """See `Protocol`; a frame has neither a name nor an id.
 
-    A `response_job_status` that answers `ask` may look like an update: who asked has to know (see `status_of`).
+    A `response_job_status` that answers `ask` may look like a cancellation: who asked has to know (see `status_of`).
     """
     job_id = message.get("job_id")
     kind = _kind_of(message)

@@ -54,13 +54,26 @@ def _without_cause(
         run.worker_id, began_ms - limits.clock_slack_ms, again_ms, besides=REDIS_AWAY
     ):
         return None
-    if _unsaved(history, began_ms) or (run.finished and _unsaved(history, run.finished.at_ms)):
+    unsaved = _unsaved(history, began_ms) or (run.finished and _unsaved(history, run.finished.at_ms))
+    if unsaved or _heard_too_late(job, following, history):
         return None
     if run.until_ms > again_ms + limits.clock_slack_ms:
         return "two at once", f"although {run.worker_id}, which was sound, was not through with it"
     if run.finished and run.finished.of is EventKind.COMPLETED:
         return "work repeated", f"although {run.worker_id}, which was sound, had done it"
     return None
+
+
+def _heard_too_late(job: JobHistory, run: WorkerRun, history: History) -> bool:
+    """Whether something kept the worker from its claim's answer until the lease was gone.
+
+    A worker that was stopped, or whose line to Redis was, reads then that a job is its own, and begins; its first word
+    to Redis ends that. Leases are held by Redis's clock, which no worker knows: runs are at least once.
+    """
+    lease, began_ms = job.lease_of(run), run.started.at_ms
+    if lease is None or lease.until_ms is None or lease.until_ms > began_ms:
+        return False
+    return not history.was_sound(run.worker_id, lease.claim.at_ms, began_ms, besides=REDIS_AWAY)
 
 
 def _unsaved(history: History, at_ms: float) -> bool:

@@ -96,6 +96,14 @@ def test_an_answer_to_a_question_is_no_update() -> None:
     assert len(client.kinds) == 2, "a state that nobody asked for is no update"
 
 
+def test_a_claim_that_is_told_before_the_answer_is_not_taken_for_the_answer() -> None:
+    client = Client()
+    client.session.ask("a")
+    client.told(**status("a", "processing"))
+    client.told(**status("a", "claimed"))
+    assert client.kinds == [EventKind.CLAIMED, EventKind.STATUS]
+
+
 def test_a_client_that_reconnects_asks_for_what_it_followed_and_had_no_answer_about() -> None:
     client = Client()
     for job_id in ("done", "open", "lost"):

@@ -58,6 +58,20 @@ def test_a_second_end_is_complained_of() -> None:
     assert ledger.jobs().outcomes[Outcome.COMPLETED] == 1
 
 
+def test_a_cancellation_that_looked_like_an_answer_may_come_once_more() -> None:
+    cancelled = JobEvent(kind=EventKind.CANCELLED, job_id="j")
+    ledger = submitted(job(cancel_on=EventKind.ACCEPTED))
+    assert ledger.see(cancelled, 101.0, answered=True)[1] == []
+    assert [ledger.see(cancelled, 102.0)[1] for _ in range(2)] == [[], [Complaint.ENDED_TWICE]]
+
+
+def test_an_end_after_the_answer_that_told_it_is_complained_of() -> None:
+    ledger = submitted()
+    completed = JobEvent(kind=EventKind.COMPLETED, job_id="j")
+    assert ledger.see(completed, 101.0, answered=True)[1] == []
+    assert ledger.see(completed, 102.0)[1] == [Complaint.ENDED_TWICE]
+
+
 def test_progress_that_goes_back_is_complained_of_but_not_in_a_new_attempt() -> None:
     ledger = submitted()
     heard(ledger, EventKind.PROGRESS, progress=50)

@@ -72,8 +72,9 @@ def test_a_cancellation_has_its_reason_and_a_mere_state_has_none() -> None:
 
 
 def test_the_answers_to_a_status_question_are_understood() -> None:
-    answer = {"type": "response_job_status", "job_id": "j", "status": "processing", "worker_id": "w"}
+    answer = {"type": "response_job_status", "job_id": "j", "status": "claimed", "worker_id": "w"}
     assert hub.status_of(answer) == JobStatus(job_id="j", state=JobState.CLAIMED, worker_id="w")
+    assert hub.status_of({**answer, "status": "processing"}) is None, "that is told of a claim, whoever asked"
     unknown = hub.status_of({"type": "error", "error": "Job j not found"})
     assert unknown == JobStatus(job_id="j", state=JobState.UNKNOWN)
     assert hub.status_of({"type": "error", "error": "Invalid JSON format"}) is None

@@ -1,0 +1,44 @@
+"""What workers ran, by their journals. Leases are 1,000 ms here."""
+
+from __future__ import annotations
+
+from harness.history import Source
+from harness.protocols import EventKind
+from tests.harness.history.story import Story
+
+
+def ran(story: Story, worker_id: str, attempt: int, of: EventKind) -> Story:
+    about = {"worker_id": worker_id, "by": worker_id, "pid": 1, "attempt": attempt}
+    story.add(Source.WORKER, EventKind.STARTED, "a", **about)
+    return story.add(Source.WORKER, EventKind.FINISHED, "a", of=of, **about)
+
+
+def done_by_another(story: Story) -> Story:
+    """The lease of w1's claim, which was not heard, runs out; w2 does the job."""
+    story.wait(1_000).say(EventKind.LEASE_EXPIRED, "a").claim("a", "w2")
+    return ran(story, "w2", 2, EventKind.COMPLETED).complete("a")
+
+
+def test_a_worker_kept_from_its_claims_answer_may_begin_what_another_has_done() -> None:
+    story = Story().job("a").claim("a", "w1").fault(EventKind.STOPPED, "w1")
+    done_by_another(story).wait(200).fault(EventKind.CONTINUED, "w1")
+    assert ran(story, "w1", 1, EventKind.RELEASED).forms("run_twice") == []
+
+
+def test_a_sound_worker_may_not_begin_what_another_has_done() -> None:
+    story = done_by_another(Story().job("a").claim("a", "w1"))
+    assert ran(story, "w1", 1, EventKind.RELEASED).forms("run_twice") == [("a", "work repeated")]
+
+
+def test_what_was_done_to_a_worker_before_its_claim_excuses_nothing() -> None:
+    story = Story().fault(EventKind.STOPPED, "w1").fault(EventKind.CONTINUED, "w1").wait(100)
+    story = done_by_another(story.job("a").claim("a", "w1"))
+    assert ran(story, "w1", 1, EventKind.RELEASED).forms("run_twice") == [("a", "work repeated")]
+
+
+def test_a_lease_that_is_still_held_excuses_nothing() -> None:
+    """It was stopped, but in time: then its claim itself, of what was done already, is the fault."""
+    story = Story().job("a").claim("a", "w2")
+    story = ran(story, "w2", 1, EventKind.COMPLETED).say(EventKind.LEASE_EXPIRED, "a")
+    story.claim("a", "w1").fault(EventKind.STOPPED, "w1").fault(EventKind.CONTINUED, "w1")
+    assert ran(story, "w1", 2, EventKind.COMPLETED).complete("a").forms("run_twice") == [("a", "work repeated")]
