@@ -109,8 +109,7 @@ class Stacks:
         try:
             yield OwnStack(deployment, namespace)
         finally:
-            deployment.empty()
-            deployment.stop()
+            deployment.remove()
 
 
 def died(processes: Processes) -> list[str]:

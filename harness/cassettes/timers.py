@@ -6,10 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from harness.cassettes.events import Event, Open, Receive, Send
+from harness.cassettes.events import Closed, Event, Open, Receive, Role, Send
 
 STATS: Final = "stats_broadcast"
 WORKER_STATUS: Final = "worker_status"
+SILENT_MS: Final = 60_000
+"""The hub sends away a worker that did not say for so long that it lives, in the next of its rounds of 30 s."""
+_SAYS_IT_LIVES: Final = frozenset({"register_worker", "worker_heartbeat"})
 _ASKED_BY: Final = frozenset({"get_system_status", "subscribe"})
 
 
@@ -49,4 +52,24 @@ def timer_frames(events: Sequence[Event]) -> frozenset[int]:
             broadcasts[actor, word].append(by_clock)
     for key, places in acks.items():  # they come in the order of what they acknowledge
         found.update(place for place, by_clock in zip(places, broadcasts[key], strict=False) if by_clock)
+    return frozenset(found)
+
+
+def sent_away_by_clock(events: Sequence[Event]) -> frozenset[int]:
+    """Indices of the ends of workers that the hub sent away for their silence. When its round comes depends on when the
+    hub was started: with another start the same worker may have left by itself before.
+    """
+    names: dict[str, str] = {}
+    heard: dict[str, float] = {}
+    found: set[int] = set()
+    for index, event in enumerate(events):
+        match event:
+            case Open(role=Role.WORKER):
+                names[event.actor] = event.path.partition("?")[0].rpartition("/")[2]
+                heard.pop(event.actor, None)
+            case Send(content={"type": str(word)}) if word in _SAYS_IT_LIVES:
+                heard[event.actor] = event.at
+            case Closed() if event.at - heard.get(event.actor, event.at) > SILENT_MS:
+                if event.reason == f"Worker {names.get(event.actor)} disconnected":
+                    found.add(index)
     return frozenset(found)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.cassettes.events import Event, Receive, Response
+from harness.cassettes.events import Closed, Event, Receive, Response
 from harness.cassettes.tokens import Bindings, Exchange, tokens_of
 from harness.parity.alignment import Alignment, Place, align, out_of_order, side_by_side
 from harness.parity.findings import Signature, differences, is_critical, sentence_of, signature
@@ -125,6 +125,8 @@ def _blanked(events: Sequence[Event], tokens: frozenset[str]) -> list[Event]:
 
 def translated(event: Event, bindings: Bindings) -> Event:
     """An observed event in the ids of the recording."""
+    if isinstance(event, Closed):
+        return msgspec.structs.replace(event, reason=bindings.incoming(event.reason))
     return _with_content(event, bindings.incoming(_content(event)))
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from harness.cassettes.events import HTTP_ACTOR, INCOMING, Closed, Event, Incoming, Open, Receive, Response
-from harness.cassettes.timers import timer_frames
+from harness.cassettes.timers import sent_away_by_clock, timer_frames
 from harness.parity.normalize import normalized, normalized_frame
 from harness.parity.times import RunClock
 
@@ -54,9 +54,11 @@ def streams(events: Sequence[Event], *, workers_by_facts: bool = False, began: f
     a default the events' own stamps tell it.
     """
     clock = RunClock(events, began)
-    skipped = timer_frames(events)
+    skipped, sent_away = timer_frames(events), sent_away_by_clock(events)
     found: Streams = defaultdict(list)
     for index, event, role, key in by_connection(events):
+        if isinstance(event, Closed) and index in sent_away:
+            event = msgspec.structs.replace(event, reason="")  # noqa: PLW2901 - as if it had left by itself
         if index not in skipped:
             by_facts = workers_by_facts and role == "worker"
             frame = claim_fact(index, event) if by_facts else frame_of(index, role, event, clock)

@@ -251,6 +251,13 @@ class Deployment:
         for process in (*self.workers, *self.servers):
             process.stop()
 
+    def remove(self) -> None:
+        """End it at once and leave nothing of it in its Redis, where an API that runs on writes when it last reaped."""
+        for worker in self.workers:
+            worker.kill()
+        self.stop()
+        self.empty()
+
     @property
     def _ours(self) -> Processes:
         if self._processes is None:

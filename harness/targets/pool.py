@@ -83,9 +83,8 @@ class StackPool:
         yield stack.target
         if self._redis.owned:
             idle.append(stack)
-        else:  # an API that runs on writes when it last reaped: nothing of it may stay in somebody else's Redis
-            await asyncio.to_thread(stack.stop)
-            await asyncio.to_thread(stack.empty)
+        else:
+            await asyncio.to_thread(stack.remove)
 
     async def _another(self, needs: Needs) -> Deployment:
         number = next(self._numbers)

@@ -78,8 +78,11 @@ def workers_of(events: Sequence[Event]) -> list[str]:
 
 
 def submits_without_service(events: Sequence[Event]) -> bool:
-    """Whether a job is submitted whose service is left to the hub, which then calls it `unknown`."""
-    return any(content.get("type") == "submit_job" and not content.get("job_type") for content in _said(events))
+    """Whether a job is submitted whose service is left to the hub, which then calls it `unknown`, or is no text: then
+    the hub keeps it as one, and tells nobody of the job.
+    """
+    submitted = (content for content in _said(events) if content.get("type") == "submit_job")
+    return any(not isinstance(service := content.get("job_type"), str) or not service for content in submitted)
 
 
 def _said(events: Sequence[Event]) -> Iterator[dict[str, Any]]:

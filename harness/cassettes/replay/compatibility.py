@@ -59,7 +59,7 @@ def check_compatible(cassette: Cassette, target: Target) -> None:
     if Role.MONITOR in cassette.roles.values():
         raise LeftOut("A monitor looks at all that is on the target, and there may be jobs and workers of others.")
     if submits_without_service(cassette.events):
-        raise LeftOut("It submits a job without a service: workers of others might take it, or ours take theirs.")
+        raise LeftOut("Its job cannot be given a service of this run's own: workers of others might take it.")
     if target.side is Side.HUB and any(_serves_anything(event) for event in cassette.events):
         raise LeftOut("Its worker lists no services: the hub would offer it the jobs of others.")
     if target.side is Side.HUB and any(_counts_all_that_wait(event) for event in cassette.events):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from harness.cassettes import Cassette, Event, Receive, Response, load
+from harness.cassettes import Cassette, Closed, Event, Open, Receive, Response, Role, Send, load
 from harness.cassettes.timers import timer_frames
 from harness.parity import Finding, FindingKind, compare, noise_of
 from harness.parity.findings import is_critical
@@ -379,6 +379,25 @@ def test_progress_an_end_and_an_error_that_are_missing_are_never_noise(
     recorded, without = CASSETTES[name].events, edited(name, drop, tmp_path)
     (found,) = noise_of(recorded, without, recorded).mark(compare(recorded, without))
     assert (found.kind, found.message_type, found.noise) == (FindingKind.MISSING, kind, False)
+
+
+def of_a_silent_worker(said_at: float, left_at: float, reason: str) -> list[Event]:
+    """A worker that says for the last time that it lives, and how its connection ends."""
+    return [
+        Open(at=0.0, actor="worker-a", role=Role.WORKER, path="/ws/worker/worker-a"),
+        Send(at=1.0, actor="worker-a", message={"type": "register_worker"}),
+        Receive(at=2.0, actor="worker-a", message={"type": "worker_registered", "worker_id": "worker-a"}),
+        Send(at=said_at, actor="worker-a", message={"type": "worker_heartbeat", "worker_id": "worker-a"}),
+        Closed(at=left_at, actor="worker-a", code=1000, reason=reason),
+    ]
+
+
+def test_whether_the_hubs_round_or_a_silent_worker_itself_was_first_is_no_difference() -> None:
+    left = of_a_silent_worker(500.0, 75_500.0, "")
+    sent_away = of_a_silent_worker(500.0, 61_000.0, "Worker worker-a disconnected")
+    assert compare(left, sent_away) == compare(sent_away, left) == []
+    assert summary(compare(left, of_a_silent_worker(500.0, 61_000.0, "Worker b disconnected")))
+    assert summary(compare(left, of_a_silent_worker(2_000.0, 61_000.0, "Worker worker-a disconnected")))
 
 
 def test_a_large_stream_is_aligned_in_reasonable_time() -> None:

@@ -61,6 +61,19 @@ async def test_a_stack_has_workers_and_a_second_api_on_one_queue(processes: Proc
     assert not any(server.alive for server in stack.servers)
 
 
+async def test_a_stack_that_is_removed_leaves_no_key_though_it_reaps_to_its_end(
+    processes: Processes, valkey: Valkey
+) -> None:
+    setup = Setup(name="reaping", environment={"HUBGATE_REAP_MS": "20"})
+    stack = await Deployment.astart(processes, setup, valkey, Namespace(valkey.url, "reaping:"))
+    await stack.astart_workers(stack.worker_launches(1))
+    httpx.post(f"{stack.target.http_url}/api/jobs", json={"service_required": "simulation"}).raise_for_status()
+    stack.remove()
+    assert not any(process.alive for process in (*stack.workers, *stack.servers))
+    with redis.Redis.from_url(valkey.url) as client:
+        assert list(client.scan_iter("reaping:*")) == []
+
+
 async def test_a_token_is_demanded_and_in_no_process_list(processes: Processes, valkey: Valkey) -> None:
     namespace = Namespace.fresh(valkey, 20)
     stack = await Deployment.astart(processes, Setup(name="guarded", token=TOKEN), valkey, namespace)

@@ -66,16 +66,45 @@ async def test_a_bystanders_jobs_and_workers_are_not_touched_on_a_hub(processes:
         done = await bystander.submit({"simulate": []}, service="done")
         async with HubWorker(hub.ws_url, "their-worker", services=("done",)):
             await bystander.ended(done)
-        files = [*FILES, CASSETTES / "rest-submit-and-poll.jsonl"]
+        left_out = ["rest-submit-and-poll", "submit-odd-job-type-number"]
+        files = [*FILES, *(CASSETTES / f"{name}.jsonl" for name in left_out)]
         results = await run_files(files, GivenPool(HubTarget.at(hub.ws_url)), Against(today=TODAY))
         verdicts = [result.verdict for result in results]
-        assert verdicts == [*[CellVerdict.SAME] * 5, CellVerdict.NOT_APPLICABLE], [one.describe() for one in results]
-        assert "place among all that wait" in results[-1].reason
+        expected = [*[CellVerdict.SAME] * 5, *[CellVerdict.NOT_APPLICABLE] * 2]
+        assert verdicts == expected, [one.describe() for one in results]
+        assert "place among all that wait" in results[-2].reason
+        assert "service of this run's own" in results[-1].reason
         async with Monitor(hub.ws_url, "looks") as monitor:
             jobs = (await monitor.expect("stats_broadcast"))["system"]["jobs"]["active_jobs"]
             assert {job["id"] for job in jobs} == set(waiting), "also what the hub stored and told nobody of (fault 5)"
         assert {(await bystander.status(job_id))["status"] for job_id in waiting} == {"pending"}
         assert (await bystander.status(done))["status"] == "completed"
+
+
+SENT_AWAY = """\
+{"cassette": 1, "scenario": "worker-sends-binary"}
+{"at": 0, "actor": "worker-a", "event": "open", "role": "worker", "path": "/ws/worker/worker-a"}
+{"at": 1, "actor": "worker-a", "event": "send", "message": {"type": "register_worker", "capabilities": \
+{"supported_job_types": ["simulation"]}, "status": "idle"}}
+{"at": 2, "actor": "worker-a", "event": "receive", "message": {"type": "connection_established", \
+"message": "Welcome Worker worker-a! Connected to Redis Hub"}}
+{"at": 3, "actor": "worker-a", "event": "receive", "message": {"type": "worker_registered", "timestamp": \
+1795523601.9, "worker_id": "worker-a", "status": "active"}}
+{"at": 4, "actor": "worker-a", "event": "receive", "message": {"type": "job_notifications_subscribed", \
+"timestamp": 1795523601.9, "worker_id": "worker-a"}}
+{"at": 5, "actor": "worker-a", "event": "send", "text": "b'\\\\x00'"}
+{"at": 6, "actor": "worker-a", "event": "closed", "code": 1000, "reason": "Worker worker-a disconnected"}
+"""
+
+
+async def test_the_name_that_a_worker_is_given_anew_is_told_by_the_recorded_one_in_why_it_was_sent_away(
+    processes: Processes, tmp_path: Path
+) -> None:
+    hub = await processes.astart(services.hub(name="hub-that-sends-away"))
+    recording = tmp_path / "worker-sends-binary.jsonl"
+    recording.write_text(SENT_AWAY)
+    results = await run_files([recording], GivenPool(HubTarget.at(hub.ws_url)), Against(today=TODAY))
+    assert [result.verdict for result in results] == [CellVerdict.SAME], [result.describe() for result in results]
 
 
 async def test_a_recording_that_would_stop_somebodys_hub_is_not_played_to_it(processes: Processes) -> None:
