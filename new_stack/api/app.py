@@ -61,8 +61,9 @@ def create_app(services: Services, died: Died | None = None) -> web.Application:
     app.on_response_prepare.append(middleware.add_headers)
 
     async def background(_app: web.Application) -> AsyncIterator[None]:
+        after = await services.queue.last_event_id()  # before anybody can follow a job: what happens then is read
         tasks = [
-            _start("events", read_events(services.queue, services.fanout), died),
+            _start("events", read_events(services.queue, services.fanout, after), died),
             _start("stats", broadcast_stats(services), died),
             _start("reap", reap(services), died),
             _start("descriptors", watch_descriptors(), died),

@@ -19,17 +19,14 @@ PAUSE_SECONDS: Final = 0.004
 LONGEST_PAUSE_SECONDS: Final = 1.0
 
 
-async def read_events(queue: Queue, fanout: FanOut) -> None:
-    """Publish every event from now on, until cancelled."""
+async def read_events(queue: Queue, fanout: FanOut, after: str) -> None:
+    """Publish every event after that id, until cancelled."""
     loop = asyncio.get_running_loop()
-    after: str | None = None
+    fanout.read_to(parse_id(after) or (0, 0))
     backoff = Backoff(first_s=0.1, longest_s=LONGEST_PAUSE_SECONDS)
     while True:
         began = loop.time()
         try:
-            if after is None:
-                after = await queue.last_event_id()
-                fanout.read_to(parse_id(after) or (0, 0))
             if backoff.tries:
                 after = await _check(queue, fanout, after)
                 log.info("events_resumed", after=after)

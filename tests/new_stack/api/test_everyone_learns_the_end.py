@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.faults import Proxy
 from new_stack.queue import Failed, NewJob, QueueSettings
 from tests.waiting import until
 
@@ -185,3 +186,20 @@ async def sent_by_redis(api: Api) -> int:
     """How many bytes Redis has sent to all its clients."""
     text = (await api.queue._caller.connection.call("INFO", "stats")).decode()
     return int(text.partition("total_net_output_bytes:")[2].partition("\r")[0])
+
+
+async def test_a_server_that_listens_hands_out_what_happens(
+    start_api: StartApi, own_valkey: ValkeyProcess, settings: QueueSettings, connect: Any
+) -> None:
+    """Even where Redis is far: whoever was confirmed in its first moments is told of the next one."""
+    near = msgspec.structs.replace(settings, redis_url=own_valkey.url)
+    work = Work(await connect(redis_url=own_valkey.url))
+    await work.queue.submit(NewJob(id="j", service_required="simulation"))
+    async with Proxy("127.0.0.1", own_valkey.port, name="redis far away") as line:
+        line.delay_s = 0.3
+        api = await start_api(msgspec.structs.replace(near, redis_url=f"redis://127.0.0.1:{line.port}/0"))
+        hub = await api.client("hub")
+        await hub.send(type="subscribe_job", job_id="j")
+        await hub.until("subscription_confirmed")
+        await work.claim()
+        assert (await hub.receive())["status"] == "processing"
