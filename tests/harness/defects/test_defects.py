@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,12 @@ def run_in(overlay: Path, probe: str, *arguments: str) -> str:
     return done.stdout
 
 
+@cache
+def sound(probe: str) -> str:
+    """What it prints of the stack as it is."""
+    return run_in(source_of_stack().parent, probe)
+
+
 @pytest.fixture(scope="module")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     with Processes(tmp_path_factory.mktemp("valkey")) as processes:
@@ -59,11 +66,13 @@ def test_there_are_enough_and_each_says_what_it_is() -> None:
 def test_a_defect_applies_and_the_stack_still_imports_and_loads(defect: Defect, tmp_path: Path, valkey: Valkey) -> None:
     overlay = defects.apply(defect, tmp_path / "overlay")
     assert overlay == tmp_path / "overlay"
-    if any(replacement.file.endswith(".py") for replacement in defect.replacements):
-        run_in(overlay, "imports", str(overlay))
+    files = [replacement.file.removesuffix(".py") for replacement in defect.replacements if ".py" in replacement.file]
+    if files:
+        modules = [f"new_stack.{file.removesuffix('/__init__').replace('/', '.')}" for file in files]
+        run_in(overlay, "imports", str(overlay), *modules)
     if defect.touches_lua:
         library = run_in(overlay, "lua")
-        assert library != run_in(source_of_stack().parent, "lua")
+        assert library != sound("lua")
         with redis.Redis(port=valkey.port) as client:
             assert client.function_load(library, replace=True) == b"hubgate"
 
@@ -121,13 +130,13 @@ SEEN: dict[str, tuple[str, str | None]] = {
 @pytest.mark.parametrize("name", sorted(SEEN))
 def test_a_legacy_frame_is_wrong_where_the_defect_says(name: str, tmp_path: Path) -> None:
     frame, field = SEEN[name]
-    sound = json.loads(run_in(source_of_stack().parent, "frames"))
+    right = json.loads(sound("frames"))
     wrong = json.loads(run_in(defects.apply(BY_NAME[name], tmp_path), "frames"))
-    assert sound[frame] is not None
+    assert right[frame] is not None
     if field is None:
         assert wrong[frame] is None
     else:
-        assert sound[frame][field] != wrong[frame].get(field, "absent")
+        assert right[frame][field] != wrong[frame].get(field, "absent")
 
 
 STREAM_SEEN = {
@@ -146,9 +155,9 @@ STREAM_SEEN = {
 
 @pytest.mark.parametrize("name", sorted(STREAM_SEEN))
 def test_a_stream_is_wrong_where_the_defect_says(name: str, tmp_path: Path) -> None:
-    sound = json.loads(run_in(source_of_stack().parent, "streams"))
+    right = json.loads(sound("streams"))
     wrong = json.loads(run_in(defects.apply(BY_NAME[name], tmp_path), "streams"))
-    assert {key for key in sound if sound[key] != wrong[key]} == {STREAM_SEEN[name]}
+    assert {key for key in right if right[key] != wrong[key]} == {STREAM_SEEN[name]}
 
 
 # the same for the functions in Redis, called by the sound library's own client
