@@ -127,8 +127,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Server]:
     deployment = Deployment.start(request.getfixturevalue("processes"), setup, redis, namespace)
     deployment.start_workers(deployment.worker_launches(request.config.getoption("--workers")))
     yield OwnServer(deployment)
-    deployment.empty()
-    deployment.stop()
+    deployment.remove()
 
 
 @pytest.fixture(scope="session")
