@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from typing import Final
 
+_LONGEST_WORD: Final = 40
 _BYTES: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
@@ -32,11 +35,26 @@ def quantity(value: float | None, unit: str = "") -> str:
 
 
 def shortened(text: str, limit: int, tail: int = 0) -> str:
-    """Text of others with about `limit` characters, `tail` of them from its end; a cut says how much it took."""
+    """Text of others with about `limit` characters, `tail` of them from its end; a cut is between words where it can
+    be, and says how much it took.
+    """
     if len(text) <= limit:
         return text
     ending = f" … {text[-tail:]}" if tail else ""
-    return f"{text[: limit - tail]} … {len(text) - limit:,} characters left out{ending}"
+    head = text[: limit - tail]
+    start = head.rfind(" ")
+    if not text[limit - tail].isspace() and start > len(head) - _LONGEST_WORD and start > 0:
+        head = head[:start]
+    return f"{head.rstrip()} … {len(text) - len(head.rstrip()) - tail:,} characters left out{ending}"
+
+
+def opening(text: str, limit: int) -> str:
+    """As many of its sentences as fit, and at least the first; what is left out is counted in sentences."""
+    sentences = re.split(r"(?<=[.!?])\s+", text)
+    lengths = itertools.accumulate(len(one) + 1 for one in sentences)
+    kept = max(1, sum(length <= limit + 1 for length in lengths))
+    more = f" (And {plural(len(sentences) - kept, 'more sentence')}.)" if kept < len(sentences) else ""
+    return " ".join(sentences[:kept]) + more
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -63,8 +63,8 @@ class CassetteResult(msgspec.Struct, frozen=True, kw_only=True):
     def describe(self) -> str:
         """One line for a terminal."""
         following = len(self.undeclared) - len(self.causes)
-        first = " ".join([one.sentence for one in self.causes[:1]] + [f"{following} more follow."] * bool(following))
-        more = self.reason or first
+        first = [one.sentence for one in self.causes[:1]] + [f"{following} more follow"] * bool(following)
+        more = self.reason or "; ".join(part.removesuffix(".") for part in first)
         return f"{self.name}: {self.verdict.value}" + (f" ({more})" if more else "")
 
 

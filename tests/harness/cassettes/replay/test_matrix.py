@@ -88,7 +88,7 @@ async def test_a_difference_that_is_not_declared_is_told_with_its_frame(processe
     stack = StackPool(processes, valkey, replace(REPLAYED, name="undeclared-api"), first_database=20)
     results = await run_files([CASSETTES / "cancel-running.jsonl"], stack, Against(today=TODAY))
     assert results[0].verdict is CellVerdict.DIFFERENT
-    assert results[0].describe() == "cancel-running: different (client-a never got update_job_progress. 6 more follow.)"
+    assert results[0].describe() == "cancel-running: different (client-a never got update_job_progress; 6 more follow)"
 
 
 async def test_where_two_runs_of_the_hub_differ_it_is_played_a_third_time(
@@ -122,7 +122,7 @@ def test_what_differs_in_one_way_in_several_recordings_is_one_sentence() -> None
         "25 recordings: a: result is wrong. (r-0, r-1, r-2, …)",
         "2 recordings: a: worker_id is wrong. (alone, both)",
     ]
-    assert patterns_of([result("alone", "worker_id")]) == ["alone: different (a: worker_id is wrong.)."]
+    assert patterns_of([result("alone", "worker_id")]) == ["alone: different (a: worker_id is wrong)."]
 
 
 async def test_a_file_that_cannot_be_read_is_inconclusive_and_the_others_are_played(
