@@ -21,16 +21,16 @@ Marks = Mapping[str, str]
 ROOT: Final = ""
 
 
-def show_frame(frame: TranscriptEvent, marks: Marks) -> Markup:
+def show_frame(frame: TranscriptEvent, marks: Marks, most: int = LINE_LIMIT) -> Markup:
     """The frame: its type first, then its fields, each name dimmed, each differing field marked."""
     if frame.text is not None:
-        return _marked(escape(_cut(frame.text, LINE_LIMIT)), marks.get(ROOT))
+        return _marked(escape(_cut(frame.text, most)), marks.get(ROOT))
     message = frame.message
     if message is None:
         return Markup("")
     if not isinstance(message, dict):
-        return _marked(escape(_cut(_json(message), LINE_LIMIT)), marks.get(ROOT))
-    limit = FIELD_LIMIT if len(_json(message)) > LINE_LIMIT else LINE_LIMIT
+        return _marked(escape(_cut(_json(message), most)), marks.get(ROOT))
+    limit = FIELD_LIMIT if len(_json(message)) > most else most
     parts = []
     if isinstance(message.get("type"), str):
         parts.append(_marked(Markup("<b>{}</b>").format(_cut(message["type"], FIELD_LIMIT)), marks.get("type")))

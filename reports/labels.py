@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -140,7 +141,7 @@ def run_facts(run: Run) -> list[str]:
     facts = []
     if run.criteria:
         passed = sum(criterion.verdict is Verdict.PASS for criterion in run.criteria)
-        verb = "passes" if passed == 1 else "pass"
+        verb = "passes" if passed == 1 or len(run.criteria) == 1 else "pass"
         waived = f", {len(run.waived)} waived" if run.waived else ""
         facts.append(f"{passed} of {plural(len(run.criteria), 'criterion', 'criteria')} {verb}{waived}")
     if run.matrix:
@@ -149,6 +150,13 @@ def run_facts(run: Run) -> list[str]:
     if run.defects:
         facts.append(f"{caught(run)} of {plural(len(run.defects), 'seeded defect')} caught")
     return [*facts, f"profile {run.about.profile}", when(run.about.started_at), lasted(run.about.seconds)]
+
+
+def describe_criteria(criteria: Sequence[Criterion]) -> str:
+    """`22 criteria: 1 fail, 19 pass, 2 not judged.`"""
+    counted = Counter("not judged" if one.left_out else one.verdict.value for one in criteria)
+    told = [f"{counted[word]} {word}" for word in ("fail", "inconclusive", "pass", "not judged") if counted[word]]
+    return f"{plural(len(criteria), 'criterion', 'criteria')}: {', '.join(told)}."
 
 
 def describe_matrix(run: Run) -> str:

@@ -12,10 +12,23 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.results import CellVerdict, Chart, Column, DeclaredBy, Measurement, Run, ScenarioRow, Timeline, Verdict
-from harness.results.formatting import listed, plural, quantity, shortened
+from harness.results import (
+    CellVerdict,
+    Chart,
+    Column,
+    Criterion,
+    DeclaredBy,
+    LinkTo,
+    Measurement,
+    Run,
+    ScenarioRow,
+    Timeline,
+    Verdict,
+)
+from harness.results.formatting import listed, opening, plural, quantity, shortened
 from reports import labels
-from reports.labels import describe_defects, describe_matrix, run_facts
+from reports.causes import Cause, causes
+from reports.labels import describe_criteria, describe_defects, describe_matrix, run_facts
 from reports.plots import draw_chart, draw_distribution, draw_timeline
 from reports.plots.svg import tag
 from reports.plots.timeline import kept
@@ -23,11 +36,14 @@ from reports.transcripts import ShownTranscript, transcript
 
 PAGE_LIMIT: Final = 2_900_000
 """Bytes. Beyond it transcripts are left out, those that tell nothing new first."""
+CAUSES_SHOWN: Final = 5
 TIMELINES_DRAWN: Final = 40
 TIMELINES_LISTED: Final = 400
 SENTENCE_LIMIT: Final = 600
+REASON_LIMIT: Final = 320
 
 _PARTS: Final = {
+    "causes": "What differs",
     "criteria": "Criteria",
     "scenarios": "Scenarios",
     "figures": "Figures",
@@ -62,7 +78,7 @@ def _that_fit(environment: Environment, transcripts: Sequence[ShownTranscript], 
     template = environment.get_template("transcripts.html.j2")
     fitting = set()
     for each in sorted(transcripts, key=lambda one: order.index(one.cell.verdict)):
-        size = len(template.render(transcripts=[each], m=_macros(environment)).encode())
+        size = len(template.render(transcripts=[each], m=_macros(environment), examples=()).encode())
         if size <= room:
             room -= size
             fitting.add(each.ref)
@@ -77,7 +93,11 @@ def _render(environment: Environment, run: Run, transcripts: Sequence[ShownTrans
     style, _, _ = environment.loader.get_source(environment, "page.css")  # type: ignore[union-attr]  # it has one
     script, _, _ = environment.loader.get_source(environment, "page.js")  # type: ignore[union-attr]
     drawn, left = _timelines(run)
-    return environment.get_template("page.html.j2").render(
+    found = causes(run)
+    rows = {row_id(each.ref, row.place) for each in transcripts for row in each.rows or ()}
+    return environment.get_template(
+        "page.html.j2"
+    ).render(
         run=run,
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
@@ -85,9 +105,15 @@ def _render(environment: Environment, run: Run, transcripts: Sequence[ShownTrans
         m=_macros(environment),
         parts=[(part, title) for part, title in _PARTS.items() if _has(run, part)],
         decisive=[c for c in run.criteria if c.counts_as is run.verdict is not Verdict.PASS and not c.left_out],
+        causes=[(cause, _open(cause, rows)) for cause in found[:CAUSES_SHOWN]],
+        examples={_ref(cause) for cause in found[:CAUSES_SHOWN]},
+        causes_left=len(found) - CAUSES_SHOWN,
+        criteria=sorted(run.criteria, key=_urgency),
+        counted=describe_criteria(run.criteria),
         facts=run_facts(run),
         columns=[column for column in Column if any(row.cell(column) for row in run.matrix)],
         calm={row.name for row in run.matrix if _calm(row)},
+        differs=bool(labels.differing(run)),
         matrix_summary=describe_matrix(run),
         deviations=_deviations(run),
         timelines=drawn,
@@ -109,6 +135,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "address": labels.address,
+        "opening": lambda text: shortened(opening(text, REASON_LIMIT), SENTENCE_LIMIT),
         "brief": lambda text: shortened(text, SENTENCE_LIMIT),
         "anchor": lambda kind, ref: labels.anchor(str(kind), ref),
         "chart": draw_chart,
@@ -123,6 +150,7 @@ def _environment() -> Environment:
         "marks": _marks,
         "quantity": quantity,
         "relative": labels.relative,
+        "row_id": row_id,
         "swatch": _swatch,
         "tone": labels.tone,
         "when": labels.when,
@@ -157,6 +185,7 @@ def _marks(figure: Chart) -> list[tuple[str, int]]:
 
 def _has(run: Run, part: str) -> bool:
     present = {
+        "causes": any(cell.causes for row in run.matrix for cell in row.cells),
         "scenarios": run.matrix,
         "figures": run.distributions or run.charts,
         "faults": run.faults,
@@ -166,6 +195,27 @@ def _has(run: Run, part: str) -> bool:
         "transcripts": run.matrix,
     }
     return bool(present.get(part, True))
+
+
+def row_id(ref: str, place: int) -> str:
+    """The id of a transcript's row."""
+    return labels.anchor("row", f"{ref}/{place}")
+
+
+def _ref(cause: Cause) -> str:
+    return f"{cause.first.scenario.name}/{cause.first.cell.column}"
+
+
+def _open(cause: Cause, rows: set[str]) -> str:
+    """Where the example is: its row, or the whole comparison where the row is not on the page."""
+    ref = _ref(cause)
+    row = row_id(ref, cause.first.finding.row) if cause.first.finding.row is not None else ""
+    return row if row in rows else labels.anchor(LinkTo.CELL, ref)
+
+
+def _urgency(criterion: Criterion) -> tuple[bool, int]:
+    """What decides the verdict comes first; what cannot be asked of the target, last."""
+    return criterion.left_out, [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS].index(criterion.verdict)
 
 
 def _calm(row: ScenarioRow) -> bool:

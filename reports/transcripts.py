@@ -46,8 +46,9 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShownRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row; a side that has nothing there is None."""
+    """One row; a side that has nothing there is None. `place` is its place in the whole transcript."""
 
+    place: int
     actor: str
     state: State
     expected: Markup | None
@@ -90,7 +91,7 @@ def transcript(scenario: ScenarioRow, cell: Cell) -> ShownTranscript:
         scenario=scenario,
         cell=cell,
         loose=_notes([finding for finding in cell.findings if id(finding) not in placed]),
-        rows=tuple(_shown(cell.rows[index], by_row.get(index, ())) for index in chosen),
+        rows=tuple(_shown(index, cell.rows[index], by_row.get(index, ())) for index in chosen),
         left_out=len(cell.rows) - len(chosen),
     )
 
@@ -103,7 +104,7 @@ def _chosen(count: int, by_row: dict[int, list[Finding]]) -> Sequence[int]:
     return sorted({*wanted, *range(MOST_ROWS - len(wanted))})
 
 
-def _shown(row: Row, findings: Sequence[Finding]) -> ShownRow:
+def _shown(place: int, row: Row, findings: Sequence[Finding]) -> ShownRow:
     state = max((state_of(finding) for finding in findings), key=_WEIGHT.index, default=State.SAME)
     if state is State.SAME and (row.expected is None or row.observed is None):
         state = State.ALONE
@@ -113,6 +114,7 @@ def _shown(row: Row, findings: Sequence[Finding]) -> ShownRow:
         if finding.field and finding.kind is FindingKind.CHANGED
     }
     return ShownRow(
+        place=place,
         actor=row.actor,
         state=state,
         expected=_side(row.expected, marks),

@@ -3,7 +3,7 @@
   const pane = document.getElementById("pane");
   const body = document.getElementById("pane-body");
   const title = document.getElementById("pane-title");
-  const cells = [...document.querySelectorAll(".transcript")];
+  const cells = [...document.querySelectorAll(".transcript[id]")].sort((a, b) => a.dataset.at - b.dataset.at);
   const homes = new Map(cells.map((cell) => [cell, cell.parentElement]));
   let opener = null;
 
@@ -36,15 +36,38 @@
     if (next) location.replace(`#${next.id}`);
   };
 
+  const mark = (row) => {
+    body.querySelector("li.at")?.classList.remove("at");
+    row.classList.add("at");
+    row.scrollIntoView({ block: "center" });
+  };
+
   const toDifference = () => {
     const all = differences();
     const at = all.findIndex((row) => row.classList.contains("at"));
-    all.forEach((row) => row.classList.remove("at"));
-    const next = all[(at + 1) % all.length];
-    if (!next) return;
-    next.classList.add("at");
-    next.scrollIntoView({ block: "center" });
+    const first = all.find((row) => row.classList.contains("different"));
+    mark((at < 0 && first) || all[(at + 1) % all.length]);
   };
+
+  const copy = async (button) => {
+    const text = button.dataset.copy;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const area = document.body.appendChild(Object.assign(document.createElement("textarea"), { value: text }));
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    const name = button.textContent;
+    button.textContent = "copied";
+    setTimeout(() => (button.textContent = name), 1500);
+  };
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.hidden = false;
+    button.setAttribute("aria-live", "polite");
+    button.addEventListener("click", () => button.textContent === "copied" || copy(button));
+  }
 
   const actions = {
     previous: () => step(-1),
@@ -73,7 +96,7 @@
   });
 
   document.addEventListener("click", (event) => {
-    const link = event.target.closest?.('a[href^="#cell-"]');
+    const link = event.target.closest?.('a[href^="#cell-"], a[href^="#row-"]');
     if (link) {
       opener = link;
       if (location.hash === link.hash) follow();
@@ -82,9 +105,14 @@
 
   const follow = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (!target) return;
-    if (homes.has(target)) {
-      show(target);
+    if (!target) {
+      if (pane.open) pane.close();
+      return;
+    }
+    const cell = target.closest(".transcript[id]");
+    if (cell) {
+      show(cell);
+      if (target !== cell) mark(target);
       return;
     }
     if (pane.open) pane.close();
@@ -93,6 +121,13 @@
     target.scrollIntoView();
   };
   addEventListener("hashchange", follow);
+  // What failed is told in print, too, and folded again afterwards.
+  let unfolded = [];
+  addEventListener("beforeprint", () => {
+    unfolded = [...document.querySelectorAll("tbody.bad details, details.example")].filter((part) => !part.open);
+    for (const part of unfolded) part.open = true;
+  });
+  addEventListener("afterprint", () => unfolded.forEach((part) => (part.open = false)));
   // The browser scrolls to the fragment once the page has loaded: what is shown comes after that.
   addEventListener("load", () => setTimeout(() => location.hash && follow()));
 })();

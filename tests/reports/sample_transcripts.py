@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -203,6 +203,7 @@ def renamed(events: Events) -> Events:
 RENAMED_FINDING = Finding(
     kind=FindingKind.CHANGED,
     actor="client-a",
+    role="client",
     message_type="job_accepted",
     field="type",
     expected="job_accepted",
@@ -211,8 +212,21 @@ RENAMED_FINDING = Finding(
 )
 
 
-def scenario(name: str, *, broken: bool = False) -> ScenarioRow:
-    """One scenario on four sides; `broken` renames the stack's answer to a submit."""
+def wrong_in(events: Events, field: str) -> Finding:
+    """The stack's first message with that field wrong, or with it where the hub has none: the finding."""
+    event = next(one for one in events if one["event"] == "receive" and isinstance(one.get("message"), dict))
+    message, before = event["message"], event["message"].get(field, "(absent)")
+    message[field] = "wrong"
+    kind, actor = message["type"], event["actor"]
+    sentence = f'{actor}: {field} of {kind} is "wrong" where the reference has {json.dumps(before)}.'
+    return Finding(
+        kind=FindingKind.CHANGED, actor=actor, role="client", message_type=kind, field=field,
+        expected=before, observed="wrong", sentence=sentence,
+    )  # fmt: skip
+
+
+def scenario(name: str, *, broken: bool = False, wrong: Sequence[str] = ()) -> ScenarioRow:
+    """One scenario on four sides; `broken` renames the stack's answer to a submit, `wrong` are fields of its first."""
     about, events = recording(name)
     random = Random(name)
     once, twice, stack = (played(events, random) for _ in range(3))
@@ -221,6 +235,7 @@ def scenario(name: str, *, broken: bool = False) -> ScenarioRow:
         stack, findings = DECLARED[name].edit(stack), [DECLARED[name].finding]
     if broken:
         stack, findings = renamed(stack), [*findings, RENAMED_FINDING]
+    findings += [wrong_in(stack, field) for field in wrong]
     cells = [
         cell(Column.HUB, events, once),
         cell(Column.HUB_AGAIN, once, twice),

@@ -330,6 +330,16 @@ def fails() -> Run:
     )
 
 
+def many_causes() -> Run:
+    """A stack that is wrong in eight ways, each in some recordings, the first in all."""
+    fields = ("job_id", "status", "position", "timestamp", "notified_workers", "progress", "result", "message")
+    matrix = [scenario(name, wrong=[f for at, f in enumerate(fields) if number % (at + 1) == 0])
+              for number, name in enumerate(NAMES) if not name.startswith("rest-")]  # fmt: skip
+    return conclude(
+        about("quick", 140), Parts(criteria=[compatibility(len(matrix), len(matrix)), *others()], matrix=matrix)
+    )
+
+
 def inconclusive() -> Run:
     unmeasured = Criterion.unmeasured(
         Statement(
@@ -388,6 +398,7 @@ def full(lost: int = 1) -> Run:
 SAMPLES: dict[str, Callable[[], Run]] = {
     "passes": passes,
     "fails": fails,
+    "causes": many_causes,
     "inconclusive": inconclusive,
     "full": full,
 }

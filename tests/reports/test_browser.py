@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import pytest
 
 from reports import write
 from tests.reports.browser import PATH, Tab, browser
-from tests.reports.samples import fails, full
+from tests.reports.sample_transcripts import NAMES
+from tests.reports.samples import fails, full, many_causes
 from tests.reports.test_page import SCRIPT, hostile
 
 pytestmark = pytest.mark.skipif(PATH is None, reason="chromium is not installed: the report was not tried in a browser")
@@ -20,7 +23,12 @@ CELL = "cell-happy-path__stack-websocket"
 @pytest.fixture(scope="module")
 def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("runs")
-    runs = {"fails": fails(), "full": full(3), "hostile": hostile({"type": SCRIPT, "deep": {SCRIPT: [SCRIPT]}})}
+    runs = {
+        "fails": fails(),
+        "full": full(3),
+        "causes": many_causes(),
+        "hostile": hostile({"type": SCRIPT, "deep": {SCRIPT: [SCRIPT]}}),
+    }
     return {name: write(run, folder / name).page.as_uri() for name, run in runs.items()}
 
 
@@ -50,6 +58,71 @@ def test_a_reader_follows_the_verdict_to_the_frame_that_differs(tab: Tab, addres
     assert "answered job_submitted" in tab.tell(f"{differing}.querySelector('.finding').innerText")
     box = f"(({{top, bottom}}) => top >= 0 && bottom <= innerHeight)({differing}.getBoundingClientRect())"
     assert tab.tell(box)
+
+
+def test_a_cause_opens_its_row_and_back_closes_it(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(addresses["causes"])
+    assert tab.tell("document.querySelectorAll('.cards article').length") == 5
+    tab.tell("document.querySelectorAll('.cards article a')[1].click()")
+    tab.wait("pane.open && document.querySelector('#pane-body li.at') !== null")
+    card = "document.querySelectorAll('.cards article')[1]"
+    assert tab.tell(f"document.querySelector('#pane-body li.at').id == {card}.querySelector('a').hash.slice(1)")
+    sentence = tab.tell(f"{card}.querySelector('h3').innerText")
+    assert sentence in tab.tell("document.querySelector('#pane-body li.at').innerText")
+    tab.tell("history.back()")
+    tab.wait("!pane.open")
+
+
+def test_a_cause_is_copied_as_a_declaration_and_as_a_command(tab: Tab, addresses: dict[str, str]) -> None:
+    permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+    tab.call("Browser.grantPermissions", permissions=permissions)
+    tab.open(addresses["fails"])
+    tab.call("Page.bringToFront")
+    for number, begins in enumerate(("[[deviation]]", "hubgate parity happy-path")):
+        button = f"document.querySelectorAll('.cards button')[{number}]"
+        tab.tell(f"{button}.click()")
+        tab.wait(f"{button}.innerText == 'copied'")
+        assert tab.tell("navigator.clipboard.readText()").startswith(begins)
+
+
+@pytest.mark.parametrize("width", [390, 740, 800, 900, 1000, 1400])
+def test_each_figure_has_room_for_its_words(tab: Tab, addresses: dict[str, str], width: int) -> None:
+    tab.look(width, 844)
+    tab.open(addresses["full"])
+    narrowest = "Math.min(...[...document.querySelectorAll('td[data-label=Figure]')].map(td => td.clientWidth))"
+    assert tab.tell(narrowest) >= 110
+    out = "[...document.querySelectorAll('.criteria td')].filter(td => td.scrollWidth > td.clientWidth + 1).length"
+    assert tab.tell(out) == 0
+    assert tab.tell("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("name", ["full", "causes"])
+def test_a_run_is_printed_on_less_than_ten_pages(tab: Tab, addresses: dict[str, str], name: str) -> None:
+    tab.open(addresses[name])
+    tab.look(1280, 900, media="print")
+    printed = base64.b64decode(tab.call("Page.printToPDF", printBackground=True)["data"])
+    assert 1 < len(re.findall(rb"/Type\s*/Page\b(?!s)", printed)) < 10
+    assert tab.tell("document.querySelectorAll('.example[open], tbody.bad details[open]').length") == 0
+
+
+def test_what_failed_is_unfolded_in_print(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(addresses["fails"])
+    tab.look(1280, 900, media="print")
+    tab.tell("dispatchEvent(new Event('beforeprint'))")
+    seen = (
+        "[...document.querySelectorAll('#transcripts li')].filter(li => li.checkVisibility()).map(li => li.className)"
+    )
+    assert tab.tell(seen) == ["different"]
+    assert tab.tell("document.querySelector('tbody.bad dl').checkVisibility()")
+    tab.tell("dispatchEvent(new Event('afterprint'))")
+    assert not tab.tell("document.querySelector('tbody.bad dl').checkVisibility()")
+
+
+@pytest.mark.parametrize("name", ["fails", "causes"])
+def test_a_run_that_fails_is_short_until_one_asks_for_more(tab: Tab, addresses: dict[str, str], name: str) -> None:
+    tab.look(1400, 900)
+    tab.open(addresses[name])
+    assert tab.tell("document.documentElement.scrollHeight") < 6 * 900
 
 
 def test_the_two_sides_stand_beside_each_other(tab: Tab, addresses: dict[str, str]) -> None:
@@ -92,7 +165,7 @@ def test_the_matrix_can_be_narrowed_to_what_differs(tab: Tab, addresses: dict[st
     tab.open(addresses["full"])
     rows = "[...document.querySelectorAll('.matrix tbody tr')].filter(tr => tr.offsetParent)"
     seen = f"{rows}.map(tr => tr.cells[0].firstChild.data)"
-    assert len(tab.tell(seen)) == 35
+    assert len(tab.tell(seen)) == len(NAMES)
     tab.tell("document.getElementById('only-differing').click()")
     assert tab.tell(seen) == ["cancel-running", "second-client-subscribes", "submit-odd-priority-text"]
 
@@ -140,6 +213,18 @@ def test_without_scripts_a_cells_link_still_opens_its_transcript(tab: Tab, addre
     try:
         tab.open(f"{addresses['full']}#cell-cancel-running__stack-sse")
         tab.wait("document.getElementById('cell-cancel-running__stack-sse').parentElement.open")
+    finally:
+        tab.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_without_scripts_a_cause_is_a_link_to_its_row(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        tab.open(addresses["causes"])
+        row = tab.tell("document.querySelector('.cards a').hash")
+        tab.open(f"{addresses['causes']}{row}")
+        tab.wait(f"document.querySelector('{row}').checkVisibility()")
+        assert not tab.tell("document.querySelector('.cards button').checkVisibility()")
     finally:
         tab.call("Emulation.setScriptExecutionDisabled", value=False)
 
