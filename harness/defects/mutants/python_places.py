@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -59,14 +59,15 @@ Span = tuple[tuple[int, int], tuple[int, int]]
 
 def python_places(file: str, text: str) -> list[Place]:
     """Every place of a file, in its order."""
-    unseen = _unevaluated(text)
+    unseen, dotted = _unevaluated(text), _dotted_exceptions(text)
     ways: dict[Span, list[tuple[str, Callable[[], str]]]] = defaultdict(list)
     tree = list(_nodes(get_ast(text)))
     for name in OPERATORS:
         operator: Any = get_operator(f"core/{name}")()
         spans = [span for node in tree for span in operator.mutation_positions(node)]
+        hidden = unseen + dotted if name == "ExceptionReplacer" else unseen
         for occurrence, span in enumerate(spans):
-            if not any(_inside(span, hidden) for hidden in unseen):
+            if not any(_inside(span, one) for one in hidden):
                 ways[span].append((name, partial(_mutated, text, name, occurrence)))
     return [Place(file=file, line=span[0][0], ways=tuple(found)) for span, found in sorted(ways.items())]
 
@@ -85,6 +86,12 @@ def _nodes(node: Any) -> Iterator[Any]:
         yield from _nodes(child)
 
 
+def _dotted_exceptions(text: str) -> list[Span]:
+    """Handlers of `module.Error`: the library fails at replacing such a name."""
+    handlers = [node.type for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ExceptHandler) and node.type]
+    return _spans(node for handler in handlers for node in ast.walk(handler) if isinstance(node, ast.Attribute))
+
+
 def _unevaluated(text: str) -> list[Span]:
     found: list[ast.AST] = []
     for node in ast.walk(ast.parse(text)):
@@ -99,12 +106,11 @@ def _unevaluated(text: str) -> list[Span]:
             found += [option.value for option in node.keywords]
         elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             found.append(node)
-    spans = [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in map(_located, found)]
-    return [(start, (end[0] or start[0], end[1] or start[1])) for start, end in spans]
+    return _spans(found)
 
 
-def _located(node: ast.AST) -> Any:
-    return node
+def _spans(nodes: Iterable[Any]) -> list[Span]:
+    return [((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)) for node in nodes]
 
 
 def _inside(span: Span, hidden: Span) -> bool:

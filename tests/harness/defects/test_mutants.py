@@ -51,6 +51,12 @@ def test_lua_is_changed_outside_of_strings_and_comments() -> None:
     assert all("-- a == b" in text and "'a < b'" in text for text in texts)
 
 
+def test_every_handler_that_is_found_can_be_changed() -> None:
+    ways = [change for place in places() for operator, change in place.ways if operator == "ExceptionReplacer"]
+    assert len(ways) > 20
+    assert all("CosmicRayTestingException" in change() for change in ways)
+
+
 def test_the_same_seed_draws_the_same_mutants_of_the_stack() -> None:
     found = places(rooms=("queue",))
     assert {Path(place.file).suffix for place in found} == {".py", ".lua"}
