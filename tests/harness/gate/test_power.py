@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,11 @@ def test_the_share_means_nothing_where_the_sound_stack_does_not_pass() -> None:
 
 async def test_each_mutant_has_its_fate_and_the_run_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changed: list[str] = []
+    numbers = itertools.count()
 
     async def run_gate(options: Options, *_: Any, **__: Any) -> tuple[Run, Path]:
         name = options.changed
-        folder = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
+        folder = tmp_path / f"run-{next(numbers)}"
         folder.mkdir()
         if name and name not in changed:
             changed.append(name)

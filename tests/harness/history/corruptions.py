@@ -187,8 +187,9 @@ def an_old_attempt_is_accepted(history: History, random: Random):  # type: ignor
 
 @corruption("double_claim", "fence not rising")
 def the_fence_does_not_rise(history: History, random: Random):  # type: ignore[no-untyped-def]
+    """Under another worker: its own attempt a worker may take up again."""
     claim = pick(random, [e for e in log_of(history, EventKind.CLAIMED) if e.attempt == 2])
-    return (put(history, claim, change(claim, attempt=1)), claim.job_id) if claim else None
+    return (put(history, claim, change(claim, attempt=1, worker_id="w9")), claim.job_id) if claim else None
 
 
 @corruption("unjustified_expiry", "lease not renewed")
