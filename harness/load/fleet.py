@@ -38,6 +38,8 @@ class Fleet:
         self._size = 0
         self._journal: Path | None = None
         self._back: dict[OwnExit, float] = {}
+        self._found_gone: list[Process] = []
+        """Workers whose exit was noticed by who asked for the exits, before `watch` came to look."""
 
     @property
     def exits(self) -> list[WorkerExit]:
@@ -45,7 +47,9 @@ class Fleet:
         exits = []
         poisoned = [one for one in self._entries() if one.kind is EventKind.POISONED]
         for worker in self._deployment.workers:
-            worker.note_own_exit()
+            if worker.expected_to_live and not worker.alive:
+                worker.note_own_exit()
+                self._found_gone.append(worker)
             for one in worker.own_exits:
                 back, status = self._back.get(one), one.error.returncode
                 alone = WorkerExit(worker=worker.name, at=one.at, ours=False, back_after_s=back, status=status)
@@ -73,7 +77,8 @@ class Fleet:
         """For as long as it runs: note who exited on its own, and start it again."""
         while True:
             await asyncio.sleep(WATCH_S)
-            gone = [one for one in self._deployment.workers if one.expected_to_live and not one.alive]
+            found, self._found_gone = self._found_gone, []
+            gone = [one for one in self._deployment.workers if not one.alive and (one.expected_to_live or one in found)]
             for worker in gone:
                 worker.note_own_exit()
             await asyncio.gather(*map(self._bring_back, gone))
