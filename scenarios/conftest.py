@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from harness.processes import Processes, RedisUnusable, open_redis
+from harness.processes import Processes, RedisServer
 from harness.targets import Deployment, HubTarget, Setup, Side, StackTarget, Target
 from harness.testing import Server
 from scenarios.stacks import GivenStack, OwnStack, Stacks, died
@@ -21,7 +21,6 @@ from scenarios.stacks import GivenStack, OwnStack, Stacks, died
 pytest.register_assert_rewrite("scenarios.client_mixes")
 
 HERE: Final = Path(__file__).parent
-COULD_NOT_RUN: Final = 3
 LONGEST_S: Final = 20
 PASSWORD: Final = "open-sesame"  # noqa: S105 - of a stack that lives for one run
 
@@ -52,15 +51,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stacks(request: pytest.FixtureRequest, run_folder: Path) -> Iterator[Stacks]:
+def stacks(request: pytest.FixtureRequest, processes: Processes, redis_server: RedisServer) -> Stacks:
     """The Redis and the processes of this run. Without a Redis nothing can be said of the stack."""
-    with Processes(run_folder / "logs") as processes:
-        try:
-            server = open_redis(request.config.getoption("--redis"), processes)
-        except RedisUnusable as error:
-            pytest.exit(str(error), returncode=COULD_NOT_RUN)
-        yield Stacks(processes, server, overlay=request.config.getoption("--overlay"))
-        server.close()
+    return Stacks(processes, redis_server, overlay=request.config.getoption("--overlay"))
 
 
 @pytest.fixture(scope="session")

@@ -14,18 +14,10 @@ from msgspec.structs import replace
 from harness.processes import Processes, RedisServer
 from harness.processes.services import SERVING
 from harness.targets import Deployment, Namespace, Setup, StackTarget
-from harness.testing import OwnServer, Server, fresh
+from harness.testing import QUICK, OwnServer, Server, fresh
 
-LEASE_MS: Final = 2_000
-BACKOFF_MS: Final = 100
-SETUP: Final = Setup(
-    lease_ms=LEASE_MS,
-    retry_backoff_ms=BACKOFF_MS,
-    poll_ms=200,
-    environment={"WORKER_HEARTBEAT_INTERVAL_MS": "400"},
-)
-"""All is short, so that a suite need not wait long for what takes a lease or a back-off."""
-
+LEASE_MS: Final = QUICK.lease_ms
+BACKOFF_MS: Final = QUICK.retry_backoff_ms
 SUITES: Final = ("feed",)
 """Those that have a service of their own."""
 Payload = dict[str, Any]
@@ -57,7 +49,7 @@ class GivenStack(Server):
 
     def __init__(self, target: StackTarget, processes: Processes, *, workers: int) -> None:
         super().__init__(target, service=fresh("simulation"))
-        self._deployment = Deployment(target, setup=replace(SETUP, token=target.token), processes=processes)
+        self._deployment = Deployment(target, setup=replace(QUICK, token=target.token), processes=processes)
         wanted = (self.service, *(service_for(self, suite) for suite in SUITES))
         connector = SERVING + "+".join(wanted)
         launch = self._deployment.worker_launch
@@ -94,7 +86,7 @@ class Stacks:
 
     def setup(self, **more: Any) -> Setup:
         """How the suites' stacks are started."""
-        return replace(SETUP, overlay=self.overlay, **more)
+        return replace(QUICK, overlay=self.overlay, **more)
 
     @contextmanager
     def stack(
@@ -102,7 +94,7 @@ class Stacks:
     ) -> Iterator[OwnStack]:
         """A stack of its own, empty, that leaves nothing behind in Redis. Settings are environment variables."""
         namespace = Namespace(self.redis.url, f"scenarios-{secrets.token_hex(4)}:")
-        environment = {**SETUP.environment, **{key.upper(): str(value) for key, value in (settings or {}).items()}}
+        environment = {**QUICK.environment, **{key.upper(): str(value) for key, value in (settings or {}).items()}}
         setup = self.setup(name=f"api-{name}", token=token, environment=environment)
         deployment = Deployment.start(self.processes, setup, self.redis, namespace)
         deployment.start_workers([deployment.worker_launch(fresh("worker")) for _ in range(workers)])

@@ -1,6 +1,6 @@
 """The pytest plug-in: scenarios against a hub and a stack, in anybody's repository (docs/pytest.md)."""
 
 from harness.testing.nemeses import Nemeses
-from harness.testing.servers import OwnServer, Server, fresh
+from harness.testing.servers import QUICK, OwnServer, Server, fresh
 
-__all__ = ["Nemeses", "OwnServer", "Server", "fresh"]
+__all__ = ["QUICK", "Nemeses", "OwnServer", "Server", "fresh"]

@@ -33,17 +33,13 @@ from harness.targets import (
     TargetPool,
 )
 from harness.testing.nemeses import Nemeses
-from harness.testing.servers import OwnServer, Server
+from harness.testing.servers import QUICK, OwnServer, Server
 from harness.testing.transcripts import aligned, as_text, events_of
 
 COULD_NOT_RUN: Final = 3
 _HUB_EVENTS = pytest.StashKey[dict[str, list[Event]]]()
 """What the actors of a test saw on the hub, by the test without its parameters."""
 
-QUICK: Final = Setup(
-    lease_ms=2_000, retry_backoff_ms=100, poll_ms=200, environment={"WORKER_HEARTBEAT_INTERVAL_MS": "400"}
-)
-"""All is short, so that a test need not wait long for what takes a lease or a back-off."""
 CONNECT_S: Final = 5.0
 _Given = TypeVar("_Given", HubTarget, StackTarget)
 Play = Callable[[str | Path], Awaitable[CassetteResult]]

@@ -11,10 +11,14 @@ import msgspec
 
 from harness.clients import LegacyClient, ModernClient, Monitor, RecordingSocket
 from harness.processes import Process
-from harness.targets import Deployment, StackTarget, Target
+from harness.targets import Deployment, Setup, StackTarget, Target
 
 _Actor = TypeVar("_Actor", bound=RecordingSocket)
 _numbers = itertools.count(1)
+QUICK: Final = Setup(
+    lease_ms=2_000, retry_backoff_ms=100, poll_ms=200, environment={"WORKER_HEARTBEAT_INTERVAL_MS": "400"}
+)
+"""All is short, so that a test need not wait long for what takes a lease or a back-off."""
 
 
 def fresh(word: str) -> str:
