@@ -17,8 +17,8 @@ from new_stack.api.legacy.monitor import change_key, connected
 from new_stack.api.legacy.v2 import rest as later_rest
 from new_stack.api.operation import health, openapi
 from new_stack.api.services import SERVICES, Services
-from new_stack.api.streaming.event_feed import all_events
-from new_stack.api.streaming.follow import job_progress
+from new_stack.api.sse.event_feed import all_events
+from new_stack.api.sse.follow import job_progress
 from new_stack.api.streaming.reader import read_events
 from new_stack.log import log
 from new_stack.queue.errors import QueueError, QueueUnavailable

@@ -9,9 +9,9 @@ from weakref import WeakSet
 
 import hiredis
 
-from new_stack.queue.endpoint import Endpoint, Opened, Server
 from new_stack.queue.errors import QueueError, QueueUnavailable
 from new_stack.queue.failover.address import Node
+from new_stack.queue.failover.endpoint import Endpoint, Opened, Server
 
 Argument = str | bytes | int | float
 Command = tuple[Argument, ...]

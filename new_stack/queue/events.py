@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any, Final
 
@@ -34,6 +35,21 @@ class EventKind(StrEnum):
 
 ENDINGS: Final = frozenset({EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED})
 """After one of these a job's stream has no further events, unless the job is retried by hand."""
+
+
+_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?")
+ID_LIMIT: Final = 2**64
+
+StreamId = tuple[int, int]
+
+
+def parse_id(text: str) -> StreamId | None:
+    """The id of a stream's entry as two numbers that sort; None where the text is none."""
+    match = _ID.fullmatch(text)
+    if match is None:
+        return None
+    ms, sequence = int(match[1]), int(match[2] or 0)
+    return (ms, sequence) if ms < ID_LIMIT and sequence < ID_LIMIT else None
 
 
 FOR_MONITORS: Final = frozenset({EventKind.SERVICE_REQUEST, EventKind.STATE})

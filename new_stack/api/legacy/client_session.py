@@ -11,14 +11,13 @@ from new_stack.api.legacy.dialect import Action, Dialect, Frame, Request
 from new_stack.api.legacy.hub import HUB
 from new_stack.api.legacy.messages import Fields, Refusal, value
 from new_stack.api.legacy.session import Connection, Session
-from new_stack.api.legacy.socket_streams import SocketStreams
 from new_stack.api.legacy.v2.client import V2, is_v2_message
 from new_stack.api.services import Services
-from new_stack.api.streaming.cursor import parse_id
+from new_stack.api.sse.follow import ending_of
+from new_stack.api.sse.over_sockets import SocketStreams
 from new_stack.api.streaming.fanout import DeliveryBarrier, Published
-from new_stack.api.streaming.follow import ending_of
 from new_stack.queue.errors import InvalidTransition, JobConflict, JobNotFound
-from new_stack.queue.events import ENDINGS, Event, EventKind
+from new_stack.queue.events import ENDINGS, Event, EventKind, parse_id
 from new_stack.queue.jobs import Job, JobState, NewJob
 
 ENDS_REMEMBERED: Final = 1_000

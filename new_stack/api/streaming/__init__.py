@@ -1,1 +1,1 @@
-"""Events on their way to readers: one reader of Redis, the fan-out, and the streams that join history and present."""
+"""Events on their way to readers: the one reader of Redis, and the fan-out to every connection."""

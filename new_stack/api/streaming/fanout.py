@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from new_stack.api.snapshot import Snapshot
-from new_stack.api.streaming.cursor import StreamId, parse_id
-from new_stack.queue.events import FOR_MONITORS, Event
+from new_stack.queue.events import FOR_MONITORS, Event, StreamId, parse_id
 
 T = TypeVar("T")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from new_stack.api.streaming.cursor import parse_id
 from new_stack.api.streaming.fanout import FanOut
 from new_stack.backoff import Backoff
 from new_stack.log import log
 from new_stack.queue.errors import QueueError
+from new_stack.queue.events import parse_id
 from new_stack.queue.queue import Queue
 
 BLOCK_MS: Final = 2_000

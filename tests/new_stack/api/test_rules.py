@@ -24,11 +24,11 @@ from new_stack.api.operation import exposition
 from new_stack.api.operation.metrics import Metrics
 from new_stack.api.settings import ApiSettings
 from new_stack.api.snapshot import Snapshot
-from new_stack.api.streaming.cursor import PageSize, before, parse_id, resume
+from new_stack.api.sse.cursor import PageSize, before, resume
+from new_stack.api.sse.stream import event_frame
 from new_stack.api.streaming.fanout import TOO_SLOW, FanOut, Published
-from new_stack.api.streaming.sse import event_frame
 from new_stack.queue import PRIORITY_LIMIT, Event, EventKind, QueueCounts, SettingsError
-from new_stack.queue.events import FOR_MONITORS
+from new_stack.queue.events import FOR_MONITORS, parse_id
 
 texts = st.text(max_size=20)
 json_values = st.recursive(

@@ -9,8 +9,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from new_stack.api.streaming.cursor import parse_id
 from new_stack.queue import Failed, QueueSettings
+from new_stack.queue.events import parse_id
 from tests.waiting import until
 
 from ..conftest import ValkeyProcess

@@ -12,10 +12,9 @@ from new_stack.api.legacy.session import Connection, ConnectionGone
 from new_stack.api.legacy.v2 import monitor as v2
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
-from new_stack.api.streaming.cursor import parse_id
 from new_stack.api.streaming.fanout import Published
 from new_stack.queue.errors import QueueUnavailable
-from new_stack.queue.events import EventKind
+from new_stack.queue.events import EventKind, parse_id
 from new_stack.queue.jobs import Job, JobState, WorkerInfo
 
 PENDING_SHOWN: Final = 500

@@ -9,12 +9,11 @@ from contextlib import suppress
 from types import SimpleNamespace
 
 from new_stack.api.http.token import token_holds
-from new_stack.api.streaming.cursor import parse_id
+from new_stack.api.sse.follow import Follower
+from new_stack.api.sse.stream import event_frame
 from new_stack.api.streaming.fanout import FanOut, Published
-from new_stack.api.streaming.follow import Follower
-from new_stack.api.streaming.sse import event_frame
 from new_stack.queue.errors import JobNotFound
-from new_stack.queue.events import Event, EventKind
+from new_stack.queue.events import Event, EventKind, parse_id
 
 
 def event(number, kind):

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import msgspec
 
-from new_stack.queue.events import Event, EventKind
-
-_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?")
-_LIMIT: Final = 2**64
+from new_stack.queue.events import ID_LIMIT, Event, EventKind, StreamId, parse_id
 
 PAGE_BYTES: Final = 65_536
 PAGE_EVENTS: Final = 500
-
-StreamId = tuple[int, int]
-
-
-def parse_id(text: str) -> StreamId | None:
-    """An entry's id as two numbers that sort; None where the text is none."""
-    match = _ID.fullmatch(text)
-    if match is None:
-        return None
-    ms, sequence = int(match[1]), int(match[2] or 0)
-    return (ms, sequence) if ms < _LIMIT and sequence < _LIMIT else None
 
 
 def text_of(at: StreamId) -> str:
@@ -37,7 +22,7 @@ def before(at: StreamId) -> str:
     ms, sequence = at
     if sequence:
         return f"{ms}-{sequence - 1}"
-    return f"{ms - 1}-{_LIMIT - 1}" if ms else "0-0"
+    return f"{ms - 1}-{ID_LIMIT - 1}" if ms else "0-0"
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,11 +13,11 @@ from typing import Final
 from aiohttp import web
 
 from new_stack.api.services import SERVICES, Services
-from new_stack.api.streaming import sse
-from new_stack.api.streaming.cursor import PageSize, Resume, StreamId, before, parse_id, resume, text_of
+from new_stack.api.sse import stream as sse
+from new_stack.api.sse.cursor import PageSize, Resume, before, resume, text_of
 from new_stack.api.streaming.fanout import Published, Subscriber
 from new_stack.queue.errors import JobNotFound, QueueUnavailable
-from new_stack.queue.events import ENDINGS, Event, EventKind
+from new_stack.queue.events import ENDINGS, Event, EventKind, StreamId, parse_id
 from new_stack.queue.jobs import Job, JobState
 
 ENDED: Final[dict[JobState, EventKind]] = {

@@ -10,10 +10,10 @@ from aiohttp import web
 from new_stack.api.http.http_io import whole_number
 from new_stack.api.http.problems import invalid
 from new_stack.api.services import SERVICES, Services
-from new_stack.api.streaming import sse
-from new_stack.api.streaming.cursor import PageSize, StreamId, before, parse_id, text_of
+from new_stack.api.sse import stream as sse
+from new_stack.api.sse.cursor import PageSize, before, text_of
 from new_stack.api.streaming.fanout import Gap, Published, Subscriber
-from new_stack.queue.events import Event, EventKind
+from new_stack.queue.events import Event, EventKind, StreamId, parse_id
 
 LATEST_MS: Final = 10**14
 """A time that no event has reached: bounds `since`."""

@@ -10,7 +10,7 @@ from typing import Final
 from new_stack.api.legacy.messages import Fields, Refusal, job_id_of, text_field
 from new_stack.api.legacy.session import Connection, ConnectionGone
 from new_stack.api.services import Services
-from new_stack.api.streaming.follow import following
+from new_stack.api.sse.follow import following
 from new_stack.queue.errors import QueueError
 
 STREAMS_AT_ONCE: Final = 100
