@@ -6,7 +6,7 @@ async with Recorder("http://127.0.0.1:8001", sessions, port=9001, redaction=Reda
 print(sessions.written)
 """
 
-from harness.cassettes.record.proxy import Recorder
+from harness.cassettes.record.recorder import Recorder
 from harness.cassettes.record.redaction import BadRule, Redaction
 from harness.cassettes.record.sessions import Per, Sessions, by_job
 

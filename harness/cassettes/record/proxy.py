@@ -1,4 +1,4 @@
-"""The recording proxy: real clients, workers and monitors reach a real server through it, unchanged."""
+"""A proxy in front of a real server: clients, workers and monitors reach it unchanged, and a watch sees what passes."""
 
 from __future__ import annotations
 
@@ -6,26 +6,20 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import aiohttp
-import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
+from multidict import CIMultiDict
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Close as CloseFrame
+from yarl import URL
 
-from harness.cassettes import Close, Closed, Drop, Open, Receive, Request, Response, Role, Send, contracted
-from harness.cassettes.record.redaction import Redaction
-from harness.cassettes.record.sessions import Names, Sessions, role_and_name
 from harness.clients.transport import ABNORMAL, LARGEST_MESSAGE, HandshakeRefused, Unreachable, open_websocket
 from harness.errors import CouldNotRun
-from harness.protocols import hub
-from harness.protocols.sse import SseParser
 
 STOP_S: Final = 3.0
-KEPT_HEADERS: Final = ("Authorization", "Last-Event-ID")
-"""Request headers that change what the server answers. Secret ones are kept by name only."""
 _OF_ONE_CONNECTION: Final = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "te", "trailers", "transfer-encoding", "upgrade", "host"}
     | {"content-length", "content-encoding", "accept-encoding"}
@@ -33,23 +27,85 @@ _OF_ONE_CONNECTION: Final = frozenset(
 )
 
 
-class Recorder:
-    """A proxy in front of `upstream`, as an async context. What passes is written to `sessions`."""
+class SocketWatch(Protocol):
+    """What sees one WebSocket connection. Each call comes before what it tells of is passed on."""
 
-    def __init__(
-        self,
-        upstream: str,
-        sessions: Sessions,
-        *,
-        redaction: Redaction | None = None,
-        host: str = "127.0.0.1",
-        port: int = 0,
-    ) -> None:
+    def sent(self, data: str | bytes) -> None:
+        """The client sends a frame."""
+        ...
+
+    def received(self, data: str | bytes) -> None:
+        """The server sends a frame."""
+        ...
+
+    def left(self, *, orderly: bool, code: int) -> None:
+        """The client closes the connection, or it is cut."""
+        ...
+
+    def closed(self, code: int, reason: str) -> None:
+        """The server's side has ended."""
+        ...
+
+    def over(self) -> None:
+        """Nothing more comes, however it ended."""
+        ...
+
+
+class RequestWatch(Protocol):
+    """What sees one HTTP request."""
+
+    def answered(self, status: int, body: bytes) -> None:
+        """The server has answered."""
+        ...
+
+    def over(self) -> None:
+        """Nothing more comes, answered or not."""
+        ...
+
+
+class StreamWatch(Protocol):
+    """What sees one stream of server-sent events."""
+
+    def received_events(self, data: bytes) -> None:
+        """A piece of the stream."""
+        ...
+
+    def left(self) -> None:
+        """The reader is gone."""
+        ...
+
+    def closed(self, code: int) -> None:
+        """The stream has ended: 1000, or the status that refused it."""
+        ...
+
+    def over(self) -> None:
+        """Nothing more comes, however it ended."""
+        ...
+
+
+class Watch(Protocol):
+    """What sees the traffic. Its calls must be quick, and may not raise: clients wait for them."""
+
+    def socket(self, request: web.Request) -> SocketWatch:
+        """A WebSocket connection is open on both sides."""
+        ...
+
+    def request(self, request: web.Request, body: bytes) -> RequestWatch:
+        """A request came."""
+        ...
+
+    def stream(self, request: web.Request) -> StreamWatch:
+        """Somebody wants to read events."""
+        ...
+
+
+class Proxy:
+    """A proxy in front of `upstream`, as an async context."""
+
+    def __init__(self, upstream: str, watch: Watch, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self._upstream = upstream.rstrip("/")
-        self._sessions = sessions
-        self._redaction = redaction or Redaction()
+        self._watch = watch
         self._host, self._port = host, port
-        self._names = Names()
         self._closing: set[Callable[[], Awaitable[Any]]] = set()
         self._runner: web.AppRunner | None = None
         self._client: aiohttp.ClientSession | None = None
@@ -58,7 +114,12 @@ class Recorder:
         """Listen. Raises CouldNotRun where the port is taken."""
         app = web.Application(client_max_size=LARGEST_MESSAGE)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._client = aiohttp.ClientSession(auto_decompress=True, timeout=aiohttp.ClientTimeout(total=None))
+        self._client = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Accept", "Content-Type", "User-Agent"),
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
@@ -71,7 +132,7 @@ class Recorder:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close every connection, so that every cassette ends complete."""
+        """Close every connection in order, so that the watch sees how each ended."""
         await asyncio.gather(*(close() for close in self._closing), return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
@@ -98,13 +159,16 @@ class Recorder:
     @property
     def _http(self) -> aiohttp.ClientSession:
         if self._client is None:
-            raise CouldNotRun("the recorder does not run")
+            raise CouldNotRun("the proxy does not run")
         return self._client
+
+    def _url(self, request: web.Request) -> URL:
+        """Where the server has it, quoted as the client quoted it."""
+        return URL(self._upstream + request.raw_path, encoded=True)
 
     # WebSocket
     async def _relay_socket(self, request: web.Request) -> web.StreamResponse:
-        role, name = role_and_name(request.path_qs)
-        url = "ws" + self._upstream.removeprefix("http").removeprefix("ws") + request.path_qs
+        url = "ws" + self._upstream.removeprefix("http").removeprefix("ws") + request.raw_path
         wanted = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if part.strip()]
         try:
             server = await open_websocket(url, headers=forwarded(request.headers), subprotocols=wanted)
@@ -117,39 +181,32 @@ class Recorder:
             max_msg_size=LARGEST_MESSAGE, autoclose=False, compress=False, protocols=protocols
         )
         await client.prepare(request)
-        with self._names.taken(name) as actor:
-            relay = _SocketRelay(actor, client, server, self._sessions, self._redaction)
-            self._closing.add(relay.stop)
-            try:
-                await relay.run(role, self._redaction.path(request.path_qs), self._kept(request))
-            finally:
-                self._closing.discard(relay.stop)
+        relay = _SocketRelay(client, server, self._watch.socket(request))
+        self._closing.add(relay.stop)
+        try:
+            await relay.run()
+        finally:
+            self._closing.discard(relay.stop)
         return client
 
     # HTTP
     async def _relay_request(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        with self._names.taken("http") as actor, self._session(actor):
-            asked = Request(
-                at=self._now(),
-                actor=actor,
-                method=request.method,
-                path=self._redaction.path(request.path_qs),
-                headers=self._kept(request),
-                **self._body(body),
-            )
-            self._sessions.put(asked)
+        watch = self._watch.request(request, body)
+        try:
             status, headers, content = await self._ask_upstream(request, body)
-            self._sessions.put(Response(at=self._now(), actor=actor, status=status, **self._body(content)))
+            watch.answered(status, content)
+        finally:
+            watch.over()
         return web.Response(status=status, headers=headers, body=content)
 
-    async def _ask_upstream(self, request: web.Request, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    async def _ask_upstream(self, request: web.Request, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         try:
             async with self._http.request(
                 request.method,
-                self._upstream + request.path_qs,
+                self._url(request),
                 headers=forwarded(request.headers),
-                data=body,
+                data=body or None,
                 allow_redirects=False,
             ) as answer:
                 return answer.status, forwarded(answer.headers), await answer.read()
@@ -158,116 +215,70 @@ class Recorder:
             return HTTPStatus.BAD_GATEWAY, {"Content-Type": "text/plain"}, text.encode()
 
     async def _relay_events(self, request: web.Request) -> web.StreamResponse:
-        with self._names.taken("sse") as actor, self._session(actor):
-            path = self._redaction.path(request.path_qs)
-            self._sessions.put(Open(at=self._now(), actor=actor, role=Role.SSE, path=path, headers=self._kept(request)))
-            code = ABNORMAL
-            try:
-                async with self._http.get(
-                    self._upstream + request.path_qs, headers=forwarded(request.headers)
-                ) as answer:
-                    response = web.StreamResponse(status=answer.status, headers=forwarded(answer.headers))
-                    await response.prepare(request)
-                    code = 1000 if answer.status < 300 else answer.status
-                    await self._pass_events(actor, answer, response)
-                    return response
-            except aiohttp.ClientError as error:
-                return web.Response(status=502, text=f"{self._upstream} cannot be reached: {error}")
-            finally:
-                self._sessions.put(Closed(at=self._now(), actor=actor, code=code))
-
-    async def _pass_events(self, actor: str, answer: aiohttp.ClientResponse, response: web.StreamResponse) -> None:
-        parser = SseParser()
-        async for data in answer.content.iter_any():
-            for event in parser.feed(data):
-                message = self._redaction.json({"id": event.id, "event": event.event, "data": event.json()})
-                self._sessions.put(Receive(at=self._now(), actor=actor, message=contracted(message)))
-            try:
-                await response.write(data)
-            except ConnectionError:
-                self._sessions.put(Drop(at=self._now(), actor=actor))
-                return
-
-    @contextlib.contextmanager
-    def _session(self, activity: str) -> Any:
-        self._sessions.begin(activity)
+        watch, code = self._watch.stream(request), ABNORMAL
         try:
-            yield
+            async with self._http.get(self._url(request), headers=forwarded(request.headers)) as answer:
+                response = web.StreamResponse(status=answer.status, headers=forwarded(answer.headers))
+                await response.prepare(request)
+                code = 1000 if answer.status < 300 else answer.status
+                async for data in answer.content.iter_any():
+                    watch.received_events(data)
+                    try:
+                        await response.write(data)
+                    except ConnectionError:
+                        watch.left()
+                        break
+                return response
+        except aiohttp.ClientError as error:
+            return web.Response(status=502, text=f"{self._upstream} cannot be reached: {error}")
         finally:
-            self._sessions.end(activity)
-
-    def _now(self) -> float:
-        return self._sessions.now_ms()
-
-    def _kept(self, request: web.Request) -> dict[str, str]:
-        return self._redaction.kept_headers(request.headers, KEPT_HEADERS)
-
-    def _body(self, body: bytes) -> dict[str, Any]:
-        if not body:
-            return {"body": None}
-        try:
-            return {"body": contracted(self._redaction.json(msgspec.json.decode(body)))}
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return {"text": contracted(self._redaction.text(body.decode("utf-8", "replace")))}
+            watch.closed(code)
+            watch.over()
 
 
 class _SocketRelay:
     """One WebSocket connection, passed on frame by frame in both directions until either side ends it."""
 
-    def __init__(
-        self,
-        actor: str,
-        client: web.WebSocketResponse,
-        server: ClientConnection,
-        sessions: Sessions,
-        redaction: Redaction,
-    ) -> None:
-        self._actor, self._client, self._server = actor, client, server
-        self._sessions, self._redaction = sessions, redaction
+    def __init__(self, client: web.WebSocketResponse, server: ClientConnection, watch: SocketWatch) -> None:
+        self._client, self._server, self._watch = client, server, watch
         self._left = False
         """Whether the end was begun on this side and not by the server."""
         self._closing: asyncio.Task[None] | None = None
         self._done = asyncio.Event()
 
-    async def run(self, role: Role, path: str, headers: dict[str, str]) -> None:
-        """Relay and record, to the end."""
-        self._sessions.begin(self._actor)
+    async def run(self) -> None:
+        """Relay, to the end."""
         try:
-            self._sessions.put(
-                Open(at=self._sessions.now_ms(), actor=self._actor, role=role, path=path, headers=headers)
-            )
             up = asyncio.create_task(self._from_client())
             end = await self._from_server()
             await self._ended(up, end.rcvd)
         finally:
-            self._sessions.end(self._actor)
+            self._watch.over()
             self._done.set()
 
     async def _ended(self, up: asyncio.Task[None], last: CloseFrame | None) -> None:
-        """The server's side is over: record how, and end the client's."""
+        """The server's side is over: tell how, and end the client's."""
         if self._closing is not None:
             await asyncio.gather(self._closing, return_exceptions=True)
         code, reason = (last.code, last.reason) if last else (ABNORMAL, "")
-        told = self._redaction.text(reason)
-        self._sessions.put(Closed(at=self._sessions.now_ms(), actor=self._actor, code=code, reason=told))
+        self._watch.closed(code, reason)
         if not self._client.closed:
             await self._client.close(code=code if code != ABNORMAL else WSCloseCode.INTERNAL_ERROR)
         up.cancel()
         await asyncio.gather(up, return_exceptions=True)
 
     async def stop(self) -> None:
-        """End it from here: the recording ends with an orderly close."""
+        """End it from here, in order."""
         self._leave(orderly=True)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._done.wait(), STOP_S)
 
     def _leave(self, *, orderly: bool, code: int = WSCloseCode.OK, reason: str = "") -> None:
-        """The client's side is over, or the recorder's: the server's side is ended in the same way."""
+        """The client's side is over, or the proxy's: the server's side is ended in the same way."""
         if self._left:
             return
         self._left = True
-        at = self._sessions.now_ms()
-        self._sessions.put(Close(at=at, actor=self._actor, code=code) if orderly else Drop(at=at, actor=self._actor))
+        self._watch.left(orderly=orderly, code=code)
         if orderly:
             self._closing = asyncio.create_task(self._server.close(code, reason))
         else:
@@ -276,9 +287,8 @@ class _SocketRelay:
     async def _from_client(self) -> None:
         while True:
             frame = await self._client.receive()
-            at = self._sessions.now_ms()
             if frame.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
-                self._sessions.put(Send(at=at, actor=self._actor, **self._content(frame.data)))
+                self._watch.sent(frame.data)
                 with contextlib.suppress(ConnectionClosed):
                     await self._server.send(frame.data)
                 continue
@@ -295,19 +305,11 @@ class _SocketRelay:
                 data = await self._server.recv()
             except ConnectionClosed as end:
                 return end
-            self._sessions.put(Receive(at=self._sessions.now_ms(), actor=self._actor, **self._content(data)))
+            self._watch.received(data)
             with contextlib.suppress(ConnectionError):
                 await (self._client.send_str(data) if isinstance(data, str) else self._client.send_bytes(data))
 
-    def _content(self, data: str | bytes) -> dict[str, Any]:
-        if isinstance(data, bytes):
-            return {"text": contracted(self._redaction.text(repr(data)))}
-        message = hub.parsed(data)
-        if message is None:
-            return {"text": contracted(self._redaction.text(data))}
-        return {"message": contracted(self._redaction.json(message))}
 
-
-def forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+def forwarded(headers: Mapping[str, str]) -> CIMultiDict[str]:
     """The headers that belong to the message and not to one connection."""
-    return {name: value for name, value in headers.items() if name.lower() not in _OF_ONE_CONNECTION}
+    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in _OF_ONE_CONNECTION)

@@ -8,8 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
-from harness.cassettes.events import BLANKED
+import msgspec
+
+from harness.cassettes.events import BLANKED, Event, Open, Request
 from harness.cassettes.record.secret_patterns import blanked, is_secret_name
+from harness.cassettes.strings import contracted
 from harness.errors import CouldNotRun
 
 SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"})
@@ -116,6 +119,19 @@ class Redaction:
                 self.blanked["a secret that was seen before"] += 1
                 found = found.replace(echo, BLANKED)
         return found
+
+    def event(self, event: Event) -> Event:
+        """An event of a recording with its secrets blanked, its long strings in short."""
+        found: dict[str, Any] = {}
+        for name in ("message", "body"):
+            if (value := getattr(event, name, msgspec.UNSET)) is not msgspec.UNSET:
+                found[name] = contracted(self.json(value))
+        for name in ("text", "reason"):
+            if isinstance(value := getattr(event, name, None), str):
+                found[name] = contracted(self.text(value))
+        if isinstance(event, Open | Request):
+            found["path"] = self.path(event.path)
+        return msgspec.structs.replace(event, **found)
 
     def _is_secret(self, name: str, named: set[str]) -> bool:
         return not self._keeps(name) and (name.lower() in named or is_secret_name(name))
