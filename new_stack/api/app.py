@@ -11,10 +11,12 @@ from aiohttp import web
 
 from new_stack.api import dashboard
 from new_stack.api.guard.limits import watch_descriptors
-from new_stack.api.http import failures, jobs, middleware
+from new_stack.api.http import middleware
+from new_stack.api.http.jobs import status, submit
 from new_stack.api.legacy import routes as sockets
 from new_stack.api.legacy.monitor import change_key, connected
 from new_stack.api.legacy.v2 import rest as later_rest
+from new_stack.api.modern import failures, jobs
 from new_stack.api.operation import health, openapi
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.sse.event_feed import all_events
@@ -28,9 +30,9 @@ Died = Callable[[str, BaseException], None]
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/", sockets.root),
-    ("POST", "/api/jobs", jobs.submit),
+    ("POST", "/api/jobs", submit),
     ("GET", "/api/jobs", jobs.listing),
-    ("GET", "/api/jobs/{job_id:[^/]+}", jobs.status),
+    ("GET", "/api/jobs/{job_id:[^/]+}", status),
     ("GET", "/api/jobs/{job_id:[^/]+}/explain", jobs.explain),
     ("POST", "/api/jobs/{job_id:[^/]+}/cancel", jobs.cancel),
     ("POST", "/api/jobs/{job_id:[^/]+}/retry", jobs.retry),

@@ -73,6 +73,15 @@ def explanation_of(reply: Sequence[Any]) -> Explanation | None:
     )
 
 
+def waiting_reason(job: Job) -> str | None:
+    """Why a pending job stands where it is though it is its turn: nobody alive can take it."""
+    if job.unserved_since is None:
+        return None
+    if job.group:
+        return f"no worker that serves {job.service_required!r} can do what the job asks for"
+    return f"no worker serves {job.service_required!r}"
+
+
 def _sentence(job: Job, able: Sequence[AbleWorker], unworkable_since: int | None, due_at: int | None) -> str:
     if job.state is JobState.CLAIMED:
         return f"{job.worker_id} runs it."

@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from new_stack.api.http.schemas import extra_of, payload_of
+from new_stack.api.http.schemas import payload_of
+from new_stack.api.modern.schemas import extra_of
 from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob
 from new_stack.queue.retry_policy import RetryPolicy
 

@@ -12,8 +12,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.http.problems import FieldError, not_found, problem
-from new_stack.api.http.schemas import job_view
 from new_stack.api.legacy.messages import Fields
+from new_stack.api.modern.schemas import job_view
 from new_stack.api.services import Services
 from new_stack.api.streaming.fanout import Item, Published
 from new_stack.queue.events import ENDINGS
@@ -240,4 +240,5 @@ async def _so_far(services: Services, job_id: str, error: str | None) -> web.Res
     job, position = await services.job_and_position(job_id)
     if job is None:
         raise not_found(job_id)
-    return answer(job_view(job, position, error) | {"payload": None})  # as the hub answers those who wait
+    view = job_view(job, position) | {"payload": None}  # as the hub answers those who wait
+    return answer(view if error is None else view | {"error": error})

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 
 from new_stack.api.http.http_io import answer
 from new_stack.api.http.problems import unavailable
-from new_stack.api.http.schemas import worker_view
 from new_stack.api.services import SERVICES
 from new_stack.queue.errors import QueueUnavailable
+from new_stack.queue.jobs import WorkerInfo
 
 READY_SECONDS: Final = 4.0
 REASONS: Final = {
@@ -77,4 +78,10 @@ async def stats(request: web.Request) -> web.Response:
 async def workers(request: web.Request) -> web.Response:
     """GET /api/workers."""
     snapshot = await request.app[SERVICES].snapshots.take()
-    return answer({"workers": [worker_view(worker) for worker in snapshot.workers]})
+    return answer({"workers": [_worker(worker) for worker in snapshot.workers]})
+
+
+def _worker(worker: WorkerInfo) -> dict[str, Any]:
+    """A worker as it last reported."""
+    known = {"alive": worker.alive, "registered_at": worker.registered_at, "seen_at": worker.seen_at}
+    return msgspec.structs.asdict(worker.report) | known

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
+import msgspec
 from aiohttp import web
 
 from new_stack.api.guard.limits import address_of, bound_buffers
 from new_stack.api.http.http_io import encode
-from new_stack.api.http.schemas import event_data
 from new_stack.api.legacy.v2.universal import progress_message
 from new_stack.api.services import Services
 from new_stack.api.streaming.fanout import Published
@@ -31,6 +31,13 @@ HEADERS: Final = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
 }
+
+
+def event_data(event: Event) -> dict[str, Any]:
+    """An event as SSE data: every field that it has, the service under its legacy name too."""
+    fields = {name: value for name, value in msgspec.structs.asdict(event).items() if value is not None}
+    del fields["id"], fields["result_omitted"]
+    return fields | {"job_type": event.service_required}
 
 
 def event_frame(event: Event) -> bytes:

@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from harness.processes import Process, Processes, services
 from new_stack.api.app import ROUTES as PATTERNS
 from new_stack.api.http.problems import Problem
-from new_stack.api.http.schemas import CancelRequest, JobRequest
+from new_stack.api.modern.schemas import CancelRequest, JobRequest
 
 from ..conftest import ValkeyProcess
 from .conftest import Api

@@ -10,11 +10,11 @@ from msgspec import UNSET
 
 from new_stack.api.guard.bodies import received
 from new_stack.api.http.http_io import answer, decoded, whole_number
-from new_stack.api.http.jobs import PAGE_LIMIT
 from new_stack.api.http.problems import invalid, not_found
-from new_stack.api.http.schemas import JobRequest, read_job
 from new_stack.api.legacy.v2.monitor import system_stats, worker_document
 from new_stack.api.legacy.v2.universal import universal_job
+from new_stack.api.modern.jobs import PAGE_LIMIT
+from new_stack.api.modern.schemas import JobRequest, read_job
 from new_stack.api.services import SERVICES
 from new_stack.queue.jobs import Job, JobState, Page
 

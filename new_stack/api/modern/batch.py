@@ -11,8 +11,7 @@ from aiohttp import web
 
 from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.http.problems import ProblemError, from_queue, invalid
-from new_stack.api.http.schemas import JobRequest, read_job
-from new_stack.api.legacy.rest import submit_legacy
+from new_stack.api.modern.schemas import JobRequest, read_job
 from new_stack.api.services import Services
 from new_stack.queue.errors import QueueError
 from new_stack.queue.jobs import NewJob, Submission
@@ -26,14 +25,14 @@ COMMAS_READ_AT_ONCE: Final = 50_000
 """A list with more commas is counted before it is read: each item costs memory, however short it is."""
 
 
-async def submit_many(services: Services, body: bytes) -> web.Response:
-    """Submit a list: each item is answered as it alone would have been."""
+async def submit_many(services: Services, body: bytes) -> web.Response | None:
+    """Submit a list: each item is answered as it alone would have been. None for an empty one: it is the hub's."""
     limit = services.settings.batch_limit
     if body.count(b",") > COMMAS_READ_AT_ONCE and await asyncio.to_thread(count_items, body, limit + 1) > limit:
         raise _too_many(f"more than {limit}", limit)
     rows = decoded(body, _requests)
     if not rows:
-        return await submit_legacy(services, body)
+        return None
     if len(rows) > limit:
         raise _too_many(str(len(rows)), limit)
     jobs: list[NewJob | ProblemError] = []

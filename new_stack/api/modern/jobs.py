@@ -1,0 +1,102 @@
+"""Jobs: submit one or many, list, explain, cancel, retry."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from new_stack.api.guard.bodies import received
+from new_stack.api.http.http_io import answer, decoded, whole_number
+from new_stack.api.http.problems import invalid, not_found
+from new_stack.api.modern import schemas
+from new_stack.api.modern.batch import submit_many
+from new_stack.api.services import SERVICES, Services
+from new_stack.queue.errors import JobNotFound
+from new_stack.queue.jobs import Job, JobState, NewJob
+
+_request: Final = msgspec.json.Decoder(schemas.JobRequest)
+_cancel: Final = msgspec.json.Decoder(schemas.CancelRequest)
+
+PAGE_LIMIT: Final = 500
+
+
+async def submit_modern(services: Services, body: bytes) -> web.Response | None:
+    """A modern job, or a list of them; None for a body of the hub's."""
+    if body[:64].lstrip()[:1] == b"[":
+        return await submit_many(services, body)
+    try:
+        wanted = _request.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if b'"service_required"' not in body:
+            return None
+        wanted = decoded(body, _request)
+    if not isinstance(wanted.service_required, str):
+        return None
+    return await _submit_one(services, schemas.read_job(wanted, body))
+
+
+async def _submit_one(services: Services, job: NewJob) -> web.Response:
+    submission = await services.queue.submit(job)
+    services.metrics.submitted["http"] += 1
+    if submission.job is None:
+        raise not_found(submission.job_id)
+    headers = {"Location": f"/api/jobs/{quote(submission.job_id, safe='')}"}
+    return answer(
+        schemas.job_view(submission.job, submission.position or None), 201 if submission.created else 200, headers
+    )
+
+
+async def explain(request: web.Request) -> web.Response:
+    """GET /api/jobs/{job_id}/explain: who could take the job, and who cannot and why not."""
+    job_id = request.match_info["job_id"]
+    explanation = await request.app[SERVICES].queue.explain(job_id)
+    if explanation is None:
+        raise not_found(job_id)
+    return answer(explanation)
+
+
+async def listing(request: web.Request) -> web.Response:
+    """GET /api/jobs: newest first, filtered, a page at a time."""
+    services = request.app[SERVICES]
+    query = request.query
+    state = query.get("status")
+    if state is not None and state not in set(JobState):
+        raise invalid("status", f"must be one of {', '.join(JobState)}")
+    try:
+        page = await services.queue.jobs(
+            state=None if state is None else JobState(state),
+            service=query.get("service") or query.get("job_type") or None,
+            worker_id=query.get("worker_id") or None,
+            cursor=query.get("cursor") or None,
+            limit=whole_number(request, "limit", 50, 1, PAGE_LIMIT),
+        )
+    except ValueError as error:
+        raise invalid("cursor", str(error)) from None
+    return answer({"jobs": [schemas.job_view(job, None) for job in page.jobs], "cursor": page.cursor})
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """POST /api/jobs/{job_id}/cancel: end it, pending or running."""
+    async with received(request) as body:
+        wanted = decoded(body, _cancel) if body.strip() else schemas.CancelRequest()
+    job_id = request.match_info["job_id"]
+    return await _changed(request, job_id, request.app[SERVICES].queue.cancel(job_id, wanted.reason))
+
+
+async def retry(request: web.Request) -> web.Response:
+    """POST /api/jobs/{job_id}/retry: make a failed or cancelled job pending again."""
+    job_id = request.match_info["job_id"]
+    return await _changed(request, job_id, request.app[SERVICES].queue.retry(job_id))
+
+
+async def _changed(request: web.Request, job_id: str, change: Awaitable[Job]) -> web.Response:
+    try:
+        job = await change
+    except JobNotFound:
+        raise not_found(job_id) from None
+    pending = job.state is JobState.PENDING
+    return answer(schemas.job_view(job, await request.app[SERVICES].queue.position(job_id) if pending else None))
