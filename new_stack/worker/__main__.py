@@ -16,7 +16,8 @@ from new_stack.queue import Queue
 from new_stack.queue.errors import QueueError, QueueUnavailable
 from new_stack.queue.settings import QueueSettings
 from new_stack.settings import SettingsError
-from new_stack.worker.connector_registry import BUILT_IN, ConnectorRegistry, ConnectorUnusable, parse_list
+from new_stack.worker.connector_registry import ConnectorRegistry, ConnectorUnusable
+from new_stack.worker.connectors.spec import BUILT_IN, parse_list
 from new_stack.worker.context import RedisBackoff
 from new_stack.worker.settings import WorkerSettings
 from new_stack.worker.unique_name import ensure_unique_name

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 from new_stack.queue.errors import LeaseLost, QueueError
-from new_stack.queue.jobs import Completed, End, Failed, Job, JobState, Lease, Released
+from new_stack.queue.jobs import Completed, End, Failed, Lease
 from new_stack.worker.context import WorkerContext
+from new_stack.worker.orphaned_claims import AGE_S, OrphanedClaims
 from new_stack.worker.running_jobs import RunningJobs
-
-ORPHAN_LIMIT: Final = 1_000
-"""How many claimed jobs are looked through for orphaned claims; the leases of any others run out."""
-ORPHAN_AGE_S: Final = 0.5
-"""How far apart an orphan has to be seen twice: the answer to another claim may still be under way."""
 
 
 class Acknowledger:
@@ -23,7 +18,7 @@ class Acknowledger:
     def __init__(self, context: WorkerContext, running: RunningJobs) -> None:
         self._context = context
         self._running = running
-        self._orphans = OrphanedClaims(context.worker_id)
+        self._orphans = OrphanedClaims(context)
         self._ends: list[End] = []
         self._sent: list[End] = []
         """The ends of the call under way."""
@@ -108,49 +103,8 @@ class Acknowledger:
 
     async def _release_orphans(self) -> None:
         self._unsure = False
-        queue, worker_id = self._context.queue, self._context.worker_id
-        held = (await queue.jobs(state=JobState.CLAIMED, worker_id=worker_id, limit=ORPHAN_LIMIT)).jobs
-        known = {(lease.job_id, lease.attempt) for lease in self._running.leases}
-        known |= {(end.lease.job_id, end.lease.attempt) for end in (*self._sent, *self._ends)}
-        for orphan in self._orphans.found(held, known):
-            self._context.log.warning("orphaned_claim_released", job_id=orphan.job_id, attempt=orphan.attempt)
-            self.end(Released(lease=orphan))
+        known = {(lease.job_id, lease.attempt) for lease in (*self._running.leases, *self.leases)}
+        for orphan in await self._orphans.found(known):
+            self.end(orphan)
         if self._orphans.suspected:
-            asyncio.get_running_loop().call_later(ORPHAN_AGE_S, self.unsure)
-
-
-class OrphanedClaims:
-    """Finds jobs that a call claimed whose answer was lost: in Redis they are ours, and nobody runs them.
-
-    They are released at once, instead of waiting for their leases to run out.
-    """
-
-    def __init__(self, worker_id: str) -> None:
-        self._worker_id = worker_id
-        self._suspects: dict[tuple[str, int], float] = {}
-
-    @property
-    def suspected(self) -> bool:
-        """Whether some were seen once and have to be looked for again, after a while."""
-        return bool(self._suspects)
-
-    def found(self, held: Iterable[Job], known: set[tuple[str, int]]) -> list[Lease]:
-        """The leases of the jobs held that are not known here, for the second time."""
-        now = asyncio.get_running_loop().time()
-        unknown = {(job.id, job.attempt): job for job in held if (job.id, job.attempt) not in known}
-        since = {key: self._suspects.get(key, now) for key in unknown}
-        sure = [key for key in since if now - since[key] >= ORPHAN_AGE_S]
-        self._suspects = {key: at for key, at in since.items() if key not in sure}
-        return [self._lease(unknown[key]) for key in sure]
-
-    def _lease(self, job: Job) -> Lease:
-        return Lease(
-            job_id=job.id,
-            attempt=job.attempt,
-            worker_id=self._worker_id,
-            service_required=job.service_required,
-            priority=job.priority,
-            max_retries=job.max_retries,
-            failures=job.failures,
-            expires_at=0,
-        )
+            asyncio.get_running_loop().call_later(AGE_S, self.unsure)

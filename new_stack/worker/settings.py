@@ -13,7 +13,7 @@ import msgspec
 from new_stack.queue.settings import QueueSettings
 from new_stack.settings import SettingsError, check_numbers, read_settings
 from new_stack.worker.capabilities import parse as parse_capabilities
-from new_stack.worker.connector_registry import BUILT_IN, ConnectorSpec, parse_list
+from new_stack.worker.connectors.spec import BUILT_IN, ConnectorSpec, parse_list
 
 _ZERO_ALLOWED: Final = frozenset({"job_timeout_minutes", "shutdown_grace_ms"})
 

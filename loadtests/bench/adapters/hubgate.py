@@ -21,7 +21,7 @@ from new_stack.worker import (
     Worker,
     WorkerSettings,
 )
-from new_stack.worker.connector_registry import ConnectorSpec
+from new_stack.worker.connectors.spec import ConnectorSpec
 
 SHAPE = "4 processes of 10"
 PROCESSES = 4

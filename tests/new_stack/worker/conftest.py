@@ -18,8 +18,8 @@ import pytest
 
 from new_stack.queue import Job, NewJob, Queue, QueueSettings, QueueUnavailable
 from new_stack.worker import Connector, ConnectorRegistry, EventLog, Worker, WorkerSettings
-from new_stack.worker.connector_registry import ConnectorSpec
 from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
+from new_stack.worker.connectors.spec import ConnectorSpec
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]

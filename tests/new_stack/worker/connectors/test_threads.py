@@ -11,7 +11,7 @@ import pytest
 
 from new_stack.settings import SettingsError
 from new_stack.worker import Connector, ConnectorSettings, JobContext, JobFailed
-from new_stack.worker.connector_registry import ConnectorSpec
+from new_stack.worker.connectors.spec import ConnectorSpec
 from new_stack.worker.connectors.threads import ThreadedConnector
 from tests.new_stack.worker.connectors.conftest import GivenJob, stopped
 from tests.waiting import until
