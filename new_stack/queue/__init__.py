@@ -1,87 +1,43 @@
 """The job queue: jobs, leases and events in Redis, changed only by Redis Functions."""
 
-from new_stack.queue.errors import (
-    InvalidJob,
-    InvalidTransition,
-    JobConflict,
-    JobNotFound,
-    LeaseLost,
-    QueueError,
-    QueueUnavailable,
-    RedisTooOld,
-)
-from new_stack.queue.events import ENDINGS, Event, EventKind
-from new_stack.queue.explanation import AbleWorker, Explanation, UnableWorker
-from new_stack.queue.jobs import (
-    ALL_SERVICES,
-    PRIORITY_LIMIT,
-    TRANSITIONS,
-    Claimant,
-    Completed,
-    End,
-    Failed,
-    Job,
-    JobState,
-    Lease,
-    LeaseState,
-    LogLine,
-    NewJob,
-    Note,
-    Page,
-    PollResult,
-    ProgressUpdate,
-    QueueCounts,
-    Released,
-    Signal,
-    Submission,
-    WorkerInfo,
-    WorkerReport,
-)
-from new_stack.queue.queue import Queue
-from new_stack.queue.retry_policy import RetryPolicy
-from new_stack.queue.settings import QueueSettings
-from new_stack.settings import SettingsError
-
-__all__ = [
-    "ALL_SERVICES",
-    "ENDINGS",
-    "PRIORITY_LIMIT",
-    "TRANSITIONS",
-    "AbleWorker",
-    "Claimant",
-    "Completed",
-    "End",
-    "Event",
-    "EventKind",
-    "Explanation",
-    "Failed",
-    "InvalidJob",
-    "InvalidTransition",
-    "Job",
-    "JobConflict",
-    "JobNotFound",
-    "JobState",
-    "Lease",
-    "LeaseLost",
-    "LeaseState",
-    "LogLine",
-    "NewJob",
-    "Note",
-    "Page",
-    "PollResult",
-    "ProgressUpdate",
-    "Queue",
-    "QueueCounts",
-    "QueueError",
-    "QueueSettings",
-    "QueueUnavailable",
-    "RedisTooOld",
-    "Released",
-    "RetryPolicy",
-    "SettingsError",
-    "Signal",
-    "Submission",
-    "UnableWorker",
-    "WorkerInfo",
-    "WorkerReport",
-]
+from new_stack.queue.errors import InvalidJob as InvalidJob
+from new_stack.queue.errors import InvalidTransition as InvalidTransition
+from new_stack.queue.errors import JobConflict as JobConflict
+from new_stack.queue.errors import JobNotFound as JobNotFound
+from new_stack.queue.errors import LeaseLost as LeaseLost
+from new_stack.queue.errors import QueueError as QueueError
+from new_stack.queue.errors import QueueUnavailable as QueueUnavailable
+from new_stack.queue.errors import RedisTooOld as RedisTooOld
+from new_stack.queue.events import ENDINGS as ENDINGS
+from new_stack.queue.events import Event as Event
+from new_stack.queue.events import EventKind as EventKind
+from new_stack.queue.explanation import AbleWorker as AbleWorker
+from new_stack.queue.explanation import Explanation as Explanation
+from new_stack.queue.explanation import UnableWorker as UnableWorker
+from new_stack.queue.jobs import ALL_SERVICES as ALL_SERVICES
+from new_stack.queue.jobs import PRIORITY_LIMIT as PRIORITY_LIMIT
+from new_stack.queue.jobs import TRANSITIONS as TRANSITIONS
+from new_stack.queue.jobs import Claimant as Claimant
+from new_stack.queue.jobs import Completed as Completed
+from new_stack.queue.jobs import End as End
+from new_stack.queue.jobs import Failed as Failed
+from new_stack.queue.jobs import Job as Job
+from new_stack.queue.jobs import JobState as JobState
+from new_stack.queue.jobs import Lease as Lease
+from new_stack.queue.jobs import LeaseState as LeaseState
+from new_stack.queue.jobs import LogLine as LogLine
+from new_stack.queue.jobs import NewJob as NewJob
+from new_stack.queue.jobs import Note as Note
+from new_stack.queue.jobs import Page as Page
+from new_stack.queue.jobs import PollResult as PollResult
+from new_stack.queue.jobs import ProgressUpdate as ProgressUpdate
+from new_stack.queue.jobs import QueueCounts as QueueCounts
+from new_stack.queue.jobs import Released as Released
+from new_stack.queue.jobs import Signal as Signal
+from new_stack.queue.jobs import Submission as Submission
+from new_stack.queue.jobs import WorkerInfo as WorkerInfo
+from new_stack.queue.jobs import WorkerReport as WorkerReport
+from new_stack.queue.queue import Queue as Queue
+from new_stack.queue.retry_policy import RetryPolicy as RetryPolicy
+from new_stack.queue.settings import QueueSettings as QueueSettings
+from new_stack.settings import SettingsError as SettingsError

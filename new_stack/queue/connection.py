@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, Final, cast
+from typing import Any, cast
 from weakref import WeakSet
 
 import hiredis
 
 from new_stack.queue.errors import QueueError, QueueUnavailable
-from new_stack.queue.failover.address import Node
 from new_stack.queue.failover.endpoint import Endpoint, Opened, Server
+from new_stack.queue.failover.refusals import REOPEN, RedisMoved, as_queue_error, first_word
 
 Argument = str | bytes | int | float
 Command = tuple[Argument, ...]
 Reply = Any
-
-REOPEN: Final = frozenset({"READONLY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "ASK", "MOVED"})
-"""First words of errors after which another connection may reach a server that can: the state of this one changed."""
-
-TRANSIENT: Final = REOPEN | {"OOM", "BUSY", "MISCONF", "TRYAGAIN", "NOREPLICAS", "WRONGPASS", "NOPERM"}
-"""First words of errors that say: not now, or not as you stand."""
-
-ELSEWHERE: Final = "Redis refused for now: another node of the cluster has the keys"
-
-TRANSIENT_SENTENCES: Final = (
-    "max number of clients",
-    "ACL failure in script",
-    "can't run this command",
-    "can't access at least one of the keys",
-    "non local key",
-)
-"""Parts of errors without such a first word that mean the same: no room, a right is missing, a slot is on its way."""
 
 
 class Connection(asyncio.Protocol):
@@ -183,7 +166,7 @@ class Connection(asyncio.Protocol):
             while (reply := self._reader.gets()) is not False:
                 _, future = self._waiting.popleft()
                 if isinstance(reply, hiredis.ReplyError):
-                    reopen = reopen or _first_word(reply) in REOPEN
+                    reopen = reopen or first_word(reply) in REOPEN
                     if not future.done():
                         future.set_exception(as_queue_error(reply))
                 elif not future.done():
@@ -216,32 +199,3 @@ def _pack(arguments: Command) -> bytes:
         plain = (value.encode("utf-8", "replace") if isinstance(value, str) else value for value in arguments)
         packed = hiredis.pack_command(cast("Any", tuple(plain)))
     return packed
-
-
-def _first_word(reply: Exception) -> str:
-    return str(reply).split(" ", 1)[0]
-
-
-def as_queue_error(reply: Exception) -> QueueError:
-    """The error that a refusal of Redis means to us."""
-    text, word = str(reply), _first_word(reply)
-    if word == "MOVED":
-        host, _, port = text.split(" ")[2].rpartition(":")
-        return RedisMoved(text, (host, int(port)))
-    if word == "ASK":
-        return QueueUnavailable(ELSEWHERE, f"Redis refused for now: {text}")
-    if word in TRANSIENT or any(part in text for part in TRANSIENT_SENTENCES):
-        return QueueUnavailable(f"Redis refused for now: {text}")
-    return RedisRefused(text)
-
-
-class RedisRefused(QueueError):  # noqa: N818
-    """Redis answered with an error that trying again will not cure."""
-
-
-class RedisMoved(QueueUnavailable):
-    """The keys are on another node of the cluster."""
-
-    def __init__(self, text: str, node: Node) -> None:
-        super().__init__(ELSEWHERE, f"Redis refused for now: {text}")
-        self.node = node

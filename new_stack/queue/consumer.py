@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from new_stack.matching import offered
-from new_stack.queue.connection import Argument, Command, Connection, RedisRefused, Reply
+from new_stack.queue.connection import Argument, Command, Connection, Reply
 from new_stack.queue.decoding import lease_of
-from new_stack.queue.errors import LeaseLost, QueueError
+from new_stack.queue.errors import LeaseLost, QueueError, RedisRefused
 from new_stack.queue.function_caller import FunctionCaller, is_missing
 from new_stack.queue.jobs import (
     ALL_SERVICES,

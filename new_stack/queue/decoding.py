@@ -13,22 +13,6 @@ from new_stack.queue.jobs import Job, Lease, QueueCounts, WorkerInfo, WorkerRepo
 S = TypeVar("S", bound=msgspec.Struct)
 
 RAW_JSON: Final = frozenset({"payload", "result", "extra"})
-LEASE_FIELDS: Final = (
-    "job_id",
-    "attempt",
-    "service_required",
-    "payload",
-    "priority",
-    "client_id",
-    "max_retries",
-    "failures",
-    "expires_at",
-    "alone",
-    "extra",
-    "timeout_ms",
-)
-"""A row of a claim's reply."""
-
 COUNT_FIELDS: Final = ("pending", "claimed", "completed", "failed", "cancelled", "delayed")
 
 
@@ -61,7 +45,7 @@ def _some(name: str, body: bytes) -> dict[str, bytes]:
 
 def lease_of(worker_id: str, row: Sequence[Any]) -> Lease:
     """One row of a claim's reply."""
-    lease = _struct(Lease, zip(LEASE_FIELDS, row, strict=False), worker_id=worker_id)
+    lease = _struct(Lease, zip(Lease.__struct_fields__, row, strict=False), worker_id=worker_id)
     if lease is None:
         raise ValueError(f"the claim answered {row!r}")
     return lease

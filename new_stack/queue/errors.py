@@ -25,6 +25,10 @@ class QueueUnavailable(QueueError):  # noqa: N818 - the state is the name
         return self._detail
 
 
+class RedisRefused(QueueError):  # noqa: N818
+    """Redis answered with an error that trying again will not cure."""
+
+
 class RedisTooOld(QueueError):  # noqa: N818
     """The server has no Redis Functions: it needs Redis 7 or Valkey 7.2, or newer."""
 

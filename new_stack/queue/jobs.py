@@ -129,23 +129,26 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker's hold on one job until `expires_at` (ms since the epoch), renewed while it works."""
+    """One worker's hold on one job until `expires_at` (ms since the epoch), renewed while it works.
+
+    Its fields but the last stand in the order of a claim's reply.
+    """
 
     job_id: str
     attempt: int
-    worker_id: str
     service_required: str
     payload: msgspec.Raw = msgspec.Raw(b"{}")
-    extra: msgspec.Raw | None = None
     priority: int
     client_id: str | None = None
     max_retries: int
     failures: int
     expires_at: int
-    timeout_ms: int | None = None
-    """How long this attempt may take, where the job itself says so."""
     alone: bool = False
     """The job has lost several workers: run it with nothing beside it, so that it takes nothing else along."""
+    extra: msgspec.Raw | None = None
+    timeout_ms: int | None = None
+    """How long this attempt may take, where the job itself says so."""
+    worker_id: str
 
 
 class Claimant(msgspec.Struct, frozen=True, kw_only=True):

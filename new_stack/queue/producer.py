@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +15,7 @@ from new_stack.queue.connection import Argument
 from new_stack.queue.decoding import job_of
 from new_stack.queue.errors import InvalidJob, InvalidTransition, JobConflict, JobNotFound, QueueError, QueueUnavailable
 from new_stack.queue.function_caller import FunctionCaller
+from new_stack.queue.idempotency import digest_of
 from new_stack.queue.jobs import PRIORITY_LIMIT, Job, JobState, NewJob, Submission
 
 BATCH_JOBS: Final = 200
@@ -34,11 +34,6 @@ NOT_BEFORE_LIMIT: Final = 2**53
 
 EXTRA_LIMIT: Final = 65_536
 """Longest JSON of a submitter's own fields, in bytes."""
-
-CANONICAL_LIMIT: Final = 65_536
-"""Larger payloads, in bytes, are not brought into canonical form."""
-
-_syntax: Final = msgspec.json.Decoder(msgspec.Raw)
 
 Row = tuple[Argument, ...]
 
@@ -238,11 +233,10 @@ def check(job: NewJob, *, payload_limit: int, retries: int) -> str:
     _check_whole("max_retries", retries, 0, RETRIES_LIMIT)
     if job.not_before is not None:
         _check_whole("not_before", job.not_before, 0, NOT_BEFORE_LIMIT)
-    digest = blake2b(_canonical_payload(job, payload_limit), digest_size=16)
-    digest.update(f"\n{job.service_required}\n{job.priority}\n{retries}".encode())
-    if job.retry_policy is not None or job.not_before is not None:
-        digest.update(msgspec.json.encode([job.retry_policy, job.not_before]))
-    return digest.hexdigest()
+    size = len(memoryview(job.payload))
+    if size > payload_limit:
+        raise InvalidJob("payload", f"is {size} bytes long; the limit is {payload_limit}")
+    return digest_of(job, retries)
 
 
 def _check_name(field: str, value: object) -> None:
@@ -261,37 +255,3 @@ def _check_whole(field: str, value: object, least: int, most: int) -> None:
         raise InvalidJob(field, "must be a whole number")
     if not least <= value <= most:
         raise InvalidJob(field, f"must be from {least} to {most}")
-
-
-def _canonical_payload(job: NewJob, limit: int) -> bytes:
-    """The payload in one canonical form, so that key order and white space make no other job.
-
-    A large one is the same only to the letter: to build its objects would take many times its size and stop the loop.
-    """
-    size = len(memoryview(job.payload))
-    if size > limit:
-        raise InvalidJob("payload", f"is {size} bytes long; the limit is {limit}")
-    if size > CANONICAL_LIMIT:
-        return _checked_payload(bytes(job.payload))
-    try:
-        content = msgspec.json.decode(job.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidJob("payload", f"is not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise InvalidJob("payload", "must be a JSON object")
-    try:
-        return msgspec.json.encode(content, order="sorted")
-    except OverflowError:  # a whole number of more than 64 bits: such a payload is the same only to the letter
-        return bytes(job.payload)
-
-
-def _checked_payload(payload: bytes) -> bytes:
-    """The payload, known to be a JSON object without building one."""
-    try:
-        _syntax.decode(payload)
-        payload.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidJob("payload", f"is not JSON: {error}") from None
-    if payload.lstrip()[:1] != b"{":
-        raise InvalidJob("payload", "must be a JSON object")
-    return payload

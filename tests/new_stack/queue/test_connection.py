@@ -10,7 +10,8 @@ import pytest
 from harness.processes import free_port
 from new_stack.queue import QueueUnavailable
 from new_stack.queue.batcher import Batcher
-from new_stack.queue.connection import Connection, RedisRefused
+from new_stack.queue.connection import Connection
+from new_stack.queue.errors import RedisRefused
 from tests.new_stack.conftest import ValkeyProcess
 from tests.new_stack.queue.conftest import connection_to
 
