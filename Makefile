@@ -42,10 +42,14 @@ endurance: $(VENV)/.dev ## A long run that kills workers, APIs and Redis, and co
 picture: $(VENV)/.dev ## Take the README's picture of the newest report (needs chromium)
 	@$(BIN)/python -m reports.screenshot $(ARGS)
 
+docs: $(VENV)/.dev ## The documentation as a site that opens offline: out/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet $(ARGS)
+	@echo out/site/index.html
+
 lock: $(VENV)/.dev ## Pin every dependency again, with hashes and without hosts
 	@$(PIP) uv
 	$(UV_LOCK) --all-extras requirements/build.in pyproject.toml --output-file requirements/dev.txt
-	$(UV_LOCK) --extra harness --extra load --extra docker --constraint requirements/dev.txt requirements/build.in pyproject.toml --output-file requirements/gate.txt
+	$(UV_LOCK) --extra gate --extra docker --constraint requirements/dev.txt requirements/build.in pyproject.toml --output-file requirements/gate.txt
 	$(UV_LOCK) --constraint requirements/dev.txt requirements/build.in pyproject.toml --output-file requirements/stack.txt
 
 clean: ## Remove what the targets made

@@ -1,4 +1,4 @@
-"""The glossary says where each term lives, the architecture which way things take, and the files are there."""
+"""The glossary says where each term lives, the architecture which way things take, and the site has every page."""
 
 from __future__ import annotations
 
@@ -37,3 +37,23 @@ def test_the_architecture_names_the_ways() -> None:
 @pytest.mark.parametrize("file", sorted(set(NAMED)))
 def test_a_module_that_the_architecture_names_exists(file: str) -> None:
     assert (ROOT / file).is_file()
+
+
+def test_every_page_is_in_the_sites_navigation() -> None:
+    in_site = set(re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} <= in_site
+
+
+ERRORS = re.findall(r"^\| ([^|]+) \| [^|]+ \| [^|]+ \|$", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE)
+SOURCES = "\n".join(
+    file.read_text()
+    for folder in ("hubgate", "harness", "new_stack")
+    for pattern in ("*.py", "*.lua")
+    for file in (ROOT / folder).rglob(pattern)
+)
+
+
+@pytest.mark.parametrize("text", [each for each in ERRORS if each not in {"text", "---"}])
+def test_a_text_that_troubleshooting_explains_is_one_that_users_see(text: str) -> None:
+    for piece in text.replace("`", "").split("…"):
+        assert piece.strip() in SOURCES + (ROOT / "Makefile").read_text(), piece

@@ -14,7 +14,7 @@ import pytest
 
 FIXTURES: Final = "harness.testing.fixtures"
 NEEDED: Final = ("pytest_asyncio", "websockets", "httpx", "psutil")
-"""Of the extra `harness`; without them the fixtures are not there, and pytest says so by their names."""
+"""Of the extra `gate`; without them the fixtures are not there, and pytest says so by their names."""
 MARKERS: Final = (
     "criterion(id): the criterion of the gate that this scenario is evidence for",
     "both_sides: run on the hub and on the stack; a failure shows both transcripts side by side",

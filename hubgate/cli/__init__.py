@@ -56,7 +56,7 @@ class LazyGroup(click.Group):
             if missing.name and missing.name.split(".")[0] in {"harness", "new_stack", "legacy_hub_sim", "reports"}:
                 raise
             raise click.UsageError(
-                f"`hubgate {cmd_name}` needs the package {missing.name}: pip install 'hubgate[harness,load]'"
+                f"`hubgate {cmd_name}` needs the package {missing.name}: pip install 'hubgate[gate]'"
             ) from missing
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{cmd_name} is no command")

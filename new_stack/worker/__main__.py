@@ -78,7 +78,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> W
     parser = argparse.ArgumentParser(
         prog="hubgate worker",
         description="Run jobs from the queue until told to stop. Every setting can also come from the environment: "
-        "REDIS_URL, WORKER_* and HUBGATE_*; docs/running.md has the tables.",
+        "REDIS_URL, WORKER_* and HUBGATE_*; docs/settings.md has the tables.",
     )
     for option, setting, text, more in OPTIONS:
         parser.add_argument(option, dest=setting, help=text, **more)

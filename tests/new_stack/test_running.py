@@ -1,4 +1,4 @@
-"""docs/running.md and the files that deploy the stack say what is so."""
+"""docs/running.md, docs/settings.md and the files that deploy the stack say what is so."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from tests.new_stack.conftest import ValkeyProcess
 
 ROOT = Path(__file__).parents[2]
 RUNNING = (ROOT / "docs/running.md").read_text()
+SETTINGS = (ROOT / "docs/settings.md").read_text()
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 UNITS = sorted((ROOT / "deploy").glob("*.service"))
 
@@ -62,13 +63,13 @@ def table_rows(text: str) -> Iterator[tuple[str, str]]:
 
 
 def test_the_tables_of_settings_are_whole_and_true() -> None:
-    rows = list(table_rows(RUNNING))
+    rows = list(table_rows(SETTINGS))
     assert len(rows) == len(dict(rows))
     assert dict(rows) == defaults()
 
 
 def test_every_environment_name_on_the_page_is_known() -> None:
-    named = set(re.findall(r"\b(?:WORKER|HUBGATE|API|REDIS|CORS|WEBSOCKET)_[A-Z_]+\b", RUNNING))
+    named = set(re.findall(r"\b(?:WORKER|HUBGATE|API|REDIS|CORS|WEBSOCKET)_[A-Z_]+\b", RUNNING + SETTINGS))
     assert named <= set(defaults())
 
 
