@@ -18,6 +18,7 @@ from new_stack.api.legacy.monitor import change_key, connected
 from new_stack.api.legacy.v2 import rest as later_rest
 from new_stack.api.modern import failures, jobs
 from new_stack.api.operation import health, openapi
+from new_stack.api.retirement import routes as retirement
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.sse.event_feed import all_events
 from new_stack.api.sse.follow import job_progress
@@ -42,6 +43,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/api/events", all_events),
     ("GET", "/api/stats", health.stats),
     ("GET", "/api/workers", health.workers),
+    ("GET", "/api/usage", retirement.usage),
     ("GET", "/health", health.ready),
     ("GET", "/health/live", health.live),
     ("GET", "/health/ready", health.ready),
@@ -68,6 +70,7 @@ def create_app(services: Services, died: Died | None = None) -> web.Application:
             _start("events", read_events(services.queue, services.fanout, after), died),
             _start("stats", broadcast_stats(services), died),
             _start("reap", reap(services), died),
+            _start("usage", services.usage.run(), died),
             _start("descriptors", watch_descriptors(), died),
         ]
         yield

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from new_stack.api.guard.limits import ByteBudget, ConnectionLimiter
 from new_stack.api.operation.metrics import Metrics
+from new_stack.api.retirement.usage import UsageCounter
 from new_stack.api.settings import ApiSettings
 from new_stack.api.snapshot import Snapshots
 from new_stack.api.streaming.fanout import FanOut, Published
@@ -75,6 +76,7 @@ class Services:
         self.limiter = ConnectionLimiter(settings.connections_per_address)
         self.connections = Connections()
         self.metrics = Metrics()
+        self.usage = UsageCounter(queue.usage, clock)
         self.snapshots = Snapshots(queue)
         self.stopping = asyncio.Event()
         self.large_results = asyncio.Semaphore(LARGE_RESULTS)

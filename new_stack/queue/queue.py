@@ -9,6 +9,7 @@ from new_stack.queue.function_caller import FunctionCaller
 from new_stack.queue.producer import Producer
 from new_stack.queue.reader import Reader
 from new_stack.queue.settings import QueueSettings
+from new_stack.queue.usage import UsageStore
 
 
 class Queue(Producer, Consumer, Reader):
@@ -21,6 +22,7 @@ class Queue(Producer, Consumer, Reader):
         for role in (Producer, Consumer, Reader):
             role.__init__(self, caller)
         self.settings: QueueSettings = caller.settings
+        self.usage = UsageStore(caller)
 
     @classmethod
     async def connect(cls, settings: QueueSettings, *, install: bool = True) -> Self:

@@ -18,7 +18,7 @@ async def submit(request: web.Request) -> web.Response:
     """POST /api/jobs: the hub's body, or a modern job or a list of them, told apart by what they hold."""
     services = request.app[SERVICES]
     async with received(request) as body:
-        return await submit_modern(services, body) or await submit_legacy(services, body)
+        return await submit_modern(services, body) or await submit_legacy(request, body)
 
 
 async def status(request: web.Request) -> web.Response:

@@ -68,6 +68,7 @@ class ClientSession(Session):
             return
         if self._dialect is HUB and is_v2_message(fields):
             self._dialect = V2
+            self.speaks_later_dialect()
             await self.greet()
         self._message_id = value(fields, "id")
         request = self._dialect.read(fields, self.name)

@@ -44,6 +44,7 @@ class MonitorSession(Session):
     async def handle(self, fields: Fields) -> None:
         """Serve one message."""
         if self._later is None and is_v2_message(fields):
+            self.speaks_later_dialect()
             self._later = LaterMonitor(self.services, self.connection, self.name, self._statuses)
             await self._later.greet()
         await (self._later.handle(fields) if self._later is not None else self._handle_hub(fields))

@@ -14,7 +14,9 @@ from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.http.problems import FieldError, not_found, problem
 from new_stack.api.legacy.messages import Fields
 from new_stack.api.modern.schemas import job_view
-from new_stack.api.services import Services
+from new_stack.api.retirement.callers import HUB_DIALECT
+from new_stack.api.retirement.requests import count_rest
+from new_stack.api.services import SERVICES, Services
 from new_stack.api.streaming.fanout import Item, Published
 from new_stack.queue.events import ENDINGS
 from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob, Submission
@@ -178,13 +180,15 @@ def _refused(wrong: _Wrong, where: list[str], found: Any) -> Refused:
     return {"type": wrong.kind, "loc": ["body", *where], "msg": message, "input": found, "url": url}
 
 
-async def submit_legacy(services: Services, body: bytes) -> web.Response:
+async def submit_legacy(request: web.Request, body: bytes) -> web.Response:
     """Submit a legacy body; with `wait`, answer when the job has ended or the time is up."""
+    services = request.app[SERVICES]
     try:
         wanted = _read(body, services.new_id())
     except LegacyRefusal as refusal:
         errors = [FieldError(".".join(error["loc"]), error["msg"]) for error in refusal.errors]
         raise problem(422, refusal.errors, errors=errors) from None
+    count_rest(request, HUB_DIALECT, "POST /api/jobs with wait" if wanted.wait else "POST /api/jobs")
     if wanted.wait:
         return await _submit_and_wait(services, wanted)
     job_id = (await _submit(services, wanted.job)).job_id

@@ -16,6 +16,7 @@ from new_stack.api.legacy.messages import Refusal, read_message
 from new_stack.api.legacy.monitor_session import MonitorSession
 from new_stack.api.legacy.session import Connection, ConnectionGone, Session, run_session
 from new_stack.api.legacy.v2.monitor import is_v2_message
+from new_stack.api.retirement.callers import CALLER, HUB_DIALECT, WEBSOCKET, caller_of
 from new_stack.api.services import SERVICES, Services
 from new_stack.log import log
 from new_stack.queue.producer import NAME_LIMIT
@@ -46,7 +47,8 @@ async def _connect(request: web.Request, role: str | None, name: str) -> web.Str
         raise invalid("id", f"must be printable and not longer than {NAME_LIMIT} characters")
     address = address_of(request, trust_forwarded=services.settings.trust_forwarded)
     with services.limiter.connection(address):
-        connection = Connection(services, role or "client")
+        caller = request[CALLER] = caller_of(request, WEBSOCKET, HUB_DIALECT, name)
+        connection = Connection(services, role or "client", caller)
         await connection.accept(request)
         try:
             if token_holds(request, services.settings.token):

@@ -8,13 +8,16 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
+import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from new_stack.api.guard.limits import TokenBucket, bound_buffers
 from new_stack.api.guard.message_bytes import MessageBytes
 from new_stack.api.http.http_io import encode
 from new_stack.api.legacy.hub import error
-from new_stack.api.legacy.messages import Fields, Refusal, read_message
+from new_stack.api.legacy.messages import Fields, Refusal, read_message, value
+from new_stack.api.retirement.callers import LATER_DIALECT, Caller
+from new_stack.api.retirement.features import CONNECT, counted_as
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
 from new_stack.api.streaming.fanout import SHUTTING_DOWN, DeliveryBarrier, Published, Subscriber
@@ -23,6 +26,8 @@ from new_stack.queue.errors import QueueError, QueueUnavailable
 
 HEARTBEAT_SECONDS: Final = 30.0
 CLOSE_SECONDS: Final = 2.0
+INTRODUCTION_SECONDS: Final = 2.0
+"""How long a connection may be silent before it counts as one of the hub's dialect."""
 WRITE_BUFFER: Final = 32_768
 BINARY: Final = "Binary messages are not supported: send JSON as text"
 
@@ -34,8 +39,9 @@ class ConnectionGone(Exception):  # noqa: N818 - it says what is, not what faile
 class Connection:
     """A WebSocket with its limits. Messages are never compressed: a context each would cost more than all the rest."""
 
-    def __init__(self, services: Services, role: str) -> None:
+    def __init__(self, services: Services, role: str, caller: Caller) -> None:
         settings = services.settings
+        self.caller = caller
         self._services = services
         self._role = role
         self._send_seconds = settings.send_timeout_ms / 1000
@@ -108,7 +114,20 @@ class Session(ABC):
         self.connection = connection
         self.name = name
         self.subscriber: Subscriber = services.fanout.subscriber()
+        self.caller = connection.caller
         self._loop = asyncio.get_running_loop()
+        self._introduction: asyncio.TimerHandle | None = self._loop.call_later(INTRODUCTION_SECONDS, self.introduce)
+
+    def introduce(self) -> None:
+        """Count the connection: its first message has told the dialect, or none came for a while."""
+        if self._introduction is not None:
+            self._introduction.cancel()
+            self._introduction = None
+            self.services.usage.count(self.caller, CONNECT)
+
+    def speaks_later_dialect(self) -> None:
+        """From now on the caller is known to speak it."""
+        self.caller = msgspec.structs.replace(self.caller, dialect=LATER_DIALECT)
 
     @property
     def now(self) -> float:
@@ -147,12 +166,17 @@ class Session(ABC):
 
     async def receive(self, text: str) -> None:
         """Serve one message; whatever is wrong with it is answered, and the connection stays open."""
+        kind: object = None
         try:
-            await self.handle(read_message(text))
+            fields = read_message(text)
+            kind = value(fields, "type")
+            await self.handle(fields)
         except Refusal as refusal:
             await self.refuse(str(refusal))
         except QueueError as error:
             await self.refuse(f"Server error processing message: {error}")
+        self.introduce()
+        self.services.usage.count(self.caller, counted_as(kind))
 
     async def pump(self) -> None:
         """Deliver events until the subscriber is closed."""
@@ -191,6 +215,7 @@ async def run_session(session: Session, messages: AsyncIterator[str], first: str
                 await session.refuse(f"Server error processing message: {error}")
         await _serve(session, messages, first)
     finally:
+        session.introduce()
         session.leave()
 
 

@@ -23,6 +23,7 @@ from new_stack.queue import (
 from new_stack.queue import (
     function_caller as library,
 )
+from new_stack.queue.usage import ClientCount, Counted
 from tests.new_stack.queue.conftest import Redis
 
 PAGE = Path(library.__file__).parents[2] / "docs" / "queue.md"
@@ -100,6 +101,8 @@ async def test_redis_holds_the_keys_of_the_page_and_no_others(queue: Queue, redi
     await redis.write("submit", 1, "asks", "s", "{}", 0, "", 0, "", 's\n{"customer":"c"}', "")
     await queue.submit(NewJob(id="due", retry_policy=RetryPolicy(deadline_ms=60_000)))
     await redis.command("SET", "walk:w1", 2_000)  # as a claim does behind 2,000 signatures that it cannot do
+    used = Counted("websocket hub", "a program", "connect", 2_000_000_000_000, 1)
+    await queue.usage.add([ClientCount("c", [used], [])])
     await queue.reap()
     found = await redis.caller.connection.call("KEYS", f"{redis.prefix}*")
     names = {key.decode().removeprefix(redis.prefix) for key in found}

@@ -24,6 +24,7 @@ from new_stack.queue import (
     WorkerReport,
     function_caller,
 )
+from new_stack.queue.usage import ClientCount, Counted
 from tests.new_stack.conftest import ValkeyProcess
 
 PAGE = Path(function_caller.__file__).parents[2] / "docs" / "running.md"
@@ -114,6 +115,8 @@ async def live(queue: Queue) -> None:
     await asyncio.sleep(0.11)
     await queue.reap()
     await queue.unregister("w2")
+    await queue.usage.add([ClientCount("c", [Counted("http modern", "", "submit", 2_000_000_000_000, 1)], [])])
+    await queue.usage.page()
 
 
 async def drain(queue: Queue, leases: list[Lease]) -> None:

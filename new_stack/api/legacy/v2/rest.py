@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -15,8 +16,12 @@ from new_stack.api.legacy.v2.monitor import system_stats, worker_document
 from new_stack.api.legacy.v2.universal import universal_job
 from new_stack.api.modern.jobs import PAGE_LIMIT
 from new_stack.api.modern.schemas import JobRequest, read_job
+from new_stack.api.retirement.callers import LATER_DIALECT
+from new_stack.api.retirement.requests import count_rest
 from new_stack.api.services import SERVICES
 from new_stack.queue.jobs import Job, JobState, Page
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 STATES: Final = {state.value: state for state in JobState} | {"active": JobState.CLAIMED, "assigned": JobState.CLAIMED}
 
@@ -95,11 +100,19 @@ def _shown(job: Job) -> dict[str, Any]:
     return document | {"job_id": job.id, "job": document}
 
 
+def _counted(method: str, path: str, handler: Handler) -> tuple[str, str, Handler]:
+    async def serve(request: web.Request) -> web.Response:
+        count_rest(request, LATER_DIALECT, f"{method} {path.replace(':[^/]+', '')}")
+        return await handler(request)
+
+    return method, path, serve
+
+
 ROUTES: Final = (
-    ("POST", "/jobs", submit),
-    ("GET", "/jobs", listing),
-    ("GET", "/jobs/{job_id:[^/]+}", status),
-    ("GET", "/workers", workers),
-    ("GET", "/queue/{what:[^/]+}", queue),
-    ("GET", "/system/status", system),
+    _counted("POST", "/jobs", submit),
+    _counted("GET", "/jobs", listing),
+    _counted("GET", "/jobs/{job_id:[^/]+}", status),
+    _counted("GET", "/workers", workers),
+    _counted("GET", "/queue/{what:[^/]+}", queue),
+    _counted("GET", "/system/status", system),
 )

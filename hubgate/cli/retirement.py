@@ -1,0 +1,81 @@
+"""`hubgate usage`: who still uses the hub's protocols, and how."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+from urllib.parse import quote
+
+import click
+
+from harness.results.formatting import listed, plural
+from hubgate.cli import options
+from hubgate.cli.jobs import ask
+
+LEGACY: Final = ("websocket", "rest")
+PAGE: Final = 1_000
+
+
+@click.command("usage")
+@options.target_url("--target", "The API of the stack (default: http://127.0.0.1:8000).")
+@options.token
+@click.option("--client", help="Only this client.")
+@click.option("--legacy-only", is_flag=True, help="Only clients that have used the hub's protocols.")
+@click.option("--json", "as_json", is_flag=True, help="Print what the API answers, as JSON.")
+def usage(target: str | None, token: str | None, client: str | None, *, legacy_only: bool, as_json: bool) -> None:
+    """Say who has used what in the last 90 days, those first that used the hub's protocols last."""
+    found = gather(target, token, client)
+    if legacy_only:
+        found["clients"] = [one for one in found["clients"] if legacy_ways(one)]
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    clients = sorted(found["clients"], key=_last_legacy, reverse=True)
+    legacy = sum(bool(legacy_ways(one)) for one in clients)
+    since = found["counted_since"] or "today"
+    click.echo(f"{plural(len(clients), 'client')} since {since}, {legacy} of them by the hub's protocols.")
+    for one in clients:
+        click.echo(one["client"])
+        for way in one["ways"]:
+            click.echo(f"  {_described(way)}")
+        for brown_out in one["brown_outs"]:
+            click.echo(f"  {_survived(brown_out)}")
+    if found["forgotten"]:
+        click.echo(f"{plural(found['forgotten'], 'client')} more had to make room and are not listed.")
+
+
+def gather(target: str | None, token: str | None, client: str | None = None) -> dict[str, Any]:
+    """Everything that `GET /api/usage` has, its pages put together. Raises CouldNotRun."""
+    query = f"limit={PAGE}" + (f"&client={quote(client, safe='')}" if client else "")
+    found: dict[str, Any] = ask("GET", f"/api/usage?{query}", target, token)
+    clients, cursor = {one["client"]: one for one in found["clients"]}, found["cursor"]
+    while cursor is not None:
+        page = ask("GET", f"/api/usage?{query}&cursor={cursor}", target, token)
+        clients |= {one["client"]: one for one in page["clients"]}
+        cursor = page["cursor"]
+    return found | {"clients": [clients[name] for name in sorted(clients)], "cursor": None}
+
+
+def legacy_ways(client: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a client has used of the hub's protocols."""
+    return [way for way in client["ways"] if way["protocol"] in LEGACY]
+
+
+def _last_legacy(client: dict[str, Any]) -> str:
+    return max((max(way["days"]) for way in legacy_ways(client)), default="")
+
+
+def _described(way: dict[str, Any]) -> str:
+    messages = sorted(way["messages"].items(), key=lambda item: -item[1]["count"])
+    used = listed([f"{name} {use['count']:,}" for name, use in messages], limit=6)
+    agents = listed([name or "a program that does not say its name" for name in way["agents"]], limit=3)
+    days = plural(len(way["days"]), "day")
+    return f"{way['protocol']} ({way['dialect']}), last {max(way['days'])}, on {days}: {used}; by {agents}"
+
+
+def _survived(brown_out: dict[str, Any]) -> str:
+    back = brown_out["came_back"]
+    then = f"came back by {back} after {brown_out['after_s']:g} s" if back else "has not come back"
+    in_flight = brown_out["jobs_in_flight"]
+    lost = f" with {plural(in_flight, 'job')} in flight" if in_flight else ""
+    return f"brown-out of {brown_out['began']}: refused {plural(brown_out['refused'], 'time')}{lost}, {then}"

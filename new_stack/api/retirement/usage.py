@@ -1,0 +1,94 @@
+"""Counts what each client uses, in this process, and adds it to Redis every few seconds in as few calls as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Final
+
+from new_stack.api.retirement.callers import Caller
+from new_stack.log import log
+from new_stack.queue.errors import QueueError, QueueUnavailable
+from new_stack.queue.usage import CLIENTS_AT_ONCE, REFUSED, ClientCount, Counted, Refused, UsageStore
+
+FLUSH_SECONDS: Final = 5.0
+LAST_FLUSH_SECONDS: Final = 2.0
+HELD: Final = 20_000
+"""How many different uses wait for Redis at most; what is new beyond them is not counted."""
+
+
+class UsageCounter:
+    """The counts that Redis does not have yet."""
+
+    def __init__(self, store: UsageStore, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._uses: dict[tuple[Caller, str], list[float]] = {}
+        """How often, and when last (s since the epoch)."""
+        self._refusals: dict[str, list[Refused]] = {}
+        self.uncounted = 0
+
+    def count(self, caller: Caller, message: str, often: int = 1) -> None:
+        """A client has sent a message, or made a request or a connection."""
+        use = self._uses.get((caller, message))
+        if use is not None:
+            use[0] += often
+            use[1] = self._clock()
+        elif len(self._uses) < HELD:
+            self._uses[caller, message] = [often, self._clock()]
+        else:
+            self.uncounted += often
+
+    def refuse(self, caller: Caller, began_at: float | None, in_flight: int) -> None:
+        """A client was turned away; `began_at` (s) is the beginning of the brown-out, None where the switch is off."""
+        self.count(caller, REFUSED)
+        if began_at is not None:
+            refused = Refused(int(began_at * 1000), int(self._clock() * 1000), in_flight)
+            self._refusals.setdefault(caller.client, []).append(refused)
+
+    async def flush(self) -> None:
+        """Add everything to Redis; what it does not take now is kept for the next time. Raises QueueError."""
+        waiting = list(self._take())
+        while waiting:
+            try:
+                await self._store.add(waiting[:CLIENTS_AT_ONCE])
+            except QueueError:
+                self._put_back(waiting)
+                raise
+            del waiting[:CLIENTS_AT_ONCE]
+
+    def _take(self) -> Iterator[ClientCount]:
+        uses, self._uses = self._uses, {}
+        refusals, self._refusals = self._refusals, {}
+        clients: dict[str, list[Counted]] = {}
+        for (caller, message), (often, at) in uses.items():
+            counted = Counted(caller.way, caller.agent, message, int(at * 1000), int(often))
+            clients.setdefault(caller.client, []).append(counted)
+        for client, counts in clients.items():
+            yield ClientCount(client, counts, refusals.get(client, []))
+
+    def _put_back(self, waiting: list[ClientCount]) -> None:
+        for client in waiting:
+            for use in client.uses:
+                protocol, _, dialect = use.way.partition(" ")
+                key = Caller(client.client, use.agent, protocol, dialect), use.message
+                known = self._uses.setdefault(key, [0, use.at / 1000])
+                known[0] += use.count
+            self._refusals.setdefault(client.client, [])[:0] = client.refusals
+
+    async def run(self) -> None:
+        """Add to Redis every few seconds, and once more at the end."""
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_SECONDS)
+                try:
+                    await self.flush()
+                except QueueUnavailable:
+                    continue
+                except QueueError as error:
+                    log.error("usage_failed", error=error.detail)
+        finally:
+            with suppress(QueueError, TimeoutError):
+                async with asyncio.timeout(LAST_FLUSH_SECONDS):
+                    await self.flush()
