@@ -14,6 +14,9 @@ from harness.processes import Processes, RedisServer
 from harness.targets.deployment import Deployment, Namespace, Setup
 from harness.targets.target import Side, Target
 
+AT_ONCE = 4
+"""Cassettes that one given stack plays at the same time."""
+
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """What a cassette asks of a target."""
@@ -31,11 +34,13 @@ class TargetPool(Protocol):
 
 
 class GivenPool:
-    """A target that somebody else runs. It is used as it is, by one cassette at a time."""
+    """A target that somebody else runs, used as it is. Each cassette has clients, workers, jobs and services of its own
+    there. A hub is used by one at a time nevertheless: whatever happens on it, it offers all waiting jobs once more.
+    """
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._free = asyncio.Lock()
+        self._free = asyncio.Semaphore(1 if target.side is Side.HUB else AT_ONCE)
 
     @asynccontextmanager
     async def acquire(self, needs: Needs) -> AsyncIterator[Target]:  # noqa: ARG002 - it cannot be asked for anything

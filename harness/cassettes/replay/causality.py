@@ -70,11 +70,11 @@ def services_of(events: Sequence[Event]) -> list[str]:
     return list(found)
 
 
-def workers_of(events: Sequence[Event]) -> list[str]:
-    """The ids under which workers connect: the end of their path."""
-    opened = [event for event in events if isinstance(event, Open) and event.role is Role.WORKER]
+def connected_ids(events: Sequence[Event]) -> list[str]:
+    """The ids under which clients and workers connect: the end of their path."""
+    opened = [event for event in events if isinstance(event, Open) and event.role in {Role.CLIENT, Role.WORKER}]
     ids = (event.path.partition("?")[0].rpartition("/")[2] for event in opened)
-    return [worker_id for worker_id in dict.fromkeys(ids) if worker_id]
+    return [own_id for own_id in dict.fromkeys(ids) if own_id]
 
 
 def submits_without_service(events: Sequence[Event]) -> bool:

@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable
 from typing import Final
 from uuid import uuid4
 
-from harness.cassettes import BLANKED, Cassette, Event, Open, Receive, Request, Response, Role, Send
+from harness.cassettes import BLANKED, Cassette, Event, Note, Open, Receive, Request, Response, Role, Send
 from harness.cassettes.replay.causality import submits_without_service
+from harness.cassettes.replay.deadlines import noted_wait_s
 from harness.clients import ExpectationTimeout, LegacyClient, Unreachable
 from harness.clients.hub_clients import open_jobs
 from harness.errors import CouldNotRun
@@ -64,6 +65,8 @@ def check_compatible(cassette: Cassette, target: Target) -> None:
         raise LeftOut("Its worker lists no services: the hub would offer it the jobs of others.")
     if target.side is Side.HUB and any(_counts_all_that_wait(event) for event in cassette.events):
         raise LeftOut("It asks for a job's place among all that wait on the hub, and there may be jobs of others.")
+    if target.side is Side.HUB and any(isinstance(event, Note) and noted_wait_s(event) for event in cassette.events):
+        raise LeftOut("It waits to see that nothing comes, and whatever others do on a hub makes it offer jobs again.")
 
 
 def _serves_anything(event: Event) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,13 +34,13 @@ from harness.cassettes import (
 from harness.cassettes.replay.causality import (
     chosen_ids,
     claim_was_granted,
+    connected_ids,
     described,
     effects_of,
     greetings_of,
     kind_and_actor,
     recorded_wait_ms,
     services_of,
-    workers_of,
 )
 from harness.cassettes.replay.compatibility import clean_up, needs_of
 from harness.cassettes.replay.deadlines import Deadlines, noted_wait_s
@@ -172,7 +173,7 @@ class _Player:
                 await self._settle(event)
         await self._causes_of(len(self._events))
         if not self._target.owned:
-            named = {*services_of(self._events), *workers_of(self._events)}
+            named = {*services_of(self._events), *connected_ids(self._events)}
             jobs = [there for here, there in self._bindings.table().items() if here not in named]
             services = [self._bindings.outgoing(service) for service in services_of(self._events)]
             self._left_behind = await clean_up(self._target, jobs, services)
@@ -357,7 +358,7 @@ class _Player:
 
     def _path(self, path: str) -> str:
         """The path with this run's ids, and the target's token where one was blanked."""
-        bound = "/".join(self._bindings.outgoing(part) for part in path.split("/"))
+        bound = "".join(self._bindings.outgoing(part) for part in re.split(r"([/?&=])", path))
         if self._target.token is None:
             return bound
         if self._adds_token and "token=" not in bound:
@@ -374,11 +375,12 @@ class _Player:
 
     def _choose_fresh_ids(self) -> tuple[str, ...]:
         """On a target that is not ours, ids that actors choose may be taken, and its own workers and jobs are there.
-        So ids, workers and services are exchanged for fresh ones. Answers the services of a worker that lists none.
+        So the ids of jobs, clients and workers and the services are exchanged for fresh ones. Answers the services of
+        a worker that lists none.
         """
         if self._target.owned:
             return ()
         wanted = services_of(self._events)
-        for chosen in (*chosen_ids(self._events), *wanted, *workers_of(self._events)):
+        for chosen in (*chosen_ids(self._events), *wanted, *connected_ids(self._events)):
             self._bindings.bind(chosen, f"{chosen}-{uuid4()}")
         return tuple(self._bindings.outgoing(service) for service in wanted)

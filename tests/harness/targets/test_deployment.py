@@ -1,6 +1,5 @@
 """A hub or a stack that the harness starts, or is given."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from harness.processes import ExternalRedis, Processes, Valkey, start_valkey
 from harness.targets import (
     Crew,
     Deployment,
-    GivenPool,
     HubPool,
     HubTarget,
     Namespace,
@@ -117,20 +115,6 @@ async def test_each_user_of_a_pool_finds_an_empty_target(processes: Processes, v
         assert one.http_url != other.http_url
         assert other.token == TOKEN
     assert not [process for process in processes if process.name.startswith("pooled-hub") and process.alive]
-
-
-async def test_a_given_target_has_one_user_at_a_time() -> None:
-    pool = GivenPool(HubTarget.at("ws://127.0.0.1:9"))
-    order: list[str] = []
-
-    async def use(name: str) -> None:
-        async with pool.acquire(Needs()):
-            order.append(f"{name} begins")
-            await asyncio.sleep(0)
-            order.append(f"{name} ends")
-
-    await asyncio.gather(use("one"), use("other"))
-    assert order == ["one begins", "one ends", "other begins", "other ends"]
 
 
 @pytest.mark.parametrize("url", ["stack.internal", "ftp://h", "http://", "http://h:0", "http://h:99999", "http://[::1"])

@@ -1,7 +1,9 @@
 """Somebody else's hub, somebody else's stack, somebody else's Redis."""
 
+import asyncio
 import contextlib
 import datetime as dt
+import itertools
 from pathlib import Path
 
 import httpx
@@ -28,6 +30,15 @@ async def test_one_hub_is_played_to_again_and_again_and_left_as_it_was(processes
         # The last one stores a second job under an id that nobody is told (fault 5): a hub keeps it for ever.
         results = await run_files(FILES[:-1], pool, Against(today=TODAY))
         assert {result.verdict for result in results} == {CellVerdict.SAME}, [result.describe() for result in results]
+
+
+async def test_replays_that_run_at_the_same_time_on_one_stack_do_not_meet(processes: Processes, valkey: Valkey) -> None:
+    url = valkey.url_of(15)
+    api = await processes.astart(services.api(redis_url=url, name="busy-api"))
+    pool = GivenPool(StackTarget.at(api.http_url, redis_url=url))
+    runs = await asyncio.gather(*(run_files(FILES, pool, Against(today=TODAY), at_once=2) for _ in range(3)))
+    results = list(itertools.chain(*runs))
+    assert {result.verdict for result in results} == {CellVerdict.SAME}, [result.describe() for result in results]
 
 
 async def test_a_stack_given_by_url_is_played_to_again_and_again(processes: Processes, valkey: Valkey) -> None:
@@ -66,14 +77,15 @@ async def test_a_bystanders_jobs_and_workers_are_not_touched_on_a_hub(processes:
         done = await bystander.submit({"simulate": []}, service="done")
         async with HubWorker(hub.ws_url, "their-worker", services=("done",)):
             await bystander.ended(done)
-        left_out = ["rest-submit-and-poll", "submit-odd-job-type-number"]
+        left_out = ["rest-submit-and-poll", "submit-odd-job-type-number", "worker-drops-mid-job"]
         files = [*FILES, *(CASSETTES / f"{name}.jsonl" for name in left_out)]
         results = await run_files(files, GivenPool(HubTarget.at(hub.ws_url)), Against(today=TODAY))
         verdicts = [result.verdict for result in results]
-        expected = [*[CellVerdict.SAME] * 5, *[CellVerdict.NOT_APPLICABLE] * 2]
+        expected = [*[CellVerdict.SAME] * 5, *[CellVerdict.NOT_APPLICABLE] * 3]
         assert verdicts == expected, [one.describe() for one in results]
-        assert "place among all that wait" in results[-2].reason
-        assert "service of this run's own" in results[-1].reason
+        assert "place among all that wait" in results[-3].reason
+        assert "service of this run's own" in results[-2].reason
+        assert "waits to see that nothing comes" in results[-1].reason
         async with Monitor(hub.ws_url, "looks") as monitor:
             jobs = (await monitor.expect("stats_broadcast"))["system"]["jobs"]["active_jobs"]
             assert {job["id"] for job in jobs} == set(waiting), "also what the hub stored and told nobody of (fault 5)"
