@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import httpx
+import msgspec
 
 from harness.clients import Refused
 from harness.clients.recorders import HubRecorder, StackRecorder, WorkerWatch, survey
@@ -76,13 +77,28 @@ async def settle(target: Target, writer: HistoryWriter, out: Path, exits: list[W
         await survey(target.http_url, [job.id for job in history.acknowledged], writer, token=target.token)
 
 
-def history_in(out: Path, *, without: str = "") -> History:
-    """The history in a load's folder: what clients saw, the system's own account, and what workers wrote down."""
+def history_in(out: Path, *, without: str = "", shared: bool = False) -> History:
+    """The history in a load's folder: what clients saw, the system's own account, and what workers wrote down.
+
+    A target that others use, too, also tells of their jobs: `shared` leaves out what no client of the load submitted.
+    """
     files = (path for path in sorted(out.glob("history-*.jsonl")) if path.name != without)
     events = [event for path in files for event in read_events(path)]
+    if shared:
+        events = list(_of_own_jobs(events))
     return History([*events, *map(journal_event, entries_in(out / JOURNAL))])
 
 
-def check(out: Path, limits: Limits) -> dict[str, CheckResult]:
+def _of_own_jobs(events: Sequence[HistoryEvent]) -> Iterator[HistoryEvent]:
+    asked = {EventKind.SUBMIT, EventKind.ACCEPTED}
+    own = {event.job_id for event in events if event.source is Source.CLIENT and event.kind in asked}
+    for event in events:
+        if event.running is not None:
+            yield msgspec.structs.replace(event, running=tuple(job for job in event.running if job in own))
+        elif event.job_id is None or event.job_id in own:
+            yield event
+
+
+def check(out: Path, limits: Limits, *, shared: bool = False) -> dict[str, CheckResult]:
     """What each checker says of the history in a load's folder, by the checker's name."""
-    return {result.name: result for result in check_all(history_in(out), limits)}
+    return {result.name: result for result in check_all(history_in(out, shared=shared), limits)}

@@ -146,7 +146,8 @@ class _Run:
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
-        result = msgspec.structs.replace(result, checks=await asyncio.to_thread(check, self._out, spec.limits))
+        checks = await asyncio.to_thread(check, self._out, spec.limits, shared=not target.owned)
+        result = msgspec.structs.replace(result, checks=checks)
         return msgspec.structs.replace(result, judgement=judge(result))
 
     async def _load(self, writer: HistoryWriter, observer: Observer, disturb: Disturb | None) -> SwarmResult:

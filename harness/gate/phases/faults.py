@@ -51,7 +51,7 @@ RESTART_WORKERS: Final = 6
 async def gather_faults(context: RunContext) -> PhaseResult:
     """Load, break, settle, check; beside it, in a run that is long enough, the same on the hub."""
     load, hub = await asyncio.gather(_stack(context), _hub(context))
-    history = await asyncio.to_thread(history_in, load_folder(context, "faults"))
+    history = await asyncio.to_thread(history_in, load_folder(context, "faults"), shared=not load.owned)
     return PhaseResult(
         evidence=[WorkerFaults(load=load, lease_ms=context.profile.fault_lease_ms)],
         histories=[("faults", load.checks)],
