@@ -1,6 +1,7 @@
 """What a criterion is made of: its statement, the evidence that it needs, its limits, and its judge.
 
-Each module of this package with a `CRITERION` is a criterion (`discover`). `docs/architecture.md` tells how to add one.
+Each module of this package with a `CRITERION` is a criterion, one with `CRITERIA` is several (`discover`).
+`docs/architecture.md` tells how to add one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import harness.criteria
 from harness.errors import CouldNotRun
@@ -85,7 +86,6 @@ class CriterionSpec(Statement, Generic[L, E], frozen=True, kw_only=True):
 
 
 AnySpec = CriterionSpec[Any, Any]
-NAME: Final = "CRITERION"
 
 
 class NotMeasured(CouldNotRun):
@@ -94,6 +94,9 @@ class NotMeasured(CouldNotRun):
 
 def discover() -> dict[str, AnySpec]:
     """Every criterion by its id, in the order of the modules' names."""
-    modules = sorted(module.name for module in pkgutil.iter_modules(harness.criteria.__path__))
-    found = [getattr(importlib.import_module(f"harness.criteria.{name}"), NAME, None) for name in modules]
-    return {spec.id: spec for spec in found if isinstance(spec, CriterionSpec)}
+    names = sorted(module.name for module in pkgutil.iter_modules(harness.criteria.__path__))
+    found: list[AnySpec] = []
+    for module in (importlib.import_module(f"harness.criteria.{name}") for name in names):
+        one = getattr(module, "CRITERION", None)
+        found += getattr(module, "CRITERIA", [one] if one else [])
+    return {spec.id: spec for spec in found}

@@ -5,7 +5,7 @@ The recordings' evidence is `harness.cassettes.replay.matrix.Matrix`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from statistics import median_low
 from typing import Final
@@ -16,7 +16,7 @@ from harness.history.strikes import Strike
 from harness.load.judge import RULE
 from harness.load.latencies import Metric, Transport
 from harness.load.results import LoadResult
-from harness.results import Evidence, Measurement, Verdict, count
+from harness.results import Evidence, Measurement, Verdict, below, count
 
 LEAST_FREE_PERCENT: Final = 85.0
 """Of all processor time, while nothing of the run is at work: with less, a long latency may be others' doing."""
@@ -70,6 +70,15 @@ class SteadyLoad(msgspec.Struct, frozen=True, kw_only=True):
         found = [attempt.swarm.p99_ms(metric, transport) for attempt in self.attempts]
         measured = [value for value in found if value is not None]
         return median_low(measured) if measured else None
+
+    def p99_by_protocol(
+        self, what: str, metric: Metric, limit_ms: float, plan_ms: float, names: Mapping[Transport, str]
+    ) -> list[Measurement]:
+        """That p99 under its limit, by each of these protocols."""
+        return [
+            below(f"{what} by {name}, p99", self.median_p99_ms(metric, transport), limit_ms, "ms", plan=plan_ms)
+            for transport, name in names.items()
+        ]
 
     def typical(self, metric: Metric) -> LoadResult:
         """The attempt that has the median p99 of a latency, for display."""

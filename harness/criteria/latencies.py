@@ -9,7 +9,7 @@ import msgspec
 from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import MemoryLoads, SteadyLoad, failed_demands, values_of, well_loaded
 from harness.load.latencies import Metric, Transport
-from harness.results import Comparison, Evidence, Measurement, Threshold, at_most, below
+from harness.results import Comparison, Evidence, Measurement, Threshold, at_most
 
 PROTOCOLS: Final = {Transport.WEBSOCKET: "WebSocket", Transport.SSE: "HTTP and SSE"}
 BESIDE_THE_HUB: Final = (Metric.ACCEPTED, Metric.CLAIM_SEEN, Metric.PROGRESS_SEEN, Metric.ENDED)
@@ -37,16 +37,8 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     """Acceptance by protocol, throughput, and each median beside the hub's under the same load."""
     steady, beside = collected.get(SteadyLoad), collected.get(MemoryLoads)
     first, hub, stack = steady.attempts[0], beside.on_hub, beside.loads[0]
-    acceptance = [
-        below(
-            f"submit to accepted by {name}, p99",
-            steady.median_p99_ms(Metric.ACCEPTED, transport),
-            limits.accepted_p99_ms,
-            "ms",
-            plan=limits.accepted_p99_ms,
-        )
-        for transport, name in PROTOCOLS.items()
-    ]
+    limit_ms = limits.accepted_p99_ms
+    acceptance = steady.p99_by_protocol("submit to accepted", Metric.ACCEPTED, limit_ms, limit_ms, PROTOCOLS)
     medians = []
     for metric in BESIDE_THE_HUB:
         reference = hub.swarm.series(metric).at(50)

@@ -9,7 +9,7 @@ import msgspec
 from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import SteadyLoad, failed_demands, values_of, well_loaded
 from harness.load.latencies import Metric, Transport
-from harness.results import Evidence, Link, LinkTo, below, count
+from harness.results import Evidence, Link, LinkTo, count
 
 DELIVERY: Final = ("not_delivered", "progress_back", "steps")
 """The checkers of what subscribers are owed."""
@@ -34,16 +34,9 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     """p99 for each protocol, and nothing that a subscriber was owed missing, doubled or out of order."""
     steady = collected.get(SteadyLoad)
     first = steady.attempts[0]
-    latencies = [
-        below(
-            f"worker to client by {name}, p99",
-            steady.median_p99_ms(Metric.PROGRESS_SEEN, transport),
-            limits.p99_ms,
-            "ms",
-            plan=limits.plan_ms,
-        )
-        for transport, name in PROTOCOLS.items()
-    ]
+    latencies = steady.p99_by_protocol(
+        "worker to client", Metric.PROGRESS_SEEN, limits.p99_ms, limits.plan_ms, PROTOCOLS
+    )
     broken = [violation for load in steady.attempts for name in DELIVERY for violation in load.checks[name].violations]
     failed, which = failed_demands(steady.attempts)
     seen = values_of(first, Metric.PROGRESS_SEEN) + values_of(first, Metric.PROGRESS_WATCHED)

@@ -15,10 +15,10 @@ from harness.criteria import (
     chaos,
     claims,
     latencies,
-    legacy_clients,
     memory,
     nothing_lost,
     progress,
+    recordings,
     resources,
     restarts,
 )
@@ -257,8 +257,8 @@ def test_all_recordings_that_there_are_have_to_be_compared() -> None:
         collected = Collected()
         columns = {Column.HUB: hub, Column.STACK_WEBSOCKET: column(*on_stack)}
         collected.add(Matrix(columns=columns, rows=[], problems=[]))
-        limits = legacy_clients.Limits(undeclared_differences=0)
-        return legacy_clients.CRITERION.judged(collected, limits, legacy_clients.Least(recordings=2)).verdict
+        limits = recordings.Limits(undeclared_differences=0)
+        return recordings.LEGACY_CLIENTS.judged(collected, limits, recordings.Least(recordings=2)).verdict
 
     same = [CellVerdict.SAME, CellVerdict.SAME, CellVerdict.DECLARED]
     assert verdict(*same) is Verdict.PASS

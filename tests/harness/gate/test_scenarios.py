@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.criteria import migration
-from harness.criteria.definition import Collected
+from harness.criteria.definition import Collected, discover
 from harness.criteria.evidence import Scenario, ScenarioOutcome, ScenarioResults
-from harness.criteria.modern_clients import Least, Limits
+from harness.criteria.suites import Least, Limits
 from harness.errors import CouldNotRun
 from harness.gate.phases.scenarios import read_results
 from harness.results import Criterion, Verdict
@@ -49,7 +48,7 @@ def scenario(outcome: ScenarioOutcome, criterion: str = "migration", name: str =
 def judge(*scenarios: Scenario, least: int, complete: bool = True) -> Criterion:
     collected = Collected()
     collected.add(ScenarioResults(scenarios=list(scenarios), log="logs/scenarios.log", complete=complete))
-    return migration.CRITERION.judged(collected, Limits(failed_scenarios=0), Least(scenarios=least))
+    return discover()["migration"].judged(collected, Limits(failed_scenarios=0), Least(scenarios=least))
 
 
 def test_what_pytest_wrote_is_read_with_the_worst_that_was_said_of_each_test(tmp_path: Path) -> None:

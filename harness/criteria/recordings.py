@@ -1,4 +1,4 @@
-"""Every recording of the hub's clients plays on the stack as it plays on the hub."""
+"""What is judged by the recordings: every one plays on the stack as on the hub, for clients of either kind."""
 
 from __future__ import annotations
 
@@ -29,12 +29,17 @@ class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     recordings: int
 
 
-def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
+def judge_legacy(collected: Collected, limits: Limits, least: Least) -> Judged:
     """No undeclared difference, and no declared one that has expired or that nobody needs."""
     matrix = collected.get(Matrix)
     judged = judge_column(matrix, Column.STACK_WEBSOCKET, limits, least)
     stale = count("declared differences that have expired or that no run needs", len(matrix.problems))
     return replace(judged, measurements=[*judged.measurements, stale])
+
+
+def judge_facts(collected: Collected, limits: Limits, least: Least) -> Judged:
+    """No undeclared difference in the facts."""
+    return judge_column(collected.get(Matrix), Column.STACK_SSE, limits, least)
 
 
 def judge_column(matrix: Matrix, column: Column, limits: Limits, least: Least) -> Judged:
@@ -59,7 +64,7 @@ def judge_column(matrix: Matrix, column: Column, limits: Limits, least: Least) -
     )
 
 
-CRITERION: Final = CriterionSpec(
+LEGACY_CLIENTS: Final = CriterionSpec(
     id="legacy-clients",
     title="Legacy clients notice nothing",
     sentence="All existing WebSocket clients and monitors work unchanged.",
@@ -72,5 +77,20 @@ CRITERION: Final = CriterionSpec(
     needs=(Matrix,),
     limits=Limits,
     least=Least,
-    judge=judge,
+    judge=judge_legacy,
 )
+SAME_FACTS: Final = CriterionSpec(
+    id="same-facts",
+    title="Both kinds of client are told the same",
+    sentence="Of one job, an SSE client learns the same facts in the same order as a WebSocket client of the hub.",
+    source="Plan, Phase 2A scenario 5: progress for both kinds",
+    measured=(
+        "The jobs of every recording are played again by a modern client on the stack; what it learns of them is "
+        "held against what the recorded client learned on the hub."
+    ),
+    needs=(Matrix,),
+    limits=Limits,
+    least=Least,
+    judge=judge_facts,
+)
+CRITERIA: Final = (LEGACY_CLIENTS, SAME_FACTS)
