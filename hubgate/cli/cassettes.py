@@ -7,6 +7,7 @@ import datetime as dt
 import signal
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -29,7 +30,7 @@ from hubgate.cli import options
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The first cassette.")
 @click.option(
     "--per",
-    type=click.Choice([per.value for per in Per]),
+    type=click.Choice(list(Per)),
     default=Per.SESSION.value,
     show_default=True,
     help="What becomes a cassette of its own.",
@@ -40,24 +41,12 @@ from hubgate.cli import options
 @click.option("--blank-parameter", "parameters", multiple=True, metavar="NAME", help="A query parameter to blank out.")
 @click.option("--blank-header", "headers", multiple=True, metavar="NAME", help="A header to blank out.")
 @click.option("--keep", multiple=True, metavar="NAME", help="A field or parameter that is no secret.")
-def record(  # noqa: PLR0913, PLR0917 - as many as options
-    target: str,
-    listen: int,
-    host: str,
-    out: Path,
-    per: str,
-    about: str,
-    paths: tuple[str, ...],
-    fields: tuple[str, ...],
-    parameters: tuple[str, ...],
-    headers: tuple[str, ...],
-    keep: tuple[str, ...],
-) -> None:
+def record(*, target: str, listen: int, host: str, out: Path, per: str, about: str, **asked: Any) -> None:
     """Stand between clients and a hub, pass everything on, and write it down until Ctrl-C.
 
     What looks like a secret is blanked out before anything is written; at the end it says what was.
     """
-    redaction = Redaction(paths=paths, fields=fields, parameters=parameters, headers=headers, keep=keep)
+    redaction = Redaction(**asked)
     sessions = Sessions(out, per=Per(per), about=about, today=dt.datetime.now(dt.UTC).date().isoformat())
     recorder = Recorder(target, sessions, redaction=redaction, host=host, port=listen)
     asyncio.run(_record(recorder))
@@ -96,22 +85,13 @@ MEANING = {
 @options.token
 @click.option("--deviations", type=click.Path(path_type=Path, dir_okay=False), help="Another file than the project's.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per cassette.")
-def replay(  # noqa: PLR0913, PLR0917 - as many as options
-    files: tuple[Path, ...],
-    legacy: str | None,
-    candidate: str | None,
-    redis: str | None,
-    prefix: str,
-    token: str | None,
-    deviations: Path | None,
-    as_json: bool,  # noqa: FBT001
-) -> None:
+def replay(*, files: tuple[Path, ...], deviations: Path | None, as_json: bool, **asked: Any) -> None:
     """Play every actor of each cassette in FILES against a target and compare what comes back.
 
     Says of each: same, declared, different (with the frame), or inconclusive. Exit status 0 when all are same or
     declared, 1 when one is different, 3 when one is inconclusive.
     """
-    pool = GivenPool(_target(legacy, candidate, redis, prefix, token))
+    pool = GivenPool(_target(**asked))
     against = Against(
         today=dt.datetime.now(dt.UTC).date(),
         deviations=Deviations.load(deviations or scenarios_folder() / "deviations.toml"),
@@ -125,29 +105,19 @@ def _target(legacy: str | None, candidate: str | None, redis: str | None, prefix
         raise click.UsageError("one target is needed: --legacy URL for a hub, or --candidate URL for a stack")
     if legacy:
         return HubTarget(http_url=legacy, token=token)
-    if not redis:
-        raise click.UsageError("--candidate needs --redis URL: workers of a stack take their jobs straight from Redis")
-    return StackTarget(http_url=candidate or "", redis_url=redis, prefix=prefix, token=token)
+    options.check_candidate(candidate, redis)
+    return StackTarget(http_url=candidate or "", redis_url=redis or "", prefix=prefix, token=token)
 
 
 def _tell(result: CassetteResult, *, as_json: bool) -> None:
     if not as_json:
         click.echo(result.describe())
         return
-    told = {
-        "cassette": str(result.path),
-        "verdict": result.verdict.value,
-        "reason": result.reason,
-        "findings": [
-            {
-                "kind": one.kind.value,
-                "sentence": one.sentence,
-                "declared": one.declared and one.declared.name,
-                "noise": one.noise,
-            }
-            for one in result.findings
-        ],
-    }
+    findings = [
+        {"kind": one.kind, "sentence": one.sentence, "declared": one.declared and one.declared.name, "noise": one.noise}
+        for one in result.findings
+    ]
+    told = {"cassette": str(result.path), "verdict": result.verdict, "reason": result.reason, "findings": findings}
     click.echo(msgspec.json.encode(told))
 
 

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -79,51 +79,16 @@ AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print run
 @click.option("--baseline", type=RUN, help="A run, or a folder of runs, to hold the figures against.")
 @FAIL_ON_WORSE
 @AS_JSON
-def gate(  # noqa: PLR0913, PLR0917 - as many as options
-    profile: str,
-    out: Path,
-    legacy: str | None,
-    candidate: str | None,
-    redis: str | None,
-    token: str | None,
-    namespace: str | None,
-    allow_load_on: tuple[str, ...],
-    only: tuple[str, ...],
-    defect: str | None,
-    thresholds: Path | None,
-    waivers: Path,
-    seed: int,
-    baseline: Path | None,
-    fail_on_worse: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
-) -> None:
+def gate(*, baseline: Path | None, fail_on_worse: bool, as_json: bool, **asked: Any) -> None:
     """Judge the new stack against the hub: one verdict, one report, one exit status.
 
     Both are started here unless URLs are given; those are looked at first, and nothing of anybody else's on them is
     claimed, changed or deleted. Exit status: 0 pass, 1 fail, 2 wrong usage, 3 inconclusive or could not be run.
     """
-    if candidate and not redis:
-        raise click.UsageError(
-            "--candidate needs --redis URL: the harness's workers take jobs straight from that Redis"
-        )
-    if candidate and defect:
+    options.check_candidate(asked["candidate"], asked["redis"])
+    if asked["candidate"] and asked["defect"]:
         raise click.UsageError("--defect changes the stack that is started here; it cannot change --candidate")
-    asked = Options(
-        profile=profile,
-        out=out,
-        legacy=legacy,
-        candidate=candidate,
-        redis=redis,
-        token=token,
-        namespace=namespace,
-        allow_load_on=allow_load_on,
-        only=only,
-        defect=defect,
-        thresholds=thresholds,
-        waivers=waivers,
-        seed=seed,
-        command=("hubgate", *sys.argv[1:]),
-    )
+    given = Options(**asked, command=("hubgate", *sys.argv[1:]))
     earlier = runs_in(baseline) if baseline else []
     console = Console(stderr=True)
 
@@ -133,7 +98,7 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
 
     with Display(PHASES, console) as display:
         try:
-            run, folder = asyncio.run(run_gate(asked, display.report, show=show))
+            run, folder = asyncio.run(run_gate(given, display.report, show=show))
         except Refused as refused:
             show(refused.rows)
             raise
@@ -155,14 +120,7 @@ def gate(  # noqa: PLR0913, PLR0917 - as many as options
 @click.option("--seed", type=int, default=1729, show_default=True, help="The seed by which mutants are drawn.")
 @OUT
 @AS_JSON
-def selftest(
-    names: tuple[str, ...],
-    listed: bool,  # noqa: FBT001
-    mutants: int | None,
-    seed: int,
-    out: Path,
-    as_json: bool,  # noqa: FBT001
-) -> None:
+def selftest(*, names: tuple[str, ...], listed: bool, mutants: int | None, as_json: bool, **asked: Any) -> None:
     """Run the gate against the seeded defects NAMES (default: all): each must be caught by the criterion that should,
     for the reason that should.
 
@@ -175,15 +133,13 @@ def selftest(
     if mutants and names:
         raise click.UsageError("--mutants tries what is drawn by chance; it takes no names of defects")
     console = Console(stderr=True)
-    asked = Options(out=out, seed=seed, command=("hubgate", *sys.argv[1:]))
+    given = Options(**asked, command=("hubgate", *sys.argv[1:]))
     with console.status("selftest") as status:
-        trial = (
-            measure_power(mutants, asked, write=reports.write, report=status.update)
-            if mutants
-            else run_selftest(names, asked, write=reports.write, report=status.update)
-        )
+        terms: dict[str, Any] = {"write": reports.write, "report": status.update}
+        trial = measure_power(mutants, given, **terms) if mutants else run_selftest(names, given, **terms)
         run, folder = asyncio.run(trial)
-    _finish(run, folder, as_json=as_json)
+    _write(run, folder, as_json=as_json)
+    raise SystemExit(run.verdict.exit_status)
 
 
 @click.command("report")
@@ -200,12 +156,6 @@ def report(run_dir: Path, annotate: str | None) -> None:
         return
     written = reports.write(run, run_dir)
     reports.print_run(run, Console(), written.page)
-
-
-def _finish(run: Run, folder: Path, *, as_json: bool) -> NoReturn:
-    """Write the report, show the verdict, and exit with its status."""
-    _write(run, folder, as_json=as_json)
-    raise SystemExit(run.verdict.exit_status)
 
 
 def _write(run: Run, folder: Path, *, as_json: bool) -> None:

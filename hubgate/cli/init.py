@@ -41,8 +41,7 @@ def ci(*, gitlab: bool, profile: str, legacy: str | None, candidate: str | None,
 
     A token of the targets comes from the runner's secrets, as the environment's WEBSOCKET_AUTH_TOKEN.
     """
-    if candidate and not redis:
-        raise click.UsageError("--candidate needs --redis URL")
+    options.check_candidate(candidate, redis)
     given = {"--profile": profile, "--legacy": legacy, "--candidate": candidate, "--redis": redis}
     words = [word for name, value in given.items() if value for word in (name, value)]
     kind = "gitlab" if gitlab else "github"

@@ -62,25 +62,17 @@ def ask(method: str, path: str, target: str | None, token: str | None, body: Any
 @click.option("--yes", is_flag=True, help="Do it; without this, --retry and --drop only say how many jobs are meant.")
 @click.option("--json", "as_json", is_flag=True, help="Print what the API answers, as JSON.")
 def failures(
-    target: str | None,
-    token: str | None,
-    service: str | None,
-    reason: str | None,
-    action: str | None,
-    *,
-    yes: bool,
-    as_json: bool,
+    *, service: str | None, reason: str | None, action: str | None, yes: bool, as_json: bool, **api: str | None
 ) -> None:
     """List the jobs that failed for good, by service and reason; with --retry or --drop, do so with all of them."""
     if action is None:
         query = f"?service={quote(service, safe='')}" if service else ""
-        found = ask("GET", f"/api/failures{query}", target, token)
+        found = ask("GET", f"/api/failures{query}", **api)
         rows = [group for group in found["groups"] if reason in (None, group["reason"])]
         told = [f"{group['count']:>7}  {group['service']}: {group['reason']}" for group in rows]
     else:
         wanted = {name: value for name, value in (("service", service), ("reason", reason)) if value}
         body = {"action": action, "filter": wanted, "dry_run": not yes, "limit": 10_000}
-        found = ask("POST", "/api/jobs/bulk", target, token, body)
-        done = f"{found['changed']} jobs: done." if yes else f"{found['matched']} jobs are meant; --yes does it."
-        told = [done]
+        found = ask("POST", "/api/jobs/bulk", **api, body=body)
+        told = [f"{found['changed']} jobs: done." if yes else f"{found['matched']} jobs are meant; --yes does it."]
     click.echo(json.dumps(found, indent=1) if as_json else "\n".join(told or ["No job has failed."]))

@@ -24,6 +24,12 @@ def redis_url(help_text: str, *, docker: bool = False) -> Decorator:
     return click.option("--redis", metavar="URL", callback=_redis_or_docker if docker else _redis, help=help_text)
 
 
+def check_candidate(candidate: str | None, redis: str | None) -> None:
+    """Raise click.UsageError where a stack is named without its Redis."""
+    if candidate and not redis:
+        raise click.UsageError("--candidate needs --redis URL: workers of a stack take their jobs straight from Redis")
+
+
 prefix: Final[Decorator] = click.option("--prefix", default="", help="The prefix of the stack's keys in Redis.")
 token: Final[Decorator] = click.option(
     "--token",
