@@ -1,63 +1,33 @@
 """Cassettes: recordings of what passed between clients, workers, monitors and one server."""
 
-from harness.cassettes.events import (
-    BLANKED,
-    HTTP_ACTOR,
-    INCOMING,
-    OUTGOING,
-    VERSION,
-    Cassette,
-    CassetteError,
-    Close,
-    Closed,
-    Drop,
-    Event,
-    Header,
-    Incoming,
-    Note,
-    Open,
-    Outgoing,
-    Receive,
-    Request,
-    Response,
-    Role,
-    Send,
-    kind_of,
-)
-from harness.cassettes.reading import DEFAULT_LIMITS, ReadingLimits, load
-from harness.cassettes.strings import CannotExpand, contracted, expanded
-from harness.cassettes.writing import CassetteWriter, event_as_line, save
-
-__all__ = [
-    "BLANKED",
-    "DEFAULT_LIMITS",
-    "HTTP_ACTOR",
-    "INCOMING",
-    "OUTGOING",
-    "VERSION",
-    "CannotExpand",
-    "Cassette",
-    "CassetteError",
-    "CassetteWriter",
-    "Close",
-    "Closed",
-    "Drop",
-    "Event",
-    "Header",
-    "Incoming",
-    "Note",
-    "Open",
-    "Outgoing",
-    "ReadingLimits",
-    "Receive",
-    "Request",
-    "Response",
-    "Role",
-    "Send",
-    "contracted",
-    "event_as_line",
-    "expanded",
-    "kind_of",
-    "load",
-    "save",
-]
+from harness.cassettes.events import BLANKED as BLANKED
+from harness.cassettes.events import HTTP_ACTOR as HTTP_ACTOR
+from harness.cassettes.events import INCOMING as INCOMING
+from harness.cassettes.events import OUTGOING as OUTGOING
+from harness.cassettes.events import VERSION as VERSION
+from harness.cassettes.events import Cassette as Cassette
+from harness.cassettes.events import CassetteError as CassetteError
+from harness.cassettes.events import Close as Close
+from harness.cassettes.events import Closed as Closed
+from harness.cassettes.events import Drop as Drop
+from harness.cassettes.events import Event as Event
+from harness.cassettes.events import Header as Header
+from harness.cassettes.events import Incoming as Incoming
+from harness.cassettes.events import Note as Note
+from harness.cassettes.events import Open as Open
+from harness.cassettes.events import Outgoing as Outgoing
+from harness.cassettes.events import Receive as Receive
+from harness.cassettes.events import Request as Request
+from harness.cassettes.events import Response as Response
+from harness.cassettes.events import Role as Role
+from harness.cassettes.events import Send as Send
+from harness.cassettes.events import kind_of as kind_of
+from harness.cassettes.reading import DEFAULT_LIMITS as DEFAULT_LIMITS
+from harness.cassettes.reading import ReadingLimits as ReadingLimits
+from harness.cassettes.reading import load as load
+from harness.cassettes.strings import CannotExpand as CannotExpand
+from harness.cassettes.strings import contracted as contracted
+from harness.cassettes.strings import expanded as expanded
+from harness.cassettes.writing import CassetteWriter as CassetteWriter
+from harness.cassettes.writing import event_as_line as event_as_line
+from harness.cassettes.writing import save as save

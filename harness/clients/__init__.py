@@ -5,28 +5,14 @@ The rest is the same over asyncio (`transport` has its one opener of WebSockets 
 `recorders` write down as history what the parties of a run see.
 """
 
-from harness.clients.hub_clients import (
-    ExpectationTimeout,
-    LegacyClient,
-    Monitor,
-    Received,
-    RecordingSocket,
-    SubmissionRefused,
-)
-from harness.clients.hub_worker import HubWorker
-from harness.clients.stack_client import ModernClient, StreamEvent
-from harness.clients.transport import Refused, Unreachable
-
-__all__ = [
-    "ExpectationTimeout",
-    "HubWorker",
-    "LegacyClient",
-    "ModernClient",
-    "Monitor",
-    "Received",
-    "RecordingSocket",
-    "Refused",
-    "StreamEvent",
-    "SubmissionRefused",
-    "Unreachable",
-]
+from harness.clients.hub_clients import ExpectationTimeout as ExpectationTimeout
+from harness.clients.hub_clients import LegacyClient as LegacyClient
+from harness.clients.hub_clients import Monitor as Monitor
+from harness.clients.hub_clients import Received as Received
+from harness.clients.hub_clients import RecordingSocket as RecordingSocket
+from harness.clients.hub_clients import SubmissionRefused as SubmissionRefused
+from harness.clients.hub_worker import HubWorker as HubWorker
+from harness.clients.stack_client import ModernClient as ModernClient
+from harness.clients.stack_client import StreamEvent as StreamEvent
+from harness.clients.transport import Refused as Refused
+from harness.clients.transport import Unreachable as Unreachable

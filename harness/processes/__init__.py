@@ -9,55 +9,33 @@
 Everything has an `a…` twin for asyncio (`astart`, `astart_all`, `arestart`, `async with Processes(...)`).
 """
 
-from harness.errors import EnvironmentFailure, NotReady, ProcessDied, RedisUnusable
-from harness.processes import services
-from harness.processes.memory import Memory, MemorySample, MemorySampler, memory_of
-from harness.processes.ports import free_port
-from harness.processes.probes import Probe, http_ok, log_says, redis_pong
-from harness.processes.processes import Launch, OwnExit, Process, Processes
-from harness.processes.redis import (
-    DockerRedis,
-    ExternalRedis,
-    RedisServer,
-    Valkey,
-    check_redis,
-    connect,
-    empty,
-    open_redis,
-    start_docker_redis,
-    start_valkey,
-)
-from harness.processes.sentinel import RedisGroup, start_redis_group
-
-__all__ = [
-    "DockerRedis",
-    "EnvironmentFailure",
-    "ExternalRedis",
-    "Launch",
-    "Memory",
-    "MemorySample",
-    "MemorySampler",
-    "NotReady",
-    "OwnExit",
-    "Probe",
-    "Process",
-    "ProcessDied",
-    "Processes",
-    "RedisGroup",
-    "RedisServer",
-    "RedisUnusable",
-    "Valkey",
-    "check_redis",
-    "connect",
-    "empty",
-    "free_port",
-    "http_ok",
-    "log_says",
-    "memory_of",
-    "open_redis",
-    "redis_pong",
-    "services",
-    "start_docker_redis",
-    "start_redis_group",
-    "start_valkey",
-]
+from harness.errors import EnvironmentFailure as EnvironmentFailure
+from harness.errors import NotReady as NotReady
+from harness.errors import ProcessDied as ProcessDied
+from harness.errors import RedisUnusable as RedisUnusable
+from harness.processes import services as services
+from harness.processes.memory import Memory as Memory
+from harness.processes.memory import MemorySample as MemorySample
+from harness.processes.memory import MemorySampler as MemorySampler
+from harness.processes.memory import memory_of as memory_of
+from harness.processes.ports import free_port as free_port
+from harness.processes.probes import Probe as Probe
+from harness.processes.probes import http_ok as http_ok
+from harness.processes.probes import log_says as log_says
+from harness.processes.probes import redis_pong as redis_pong
+from harness.processes.processes import Launch as Launch
+from harness.processes.processes import OwnExit as OwnExit
+from harness.processes.processes import Process as Process
+from harness.processes.processes import Processes as Processes
+from harness.processes.redis import DockerRedis as DockerRedis
+from harness.processes.redis import ExternalRedis as ExternalRedis
+from harness.processes.redis import RedisServer as RedisServer
+from harness.processes.redis import Valkey as Valkey
+from harness.processes.redis import check_redis as check_redis
+from harness.processes.redis import connect as connect
+from harness.processes.redis import empty as empty
+from harness.processes.redis import open_redis as open_redis
+from harness.processes.redis import start_docker_redis as start_docker_redis
+from harness.processes.redis import start_valkey as start_valkey
+from harness.processes.sentinel import RedisGroup as RedisGroup
+from harness.processes.sentinel import start_redis_group as start_redis_group

@@ -1,124 +1,62 @@
 """What a run found, as data: the one thing that the gate fills and every report is made from (docs/reports.md)."""
 
-from __future__ import annotations
-
-from harness.results.conclusion import conclude
-from harness.results.criteria import (
-    Comparison,
-    Criterion,
-    Evidence,
-    Link,
-    LinkTo,
-    Measurement,
-    Statement,
-    Threshold,
-    Verdict,
-    Waiver,
-    at_most,
-    below,
-    combine,
-    count,
-    judge,
-)
-from harness.results.figures import Chart, Distribution, Limit, Line, Mark, Percentile, Point, Series, percentiles_for
-from harness.results.matrix import (
-    Cell,
-    CellVerdict,
-    Column,
-    DeclaredBy,
-    Finding,
-    FindingKind,
-    Row,
-    ScenarioRow,
-    TranscriptEvent,
-)
-from harness.results.outcomes import (
-    Count,
-    DefectRow,
-    Detection,
-    FaultOutcome,
-    FaultRow,
-    Standing,
-    Tally,
-    Timeline,
-    TimelineEntry,
-    detection,
-)
-from harness.results.power import Fate, MutantRow, Score, scores
-from harness.results.run import (
-    SCHEMA,
-    About,
-    LogFile,
-    Machine,
-    Parts,
-    PreflightRow,
-    Run,
-    Target,
-    UnreadableRun,
-    decode,
-    load,
-    save,
-)
-
-__all__ = [
-    "SCHEMA",
-    "About",
-    "Cell",
-    "CellVerdict",
-    "Chart",
-    "Column",
-    "Comparison",
-    "Count",
-    "Criterion",
-    "DeclaredBy",
-    "DefectRow",
-    "Detection",
-    "Distribution",
-    "Evidence",
-    "Fate",
-    "FaultOutcome",
-    "FaultRow",
-    "Finding",
-    "FindingKind",
-    "Limit",
-    "Line",
-    "Link",
-    "LinkTo",
-    "LogFile",
-    "Machine",
-    "Mark",
-    "Measurement",
-    "MutantRow",
-    "Parts",
-    "Percentile",
-    "Point",
-    "PreflightRow",
-    "Row",
-    "Run",
-    "ScenarioRow",
-    "Score",
-    "Series",
-    "Standing",
-    "Statement",
-    "Tally",
-    "Target",
-    "Threshold",
-    "Timeline",
-    "TimelineEntry",
-    "TranscriptEvent",
-    "UnreadableRun",
-    "Verdict",
-    "Waiver",
-    "at_most",
-    "below",
-    "combine",
-    "conclude",
-    "count",
-    "decode",
-    "detection",
-    "judge",
-    "load",
-    "percentiles_for",
-    "save",
-    "scores",
-]
+from harness.results.conclusion import conclude as conclude
+from harness.results.criteria import Comparison as Comparison
+from harness.results.criteria import Criterion as Criterion
+from harness.results.criteria import Evidence as Evidence
+from harness.results.criteria import Link as Link
+from harness.results.criteria import LinkTo as LinkTo
+from harness.results.criteria import Measurement as Measurement
+from harness.results.criteria import Statement as Statement
+from harness.results.criteria import Threshold as Threshold
+from harness.results.criteria import Verdict as Verdict
+from harness.results.criteria import Waiver as Waiver
+from harness.results.criteria import at_most as at_most
+from harness.results.criteria import below as below
+from harness.results.criteria import combine as combine
+from harness.results.criteria import count as count
+from harness.results.criteria import judge as judge
+from harness.results.figures import Chart as Chart
+from harness.results.figures import Distribution as Distribution
+from harness.results.figures import Limit as Limit
+from harness.results.figures import Line as Line
+from harness.results.figures import Mark as Mark
+from harness.results.figures import Percentile as Percentile
+from harness.results.figures import Point as Point
+from harness.results.figures import Series as Series
+from harness.results.figures import percentiles_for as percentiles_for
+from harness.results.matrix import Cell as Cell
+from harness.results.matrix import CellVerdict as CellVerdict
+from harness.results.matrix import Column as Column
+from harness.results.matrix import DeclaredBy as DeclaredBy
+from harness.results.matrix import Finding as Finding
+from harness.results.matrix import FindingKind as FindingKind
+from harness.results.matrix import Row as Row
+from harness.results.matrix import ScenarioRow as ScenarioRow
+from harness.results.matrix import TranscriptEvent as TranscriptEvent
+from harness.results.outcomes import Count as Count
+from harness.results.outcomes import DefectRow as DefectRow
+from harness.results.outcomes import Detection as Detection
+from harness.results.outcomes import FaultOutcome as FaultOutcome
+from harness.results.outcomes import FaultRow as FaultRow
+from harness.results.outcomes import Standing as Standing
+from harness.results.outcomes import Tally as Tally
+from harness.results.outcomes import Timeline as Timeline
+from harness.results.outcomes import TimelineEntry as TimelineEntry
+from harness.results.outcomes import detection as detection
+from harness.results.power import Fate as Fate
+from harness.results.power import MutantRow as MutantRow
+from harness.results.power import Score as Score
+from harness.results.power import scores as scores
+from harness.results.run import SCHEMA as SCHEMA
+from harness.results.run import About as About
+from harness.results.run import LogFile as LogFile
+from harness.results.run import Machine as Machine
+from harness.results.run import Parts as Parts
+from harness.results.run import PreflightRow as PreflightRow
+from harness.results.run import Run as Run
+from harness.results.run import Target as Target
+from harness.results.run import UnreadableRun as UnreadableRun
+from harness.results.run import decode as decode
+from harness.results.run import load as load
+from harness.results.run import save as save

@@ -1,21 +1,14 @@
 """The hub's rules: messages in, messages out. No socket, no clock, no randomness, no Redis."""
 
-from legacy_hub_sim.core.connections import Close, Frame, Outgoing, Peer, Role, Style
-from legacy_hub_sim.core.hub import Hub
-from legacy_hub_sim.core.rest import Answer, Request, Waiting
-from legacy_hub_sim.core.store import JobStore, StoreError
-
-__all__ = [
-    "Answer",
-    "Close",
-    "Frame",
-    "Hub",
-    "JobStore",
-    "Outgoing",
-    "Peer",
-    "Request",
-    "Role",
-    "StoreError",
-    "Style",
-    "Waiting",
-]
+from legacy_hub_sim.core.connections import Close as Close
+from legacy_hub_sim.core.connections import Frame as Frame
+from legacy_hub_sim.core.connections import Outgoing as Outgoing
+from legacy_hub_sim.core.connections import Peer as Peer
+from legacy_hub_sim.core.connections import Role as Role
+from legacy_hub_sim.core.connections import Style as Style
+from legacy_hub_sim.core.hub import Hub as Hub
+from legacy_hub_sim.core.rest import Answer as Answer
+from legacy_hub_sim.core.rest import Request as Request
+from legacy_hub_sim.core.rest import Waiting as Waiting
+from legacy_hub_sim.core.store import JobStore as JobStore
+from legacy_hub_sim.core.store import StoreError as StoreError

@@ -7,24 +7,12 @@ class OldClient(LegacyWebSocketUser):
     wait_time = constant_arrivals(5)
 """
 
-from loadtests.users.jobs import (
-    HybridUser,
-    JobUser,
-    LegacyWebSocketUser,
-    ModernSseUser,
-    TwinWebSocketUser,
-    constant_arrivals,
-)
-from loadtests.users.monitors import MonitorUser, SlowReaderUser, SseMonitorUser
-
-__all__ = [
-    "HybridUser",
-    "JobUser",
-    "LegacyWebSocketUser",
-    "ModernSseUser",
-    "MonitorUser",
-    "SlowReaderUser",
-    "SseMonitorUser",
-    "TwinWebSocketUser",
-    "constant_arrivals",
-]
+from loadtests.users.jobs import HybridUser as HybridUser
+from loadtests.users.jobs import JobUser as JobUser
+from loadtests.users.jobs import LegacyWebSocketUser as LegacyWebSocketUser
+from loadtests.users.jobs import ModernSseUser as ModernSseUser
+from loadtests.users.jobs import TwinWebSocketUser as TwinWebSocketUser
+from loadtests.users.jobs import constant_arrivals as constant_arrivals
+from loadtests.users.monitors import MonitorUser as MonitorUser
+from loadtests.users.monitors import SlowReaderUser as SlowReaderUser
+from loadtests.users.monitors import SseMonitorUser as SseMonitorUser

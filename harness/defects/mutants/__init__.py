@@ -4,16 +4,10 @@
 has one. What share was caught is `harness.results.power`.
 """
 
-from harness.defects.mutants.equivalents import Equivalent, load_equivalents
-from harness.defects.mutants.mutant import Mutant, Place, apply
-from harness.defects.mutants.sampling import places, sample
-
-__all__ = [
-    "Equivalent",
-    "Mutant",
-    "Place",
-    "apply",
-    "load_equivalents",
-    "places",
-    "sample",
-]
+from harness.defects.mutants.equivalents import Equivalent as Equivalent
+from harness.defects.mutants.equivalents import load_equivalents as load_equivalents
+from harness.defects.mutants.mutant import Mutant as Mutant
+from harness.defects.mutants.mutant import Place as Place
+from harness.defects.mutants.mutant import apply as apply
+from harness.defects.mutants.sampling import places as places
+from harness.defects.mutants.sampling import sample as sample
