@@ -6,7 +6,8 @@ a tuple (separated by commas). Fields that are settings themselves (a struct) ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import argparse
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -45,6 +46,28 @@ def read_settings(
             values[field.name] = parse(raw) if parse else _parse(name, raw, field.type)
     values.update({name: value for name, value in (options or {}).items() if value is not None})
     return kind(**values)
+
+
+def read_options(
+    arguments: Sequence[str],
+    options: Iterable[tuple[str, str, str, str]],
+    kinds: Iterable[type[msgspec.Struct]],
+    *,
+    prog: str,
+    description: str,
+) -> dict[str, Any]:
+    """Parse a command line; the values by setting, None where not given. Ends the process where it is wrong.
+
+    Each option has its flag, the setting that it sets, what stands for its value in the help, and its help. `kinds` are
+    the settings: they say which are numbers; what is no number and no text may be given several times.
+    """
+    types = {field.name: field.type for kind in kinds for field in msgspec.structs.fields(kind)}
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    for flag, setting, value, text in options:
+        kind = types.get(setting)
+        more: dict[str, Any] = {"type": kind} if kind in {int, float, str} else {"action": "append"}
+        parser.add_argument(flag, dest=setting, metavar=value, help=text, **more)
+    return vars(parser.parse_args(arguments))
 
 
 def check_numbers(

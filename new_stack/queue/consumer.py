@@ -180,13 +180,13 @@ class Consumer:
         timeout_ms = min(timeout_ms, WAIT_LIMIT_MS)
         claimant, keys = _claimant(worker), self._caller.keys
         idle_ms = timeout_ms + IDLE_GRACE_MS if idle_ms is None else idle_ms
-        claim = self._caller.change("claim", *_class_row(claimant), running, idle_ms, count)
+        claim = self._caller.change("end_and_claim", *_class_row(claimant), running, idle_ms, count, 0)
         wait_s = timeout_ms / 1000 if claimant.worker_id in self._idle else 0.001
         wait = ("BLPOP", keys.signals(claimant.worker_id), keys.wake(claimant.worker_id), wait_s)
         async with self._caller.blocking() as connection, self._known(claimant.worker_id, connection):
             both = asyncio.ensure_future(connection.call_together(wait, claim, patience=wait_s))
             try:
-                woken, rows = await asyncio.shield(both)
+                woken, (_, rows) = await asyncio.shield(both)
             except asyncio.CancelledError:
                 await self._break_off(claimant.worker_id, connection, both)
                 raise
@@ -218,7 +218,7 @@ class Consumer:
         try:
             async with asyncio.timeout(BREAK_OFF_SECONDS):
                 await self._caller.connection.call("CLIENT", "UNBLOCK", connection.client_id)
-                _, rows = await both
+                _, (_, rows) = await both
                 ends = [Released(lease=lease_of(worker_id, row)) for row in rows]
                 if ends:
                     await self.end_and_claim(worker_id, ends, 0)

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 
-from new_stack.matching import RequirementsError, read_requirements, signature
 from new_stack.queue.batcher import Batcher
 from new_stack.queue.connection import Argument
 from new_stack.queue.decoding import job_of
@@ -17,6 +16,7 @@ from new_stack.queue.errors import InvalidJob, InvalidTransition, JobConflict, J
 from new_stack.queue.function_caller import FunctionCaller
 from new_stack.queue.idempotency import digest_of
 from new_stack.queue.jobs import PRIORITY_LIMIT, Job, JobState, NewJob, Submission
+from new_stack.queue.requirements import group_of
 
 BATCH_JOBS: Final = 200
 BATCH_BYTES: Final = 1_000_000
@@ -192,27 +192,6 @@ def _retries(job: NewJob, usual: int) -> int:
     if job.max_retries not in (None, attempts - 1):
         raise InvalidJob("retry_policy.attempts", f"is {attempts}, but max_retries is {job.max_retries}: one less")
     return attempts - 1
-
-
-class _Asked(msgspec.Struct):
-    """What matching looks at of a submitter's own fields."""
-
-    requirements: Any = None
-    customer_id: str | None = None
-
-
-def group_of(job: NewJob) -> str:
-    """The signature of what a job asks for, '' where it asks for its service alone. Raises InvalidJob."""
-    try:
-        asked = msgspec.json.decode(job.extra or b"{}", type=_Asked)
-    except msgspec.ValidationError:
-        raise InvalidJob("customer_id", "must be text") from None
-    try:
-        requirements = None if asked.requirements is None else read_requirements(asked.requirements)
-        group = signature(job.service_required, asked.customer_id or None, requirements)
-    except RequirementsError as error:
-        raise InvalidJob(error.field, error.why) from None
-    return group if group != job.service_required else ""
 
 
 def check(job: NewJob, *, payload_limit: int, retries: int) -> str:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from new_stack.log import EventLog
+from new_stack.loop import run
 from new_stack.queue import Queue
 from new_stack.queue.errors import QueueError, QueueUnavailable
 from new_stack.queue.settings import QueueSettings
-from new_stack.settings import SettingsError
+from new_stack.settings import SettingsError, read_options
 from new_stack.worker.connector_registry import ConnectorRegistry, ConnectorUnusable
 from new_stack.worker.connectors.spec import BUILT_IN, parse_list
 from new_stack.worker.context import RedisBackoff
@@ -26,39 +26,24 @@ from new_stack.worker.worker import Worker
 USAGE: Final = 2
 COULD_NOT_RUN: Final = 3
 
-OPTIONS: Final[tuple[tuple[str, str, str, dict[str, Any]], ...]] = (
-    ("--redis", "redis_url", "where Redis is (REDIS_URL)", {"metavar": "URL"}),
-    ("--prefix", "prefix", "put before every key in Redis (HUBGATE_PREFIX)", {}),
-    ("--id", "worker_id", "this worker's own name (WORKER_ID)", {}),
+OPTIONS: Final = (
+    ("--redis", "redis_url", "URL", "where Redis is (REDIS_URL)"),
+    ("--prefix", "prefix", "PREFIX", "put before every key in Redis (HUBGATE_PREFIX)"),
+    ("--id", "worker_id", "NAME", "this worker's own name (WORKER_ID)"),
     (
         "--connector",
         "connectors",
+        "NAME[:SETTINGS]",
         (
             "what to run jobs with, may be given several times (WORKER_CONNECTORS): "
             f"{', '.join(BUILT_IN)}, one of an installed package, or module:Class"
         ),
-        {"metavar": "NAME[:SETTINGS]", "action": "append"},
     ),
-    (
-        "--tasks",
-        "tasks",
-        "run the functions of a module that @task decorates",
-        {"metavar": "MODULE", "action": "append"},
-    ),
-    (
-        "--concurrency",
-        "max_concurrent_jobs",
-        "jobs at once (WORKER_MAX_CONCURRENT_JOBS)",
-        {"metavar": "N", "type": int},
-    ),
-    ("--poll-ms", "poll_interval_ms", "(WORKER_POLL_INTERVAL_MS)", {"metavar": "MS", "type": int}),
-    (
-        "--timeout-minutes",
-        "job_timeout_minutes",
-        "for one job (WORKER_JOB_TIMEOUT_MINUTES)",
-        {"metavar": "MIN", "type": float},
-    ),
-    ("--grace-ms", "shutdown_grace_ms", "after SIGTERM (WORKER_SHUTDOWN_GRACE_MS)", {"metavar": "MS", "type": int}),
+    ("--tasks", "tasks", "MODULE", "run the functions of a module that @task decorates"),
+    ("--concurrency", "max_concurrent_jobs", "N", "jobs at once (WORKER_MAX_CONCURRENT_JOBS)"),
+    ("--poll-ms", "poll_interval_ms", "MS", "(WORKER_POLL_INTERVAL_MS)"),
+    ("--timeout-minutes", "job_timeout_minutes", "MIN", "for one job (WORKER_JOB_TIMEOUT_MINUTES)"),
+    ("--grace-ms", "shutdown_grace_ms", "MS", "after SIGTERM (WORKER_SHUTDOWN_GRACE_MS)"),
 )
 """Each option with the setting that it sets."""
 
@@ -67,7 +52,8 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     """Run a worker; answers the process's exit status: 0 stopped in order, 1 with jobs left behind, 2 or 3 not run."""
     try:
         settings = read_settings(sys.argv[1:] if arguments is None else arguments, environment or os.environ)
-        return run(settings, ConnectorRegistry.build(settings.connectors))
+        connectors = ConnectorRegistry.build(settings.connectors)
+        return run(_work(settings, connectors, EventLog(worker_id=settings.worker_id)))
     except (SettingsError, QueueError, ConnectorUnusable) as error:
         sys.stderr.write(f"hubgate worker: {error.detail if isinstance(error, QueueError) else error}\n")
         return USAGE if isinstance(error, SettingsError) else COULD_NOT_RUN
@@ -75,14 +61,13 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> WorkerSettings:
     """Options over environment over defaults. Raises SettingsError."""
-    parser = argparse.ArgumentParser(
-        prog="hubgate worker",
-        description="Run jobs from the queue until told to stop. Every setting can also come from the environment: "
-        "REDIS_URL, WORKER_* and HUBGATE_*; docs/settings.md has the tables.",
+    about = (
+        "Run jobs from the queue until told to stop. Every setting can also come from the environment: "
+        "REDIS_URL, WORKER_* and HUBGATE_*; docs/settings.md has the tables."
     )
-    for option, setting, text, more in OPTIONS:
-        parser.add_argument(option, dest=setting, help=text, **more)
-    options = vars(parser.parse_args(arguments))
+    options = read_options(
+        arguments, OPTIONS, (WorkerSettings, QueueSettings), prog="hubgate worker", description=about
+    )
     queue = {name: options.pop(name) for name in ("redis_url", "prefix")}
     tasks = options.pop("tasks")
     texts = [*(options["connectors"] or []), *([f"tasks:module={'+'.join(tasks)}"] if tasks else [])]
@@ -90,13 +75,6 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> W
     return WorkerSettings.from_environment(
         environment, {**options, "queue": QueueSettings.from_environment(environment, queue)}
     )
-
-
-def run(settings: WorkerSettings, connectors: ConnectorRegistry) -> int:
-    """Run a worker on a loop of its own."""
-    log = EventLog(worker_id=settings.worker_id)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_work(settings, connectors, log))
 
 
 async def _work(settings: WorkerSettings, connectors: ConnectorRegistry, log: EventLog) -> int:
@@ -143,14 +121,6 @@ async def _connect(settings: WorkerSettings, log: EventLog, stopped: asyncio.Eve
     if queue is not None:
         await queue.close()
     return None
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

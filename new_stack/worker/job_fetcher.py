@@ -1,12 +1,12 @@
-"""The worker's two blocking waits: for work, as long as there is room for more, and for cancellations, always."""
+"""The worker's wait for work, as long as there is room for more."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
-from new_stack.queue import QueueError, Signal
-from new_stack.worker.attempt import Stop
+from new_stack.queue import QueueError
+from new_stack.worker.cancellations import cancel
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.running_jobs import RunningJobs
 
@@ -71,21 +71,3 @@ class JobFetcher:
         for lease in leases:
             self._running.begin(lease)
         cancel(self._running, signal)
-
-
-async def watch_for_cancellations(context: WorkerContext, running: RunningJobs) -> None:
-    """Stop every job that somebody cancels, for ever."""
-    wait_ms = context.settings.wait_ms
-    while True:
-        try:
-            signal = await context.queue.wait_for_signal(context.worker_id, timeout_ms=wait_ms)
-        except QueueError as error:
-            await context.redis_backoff.pause(error)
-        else:
-            cancel(running, signal)
-
-
-def cancel(running: RunningJobs, signal: Signal | None) -> None:
-    """Stop the attempt that a signal names, where there is one."""
-    if signal is not None:
-        running.stop(signal.job_id, signal.attempt, Stop.CANCELLED)

@@ -14,11 +14,12 @@ from new_stack.queue import Queue, QueueError
 from new_stack.settings import SettingsError
 from new_stack.worker.acknowledger import Acknowledger
 from new_stack.worker.attempt import Stop
+from new_stack.worker.cancellations import watch_for_cancellations
 from new_stack.worker.capabilities import merged
 from new_stack.worker.connector_registry import ConnectorRegistry
 from new_stack.worker.context import RedisBackoff, Told, WorkerContext
 from new_stack.worker.heartbeat import Heartbeat
-from new_stack.worker.job_fetcher import JobFetcher, watch_for_cancellations
+from new_stack.worker.job_fetcher import JobFetcher
 from new_stack.worker.polling import poll_loop, reap_loop
 from new_stack.worker.running_jobs import RunningJobs
 from new_stack.worker.settings import WorkerSettings

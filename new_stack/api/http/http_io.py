@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
 
 from new_stack.api.http.problems import FieldError, ProblemError, invalid, problem
+from new_stack.api.modern.wording import plainly
 
 T = TypeVar("T")
 
@@ -36,32 +36,6 @@ def field_problem(message: str) -> ProblemError:
     field = path.rstrip("`").removeprefix("$").removeprefix(".") or "body"
     text = plainly(words)
     return problem(422, f"{field}: {text}", errors=[FieldError(field, text)])
-
-
-WORDS: Final = {
-    "int": "a whole number",
-    "float": "a number with a fraction",
-    "str": "text",
-    "bool": "true or false",
-    "object": "an object",
-    "array": "a list",
-    "null": "null",
-}
-
-
-def plainly(words: str) -> str:
-    """A validation error without the words of a type system: "Expected `int`, got `str`" becomes a sentence."""
-    wrong_type = re.fullmatch(r"Expected `(.+)`, got `(.+)`", words)
-    if wrong_type is not None:
-        wanted, got = (" or ".join(WORDS.get(part, part) for part in side.split(" | ")) for side in wrong_type.groups())
-        return f"must be {wanted}, not {got}"
-    bound = re.fullmatch(r"Expected `.+?`( of length)? ([<>]=) (-?\d+)", words)
-    if bound is None:
-        return words
-    least = bound[2] == ">="
-    if bound[1]:
-        return f"must have {'at least' if least else 'at most'} {bound[3]} character{'' if bound[3] == '1' else 's'}"
-    return f"must be {bound[3]} or {'more' if least else 'less'}"
 
 
 def whole_number(request: web.Request, name: str, default: int, least: int, most: int) -> int:

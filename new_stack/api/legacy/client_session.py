@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
 
 from new_stack.api.legacy.dialect import Action, Dialect, Frame, Request
 from new_stack.api.legacy.hub import HUB
+from new_stack.api.legacy.late_ends import LateEnds
 from new_stack.api.legacy.messages import Fields, Refusal, value
 from new_stack.api.legacy.session import Connection, Session
 from new_stack.api.legacy.v2.client import V2, is_v2_message
 from new_stack.api.services import Services
-from new_stack.api.sse.follow import ending_of
 from new_stack.api.sse.over_sockets import SocketStreams
 from new_stack.api.streaming.fanout import DeliveryBarrier, Published
 from new_stack.queue.errors import InvalidTransition, JobConflict, JobNotFound
-from new_stack.queue.events import ENDINGS, Event, EventKind, parse_id
+from new_stack.queue.events import ENDINGS, parse_id
 from new_stack.queue.jobs import Job, JobState, NewJob
 
-ENDS_REMEMBERED: Final = 1_000
 PENDING_SECONDS: Final = 0.25
 """How long an answer waits for the events before it; the reader is a few ms behind, unless Redis is away."""
 
@@ -33,9 +33,7 @@ class ClientSession(Session):
         self._dialect: Dialect = HUB
         self._followed: dict[str, None] = {}
         self._buffered: dict[str, list[Published]] = {}
-        self._last_end_sent: dict[str, int] = {}
-        self._heard_at: dict[str, float] = {}
-        """When there was news last of each job that is known and whose end is awaited, oldest first (loop time)."""
+        self._ends = LateEnds(services, self._loop.time)
         self._streams = SocketStreams(services, connection, self.refuse)
         self._message_id: object = None
         """What the client calls the message that is served now: an error names it."""
@@ -83,7 +81,7 @@ class ClientSession(Session):
         job_id = item.event.job_id
         if not self._dialect.follows_own_jobs and job_id not in self._followed:
             return
-        self._await_end(job_id)
+        self._ends.awaits(job_id)
         buffered = self._buffered.get(job_id)
         if buffered is None:
             await self._send_event(item)
@@ -92,68 +90,35 @@ class ClientSession(Session):
 
     async def _send_event(self, item: Published) -> None:
         event = item.event
-        if self._last_end_sent.get(event.job_id, -1) >= event.at:
+        if self._ends.had(event):
             return  # the client has had the job's end
         await item.complete(self.services.with_result)
         text = item.encoded(self._dialect.text)
         if text:
             await self.connection.send_text(text)
         if event.kind in ENDINGS:
-            self._remember_end(event.job_id, event.at)
+            self._ends.sent(event.job_id, event.at)
 
     async def check(self, *, missed: bool = False) -> None:
-        """Read how jobs stand of which there was no news for long, or, where events were missed, all.
-
-        Their end may have been lost on its way here, or be gone from Redis with all the rest.
-        """
-        latest = self._loop.time() - self.services.settings.keepalive_ms / 1000
-        due = [job_id for job_id, heard_at in self._heard_at.items() if missed or heard_at <= latest]
-        # One that had ended may have been retried; one that nobody has submitted yet may be there now.
-        due += [job_id for job_id in self._followed if missed and job_id not in self._heard_at]
-        for job_id in due:
-            job = await self.services.job_once_ended(job_id)
-            if job is None:
-                if job_id in self._heard_at:
-                    await self._send_loss(job_id)
-            elif job.ended_at is None:
-                self._await_end(job_id)
-            else:
-                self._heard_at.pop(job_id, None)
-                await self._send_ending(job)
-
-    async def _send_loss(self, job_id: str) -> None:
-        """Say of a job that is gone that it failed: nothing else can come of it."""
-        self._heard_at.pop(job_id, None)
-        now = int(self.now * 1000)
-        error = f"Job {job_id} is gone: its data was deleted."
-        loss = Event(
-            id="0-0", kind=EventKind.FAILED, job_id=job_id, at=now, service_required="unknown", priority=0, error=error
-        )
-        await self._send(self._dialect.event(loss))
-
-    def _await_end(self, job_id: str) -> None:
-        self._heard_at.pop(job_id, None)
-        self._heard_at[job_id] = self._loop.time()
-        if len(self._heard_at) > self.services.settings.subscriptions_per_connection:
-            del self._heard_at[next(iter(self._heard_at))]
+        """Send the ends that were not heard of."""
+        async for ending in self._ends.found(tuple(self._followed), missed=missed):
+            await self._send(self._dialect.event(ending))
 
     async def _submit(self, request: Request) -> None:
         job = request.job or NewJob()
         job_id = job.id or f"job-{self.services.new_id()}"
         job = msgspec.structs.replace(job, id=job_id)
-        self._buffered[job_id] = []
-        try:
-            submission = await self.services.queue.submit(job)
+        async with self._answering(job_id):
+            try:
+                submission = await self.services.queue.submit(job)
+            except JobConflict as error:
+                raise Refusal(f"Job {job_id} exists already with other content: {error}") from None
             self.services.metrics.submitted["websocket"] += 1
             if not submission.created and self._dialect.follows_own_jobs:
                 self._follow(job_id)
             if self._dialect.follows_own_jobs:
-                self._await_end(job_id)
+                self._ends.awaits(job_id)
             await self.connection.send(self._dialect.accepted(submission, request.message_id, self.now))
-        except JobConflict as error:
-            raise Refusal(f"Job {job_id} exists already with other content: {error}") from None
-        finally:
-            await self._release(job_id)
         if submission.state.ended and submission.job is not None:
             await self._send_ending_after_pending(submission.job)
 
@@ -183,18 +148,15 @@ class ClientSession(Session):
     async def _subscribe(self, request: Request) -> None:
         job_id = request.job_id
         followed = job_id in self._followed
-        self._buffered[job_id] = []
-        try:
+        async with self._answering(job_id):
             self._follow(job_id)
             await self.connection.send(self._dialect.subscribed(job_id, self.now))
             job = await self.services.job_once_ended(job_id)
             heard = followed or (job is not None and self._owns(job))
             if job is not None and job.ended_at is None:
-                self._await_end(job_id)
+                self._ends.awaits(job_id)
             if job is not None and not heard:
                 await self._send_ending(job)  # and not what led to it, should that still be on its way
-        finally:
-            await self._release(job_id)
         if job is not None and heard:
             await self._send_ending_after_pending(job)
 
@@ -221,8 +183,7 @@ class ClientSession(Session):
         except InvalidTransition:
             await self._send_after_pending(self._dialect.not_retried(await self._job(job_id), self.now))
             return
-        self._last_end_sent.pop(job_id, None)
-        self._await_end(job_id)
+        self._ends.retried(job_id)
         await self._send_after_pending(self._dialect.retried(job, self.now))
 
     async def _send_after_pending(self, frame: Frame | None) -> None:
@@ -243,11 +204,9 @@ class ClientSession(Session):
         return job
 
     async def _send_ending(self, job: Job) -> None:
-        """No more events come for a job that has ended: send its end to a client that came late, once."""
-        if job.ended_at is None or self._last_end_sent.get(job.id, -1) >= job.ended_at:
-            return
-        self._remember_end(job.id, job.ended_at)
-        await self._send(self._dialect.event(ending_of(job)))
+        """Send a job's end to a client that came late, once."""
+        if (ending := self._ends.of(job)) is not None:
+            await self._send(self._dialect.event(ending))
 
     async def _send_ending_after_pending(self, job: Job) -> None:
         """The same for one who heard of the job before: its last events may still be coming, the ending among them."""
@@ -255,19 +214,16 @@ class ClientSession(Session):
             await self._send_after_pending(None)
             await self._send_ending(job)
 
-    def _remember_end(self, job_id: str, ended_at: int) -> None:
-        self._heard_at.pop(job_id, None)
-        self._last_end_sent.pop(job_id, None)
-        self._last_end_sent[job_id] = ended_at
-        if len(self._last_end_sent) > ENDS_REMEMBERED:
-            del self._last_end_sent[next(iter(self._last_end_sent))]
-
-    async def _release(self, job_id: str) -> None:
-        """Deliver what happened while the answer was on its way; nothing overtakes it."""
-        buffered = self._buffered[job_id]
-        while buffered:
-            await self._send_event(buffered.pop(0))
-        del self._buffered[job_id]
+    @asynccontextmanager
+    async def _answering(self, job_id: str) -> AsyncIterator[None]:
+        """What happens to the job meanwhile is delivered after the answer; nothing overtakes it."""
+        buffered = self._buffered[job_id] = []
+        try:
+            yield
+        finally:
+            while buffered:
+                await self._send_event(buffered.pop(0))
+            del self._buffered[job_id]
 
     def _hears_of(self, job: Job) -> bool:
         return job.id in self._followed or self._owns(job)
@@ -284,5 +240,5 @@ class ClientSession(Session):
 
     def _unfollow(self, job_id: str) -> None:
         self._followed.pop(job_id, None)
-        self._heard_at.pop(job_id, None)
+        self._ends.awaits_no_more(job_id)
         self.services.fanout.leave_job(self.subscriber, job_id)

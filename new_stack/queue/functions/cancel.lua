@@ -1,18 +1,8 @@
---@include context record finish
+--@include context record finish signal
 -- cancel: end a job as cancelled, wherever it is, and tell the worker that holds it.
 -- Keys: `ready`. Arguments: the terms; job id; reason.
 -- Reply: {'cancelled', the record's row}, {'refused', its state} or {'missing'}.
 -- Invariant: from here on nothing of the job's old attempt is accepted. A repeat changes nothing.
-local SIGNALS_KEPT = 1000
-local SIGNALS_TTL_MS = 60000
-
-local function signal(q, job)
-  local list = q.prefix .. 'signals:' .. job.worker_id
-  redis.call('RPUSH', list, job.attempt .. ' ' .. job.id)
-  redis.call('LTRIM', list, -SIGNALS_KEPT, -1)
-  redis.call('PEXPIRE', list, SIGNALS_TTL_MS)
-end
-
 redis.register_function{
   function_name = 'hubgate_cancel',
   flags = { 'allow-oom' },

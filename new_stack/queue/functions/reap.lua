@@ -1,4 +1,4 @@
---@include context expire finish workers unserved forget
+--@include context expire finish overdue workers unserved forget
 -- reap: what the clock alone brings about. Anyone may call it, at any time, any number at once.
 -- Keys: `ready`. Arguments: the terms; how many of each kind at most.
 -- Reply: {ids of jobs put back or given up, '1' if there may be more to do}.

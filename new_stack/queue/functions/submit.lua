@@ -22,22 +22,10 @@ local function submitted_before(q, id, digest)
   return { 'same', job.state, position(q, job), row }
 end
 
-local function some(text)
-  if text ~= '' then return text end
-end
-
 local function next_sequence(q, at_most)
   if not q.sequence then q.sequence = redis.call('INCRBY', q.prefix .. 'sequence', at_most) - at_most end
   q.sequence = q.sequence + 1
   return q.sequence
-end
-
--- The rules of its own that a job may come with. Those of an older version's caller end before them.
-local function keep_rules(q, job, args, at)
-  if q.width < 11 then return end
-  local policy = some(args[at + 9])
-  job.policy, job.not_before = policy and cjson.decode(policy), tonumber(args[at + 10])
-  set_deadline(q, job)
 end
 
 local function submit_one(q, args, at, at_most)

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from new_stack.api.guard.limits import TokenBucket
-from new_stack.api.http.http_io import plainly
 from new_stack.api.legacy.hub import HUB
 from new_stack.api.legacy.hub import event_frame as legacy_frame
 from new_stack.api.legacy.messages import Refusal, read_message
 from new_stack.api.legacy.rest import LegacyRefusal, read_legacy_job
 from new_stack.api.legacy.v2 import client as v2_client
 from new_stack.api.legacy.v2 import monitor as v2_monitor
+from new_stack.api.modern.wording import plainly
 from new_stack.api.operation import exposition
 from new_stack.api.operation.metrics import Metrics
 from new_stack.api.settings import ApiSettings

@@ -43,7 +43,9 @@ class Redis:
     async def claim(
         self, worker_id: str, count: int, *, services: str = "*", running: int = 0, idle_ms: int = 0
     ) -> Any:
-        return await self.write("claim", worker_id, class_of(services), services, running, idle_ms, count)
+        places = (running, idle_ms, count)
+        _, leases = await self.write("end_and_claim", worker_id, class_of(services), services, *places, 0)
+        return leases
 
     async def beat(self, worker_id: str, *, services: str = "*", report: str = "{}") -> Any:
         return await self.write("heartbeat", worker_id, class_of(services), services, report)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from new_stack.worker.attempt import encode_result
+from new_stack.worker.connectors.result import encode_result
 
 
 class Shape(msgspec.Struct):

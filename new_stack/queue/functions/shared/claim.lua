@@ -1,4 +1,4 @@
---@include record events ready workers wake finish walk
+--@include record events ready workers wake finish overdue walk share
 -- Claim up to `count` jobs that the worker serves: highest priority first, then oldest, over all of its groups together.
 -- Each leaves the ready jobs and goes onto a lease in this one step, under a new attempt number.
 --
@@ -7,18 +7,6 @@
 local CLAIM_PAGE = 100
 local CLAIM_INSPECTED = 5000
 local ALONE_FROM = 2
-
--- A claim takes its share, not every place: what is left is for the others that wait.
-local function share_of(q, count)
-  local alive = redis.call('ZCOUNT', q.prefix .. 'workers', q.now, '+inf')
-  local ready = pending_count(q) - redis.call('ZCARD', q.prefix .. 'delayed')
-  return math.min(count, math.max(1, math.ceil(ready / math.max(1, alive))))
-end
-
-local function share_of_group(q, group)
-  local ready = redis.call('ZCARD', q.prefix .. 'ready:' .. group) + 1
-  return math.max(1, math.ceil(ready / math.max(1, alive_for(q, group))))
-end
 
 local function hold(q, job, worker)
   if job.attempt > 0 then open_stream(q, job) end
@@ -90,9 +78,7 @@ local function claim(q, worker, count)
     if not job or job.state ~= 'pending' then
       set_aside(q, id_of(member), group, score, why)
     elseif job.deadline_at and job.deadline_at <= q.now then
-      open_stream(q, job)
-      job.error = DEADLINE_PASSED
-      finish(q, job, 'failed')
+      fail_late(q, job)
     elseif job.deliveries >= ALONE_FROM and worker.running + #leases > 0 then
       passed[#passed + 1] = { group, score, member }
       break  -- it runs alone: this worker takes nothing more until it has nothing else

@@ -44,22 +44,3 @@ local function promote(q, limit)
   end
   return #due
 end
-
--- Fail up to `limit` pending jobs whose deadline has passed; how many were looked at.
-local function fail_overdue(q, limit)
-  local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'deadlines', '-inf', q.now, 'LIMIT', 0, limit)
-  for _, id in ipairs(due) do
-    local job = read_job(q, id)
-    if job and job.state == 'claimed' then
-      redis.call('ZADD', q.prefix .. 'deadlines', q.now + q.lease_ms, id)  -- its worker stops it, or loses its lease
-    else
-      redis.call('ZREM', q.prefix .. 'deadlines', id)
-    end
-    if job and job.state == 'pending' then
-      open_stream(q, job)
-      job.error = DEADLINE_PASSED
-      finish(q, job, 'failed')
-    end
-  end
-  return #due
-end

@@ -1,20 +1,11 @@
 --@include context why_not
--- Which workers may take the jobs of a group. A *group* is a service; or, where matching is on and a job asks for more, a
--- signature: the service, a line break, and as JSON the customer and the requirements. A *class* is what a worker
--- serves: its services, one a line; and, where matching is on, after an empty line its capabilities as JSON.
+-- Which workers may take the jobs that ask for more than a service, by what the workers offer.
 --
--- The two texts alone decide (but for workers that a job excludes by name), so what was decided is remembered from call
--- to call: a claim that walks a hundred signatures looks them up. Forgetting it all at any time changes no answer.
+-- The two texts, of the group and of the class (serve.lua), alone decide (but for workers that a job excludes by name),
+-- so what was decided is remembered from call to call: a claim that walks a hundred signatures looks them up. Forgetting
+-- it all at any time changes no answer.
 local REMEMBERED = 20000
 local memory, memory_size, classes_read = {}, 0, {}
-
-local function is_signature(group)
-  return string.find(group, '\n', 1, true) ~= nil
-end
-
-local function service_of(group)
-  return string.match(group, '^[^\n]*')
-end
 
 -- What the jobs of a group ask for, as `why_not` takes it; nil where nothing can read it: no worker takes such jobs.
 local function asked_by(group)
@@ -62,15 +53,8 @@ local function decide(class, group)
   return excluded_by(job)
 end
 
-local NOBODY = {}
-
--- Whether workers of this class take jobs of this group: false, or the set of those that the jobs exclude by name.
-local function serves(class, group)
-  if not class.offers then
-    if class.services == '*' then return not is_signature(group) and NOBODY end
-    -- A line break is in no service: a signature is found in no list of them.
-    return string.find('\n' .. class.services .. '\n', '\n' .. group .. '\n', 1, true) ~= nil and NOBODY
-  end
+-- Whether workers of a class that matches take jobs of this group: false, or the set of those excluded by name.
+local function meets(class, group)
   local decided = memory[class.text]
   if not decided then
     decided = {}

@@ -1,5 +1,5 @@
---@include context record match
--- The jobs that may be claimed: one sorted set a group (`ready:{group}`, see match.lua), and for each group a score that
+--@include context record serve
+-- The jobs that may be claimed: one sorted set a group (`ready:{group}`, see serve.lua), and for each group a score that
 -- its best job does not exceed: in `ready` that of services, in `signatures` that of jobs that ask for more.
 --
 -- Highest score first: priority, then age. Score = priority * 2^40 - sequence, exact in a double for priorities up to

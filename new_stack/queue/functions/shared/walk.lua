@@ -1,11 +1,9 @@
---@include context match ready
+--@include context serve ready signatures
 -- Walks the groups that a worker serves, best bound first, no farther than a claim needs. Services named one by one are
 -- looked up, all at once; those of a worker that serves all of them, and signatures, are read a page at a time.
 -- `groups` has what was read, sorted; no group to come has a bound above `floor` (nil where that is all).
 local FIRST_PAGE = 8
 local LARGEST_PAGE = 128
-local WALKED = 1000
-local RESUME_TTL_MS = 60000
 
 local function best_first(a, b) return a.bound > b.bound end
 
@@ -19,23 +17,6 @@ local function add_named(q, walk)
     if scores[index] then walk.groups[#walk.groups + 1] = { group = name, bound = tonumber(scores[index]) } end
   end
   table.sort(walk.groups, best_first)
-end
-
--- A claim is bounded and yet starves nobody: signatures are walked from the best one on; beyond the first WALKED, as many
--- more, from where the last walk of this class found nothing and stopped.
-local function pace(q, index)
-  if not index.floor then
-    if index.resumed then redis.call('DEL', index.resume) end
-  elseif index.rank >= index.stop_at then
-    if index.resumed then
-      redis.call('SET', index.resume, index.rank, 'PX', RESUME_TTL_MS)
-      index.floor = nil
-    else
-      index.resumed = true
-      index.rank = math.max(index.rank, tonumber(redis.call('GET', index.resume) or 0))
-      index.stop_at = index.rank + WALKED
-    end
-  end
 end
 
 local function read_page(q, walk, index)
@@ -77,10 +58,7 @@ local function begin_walk(q, worker)
     add_named(q, walk)
   end
   if class.offers then
-    walk.indexes[#walk.indexes + 1] = {
-      key = q.prefix .. 'signatures', page = FIRST_PAGE, rank = 0, floor = math.huge, stop_at = WALKED,
-      resume = q.prefix .. 'walk:' .. worker.class,
-    }
+    walk.indexes[#walk.indexes + 1] = signatures_for(q, worker, FIRST_PAGE)
   end
   walk.floor = #walk.indexes > 0 and math.huge or nil
   return walk

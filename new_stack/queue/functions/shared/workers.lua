@@ -1,5 +1,5 @@
---@include context match
--- Workers. Those that serve the same are one class (`classes`: class → its text, see match.lua).
+--@include context serve
+-- Workers. Those that serve the same are one class (`classes`: class → its text, see serve.lua).
 -- `workers` and `workers:{class}` have each by the moment until which it counts as alive, `reports` what it said. A worker that found
 -- less to claim than it has room for is idle until its wait ends: `idle:{class}`, by that moment.
 

@@ -1,0 +1,26 @@
+"""Stops running jobs that somebody cancels: the queue notifies the worker that holds one by a signal."""
+
+from __future__ import annotations
+
+from new_stack.queue import QueueError, Signal
+from new_stack.worker.attempt import Stop
+from new_stack.worker.context import WorkerContext
+from new_stack.worker.running_jobs import RunningJobs
+
+
+async def watch_for_cancellations(context: WorkerContext, running: RunningJobs) -> None:
+    """Stop every job that somebody cancels, for ever."""
+    wait_ms = context.settings.wait_ms
+    while True:
+        try:
+            signal = await context.queue.wait_for_signal(context.worker_id, timeout_ms=wait_ms)
+        except QueueError as error:
+            await context.redis_backoff.pause(error)
+        else:
+            cancel(running, signal)
+
+
+def cancel(running: RunningJobs, signal: Signal | None) -> None:
+    """Stop the attempt that a signal names, where there is one."""
+    if signal is not None:
+        running.stop(signal.job_id, signal.attempt, Stop.CANCELLED)
