@@ -53,6 +53,10 @@ class Options:
     """None where nothing is waived: a selftest asks what the criteria themselves say."""
     seed: int = 1729
     command: tuple[str, ...] = ()
+    environment: str = ""
+    client_version: str = ""
+    stack_version: str = ""
+    """Of the stack that is judged; empty for our own, whose revision counts."""
 
     @property
     def changed(self) -> str | None:

@@ -28,7 +28,8 @@ from harness.gate.phases import GROUPS
 from harness.gate.preflight import preflight
 from harness.gate.profiles import PROFILES
 from harness.processes import Processes, check_redis
-from harness.results import About, Criterion, LogFile, Machine, PreflightRow, Run, conclude
+from harness.results import About, Criterion, LogFile, Machine, PreflightRow, Run, Target, conclude
+from harness.results.switching import STACK
 
 Report = Callable[[Phase, PhaseStatus, str], None]
 """Takes how far a phase is, with a sentence."""
@@ -216,6 +217,8 @@ def _link(link: Path, to: str) -> None:
 
 def describe(options: Options, run_id: str, started: datetime, seconds: float) -> About:
     """Which run this is, on what machine, and what one needs to run it again."""
+    revision = _revision()
+    stack = options.stack_version or ("" if options.candidate else revision or importlib.metadata.version("hubgate"))
     return About(
         id=run_id,
         started_at=started,
@@ -224,8 +227,20 @@ def describe(options: Options, run_id: str, started: datetime, seconds: float) -
         command=options.command,
         machine=Machine.here(),
         versions=versions(),
-        revision=_revision(),
+        targets=(
+            Target(name="hub", kind="a hub", url=options.legacy or "", started_by_us=not options.legacy),
+            Target(
+                name=STACK,
+                kind="a stack",
+                url=options.candidate or "",
+                version=stack,
+                started_by_us=not options.candidate,
+            ),
+        ),
+        revision=revision,
         seed=options.seed,
+        environment=options.environment,
+        clients=options.client_version,
     )
 
 

@@ -68,6 +68,10 @@ class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     targets: tuple[Target, ...] = ()
     revision: str | None = None
     seed: int | None = None
+    environment: str = ""
+    """Where this was judged for (`--env`): such a run is evidence for `hubgate can-switch`."""
+    clients: str = ""
+    """The version of the clients whose traffic was played (`--client-version`)."""
 
 
 class LogFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "report": ("hubgate.cli.gate", "Write a run's report again from its run.json."),
     "compare": ("hubgate.cli.compare", "Hold a run against earlier ones: what is worse, the same, better."),
     "trend": ("hubgate.cli.compare", "Show each figure over the runs in a folder."),
+    "can-switch": ("hubgate.cli.can_switch", "Say from kept runs whether an environment may switch to a stack."),
     "init": ("hubgate.cli.init", "Write a CI workflow or a first scenario into this repository."),
     "explain": ("hubgate.cli.jobs", "Say which workers could take a job, and why the others cannot."),
     "failures": ("hubgate.cli.jobs", "List failed jobs by reason; retry or drop them together."),
@@ -52,7 +53,7 @@ class LazyGroup(click.Group):
             return None
         module, _ = COMMANDS[cmd_name]
         try:
-            command = getattr(importlib.import_module(module), cmd_name)
+            command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         except ModuleNotFoundError as missing:
             if missing.name and missing.name.split(".")[0] in {"harness", "new_stack", "legacy_hub_sim", "reports"}:
                 raise

@@ -54,24 +54,24 @@ def compare(before: Path, after: Path, *, fail_on_worse: bool) -> None:
 def trend(folder: Path) -> None:
     """Show each figure over the runs in FOLDER, the newest against the others."""
     *earlier, newest = runs_in(folder)
-    table = _table("Criterion", "Figure", "Runs", "Median", "Newest", "", "Change")
+    shown = table("Criterion", "Figure", "Runs", "Median", "Newest", "", "Change")
     for one in trend_of(earlier, newest):
         median = quantity(one.median, one.unit) if one.before else ""
         values = (*one.before, one.after)
         row = (one.criterion, one.what, str(len(values)), median, quantity(one.after, one.unit), bars(values))
-        table.add_row(*row, _word(one.change))
-    Console().print(table)
+        shown.add_row(*row, _word(one.change))
+    Console().print(shown)
 
 
 def show_comparison(before: Sequence[Run], after: Run, *, fail_on_worse: bool) -> None:
     """Print what changed, worst first; leave with 1 where something is worse and that is to fail."""
     changes = trend_of(before, after)
     order = [Change.WORSE, Change.BETTER, Change.SAME, Change.NEW, Change.ELSEWHERE]
-    table = _table("Change", "Criterion", "Figure")
+    shown = table("Change", "Criterion", "Figure")
     for one in sorted(changes, key=lambda change: order.index(change.change)):
-        table.add_row(_word(one.change), one.criterion, one.describe())
+        shown.add_row(_word(one.change), one.criterion, one.describe())
     console = Console()
-    console.print(table)
+    console.print(shown)
     worse = [one for one in changes if one.change is Change.WORSE]
     console.print(
         f"{plural(len(worse), 'figure is', 'figures are')} worse than in {plural(len(before), 'earlier run')}."
@@ -91,8 +91,9 @@ def _word(change: Change) -> Text:
     return Text(change.value, STYLE.get(change, ""))
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+def table(*columns: str) -> Table:
+    """An empty one without lines, as all tables of the command line are."""
+    made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column)
-    return table
+        made.add_column(column)
+    return made

@@ -76,6 +76,9 @@ AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print run
 @click.option(
     "--seed", type=int, default=1729, show_default=True, help="The seed of everything that is drawn by chance."
 )
+@click.option("--env", "environment", metavar="NAME", default="", help="Keep the run as evidence for this environment.")
+@click.option("--client-version", metavar="TEXT", default="", help="The version of the clients; for --env.")
+@click.option("--stack-version", metavar="TEXT", default="", help="The version of --candidate; for --env.")
 @click.option("--baseline", type=RUN, help="A run, or a folder of runs, to hold the figures against.")
 @FAIL_ON_WORSE
 @AS_JSON
@@ -88,6 +91,10 @@ def gate(*, baseline: Path | None, fail_on_worse: bool, as_json: bool, **asked: 
     options.check_candidate(asked["candidate"], asked["redis"])
     if asked["candidate"] and asked["defect"]:
         raise click.UsageError("--defect changes the stack that is started here; it cannot change --candidate")
+    if asked["environment"] and (asked["only"] or asked["defect"]):
+        raise click.UsageError("--env keeps the run as evidence of the whole: leave out --only and --defect")
+    if asked["environment"] and asked["candidate"] and not asked["stack_version"]:
+        raise click.UsageError("--env needs --stack-version, the version of --candidate")
     given = Options(**asked, command=("hubgate", *sys.argv[1:]))
     earlier = runs_in(baseline) if baseline else []
     console = Console(stderr=True)
@@ -133,6 +140,10 @@ def selftest(*, names: tuple[str, ...], listed: bool, mutants: int | None, as_js
     if mutants and names:
         raise click.UsageError("--mutants tries what is drawn by chance; it takes no names of defects")
     console = Console(stderr=True)
+    if asked["environment"] and (asked["only"] or asked["defect"]):
+        raise click.UsageError("--env keeps the run as evidence of the whole: leave out --only and --defect")
+    if asked["environment"] and asked["candidate"] and not asked["stack_version"]:
+        raise click.UsageError("--env needs --stack-version, the version of --candidate")
     given = Options(**asked, command=("hubgate", *sys.argv[1:]))
     with console.status("selftest") as status:
         terms: dict[str, Any] = {"write": reports.write, "report": status.update}
