@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from harness.load.absences import ErrorCount
 from harness.load.arrivals import Plan
+from harness.load.excuses import ErrorCount
 from harness.load.latencies import Cell, Histogram, Metric, Recorder, Transport
 from harness.load.ledger import Jobs
 from harness.load.swarm import LatencyResult, LiveLine, SwarmResult, Window

@@ -9,14 +9,10 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from harness.history.absences import SHARED_FAULTS, WORKER_FAULTS, Absence, absences_of
 from harness.history.events import HistoryEvent, Source
 from harness.history.file import DEFAULT_BOUNDS, Bounds, read_events
 from harness.protocols import ATTEMPT_ENDS, ENDED_STATES, LOG_KINDS, EventKind, JobState
-
-WORKER_FAULTS: Final = frozenset({EventKind.KILLED, EventKind.TERMINATED, EventKind.STOPPED})
-SHARED_FAULTS: Final = frozenset({EventKind.REDIS_DOWN, EventKind.CUT, EventKind.SLOWED, EventKind.PARTITIONED})
-"""Faults that reach every worker at once when they befall the way to Redis (the target says so)."""
-
 
 HEARD_MS: Final = 5_000.0
 """How much later than a worker began a hub's monitor may hear that it has claimed."""
@@ -123,11 +119,15 @@ class JobHistory:
         return runs
 
     def lease_of(self, run: WorkerRun) -> LeaseInterval | None:
-        """The lease under which it was run: the claim of that worker with that attempt, or the last before the run."""
-        mine = (one for one in reversed(self.leases) if one.worker_id == run.worker_id)
+        """The lease under which it was run: the claim of that worker with that attempt, or the last before the run.
+
+        A lease that ran out and was claimed by nobody is regained by its worker's next word: a claim of the same
+        attempt, behind the one that the run began under.
+        """
+        mine = [one for one in self.leases if one.worker_id == run.worker_id]
         if run.started.attempt:
             return next((one for one in mine if one.claim.attempt == run.started.attempt), None)
-        return next((one for one in mine if one.claim.at_ms <= run.started.at_ms + HEARD_MS), None)
+        return next((one for one in reversed(mine) if one.claim.at_ms <= run.started.at_ms + HEARD_MS), None)
 
     @cached_property
     def survey(self) -> HistoryEvent | None:
@@ -264,6 +264,19 @@ class History:
         return [
             event for event in self.events if event.source is Source.HARNESS and event.kind is not EventKind.SETTLED
         ]
+
+    @cached_property
+    def absences(self) -> list[Absence]:
+        """When a server or Redis was away, by the harness's own hand."""
+        return absences_of(self.faults)
+
+    def sound_for(self, length_ms: float, from_ms: float, to_ms: float) -> bool:
+        """Whether in that time neither a server nor Redis was away for so long at a stretch."""
+        for away in self.absences:  # by their beginnings
+            if away.from_s * 1000 >= from_ms + length_ms:
+                break
+            from_ms = max(away.to_s * 1000, from_ms)
+        return from_ms + length_ms <= to_ms
 
     def worker_faults(self, worker_id: str) -> list[HistoryEvent]:
         """What was done to this worker, or to all of them at once, and what healed it."""

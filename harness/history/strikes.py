@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from harness.history.absences import SHARED_FAULTS, WORKER_FAULTS
 from harness.history.events import HistoryEvent
-from harness.history.history import SHARED_FAULTS, WORKER_FAULTS, History
+from harness.history.history import History
 from harness.protocols import ENDS, EventKind
 
 STRIKES = WORKER_FAULTS | SHARED_FAULTS

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from harness.history import CheckResult
-from harness.load.absences import excused_errors, excused_moments
+from harness.load.excuses import excused_errors, excused_moments
 from harness.load.latencies import Metric
 from harness.load.ledger import Complaint, Outcome
 from harness.load.results import FleetResult, LoadResult

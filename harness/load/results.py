@@ -8,7 +8,7 @@ from typing import Final, Self
 import msgspec
 
 from harness.history import CheckResult
-from harness.load.absences import Absence
+from harness.history.absences import Absence
 from harness.load.latencies import Metric
 from harness.load.spec import LoadSpec
 from harness.load.swarm import SwarmResult

@@ -18,7 +18,7 @@ import msgspec
 from harness.errors import CouldNotRun
 from harness.faults import Waves
 from harness.history import HistoryWriter
-from harness.load.absences import absences_of
+from harness.history.absences import absences_of
 from harness.load.fleet import Fleet
 from harness.load.judge import judge
 from harness.load.observer import Observer, OnLive

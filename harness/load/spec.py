@@ -7,7 +7,7 @@ from typing import Final, Self
 import msgspec
 
 from harness.history import Limits
-from harness.load.absences import Part
+from harness.history.absences import Part
 from harness.load.arrivals import Plan, Shape
 from harness.load.latencies import Metric
 from harness.load.population import DEFAULT_JOB, Population

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from harness.load.absences import ErrorCount
 from harness.load.arrivals import Plan
+from harness.load.excuses import ErrorCount
 from harness.load.latencies import Metric, Transport
 from harness.load.ledger import Jobs
 from harness.results import Series

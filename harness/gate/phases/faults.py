@@ -12,9 +12,9 @@ from harness.gate.baseline_comparison import compare, outcome_of
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.gate.load_runs import load_folder, run_load, spec_for, until_submitted
 from harness.history import CheckResult, HistoryWriter
+from harness.history.absences import Part
 from harness.history.strikes import strikes_of
 from harness.history.timelines import tally_of, timelines_of
-from harness.load.absences import Part
 from harness.load.population import read_population
 from harness.load.recording import history_in
 from harness.load.results import LoadResult

@@ -16,6 +16,8 @@ FAILURES = (EventKind.ATTEMPT_FAILED, EventKind.FAILED)
 STARTS_OVER = (ATTEMPT_ENDS - ENDS) | {EventKind.CLAIMED, EventKind.RETRIED}
 """After one of these progress begins anew."""
 
+SEEN: Final = frozenset({EventKind.DELIVERED, EventKind.UNSUBSCRIBED})
+
 FREE_BEFORE_MS: Final = 100.0
 FREE_AFTER_MS: Final = 20.0
 """A worker that holds nothing for so long around a claim had a free place; one between two jobs has not."""
@@ -28,8 +30,8 @@ def check_progress_back(history: History, _limits: Limits) -> CheckResult:
         found.examined += sum(1 for event in job.log if event.kind is EventKind.PROGRESS)
         _falls(job.id, ((event.kind, event) for event in job.log), None, found)
         for subscriber in dict.fromkeys(event.by for event in job.events if event.kind is EventKind.DELIVERED):
-            got = (e for e in job.events if e.kind is EventKind.DELIVERED and e.by == subscriber)
-            _falls(job.id, ((event.of, event) for event in got), subscriber, found)
+            seen = (e for e in job.events if e.kind in SEEN and e.by == subscriber)
+            _falls(job.id, ((event.of or event.kind, event) for event in seen), subscriber, found)
     return found.result()
 
 
@@ -43,6 +45,8 @@ def _falls(
             highest, ending = -1.0, None
         elif kind in ENDS:
             ending = kind
+        elif kind is EventKind.UNSUBSCRIBED:
+            highest = -1.0  # another attempt may begin while nobody listens
         elif kind is EventKind.PROGRESS and event.progress is not None and event.progress >= 0:
             if ending in (EventKind.COMPLETED, EventKind.FAILED):
                 sentence = f"progress {event.progress:g} after {ending}"

@@ -59,12 +59,16 @@ class Subscription:
             for mode, since_ms, left_ms in self._periods
         )
 
-    def is_owed(self, event: HistoryEvent, limits: Limits, ended_ms: float) -> bool:
-        """Whether it was there for this update, long enough that nothing excuses its absence."""
+    def is_owed(self, event: HistoryEvent, limits: Limits, history: History) -> bool:
+        """Whether it was there for this update, and then so long with all parts sound that nothing excuses its absence.
+
+        What Redis or a server held back until it was gone itself went with the connection: the hub's protocol has no
+        way to take it up again.
+        """
         for mode, since_ms, left_ms in self._periods:
-            until_ms = min(left_ms, ended_ms)
+            until_ms = min(left_ms, history.ended_ms)
             joined = mode is Mode.WHOLE or event.at_ms > since_ms + limits.clock_slack_ms
-            if joined and max(event.at_ms, since_ms) + limits.delivery_grace_ms <= until_ms:
+            if joined and history.sound_for(limits.delivery_grace_ms, max(event.at_ms, since_ms), until_ms):
                 return True
         return False
 
@@ -115,7 +119,7 @@ def _compare(subscription: Subscription, history: History, limits: Limits) -> li
     ends = [event for event in subscription.job.log if event.kind in ENDS]  # also one before it came
     again = Counter({subscription.key(event): subscription.asked_after(event) for event in ends})
     once, found = _without_doubles(subscription, happened, again, complete=not history.log_gaps)
-    found += _lost(subscription, log, limits, history.ended_ms)
+    found += _lost(subscription, log, limits, history)
     reordered = _out_of_turn(subscription, once, log)
     return found + ([reordered] if reordered else [])
 
@@ -142,14 +146,14 @@ def _without_doubles(
     return once, found
 
 
-def _lost(subscription: Subscription, log: list[HistoryEvent], limits: Limits, ended_ms: float) -> list[Violation]:
+def _lost(subscription: Subscription, log: list[HistoryEvent], limits: Limits, history: History) -> list[Violation]:
     left: dict[Key, list[float]] = {}
     for event in subscription.got:
         left.setdefault(subscription.key(event), []).append(event.at_ms)
     found = []
     # Equal updates: from the end, each with the last delivery since it happened. Of those in a time of absence nothing
     # is owed, and they take no delivery from others.
-    for event in reversed([one for one in log if subscription.is_owed(one, limits, ended_ms)]):
+    for event in reversed([one for one in log if subscription.is_owed(one, limits, history)]):
         deliveries = left.get(subscription.key(event), [])
         if deliveries and deliveries[-1] >= event.at_ms - limits.clock_slack_ms:
             deliveries.pop()

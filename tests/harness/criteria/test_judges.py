@@ -36,8 +36,8 @@ from harness.criteria.evidence import (
 from harness.faults import Kind
 from harness.gate.phases.faults import CUT_OFF
 from harness.history import CHECKERS, CheckResult, Violation
+from harness.history.absences import Absence, Part
 from harness.history.strikes import Strike
-from harness.load.absences import Absence, Part
 from harness.load.judge import judge
 from harness.load.latencies import Histogram, Metric, Transport
 from harness.load.results import LoadResult

@@ -150,3 +150,41 @@ def test_an_update_that_came_before_it_happened_is_no_delivery_of_it() -> None:
 def test_who_subscribes_after_the_end_may_be_told_it() -> None:
     story = Story().job("a").claim("a", "w1").complete("a").wait(2_000).subscribe("a", "s", Mode.LIVE)
     assert story.got("a", "s", EventKind.COMPLETED, attempt=0).settle().forms("not_delivered") == []
+
+
+def reconnects_after(update: Story) -> Story:
+    """A subscriber without attempt numbers that was away while the next attempt began."""
+    story = update.got("a", "s", EventKind.CLAIMED, attempt=0).got("a", "s", EventKind.PROGRESS, attempt=0, progress=20)
+    story.leave("a", "s").say(EventKind.LEASE_EXPIRED, "a").claim("a", "w2").progress("a", 10)
+    return story.got("a", "s", EventKind.PROGRESS, attempt=0, progress=10)
+
+
+def test_who_was_away_when_the_next_attempt_began_sees_its_progress_begin_anew() -> None:
+    story = Story().job("a").subscribe("a", "s").claim("a", "w1").progress("a", 20)
+    assert reconnects_after(story).settle().forms("progress_back") == []
+
+
+def test_progress_that_falls_on_one_connection_is_accused() -> None:
+    story = Story().job("a").subscribe("a", "s").claim("a", "w1").progress("a", 20).progress("a", 10)
+    story.got("a", "s", EventKind.PROGRESS, attempt=0, progress=20)
+    story.got("a", "s", EventKind.PROGRESS, attempt=0, progress=10)
+    assert ("a", "fell") in story.forms("progress_back")
+
+
+def cut_off_during(kind: EventKind, target: str, *, sound_ms: float) -> Story:
+    """Something breaks after an update and is mended; the subscriber stays for so long afterwards, then is gone."""
+    story = Story().job("a").subscribe("a", "s").claim("a", "w1").got("a", "s", EventKind.CLAIMED).progress("a", 10)
+    mended = EventKind.HEALED if kind is EventKind.PARTITIONED else EventKind.UP
+    story.fault(kind, target=target).wait(3_000).fault(mended, target=target).wait(sound_ms)
+    return story.leave("a", "s").complete("a").settle()
+
+
+def test_what_a_broken_part_held_back_until_the_subscriber_was_gone_is_not_lost() -> None:
+    assert cut_off_during(EventKind.PARTITIONED, "redis line", sound_ms=10).forms("not_delivered") == []
+    assert cut_off_during(EventKind.KILLED, "api", sound_ms=10).forms("not_delivered") == []
+
+
+def test_what_is_not_delivered_when_all_is_sound_again_is_lost() -> None:
+    lost = [("a", "lost")]
+    assert cut_off_during(EventKind.PARTITIONED, "redis line", sound_ms=3_000).forms("not_delivered") == lost
+    assert cut_off_during(EventKind.PARTITIONED, "somebody's line", sound_ms=10).forms("not_delivered") == lost

@@ -42,3 +42,15 @@ def test_a_lease_that_is_still_held_excuses_nothing() -> None:
     story = ran(story, "w2", 1, EventKind.COMPLETED).say(EventKind.LEASE_EXPIRED, "a")
     story.claim("a", "w1").fault(EventKind.STOPPED, "w1").fault(EventKind.CONTINUED, "w1")
     assert ran(story, "w1", 2, EventKind.COMPLETED).complete("a").forms("run_twice") == [("a", "work repeated")]
+
+
+def test_a_lease_that_its_worker_regains_belongs_to_the_run_that_it_began_under() -> None:
+    """It ran out while the way to Redis was broken; the worker's next word, of the same attempt, takes it again."""
+    story = Story().job("a").claim("a", "w1").add(Source.WORKER, EventKind.STARTED, "a", worker_id="w1", attempt=1)
+    story.wait(1_000).say(EventKind.LEASE_EXPIRED, "a").wait(3_000).claim("a", "w1", 1).complete("a")
+    assert story.settle().forms("unclaimed_run") == []
+
+
+def test_a_run_before_its_only_claim_is_accused() -> None:
+    story = Story().job("a").add(Source.WORKER, EventKind.STARTED, "a", worker_id="w1", attempt=1)
+    assert story.wait(3_000).claim("a", "w1").settle().forms("unclaimed_run") == [("a", "before the claim")]

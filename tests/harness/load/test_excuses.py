@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.history import HistoryEvent, Source
-from harness.load.absences import Absence, Part, absences_of, excused_errors, excused_moments
+from harness.history.absences import Absence, Part, absences_of
+from harness.load.excuses import excused_errors, excused_moments
 from harness.protocols import EventKind
 
 EXCUSES = {Part.SERVER: ("connection lost",), Part.REDIS: ("HTTP 503",)}
