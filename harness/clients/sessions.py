@@ -60,6 +60,9 @@ class HubSession:
         self._submitted: list[tuple[float, Submission]] = []
         """Submissions without an answer, in the order they were sent: answers come in that order."""
         self._cancels: Counter[str] = Counter()
+        """How many frames that say "cancelled" are answers to it."""
+        self._cancelling: set[str] = set()
+        """What it cancelled on this connection."""
         self._asked: Counter[str] = Counter()
         self._followed: dict[str, None] = {}
         """Jobs whose updates are owed to it, as far as it knows that they have not ended."""
@@ -82,7 +85,9 @@ class HubSession:
     def cancel(self, job_id: str, reason: str | None = None) -> Frame:
         """Cancel a job."""
         now = self._clock()
-        self._cancels[job_id] += 1
+        # Cancelling again is answered the same, the subscriber's notice included: neither is a second end.
+        self._cancels[job_id] += 2 if job_id in self._cancelling else 1
+        self._cancelling.add(job_id)
         self._observe(JobEvent(kind=EventKind.CANCEL, job_id=job_id, at=now))
         return hub.cancel(job_id, reason, now)
 
@@ -107,6 +112,7 @@ class HubSession:
         """The connection is gone: nothing is owed any more until the next one."""
         self._asked.clear()
         self._cancels.clear()
+        self._cancelling.clear()
         for job_id in self._followed:
             self._observe(JobEvent(kind=EventKind.UNSUBSCRIBED, job_id=job_id, at=self._clock()))
 

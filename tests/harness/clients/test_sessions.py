@@ -200,3 +200,13 @@ def test_answers_by_http_are_observed() -> None:
         (EventKind.REFUSED, "bad"), (EventKind.STATUS, "j"), (EventKind.STATUS, "gone"),
     ]  # fmt: skip
     assert observed[4].error == "HTTP 422 no"
+
+
+def test_a_cancel_that_is_asked_for_twice_is_one_end() -> None:
+    """The hub answers the second as it did the first: to the one who asked, and to the one who follows the job."""
+    client = Client()
+    client.session.cancel("a")
+    client.session.cancel("a")
+    for _ in range(4):
+        client.told(**status("a", "cancelled"))
+    assert client.kinds.count(EventKind.CANCELLED) == 1
