@@ -16,14 +16,12 @@ from harness.load.throughput import Count, throughput_of
 from harness.results import Series
 from loadtests.load import Load
 
-LIVE_WINDOWS = 5
-"""How many of the last windows a live percentile looks at."""
-
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """One process's account: histograms since its last report, and all counts so far."""
+    """One process's account: histograms since they were last asked for, and all counts so far."""
 
     cells: list[Cell]
+    lately_p99_ms: dict[Metric, float]
     jobs: Jobs
     outstanding: int
     finished: bool
@@ -33,10 +31,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     throughput: list[Count]
 
 
-def report_of(load: Load) -> Report:
-    """Take a process's report; what it has recorded is handed over once."""
+def report_of(load: Load, *, whole: bool = True) -> Report:
+    """Take a process's report; what it has recorded is handed over once.
+
+    Histograms take tens of ms, in which the process's clients stand still: one that is not `whole` leaves them out.
+    """
     return Report(
-        cells=load.recorder.take(),
+        cells=load.recorder.take() if whole else [],
+        lately_p99_ms=load.recorder.lately_p99_ms(),
         jobs=load.ledger.jobs(),
         outstanding=load.ledger.outstanding,
         finished=load.finished,
@@ -143,7 +145,8 @@ class Aggregation:
         return Jobs.together([report.jobs for report in self.reports])
 
     def _lately(self, metric: Metric) -> float:
-        return self._recorder.lately(metric, LIVE_WINDOWS).percentile_ms(99)
+        """The slowest process's."""
+        return max((report.lately_p99_ms.get(metric, 0.0) for report in self.reports), default=0.0)
 
 
 def _window(second: float, histogram: Histogram) -> Window:

@@ -80,12 +80,12 @@ class LocustPlugin:
             environment.shape_class = PlanShape(self)
             environment.shape_class.runner = environment.runner
         if environment.web_ui:
-            add_tab(environment.web_ui, lambda: self.aggregation)
+            add_tab(environment.web_ui, self._gathered)
 
     @property
     def finished(self) -> bool:
         """Whether all processes have sent all that was planned and seen all of it end."""
-        self._gather()
+        self._gather(whole=False)
         return self.aggregation.finished(self._parts)
 
     @property
@@ -168,10 +168,14 @@ class LocustPlugin:
 
     # gathering
 
-    def _gather(self) -> None:
+    def _gather(self, *, whole: bool = True) -> None:
         """A single process reports to itself; a master is reported to."""
         if not isinstance(self.environment.runner, MasterRunner):
-            self.aggregation.take("local", report_of(self.load))
+            self.aggregation.take("local", report_of(self.load, whole=whole))
+
+    def _gathered(self) -> Aggregation:
+        self._gather()
+        return self.aggregation
 
     def _on_report_to_master(self, data: dict[str, Any], **_: Any) -> None:
         data[REPORTED] = msgspec.json.encode(report_of(self.load))
@@ -186,7 +190,7 @@ class LocustPlugin:
     def _report_live(self) -> None:
         while True:
             gevent.sleep(1.0)
-            self._gather()
+            self._gather(whole=False)
             self._write_live()
 
     def _write_live(self) -> None:

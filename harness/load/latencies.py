@@ -7,6 +7,7 @@ histograms of several Locust workers add up to exactly the histogram that one wo
 from __future__ import annotations
 
 import math
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
@@ -117,12 +118,22 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Key = tuple[Metric, Transport, int]
+LIVE_WINDOWS: Final = 5
+"""Of each latency; what belongs to an older window comes seldom."""
+LATELY: Final = 1_000
+"""How many values a live percentile looks at."""
+
+
+def _cell(key: Key, histogram: Histogram) -> Cell:
+    metric, transport, window = key
+    return Cell(metric=metric, transport=transport, window=window, hdr=histogram.dump())
 
 
 class Recorder:
     """Collects latencies by metric, transport and window of time.
 
-    Windows that are over are kept as text: a live histogram takes some 200 KB, its text a few hundred bytes.
+    A live histogram takes some 200 KB, its text a few hundred bytes: windows that are over become text, one at a time,
+    so that a generator never stops for long on its own account.
     """
 
     def __init__(self, window_s: float = 1.0) -> None:
@@ -130,22 +141,29 @@ class Recorder:
         self._totals: dict[tuple[Metric, Transport], Histogram] = {}
         self._windows: dict[Key, str] = {}
         self._fresh: dict[Key, Histogram] = {}
+        self._over: list[Cell] = []
+        self._lately: defaultdict[Metric, deque[float]] = defaultdict(lambda: deque(maxlen=LATELY))
 
     def record(self, metric: Metric, transport: Transport, *, second: float, latency_s: float) -> None:
         """Count a latency that began (was intended) `second` seconds after the load's start."""
-        key = (metric, transport, int(second // self.window_s))
-        histogram = self._fresh.get(key)
+        window = int(second // self.window_s)
+        histogram = self._fresh.get((metric, transport, window))
         if histogram is None:
-            histogram = self._fresh[key] = Histogram()
+            histogram = self._fresh[metric, transport, window] = Histogram()
+            for key in [one for one in self._fresh if one[:2] == (metric, transport)]:
+                if key[2] <= window - LIVE_WINDOWS:
+                    self._over.append(_cell(key, self._fresh.pop(key)))
         histogram.record(latency_s)
+        self._lately[metric].append(latency_s)
+
+    def lately_p99_ms(self) -> dict[Metric, float]:
+        """Of the newest values that were recorded here, for a display."""
+        return {metric: sorted(values)[len(values) * 99 // 100] * 1000 for metric, values in self._lately.items()}
 
     def take(self) -> list[Cell]:
         """What was recorded since the last call, to be merged elsewhere; it stays counted here, too."""
-        taken = [
-            Cell(metric=metric, transport=transport, window=window, hdr=histogram.dump())
-            for (metric, transport, window), histogram in self._fresh.items()
-        ]
-        self._fresh = {}
+        taken = self._over + [_cell(key, histogram) for key, histogram in self._fresh.items()]
+        self._fresh, self._over = {}, []
         self.merge(taken)
         return taken
 
@@ -167,16 +185,6 @@ class Recorder:
             if one is metric and transport in (None, by):
                 whole.add(histogram)
         return whole
-
-    def lately(self, metric: Metric, windows: int) -> Histogram:
-        """One metric over the last so many windows that have anything."""
-        self.take()
-        last = max((window for _, _, window in self._windows), default=0)
-        recent = Histogram()
-        for (one, _, window), dumped in self._windows.items():
-            if one is metric and window > last - windows:
-                recent.add(Histogram.load(dumped))
-        return recent
 
     def over_time(self, metric: Metric) -> list[tuple[float, Histogram]]:
         """(second at which the window starts, histogram) for every window with values, in order."""
