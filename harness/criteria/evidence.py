@@ -109,10 +109,8 @@ class PollingLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MemoryLoads(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes that one process of each side's server holds under the same load: their median, and how many samples."""
+    """Bytes that one process of the API holds under a load that a hub can bear: their median, and how many samples."""
 
-    hub_bytes: int
-    hub_samples: int
     api_bytes: int
     api_samples: int
     conditions: str

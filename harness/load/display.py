@@ -88,7 +88,7 @@ def show_load(console: Console, result: LoadResult) -> None:
     for series in result.memory:
         least, median, most = (value / 1e6 for value in series.per_process)
         console.print(
-            f"PSS of {series.part} ({series.processes}): each {least:.1f} to {most:.1f} MB, median {median:.1f} MB",
+            f"memory of {series.part} ({series.processes}): each {least:.1f} to {most:.1f} MB, median {median:.1f} MB",
             highlight=False,
             soft_wrap=True,
         )

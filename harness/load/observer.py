@@ -108,7 +108,7 @@ def _series(part: str, names: list[str], samples: list[MemorySample], started_at
     points, single = [], []
     for sample in samples:
         second = round(sample.at_ms / 1000 - started_at, 2)
-        sizes = [sample.by_name[name].pss for name in names if name in sample.by_name]
+        sizes = [sample.by_name[name].rss for name in names if name in sample.by_name]
         points.append((second, sum(sizes)))
         single += sizes if second >= 0 else []
     single.sort()

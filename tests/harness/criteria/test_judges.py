@@ -156,19 +156,22 @@ def test_every_checker_counts_on_every_history(broken: str) -> None:
     assert judged_losses(load(), checks(), checks(broken)).verdict is Verdict.FAIL
 
 
-def judged_memory(on_stack: LoadResult) -> Criterion:
+def judged_memory(on_stack: LoadResult, *, api_mb: int = 5) -> Criterion:
     collected = Collected()
     evidence = MemoryLoads(
-        hub_bytes=10,
-        hub_samples=9,
-        api_bytes=5,
+        api_bytes=api_mb * 1_000_000,
         api_samples=9,
         conditions="Alone.",
         loads=[on_stack],
         on_hub=load(),
     )
     collected.add(evidence)
-    return memory.CRITERION.judged(collected, memory.Limits(ratio_to_hub=1), memory.Least(samples=9))
+    return memory.CRITERION.judged(collected, memory.Limits(hub_mb=10, ratio_to_hub=1), memory.Least(samples=9))
+
+
+def test_the_api_is_held_against_what_the_real_hub_needed() -> None:
+    assert judged_memory(load(), api_mb=9).verdict is Verdict.PASS
+    assert judged_memory(load(), api_mb=10).verdict is Verdict.FAIL
 
 
 MET: dict[str, Any] = {"in_flight": 8, "waiting": 5, "in_back_off": 0, "subscribed": 10}
@@ -268,9 +271,7 @@ def test_all_recordings_that_there_are_have_to_be_compared() -> None:
 
 def judged_latencies(steady: LoadResult, on_stack: LoadResult, on_hub: LoadResult) -> Criterion:
     collected = Collected()
-    beside = MemoryLoads(
-        hub_bytes=1, hub_samples=1, api_bytes=1, api_samples=1, conditions="", loads=[on_stack], on_hub=on_hub
-    )
+    beside = MemoryLoads(api_bytes=1, api_samples=1, conditions="", loads=[on_stack], on_hub=on_hub)
     collected.add(SteadyLoad(attempts=[steady], free_percent=100), beside)
     limits = latencies.Limits(accepted_p99_ms=1000, beyond_hub_ms=20, throughput_share=0.95)
     return latencies.CRITERION.judged(collected, limits, latencies.Least(accepted=20, ended=20))

@@ -134,3 +134,20 @@ def test_a_failure_that_the_script_does_not_have() -> None:
     assert "SIGTERM" in bad.judged_by("ended_otherwise").violations[0].sentence
     swallowed = Story().job("a", expects=EventKind.FAILED).claim("a", "w1").complete("a").settle()
     assert swallowed.forms("ended_otherwise") == [("a", "completed")]
+
+
+def lost_its_worker(times: int, *, killed: bool) -> Story:
+    story = Story().job("a", expects=EventKind.COMPLETED)
+    for number in range(times):
+        story.claim("a", f"w{number}")
+        if killed:
+            story.fault(EventKind.KILLED, f"w{number}")
+        story.wait(1_000).say(EventKind.FAILED if number + 1 == times else EventKind.LEASE_EXPIRED, "a")
+    return story.settle()
+
+
+def test_a_job_whose_workers_were_all_killed_may_fail_and_no_earlier() -> None:
+    allowed = LIMITS.max_deliveries
+    assert lost_its_worker(allowed, killed=True).forms("ended_otherwise") == []
+    assert lost_its_worker(allowed - 1, killed=True).forms("ended_otherwise") == [("a", "failed")]
+    assert lost_its_worker(allowed, killed=False).forms("ended_otherwise") == [("a", "failed")]
