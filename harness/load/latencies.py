@@ -94,18 +94,33 @@ class Histogram:
 
     def percentile_ms(self, percent: float) -> float:
         """The least value in ms that at least this percentage of the values does not exceed; 0 where there is none."""
-        if not self.count:
-            return 0.0
-        # the library rounds the rank to the nearest, which is kinder than the definition: ask for the exact rank
-        rank = max(1, math.ceil(self.count * percent / 100))
-        value: int = self._counts.get_value_at_percentile(100 * rank / self.count)
-        return value / 1000
+        return _at(percent, self._recorded())
 
     def series(self, label: str) -> Series:
         """The percentiles that it has values enough for, as every report takes them, in ms."""
-        mean = round(self._counts.get_mean_value() / 1000, 3) if self.count else None
-        points = tuple(Percentile(percent, self.percentile_ms(percent)) for percent in percentiles_for(self.count))
+        recorded = self._recorded()
+        total = sum(value * count for value, count in recorded)
+        points = tuple(Percentile(percent, _at(percent, recorded)) for percent in percentiles_for(self.count))
+        mean = round(total / self.count / 1000, 3) if self.count else None
         return Series(label=label, count=self.count, percentiles=points, mean=mean)
+
+    def _recorded(self) -> list[tuple[int, int]]:
+        """(value in us, how often) by size. The library's own walks over all its counts take up to 90 ms each."""
+        hdr = self._counts
+        return [
+            (hdr.get_highest_equivalent_value(hdr.get_value_from_index(index)), count)
+            for index, count in enumerate(hdr.counts[:])
+            if count
+        ]
+
+
+def _at(percent: float, recorded: list[tuple[int, int]]) -> float:
+    rank = max(1, math.ceil(sum(count for _, count in recorded) * percent / 100))
+    for value, count in recorded:
+        rank -= count
+        if rank <= 0:
+            return value / 1000
+    return 0.0
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
