@@ -30,7 +30,7 @@ from hubgate.cli import options
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The first cassette.")
 @click.option(
     "--per",
-    type=click.Choice(list(Per)),
+    type=click.Choice([*map(str, Per)]),
     default=Per.SESSION.value,
     show_default=True,
     help="What becomes a cassette of its own.",

@@ -38,14 +38,16 @@ COULD_NOT_RUN, INTERRUPTED = 3, 130
 
 
 @click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
-@click.option("--side", type=click.Choice(list(Side)), help="What is started and put under load [default: stack].")
+@click.option(
+    "--side", type=click.Choice([*map(str, Side)]), help="What is started and put under load [default: stack]."
+)
 @options.target_url("--legacy", "Put the load on this hub instead of one that is started.")
 @options.target_url("--candidate", "Put the load on this stack instead of one that is started.")
 @options.redis_url("Redis to use; without it, an embedded Valkey is started.", docker=True)
 @options.prefix
 @options.token
 @options.allow_load_on
-@click.option("--shape", type=click.Choice(list(Shape)), default="steady", help="How rate or mix change.")
+@click.option("--shape", type=click.Choice([*map(str, Shape)]), default="steady", help="How rate or mix change.")
 @click.option("--rate", type=click.FloatRange(0.1, 10_000), default=20.0, help="Highest rate, jobs per second.")
 @click.option("--duration", type=click.FloatRange(1, 86_400), default=30.0, help="Seconds of the load.")
 @click.option("--drain", type=click.FloatRange(0, 600), default=20.0, help="Seconds to wait for the last jobs.")
@@ -69,7 +71,7 @@ COULD_NOT_RUN, INTERRUPTED = 3, 130
 @click.option("--generators", type=click.IntRange(1, 32), default=1, help="Locust processes that make the load.")
 @click.option(
     "--arrivals",
-    type=click.Choice(list(Spacing)),
+    type=click.Choice([*map(str, Spacing)]),
     default="even",
     help="How submissions are spread over time.",
 )
