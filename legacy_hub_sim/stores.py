@@ -3,7 +3,7 @@
 In Redis a job is a hash, and one sorted set is the queue. The client blocks the whole process, and jobs are read with
 one command after another: that is what fault `linear-cost` costs, and nothing here sleeps.
 """
-# ruff: noqa: D102 - the methods are documented once, in `core.store.JobStore`
+# ruff: noqa: D102 - the methods are documented once, in `core.jobs.JobStore`
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import redis
 
-from legacy_hub_sim.core.store import Fields, StoreError
+from legacy_hub_sim.core.jobs import Fields, StoreError
 
 JOB = "job:"
 QUEUE = "job_priority_queue"

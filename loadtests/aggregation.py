@@ -11,8 +11,7 @@ from harness.load.arrivals import Plan
 from harness.load.excuses import ErrorCount
 from harness.load.latencies import Cell, Histogram, Metric, Recorder, Transport
 from harness.load.ledger import Jobs
-from harness.load.swarm import LatencyResult, LiveLine, SwarmResult, Window
-from harness.load.throughput import Count, throughput_of
+from harness.load.swarm import Count, LatencyResult, LiveLine, SwarmResult, Window, throughput_of
 from harness.results import Series
 from loadtests.load import Load
 

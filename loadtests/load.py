@@ -20,7 +20,7 @@ from harness.load.arrivals import ENDLESS_S, Arrivals, Plan
 from harness.load.latencies import Metric, Recorder, Transport
 from harness.load.ledger import Latency, Ledger
 from harness.load.population import DEFAULT_JOB, PlannedJob, Population, planned
-from harness.load.throughput import ThroughputCounts
+from harness.load.swarm import ThroughputCounts
 from harness.protocols import ENDED_STATES, ENDS, EventKind, JobEvent, JobState, Submission
 
 AUDIT_S: Final = 10.0

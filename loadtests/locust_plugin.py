@@ -6,12 +6,16 @@ the load does at each of Locust's events, in its one process, its master or its 
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 import gevent
 import msgspec
+from flask import Response, request
 from locust import LoadTestShape
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -21,7 +25,6 @@ from harness.results import Percentile, Series
 from loadtests.aggregation import Aggregation, Report, report_of
 from loadtests.load import Load
 from loadtests.options import LoadOptions, add_arguments, read_options
-from loadtests.page import add_tab
 
 START: Final = "hubgate_start"
 """Master to workers: when the load begins, and who takes which part of it."""
@@ -240,3 +243,53 @@ class PlanShape(LoadTestShape):
             return users, SPAWN_RATE
         overdue = load.second > options.plan.duration_s + options.drain_s
         return None if overdue or self._plugin.finished else (users, SPAWN_RATE)
+
+
+KEY: Final = "hubgate"
+PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
+COLUMNS: Final = {
+    "name": "Latency",
+    "transport": "Protocol",
+    "count": "Count",
+    **{key: f"p{percent:g} (ms)" for key, percent in PERCENTILES.items() if percent < 100},
+    "max": "Max (ms)",
+}
+
+
+def rows(aggregation: Aggregation) -> list[dict[str, Any]]:
+    """One row for each latency and protocol, exact to 0.1 %."""
+    return [
+        {
+            "name": str(metric),
+            "safe_name": str(metric),
+            "transport": series.label,
+            "count": series.count,
+            **{key: series.at(percent) for key, percent in PERCENTILES.items()},
+        }
+        for metric, found in aggregation.latencies().items()
+        for series in (found.overall, *found.by_transport.values())
+    ]
+
+
+def add_tab(web_ui: Any, aggregation: Callable[[], Aggregation]) -> None:
+    """Extend the page the way that Locust documents for locustfiles."""
+    web_ui.template_args["extended_tabs"] = [{"title": "Exact percentiles", "key": KEY}]
+    web_ui.template_args["extended_tables"] = [
+        {"key": KEY, "structure": [{"key": key, "title": title} for key, title in COLUMNS.items()]}
+    ]
+    web_ui.template_args["extended_csv_files"] = [{"href": "/hubgate/csv", "title": "Download exact percentiles CSV"}]
+
+    @web_ui.app.after_request  # type: ignore[untyped-decorator] # Flask's app comes from an untyped attribute
+    def add_latencies(response: Response) -> Response:
+        if request.path == "/stats/requests" and isinstance(response.json, dict):
+            latencies = [{"key": KEY, "data": rows(aggregation())}]
+            response.set_data(msgspec.json.encode({**response.json, "extended_stats": latencies}))
+        return response
+
+    @web_ui.app.route("/hubgate/csv")  # type: ignore[untyped-decorator]
+    def exact_percentiles() -> Response:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(COLUMNS), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows(aggregation()))
+        return Response(text.getvalue(), mimetype="text/csv")

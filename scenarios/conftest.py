@@ -18,8 +18,6 @@ from harness.targets import Deployment, HubTarget, Setup, Side, StackTarget, Tar
 from harness.testing import Server
 from scenarios.stacks import GivenStack, OwnStack, Stacks, died
 
-pytest.register_assert_rewrite("scenarios.client_mixes")
-
 HERE: Final = Path(__file__).parent
 LONGEST_S: Final = 20
 PASSWORD: Final = "open-sesame"  # noqa: S105 - of a stack that lives for one run

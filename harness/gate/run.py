@@ -20,10 +20,19 @@ from harness.criteria.limits import DEFAULT, LimitsFile, load_limits
 from harness.criteria.waivers import Entry, load_waivers, waived
 from harness.defects import mutants
 from harness.errors import CouldNotRun
-from harness.gate.context import HubReplayCache, Options, Phase, PhaseResult, PhaseStatus, RunContext, Shared
+from harness.gate.context import (
+    HubReplayCache,
+    Options,
+    Phase,
+    PhaseFailure,
+    PhaseResult,
+    PhaseStatus,
+    RunContext,
+    Shared,
+    failure_of,
+)
 from harness.gate.leftovers import end_what_is_left
 from harness.gate.load_runs import own_services
-from harness.gate.phase_failure import PhaseFailure, failure_of
 from harness.gate.phases import GROUPS
 from harness.gate.preflight import preflight
 from harness.gate.profiles import PROFILES

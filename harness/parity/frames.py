@@ -10,8 +10,7 @@ import msgspec
 
 from harness.cassettes.events import HTTP_ACTOR, INCOMING, Closed, Event, Incoming, Open, Receive, Response
 from harness.cassettes.timers import sent_away_by_clock, timer_frames
-from harness.parity.normalize import normalized, normalized_frame
-from harness.parity.times import RunClock
+from harness.parity.normalize import RunClock, normalized, normalized_frame
 
 EVERYTHING: Final = "everything"
 """The order key of frames that have an order with all others of their stream."""

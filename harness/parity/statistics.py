@@ -14,8 +14,7 @@ from harness.cassettes.events import Event, Outgoing, Receive
 from harness.cassettes.timers import STATS, timer_frames
 from harness.parity.findings import ABSENT, FieldDifference, differences
 from harness.parity.frames import ReceivedFrame, StreamKey, by_connection, frame_of
-from harness.parity.normalize import USER_DATA
-from harness.parity.times import RunClock
+from harness.parity.normalize import USER_DATA, RunClock
 
 SETTLED_MS: Final = 1_200.0
 """Statistics are sent once a second when something has changed: later ones tell what has become of it."""

@@ -18,11 +18,11 @@ from harness.processes.memory import Memory as Memory
 from harness.processes.memory import MemorySample as MemorySample
 from harness.processes.memory import MemorySampler as MemorySampler
 from harness.processes.memory import memory_of as memory_of
+from harness.processes.ports import Probe as Probe
 from harness.processes.ports import free_port as free_port
-from harness.processes.probes import Probe as Probe
-from harness.processes.probes import http_ok as http_ok
-from harness.processes.probes import log_says as log_says
-from harness.processes.probes import redis_pong as redis_pong
+from harness.processes.ports import http_ok as http_ok
+from harness.processes.ports import log_says as log_says
+from harness.processes.ports import redis_pong as redis_pong
 from harness.processes.processes import Launch as Launch
 from harness.processes.processes import OwnExit as OwnExit
 from harness.processes.processes import Process as Process

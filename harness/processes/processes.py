@@ -19,7 +19,7 @@ import msgspec
 
 from harness.errors import BEFORE_READY, EnvironmentFailure, NotReady, ProcessDied
 from harness.processes.memory import Memory, memory_of
-from harness.processes.probes import Probe
+from harness.processes.ports import Probe
 
 POLL_S = 0.02
 TAIL_LINES = 20

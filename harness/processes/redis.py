@@ -13,8 +13,7 @@ import redis as client
 from msgspec import structs
 
 from harness.errors import EnvironmentFailure, NotReady, ProcessDied, RedisUnusable
-from harness.processes.ports import free_port
-from harness.processes.probes import answers_ping, redis_pong
+from harness.processes.ports import answers_ping, free_port, redis_pong
 from harness.processes.processes import Launch, Process, Processes
 
 DOCKER_IMAGE = "valkey/valkey:8-alpine"

@@ -10,8 +10,7 @@ from typing import Any, Final
 import redis as client
 
 from harness.errors import NotReady
-from harness.processes.ports import free_port
-from harness.processes.probes import redis_pong
+from harness.processes.ports import free_port, redis_pong
 from harness.processes.processes import Launch, Process, Processes
 from harness.processes.redis import Valkey, start_valkey, valkey_binary
 

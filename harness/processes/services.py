@@ -11,8 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.processes.ports import free_port
-from harness.processes.probes import Probe, http_ok, log_says
+from harness.processes.ports import Probe, free_port, http_ok, log_says
 from harness.processes.processes import Launch
 
 PROJECT_ROOT = Path(__file__).parents[2]

@@ -1,6 +1,5 @@
 """What a run found, as data: the one thing that the gate fills and every report is made from (docs/reports.md)."""
 
-from harness.results.conclusion import conclude as conclude
 from harness.results.criteria import Comparison as Comparison
 from harness.results.criteria import Criterion as Criterion
 from harness.results.criteria import Evidence as Evidence
@@ -37,17 +36,17 @@ from harness.results.matrix import TranscriptEvent as TranscriptEvent
 from harness.results.outcomes import Count as Count
 from harness.results.outcomes import DefectRow as DefectRow
 from harness.results.outcomes import Detection as Detection
+from harness.results.outcomes import Fate as Fate
 from harness.results.outcomes import FaultOutcome as FaultOutcome
 from harness.results.outcomes import FaultRow as FaultRow
+from harness.results.outcomes import MutantRow as MutantRow
+from harness.results.outcomes import Score as Score
 from harness.results.outcomes import Standing as Standing
 from harness.results.outcomes import Tally as Tally
 from harness.results.outcomes import Timeline as Timeline
 from harness.results.outcomes import TimelineEntry as TimelineEntry
 from harness.results.outcomes import detection as detection
-from harness.results.power import Fate as Fate
-from harness.results.power import MutantRow as MutantRow
-from harness.results.power import Score as Score
-from harness.results.power import scores as scores
+from harness.results.outcomes import scores as scores
 from harness.results.run import SCHEMA as SCHEMA
 from harness.results.run import About as About
 from harness.results.run import LogFile as LogFile
@@ -57,6 +56,7 @@ from harness.results.run import PreflightRow as PreflightRow
 from harness.results.run import Run as Run
 from harness.results.run import Target as Target
 from harness.results.run import UnreadableRun as UnreadableRun
+from harness.results.run import conclude as conclude
 from harness.results.run import decode as decode
 from harness.results.run import load as load
 from harness.results.run import save as save

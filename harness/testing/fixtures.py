@@ -1,11 +1,15 @@
-"""The fixtures: `hub`, `stack`, `target`, `legacy_client`, `modern_client`, `monitor`, `nemesis`, `cassette`."""
+"""What a failure shows, and the fixtures:
+
+`hub`, `stack`, `target`, `legacy_client`, `modern_client`, `monitor`, `nemesis`, `cassette`.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -14,9 +18,10 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from harness.cassettes import Event
+from harness.cassettes import Event, Open, Receive, Role, Send
 from harness.cassettes.replay.files import Against, CassetteResult, judged, play_file
-from harness.clients import LegacyClient, ModernClient, Monitor
+from harness.clients import LegacyClient, ModernClient, Monitor, RecordingSocket
+from harness.parity import parity_of
 from harness.parity.deviations import Deviations
 from harness.processes import Processes, RedisServer, RedisUnusable, open_redis
 from harness.results import CellVerdict
@@ -32,9 +37,7 @@ from harness.targets import (
     StackTarget,
     TargetPool,
 )
-from harness.testing.nemeses import Nemeses
-from harness.testing.servers import QUICK, OwnServer, Server
-from harness.testing.transcripts import aligned, as_text, events_of
+from harness.testing.servers import QUICK, Nemeses, OwnServer, Server
 
 COULD_NOT_RUN: Final = 3
 _HUB_EVENTS = pytest.StashKey[dict[str, list[Event]]]()
@@ -212,3 +215,49 @@ def _answering(target: _Given) -> _Given:
 def _evidence(result: CassetteResult) -> list[str]:
     observed: Any = result.transcript.events if result.transcript else ()
     return [aligned(result.reference, observed)] if observed else []
+
+
+WIDTH: Final = 96
+"""Characters of one side's column."""
+WIDEST: Final = 240
+"""Characters of a line where one side stands alone."""
+
+
+def events_of(actors: Iterable[RecordingSocket]) -> list[Event]:
+    """What the actors sent and received, as a cassette's events in the order of time."""
+    events: list[Event] = []
+    for actor in actors:
+        role = Role(actor.role)
+        events.append(Open(at=0, actor=actor.name, role=role, path=actor.session.path))
+        events += [Send(at=entry.at_ms, actor=actor.name, message=entry.message) for entry in actor.sent]
+        events += [Receive(at=entry.at_ms, actor=actor.name, message=entry.message) for entry in actor.received]
+    return sorted(events, key=lambda event: event.at)
+
+
+def as_text(events: Sequence[Event]) -> str:
+    """A line a frame, with its time in ms from the first one on."""
+    began = next((event.at for event in events if event.at), 0.0)
+    return "\n".join(f"{max(0.0, event.at - began):9.1f}  {_cut(_line(event), WIDEST)}" for event in events)
+
+
+def aligned(hub: Sequence[Event], stack: Sequence[Event]) -> str:
+    """The hub's frames beside the stack's, aligned as the gate aligns them; what differs is marked."""
+    parity = parity_of(hub, stack)
+    marked = {finding.row for finding in parity.findings}
+    lines = [f"  {'hub':<{WIDTH}}  stack"]
+    for number, (left, right) in enumerate(parity.rows):
+        one = "" if left is None else _line(hub[left])
+        other = "" if right is None else _line(stack[right])
+        lines.append(f"{'≠' if number in marked else ' '} {_cut(one):<{WIDTH}}  {_cut(other)}")
+    return "\n".join([*lines, *(f"- {finding.sentence}" for finding in parity.findings)])
+
+
+def _line(event: Event) -> str:
+    if isinstance(event, Send | Receive):
+        arrow = "→" if isinstance(event, Send) else "←"
+        return f"{event.actor} {arrow} {json.dumps(event.content, ensure_ascii=False, default=str)}"
+    return f"{event.actor} connects" if isinstance(event, Open) else f"{event.actor} {type(event).__name__.lower()}"
+
+
+def _cut(line: str, width: int = WIDTH) -> str:
+    return line if len(line) <= width else f"{line[: width - 1]}…"

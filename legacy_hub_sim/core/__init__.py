@@ -7,8 +7,8 @@ from legacy_hub_sim.core.connections import Peer as Peer
 from legacy_hub_sim.core.connections import Role as Role
 from legacy_hub_sim.core.connections import Style as Style
 from legacy_hub_sim.core.hub import Hub as Hub
+from legacy_hub_sim.core.jobs import JobStore as JobStore
+from legacy_hub_sim.core.jobs import StoreError as StoreError
 from legacy_hub_sim.core.rest import Answer as Answer
 from legacy_hub_sim.core.rest import Request as Request
 from legacy_hub_sim.core.rest import Waiting as Waiting
-from legacy_hub_sim.core.store import JobStore as JobStore
-from legacy_hub_sim.core.store import StoreError as StoreError

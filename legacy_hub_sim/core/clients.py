@@ -13,8 +13,8 @@ from legacy_hub_sim.core.connections import Peer, Role
 from legacy_hub_sim.core.jobs import Submission, key_of, payload_text
 from legacy_hub_sim.core.monitors import system_stats
 from legacy_hub_sim.core.offers import offer_again, offer_waiting
-from legacy_hub_sim.core.python_errors import whole
 from legacy_hub_sim.core.step_context import StepContext
+from legacy_hub_sim.core.validation import stored_whole
 from legacy_hub_sim.faults import Fault
 
 Request = dict[str, Any]
@@ -123,7 +123,7 @@ def force_retry_job(step: StepContext, peer: Peer, message: Request) -> None:
     step.to(Role.CLIENT, peer.name, answer)
     subscriptions.notify_subscribers(step, job_id, answer)
     if status == "pending":
-        offer_again(step, job_id, whole(job.get("priority", "0")))
+        offer_again(step, job_id, stored_whole(job.get("priority", "0")))
 
 
 def clear_failures(step: StepContext, job_id: Any) -> bool:

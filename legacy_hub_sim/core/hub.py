@@ -12,11 +12,10 @@ import msgspec
 
 from legacy_hub_sim.core import clients, messages, monitors, rest, subscriptions, workers
 from legacy_hub_sim.core.connections import Outgoing, Peer, Role, Style
-from legacy_hub_sim.core.jobs import JobRepository
+from legacy_hub_sim.core.jobs import JobRepository, JobStore, StoreError
 from legacy_hub_sim.core.offers import offer_waiting
-from legacy_hub_sim.core.python_errors import PythonError, no_object
 from legacy_hub_sim.core.step_context import HubState, PersistedState, StepContext
-from legacy_hub_sim.core.store import JobStore, StoreError
+from legacy_hub_sim.core.validation import PythonError, no_object
 from legacy_hub_sim.faults import ALL_FAULTS, Fault
 
 

@@ -1,15 +1,16 @@
-"""The life of a job in the hub: what each step reads and writes. Faults `linear-cost` and `odd-priority` live here."""
+"""The life of a job in the hub: what each step reads and writes, as text, as in Redis: what the hub does with odd input
+follows from that. Faults `linear-cost` and `odd-priority` live here.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
-from legacy_hub_sim.core.python_errors import PythonError, queue_score, stored, whole
-from legacy_hub_sim.core.store import Fields, JobStore
+from legacy_hub_sim.core.validation import PythonError, queue_score, stored, stored_whole
 from legacy_hub_sim.faults import Fault
 
 RETRIES = 3
@@ -135,7 +136,7 @@ class JobRepository:
         self._note_gone(job_id, fields)
         if attempts > RETRIES:
             return False
-        priority = whole(fields.get("priority", "1"))
+        priority = stored_whole(fields.get("priority", "1"))
         self.store.write(job_id, {"status": "pending"})
         self.store.enqueue(job_id, queue_score(priority, float(fields["created_at"])))
         self._note_waiting(job_id, fields.get("job_type", ""))
@@ -166,7 +167,7 @@ class JobRepository:
             heard = float(fields.get("last_updated_at") or fields.get("claimed_at") or 0)
             if now - heard <= int(fields.get("claim_timeout") or CLAIM_SECONDS):
                 continue
-            priority = whole(fields.get("priority") or "0")
+            priority = stored_whole(fields.get("priority") or "0")
             self.store.write(job_id, {"status": "pending"})
             self.store.erase(job_id, ("worker", "claimed_at", "claim_timeout"))
             if priority > 0:
@@ -235,3 +236,59 @@ def payload_text(payload: Any) -> str:
     except (ValueError, RecursionError) as error:
         raise PythonError(str(error)) from None
     return payload
+
+
+Fields = dict[str, str]
+
+
+class StoreError(PythonError):
+    """The store could not be reached or refused; the hub shows its text to whoever asked."""
+
+
+class JobStore(Protocol):
+    """Jobs as records of text, one queue of ids ordered by score, and an index of waiting jobs by type."""
+
+    def exists(self, job_id: str) -> bool:
+        """Whether there is a record."""
+
+    def read(self, job_id: str) -> Fields:
+        """The record, empty if there is none."""
+
+    def write(self, job_id: str, fields: Mapping[str, str]) -> None:
+        """Set fields of a record, made if need be."""
+
+    def erase(self, job_id: str, names: Sequence[str]) -> None:
+        """Remove fields of a record."""
+
+    def every(self) -> Iterator[tuple[str, Fields]]:
+        """Every record there is, read one by one."""
+
+    def queue(self) -> list[str]:
+        """The queued ids, highest score first."""
+
+    def peek(self, job_id: str) -> tuple[str | None, str | None]:
+        """Status and type of one record."""
+
+    def enqueue(self, job_id: str, score: float) -> None:
+        """Put an id into the queue, or move it there."""
+
+    def rank(self, job_id: str) -> int | None:
+        """The place in the queue from 0, None if not queued."""
+
+    def queued(self) -> int:
+        """How many ids are queued."""
+
+    def index(self, job_id: str, job_type: str) -> None:
+        """Note a waiting job in the index."""
+
+    def unindex(self, job_id: str, job_type: str) -> None:
+        """Strike a job from the index."""
+
+    def indexed(self, job_type: str) -> list[tuple[str, Fields]]:
+        """The indexed jobs of a type, read in one go."""
+
+    def save_state(self, state: bytes) -> None:
+        """Keep what the hub's process knows besides the jobs."""
+
+    def load_state(self) -> bytes | None:
+        """What `save_state` kept last."""

@@ -6,10 +6,10 @@ from typing import Any
 
 from legacy_hub_sim.core import messages, subscriptions
 from legacy_hub_sim.core.connections import Peer, Role, Style
+from legacy_hub_sim.core.jobs import StoreError
 from legacy_hub_sim.core.offers import capabilities_of
-from legacy_hub_sim.core.python_errors import PythonError
 from legacy_hub_sim.core.step_context import StepContext
-from legacy_hub_sim.core.store import StoreError
+from legacy_hub_sim.core.validation import PythonError
 
 
 def handle(step: StepContext, peer: Peer, message: dict[str, Any]) -> None:

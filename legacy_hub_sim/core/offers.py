@@ -7,10 +7,9 @@ from typing import Any
 
 from legacy_hub_sim.core import messages
 from legacy_hub_sim.core.connections import Role
-from legacy_hub_sim.core.python_errors import PythonError
+from legacy_hub_sim.core.jobs import Fields, StoreError
 from legacy_hub_sim.core.step_context import StepContext
-from legacy_hub_sim.core.store import Fields, StoreError
-from legacy_hub_sim.core.validation import Field, FieldType, must_fit
+from legacy_hub_sim.core.validation import Field, FieldType, PythonError, must_fit
 
 CAPABILITY_FIELDS = (
     Field("version", FieldType.TEXT, required=False, default="1.0.0"),

@@ -11,9 +11,8 @@ from legacy_hub_sim.core import validation
 from legacy_hub_sim.core.clients import already_there, refused
 from legacy_hub_sim.core.jobs import Submission
 from legacy_hub_sim.core.offers import offer_waiting
-from legacy_hub_sim.core.python_errors import PythonError
 from legacy_hub_sim.core.step_context import StepContext
-from legacy_hub_sim.core.validation import Field, FieldType, Problem
+from legacy_hub_sim.core.validation import Field, FieldType, Problem, PythonError
 
 CLIENT = "rest-api-client"
 JOB_FIELDS = (

@@ -6,8 +6,8 @@ from typing import Any
 
 from legacy_hub_sim.core.connections import Role, Style
 from legacy_hub_sim.core.messages import Message
-from legacy_hub_sim.core.python_errors import PythonError
 from legacy_hub_sim.core.step_context import StepContext
+from legacy_hub_sim.core.validation import PythonError
 from legacy_hub_sim.faults import Fault
 
 

@@ -8,8 +8,8 @@ from legacy_hub_sim.core import messages, subscriptions
 from legacy_hub_sim.core.connections import Role, Style
 from legacy_hub_sim.core.messages import Message
 from legacy_hub_sim.core.offers import offer_waiting
-from legacy_hub_sim.core.python_errors import PythonError
 from legacy_hub_sim.core.step_context import StepContext, WorkerRecord
+from legacy_hub_sim.core.validation import PythonError
 from legacy_hub_sim.faults import Fault
 
 

@@ -55,7 +55,7 @@ def _run(processes: Processes, folder: Path, wanted: tuple[str, ...], given: arg
 
 
 def _one(trial: Trial, folder: Path) -> Measured:
-    count, shape = competitors.processes_and_shape(trial.name)
+    count, shape = competitors.shape_of(trial.name)
     measured = Measured(name=trial.name, version=competitors.version(folder, trial.name), shape=shape)
     if not measured.version:
         measured.note = "could not be installed here, so it is not measured"

@@ -16,6 +16,8 @@ NODE: Final = {"bullmq_node": ("bullmq", "ioredis")}
 
 PYTHON: Final = ("saq", "streaq", "rq", "dramatiq", "arq", "taskiq", "bullmq")
 NAMES: Final = (*PYTHON, *NODE)
+OTHER_SHAPES: Final = {"dramatiq": (4, "4 processes of 10 threads"), "rq": (40, "40 processes of 1")}
+"""Worker processes and how they are described, where they are not four of ten: 40 workers in all."""
 
 
 def prepare(folder: Path, names: tuple[str, ...]) -> None:
@@ -33,6 +35,11 @@ def prepare(folder: Path, names: tuple[str, ...]) -> None:
             (folder / "node").mkdir(parents=True, exist_ok=True)
             command = [npm, "install", "--silent", "--no-audit", "--no-fund", *NODE[name]]
             subprocess.run(command, cwd=folder / "node", check=False)  # noqa: S603
+
+
+def shape_of(name: str) -> tuple[int, str]:
+    """How many worker processes a system gets, and how that is told."""
+    return OTHER_SHAPES.get(name, (4, "4 processes of 10"))
 
 
 def command(folder: Path, name: str) -> tuple[str, ...]:
@@ -54,17 +61,6 @@ def version(folder: Path, name: str) -> str:
     code = f"import importlib.metadata as m; print(m.version({name!r}))"
     found = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
     return found.stdout.strip() if not found.returncode else ""
-
-
-def processes_and_shape(name: str) -> tuple[int, str]:
-    """How many worker processes a system's adapter wants, and how it says so, without importing the system."""
-    source = (FOLDER / "adapters" / f"{name}.py").read_text()
-    facts: dict[str, str] = {}
-    for line in source.splitlines():
-        key, equals, value = line.partition(" = ")
-        if equals and key in {"SHAPE", "PROCESSES"}:
-            facts[key] = value.strip('"')
-    return int(facts["PROCESSES"]), facts["SHAPE"]
 
 
 def _python(folder: Path) -> Path:

@@ -10,9 +10,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.bench.claims import SERVICES, SIGNATURES, WAITING, WORKERS
 from loadtests.bench.measure import OURS, Measured
-from loadtests.bench.queue_microbench import HELD, MANY, Own
+from loadtests.bench.queue_microbench import HELD, MANY, SERVICES, SIGNATURES, WAITING, WORKERS, Own
 
 
 class Column(msgspec.Struct, frozen=True):

@@ -19,8 +19,7 @@ from websockets.sync.client import connect as connect_sync
 
 from harness.cassettes.replay import replay
 from harness.parity import compare
-from harness.processes.ports import free_port
-from harness.processes.probes import http_ok
+from harness.processes.ports import free_port, http_ok
 from harness.processes.processes import Processes
 from harness.processes.redis import start_valkey
 from harness.processes.services import hub as hub_launch

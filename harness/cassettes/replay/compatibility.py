@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from harness.cassettes import BLANKED, Cassette, Event, Note, Open, Receive, Request, Response, Role, Send
 from harness.cassettes.replay.causality import submits_without_service
-from harness.cassettes.replay.deadlines import noted_wait_s
+from harness.cassettes.replay.expectations import noted_wait_s
 from harness.clients import ExpectationTimeout, LegacyClient, Unreachable
 from harness.clients.hub_clients import open_jobs
 from harness.errors import CouldNotRun

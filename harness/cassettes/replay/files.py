@@ -12,14 +12,14 @@ import msgspec
 
 from harness.cassettes import Cassette, Event, Receive, Response, load
 from harness.cassettes.replay.compatibility import LeftOut, check_compatible, needs_of
-from harness.cassettes.replay.deadlines import Deadlines
+from harness.cassettes.replay.expectations import Deadlines
 from harness.cassettes.replay.player import DEFAULT_DEADLINES, Transcript, replay
 from harness.errors import CouldNotRun
 from harness.parity import Finding, Noise, parity_of
 from harness.parity.alignment import Place
-from harness.parity.cascades import folded
 from harness.parity.deviations import Deviations, View
 from harness.parity.facts import as_facts, asks_for_facts
+from harness.parity.findings import folded
 from harness.results import CellVerdict
 from harness.results.matrix import judge_cell
 from harness.targets import Side, TargetPool

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from harness.cassettes import Event, event_as_line, kind_of
-from harness.cassettes.replay.deadlines import Deadlines
+from harness.cassettes.replay.expectations import Deadlines
 from harness.cassettes.replay.files import Against, CassetteResult, Played, judged, play_files
 from harness.cassettes.replay.player import DEFAULT_DEADLINES
 from harness.parity import Noise, compare, noise_of

@@ -43,8 +43,7 @@ from harness.cassettes.replay.causality import (
     services_of,
 )
 from harness.cassettes.replay.compatibility import clean_up, needs_of
-from harness.cassettes.replay.deadlines import Deadlines, noted_wait_s
-from harness.cassettes.replay.expectations import Expectations
+from harness.cassettes.replay.expectations import Deadlines, Expectations, noted_wait_s
 from harness.cassettes.replay.transports import (
     ActorConnection,
     Arrived,

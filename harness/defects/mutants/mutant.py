@@ -1,7 +1,8 @@
-"""What a mutant is: one small change of one file of the stack."""
+"""What a mutant is: one small change of one file of the stack; and those that are declared equivalent."""
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import hashlib
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from harness.defects.defect import PACKAGE, source_of_stack
+from harness.errors import CouldNotRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,3 +66,30 @@ def apply(mutant: Mutant, into: Path, *, source: Path | None = None) -> Path:
     shutil.copytree(source or source_of_stack(), target, ignore=shutil.ignore_patterns("__pycache__"))
     (target / mutant.file).write_text(mutant.text, encoding="utf-8")
     return into
+
+
+class Equivalent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One declaration. `diff` is the mutant's, line for line."""
+
+    file: str
+    diff: str
+    reason: str
+    expires: dt.date
+
+    def covers(self, mutant: Mutant, today: dt.date) -> bool:
+        """Whether it speaks of this mutant and has not expired."""
+        return self.file == mutant.file and self.diff.strip() == mutant.diff.strip() and today <= self.expires
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    equivalent: list[Equivalent] = []
+
+
+def load_equivalents(path: Path) -> list[Equivalent]:
+    """Read the declarations; none where there is no file. Raises CouldNotRun where it is unreadable."""
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=_File).equivalent
+    except FileNotFoundError:
+        return []
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CouldNotRun(f"{path}: {error}") from error

@@ -7,11 +7,10 @@ from typing import Final
 from harness.gate.context import Phase
 from harness.gate.phases.cassettes import CASSETTES
 from harness.gate.phases.chaos import CHAOS
-from harness.gate.phases.code_size import CODE_SIZE
 from harness.gate.phases.contention import CONTENTION
 from harness.gate.phases.faults import FAULTS, RESTARTS
 from harness.gate.phases.loads import MEMORY, POLLING, STEADY
-from harness.gate.phases.resources import RESOURCES
+from harness.gate.phases.resources import CODE_SIZE, RESOURCES
 from harness.gate.phases.scenarios import PROMISES, SCENARIOS
 
 GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (

@@ -1,18 +1,25 @@
-"""Clients come and go in rounds: what each process of the stack holds afterwards, and what it costs when idle."""
+"""What the stack takes: what each process holds after clients came and went in rounds, what it costs when idle, and how
+many lines of code its rooms have.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import psutil
 
 from harness.clients import LegacyClient, ModernClient, Monitor
 from harness.criteria.definition import NotMeasured
-from harness.criteria.evidence import ResourceUse
+from harness.criteria.evidence import CodeSize, ResourceUse
+from harness.criteria.simplicity import CRITERION, LISTING, count, listing
+from harness.errors import CouldNotRun
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.processes import Process
+from harness.results import LogFile
 from harness.targets import Deployment, Namespace, Setup
 
 DATABASE: Final = 59
@@ -123,4 +130,26 @@ RESOURCES: Final = Phase(
     about="clients come and go: does anything grow, and what does it cost to be idle",
     gathers=(ResourceUse,),
     gather=gather,
+)
+
+
+async def gather_code_size(context: RunContext) -> PhaseResult:
+    """Count, and keep the count of every file beside the report."""
+    if context.options.candidate:
+        raise NotMeasured("The code of a stack that somebody else runs is not here to be counted.")
+    limits = context.limits.limits(CRITERION)
+    lines = count(context.overlay or _root(), limits.rooms)
+    context.path(LISTING).write_text(listing(lines, limits))
+    return PhaseResult(evidence=[CodeSize(lines=lines)], logs=[LogFile(path=LISTING, about="lines of code by file")])
+
+
+def _root() -> Path:
+    found = importlib.util.find_spec("new_stack")
+    if found is None or found.origin is None:
+        raise CouldNotRun("the package new_stack is not installed here, so its code cannot be counted")
+    return Path(found.origin).parent.parent
+
+
+CODE_SIZE: Final = Phase(
+    name="simplicity", about="count the lines of code", gathers=(CodeSize,), gather=gather_code_size
 )

@@ -14,9 +14,6 @@ from arq.worker import Worker
 
 from loadtests.bench.starts import Starts
 
-SHAPE = "4 processes of 10"
-PROCESSES = 4
-
 
 def work(url: str, starts: Starts) -> None:
     """Be one worker process, for ever."""

@@ -13,9 +13,6 @@ from dramatiq.middleware import CurrentMessage
 
 from loadtests.bench.starts import Starts
 
-SHAPE = "4 processes of 10 threads"
-PROCESSES = 4
-
 
 def _actor(url: str, starts: Starts | None) -> tuple[RedisBroker, dramatiq.Actor]:
     broker = RedisBroker(url=url)

@@ -23,9 +23,6 @@ from new_stack.worker import (
 )
 from new_stack.worker.connectors.spec import ConnectorSpec
 
-SHAPE = "4 processes of 10"
-PROCESSES = 4
-
 
 class Bench(Connector):
     """Notes the start of a job; a job that says so holds its worker for that long."""

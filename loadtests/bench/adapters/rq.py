@@ -1,4 +1,7 @@
-"""rq: one job at a time in each process; its worker that does not fork for each job, the fastest of them."""
+"""rq: one job at a time in each process; its worker that does not fork for each job, the fastest of them.
+
+It finds its functions by import path: the job's body is one of this module, and the worker says where it notes.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,21 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from redis import Redis
-from rq import Queue, SimpleWorker
+from rq import Queue, SimpleWorker, get_current_job
 
-from loadtests.bench.adapters import rq_jobs
 from loadtests.bench.starts import Starts
 
-SHAPE = "40 processes of 1"
-PROCESSES = 40
+STARTS: list[Starts] = []
+
+
+def bench() -> None:
+    """The job."""
+    STARTS[0].mark(get_current_job().id)
 
 
 def work(url: str, starts: Starts) -> None:
     """Be one worker process, for ever."""
-    rq_jobs.STARTS.append(starts)
+    STARTS.append(starts)
     connection = Redis.from_url(url)
     SimpleWorker([Queue(connection=connection)], connection=connection).work(logging_level=logging.ERROR)
 
@@ -30,9 +36,9 @@ async def producer(url: str) -> AsyncIterator[tuple[Any, Any]]:
     queue = Queue(connection=Redis.from_url(url))
 
     async def submit() -> Any:
-        return queue.enqueue(rq_jobs.bench).id
+        return queue.enqueue(bench).id
 
     async def submit_thousand() -> None:
-        queue.enqueue_many([Queue.prepare_data(rq_jobs.bench) for _ in range(1000)])
+        queue.enqueue_many([Queue.prepare_data(bench) for _ in range(1000)])
 
     yield submit, submit_thousand

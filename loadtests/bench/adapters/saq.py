@@ -11,9 +11,6 @@ from saq import Queue, Worker
 
 from loadtests.bench.starts import Starts
 
-SHAPE = "4 processes of 10"
-PROCESSES = 4
-
 
 def work(url: str, starts: Starts) -> None:
     """Be one worker process, for ever."""

@@ -10,9 +10,6 @@ from streaq import Worker
 
 from loadtests.bench.starts import Starts
 
-SHAPE = "4 processes of 10"
-PROCESSES = 4
-
 
 def _worker(url: str, starts: Starts | None) -> tuple[Worker, Any]:
     worker = Worker(redis_url=url, concurrency=10)

@@ -13,9 +13,6 @@ from taskiq_redis import RedisStreamBroker
 
 from loadtests.bench.starts import Starts
 
-SHAPE = "4 processes of 10"
-PROCESSES = 4
-
 
 def _broker(url: str, starts: Starts | None) -> tuple[RedisStreamBroker, Any]:
     broker = RedisStreamBroker(url)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from harness.gate.baseline_comparison import LONGEST, NEVER, compare, outcome_of
+from harness.gate.phases.faults import LONGEST, NEVER, compare, outcome_of
 from harness.history import CheckResult, History, check_all
 from harness.results import FaultOutcome, Standing
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from harness import defects
 from harness.criteria.claims import CRITERION
 from harness.criteria.definition import Judged
-from harness.gate.phase_failure import DIED
+from harness.gate.context import DIED
 from harness.gate.selftest import COST, headline, judge, says
 from harness.results import (
     Comparison,

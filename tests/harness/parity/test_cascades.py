@@ -1,6 +1,6 @@
 from typing import Any
 
-from harness.parity.cascades import folded
+from harness.parity.findings import folded
 from harness.results import DeclaredBy, Finding, FindingKind
 
 DECLARED = DeclaredBy(name="n", reason="r", owner="o", expires="2027-01-01")

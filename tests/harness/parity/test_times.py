@@ -4,7 +4,7 @@ import pytest
 
 from harness.cassettes import Event, Open, Receive, Role, Send
 from harness.parity import parity_of
-from harness.parity.times import disordered
+from harness.parity.normalize import disordered
 
 BEGAN_S = 1_795_000_000.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.results import Fate, MutantRow, Score, scores
-from harness.results.power import wilson
+from harness.results.outcomes import wilson
 
 
 def row(room: str, fate: Fate) -> MutantRow:

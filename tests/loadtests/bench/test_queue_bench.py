@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.processes import Processes, start_valkey
-from loadtests.bench import claims, competitors
-from loadtests.bench.claims import Claims
+from loadtests.bench import competitors, queue_microbench
 from loadtests.bench.measure import Measured, Size, Trial
-from loadtests.bench.queue_microbench import Own
+from loadtests.bench.queue_microbench import Claims, Own
 from loadtests.bench.table import show
 
 SMALL = Size(each=50, bulk=1_000, drain=1_000, idle_seconds=0.5, paced=10, every=0.01)
@@ -43,7 +42,7 @@ def test_a_system_that_is_not_there_is_said_not_to_be_there(tmp_path: Path) -> N
 
 def test_every_competitor_has_an_adapter_that_says_its_shape() -> None:
     for name in competitors.NAMES:
-        count, shape = competitors.processes_and_shape(name)
+        count, shape = competitors.shape_of(name)
         assert shape.startswith(f"{count} processes of ")
 
 
@@ -63,9 +62,9 @@ def test_ratios_say_how_many_times_better_ours_is_either_way() -> None:
 
 
 def test_claims_are_measured_by_service_and_by_signature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "WAITING", 1_000)
-    monkeypatch.setattr(claims, "ROUNDS", 1)
+    monkeypatch.setattr(queue_microbench, "WAITING", 1_000)
+    monkeypatch.setattr(queue_microbench, "ROUNDS", 1)
     with Processes(tmp_path) as processes:
         trial = Trial("hubgate", competitors.command(tmp_path, "hubgate"), start_valkey(processes), processes, SMALL)
-        found = asyncio.run(claims.measure(trial))
+        found = asyncio.run(queue_microbench.measure_claims(trial))
     assert min(found.plain_us, found.routed_us, found.matched_us) > 0
