@@ -37,7 +37,7 @@ from harness.results import (
 LEAST_DEFECTS: Final = 90
 COST: Final = (
     *("legacy-clients", "same-facts", "no-conflicts", "routing", "security", "monitors", "later-clients", "retention"),
-    *("api-restarts", "modern-clients", "mixed-clients", "migration"),
+    *("api-restarts", "retirement", "modern-clients", "mixed-clients", "migration"),
     *("claims", "progress", "nothing-lost", "recovery", "restarts", "chaos", "latencies", "resources"),
 )
 """The criteria by what they cost: a defect is put to the cheapest of those that should catch it first."""

@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "explain": ("hubgate.cli.jobs", "Say which workers could take a job, and why the others cannot."),
     "failures": ("hubgate.cli.jobs", "List failed jobs by reason; retry or drop them together."),
     "usage": ("hubgate.cli.retirement", "Say which clients still use the hub's protocols, and how."),
+    "retire": ("hubgate.cli.retirement", "Answer whether WebSocket can go, and name who is left."),
     "doctor": ("hubgate.cli.doctor", "Say what this machine has and lacks."),
 }
 """Command → the module that holds it (under its own name), and its line in `hubgate --help`."""

@@ -1,18 +1,25 @@
-"""`hubgate usage`: who still uses the hub's protocols, and how."""
+"""`hubgate usage` and `hubgate retire`: who still uses the hub's protocols, and whether they can go."""
 
 from __future__ import annotations
 
 import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 import click
+import msgspec
 
+from harness.errors import CouldNotRun
+from harness.gate.retirement import NAMED, Answer, Terms, Usage, can_go
+from harness.results import Run
 from harness.results.formatting import listed, plural
+from harness.results.run import load
 from hubgate.cli import options
 from hubgate.cli.jobs import ask
 
-LEGACY: Final = ("websocket", "rest")
 PAGE: Final = 1_000
 
 
@@ -44,6 +51,50 @@ def usage(target: str | None, token: str | None, client: str | None, *, legacy_o
         click.echo(f"{plural(found['forgotten'], 'client')} more had to make room and are not listed.")
 
 
+@click.command("retire")
+@options.target_url("--target", "The API of the stack (default: http://127.0.0.1:8000).")
+@options.token
+@click.option("--days", type=click.IntRange(1, 90), default=14, help="Days on which nobody used the hub's protocols.")
+@click.option("--brown-outs", type=click.IntRange(0), default=1, help="How many brown-outs must have met a client.")
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    default=Path("out/latest/run.json"),
+    help="The last gate's run.json (default: out/latest/run.json).",
+)
+@click.option("--run-days", type=click.IntRange(1), default=30, help="How many days old that run may be.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def retire(
+    target: str | None, token: str | None, days: int, brown_outs: int, run: Path, run_days: int, *, as_json: bool
+) -> None:
+    """Answer whether WebSocket can go, and name who is left. Exit status: 0 pass, 1 fail, 3 inconclusive."""
+    try:
+        used = msgspec.convert(gather(target, token), Usage)
+    except msgspec.ValidationError as error:
+        raise CouldNotRun(f"the stack's usage cannot be read: {error}") from error
+    terms = Terms(quiet_days=days, brown_outs=brown_outs, gate_days=run_days)
+    answer = can_go(used, _last_run(run), terms, datetime.now(UTC))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=1).decode())
+    else:
+        _print_answer(answer)
+    sys.exit(answer.verdict.exit_status)
+
+
+def _last_run(path: Path) -> Run | None:
+    return load(path) if path.exists() else None
+
+
+def _print_answer(answer: Answer) -> None:
+    click.echo(f"{answer.verdict.upper()}  {answer.sentence}")
+    for check in answer.checks:
+        click.echo(f"  {check.verdict:<12}  {check.what}: {check.sentence}")
+        for name in check.names[:NAMED]:
+            click.echo(f"                  {name}")
+        if len(check.names) > NAMED:
+            click.echo(f"                  … and {len(check.names) - NAMED:,} more")
+
+
 def gather(target: str | None, token: str | None, client: str | None = None) -> dict[str, Any]:
     """Everything that `GET /api/usage` has, its pages put together. Raises CouldNotRun."""
     query = f"limit={PAGE}" + (f"&client={quote(client, safe='')}" if client else "")
@@ -58,7 +109,7 @@ def gather(target: str | None, token: str | None, client: str | None = None) -> 
 
 def legacy_ways(client: dict[str, Any]) -> list[dict[str, Any]]:
     """What a client has used of the hub's protocols."""
-    return [way for way in client["ways"] if way["protocol"] in LEGACY]
+    return [way for way in client["ways"] if way["legacy"]]
 
 
 def _last_legacy(client: dict[str, Any]) -> str:
@@ -78,4 +129,5 @@ def _survived(brown_out: dict[str, Any]) -> str:
     then = f"came back by {back} after {brown_out['after_s']:g} s" if back else "has not come back"
     in_flight = brown_out["jobs_in_flight"]
     lost = f" with {plural(in_flight, 'job')} in flight" if in_flight else ""
-    return f"brown-out of {brown_out['began']}: refused {plural(brown_out['refused'], 'time')}{lost}, {then}"
+    began = datetime.fromtimestamp(brown_out["began_at"] / 1000, UTC)
+    return f"brown-out of {began:%Y-%m-%d %H:%M} UTC: refused {plural(brown_out['refused'], 'time')}{lost}, {then}"

@@ -71,6 +71,7 @@ def create_app(services: Services, died: Died | None = None) -> web.Application:
             _start("stats", broadcast_stats(services), died),
             _start("reap", reap(services), died),
             _start("usage", services.usage.run(), died),
+            _start("retirement", services.retirement.run(), died),
             _start("descriptors", watch_descriptors(), died),
         ]
         yield

@@ -16,6 +16,8 @@ from aiohttp import web
 
 from new_stack.api.guard.limits import ByteBudget, ConnectionLimiter
 from new_stack.api.operation.metrics import Metrics
+from new_stack.api.retirement.in_flight import InFlight
+from new_stack.api.retirement.retirement import Retirement
 from new_stack.api.retirement.usage import UsageCounter
 from new_stack.api.settings import ApiSettings
 from new_stack.api.snapshot import Snapshots
@@ -77,6 +79,7 @@ class Services:
         self.connections = Connections()
         self.metrics = Metrics()
         self.usage = UsageCounter(queue.usage, clock)
+        self.retirement = Retirement(settings, self.usage, InFlight(queue, self.fanout), clock)
         self.snapshots = Snapshots(queue)
         self.stopping = asyncio.Event()
         self.large_results = asyncio.Semaphore(LARGE_RESULTS)

@@ -33,6 +33,10 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Serve the REST of the later dialect's time as well: `/jobs`, `/workers`, `/queue/*`, `/system/status`."""
     token_file: str = ""
     """Read the token from this file, so that it stands in no environment."""
+    deprecation_file: str = ""
+    """A TOML file with notices, brown-outs and the final switch of the hub's protocols; it may change at any time."""
+    deprecation: str = ""
+    """The same as text; it holds for the life of the process."""
     cors_origins: tuple[str, ...] = ()
     """Web pages of these origins may use the API from a browser, beside those that it serves itself; `*` is any."""
     allowed_hosts: tuple[str, ...] = ()

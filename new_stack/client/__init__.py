@@ -6,12 +6,24 @@ from new_stack.client.errors import (
     Conflict,
     NotServed,
     RequestRefused,
+    Retired,
     ServerUnavailable,
     UnknownJob,
     WaitTimeout,
 )
 from new_stack.client.timeouts import Timeouts
-from new_stack.client.types import Accepted, EventKind, Gap, JobEvent, JobPage, JobState, JobStatus, LogLine, OwnFields
+from new_stack.client.types import (
+    Accepted,
+    Deprecation,
+    EventKind,
+    Gap,
+    JobEvent,
+    JobPage,
+    JobState,
+    JobStatus,
+    LogLine,
+    OwnFields,
+)
 from new_stack.failure import JobFailed
 
 __all__ = [
@@ -19,6 +31,7 @@ __all__ = [
     "BlockingClient",
     "ClientError",
     "Conflict",
+    "Deprecation",
     "EventKind",
     "Gap",
     "HybridClient",
@@ -32,6 +45,7 @@ __all__ = [
     "NotServed",
     "OwnFields",
     "RequestRefused",
+    "Retired",
     "ServerUnavailable",
     "Timeouts",
     "UnknownJob",

@@ -7,17 +7,28 @@ import contextlib
 import functools
 import threading
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, Final, Literal, ParamSpec, Required, Self, TypedDict, TypeVar, Unpack, overload
 
 import aiohttp
 import msgspec
 
-from new_stack.client.errors import ClientError, NotServed, ServerUnavailable, WaitTimeout
+from new_stack import __version__
+from new_stack.client.errors import ClientError, NotServed, Retired, ServerUnavailable, WaitTimeout
 from new_stack.client.http import HttpTransport
 from new_stack.client.timeouts import Retry, Timeouts
-from new_stack.client.types import Accepted, Gap, JobEvent, JobOrder, JobPage, JobState, JobStatus, OwnFields
+from new_stack.client.types import (
+    Accepted,
+    Deprecation,
+    Gap,
+    JobEvent,
+    JobOrder,
+    JobPage,
+    JobState,
+    JobStatus,
+    OwnFields,
+)
 from new_stack.client.websocket import WebSocketTransport
 from new_stack.failure import JobFailed
 
@@ -25,6 +36,7 @@ Mode = Literal["auto", "http", "websocket"]
 Transport = HttpTransport | WebSocketTransport
 AT_ONCE: Final = 32
 """Requests of `submit_many` in flight, and events of `follow_many` that nobody has taken yet."""
+LOOK_AGAIN_S: Final = 30.0
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -81,16 +93,28 @@ class HybridClient:
         self._socket: WebSocketTransport | None = None
         self._choosing = asyncio.Lock()
         self._chosen: Transport | None = None
+        self.deprecation: Deprecation | None = None
+        """The server's notice that the hub's WebSocket goes, once one has come over it."""
+        self._look_again_at = 0.0
 
     async def __aenter__(self) -> Self:
         """Open; nothing is sent yet."""
         timeouts = self._timeouts
         timeout = aiohttp.ClientTimeout(total=timeouts.request_s, sock_connect=timeouts.connect_s)
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        headers = {"User-Agent": f"hubgate-client/{__version__}", "Hubgate-Client": self.client_id}
+        headers |= {"Authorization": f"Bearer {self._token}"} if self._token else {}
         connector = aiohttp.TCPConnector(limit=0)
         self._session = aiohttp.ClientSession(timeout=timeout, headers=headers, connector=connector)
         self._http = HttpTransport(self._url, self._session, timeouts, has_alternative=self._mode == "auto")
-        self._socket = WebSocketTransport(self._url, self.client_id, self._session, timeouts, self._token)
+        self._socket = WebSocketTransport(
+            self._url,
+            self.client_id,
+            self._session,
+            timeouts,
+            self._token,
+            on_notice=self._take_notice,
+            has_alternative=self._mode == "auto",
+        )
         if self._mode != "auto":
             self._chosen = self._http if self._mode == "http" else self._socket
         return self
@@ -137,19 +161,19 @@ class HybridClient:
             max_retries=max_retries,
             own={**(extra or {}), **fields},
         )
-        return await (await self._choose()).submit(order)
+        return await self._call(lambda transport: transport.submit(order))
 
     async def status(self, job_id: str) -> JobStatus:
         """The state of a job. Raises UnknownJob."""
-        return await (await self._choose()).status(job_id)
+        return await self._call(lambda transport: transport.status(job_id))
 
     async def cancel(self, job_id: str, reason: str = "Manually cancelled") -> JobStatus:
         """End a job, pending or running. Raises UnknownJob, Conflict (it has completed or failed)."""
-        return await (await self._choose()).cancel(job_id, reason)
+        return await self._call(lambda transport: transport.cancel(job_id, reason))
 
     async def retry(self, job_id: str) -> JobStatus:
         """Queue a failed or cancelled job again. Raises UnknownJob, Conflict."""
-        return await (await self._choose()).retry(job_id)
+        return await self._call(lambda transport: transport.retry(job_id))
 
     async def jobs(
         self,
@@ -162,7 +186,8 @@ class HybridClient:
     ) -> JobPage:
         """A page of jobs, newest first. Raises NotServed over a WebSocket."""
         asked = {"status": status, "service": service, "worker_id": worker_id, "limit": str(limit), "cursor": cursor}
-        return await (await self._choose()).jobs({name: str(value) for name, value in asked.items() if value})
+        filters = {name: str(value) for name, value in asked.items() if value}
+        return await self._call(lambda transport: transport.jobs(filters))
 
     async def follow(self, job_id: str, *, after: str | None = None) -> AsyncGenerator[JobEvent | Gap, None]:
         """Everything that happens to a job, from its beginning (or after an event's id) to its end.
@@ -171,19 +196,23 @@ class HybridClient:
         Raises UnknownJob, and ServerUnavailable once the retry budget is used up.
         """
         transport = await self._choose()
-        cursor = after
-        try:
-            async with contextlib.aclosing(transport.follow(job_id, cursor)) as events:
-                async for event in events:
-                    yield event
-                    cursor = event.id if isinstance(event, JobEvent) and event.id else cursor
-                return
-        except NotServed:
-            if self._mode != "auto" or transport is self._socket or self._socket is None:
-                raise
-        async with contextlib.aclosing(self._socket.follow(job_id, cursor)) as events:
-            async for event in events:
-                yield event
+        cursor, retry = after, Retry(self._timeouts)
+        tried_http = transport is self._http
+        while True:
+            try:
+                async with contextlib.aclosing(transport.follow(job_id, cursor)) as events:
+                    async for event in events:
+                        yield event
+                        cursor = event.id if isinstance(event, JobEvent) and event.id else cursor
+                    return
+            except Retired as error:
+                if tried_http:  # its streams do not arrive, or the WebSocket would not be in use
+                    await retry.pause_or_raise(ServerUnavailable(str(error)))
+                transport, tried_http = await self._move_to_http(), True
+            except NotServed:
+                if self._mode != "auto" or transport is self._socket or self._socket is None:
+                    raise
+                transport = self._socket
 
     async def wait(self, job_id: str, *, timeout_s: float | None = None) -> JobStatus:
         """The job's state once it has ended, with its result. Raises WaitTimeout; the job goes on."""
@@ -277,12 +306,43 @@ class HybridClient:
                 return msgspec.structs.replace(job, error=job.error or error)
             # The end that was read was followed by a retry: the job runs again.
 
+    async def _call(self, request: Callable[[Transport], Awaitable[Result]]) -> Result:
+        """A request that is safe to repeat; over HTTP where the WebSocket is not served any more."""
+        try:
+            return await request(await self._choose())
+        except Retired:
+            return await request(await self._move_to_http())
+
     async def _choose(self) -> Transport:
         if self._chosen is None:
             async with self._choosing:
                 if self._chosen is None:
                     self._chosen = await Retry(self._timeouts).run(self._probe)
+        if self._chosen is self._socket and self.deprecation is not None and self._mode == "auto":
+            await self._prefer_http()
         return self._chosen
+
+    def _take_notice(self, notice: object) -> None:
+        with contextlib.suppress(msgspec.ValidationError):
+            self.deprecation = msgspec.convert(notice, Deprecation)
+
+    async def _prefer_http(self) -> None:
+        """After a notice, look now and then whether HTTP gets through by now, and stay with it."""
+        now = asyncio.get_running_loop().time()
+        if self._http is not None and now >= self._look_again_at:
+            self._look_again_at = now + LOOK_AGAIN_S
+            with contextlib.suppress(ServerUnavailable):
+                if await self._http.served():
+                    self._chosen = self._http
+
+    async def _move_to_http(self) -> Transport:
+        return await Retry(self._timeouts).run(self._over_http)
+
+    async def _over_http(self) -> Transport:
+        if self._http is None or not await self._http.served():
+            raise ServerUnavailable(f"{self._url} serves neither the hub's WebSocket now nor the modern routes")
+        self._chosen = self._http
+        return self._http
 
     async def _probe(self) -> Transport:
         if self._http is None or self._socket is None:

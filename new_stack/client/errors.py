@@ -38,5 +38,9 @@ class NotServed(ClientError):  # noqa: N818 - the state is the name
     """The server does not support this request (an old hub has no listing, for one)."""
 
 
+class Retired(NotServed):
+    """The server refuses the hub's WebSocket, for now or for good. In mode `auto` the client goes on over HTTP."""
+
+
 class WaitTimeout(ClientError, TimeoutError):  # noqa: N818 - as asyncio's own
     """`wait` took longer than `timeout_s`. The job goes on."""

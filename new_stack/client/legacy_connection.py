@@ -14,10 +14,13 @@ import aiohttp
 import msgspec
 
 from new_stack.client import legacy_messages
-from new_stack.client.errors import RequestRefused, ServerUnavailable
+from new_stack.client.errors import ClientError, NotServed, RequestRefused, ServerUnavailable
 from new_stack.client.legacy_messages import Message
 from new_stack.client.timeouts import Retry, Timeouts, connection_errors
 from new_stack.client.types import Accepted, EventKind, Gap, JobEvent, JobOrder, JobState, JobStatus
+
+GONE_CODE: Final = 4410
+"""By which a server refuses the hub's protocols: closes the connection, and says so in an error before."""
 
 BUFFERS_KEPT: Final = 1_000
 """Jobs whose events are kept for a follower that may still come."""
@@ -27,8 +30,17 @@ class WebSocket:
     """One connection: opened with its greeting and token, read message by message."""
 
     def __init__(
-        self, url: str, client_id: str, session: aiohttp.ClientSession, timeouts: Timeouts, token: str | None
+        self,
+        url: str,
+        client_id: str,
+        session: aiohttp.ClientSession,
+        timeouts: Timeouts,
+        token: str | None,
+        *,
+        gone: Callable[[str], ClientError] = ServerUnavailable,
+        on_notice: Callable[[object], None] = lambda _: None,
     ) -> None:
+        """`gone` makes the error for a server that refuses this protocol; `on_notice` gets its notice that it will."""
         parts = urlsplit(url)
         scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
         path = f"{parts.path.rstrip('/')}/ws/client/{quote(client_id, safe='')}"
@@ -36,6 +48,8 @@ class WebSocket:
         self._url_without_token = urlunsplit((scheme, parts.netloc, path, "", ""))
         self._session = session
         self._timeouts = timeouts
+        self._gone = gone
+        self._on_notice = on_notice
         self._socket: aiohttp.ClientWebSocketResponse | None = None
 
     async def __aenter__(self) -> Self:
@@ -46,9 +60,11 @@ class WebSocket:
                 async with asyncio.timeout(self._timeouts.connect_s):
                     self._socket = await self._session.ws_connect(self._url, max_msg_size=0, heartbeat=heartbeat)
                     greeting = await self.receive()
-        except ServerUnavailable:
+        except (ServerUnavailable, NotServed):
             await self.close()
             raise
+        if "deprecation" in greeting:
+            self._on_notice(greeting["deprecation"])
         if greeting["type"] == "error":
             await self.close()
             raise RequestRefused(str(greeting.get("error")), status=401)
@@ -82,9 +98,13 @@ class WebSocket:
                     frame = await self._socket.receive()
                     if frame.type is aiohttp.WSMsgType.TEXT:
                         if (message := legacy_messages.decode(frame.data)) is not None:
+                            if message.get("code") == GONE_CODE:
+                                raise self._gone(str(message.get("error")))
                             return message
                     elif frame.type is not aiohttp.WSMsgType.BINARY:
                         code = self._socket.close_code
+                        if code == GONE_CODE:
+                            raise self._gone(f"{self._url_without_token} is not served")
                         raise ServerUnavailable(f"{self._url_without_token}: the connection was closed (code {code})")
 
 
@@ -233,7 +253,7 @@ class LegacyConnection:
         try:
             while True:
                 self._dispatch(await socket.receive())
-        except ServerUnavailable as error:
+        except (ServerUnavailable, NotServed) as error:
             if self._reply is not None and not self._reply[1].done():
                 self._reply[1].set_exception(error)
         finally:

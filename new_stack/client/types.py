@@ -71,6 +71,15 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind in {EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED}
 
 
+class Deprecation(msgspec.Struct, frozen=True):
+    """The server's notice that the hub's WebSocket goes: since when it is deprecated, and when it ends (ISO days)."""
+
+    deprecated: str = ""
+    sunset: str | None = None
+    link: str | None = None
+    message: str = ""
+
+
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """Events are missing here, and why: `trimmed`, `unknown`, `malformed`, `reconnected`."""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
 import aiohttp
 
 from new_stack.client import legacy_messages
-from new_stack.client.errors import NotServed, UnknownJob
+from new_stack.client.errors import NotServed, Retired, ServerUnavailable, UnknownJob
 from new_stack.client.event_stream import Cursor, follow
 from new_stack.client.legacy_connection import LegacyConnection, WebSocket
 from new_stack.client.timeouts import Retry, Timeouts
@@ -26,11 +26,21 @@ class WebSocketTransport:
     """Uses `/ws/client/{id}`."""
 
     def __init__(
-        self, url: str, client_id: str, session: aiohttp.ClientSession, timeouts: Timeouts, token: str | None
+        self,
+        url: str,
+        client_id: str,
+        session: aiohttp.ClientSession,
+        timeouts: Timeouts,
+        token: str | None,
+        *,
+        on_notice: Callable[[object], None],
+        has_alternative: bool = False,
     ) -> None:
         self._timeouts = timeouts
         self._client_id = client_id
-        self._socket = partial(WebSocket, url, session=session, timeouts=timeouts, token=token)
+        gone = Retired if has_alternative else ServerUnavailable
+        opened = partial(WebSocket, url, session=session, timeouts=timeouts, token=token)
+        self._socket = partial(opened, gone=gone, on_notice=on_notice)
         self._shared = LegacyConnection(partial(self._socket, client_id=client_id), self.status, timeouts)
         self._has_streams: bool | None = None
 
@@ -81,6 +91,8 @@ class WebSocketTransport:
                     async for event in events:
                         yield event
                     return
+            except Retired:
+                raise
             except NotServed:
                 self._has_streams = False
         async with contextlib.aclosing(self._shared.follow(job_id)) as events:

@@ -155,6 +155,6 @@ SCENARIOS: Final = suites_phase(
 )
 PROMISES: Final = suites_phase(
     "promises",
-    "security, routing, monitors, the later dialect, restarts in order and retention, with real clients",
+    "security, routing, monitors, the later dialect, restarts in order, retirement and retention, with real clients",
     PromiseResults,
 )

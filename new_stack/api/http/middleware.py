@@ -12,7 +12,7 @@ from new_stack.api.guard.pages import cors_headers, preflight, require_own_page
 from new_stack.api.http.http_io import encode
 from new_stack.api.http.problems import CONTENT_TYPE, ProblemError, from_queue, problem
 from new_stack.api.http.token import require_token
-from new_stack.api.retirement.requests import count_modern
+from new_stack.api.retirement.requests import told_headers
 from new_stack.api.services import SERVICES
 from new_stack.log import log
 from new_stack.queue.errors import QueueError
@@ -97,5 +97,5 @@ async def add_headers(request: web.BaseRequest, response: web.StreamResponse) ->
     response.headers["Server"] = "hubgate"
     response.headers.setdefault("Cache-Control", "no-store")
     if isinstance(request, web.Request):
-        count_modern(request, response.status)
+        response.headers.update(told_headers(request, response.status))
         response.headers.update(cors_headers(request, request.app[SERVICES].settings.cors_origins))

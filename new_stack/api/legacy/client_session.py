@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -52,7 +52,12 @@ class ClientSession(Session):
 
     async def greet(self) -> None:
         """The welcome."""
-        await self.connection.send(self._dialect.greeting(self.name, self.now))
+        await self.greet_with(self._dialect.greeting(self.name, self.now))
+
+    @property
+    def awaits_jobs(self) -> bool:
+        """Whether it waits for the end of a job."""
+        return bool(self._ends.awaited or self._buffered or self._streams.count)
 
     def leave(self) -> None:
         """Forget all subscriptions."""
@@ -72,9 +77,9 @@ class ClientSession(Session):
         request = self._dialect.read(fields, self.name)
         await self._perform[request.action](request)
 
-    async def refuse(self, sentence: str) -> None:
+    async def refuse(self, sentence: str, **more: Any) -> None:
         """Answer with an error in the dialect that is spoken."""
-        await self.connection.send(self._dialect.error(sentence, self._message_id, self.now))
+        await self.connection.send(self._dialect.error(sentence, self._message_id, self.now) | more)
 
     async def deliver(self, item: Published) -> None:
         """Send an event, unless it has to wait for the answer to the submission it belongs to."""

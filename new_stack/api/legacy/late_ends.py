@@ -30,6 +30,11 @@ class LateEnds:
         if len(self._heard_at) > self._services.settings.subscriptions_per_connection:
             del self._heard_at[next(iter(self._heard_at))]
 
+    @property
+    def awaited(self) -> bool:
+        """Whether there is a job that has not ended."""
+        return bool(self._heard_at)
+
     def awaits_no_more(self, job_id: str) -> None:
         """Nobody asks for the job's end any more."""
         self._heard_at.pop(job_id, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from new_stack.api.legacy.hub import frame, greeting, monitor_text
 from new_stack.api.legacy.messages import Fields, value
@@ -20,8 +20,10 @@ from new_stack.api.legacy.v2.monitor import is_v2_message
 from new_stack.api.legacy.v2.monitor_session import LaterMonitor
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
-from new_stack.api.streaming.fanout import Published
+from new_stack.api.streaming.fanout import DeliveryBarrier, Published
 from new_stack.queue.events import EventKind
+
+WARNING: Final = "deprecation_warning"
 
 
 class MonitorSession(Session):
@@ -46,7 +48,7 @@ class MonitorSession(Session):
         if self._later is None and is_v2_message(fields):
             self.speaks_later_dialect()
             self._later = LaterMonitor(self.services, self.connection, self.name, self._statuses)
-            await self._later.greet()
+            await self._later.greet(self.caller)
         await (self._later.handle(fields) if self._later is not None else self._handle_hub(fields))
 
     async def deliver(self, item: Published) -> None:
@@ -74,6 +76,15 @@ class MonitorSession(Session):
             await self._send_worker_status(name, status)
         await self._broadcast(stats_broadcast(snapshot, connected(self.services), self.now))
 
+    def warn(self, fields: dict[str, Any]) -> None:
+        """Tell of what is deprecated, behind what was to be sent before; a `subscribe` may turn it off."""
+        if self._later is not None:
+            warning: dict[str, Any] = {"type": WARNING, "timestamp": int(self.now * 1000)} | fields
+        else:
+            warning = frame(WARNING, self.now, **fields)
+        if self._channels is None or WARNING in self._channels:
+            self.subscriber.put(DeliveryBarrier(warning))
+
     async def _send_worker_status(self, worker_id: str, status: str) -> None:
         await self._broadcast(worker_status(worker_id, status, self.now))
 
@@ -98,7 +109,7 @@ class MonitorSession(Session):
 
     async def greet(self) -> None:
         """The welcome, and the first stats."""
-        await self.connection.send(greeting("Monitor", self.name, self.now))
+        await self.greet_with(greeting("Monitor", self.name, self.now))
         snapshot = await self.services.snapshots.take()
         self._statuses.reset(snapshot)
         if self.services.snapshots.broadcast_key is None:

@@ -15,7 +15,7 @@ from new_stack.api.http.problems import FieldError, not_found, problem
 from new_stack.api.legacy.messages import Fields
 from new_stack.api.modern.schemas import job_view
 from new_stack.api.retirement.callers import HUB_DIALECT
-from new_stack.api.retirement.requests import count_rest
+from new_stack.api.retirement.requests import admit_rest
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.streaming.fanout import Item, Published
 from new_stack.queue.events import ENDINGS
@@ -188,7 +188,7 @@ async def submit_legacy(request: web.Request, body: bytes) -> web.Response:
     except LegacyRefusal as refusal:
         errors = [FieldError(".".join(error["loc"]), error["msg"]) for error in refusal.errors]
         raise problem(422, refusal.errors, errors=errors) from None
-    count_rest(request, HUB_DIALECT, "POST /api/jobs with wait" if wanted.wait else "POST /api/jobs")
+    admit_rest(request, HUB_DIALECT, "POST /api/jobs with wait" if wanted.wait else "POST /api/jobs")
     if wanted.wait:
         return await _submit_and_wait(services, wanted)
     job_id = (await _submit(services, wanted.job)).job_id

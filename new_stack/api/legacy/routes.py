@@ -11,12 +11,13 @@ from new_stack.api.http.http_io import answer
 from new_stack.api.http.problems import invalid
 from new_stack.api.http.token import token_holds
 from new_stack.api.legacy.client_session import ClientSession
-from new_stack.api.legacy.hub import INVALID_TOKEN, greeting
+from new_stack.api.legacy.hub import INVALID_TOKEN, error, greeting
 from new_stack.api.legacy.messages import Refusal, read_message
 from new_stack.api.legacy.monitor_session import MonitorSession
 from new_stack.api.legacy.session import Connection, ConnectionGone, Session, run_session
 from new_stack.api.legacy.v2.monitor import is_v2_message
 from new_stack.api.retirement.callers import CALLER, HUB_DIALECT, WEBSOCKET, caller_of
+from new_stack.api.retirement.rules import GONE_CODE, Standing
 from new_stack.api.services import SERVICES, Services
 from new_stack.log import log
 from new_stack.queue.producer import NAME_LIMIT
@@ -52,18 +53,28 @@ async def _connect(request: web.Request, role: str | None, name: str) -> web.Str
         await connection.accept(request)
         try:
             if token_holds(request, services.settings.token):
-                await _serve(services, connection, role, name)
+                await _admit(services, connection, role, name)
             else:
                 await connection.send(INVALID_TOKEN)
                 await connection.close()
         except ConnectionGone:
             pass
-        except Exception as error:  # noqa: BLE001 - no response can be sent any more: log it whole and close
-            log.error("socket_failed", role=role, connection=name, error=repr(error))
+        except Exception as failure:  # noqa: BLE001 - no response can be sent any more: log it whole and close
+            log.error("socket_failed", role=role, connection=name, error=repr(failure))
             await connection.close(WSCloseCode.INTERNAL_ERROR, "the server failed; its log says why")
         finally:
             connection.release()
         return connection.response
+
+
+async def _admit(services: Services, connection: Connection, role: str | None, name: str) -> None:
+    """Serve it, unless the hub's protocols are refused to this caller now: it is told why and closed."""
+    decision = services.retirement.of_call(connection.caller)
+    if decision.standing is Standing.REFUSED:
+        await connection.send(error(decision.sentence, services.clock()) | {"code": GONE_CODE})
+        await connection.close(GONE_CODE, decision.sentence)
+    else:
+        await _serve(services, connection, role, name)
 
 
 async def _serve(services: Services, connection: Connection, role: str | None, name: str) -> None:
@@ -75,7 +86,8 @@ async def _serve(services: Services, connection: Connection, role: str | None, n
     messages = connection.messages()
     first: str | None = None
     if role is None:
-        await connection.send(greeting("Client", name, services.clock()))
+        welcome = greeting("Client", name, services.clock())
+        await connection.send(services.retirement.greeted(connection.caller, welcome))
         first = await anext(messages, None)
         if first is None:
             return

@@ -17,7 +17,8 @@ from new_stack.api.http.http_io import encode
 from new_stack.api.legacy.hub import error
 from new_stack.api.legacy.messages import Fields, Refusal, read_message, value
 from new_stack.api.retirement.callers import LATER_DIALECT, Caller
-from new_stack.api.retirement.features import CONNECT, counted_as
+from new_stack.api.retirement.features import CONNECT, SUBMISSIONS, counted_as
+from new_stack.api.retirement.rules import GONE_CODE, Decision, Standing
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
 from new_stack.api.streaming.fanout import SHUTTING_DOWN, DeliveryBarrier, Published, Subscriber
@@ -115,6 +116,9 @@ class Session(ABC):
         self.name = name
         self.subscriber: Subscriber = services.fanout.subscriber()
         self.caller = connection.caller
+        self._draining: str | None = None
+        """Why it may submit no more jobs."""
+        self.retired = False
         self._loop = asyncio.get_running_loop()
         self._introduction: asyncio.TimerHandle | None = self._loop.call_later(INTRODUCTION_SECONDS, self.introduce)
 
@@ -126,8 +130,31 @@ class Session(ABC):
             self.services.usage.count(self.caller, CONNECT)
 
     def speaks_later_dialect(self) -> None:
-        """From now on the caller is known to speak it."""
+        """From now on the caller is known to speak it. Raises Refusal where that dialect is not served now."""
         self.caller = msgspec.structs.replace(self.caller, dialect=LATER_DIALECT)
+        decision = self.services.retirement.of_session(self)
+        self.retire(decision)
+        if decision.standing is Standing.REFUSED:
+            raise Refusal(decision.sentence)
+
+    @property
+    def awaits_jobs(self) -> bool:
+        """Whether it waits for the end of a job."""
+        return False
+
+    def retire(self, decision: Decision) -> None:
+        """Serve on, take no more submissions, or end the connection with the reason."""
+        self._draining = decision.sentence if decision.standing is Standing.DRAINING else None
+        if decision.standing is Standing.REFUSED and self.subscriber.closed is None:
+            self.retired = True
+            self.subscriber.close(decision.sentence)
+
+    def warn(self, fields: dict[str, Any]) -> None:  # noqa: B027 - only monitors are told
+        """Tell a monitor of what is deprecated."""
+
+    async def greet_with(self, frame: dict[str, Any]) -> None:
+        """Send a greeting, and in it the notice where there is one."""
+        await self.connection.send(self.services.retirement.greeted(self.caller, frame))
 
     @property
     def now(self) -> float:
@@ -160,9 +187,9 @@ class Session(ABC):
         with suppress(QueueUnavailable):  # the next round looks again
             await self.check(missed=missed)
 
-    async def refuse(self, sentence: str) -> None:
+    async def refuse(self, sentence: str, **more: Any) -> None:
         """Answer with an error."""
-        await self.connection.send(error(sentence, self.now))
+        await self.connection.send(error(sentence, self.now) | more)
 
     async def receive(self, text: str) -> None:
         """Serve one message; whatever is wrong with it is answered, and the connection stays open."""
@@ -170,7 +197,10 @@ class Session(ABC):
         try:
             fields = read_message(text)
             kind = value(fields, "type")
-            await self.handle(fields)
+            if self._draining is not None and kind in SUBMISSIONS:
+                await self.refuse(self._draining, code=GONE_CODE)
+            else:
+                await self.handle(fields)
         except Refusal as refusal:
             await self.refuse(str(refusal))
         except QueueError as error:
@@ -201,20 +231,27 @@ class Session(ABC):
     async def close(self) -> None:
         """Close the connection with the reason for which the subscriber was closed."""
         going = self.subscriber.closed == SHUTTING_DOWN
-        code = WSCloseCode.GOING_AWAY if going else WSCloseCode.TRY_AGAIN_LATER
-        await self.connection.close(code, self.subscriber.closed or "")
+        if self.retired:
+            with suppress(ConnectionGone):
+                await self.refuse(self.subscriber.closed or "", code=GONE_CODE)
+        usual = WSCloseCode.GOING_AWAY if going else WSCloseCode.TRY_AGAIN_LATER
+        await self.connection.close(GONE_CODE if self.retired else usual, self.subscriber.closed or "")
 
 
 async def run_session(session: Session, messages: AsyncIterator[str], first: str | None = None) -> None:
     """Serve a connection until either side ends it; `first` is a message that was read already."""
+    retirement = session.services.retirement
+    retirement.sessions.add(session)
     try:
         if first is None:
             try:
                 await session.greet()
             except QueueError as error:
                 await session.refuse(f"Server error processing message: {error}")
+        retirement.connected(session)
         await _serve(session, messages, first)
     finally:
+        retirement.sessions.discard(session)
         session.introduce()
         session.leave()
 

@@ -15,6 +15,8 @@ NAME_LENGTH: Final = 256
 
 HUB_DIALECT, LATER_DIALECT, MODERN = "hub", "later", "modern"
 WEBSOCKET, REST, HTTP, SSE = "websocket", "rest", "http", "sse"
+LEGACY: Final = frozenset({WEBSOCKET, REST})
+"""The protocols of the hub."""
 
 MODERN_ROUTES: Final = {
     ("POST", "/api/jobs"): (HTTP, "submit"),

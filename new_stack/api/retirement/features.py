@@ -46,6 +46,10 @@ INSTEAD: Final[dict[str, str | None]] = {
 """Each message, and each legacy route, with what there is instead; None where there is nothing."""
 
 
+SUBMISSIONS: Final = frozenset({"submit_job", "submit", "POST /api/jobs", "POST /api/jobs with wait", "POST /jobs"})
+"""What of all this submits a job."""
+
+
 def counted_as(message: object) -> str:
     """The name under which a message is counted."""
     return message if isinstance(message, str) and message in INSTEAD else OTHER

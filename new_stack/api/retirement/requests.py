@@ -1,24 +1,36 @@
-"""Requests over HTTP as uses: of the legacy REST, and of the modern routes beside it."""
+"""Requests over HTTP: those of the legacy REST are admitted and told what is deprecated, and all are counted."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
+from new_stack.api.http.problems import problem
 from new_stack.api.retirement.callers import CALLER, MODERN, MODERN_ROUTES, REST, caller_of
+from new_stack.api.retirement.rules import Standing
 from new_stack.api.services import SERVICES
 
+FIRST_ERROR: Final = 400
 
-def count_rest(request: web.Request, dialect: str, route: str) -> None:
-    """Count a call of the legacy REST."""
+
+def admit_rest(request: web.Request, dialect: str, route: str) -> None:
+    """Count a call of the legacy REST. Raises a 410 problem where it is not served to this caller now."""
+    services = request.app[SERVICES]
     caller = request[CALLER] = caller_of(request, REST, dialect)
-    request.app[SERVICES].usage.count(caller, route)
+    decision = services.retirement.of_call(caller)
+    if decision.standing is Standing.REFUSED:
+        raise problem(410, decision.sentence, hint="The API is described at /openapi.json.")
+    services.usage.count(caller, route)
 
 
-def count_modern(request: web.Request, status: int) -> None:
-    """Count a request that a modern route has answered, or begins to answer."""
+def told_headers(request: web.Request, status: int) -> dict[str, str]:
+    """What is deprecated, for a caller of the legacy side; nothing for others, whose requests are counted."""
+    services = request.app[SERVICES]
+    if (caller := request.get(CALLER)) is not None:
+        return services.retirement.headers(caller)
     resource = request.match_info.route.resource
-    if status >= 400 or CALLER in request or resource is None:
-        return
-    route = MODERN_ROUTES.get((request.method, resource.canonical))
-    if route is not None:
-        request.app[SERVICES].usage.count(caller_of(request, route[0], MODERN), route[1])
+    route = MODERN_ROUTES.get((request.method, resource.canonical if resource is not None else ""))
+    if route is not None and status < FIRST_ERROR:
+        services.usage.count(caller_of(request, route[0], MODERN), route[1])
+    return {}

@@ -33,6 +33,11 @@ class SocketStreams:
         self._streams.add(task)
         task.add_done_callback(self._streams.discard)
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._streams)
+
     def cancel(self) -> None:
         """End them all."""
         for stream in self._streams:

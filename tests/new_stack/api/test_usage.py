@@ -105,7 +105,8 @@ async def test_the_days_together_and_the_pages_add_up(api: Api) -> None:
         cursor = page["cursor"]
     assert seen == {f"c-{number}": 1 for number in range(30)}
     first = await api.get("/api/usage")
-    assert first["days"] == {today(): {"http modern list": 30}}
+    submissions = {"legacy": 0, "modern": 0}
+    assert first["days"] == [{"day": today(), "submissions": submissions, "used": {"http modern list": 30}}]
     assert (first["counted_since"], first["forgotten"], first["days_kept"]) == (today(), 0, 90)
     for wrong in ("x", "-1", "9" * 30):
         await api.get("/api/usage", 422, params={"cursor": wrong})

@@ -10,6 +10,7 @@ from new_stack.api.legacy.messages import Fields, value
 from new_stack.api.legacy.monitor import StatusChange, WorkerStatuses
 from new_stack.api.legacy.session import Connection, ConnectionGone
 from new_stack.api.legacy.v2 import monitor as v2
+from new_stack.api.retirement.callers import Caller
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
 from new_stack.api.streaming.fanout import Published
@@ -33,9 +34,9 @@ class LaterMonitor:
         self._workers: dict[str, WorkerInfo] = {}
         self._heartbeat: asyncio.Task[None] | None = None
 
-    async def greet(self) -> None:
+    async def greet(self, caller: Caller) -> None:
         """The welcome; from now on it is told every now and then that the server lives."""
-        await self._send_system_status(v2.connected(self._name, self._now_ms))
+        await self._send_system_status(v2.connected(self._name, self._now_ms), caller)
         self._heartbeat = asyncio.create_task(self._send_heartbeats(), name=f"heartbeats to {self._name}")
         with suppress(QueueUnavailable):
             self._remember(await self._services.snapshots.take())
@@ -75,8 +76,9 @@ class LaterMonitor:
                 error = f"Unsupported message type: {kind}"
                 await send({"type": "error", "error": error, "timestamp": self._now_ms})
 
-    async def _send_system_status(self, data: dict[str, Any]) -> None:
-        await self._connection.send({"type": "system_status", "timestamp": self._now_ms, "data": data})
+    async def _send_system_status(self, data: dict[str, Any], greeted: Caller | None = None) -> None:
+        frame = {"type": "system_status", "timestamp": self._now_ms, "data": data}
+        await self._connection.send(self._services.retirement.greeted(greeted, frame) if greeted else frame)
 
     async def _send_heartbeats(self) -> None:
         with suppress(ConnectionGone):

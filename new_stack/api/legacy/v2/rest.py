@@ -17,7 +17,7 @@ from new_stack.api.legacy.v2.universal import universal_job
 from new_stack.api.modern.jobs import PAGE_LIMIT
 from new_stack.api.modern.schemas import JobRequest, read_job
 from new_stack.api.retirement.callers import LATER_DIALECT
-from new_stack.api.retirement.requests import count_rest
+from new_stack.api.retirement.requests import admit_rest
 from new_stack.api.services import SERVICES
 from new_stack.queue.jobs import Job, JobState, Page
 
@@ -102,7 +102,7 @@ def _shown(job: Job) -> dict[str, Any]:
 
 def _counted(method: str, path: str, handler: Handler) -> tuple[str, str, Handler]:
     async def serve(request: web.Request) -> web.Response:
-        count_rest(request, LATER_DIALECT, f"{method} {path.replace(':[^/]+', '')}")
+        admit_rest(request, LATER_DIALECT, f"{method} {path.replace(':[^/]+', '')}")
         return await handler(request)
 
     return method, path, serve
