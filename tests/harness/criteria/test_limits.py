@@ -22,7 +22,7 @@ def test_the_file_that_ships_has_every_criterion_for_every_profile() -> None:
 
 
 def test_a_criterion_is_called_as_its_module_is_unless_one_judge_has_several() -> None:
-    assert len(discover()) == 22
+    assert len(discover()) == 23
     for name, spec in discover().items():
         assert spec.judge.__module__ in {
             f"harness.criteria.{name.replace('-', '_')}",
