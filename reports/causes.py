@@ -51,7 +51,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     declaration: str
     """For scenarios/deviations.toml; empty where the hub is at fault, which no declaration excuses."""
     replay: str
-    """The command that plays these recordings again."""
+    """The command that plays these recordings again; empty for live traffic, which was not recorded."""
 
     @property
     def first(self) -> Place:
@@ -67,7 +67,8 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     def counted(self) -> str:
         """`Stack by WebSocket, 24 times in 12 recordings: cancel-running, happy-path and 10 more; 3 more follow.`"""
         sides = listed([COLUMN[one] for one in Column if any(place.cell.column is one for place in self.places)])
-        times = "once" if len(self.places) == 1 else plural(len(self.places), "time")
+        number = sum(place.finding.times for place in self.places)
+        times = "once" if number == 1 else plural(number, "time")
         where = f"in {plural(len(self.recordings), 'recording')}: {listed(self.recordings, 3)}"
         more = f"; {self.following:,} more {'follows' if self.following == 1 else 'follow'} from it" * bool(
             self.following
@@ -151,6 +152,8 @@ def _reduced(message: dict[str, Any], path: str) -> tuple[dict[str, Any], int]:
 
 def _replay(run: Run, places: Sequence[Place]) -> str:
     """On the targets that the run was given, or on ones of our own."""
+    if run.about.profile == "shadow":
+        return ""
     names = list(dict.fromkeys(place.scenario.name for place in places))
     wanted = ("--candidate", "--redis", "--prefix") if places[0].on_stack else ("--legacy",)
     command = run.about.command

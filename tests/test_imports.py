@@ -43,6 +43,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *GROUND,
         *("harness.results", "harness.targets", "harness.clients", "harness.cassettes", "harness.parity"),
     ),
+    "harness.shadow": (
+        *GROUND,
+        *("harness.results", "harness.processes", "harness.targets", "harness.clients", "harness.cassettes"),
+        *("harness.parity", "harness.cassettes.replay"),
+    ),
     "harness.load": (
         *GROUND,
         *("harness.results", "harness.processes", "harness.targets", "harness.workers", "harness.history"),

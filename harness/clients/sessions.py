@@ -39,7 +39,7 @@ Observe = Callable[[JobEvent], None]
 Clock = Callable[[], float]
 """Seconds since the epoch."""
 
-_ANOTHER_QUESTION: Final = re.compile(
+ANOTHER_QUESTION: Final = re.compile(
     r"^(Job .* not found|Failed to (cancel|force retry) job|Missing job_id)", re.DOTALL
 )
 """Errors that answer something else than a submission."""
@@ -140,7 +140,7 @@ class HubSession:
 
     def _refused(self, error: str) -> None:
         """An error does not name the submission that it answers: it is the oldest one without an answer."""
-        if self._submitted and not _ANOTHER_QUESTION.match(error):
+        if self._submitted and not ANOTHER_QUESTION.match(error):
             _, job = self._submitted.pop(0)
             self._observe(JobEvent(kind=EventKind.REFUSED, job_id=job.job_id or "", error=error))
         else:

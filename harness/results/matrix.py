@@ -78,6 +78,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     noise: bool = False
     follows: int | None = None
     """The place, among the cell's findings, of the one that this follows from: then that one is told."""
+    times: int = 1
+    """How often it was seen, where one stands for others that are not shown."""
 
     @property
     def excused(self) -> bool:

@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "record": ("hubgate.cli.cassettes", "Record the traffic between real clients and a real hub."),
     "replay": ("hubgate.cli.cassettes", "Play cassettes against a hub or a stack."),
     "parity": ("hubgate.cli.cassettes", "Play the project's cassettes against both sides and compare."),
+    "shadow": ("hubgate.cli.shadow", "Let a stack follow a hub's live traffic, and compare; clients notice nothing."),
     "load": ("hubgate.cli.load", "Put load on a hub or a stack and report what it did."),
     "selftest": ("hubgate.cli.gate", "Run the gate against seeded defects: each must be caught."),
     "report": ("hubgate.cli.gate", "Write a run's report again from its run.json."),

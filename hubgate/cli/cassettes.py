@@ -36,11 +36,7 @@ from hubgate.cli import options
     help="What becomes a cassette of its own.",
 )
 @click.option("--about", default="", help="A sentence for the header.")
-@click.option("--blank", "paths", multiple=True, metavar="PATH", help="A JSON path to blank out, as $..key.")
-@click.option("--blank-field", "fields", multiple=True, metavar="NAME", help="A JSON field to blank out anywhere.")
-@click.option("--blank-parameter", "parameters", multiple=True, metavar="NAME", help="A query parameter to blank out.")
-@click.option("--blank-header", "headers", multiple=True, metavar="NAME", help="A header to blank out.")
-@click.option("--keep", multiple=True, metavar="NAME", help="A field or parameter that is no secret.")
+@options.redaction
 def record(*, target: str, listen: int, host: str, out: Path, per: str, about: str, **asked: Any) -> None:
     """Stand between clients and a hub, pass everything on, and write it down until Ctrl-C.
 

@@ -48,6 +48,37 @@ allow_load_on: Final[Decorator] = click.option(
 )
 
 
+def redaction(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What is a secret besides what looks like one."""
+    for option in (
+        click.option("--keep", multiple=True, metavar="NAME", help="A field or parameter that is no secret."),
+        click.option("--blank-header", "headers", multiple=True, metavar="NAME", help="A header to blank out."),
+        click.option(
+            "--blank-parameter", "parameters", multiple=True, metavar="NAME", help="A query parameter to blank out."
+        ),
+        click.option(
+            "--blank-field", "fields", multiple=True, metavar="NAME", help="A JSON field to blank out anywhere."
+        ),
+        click.option("--blank", "paths", multiple=True, metavar="PATH", help="A JSON path to blank out, as $..key."),
+    ):
+        command = option(command)
+    return command
+
+
+def host_and_port(name: str, help_text: str) -> Decorator:
+    """`HOST:PORT` as a pair; port 0 takes a free one."""
+    return click.option(
+        name, metavar="HOST:PORT", default="127.0.0.1:0", show_default=True, callback=_host_and_port, help=help_text
+    )
+
+
+def _host_and_port(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, int]:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise click.BadParameter(f"{value} is no address: it has to be HOST:PORT, as 127.0.0.1:8001")
+    return host.strip("[]"), int(port)
+
+
 def _base_url(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     try:
         return value and HubTarget.at(value).http_url

@@ -166,7 +166,7 @@ def cell_of(result: CassetteResult, column: Column, *, names: tuple[str, str]) -
     if result.verdict is CellVerdict.NOT_APPLICABLE:
         return Cell.not_applicable(column, result.reason)
     observed = result.transcript.events if result.transcript else ()
-    rows = [_row(result.reference, observed, left, right) for left, right in result.rows]
+    rows = [row_of(result.reference, observed, left, right) for left, right in result.rows]
     if result.verdict is CellVerdict.INCONCLUSIVE:
         return Cell.inconclusive(column, result.reason or "Nothing was seen on this side.", rows=rows)
     return Cell.judged(
@@ -179,7 +179,8 @@ def cell_of(result: CassetteResult, column: Column, *, names: tuple[str, str]) -
     )
 
 
-def _row(expected: Sequence[Event], observed: Sequence[Event], left: int | None, right: int | None) -> Row:
+def row_of(expected: Sequence[Event], observed: Sequence[Event], left: int | None, right: int | None) -> Row:
+    """One line of two transcripts, by the places in them."""
     here, there = None if left is None else expected[left], None if right is None else observed[right]
     return Row(
         actor=here.actor if here else there.actor if there else "",
