@@ -16,7 +16,7 @@ import pytest
 from harness.processes import Processes, RedisServer
 from harness.targets import Deployment, HubTarget, Setup, Side, StackTarget, Target
 from harness.testing import Server
-from scenarios.stacks import GivenStack, OwnStack, Stacks, died
+from scenarios.stacks import GivenStack, OwnStack, Stacks, died, ours
 
 HERE: Final = Path(__file__).parent
 LONGEST_S: Final = 20
@@ -78,10 +78,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def _isolated_stack(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
-    if request.config.getoption("--candidate"):
-        pytest.skip("needs a stack whose workers it can start and stop")
-    stacks: Stacks = request.getfixturevalue("stacks")
-    with stacks.stack("isolated_stack") as own:
+    with ours(request, "a stack whose workers it can start and stop").stack("isolated_stack") as own:
         yield own
 
 
@@ -95,10 +92,7 @@ def isolated_stack(_isolated_stack: OwnStack) -> Iterator[OwnStack]:
 @pytest.fixture(scope="session")
 def guarded(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
     """A stack that demands a token."""
-    if request.config.getoption("--candidate"):
-        pytest.skip("needs a stack with a token that it knows")
-    stacks: Stacks = request.getfixturevalue("stacks")
-    with stacks.stack("guarded", token=PASSWORD) as own:
+    with ours(request, "a stack with a token that it knows").stack("guarded", token=PASSWORD) as own:
         yield own
 
 

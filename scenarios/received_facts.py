@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 from harness.clients import ModernClient, Received, StreamEvent
 from harness.parity.facts import Fact, fact_of_event, fact_of_message
+from harness.testing import until
 
 ANSWERS = frozenset({"accepted", "status"})
 """What a client is told because it asked."""
@@ -53,6 +54,15 @@ async def reached(client: ModernClient, job_id: str, kind: str = "progress") -> 
             if event.kind == kind:
                 return event
     raise AssertionError(f"{job_id} ended without {kind}")
+
+
+async def until_claimed_by(client: ModernClient, job_id: str, worker_id: str) -> None:
+    """Wait until that worker holds the job."""
+
+    async def holds_it() -> bool:
+        return bool((await client.job(job_id))["worker_id"] == worker_id)
+
+    await until(holds_it, within=15)
 
 
 def claimed_by(events: Iterable[StreamEvent]) -> list[str]:

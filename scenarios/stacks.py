@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
+import pytest
 from msgspec.structs import replace
 
+from harness.gate.leftovers import end_what_is_left
 from harness.processes import Processes, RedisServer
 from harness.processes.services import SERVING
 from harness.targets import Deployment, Namespace, Setup, StackTarget
@@ -50,21 +52,14 @@ class GivenStack(Server):
     def __init__(self, target: StackTarget, processes: Processes, *, workers: int) -> None:
         super().__init__(target, service=fresh("simulation"))
         self._deployment = Deployment(target, setup=replace(QUICK, token=target.token), processes=processes)
-        wanted = (self.service, *(service_for(self, suite) for suite in SUITES))
-        connector = SERVING + "+".join(wanted)
+        self._services = (self.service, *(service_for(self, suite) for suite in SUITES))
+        connector = SERVING + "+".join(self._services)
         launch = self._deployment.worker_launch
         self._deployment.start_workers([launch(fresh("worker"), connector=connector) for _ in range(workers)])
 
     def leave(self) -> None:
         """End the workers, and cancel what is left of this run's jobs."""
-        token = self.target.token
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        with httpx.Client(base_url=self.http_url, headers=headers, timeout=10, trust_env=False) as http:
-            for service in (self.service, *(service_for(self, suite) for suite in SUITES)):
-                for status in ("pending", "claimed"):
-                    listed = http.get("/api/jobs", params={"service": service, "status": status, "limit": 100})
-                    for job in listed.json().get("jobs", ()):
-                        http.post(f"/api/jobs/{job['job_id']}/cancel", json={"reason": "the suites are over"})
+        asyncio.run(end_what_is_left([self.target], self._services))
         self._deployment.stop()
 
 
@@ -102,6 +97,14 @@ class Stacks:
             yield OwnStack(deployment, namespace)
         finally:
             deployment.remove()
+
+
+def ours(request: pytest.FixtureRequest, need: str) -> Stacks:
+    """The Redis and the processes of this run, for a test that has a need which no given stack meets."""
+    if request.config.getoption("--candidate"):
+        pytest.skip(f"needs {need}")
+    stacks: Stacks = request.getfixturevalue("stacks")
+    return stacks
 
 
 def died(processes: Processes) -> list[str]:

@@ -12,9 +12,9 @@ import pytest
 
 from harness.clients import ModernClient, StreamEvent
 from harness.processes import Process
-from harness.testing import Server, fresh
+from harness.testing import Server, fresh, until
 from scenarios.received_facts import facts_by_events, kinds, progress_of, reached
-from scenarios.stacks import OwnStack, Stacks, script, wait
+from scenarios.stacks import OwnStack, ours, script, wait
 
 pytestmark = [pytest.mark.criterion("api-restarts"), pytest.mark.timeout(60)]
 
@@ -27,28 +27,23 @@ STEPS: Final = tuple(range(5, 100, 5))
 @pytest.fixture
 def pair(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
     """A stack whose servers say for long enough that they are about to go; the test starts a second one."""
-    if request.config.getoption("--candidate"):
-        pytest.skip("needs servers that it can stop")
-    stacks: Stacks = request.getfixturevalue("stacks")
-    with stacks.stack("restarted", settings={"hubgate_shutdown_notice_ms": NOTICE_MS}) as own:
+    settings = {"hubgate_shutdown_notice_ms": NOTICE_MS}
+    with ours(request, "servers that it can stop").stack("restarted", settings=settings) as own:
         yield own
 
 
-async def status_of_readiness(http: httpx.AsyncClient) -> int:
-    return (await http.get("/health/ready")).status_code
-
-
 async def until_it_says_that_it_goes(http: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(NOTICE_MS / 1000):
-        while await status_of_readiness(http) == httpx.codes.OK:  # noqa: ASYNC110 - a load balancer asks as well
-            await asyncio.sleep(0.02)
+    """Ask as a load balancer does."""
+
+    async def goes() -> bool:
+        return (await http.get("/health/ready")).status_code != httpx.codes.OK
+
+    await until(goes, within=NOTICE_MS / 1000)
 
 
 async def stopped(server: Process) -> int:
     """Wait for the exit of a server that was terminated."""
-    async with asyncio.timeout(20):
-        while server.alive:  # noqa: ASYNC110 - a process tells nobody of its exit
-            await asyncio.sleep(0.02)
+    await until(lambda: not server.alive, within=20)
     return server.returncode or 0
 
 
@@ -69,7 +64,7 @@ async def test_it_says_that_it_goes_serves_meanwhile_and_ends_in_order(pair: Own
     other = await pair.another_api()
     server = pair.deployment.servers[0]
     async with pair.http() as http, pair.modern() as client:
-        assert await status_of_readiness(http) == httpx.codes.OK
+        assert (await http.get("/health/ready")).status_code == httpx.codes.OK
         server.terminate()
         await until_it_says_that_it_goes(http)
         job_id = await client.submit(script(50), job_id=fresh("late"))

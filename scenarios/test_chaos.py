@@ -12,7 +12,7 @@ import pytest
 
 from harness.history import check_all, explain
 from scenarios.chaos import BY_JOURNAL, LIMITS, Chaos
-from scenarios.stacks import Stacks
+from scenarios.stacks import ours
 
 pytestmark = [pytest.mark.criterion("mixed-clients"), pytest.mark.long, pytest.mark.fast]
 
@@ -22,9 +22,7 @@ SLOWEST_S: Final = 120
 
 @pytest.mark.timeout(SLOWEST_S)
 async def test_every_rule_holds_whatever_is_broken(request: pytest.FixtureRequest, run_folder: Path) -> None:
-    if request.config.getoption("--candidate"):
-        pytest.skip("needs a stack whose processes it can kill")
-    stacks: Stacks = request.getfixturevalue("stacks")
+    stacks = ours(request, "a stack whose processes it can kill")
     history = await Chaos(run_folder / "chaos", overlay=stacks.overlay).run()
     results = check_all(history, LIMITS)
     wrong = [result for result in results if not result.clean]

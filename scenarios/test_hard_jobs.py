@@ -11,8 +11,8 @@ import pytest
 import redis.asyncio
 
 from harness.testing import fresh
-from scenarios.received_facts import kinds, reached
-from scenarios.stacks import OwnStack, Stacks, fail, script, wait
+from scenarios.received_facts import kinds, reached, until_claimed_by
+from scenarios.stacks import OwnStack, fail, ours, script, wait
 
 pytestmark = pytest.mark.criterion("modern-clients")
 
@@ -23,8 +23,6 @@ LONG_BACKOFF_MS: Final = 3_000
 @pytest.fixture
 def brittle(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
     """A stack that gives a job up after a few lost workers, notices a loss within a second, and retries late."""
-    if request.config.getoption("--candidate"):
-        pytest.skip("needs a stack whose settings it can choose")
     settings = {
         "hubgate_max_deliveries": DELIVERIES,
         "hubgate_lease_ms": 800,
@@ -32,8 +30,7 @@ def brittle(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
         "worker_reap_interval_ms": 200,
         "hubgate_retry_backoff_ms": LONG_BACKOFF_MS,
     }
-    stacks: Stacks = request.getfixturevalue("stacks")
-    with stacks.stack("brittle", settings=settings) as own:
+    with ours(request, "a stack whose settings it can choose").stack("brittle", settings=settings) as own:
         yield own
 
 
@@ -44,9 +41,7 @@ async def test_a_job_whose_every_worker_dies_is_given_up_and_says_why(brittle: O
         following = asyncio.create_task(client.follow_to_end(job_id))
         for number in range(1, DELIVERIES + 1):
             worker = await brittle.worker(f"victim{number}")
-            async with asyncio.timeout(10):
-                while (await client.job(job_id))["worker_id"] != worker.name:  # noqa: ASYNC110 - it is asked again
-                    await asyncio.sleep(0.05)
+            await until_claimed_by(client, job_id, worker.name)
             worker.kill()
         keeper = await brittle.worker("keeper")
         events = await asyncio.wait_for(following, 10)

@@ -11,7 +11,7 @@ import pytest
 
 from harness.testing import fresh
 from scenarios.received_facts import claimed_by, kinds
-from scenarios.stacks import OwnStack, Stacks, fail, script, wait
+from scenarios.stacks import OwnStack, fail, ours, script, wait
 
 pytestmark = pytest.mark.criterion("routing")
 
@@ -20,10 +20,7 @@ ON = {"HUBGATE_MATCHING": "true"}
 
 @pytest.fixture(scope="module")
 def _matching(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
-    if request.config.getoption("--candidate"):
-        pytest.skip("needs a stack whose workers it can start and stop")
-    stacks: Stacks = request.getfixturevalue("stacks")
-    with stacks.stack("matching", settings=ON) as own:
+    with ours(request, "a stack whose workers it can start and stop").stack("matching", settings=ON) as own:
         yield own
 
 

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 import redis
 
-from harness.testing import fresh
+from harness.testing import fresh, until
 from scenarios.received_facts import kinds
-from scenarios.stacks import OwnStack, Stacks, script, wait
+from scenarios.stacks import OwnStack, ours, script, wait
 
 pytestmark = pytest.mark.criterion("retention")
 
 FEW: Final = 5
 SOON_MS: Final = 1_500
-WITHIN_S: Final = 10.0
 SETTINGS: Final = {"hubgate_reap_ms": 200, "worker_reap_interval_ms": 200}
 
 
 def stack(request: pytest.FixtureRequest, name: str, **settings: int) -> Iterator[OwnStack]:
-    if request.config.getoption("--candidate"):
-        pytest.skip("needs a stack whose terms it can set")
-    stacks: Stacks = request.getfixturevalue("stacks")
-    with stacks.stack(name, settings={**SETTINGS, **settings}) as own:
+    with ours(request, "a stack whose terms it can set").stack(name, settings={**SETTINGS, **settings}) as own:
         yield own
 
 
@@ -46,13 +41,6 @@ def keys_of(stack: OwnStack, job_id: str) -> list[str]:
     with redis.Redis.from_url(stack.namespace.url, decode_responses=True) as connection:
         names: list[Any] = list(connection.scan_iter(f"{stack.namespace.prefix}*:{job_id}", count=1_000))
     return sorted(name.removeprefix(stack.namespace.prefix).partition(":")[0] for name in names)
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until it holds: nobody is told when something is forgotten."""
-    async with asyncio.timeout(WITHIN_S):
-        while not await holds():  # noqa: ASYNC110 - it is asked of Redis and of a server, which tell nobody
-            await asyncio.sleep(0.05)
 
 
 async def gone(stack: OwnStack, job_ids: list[str]) -> None:

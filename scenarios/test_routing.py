@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from harness.clients import ModernClient
-from harness.testing import fresh
+from harness.testing import fresh, until
 from scenarios.received_facts import claimed_by, kinds, reached
 from scenarios.stacks import OwnStack, script, wait
 
@@ -100,9 +100,11 @@ async def test_what_nobody_serves_waits_is_told_and_runs_when_somebody_joins(iso
         alone = [await client.submit(script(50), service="upscale", max_retries=0) for _ in range(3)]
         others = [await client.submit(script(50), service="draw") for _ in range(10)]
         assert set(map(str, await runs_of(client, others)))
-        async with asyncio.timeout(10):
-            while not (await queue_of(isolated_stack)).get("unserved", {}).get("upscale"):  # noqa: ASYNC110 - nobody is told
-                await asyncio.sleep(0.05)
+
+        async def unserved() -> Any:
+            return (await queue_of(isolated_stack)).get("unserved", {}).get("upscale")
+
+        await until(unserved)
         for job_id in alone:
             job = await client.job(job_id)
             assert job["status"] == "pending"
@@ -111,9 +113,11 @@ async def test_what_nobody_serves_waits_is_told_and_runs_when_somebody_joins(iso
         assert 'hubgate_jobs_unserved{service="upscale"} 3.0' in metrics
         joined = await isolated_stack.worker("upscales", connector=connector("upscale"))
         assert set(await runs_of(client, alone)) == {joined.name}
-        async with asyncio.timeout(10):
-            while (await queue_of(isolated_stack)).get("unserved"):  # noqa: ASYNC110 - nobody is told
-                await asyncio.sleep(0.05)
+
+        async def all_served() -> bool:
+            return not (await queue_of(isolated_stack)).get("unserved")
+
+        await until(all_served)
 
 
 async def test_a_worker_that_is_busy_with_one_service_holds_up_no_other(isolated_stack: OwnStack) -> None:

@@ -13,7 +13,7 @@ from harness.clients import Unreachable
 from harness.clients.transport import HandshakeRefused, open_websocket
 from harness.protocols.hub import websocket_url
 from harness.testing import Server, fresh
-from scenarios.stacks import OwnStack, Stacks, script
+from scenarios.stacks import OwnStack, ours, script
 
 pytestmark = pytest.mark.criterion("security")
 
@@ -132,11 +132,8 @@ async def test_a_name_that_was_made_to_point_here_reads_and_writes_nothing(isola
 @pytest.fixture
 def narrow(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
     """A stack that takes little at once."""
-    if request.config.getoption("--candidate"):
-        pytest.skip("needs a stack whose limits it can set")
-    stacks: Stacks = request.getfixturevalue("stacks")
     limits = {"hubgate_body_limit": LIMIT, "hubgate_bodies_limit": 3 * LIMIT, "hubgate_message_limit": LIMIT}
-    with stacks.stack("narrow", settings=limits) as own:
+    with ours(request, "a stack whose limits it can set").stack("narrow", settings=limits) as own:
         yield own
 
 

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from harness.testing import fresh
-from scenarios.received_facts import claimed_by, kinds, reached, story
+from scenarios.received_facts import claimed_by, kinds, reached, story, until_claimed_by
 from scenarios.stacks import LEASE_MS, OwnStack, Payload, script, wait
 
 pytestmark = pytest.mark.criterion("mixed-clients")
@@ -109,9 +109,7 @@ async def test_nothing_is_taken_of_a_worker_that_wakes_while_another_runs_its_jo
         await reached(client, job_id)
         frozen.signal(signal.SIGSTOP)
         awake = await isolated_stack.worker("awake")
-        async with asyncio.timeout(15):
-            while (await client.job(job_id))["worker_id"] != awake.name:  # noqa: ASYNC110 - it is asked again
-                await asyncio.sleep(0.02)
+        await until_claimed_by(client, job_id, awake.name)
         frozen.signal(signal.SIGCONT)  # its own wait is over: it reports and ends at once
         events = await client.follow_to_end(job_id)
     again = [event.kind for event in events].index("lease_expired") + 1

@@ -17,7 +17,7 @@ from harness.clients.recorders import Background, HubRecorder, StackRecorder, Wo
 from harness.clients.sessions import HubSession
 from harness.history import CHECKERS, History, HistoryEvent, HistoryWriter, Limits, Source, client_event, log_event
 from harness.protocols import LOG_KINDS, EventKind, JobEvent, JobState, Mode, Submission, hub
-from tests.waiting import until
+from harness.testing.waiting import until
 
 CASSETTES = Path(__file__).parents[3] / "scenarios" / "cassettes"
 

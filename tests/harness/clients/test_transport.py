@@ -25,7 +25,7 @@ from harness.clients.transport import HandshakeRefused, Http, Socket
 from harness.processes import free_port
 from harness.protocols import EventKind, JobEvent, JobState
 from harness.protocols.sse import SseParser
-from tests.waiting import until
+from harness.testing.waiting import until
 
 
 @asynccontextmanager

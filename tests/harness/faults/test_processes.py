@@ -16,7 +16,7 @@ from harness.faults import KillRedis, KillServers, Nemesis, OnTrigger, Signal, T
 from harness.history import HistoryEvent, HistoryWriter, Source
 from harness.processes import EnvironmentFailure, Launch, Process, Processes, log_says, start_valkey
 from harness.protocols import EventKind
-from tests.waiting import until
+from harness.testing.waiting import until
 
 READY = "print('ready', flush=True); import time; time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {READY}"

@@ -12,7 +12,7 @@ import pytest
 from harness.faults import Cuts, Direction, Partition, Plan, Proxy, Slowness
 from harness.history import HistoryWriter
 from harness.protocols import EventKind
-from tests.waiting import until
+from harness.testing.waiting import until
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -12,7 +12,7 @@ from harness.faults.redis import RedisFault
 from harness.history import HistoryWriter
 from harness.processes import Processes, connect, start_redis_group, start_valkey
 from harness.protocols import EventKind
-from tests.waiting import until
+from harness.testing.waiting import until
 
 LIBRARY = "#!lua name=mine\nserver.register_function('mine', function() return 1 end)"
 ONCE = Plan(times=1, every_s=0.01, for_s=600)

@@ -30,7 +30,7 @@ from harness.load.swarm import LiveLine
 from harness.processes import Processes, services, start_valkey
 from harness.results import Verdict
 from harness.targets import Crew, Deployment, Setup, Side
-from tests.waiting import until
+from harness.testing.waiting import until
 
 JOURNALED = ("run_twice", "unclaimed_run", "never_run", "wrong_worker")
 FAIR = Demands(least_jobs=10, most_lag_ms=2000)

@@ -16,8 +16,8 @@ from harness.processes.services import PROJECT_ROOT
 from harness.protocols import EventKind
 from harness.targets import Crew, Deployment, Setup
 from harness.targets.deployment import sizes_of
+from harness.testing.waiting import until
 from harness.workers.journal import Entry, Journal, digest_of, entries_in
-from tests.waiting import until
 
 WRITES_UNTIL_KILLED = """
 import sys

@@ -14,11 +14,11 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from harness.testing.waiting import until
 from new_stack.api.app import create_app
 from new_stack.api.services import Services
 from new_stack.api.settings import ApiSettings
 from new_stack.queue import Completed, Lease, ProgressUpdate, Queue, QueueSettings
-from tests.waiting import until
 
 
 class Socket:

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from harness.faults import Proxy
+from harness.testing.waiting import until
 from new_stack.queue import Failed, NewJob, QueueSettings
-from tests.waiting import until
 
 from ..conftest import ValkeyProcess
 from .conftest import Api, Socket, StartApi, Work

@@ -16,8 +16,8 @@ import msgspec
 import pytest
 
 from harness.processes import Process, Processes, services
+from harness.testing.waiting import until
 from new_stack.queue import Completed, NewJob, ProgressUpdate, Queue, QueueSettings
-from tests.waiting import until
 
 from ..conftest import ValkeyProcess
 from .conftest import Api, StartApi, Work

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.testing.waiting import until
 from new_stack.queue import Failed, WorkerReport
-from tests.waiting import until
 
 from .conftest import Api, Socket, StartApi, Work
 

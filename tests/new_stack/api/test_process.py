@@ -15,9 +15,9 @@ import aiohttp
 import pytest
 
 from harness.processes import Process, Processes, services
+from harness.testing.waiting import until
 from new_stack.api.settings import ApiSettings
 from new_stack.queue import NewJob, Queue
-from tests.waiting import until
 
 from ..conftest import ValkeyProcess
 from .conftest import parse

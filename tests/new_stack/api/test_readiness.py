@@ -14,8 +14,8 @@ import pytest
 from redis.asyncio import Redis
 
 from harness.processes import Process, Processes, services
+from harness.testing.waiting import until
 from new_stack.queue import QueueSettings
-from tests.waiting import until
 
 from ..conftest import ValkeyProcess
 from .conftest import Api, StartApi

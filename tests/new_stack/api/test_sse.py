@@ -9,9 +9,9 @@ import aiohttp
 import msgspec
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.queue import Failed, QueueSettings
 from new_stack.queue.events import parse_id
-from tests.waiting import until
 
 from ..conftest import ValkeyProcess
 from .conftest import Api, SseEvent, StartApi, Work

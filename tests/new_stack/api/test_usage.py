@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from click.testing import CliRunner
 
+from harness.testing.waiting import until
 from hubgate.cli import cli
 from new_stack.api.legacy.hub import HUB
 from new_stack.api.legacy.v2 import monitor as v2_monitor
@@ -20,7 +21,6 @@ from new_stack.api.retirement.callers import CLIENT_HEADER, Caller
 from new_stack.api.retirement.features import INSTEAD
 from new_stack.api.retirement.usage import UsageCounter
 from new_stack.queue import QueueSettings
-from tests.waiting import until
 
 from .conftest import Api, StartApi
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.client import BlockingClient, HybridClient, JobEvent, JobFailed, RequestRefused, Wanted
 from new_stack.queue import Completed, Failed, Queue
 from tests.new_stack.client.conftest import StartApi
-from tests.waiting import until
 
 
 @dataclass

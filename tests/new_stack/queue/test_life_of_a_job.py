@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.queue import (
     Completed,
     EventKind,
@@ -25,7 +26,6 @@ from new_stack.queue import (
     Signal,
     WorkerReport,
 )
-from tests.waiting import until
 
 PAYLOAD = msgspec.Raw(b'{"prompt": "a cat"}')
 

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 import redis
 
+from harness.testing.waiting import until
 from new_stack.queue import NewJob, Queue, QueueSettings, QueueUnavailable
 from tests.new_stack.conftest import ValkeyProcess
-from tests.waiting import until
 
 JOBS = 400
 DISK_MS = 30

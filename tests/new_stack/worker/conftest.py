@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.queue import Job, NewJob, Queue, QueueSettings, QueueUnavailable
 from new_stack.worker import Connector, ConnectorRegistry, EventLog, Worker, WorkerSettings
 from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
 from new_stack.worker.connectors.spec import ConnectorSpec
-from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 

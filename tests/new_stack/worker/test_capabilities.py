@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.queue import Queue
 from new_stack.settings import SettingsError
 from new_stack.worker import Connector, JobContext, WorkerSettings
 from new_stack.worker.capabilities import parse
 from tests.new_stack.worker.conftest import StartProcess, StartWorker
-from tests.waiting import until
 
 STATED = '{"hardware": {"gpu": "A100", "gpu_memory_mb": 80000}, "region": "eu"}'
 

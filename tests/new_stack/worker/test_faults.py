@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.queue import Queue, QueueSettings, QueueUnavailable
 from tests.new_stack.conftest import ValkeyProcess
 from tests.new_stack.worker.conftest import (
@@ -20,7 +21,6 @@ from tests.new_stack.worker.conftest import (
     in_state,
     simulate,
 )
-from tests.waiting import until
 
 QUICK = {"HUBGATE_LEASE_MS": "1000", "HUBGATE_HEARTBEAT_TTL_MS": "1000", "WORKER_HEARTBEAT_INTERVAL_MS": "200"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import time
 
+from harness.testing.waiting import until
 from new_stack.queue import Queue, QueueSettings
 from tests.new_stack.conftest import ValkeyProcess
 from tests.new_stack.worker.conftest import StartProcess, StartWorker
-from tests.waiting import until
 
 WORKERS = 40
 SECONDS = 6

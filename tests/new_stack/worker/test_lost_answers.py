@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from harness.testing.waiting import until
 from new_stack.queue import NewJob, Queue
 from tests.new_stack.worker.conftest import (
     Line,
@@ -17,7 +18,6 @@ from tests.new_stack.worker.conftest import (
     simulate,
     until_blocked,
 )
-from tests.waiting import until
 
 
 async def test_jobs_claimed_by_a_call_whose_answer_got_lost_do_not_wait_for_their_leases(

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.queue import NewJob, Queue, QueueSettings
 from tests.new_stack.conftest import ValkeyProcess
 from tests.new_stack.worker.conftest import StartProcess, at_work, ended, in_state, simulate
-from tests.waiting import until
 
 
 async def alive(queue: Queue, count: int = 1) -> None:

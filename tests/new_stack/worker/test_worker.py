@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.queue import Claimant, NewJob, Queue, RetryPolicy
 from new_stack.worker import Connector, JobContext, JobFailed
 from new_stack.worker.attempt import Stop
@@ -19,7 +20,6 @@ from tests.new_stack.worker.conftest import (
     simulate,
     until_blocked,
 )
-from tests.waiting import until
 
 
 class Scripted(Connector):

@@ -10,7 +10,7 @@ import pytest
 from harness.cassettes import load
 from harness.clients import LegacyClient
 from harness.processes import Launch, Process, Processes, free_port, log_says, services
-from tests.waiting import until
+from harness.testing.waiting import until
 
 
 @pytest.fixture

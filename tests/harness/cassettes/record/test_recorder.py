@@ -17,7 +17,7 @@ from harness.errors import CouldNotRun
 from harness.processes import Processes, Valkey, free_port, services, start_valkey
 from harness.results import CellVerdict
 from harness.targets import HubPool, Setup, Side
-from tests.waiting import until
+from harness.testing.waiting import until
 
 TODAY = dt.date(2026, 11, 24)
 SCRIPT = {"simulate": [{"progress": 30}, {"progress": 60, "message": "more"}, {"result": {"ok": True}}]}

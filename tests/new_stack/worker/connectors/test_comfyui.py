@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from harness.testing.waiting import until
 from new_stack.worker import Connector, JobFailed
 from tests.new_stack.worker.connectors.conftest import GivenJob, Open, Serve, stopped
-from tests.waiting import until
 
 WORKFLOW = {"1": {"class_type": "Loader"}, "2": {"class_type": "KSampler"}, "3": {"class_type": "SaveImage"}, "4": {}}
 IMAGE = {"filename": "cat 1.png", "subfolder": "", "type": "output"}

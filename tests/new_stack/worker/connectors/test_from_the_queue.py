@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.queue import NewJob, Queue
 from tests.new_stack.worker.conftest import StartWorker, ended, in_state, start_worker
 from tests.new_stack.worker.connectors.conftest import Open, Serve
@@ -14,7 +15,6 @@ from tests.new_stack.worker.connectors.test_comfyui import IMAGE, WORKFLOW, Comf
 from tests.new_stack.worker.connectors.test_comfyui import connected as to_comfy
 from tests.new_stack.worker.connectors.test_rest_async import Bureau
 from tests.new_stack.worker.connectors.test_rest_async import connected as to_bureau
-from tests.waiting import until
 
 __all__ = ["start_worker"]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.settings import SettingsError
 from new_stack.worker import Connector, ConnectorSettings, JobContext, JobFailed
 from new_stack.worker.connectors.spec import ConnectorSpec
 from new_stack.worker.connectors.threads import ThreadedConnector
 from tests.new_stack.worker.connectors.conftest import GivenJob, stopped
-from tests.waiting import until
 
 
 class Blocking(Connector):
