@@ -92,14 +92,19 @@ class SteadyLoad(msgspec.Struct, frozen=True, kw_only=True):
         return f"Measured {number} times, the median counts." if number > 1 else ""
 
     def machine_was_free(self, latencies: Sequence[Measurement]) -> list[Evidence]:
-        """The evidence that a latency over its limit was not somebody else's doing.
+        """See `machine_was_free`."""
+        return machine_was_free(latencies, self.free_percent)
 
-        Noise only ever adds to a latency, so good ones need none.
-        """
-        if all(latency.verdict is Verdict.PASS for latency in latencies):
-            return []
-        had = round(self.free_percent, 1)
-        return [Evidence(what="of the processors free before", unit="%", had=had, least=LEAST_FREE_PERCENT)]
+
+def machine_was_free(latencies: Sequence[Measurement], free_percent: float) -> list[Evidence]:
+    """The evidence that a latency over its limit was not somebody else's doing.
+
+    Noise only ever adds to a latency, so good ones need none.
+    """
+    if all(latency.verdict is Verdict.PASS for latency in latencies):
+        return []
+    had = round(free_percent, 1)
+    return [Evidence(what="of the processors free before", unit="%", had=had, least=LEAST_FREE_PERCENT)]
 
 
 class PollingLoad(msgspec.Struct, frozen=True, kw_only=True):

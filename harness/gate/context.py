@@ -19,6 +19,7 @@ from harness.criteria.limits import LimitsFile
 from harness.defects.mutants import Mutant
 from harness.gate.profiles import Profile
 from harness.processes import ProcessDied, Processes, RedisServer, open_redis
+from harness.protocols.description import Described
 from harness.results import Criterion, Link, LinkTo, Parts, count
 from harness.targets import HubTarget, StackTarget
 
@@ -40,6 +41,9 @@ class Options:
     out: Path = Path("out")
     legacy: str | None = None
     candidate: str | None = None
+    protocol: Described | None = None
+    """What the stack speaks, where it is not ours: then nothing else is known of it."""
+    legacy_protocol: Described | None = None
     redis: str | None = None
     token: str | None = None
     """What the sides that were given demand."""
@@ -65,6 +69,11 @@ class Options:
     def changed(self) -> str | None:
         """The name of what is wrong on purpose with the stack of this run."""
         return self.mutant.name if self.mutant else self.defect
+
+    @property
+    def spoken(self) -> bool:
+        """Whether the sides are judged by their protocols alone."""
+        return self.protocol is not None or self.legacy_protocol is not None
 
     @property
     def given_hub(self) -> HubTarget | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
+import psutil
 
 from harness.gate.context import RunContext
 from harness.history import HistoryEvent, HistoryWriter, Limits
@@ -20,6 +21,14 @@ from harness.load.swarm import LiveLine
 from harness.processes import empty
 from harness.protocols import EventKind
 from harness.targets import LEASE_MS, Side
+
+CPU_SAMPLE_S: Final = 1.0
+
+
+async def free_percent() -> float:
+    """How much of the processors is free, in percent over a second. Asked while nothing of ours is at work."""
+    busy: float = await asyncio.to_thread(psutil.cpu_percent, CPU_SAMPLE_S)
+    return 100 - busy
 
 
 def spec_for(context: RunContext, side: Side, *, rate: float, seconds: float, mix: Mix, **more: Any) -> LoadSpec:

@@ -12,6 +12,7 @@ import secrets
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from harness.clients import ExpectationTimeout, Monitor, Unreachable
 from harness.errors import CouldNotRun
 from harness.processes import RedisUnusable, check_redis
 from harness.processes.redis import connect
+from harness.protocols.description import Described
 from harness.results import PreflightRow
 from harness.results.formatting import listed, plural, quantity
 from harness.targets import LOOPBACK, HubTarget, Side, StackTarget, Target
@@ -54,12 +56,17 @@ class Refused(CouldNotRun):
 
 
 async def preflight(
-    *targets: Target, allowed_hosts: tuple[str, ...] = (), exclusive: bool = False
+    *targets: Target,
+    allowed_hosts: tuple[str, ...] = (),
+    exclusive: bool = False,
+    protocols: Mapping[Side, Described] = MappingProxyType({}),
 ) -> list[PreflightRow]:
-    """Look at the targets. With `exclusive` nobody else's jobs or workers may be there. Raises Refused."""
+    """Look at the targets. With `exclusive` nobody else's jobs or workers may be there. Of a side in `protocols` no
+    more is known than that. Raises Refused.
+    """
     rows = []
     for target in targets:
-        look = _Look(target, exclusive=exclusive)
+        look = _Look(target, exclusive=exclusive, protocol=protocols.get(target.side))
         look.place(allowed_hosts)
         with contextlib.suppress(_Stopped):
             await look.answers()
@@ -76,8 +83,8 @@ class _Stopped(Exception):  # noqa: N818 - the state is the name
 class _Look:
     """One target."""
 
-    def __init__(self, target: Target, *, exclusive: bool) -> None:
-        self.target, self.exclusive = target, exclusive
+    def __init__(self, target: Target, *, exclusive: bool, protocol: Described | None) -> None:
+        self.target, self.exclusive, self.protocol = target, exclusive, protocol
         self.rows: list[PreflightRow] = []
 
     def row(self, what: str, found: str, note: str = "", *, stops: bool = False) -> None:
@@ -101,14 +108,17 @@ class _Look:
             base_url=self.target.http_url, headers=headers, timeout=ANSWER_S, trust_env=False
         ) as http:
             await self._reachable(http)
-            if isinstance(self.target, StackTarget):
+            if self.protocol is not None:
+                self._spoken(self.protocol)
+            elif isinstance(self.target, StackTarget):
                 await self._stack(http)
                 await asyncio.to_thread(self._redis, self.target)
             else:
                 await self._hub(self.target)
 
     async def _reachable(self, http: httpx.AsyncClient) -> None:
-        path = "/" if self.target.side is Side.HUB else "/health"
+        ours = "/" if self.target.side is Side.HUB else "/health"
+        path = self.protocol.description.health if self.protocol else ours
         took = []
         try:
             for _ in range(ASKED):
@@ -120,6 +130,18 @@ class _Look:
             raise _Stopped from error
         self.row("reachable", f"{self.target.http_url} answers {answer.status_code}", stops=answer.status_code >= 500)
         self.row("latency", quantity(round(statistics.median(took), 2), "ms"))
+
+    def _spoken(self, protocol: Described) -> None:
+        """What a protocol lets one know: who else is there it does not tell."""
+        self.row("protocol", f"{protocol.name}, by its description", protocol.description.about)
+        worker = protocol.description.worker
+        if worker is None:
+            self.row("workers", "its protocol does not say how one is started", "What needs workers is not judged.")
+        elif worker.keeps_to_services:
+            self.row("workers", "this run starts some", "They take the jobs of this run alone: a service of its own.")
+        else:
+            note = "They would take the jobs of others: name {services} in its command, or give --namespace."
+            self.row("workers", "take every service", note, stops=not self.exclusive)
 
     async def _stack(self, http: httpx.AsyncClient) -> None:
         stats, workers = await http.get("/api/stats"), await http.get("/api/workers")

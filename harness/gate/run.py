@@ -33,12 +33,16 @@ from harness.gate.context import (
 )
 from harness.gate.leftovers import end_what_is_left
 from harness.gate.load_runs import own_services
-from harness.gate.phases import GROUPS
+from harness.gate.phases import GROUPS, SPOKEN_GROUPS
 from harness.gate.preflight import preflight
 from harness.gate.profiles import PROFILES
+from harness.gate.spoken.checks import ASKED
+from harness.gate.spoken.judge import SpokenResults, cannot_be_asked, judged_by_protocol
 from harness.processes import Processes, check_redis
+from harness.protocols.description import Described
 from harness.results import About, Criterion, LogFile, Machine, PreflightRow, Run, Target, conclude
 from harness.results.switching import STACK
+from harness.targets import Side
 
 Report = Callable[[Phase, PhaseStatus, str], None]
 """Takes how far a phase is, with a sentence."""
@@ -67,7 +71,12 @@ async def run_gate(
     if options.redis and options.redis != "docker":
         await asyncio.to_thread(check_redis, options.redis)
     given = [target for target in (options.given_hub, options.given_stack) if target is not None]
-    looked = await preflight(*given, allowed_hosts=options.allow_load_on, exclusive=options.namespace is not None)
+    looked = await preflight(
+        *given,
+        allowed_hosts=options.allow_load_on,
+        exclusive=options.namespace is not None,
+        protocols=_protocols(options),
+    )
     show(looked)
     started, folder = datetime.now(UTC), new_folder(options)
     clock = time.monotonic()
@@ -84,11 +93,17 @@ async def run_gate(
             service=f"simulation-{secrets.token_hex(6)}" if given else "simulation",
             shared=Shared(hub_replays=hub_replays or HubReplayCache()),
         )
-        found = await _carry_out_all(groups, context, report)
-        left = await end_what_is_left(given, own_services(context))
+        found = await _carry_out_all(SPOKEN_GROUPS if options.spoken else groups, context, report)
+        left = [] if options.spoken else await end_what_is_left(given, own_services(context))
     found.append(PhaseResult(preflight=looked, left_behind=left))
     about = describe(options, folder.name, started, time.monotonic() - clock)
     return _concluded(about, found, context, waivers, in_all=len(specs)), folder
+
+
+def _protocols(options: Options) -> dict[Side, Described]:
+    """What the given sides speak, where that is all that is known of them."""
+    told = {Side.HUB: options.legacy_protocol, Side.STACK: options.protocol}
+    return {side: protocol for side, protocol in told.items() if protocol is not None}
 
 
 def _chosen(specs: dict[str, AnySpec], limits: LimitsFile, options: Options) -> tuple[AnySpec, ...]:
@@ -110,7 +125,7 @@ async def _carry_out_all(
     async with asyncio.TaskGroup() as running:
         tasks = []
         for group in groups:
-            chosen = [phase for phase in group if phase.serves(context.wanted)]
+            chosen = [phase for phase in group if context.options.spoken or phase.serves(context.wanted)]
             begun = [(phase, running.create_task(_carry_out(phase, context, report))) for phase in chosen]
             tasks += [task for _, task in begun]
             for phase, task in begun:
@@ -163,6 +178,9 @@ def _concluded(
     collected.histories = list(whole.histories)
     criteria = []
     for spec in context.wanted:
+        if context.options.spoken and spec.id not in ASKED:
+            criteria.append(cannot_be_asked(spec))
+            continue
         criterion, failure = _judged(spec, collected, failures, context)
         criteria.append(waived(criterion, waivers, about.started_at.date()))
         failures += [failure] if failure else []
@@ -175,9 +193,12 @@ def _judged(
     spec: AnySpec, collected: Collected, failures: Sequence[PhaseFailure], context: RunContext
 ) -> tuple[Criterion, PhaseFailure | None]:
     """The criterion by its evidence; with the failure, where the judge itself broke off."""
+    needs = {SpokenResults} if context.options.spoken else set(spec.needs)
     for failure in failures:
-        if set(failure.gathers).intersection(spec.needs):
+        if needs.intersection(failure.gathers):
             return failure.criterion(spec), None
+    if SpokenResults in collected:
+        return judged_by_protocol(spec, collected.get(SpokenResults), context.limits), None
     if any(need not in collected for need in spec.needs):
         return Criterion.unmeasured(spec, "No phase of this run gathered what it is judged by."), None
     try:

@@ -21,6 +21,7 @@ from harness.criteria.definition import discover
 from harness.criteria.waivers import DEFAULT as WAIVERS
 from harness.gate.context import Options, Phase, PhaseStatus
 from harness.gate.phases import PHASES
+from harness.gate.phases.spoken import SPOKEN
 from harness.gate.power import measure_power
 from harness.gate.preflight import Refused, lines
 from harness.gate.profiles import PROFILES, SELFTEST
@@ -50,7 +51,9 @@ AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print run
 )
 @OUT
 @options.target_url("--legacy", "Judge against this hub (ws:// or http://) instead of the simulator.")
-@options.target_url("--candidate", "Judge this stack's API (http://); it needs --redis.")
+@options.target_url("--candidate", "Judge this stack's API (http://); it needs --redis, or --protocol.")
+@options.protocol("--protocol", "What --candidate speaks, where it is not hubgate's stack (docs/your-own.md).")
+@options.protocol("--legacy-protocol", "What --legacy speaks, where it is not the hub that is simulated here.")
 @options.redis_url("Use this Redis; `docker` starts one in a container.", docker=True)
 @options.token
 @click.option(
@@ -91,7 +94,8 @@ def gate(*, baseline: Path | None, fail_on_worse: bool, as_json: bool, **asked: 
     Both are started here unless URLs are given; those are looked at first, and nothing of anybody else's on them is
     claimed, changed or deleted. Exit status: 0 pass, 1 fail, 2 wrong usage, 3 inconclusive or could not be run.
     """
-    options.check_candidate(asked["candidate"], asked["redis"])
+    if not asked["protocol"]:
+        options.check_candidate(asked["candidate"], asked["redis"])
     if asked["candidate"] and asked["defect"]:
         raise click.UsageError("--defect changes the stack that is started here; it cannot change --candidate")
     if asked["environment"] and (asked["only"] or asked["defect"]):
@@ -106,7 +110,7 @@ def gate(*, baseline: Path | None, fail_on_worse: bool, as_json: bool, **asked: 
         for line in lines(rows):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    with Display(PHASES, console) as display:
+    with Display((SPOKEN,) if given.spoken else PHASES, console) as display:
         try:
             run, folder = asyncio.run(run_gate(given, display.report, show=show))
         except Refused as refused:

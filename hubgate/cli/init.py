@@ -10,18 +10,21 @@ from typing import Final
 
 import click
 
+from harness.cassettes import load
+from harness.cassettes.proposal import proposed
 from hubgate.cli import options
 
 WHERE: Final = {
     "github": Path(".github/workflows/hubgate.yml"),
     "gitlab": Path(".gitlab-ci.yml"),
     "scenario": Path("test_hubgate.py"),
+    "protocol": Path("protocol.toml"),
 }
 
 
 @click.group("init")
 def init() -> None:
-    """Write a first workflow or scenario. A file that is there already is never written over."""
+    """Write a first workflow, scenario or protocol. A file that is there already is never written over."""
 
 
 @init.command("ci")
@@ -53,6 +56,17 @@ def ci(*, gitlab: bool, profile: str, legacy: str | None, candidate: str | None,
 def scenario(path: Path) -> None:
     """Write a first scenario for pytest to PATH (docs/pytest.md)."""
     _write(path, _template("scenario.py.txt"))
+
+
+@init.command("protocol")
+@click.argument("recording", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False), default=WHERE["protocol"])
+def protocol(recording: Path, path: Path) -> None:
+    """Write a first description of what is said in RECORDING to PATH (docs/your-own.md).
+
+    A recording is made with `hubgate record`; each kind of frame in it gets the meaning that it seems to have.
+    """
+    _write(path, proposed(load(recording)))
 
 
 def _template(name: str) -> str:

@@ -9,6 +9,8 @@ import click
 
 from harness.errors import CouldNotRun
 from harness.processes.redis import SCHEMES
+from harness.protocols.description import Described
+from harness.protocols.known import protocol_of
 from harness.targets import HubTarget
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -77,6 +79,18 @@ def _host_and_port(_ctx: click.Context, _param: click.Parameter, value: str) -> 
     if not host or not port.isdecimal() or int(port) > 65535:
         raise click.BadParameter(f"{value} is no address: it has to be HOST:PORT, as 127.0.0.1:8001")
     return host.strip("[]"), int(port)
+
+
+def protocol(name: str, help_text: str) -> Decorator:
+    """A protocol by name or file, read at once."""
+    return click.option(name, metavar="NAME|FILE", callback=_protocol, help=help_text)
+
+
+def _protocol(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Described | None:
+    try:
+        return protocol_of(value) if value else None
+    except CouldNotRun as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _base_url(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:

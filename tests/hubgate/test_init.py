@@ -6,6 +6,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from harness.cassettes import Receive, load
+from harness.protocols import EventKind, Submission
+from harness.protocols.known import protocol_of
 from hubgate.cli import cli
 
 SCENARIO = "test_hubgate.py"
@@ -58,3 +61,15 @@ def test_the_first_scenario_is_python_that_pytest_collects(folder: Path) -> None
     init("scenario")
     names = compile((folder / SCENARIO).read_text(), SCENARIO, "exec").co_names
     assert "test_a_job_is_completed" in names
+
+
+def test_a_protocol_is_begun_from_a_recording(folder: Path) -> None:
+    recording = Path(__file__).parents[2] / "scenarios" / "cassettes" / "cancel-pending.jsonl"
+    assert init("protocol", str(recording), "mine.toml") == "wrote mine.toml\n"
+    told, ours = protocol_of(str(folder / "mine.toml")), protocol_of("hub")
+    job = Submission(service="image", payload={"prompt": "a cat"}, priority=5)
+    assert told.submit(job, at=1.5) == ours.submit(job, at=1.5)
+    assert told.cancel("a", "why", 1.5) == {"type": "cancel_job", "job_id": "a", "reason": "why"}
+    frames = [event.content for event in load(recording).events if isinstance(event, Receive)]
+    kinds = {event.kind for frame in frames if (event := told.event_of(frame))}
+    assert kinds == {EventKind.ACCEPTED, EventKind.CANCELLED}

@@ -12,6 +12,7 @@ from harness.gate.phases.faults import FAULTS, RESTARTS
 from harness.gate.phases.loads import MEMORY, POLLING, STEADY
 from harness.gate.phases.resources import CODE_SIZE, RESOURCES
 from harness.gate.phases.scenarios import PROMISES, SCENARIOS
+from harness.gate.phases.spoken import SPOKEN
 
 GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (
     (CASSETTES,),
@@ -23,5 +24,8 @@ GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (
 )
 """Groups are carried out one after the other, the phases of a group side by side. Latencies need the machine for
 themselves."""
+
+SPOKEN_GROUPS: Final[tuple[tuple[Phase, ...], ...]] = ((SPOKEN,),)
+"""Of a run that knows a target's protocol alone."""
 
 PHASES: Final = tuple(phase for group in GROUPS for phase in group)

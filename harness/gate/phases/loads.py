@@ -6,15 +6,13 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from harness import defects
 from harness.criteria import claims, progress
 from harness.criteria.definition import NotMeasured
 from harness.criteria.evidence import MemoryLoads, PollingLoad, SteadyLoad
 from harness.criteria.memory import FIGURE
 from harness.gate.context import Phase, PhaseResult, RunContext
-from harness.gate.load_runs import run_load, spec_for
+from harness.gate.load_runs import free_percent, run_load, spec_for
 from harness.load.latencies import Metric
 from harness.load.population import polled, read_population
 from harness.load.report import charts_of, distributions_of, memory_line
@@ -29,7 +27,6 @@ POLLED_SERVICES: Final = 16
 """Each with one worker: a job in four seconds for each, so that it is idle."""
 ATTEMPTS: Final = 3
 """A latency over its limit is measured again, so that the median of the attempts counts."""
-CPU_SAMPLE_S: Final = 1.0
 NO_MEMORY: Final = MemorySeries(part="", processes=0, points=[], per_process=(0, 0, 0))
 
 
@@ -40,7 +37,7 @@ async def gather_steady(context: RunContext) -> PhaseResult:
     while not attempts or (len(attempts) < ATTEMPTS and over_a_limit(context, attempts[0])):
         rate, seconds = profile.load_rate, profile.load_s
         spec = spec_for(context, Side.STACK, rate=rate, seconds=seconds, mix=mix, population=population)
-        free = min(free, await _free_percent())
+        free = min(free, await free_percent())
         attempts.append(await run_load(context, f"steady-{len(attempts) + 1}", spec))
     evidence = SteadyLoad(attempts=attempts, free_percent=free)
     shown = evidence.typical(Metric.CLAIMED)
@@ -50,12 +47,6 @@ async def gather_steady(context: RunContext) -> PhaseResult:
         distributions=distributions_of(shown),
         charts=charts_of(shown),
     )
-
-
-async def _free_percent() -> float:
-    """How much of the processors is free, in percent over a second. Asked while nothing of ours is at work."""
-    busy: float = await asyncio.to_thread(psutil.cpu_percent, CPU_SAMPLE_S)
-    return 100 - busy
 
 
 def over_a_limit(context: RunContext, result: LoadResult) -> bool:

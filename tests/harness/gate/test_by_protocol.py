@@ -1,0 +1,117 @@
+"""A stack that is not ours, judged by its protocol alone: a sound one, and the same with one fault at a time."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+from msgspec.structs import replace
+
+from harness.gate.context import Options
+from harness.gate.preflight import Refused
+from harness.gate.run import run_gate
+from harness.processes import Launch, Process, Processes, Valkey, free_port, http_ok, start_valkey
+from harness.protocols.description import Described
+from harness.protocols.known import protocol_of
+from harness.results import Criterion, Verdict
+
+FOREIGN = Path(__file__).parents[2] / "foreign_stack"
+FAULTS = ("no-progress", "newest-first", "job-submitted", "no-cancel", "lost-at-sigkill", "busy-drops")
+JUDGED = (
+    *("legacy-clients", "modern-clients", "same-facts", "mixed-clients", "migration"),
+    *("claims", "progress", "nothing-lost"),
+)
+
+
+@pytest.fixture(scope="module")
+def valkey(processes: Processes) -> Valkey:
+    return start_valkey(processes)
+
+
+def described(fault: str = "") -> Described:
+    """The file of that stack's team; its workers have the fault, too."""
+    told = protocol_of(str(FOREIGN / "protocol.toml")).description
+    assert told.worker is not None
+    environment = told.worker.environment | {"FAULTS": fault}
+    return Described(replace(told, worker=replace(told.worker, environment=environment)), FOREIGN)
+
+
+@contextmanager
+def running(processes: Processes, url: str, fault: str = "") -> Iterator[Process]:
+
+    port = free_port()
+    launch = Launch(
+        name=f"foreign-{fault or 'sound'}",
+        command=(sys.executable, str(FOREIGN / "server.py"), str(port), url),
+        environment={"FAULTS": fault},
+        probe=http_ok("127.0.0.1", port, "/health"),
+        port=port,
+    )
+    server = processes.start(launch)
+    yield server
+    server.stop()
+
+
+async def judged(server: Process, url: str, out: Path, fault: str, *only: str) -> dict[str, Criterion]:
+    options = Options(out=out, candidate=server.http_url, redis=url, protocol=described(fault), only=only, waivers=None)
+    run, _ = await run_gate(options)
+    return {criterion.id: criterion for criterion in run.criteria}
+
+
+@pytest.mark.timeout(300)
+async def test_a_sound_stack_of_somebody_else_passes_by_its_protocol_alone(
+    processes: Processes, valkey: Valkey, tmp_path: Path
+) -> None:
+    url = valkey.url_of(1)
+    bystander = redis.Redis.from_url(url, decode_responses=True)
+    bystander.hset("job:theirs", mapping={"id": "theirs", "service_required": "theirs", "status": "pending"})
+    bystander.zadd("jobs:pending:theirs", {"theirs": 1})
+    with running(processes, url) as server:
+        criteria = await judged(server, url, tmp_path, "")
+    found = {name: criteria[name].explanation for name in JUDGED if criteria[name].verdict is Verdict.FAIL}
+    assert not found
+    assert all(criteria[name].measurements[0].observed == 0 for name in JUDGED)
+    others = [criterion for criterion in criteria.values() if criterion.id not in JUDGED]
+    assert all(criterion.left_out and criterion.explanation.endswith(".") for criterion in others)
+    assert bystander.hget("job:theirs", "status") == "pending"
+    assert bystander.zcard("jobs:pending:theirs") == 1
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(
+    ("fault", "criterion", "words"),
+    [
+        ("no-progress", "progress", ["told none of it", "4 of 4 updates did not come", "the job is completed"]),
+        ("newest-first", "mixed-clients", ["ran as", "of equal priority the newest is taken first"]),
+        ("job-submitted", "legacy-clients", ["knows as accepted", "`job_submitted` with"]),
+        ("no-cancel", "mixed-clients", ["cancelled while it waited is", "answered with yes"]),
+        (
+            "lost-at-sigkill",
+            "nothing-lost",
+            ["was killed (SIGKILL)", "nothing takes a dead worker's job back", "HGETALL"],
+        ),
+        ("busy-drops", "nothing-lost", ["of 8 jobs for 2 workers", "nobody was killed", "a busy worker takes jobs"]),
+    ],
+)
+async def test_each_fault_is_told_by_its_criterion_in_words_to_act_on(
+    processes: Processes, valkey: Valkey, tmp_path: Path, fault: str, criterion: str, words: list[str]
+) -> None:
+    url = valkey.url_of(2 + FAULTS.index(fault))
+    with running(processes, url, fault) as server:
+        found = (await judged(server, url, tmp_path, fault, criterion))[criterion]
+    assert found.verdict is Verdict.FAIL
+    assert all(word in found.explanation for word in words), found.explanation
+
+
+async def test_workers_that_would_take_the_jobs_of_others_are_not_started(
+    processes: Processes, valkey: Valkey, tmp_path: Path
+) -> None:
+    told = described().description
+    assert told.worker is not None
+    greedy = Described(replace(told, worker=replace(told.worker, environment={})), FOREIGN)
+    with running(processes, valkey.url_of(9)) as server:
+        options = Options(out=tmp_path, candidate=server.http_url, redis=valkey.url_of(9), protocol=greedy)
+        with pytest.raises(Refused, match="take every service"):
+            await run_gate(options)
