@@ -147,10 +147,6 @@ def selftest(*, names: tuple[str, ...], listed: bool, mutants: int | None, as_js
     if mutants and names:
         raise click.UsageError("--mutants tries what is drawn by chance; it takes no names of defects")
     console = Console(stderr=True)
-    if asked["environment"] and (asked["only"] or asked["defect"]):
-        raise click.UsageError("--env keeps the run as evidence of the whole: leave out --only and --defect")
-    if asked["environment"] and asked["candidate"] and not asked["stack_version"]:
-        raise click.UsageError("--env needs --stack-version, the version of --candidate")
     given = Options(**asked, command=("hubgate", *sys.argv[1:]))
     with console.status("selftest") as status:
         terms: dict[str, Any] = {"write": reports.write, "report": status.update}
