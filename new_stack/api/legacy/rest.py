@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import NoneType
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +12,7 @@ from aiohttp import web
 from msgspec import UNSET, Raw, UnsetType
 
 from new_stack.api.http.http_io import answer, decoded
-from new_stack.api.http.problems import FieldError, not_found, problem
+from new_stack.api.http.problems import FieldError, ProblemError, not_found, problem
 from new_stack.api.legacy.messages import Fields
 from new_stack.api.modern.schemas import job_view
 from new_stack.api.retirement.callers import HUB_DIALECT
@@ -31,8 +32,6 @@ READ_SECONDS: Final = 5.0
 _any: Final = msgspec.json.Decoder()
 _raw: Final = msgspec.json.Decoder(Raw)
 
-Refused = dict[str, Any]
-
 MESSAGES: Final = {
     "missing": "Field required",
     "string_type": "Input should be a valid string",
@@ -43,23 +42,13 @@ MESSAGES: Final = {
     "less_than_equal": f"Input should be less than or equal to {PRIORITY_LIMIT}",
     "greater_than_equal": f"Input should be greater than or equal to {-PRIORITY_LIMIT}",
     "bool_parsing": "Input should be a valid boolean",
+    "float_type": "Input should be a valid number of seconds, up to 86400",
     "model_attributes_type": "Input should be a valid dictionary or object to extract fields from",
 }
 """The hub's words for each kind of error."""
 
 
-class LegacyFields(msgspec.Struct):
-    """The fields that are read of a body; others cost nothing."""
-
-    job_type: Raw | UnsetType = UNSET
-    payload: Raw | UnsetType = UNSET
-    priority: Raw | UnsetType = UNSET
-    job_id: Raw | UnsetType = UNSET
-    wait: Raw | UnsetType = UNSET
-    timeout: Raw | UnsetType = UNSET
-
-
-_fields: Final = msgspec.json.Decoder(LegacyFields)
+Refused = dict[str, Any]
 
 
 class LegacyJob(msgspec.Struct, frozen=True):
@@ -70,124 +59,84 @@ class LegacyJob(msgspec.Struct, frozen=True):
     timeout: float
 
 
-class LegacyRefusal(Exception):  # noqa: N818 - it is an answer, not a failure
-    """A body with these errors, in the hub's words."""
-
-    def __init__(self, errors: list[Refused]) -> None:
-        super().__init__(", ".join(error["msg"] for error in errors))
-        self.errors = errors
+def _unless(kind: str, *types: type) -> Callable[[Any], str | None]:
+    """The kind of error of a value that is of none of these types."""
+    return lambda found: None if isinstance(found, types) else kind
 
 
-class _Wrong(Exception):  # noqa: N818 - as above
-    """A field's value is none that it may have."""
-
-    def __init__(self, kind: str, message: str = "") -> None:
-        super().__init__(kind)
-        self.kind = kind
-        self.message = message
-
-
-def _text(found: Any) -> str:
-    if not isinstance(found, str):
-        raise _Wrong("string_type")
-    return found
-
-
-def _text_or_null(found: Any) -> str | None:
-    return None if found is None else _text(found)
-
-
-def _object(raw: Raw) -> Raw:
-    if bytes(raw).lstrip()[:1] != b"{":
-        raise _Wrong("dict_type")
-    return raw
-
-
-def _priority(found: Any) -> int:
+def _wrong_priority(found: Any) -> str | None:
     if isinstance(found, str):
         try:
             found = int(found.strip())
         except ValueError:
-            raise _Wrong("int_parsing") from None
+            return "int_parsing"
     if isinstance(found, bool) or not isinstance(found, int | float):
-        raise _Wrong("int_type")
+        return "int_type"
     if isinstance(found, float) and not found.is_integer():
-        raise _Wrong("int_from_float")
+        return "int_from_float"
     if abs(found) > PRIORITY_LIMIT:
-        raise _Wrong("less_than_equal" if found > 0 else "greater_than_equal")
-    return int(found)
+        return "less_than_equal" if found > 0 else "greater_than_equal"
+    return None
 
 
-def _truth(found: Any) -> bool:
-    if not isinstance(found, bool):
-        raise _Wrong("bool_parsing")
-    return found
+def _wrong_seconds(found: Any) -> str | None:
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return None if is_number and 0 <= found <= 86_400 else "float_type"
 
 
-def _seconds(found: Any) -> float:
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 86_400:
-        raise _Wrong("int_parsing", "Input should be a valid number of seconds, up to 86400")
-    return found
-
-
-FIELDS: Final[dict[str, tuple[Callable[[Any], Any], Any]]] = {
-    "job_type": (_text, UNSET),
-    "payload": (_object, UNSET),
-    "priority": (_priority, 0),
-    "job_id": (_text_or_null, None),
-    "wait": (_truth, False),
-    "timeout": (_seconds, 300),
+FIELDS: Final[dict[str, tuple[Callable[[Any], str | None], Any]]] = {
+    "job_type": (_unless("string_type", str), UNSET),
+    "payload": (lambda found: None if bytes(found).lstrip()[:1] == b"{" else "dict_type", UNSET),
+    "priority": (_wrong_priority, 0),
+    "job_id": (_unless("string_type", str, NoneType), None),
+    "wait": (_unless("bool_parsing", bool), False),
+    "timeout": (_wrong_seconds, 300),
 }
-"""How each field is read, and what it is where it is absent; without that, it is required."""
+"""How each field is judged, and what it is where it is absent; without that, it is required. A payload stays raw."""
+
+_fields: Final = msgspec.json.Decoder(
+    msgspec.defstruct("LegacyFields", [(name, Raw | UnsetType, UNSET) for name in FIELDS])
+)
+"""Reads these fields of a body; others cost nothing."""
 
 
 def read_legacy_job(fields: Fields, new_id: str, body: Raw) -> LegacyJob:
-    """The job in a legacy body; it gets `new_id` where it names none. Raises LegacyRefusal with every error."""
+    """The job in a legacy body; it gets `new_id` where it names none. Raises a 422 problem with every error."""
     values: dict[str, Any] = {}
     errors: list[Refused] = []
-    for name, (read, default) in FIELDS.items():
+    for name, (wrong, default) in FIELDS.items():
         raw = fields.get(name)
         if raw is None:
-            values[name] = default
-            if default is UNSET:
-                errors.append(_refused(_Wrong("missing"), [name], body))
-            continue
-        found = raw if read is _object else _any.decode(raw)
-        try:
-            values[name] = read(found)
-        except _Wrong as wrong:
-            errors.append(_refused(wrong, [name], found))
+            values[name], kind = default, "missing" if default is UNSET else None
+        else:
+            values[name] = raw if name == "payload" else _any.decode(raw)
+            kind = wrong(values[name])
+        if kind is not None:
+            errors.append(_refused(kind, [name], body if raw is None else values[name]))
     if errors:
-        raise LegacyRefusal(errors)
+        raise _refusal(errors)
     job = NewJob(
         payload=values["payload"],
         service_required=values["job_type"] or "unknown",
-        priority=values["priority"],
+        priority=int(values["priority"]),
         id=values["job_id"] or f"job-rest-{new_id}",
         client_id=CLIENT_ID,
     )
     return LegacyJob(job, values["wait"], values["timeout"])
 
 
-def not_an_object(found: Any) -> LegacyRefusal:
-    """A body that is JSON and no object."""
-    return LegacyRefusal([_refused(_Wrong("model_attributes_type"), [], found)])
+def _refused(kind: str, where: list[str], found: Any) -> Refused:
+    return {"type": kind, "loc": ["body", *where], "msg": MESSAGES[kind], "input": found, "url": f"{DOCUMENTS}{kind}"}
 
 
-def _refused(wrong: _Wrong, where: list[str], found: Any) -> Refused:
-    message = wrong.message or MESSAGES[wrong.kind]
-    url = f"{DOCUMENTS}{wrong.kind}"
-    return {"type": wrong.kind, "loc": ["body", *where], "msg": message, "input": found, "url": url}
+def _refusal(errors: list[Refused]) -> ProblemError:
+    return problem(422, errors, errors=[FieldError(".".join(error["loc"]), error["msg"]) for error in errors])
 
 
 async def submit_legacy(request: web.Request, body: bytes) -> web.Response:
     """Submit a legacy body; with `wait`, answer when the job has ended or the time is up."""
     services = request.app[SERVICES]
-    try:
-        wanted = _read(body, services.new_id())
-    except LegacyRefusal as refusal:
-        errors = [FieldError(".".join(error["loc"]), error["msg"]) for error in refusal.errors]
-        raise problem(422, refusal.errors, errors=errors) from None
+    wanted = _read(body, services.new_id())
     admit_rest(request, HUB_DIALECT, "POST /api/jobs with wait" if wanted.wait else "POST /api/jobs")
     if wanted.wait:
         return await _submit_and_wait(services, wanted)
@@ -199,10 +148,9 @@ async def submit_legacy(request: web.Request, body: bytes) -> web.Response:
 def _read(body: bytes, new_id: str) -> LegacyJob:
     found = decoded(body, _raw)
     if body[:64].lstrip()[:1] != b"{":
-        raise not_an_object(found)
+        raise _refusal([_refused("model_attributes_type", [], found)])
     known = msgspec.structs.asdict(_fields.decode(body))
-    fields = {name: raw for name, raw in known.items() if raw is not UNSET}
-    return read_legacy_job(fields, new_id, found)
+    return read_legacy_job({name: raw for name, raw in known.items() if raw is not UNSET}, new_id, found)
 
 
 async def _submit(services: Services, job: NewJob) -> Submission:

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from new_stack.api.guard.limits import TokenBucket
+from new_stack.api.http.problems import ProblemError
 from new_stack.api.legacy.hub import HUB
 from new_stack.api.legacy.hub import event_frame as legacy_frame
 from new_stack.api.legacy.messages import Refusal, read_message
-from new_stack.api.legacy.rest import LegacyRefusal, read_legacy_job
+from new_stack.api.legacy.rest import read_legacy_job
 from new_stack.api.legacy.v2 import client as v2_client
 from new_stack.api.legacy.v2 import monitor as v2_monitor
 from new_stack.api.modern.wording import plainly
@@ -75,7 +76,7 @@ def refused_or(read: Callable[..., Any], *arguments: Any) -> Any:
     """What `read` answers, or the words it refuses with; anything else it raises is a fault."""
     try:
         return read(*arguments)
-    except (Refusal, LegacyRefusal) as refusal:
+    except (Refusal, ProblemError) as refusal:
         return str(refusal)
 
 
