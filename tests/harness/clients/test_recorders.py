@@ -270,12 +270,19 @@ async def test_a_recorder_whose_library_swallows_a_cancellation_stops_all_the_sa
 
 
 async def test_a_recorder_that_breaks_is_loud() -> None:
+    begun, broken = asyncio.Event(), asyncio.Event()
+
     class Broken(Background):
         async def follow(self) -> None:
             self.ready.set()
-            await asyncio.sleep(0.01)
+            await begun.wait()
+            broken.set()
             raise LookupError("the format has changed")
+
+    async def until_it_breaks() -> None:
+        begun.set()
+        await broken.wait()
 
     with pytest.raises(LookupError, match="format"):
         async with Broken():
-            await asyncio.sleep(0.1)
+            await until_it_breaks()

@@ -199,8 +199,11 @@ async def _redis(url: str):  # type: ignore[no-untyped-def]
 
 
 async def test_a_nemesis_that_fails_says_so() -> None:
+    tried = asyncio.Event()
+
     class Broken(Nemesis):
         async def inject(self) -> None:
+            tried.set()
             raise LookupError("no process to strike")
 
         async def heal(self) -> None:
@@ -209,5 +212,5 @@ async def test_a_nemesis_that_fails_says_so() -> None:
     broken = Broken(HistoryWriter(), seed=1)
     with pytest.raises(LookupError, match="no process"):
         async with broken:
-            await asyncio.sleep(0.01)
+            await tried.wait()
     assert broken.healed

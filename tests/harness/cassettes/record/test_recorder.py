@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import socket
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import httpx
@@ -124,11 +125,13 @@ async def test_server_sent_events_are_recorded_and_played_again(
     sessions = Sessions(tmp_path / "events.jsonl", target="stack")
     async with Recorder(api.http_url, sessions) as recorder, ModernClient(recorder.url) as client:
         job_id = await client.submit(SCRIPT)
-        following = asyncio.create_task(client.follow_to_end(job_id))
-        await asyncio.sleep(0.2)
-        await client.cancel(job_id, "enough")
-        told = await asyncio.wait_for(following, 10)
-        assert [event.kind for event in told] == ["submitted", "cancelled"]
+        told = []
+        async with asyncio.timeout(10), aclosing(client.follow(job_id)) as stream:
+            async for event in stream:
+                told.append(event.kind)
+                if event.kind == "submitted":
+                    await client.cancel(job_id, "enough")
+        assert told == ["submitted", "cancelled"]
         await ends_on_its_own(sessions)
     assert sessions.written
     events = [event for path in sessions.written for event in load(path).events]
