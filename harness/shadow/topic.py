@@ -104,7 +104,7 @@ class Topic:
         if self._is_cut and self._of_candidate >= self._of_hub:
             return True
         silent_ms = now_ms - max(self._hub_at, self._candidate_at)
-        if self._of_hub != self._of_candidate:
+        if self._of_hub != self._of_candidate or self._is_unanswered:
             return self.is_late(now_ms, patience_ms) and (self._is_ended or self.is_over)
         if self._is_ended or self.is_over:
             return silent_ms >= QUIET_MS
@@ -113,6 +113,12 @@ class Topic:
     @property
     def _is_ended(self) -> bool:
         return self.hub_id is None or self._last in _ENDS
+
+    @property
+    def _is_unanswered(self) -> bool:
+        """Whether the client's last word was answered on the hub alone."""
+        ends = [isinstance(side[-1], INCOMING) for side in (self.expected, self.observed) if side]
+        return ends == [True, False]
 
     @property
     def _is_cut(self) -> bool:

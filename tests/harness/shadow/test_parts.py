@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from aiohttp.test_utils import make_mocked_request
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.cassettes import Event, Open, Receive, Response, Role, Send
 from harness.errors import CouldNotRun
 from harness.parity import parity_of
 from harness.parity.deviations import Deviations
+from harness.processes import free_port
 from harness.results import Verdict
 from harness.shadow.jobs import KnownJobs
 from harness.shadow.ledger import FILE_NAME, Ledger
+from harness.shadow.page import serve_page
 from harness.shadow.report import run_of
-from harness.shadow.tap import is_drawn
+from harness.shadow.tap import LEFT_OUT, Tap, is_drawn
 from harness.shadow.timing import alike, is_behind, marked
 from harness.shadow.topic import OVERTAKEN_MS, QUIET_MS, Topic
-from harness.shadow.traffic import Rules
+from harness.shadow.traffic import Lost, Message, Opened, PassedBy, Rules, Sent, Settings
+from tests.reports.browser import PATH, browser
 
 OPENED = Open(at=0, actor="c", role=Role.CLIENT, path="/ws/client/c")
 PATIENCE_MS = 20_000.0
@@ -50,6 +55,7 @@ def unexcused(expected: Sequence[Event], observed: Sequence[Event]) -> list[str]
 
 
 # who is drawn
+@settings(deadline=None)
 @given(st.text(), st.floats(0, 1))
 def test_a_client_is_drawn_always_or_never(client: str, sample: float) -> None:
     assert is_drawn(client, sample) is is_drawn(client, sample)
@@ -122,6 +128,10 @@ def test_a_candidate_that_is_behind_is_waited_for_and_not_for_ever() -> None:
     behind = topic(ACCEPTED, COMPLETED, candidate=(ACCEPTED,))
     assert not behind.is_due(PATIENCE_MS, PATIENCE_MS)
     assert behind.is_due(11 + PATIENCE_MS, PATIENCE_MS)
+    cancelled = status("cancelled", message="Job cancelled: x")
+    unanswered = topic(ACCEPTED, cancels(), cancelled, cancelled, candidate=(ACCEPTED, PROGRESS, COMPLETED, cancels()))
+    assert not unanswered.is_due(PATIENCE_MS, PATIENCE_MS), "as many frames, but not the answer"
+    assert unanswered.is_due(11 + PATIENCE_MS, PATIENCE_MS)
 
 
 def test_what_comes_after_a_client_has_left_in_the_middle_is_not_looked_at() -> None:
@@ -234,3 +244,65 @@ def test_a_file_that_is_no_shadows_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text("")
     with pytest.raises(CouldNotRun, match="does not say what was compared"):
         run_of(tmp_path, command=())
+
+
+# what the follower is told, and what it is not
+class Narrow:
+    """An outlet that takes messages while it is open."""
+
+    def __init__(self) -> None:
+        self.is_open = True
+        self.taken: list[Message] = []
+
+    def put(self, message: Message) -> bool:
+        self.taken += [message] * self.is_open
+        return self.is_open
+
+
+def test_what_the_follower_does_not_take_ends_what_it_is_told_of_that_connection() -> None:
+    outlet = Narrow()
+    tap = Tap(1.0, outlet, began=0.0)
+    first, second = [tap.socket(make_mocked_request("GET", f"/ws/client/{name}")) for name in "ab"]
+    first.sent("1")
+    outlet.is_open = False
+    first.received("2")
+    outlet.is_open = True
+    first.sent("3")
+    first.closed(1000)
+    second.sent("4")
+    assert [type(message) for message in outlet.taken] == [Opened, Opened, Sent, Lost, Sent]
+    assert outlet.taken[3].number == outlet.taken[0].number != outlet.taken[4].number
+
+
+async def test_workers_and_monitors_are_told_apart_by_path_and_by_query() -> None:
+    outlet = Narrow()
+    tap = Tap(1.0, outlet, began=0.0)
+    for path in ("/ws/worker/w", "/?type=worker&id=w", "/ws/monitor/m", "/?type=monitor&id=m"):
+        tap.socket(make_mocked_request("GET", path)).sent("hello")
+    tap.tell_counts()
+    assert outlet.taken == [PassedBy(0, outlet.taken[0].at, {LEFT_OUT[Role.WORKER]: 2, LEFT_OUT[Role.MONITOR]: 2})]
+
+
+@pytest.mark.skipif(PATH is None, reason="chromium is not installed: the live page was not tried in a browser")
+async def test_the_live_page_counts_what_differs_by_cause(tmp_path: Path) -> None:
+    one, page = ledger(tmp_path), ("127.0.0.1", free_port())
+    settings = Settings(primary="http://hub", candidate="http://stack", out=tmp_path, began=0.0, sample=0.5, page=page)
+
+    def look() -> tuple[str, str, str]:
+        with browser() as tab:
+            tab.call("Page.navigate", url=f"http://{page[0]}:{page[1]}/")
+            tab.wait("document.body && /2 of 3 comparisons differ/.test(document.body.textContent)")
+            assert not [complaint for complaint in tab.complaints if not complaint.startswith("asked the network")]
+            parts = [f"document.getElementById('{part}').innerText" for part in ("about", "causes", "not_compared")]
+            return tuple(tab.tell(part) for part in parts)
+
+    one.compare("a", [OPENED, ACCEPTED], [OPENED, ACCEPTED], is_job=True)
+    one.not_compared("the candidate could not be reached", 4)
+    async with serve_page(settings, one):
+        looking = asyncio.create_task(asyncio.to_thread(look))
+        for _ in range(2):
+            one.compare("<b>", [OPENED, ACCEPTED, COMPLETED], [OPENED, ACCEPTED], is_job=True)
+        about, causes, lost = await looking
+    assert about == "http://stack in the shadow of http://hub: 50 % of its clients, 3 jobs and 5 frames compared."
+    assert causes.split("\t")[:3] == ["2", "1", "c never got complete_job."]
+    assert lost == "4\tthe candidate could not be reached"
