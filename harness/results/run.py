@@ -17,7 +17,7 @@ import msgspec
 import psutil
 
 from harness.errors import CouldNotRun
-from harness.results.criteria import Criterion, Link, LinkTo, Verdict, combine
+from harness.results.criteria import Criterion, Link, LinkTo, Verdict, combine, explain
 from harness.results.figures import Chart, Distribution
 from harness.results.formatting import listed, plural, quantity
 from harness.results.matrix import ScenarioRow
@@ -300,7 +300,8 @@ def _and(waivers: int) -> str:
 def reasons(verdict: Verdict, criteria: Sequence[Criterion], problems: Sequence[str]) -> list[str]:
     """Why the verdict is what it is: what is waived, each criterion that decides it, then the problems."""
     waivers = [
-        f"Waived until {c.waiver.expires} by {c.waiver.owner}: {c.title}. {c.waiver.reason} {c.explanation}"
+        f"Waived until {c.waiver.expires} by {c.waiver.owner}: {c.title}. {c.waiver.reason} "
+        f"{explain(c.verdict, c.measurements, c.evidence)}"
         for c in criteria
         if c.waiver
     ]
