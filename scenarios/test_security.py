@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
-import httpx
 import pytest
 
 from harness.clients import Unreachable
-from harness.clients.transport import HandshakeRefused, open_websocket
+from harness.clients.transport import HandshakeRefused, open_websocket, plain_http
 from harness.protocols.hub import websocket_url
 from harness.testing import Server, fresh
 from scenarios.stacks import OwnStack, ours, script
@@ -60,8 +59,7 @@ async def stored(stack: Server) -> int:
 
 @pytest.mark.parametrize("token", [None, WRONG])
 async def test_no_route_answers_without_the_token_and_with_it_each_does(guarded: OwnStack, token: str | None) -> None:
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=guarded.http_url, headers=headers, trust_env=False) as stranger:
+    async with plain_http(guarded.http_url, token, 5) as stranger:
         for method, path in await routes(guarded):
             query = {} if token is None else {"token": token}
             statuses = [

@@ -201,18 +201,19 @@ class Refused(CouldNotRun):
         self.status: Final = answer.status
 
 
+def plain_http(base_url: str, token: str | None, timeout_s: float) -> httpx.AsyncClient:
+    """The one opener of HTTP: requests of a server carry its token, and no proxy is asked."""
+    limits = httpx.Limits(max_connections=1_000)
+    headers = stack.authorization(token)
+    return httpx.AsyncClient(base_url=base_url, headers=headers, timeout=timeout_s, limits=limits, trust_env=False)
+
+
 class Http:
     """HTTP and event streams of one server, as an async context."""
 
     def __init__(self, base_url: str, *, token: str | None = None, timeout_s: float = 10.0) -> None:
         self.url: Final = base_url
-        self._client = httpx.AsyncClient(
-            base_url=base_url,
-            headers=stack.authorization(token),
-            timeout=timeout_s,
-            limits=httpx.Limits(max_connections=1_000),
-            trust_env=False,
-        )
+        self._client = plain_http(base_url, token, timeout_s)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -11,6 +11,7 @@ import httpx
 
 from harness.clients import ExpectationTimeout, LegacyClient, ModernClient, Refused, Unreachable
 from harness.clients.hub_clients import open_jobs
+from harness.clients.transport import plain_http
 from harness.results.formatting import listed, plural
 from harness.targets import StackTarget, Target
 
@@ -38,9 +39,8 @@ async def end_what_is_left(targets: Collection[Target], services: Collection[str
 
 
 async def _of_stack(target: Target, services: Collection[str]) -> list[str]:
-    headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
     async with (
-        httpx.AsyncClient(base_url=target.http_url, headers=headers, timeout=ANSWER_S, trust_env=False) as http,
+        plain_http(target.http_url, target.token, ANSWER_S) as http,
         ModernClient(target.http_url, token=target.token) as client,
     ):
 

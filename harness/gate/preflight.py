@@ -20,6 +20,7 @@ import httpx
 import redis
 
 from harness.clients import ExpectationTimeout, Monitor, Unreachable
+from harness.clients.transport import plain_http
 from harness.errors import CouldNotRun
 from harness.processes import RedisUnusable, check_redis
 from harness.processes.redis import connect
@@ -103,10 +104,7 @@ class _Look:
 
     async def answers(self) -> None:
         """What it says of itself, and what its Redis holds."""
-        headers = {"Authorization": f"Bearer {self.target.token}"} if self.target.token else {}
-        async with httpx.AsyncClient(
-            base_url=self.target.http_url, headers=headers, timeout=ANSWER_S, trust_env=False
-        ) as http:
+        async with plain_http(self.target.http_url, self.target.token, ANSWER_S) as http:
             await self._reachable(http)
             if self.protocol is not None:
                 self._spoken(self.protocol)

@@ -11,6 +11,7 @@ from typing import Final
 import httpx
 import msgspec
 
+from harness.clients.transport import plain_http
 from harness.load.results import Depth, MemorySeries
 from harness.load.swarm import LiveLine, SwarmResult
 from harness.processes import MemorySample, MemorySampler, Processes
@@ -71,8 +72,7 @@ class Observer:
 
     async def _watch_depth(self) -> None:
         target = self._deployment.target
-        headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
-        async with httpx.AsyncClient(base_url=target.http_url, headers=headers, timeout=ANSWER_S) as http:
+        async with plain_http(target.http_url, target.token, ANSWER_S) as http:
             while True:
                 try:
                     counts = (await http.get("/api/stats")).json()["queue"]

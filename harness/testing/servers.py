@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from harness.clients import LegacyClient, ModernClient, Monitor, RecordingSocket
+from harness.clients.transport import plain_http
 from harness.errors import CouldNotRun
 from harness.faults import FlushFunctions, KillServers, Nemesis, Plan, Signal, Waves
 from harness.history import HistoryWriter
@@ -65,9 +66,7 @@ class Server:
 
     def http(self) -> httpx.AsyncClient:
         """Bare HTTP, for what is said in headers and status codes."""
-        token = self.target.token
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.AsyncClient(base_url=self.http_url, headers=headers, timeout=10, trust_env=False)
+        return plain_http(self.http_url, self.target.token, 10)
 
     def _kept(self, actor: _Actor) -> _Actor:
         self.actors.append(actor)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-import httpx
-
 from harness.clients.puppet import contend
+from harness.clients.transport import plain_http
 from harness.criteria.evidence import Contention
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.gate.phases.cassettes import stack_pool
@@ -29,8 +28,7 @@ async def _winners(context: RunContext, target: Target) -> list[int]:
     """How many got each job."""
     if not isinstance(target, StackTarget):
         raise TypeError("only workers of a stack contend")
-    headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
-    async with httpx.AsyncClient(base_url=target.http_url, headers=headers, timeout=10) as client:
+    async with plain_http(target.http_url, target.token, 10) as client:
 
         async def submit(number: int) -> None:
             context.report(f"{number + 1} of {context.profile.contended_jobs} jobs contended for")
