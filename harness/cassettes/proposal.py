@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from harness.cassettes.events import Cassette, Event, Open, Receive, Request, Role, Send
 from harness.protocols import EventKind
+from harness.results.formatting import plural
 
 ACTIONS: Final = {
     "submit": ("submit", "enqueue", "create"),
@@ -41,6 +42,8 @@ PLACES: Final = {
 MS_FROM: Final = 1e11
 """A time that is larger is told in ms."""
 SHOWN: Final = 100
+MOST: Final = 8
+"""Examples of what streams told."""
 
 
 def proposed(cassette: Cassette) -> str:
@@ -96,10 +99,10 @@ def _actions(sent: Mapping[str, list[dict[str, Any]]], told: Mapping[str, list[d
     for kind, frames in sent.items():
         action = _meaning(kind, ACTIONS) if not any(word in kind for word in NO_ACTION) else None
         if action is None or action in taken:
-            yield [f"# A client sends `{kind}`, {len(frames)} times: {_example(frames[0])}"]
+            yield [f"# A client sends `{kind}`, {plural(len(frames), 'time')}: {_example(frames[0])}"]
             continue
         taken.add(action)
-        lines = [f"# {len(frames)} times: {_example(frames[0])}", f"[{action}.send]"]
+        lines = [f"# {plural(len(frames), 'time')}: {_example(frames[0])}", f"[{action}.send]"]
         lines += [f"{name} = {_toml(value)}" for name, value in _template(frames[0], action).items()]
         answer = next((name for name in told if "status" in name), None) if action == "ask" else None
         yield lines
@@ -127,6 +130,14 @@ def _requests(events: Sequence[Event]) -> Iterator[list[str]]:
     for event in events:
         if isinstance(event, Request):
             seen.setdefault(f"{event.method} {event.path.partition('?')[0]}", event)
+    streams = {event.actor: event.path for event in events if isinstance(event, Open) and event.role is Role.SSE}
+    told = (event for event in events if isinstance(event, Receive) and event.actor in streams)
+    shapes = {_example(event.content.get("data")): event for event in told if isinstance(event.content, dict)}
+    if shapes:
+        yield [
+            "# Streams of events told; [follow] is such a request, and [[events]] say what the data mean.",
+            *(f"# GET {streams[event.actor]}: {data}" for data, event in list(shapes.items())[:MOST]),
+        ]
     if seen:
         yield [
             '# Requests that were made; an action may be one: request = "POST /api/jobs" and a body.',
@@ -138,7 +149,7 @@ def _rules(told: Mapping[str, list[dict[str, Any]]]) -> Iterator[list[str]]:
     """What clients are told: kinds of frames, and of those with a status, each status that seems to mean something."""
     for kind, frames in told.items():
         meaning = _meaning(kind, MEANINGS)
-        lines = [f"# `{kind}`, {len(frames)} times: {_example(frames[0])}"]
+        lines = [f"# `{kind}`, {plural(len(frames), 'time')}: {_example(frames[0])}"]
         if meaning is not None:
             yield [*lines, "[[events]]", f"kind = {_toml(meaning.value)}", f"when = {{ type = {_toml(kind)} }}"]
             continue
