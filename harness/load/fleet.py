@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import psutil
 
+from harness.errors import ProcessDied
 from harness.history import HistoryEvent
 from harness.load.latencies import Histogram
 from harness.load.results import FleetResult, WorkerExit
@@ -105,9 +106,15 @@ class Fleet:
             return worker
 
     async def _bring_back(self, worker: Process) -> None:
-        await worker.arestart()
+        """Start it again. Whoever strikes it meanwhile brings it back; where it ends on its own, the next look does."""
         ended = worker.own_exits[-1]
-        self._back[ended] = time.time() - ended.at
+        try:
+            await worker.arestart()
+        except ProcessDied:
+            if worker.own_exits[-1] is not ended:
+                self._found_gone.append(worker)
+        else:
+            self._back[ended] = time.time() - ended.at
 
 
 def _asked(alone: WorkerExit, poisoned: list[Entry]) -> WorkerExit:

@@ -137,7 +137,7 @@ class Process:
     def is_ready(self) -> bool:
         """Ask the probe once. Raises ProcessDied."""
         if not self.alive:
-            self.expected_to_live = False
+            self.note_own_exit()
             raise self.death(BEFORE_READY)
         return self.launch.probe is None or self.launch.probe(self)
 

@@ -204,6 +204,24 @@ async def test_a_fleet_notices_an_exit_and_replaces_the_worker(tmp_path: Path) -
         assert (killed.back_after_s or 0) >= 0.1
 
 
+async def test_a_fleet_watches_on_when_a_worker_is_struck_while_it_comes_back(tmp_path: Path) -> None:
+    async with Processes(tmp_path) as processes:
+        valkey = await asyncio.to_thread(start_valkey, processes)
+        deployment = await Deployment.astart(processes, Setup(), valkey)
+        fleet = Fleet(deployment, processes)
+        await fleet.start(2, crews=[Crew(services=("*",))], environment={}, journal=tmp_path / "journal")
+        watch = asyncio.create_task(fleet.watch())
+        struck, other = deployment.workers
+        first, second = struck.pid, other.pid
+        subprocess.run(["kill", "-9", str(first)], check=True)
+        await until(lambda: struck.alive and struck.pid != first)
+        struck.kill()
+        subprocess.run(["kill", "-9", str(second)], check=True)
+        await until(lambda: other.alive and other.pid != second)
+        assert not watch.done()
+        watch.cancel()
+
+
 def test_the_command_line_answers_with_json_and_a_status(tmp_path: Path) -> None:
     done = _command("--rate", "10", "--duration", "2", "--users", "6", "--fleet", "2", "--json", "--out", str(tmp_path))
     answer = json.loads(done.stdout)
