@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from harness.processes import Launch, Process, Processes, free_port, log_says
-from tests.waiting import until
+from harness.testing.waiting import until
 
 SLOW_S = 120.0
 """On a machine where much else runs."""

@@ -21,8 +21,8 @@ from harness.processes import Processes, Valkey, free_port, start_valkey
 from harness.protocols import hub as words
 from harness.results import load
 from harness.targets import Deployment, Namespace, Setup, Side
+from harness.testing.waiting import until
 from tests.harness.shadow.running import SLOW_S, Running, ended, hubgate, reported, shadow
-from tests.waiting import until
 
 SCRIPT = {"simulate": [{"progress": 30}, {"sleep_ms": 50}, {"progress": 60, "message": "more"}, {"result": {"ok": 1}}]}
 ADDED_MS = 2.0
