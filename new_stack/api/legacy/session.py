@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
-import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from new_stack.api.guard.limits import TokenBucket, bound_buffers
@@ -16,19 +15,17 @@ from new_stack.api.guard.message_bytes import MessageBytes
 from new_stack.api.http.http_io import encode
 from new_stack.api.legacy.hub import error
 from new_stack.api.legacy.messages import Fields, Refusal, read_message, value
-from new_stack.api.retirement.callers import LATER_DIALECT, Caller
-from new_stack.api.retirement.features import CONNECT, SUBMISSIONS, counted_as
-from new_stack.api.retirement.rules import GONE_CODE, Decision, Standing
+from new_stack.api.retirement.callers import Caller
+from new_stack.api.retirement.rules import GONE_CODE
+from new_stack.api.retirement.sessions import RetiringSession
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
-from new_stack.api.streaming.fanout import SHUTTING_DOWN, DeliveryBarrier, Published, Subscriber
+from new_stack.api.streaming.fanout import SHUTTING_DOWN, DeliveryBarrier, Published
 from new_stack.log import log
 from new_stack.queue.errors import QueueError, QueueUnavailable
 
 HEARTBEAT_SECONDS: Final = 30.0
 CLOSE_SECONDS: Final = 2.0
-INTRODUCTION_SECONDS: Final = 2.0
-"""How long a connection may be silent before it counts as one of the hub's dialect."""
 WRITE_BUFFER: Final = 32_768
 BINARY: Final = "Binary messages are not supported: send JSON as text"
 
@@ -107,54 +104,13 @@ class Connection:
         await self._socket.close(code=code, message=reason.encode()[:120])
 
 
-class Session(ABC):
+class Session(RetiringSession):
     """What client and monitor sessions share. A role says what to do with a message and what to send for an event."""
 
     def __init__(self, services: Services, connection: Connection, name: str) -> None:
-        self.services = services
-        self.connection = connection
+        super().__init__(services, connection, services.fanout.subscriber())
         self.name = name
-        self.subscriber: Subscriber = services.fanout.subscriber()
-        self.caller = connection.caller
-        self._draining: str | None = None
-        """Why it may submit no more jobs."""
-        self.retired = False
         self._loop = asyncio.get_running_loop()
-        self._introduction: asyncio.TimerHandle | None = self._loop.call_later(INTRODUCTION_SECONDS, self.introduce)
-
-    def introduce(self) -> None:
-        """Count the connection: its first message has told the dialect, or none came for a while."""
-        if self._introduction is not None:
-            self._introduction.cancel()
-            self._introduction = None
-            self.services.usage.count(self.caller, CONNECT)
-
-    def speaks_later_dialect(self) -> None:
-        """From now on the caller is known to speak it. Raises Refusal where that dialect is not served now."""
-        self.caller = msgspec.structs.replace(self.caller, dialect=LATER_DIALECT)
-        decision = self.services.retirement.of_session(self)
-        self.retire(decision)
-        if decision.standing is Standing.REFUSED:
-            raise Refusal(decision.sentence)
-
-    @property
-    def awaits_jobs(self) -> bool:
-        """Whether it waits for the end of a job."""
-        return False
-
-    def retire(self, decision: Decision) -> None:
-        """Serve on, take no more submissions, or end the connection with the reason."""
-        self._draining = decision.sentence if decision.standing is Standing.DRAINING else None
-        if decision.standing is Standing.REFUSED and self.subscriber.closed is None:
-            self.retired = True
-            self.subscriber.close(decision.sentence)
-
-    def warn(self, fields: dict[str, Any]) -> None:  # noqa: B027 - only monitors are told
-        """Tell a monitor of what is deprecated."""
-
-    async def greet_with(self, frame: dict[str, Any]) -> None:
-        """Send a greeting, and in it the notice where there is one."""
-        await self.connection.send(self.services.retirement.greeted(self.caller, frame))
 
     @property
     def now(self) -> float:
@@ -173,14 +129,14 @@ class Session(ABC):
     async def deliver(self, item: Published) -> None:
         """Send what this connection gets for an event."""
 
-    async def deliver_snapshot(self, snapshot: Snapshot) -> None:  # noqa: B027 - clients get none
+    async def deliver_snapshot(self, snapshot: Snapshot) -> None:
         """Send the periodic stats to a monitor."""
 
     @abstractmethod
     def leave(self) -> None:
         """Forget all subscriptions."""
 
-    async def check(self, *, missed: bool = False) -> None:  # noqa: B027 - not every role awaits something
+    async def check(self, *, missed: bool = False) -> None:
         """Look after what is awaited and may have been lost; `missed` where events certainly were."""
 
     async def _check(self, *, missed: bool) -> None:
@@ -197,16 +153,13 @@ class Session(ABC):
         try:
             fields = read_message(text)
             kind = value(fields, "type")
-            if self._draining is not None and kind in SUBMISSIONS:
-                await self.refuse(self._draining, code=GONE_CODE)
-            else:
+            if not await self.turned_away(kind):
                 await self.handle(fields)
         except Refusal as refusal:
             await self.refuse(str(refusal))
         except QueueError as error:
             await self.refuse(f"Server error processing message: {error}")
-        self.introduce()
-        self.services.usage.count(self.caller, counted_as(kind))
+        self.count(kind)
 
     async def pump(self) -> None:
         """Deliver events until the subscriber is closed."""
@@ -240,19 +193,16 @@ class Session(ABC):
 
 async def run_session(session: Session, messages: AsyncIterator[str], first: str | None = None) -> None:
     """Serve a connection until either side ends it; `first` is a message that was read already."""
-    retirement = session.services.retirement
-    retirement.sessions.add(session)
     try:
         if first is None:
             try:
                 await session.greet()
             except QueueError as error:
                 await session.refuse(f"Server error processing message: {error}")
-        retirement.connected(session)
+        session.services.retirement.connected(session)
         await _serve(session, messages, first)
     finally:
-        retirement.sessions.discard(session)
-        session.introduce()
+        session.gone()
         session.leave()
 
 
