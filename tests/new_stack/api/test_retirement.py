@@ -8,9 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.api.retirement.callers import CLIENT_HEADER
 from new_stack.settings import SettingsError
-from tests.waiting import until
 
 from .conftest import Api, Socket, StartApi, Work
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from harness.testing.waiting import until
 from new_stack import __version__
 from new_stack.client import Deprecation, EventKind, Gap, HybridClient, JobEvent, ServerUnavailable, Timeouts
 from new_stack.queue import Queue
 from tests.new_stack.api.conftest import Work
-from tests.waiting import until
 
 from .conftest import Api, StartApi, StartProxy
 
