@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from new_stack.api import dashboard
+from new_stack.api.guard import session
 from new_stack.api.guard.limits import watch_descriptors
 from new_stack.api.http import middleware
 from new_stack.api.http.jobs import status, submit
@@ -17,7 +18,7 @@ from new_stack.api.legacy import routes as sockets
 from new_stack.api.legacy.monitor import change_key, connected
 from new_stack.api.legacy.v2 import rest as later_rest
 from new_stack.api.modern import failures, jobs
-from new_stack.api.operation import health, openapi
+from new_stack.api.operation import controls, health, openapi, overview
 from new_stack.api.retirement import routes as retirement
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.sse.event_feed import all_events
@@ -43,6 +44,15 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/api/events", all_events),
     ("GET", "/api/stats", health.stats),
     ("GET", "/api/workers", health.workers),
+    ("POST", "/api/workers/{worker_id:[^/]+}/drain", controls.drain_worker),
+    ("POST", "/api/workers/{worker_id:[^/]+}/resume", controls.resume_worker),
+    ("POST", "/api/services/{service:[^/]+}/pause", controls.pause_service),
+    ("POST", "/api/services/{service:[^/]+}/resume", controls.resume_service),
+    ("GET", "/api/overview", overview.overview),
+    ("GET", "/api/history", overview.history),
+    ("GET", "/api/session", session.signed_in),
+    ("POST", "/api/session", session.sign_in),
+    ("DELETE", "/api/session", session.sign_out),
     ("GET", "/api/usage", retirement.usage),
     ("GET", "/health", health.ready),
     ("GET", "/health/live", health.live),
@@ -65,6 +75,7 @@ def create_app(services: Services, died: Died | None = None) -> web.Application:
     app.on_response_prepare.append(middleware.add_headers)
 
     async def background(_app: web.Application) -> AsyncIterator[None]:
+        await services.compare_clocks()
         after = await services.queue.last_event_id()  # before anybody can follow a job: what happens then is read
         tasks = [
             _start("events", read_events(services.queue, services.fanout, after), died),
@@ -130,6 +141,7 @@ async def reap(services: Services) -> None:
     while True:
         await asyncio.sleep(seconds * random.uniform(0.7, 1.3))  # noqa: S311 - spreads load, guards nothing
         try:
+            await services.compare_clocks()
             reaped = await services.queue.reap()
         except QueueError as error:
             log_unless_away("reap_failed", error)

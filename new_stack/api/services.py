@@ -82,8 +82,17 @@ class Services:
         self.retirement = Retirement(settings, self.usage, InFlight(queue, self.fanout), clock)
         self.snapshots = Snapshots(queue)
         self.stopping = asyncio.Event()
+        self._redis_ahead_ms = 0
         self.large_results = asyncio.Semaphore(LARGE_RESULTS)
         self._large: WeakValueDictionary[str, Published] = WeakValueDictionary()
+
+    def redis_time_ms(self) -> int:
+        """Redis's clock as this process knows it: all times of jobs are by that one."""
+        return int(self.clock() * 1000) + self._redis_ahead_ms
+
+    async def compare_clocks(self) -> None:
+        """Look how far Redis's clock is ahead of this process's."""
+        self._redis_ahead_ms = await self.queue.time_ms() - int(self.clock() * 1000)
 
     def published(self, event: Event) -> Published:
         """An event of a history. Readers of a large result share it while one of them holds it."""

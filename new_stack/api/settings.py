@@ -27,12 +27,16 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8000
     token: str = ""
     """Where set, every connection and every request but health, `/` and the documents has to show it."""
+    read_token: str = ""
+    """Who shows this one may look at everything and change nothing."""
     open_rest: bool = False
     """With a token set, leave HTTP unguarded as the hub did, for legacy REST callers that have no token yet."""
     later_rest: bool = False
     """Serve the REST of the later dialect's time as well: `/jobs`, `/workers`, `/queue/*`, `/system/status`."""
     token_file: str = ""
     """Read the token from this file, so that it stands in no environment."""
+    read_token_file: str = ""
+    """Read the token that may only read from this file."""
     deprecation_file: str = ""
     """A TOML file with notices, brown-outs and the final switch of the hub's protocols; it may change at any time."""
     deprecation: str = ""
@@ -85,6 +89,10 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
         settings = read_settings(cls, environment, given, name_of=variable)
         if settings.token_file:
             settings = msgspec.structs.replace(settings, token=_read_token(settings.token_file))
+        if settings.read_token_file:
+            settings = msgspec.structs.replace(settings, read_token=_read_token(settings.read_token_file))
+        if settings.read_token and not settings.token:
+            raise SettingsError("HUBGATE_READ_TOKEN needs WEBSOCKET_AUTH_TOKEN: without it, everybody may write.")
         if not 0 <= settings.port <= 65_535:
             raise SettingsError(f"The port must be between 0 and 65535, not {settings.port}.")
         check_numbers(settings, name_of=variable, zero_allowed=frozenset({"port", "shutdown_notice_ms"}))

@@ -28,6 +28,8 @@ _SENTENCES: Final = {
     "customer.isolation": "the job asks for {value} isolation, and this worker does not give it",
     "matching": "it serves {value!r}, but does not look at requirements: HUBGATE_MATCHING is off there",
     "failed_last": "it failed the job last, and another worker that can take it has a free place",
+    "service.paused": "the service {value!r} is paused",
+    "worker.draining": "it is being drained",
     "malformed": "{value!r} cannot be read",
 }
 

@@ -1,7 +1,8 @@
-"""Jobs that failed for good, by the reason why, and what is done with many of them at once."""
+"""Jobs that failed for good, by the reason why; and what is done with many jobs at once."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final, Literal
@@ -12,8 +13,9 @@ from new_stack.queue.errors import InvalidTransition, JobNotFound
 from new_stack.queue.jobs import Job, JobState
 from new_stack.queue.queue import Queue
 
-LOOKED_AT: Final = 10_000
-"""How many failed jobs one request looks at, the newest first."""
+LOOKED_AT: Final = 100_000
+"""How many jobs one request looks at, the newest first."""
+AT_ONCE: Final = 100
 PAGE: Final = 500
 EXAMPLES: Final = 3
 NAMED: Final = 100
@@ -26,28 +28,40 @@ _CHANGING: Final = (
 )
 """What differs between errors of one kind: ids and numbers."""
 
-Action = Literal["retry", "drop"]
+Action = Literal["retry", "cancel", "drop"]
+
+STATES: Final[Mapping[Action, tuple[JobState, ...]]] = {
+    "retry": (JobState.FAILED, JobState.CANCELLED),
+    "cancel": (JobState.PENDING, JobState.CLAIMED),
+    "drop": (JobState.FAILED, JobState.CANCELLED, JobState.COMPLETED),
+}
+"""The jobs that an action can be taken with."""
 
 
 class FailureFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which failed jobs are meant: those for which all that is given holds. Times are ms since the epoch."""
+    """Which jobs are meant: those for which all that is given holds. Times are ms since the epoch."""
 
+    state: JobState | None = None
+    """Without it: failed ones; where they are to be cancelled, pending and claimed ones."""
+    q: str | None = None
+    """As in a listing: it stands in the id, the client's id or the error."""
+    client_id: str | None = None
     reason: str | None = None
     """As `normalised` writes it, and the listing shows it."""
     service: str | None = None
     worker_id: str | None = None
     after: int | None = None
-    """It failed then or later."""
+    """It ended then or later; where it has not ended, it was submitted then or later."""
     before: int | None = None
-    """It failed sooner."""
+    """The same, sooner."""
 
     def holds(self, job: Job) -> bool:
-        """Whether a job is one of them; service and worker are looked at by the listing."""
-        ended_at = job.ended_at or 0
+        """Whether a job is one of them; what is not looked at here is by the listing."""
+        at = job.ended_at or job.created_at
         return (
             (self.reason is None or normalised(job.error) == self.reason)
-            and (self.after is None or ended_at >= self.after)
-            and (self.before is None or ended_at < self.before)
+            and (self.after is None or at >= self.after)
+            and (self.before is None or at < self.before)
         )
 
 
@@ -94,7 +108,7 @@ def normalised(error: str | None) -> str:
 async def failures(queue: Queue, wanted: FailureFilter) -> Failures:
     """The failed jobs by service and reason. Raises QueueUnavailable."""
     groups: dict[tuple[str, str], FailureGroup] = {}
-    pages = _Pages(queue, wanted)
+    pages = _Pages(queue, wanted, (JobState.FAILED,))
     async for job in pages.jobs():
         reason, at = normalised(job.error), job.ended_at or 0
         group = groups.setdefault(
@@ -109,14 +123,21 @@ async def failures(queue: Queue, wanted: FailureFilter) -> Failures:
     return Failures(groups=common, looked_at=pages.looked_at, more=pages.more)
 
 
-async def in_bulk(queue: Queue, action: Action, wanted: FailureFilter, *, dry_run: bool, limit: int) -> BulkResult:
-    """Retry or drop up to `limit` failed jobs; one that is no longer failed by then is left alone.
+async def in_bulk(
+    queue: Queue, action: Action, wanted: FailureFilter, *, dry_run: bool, limit: int, cancel_reason: str = ""
+) -> BulkResult:
+    """Retry, cancel or drop up to `limit` jobs; one that is in another state by then is left alone.
 
     Raises QueueUnavailable; what was done until then is done.
     """
-    acts: Mapping[Action, Callable[[str], Awaitable[Any]]] = {"retry": queue.retry, "drop": queue.drop}
+    acts: Mapping[Action, Callable[[str], Awaitable[Any]]] = {
+        "retry": queue.retry,
+        "cancel": lambda job_id: queue.cancel(job_id, cancel_reason),
+        "drop": queue.drop,
+    }
     result = BulkResult(action=action, dry_run=dry_run, job_ids=[])
-    pages = _Pages(queue, wanted)
+    pages = _Pages(queue, wanted, (JobState.PENDING, JobState.CLAIMED) if action == "cancel" else (JobState.FAILED,))
+    batch: list[str] = []
     async for job in pages.jobs():
         if result.matched == limit:
             result.more = True
@@ -124,40 +145,59 @@ async def in_bulk(queue: Queue, action: Action, wanted: FailureFilter, *, dry_ru
         result.matched += 1
         if len(result.job_ids) < NAMED:
             result.job_ids.append(job.id)
-        if not dry_run:
-            try:
-                await acts[action](job.id)
-            except (JobNotFound, InvalidTransition):
-                continue
-            result.changed += 1
+        batch.append(job.id)
+        if len(batch) == AT_ONCE:
+            result.changed += 0 if dry_run else await _done(acts[action], batch)
+            batch = []
+    result.changed += 0 if dry_run else await _done(acts[action], batch)
     result.more = result.more or pages.more
     return result
 
 
-class _Pages:
-    """The failed jobs that a filter means, page by page."""
+async def _done(act: Callable[[str], Awaitable[Any]], job_ids: list[str]) -> int:
+    """Act on jobs, all at once; how many were still there to be acted on."""
+    answers = await asyncio.gather(*map(act, job_ids), return_exceptions=True)
+    failed = [answer for answer in answers if isinstance(answer, BaseException)]
+    for error in failed:
+        if not isinstance(error, JobNotFound | InvalidTransition):
+            raise error
+    return len(answers) - len(failed)
 
-    def __init__(self, queue: Queue, wanted: FailureFilter) -> None:
+
+class _Pages:
+    """The jobs that a filter means, page by page; in these states, where it names none."""
+
+    def __init__(self, queue: Queue, wanted: FailureFilter, states: tuple[JobState, ...]) -> None:
         self._queue = queue
         self._wanted = wanted
+        self._states = states if wanted.state is None else (wanted.state,)
         self.looked_at = 0
         self.more = False
 
     async def jobs(self) -> AsyncIterator[Job]:
+        for state in self._states:
+            async for job in self._in_state(state):
+                yield job
+
+    async def _in_state(self, state: JobState) -> AsyncIterator[Job]:
         cursor: str | None = None
         while True:
             page = await self._queue.jobs(
-                state=JobState.FAILED,
+                state=state,
                 service=self._wanted.service,
                 worker_id=self._wanted.worker_id,
+                client_id=self._wanted.client_id,
+                text=self._wanted.q,
                 cursor=cursor,
                 limit=PAGE,
             )
+            self.looked_at += page.looked_at
             for job in page.jobs:
-                self.looked_at += 1
                 if self._wanted.holds(job):
                     yield job
             cursor = page.cursor
-            self.more = cursor is not None
-            if cursor is None or self.looked_at >= LOOKED_AT:
+            if cursor is None:
+                return
+            if self.looked_at >= LOOKED_AT:
+                self.more = True
                 return

@@ -67,16 +67,23 @@ def worker_of(row: Sequence[Any]) -> WorkerInfo | None:
         report = msgspec.json.decode(row[1], type=WorkerReport)
     except msgspec.DecodeError:
         return None
-    return WorkerInfo(report=report, registered_at=int(row[2]), seen_at=int(row[3]), alive=row[4] == b"1")
+    return WorkerInfo(
+        report=report,
+        registered_at=int(row[2]),
+        seen_at=int(row[3]),
+        alive=row[4] == b"1",
+        draining_since=int(row[5]) if row[5] else None,
+    )
 
 
 def counts_of(reply: Sequence[Any]) -> QueueCounts:
     """The reply of `count`."""
-    *numbers, services, unserved, urgent = reply
+    *numbers, services, unserved, urgent, paused = reply
     return QueueCounts(
         by_service={name: int(count) for name, count in pairs(services)},
         urgent=int(urgent),
         unserved={name: int(since) for name, since in pairs(unserved)},
+        paused={name: int(since) for name, since in pairs(paused)},
         **dict(zip(COUNT_FIELDS, numbers, strict=True)),
     )
 

@@ -74,7 +74,9 @@ def explanation_of(reply: Sequence[Any]) -> Explanation | None:
 
 
 def waiting_reason(job: Job) -> str | None:
-    """Why a pending job stands where it is though it is its turn: nobody alive can take it."""
+    """Why a pending job stands where it is though it is its turn: a pause, or nobody alive can take it."""
+    if job.paused_since is not None:
+        return f"the service {job.service_required!r} is paused"
     if job.unserved_since is None:
         return None
     if job.group:

@@ -114,6 +114,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """1-based among the ready jobs that ask for the same; 0 where it is not ready, or where nobody asked."""
     unserved_since: int | None = None
     """Since when no live worker serves the job; None where one does, or where nobody asked."""
+    paused_since: int | None = None
+    """Since when its service is paused while the job waits; None where it is not, or where nobody asked."""
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,6 +248,8 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     alive: bool
     registered_at: int
     seen_at: int
+    draining_since: int | None = None
+    """Since when it is to take no more jobs; None where it may."""
 
 
 class PollResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,6 +276,8 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Ready ones with a priority above 0."""
     unserved: dict[str, int] = {}
     """Services that no live worker serves though jobs wait for them, with the ms since when."""
+    paused: dict[str, int] = {}
+    """Services whose jobs nobody may claim for now, with the ms since when."""
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
@@ -294,3 +300,5 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     jobs: tuple[Job, ...]
     cursor: str | None
+    looked_at: int = 0
+    """How many jobs were looked at for it."""

@@ -6,20 +6,21 @@ from typing import Self
 
 from new_stack.queue.consumer import Consumer
 from new_stack.queue.function_caller import FunctionCaller
+from new_stack.queue.operation import Operator
 from new_stack.queue.producer import Producer
 from new_stack.queue.reader import Reader
 from new_stack.queue.settings import QueueSettings
 from new_stack.queue.usage import UsageStore
 
 
-class Queue(Producer, Consumer, Reader):
-    """Producer, consumer and reader over the same connections. Safe to share between the tasks of one event loop.
+class Queue(Producer, Consumer, Reader, Operator):
+    """Producer, consumer, reader and operator over the same connections; any task of one event loop may use it.
 
     Code that needs only one privilege takes that one's type.
     """
 
     def __init__(self, caller: FunctionCaller) -> None:
-        for role in (Producer, Consumer, Reader):
+        for role in (Producer, Consumer, Reader, Operator):
             role.__init__(self, caller)
         self.settings: QueueSettings = caller.settings
         self.usage = UsageStore(caller)

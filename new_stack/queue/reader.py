@@ -40,8 +40,9 @@ class Reader:
         reply = await self._caller.read("job", job_id, "1" if bodies else "")
         if not reply:
             return None
-        row, position, unserved_since = reply
-        return job_of(row, position=position, unserved_since=int(unserved_since) if unserved_since else None)
+        row, position, *since = reply
+        unserved_since, paused_since = (int(at) if at else None for at in since)
+        return job_of(row, position=position, unserved_since=unserved_since, paused_since=paused_since)
 
     async def jobs(
         self,
@@ -49,19 +50,22 @@ class Reader:
         state: JobState | None = None,
         service: str | None = None,
         worker_id: str | None = None,
+        client_id: str | None = None,
+        text: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page:
         """One page of jobs that match every filter given, newest first. Raises ValueError for a foreign cursor.
 
-        A page may be short and yet not the last: go on while it has a cursor.
+        `text` stands in the id, the client's id or the error, in any case of its letters. A page may be short and yet
+        not the last: go on while it has a cursor.
         """
         if cursor is not None and not cursor.isdecimal():
             raise ValueError("the cursor is not one that this listing gave out")
         found: list[Job] = []
-        below = cursor or "+inf"
+        below, looked_at = cursor or "+inf", 0
         for _ in range(INSPECT_ROUNDS):
-            after, rows = await self._caller.read(
+            after, rows, inspected = await self._caller.read(
                 "list",
                 state or "",
                 service or "",
@@ -70,12 +74,14 @@ class Reader:
                 limit - len(found),
                 INSPECT_LIMIT,
                 PAGE_BYTES,
+                client_id or "",
+                text or "",
             )
-            below = after.decode()
+            below, looked_at = after.decode(), looked_at + inspected
             found += [job for row in rows if (job := job_of(row))]
             if not below or len(found) >= limit or _size(found) >= PAGE_BYTES:
                 break
-        return Page(jobs=tuple(found), cursor=below or None)
+        return Page(jobs=tuple(found), cursor=below or None, looked_at=looked_at)
 
     async def position(self, job_id: str) -> int | None:
         """1-based among pending jobs of its service; None where it is not pending."""

@@ -11,7 +11,7 @@ from aiohttp import web
 from new_stack.api.http.problems import problem
 from new_stack.api.settings import ApiSettings
 
-ALLOWED_METHODS: Final = "GET, POST, OPTIONS"
+ALLOWED_METHODS: Final = "GET, POST, DELETE, OPTIONS"
 ALLOWED_HEADERS: Final = "Authorization, Content-Type, Last-Event-ID, Cache-Control"
 
 
@@ -82,7 +82,7 @@ def cors_headers(request: web.BaseRequest, origins: tuple[str, ...]) -> dict[str
     origin = request.headers.get("Origin")
     if origin is None:
         return {}
-    exposed = {"Access-Control-Expose-Headers": "Location, Retry-After"}
+    exposed = {"Access-Control-Expose-Headers": "Location, Retry-After, Hubgate-Time"}
     if "*" in origins:
         return {"Access-Control-Allow-Origin": "*"} | exposed
     return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} | exposed if origin in origins else {}

@@ -8,10 +8,10 @@ from typing import Final
 
 from aiohttp import web
 
+from new_stack.api.guard.access import require_access
 from new_stack.api.guard.pages import cors_headers, preflight, require_own_page
 from new_stack.api.http.http_io import encode
 from new_stack.api.http.problems import CONTENT_TYPE, ProblemError, from_queue, problem
-from new_stack.api.http.token import require_token
 from new_stack.api.retirement.requests import told_headers
 from new_stack.api.services import SERVICES
 from new_stack.log import log
@@ -43,7 +43,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         if request.method == "OPTIONS":
             response = preflight(request, services.settings.cors_origins)
         else:
-            require_token(request, services.settings.token, open_rest=services.settings.open_rest)
+            require_access(request, services.settings, services.clock())
             response = await handler(request)
     except ProblemError as error:
         response = problem_response(error)
@@ -97,5 +97,7 @@ async def add_headers(request: web.BaseRequest, response: web.StreamResponse) ->
     response.headers["Server"] = "hubgate"
     response.headers.setdefault("Cache-Control", "no-store")
     if isinstance(request, web.Request):
+        services = request.app[SERVICES]
+        response.headers["Hubgate-Time"] = str(services.redis_time_ms())
         response.headers.update(told_headers(request, response.status))
-        response.headers.update(cors_headers(request, request.app[SERVICES].settings.cors_origins))
+        response.headers.update(cors_headers(request, services.settings.cors_origins))

@@ -6,10 +6,10 @@ from typing import Final
 
 from aiohttp import WSCloseCode, web
 
+from new_stack.api.guard.access import Access, access_of
 from new_stack.api.guard.limits import address_of
 from new_stack.api.http.http_io import answer
 from new_stack.api.http.problems import invalid
-from new_stack.api.http.token import token_holds
 from new_stack.api.legacy.client_session import ClientSession
 from new_stack.api.legacy.hub import INVALID_TOKEN, error, greeting
 from new_stack.api.legacy.messages import Refusal, read_message
@@ -52,7 +52,8 @@ async def _connect(request: web.Request, role: str | None, name: str) -> web.Str
         connection = Connection(services, role or "client", caller)
         await connection.accept(request)
         try:
-            if token_holds(request, services.settings.token):
+            access = access_of(request, services.settings, services.clock())
+            if access is Access.WRITE or (access is Access.READ and role == "monitor"):
                 await _admit(services, connection, role, name)
             else:
                 await connection.send(INVALID_TOKEN)

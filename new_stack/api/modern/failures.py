@@ -10,19 +10,21 @@ from msgspec import Meta
 
 from new_stack.api.guard.bodies import received
 from new_stack.api.http.http_io import answer, decoded, whole_number
+from new_stack.api.http.problems import invalid
 from new_stack.api.services import SERVICES
-from new_stack.queue.dead_letters import Action, FailureFilter, failures, in_bulk
+from new_stack.queue.dead_letters import STATES, Action, FailureFilter, failures, in_bulk
 
 GROUPS_LIMIT: Final = 1_000
 
 
 class BulkRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Failed jobs to be retried or dropped together. Nothing is changed unless `dry_run` is false."""
+    """Jobs to be retried, cancelled or dropped together. Nothing is changed unless `dry_run` is false."""
 
     action: Action
     filter: FailureFilter = FailureFilter()
     dry_run: bool = True
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
+    cancel_reason: Annotated[str, Meta(max_length=1_000)] = "Manually cancelled"
 
 
 _bulk: Final = msgspec.json.Decoder(BulkRequest)
@@ -39,8 +41,18 @@ async def listing(request: web.Request) -> web.Response:
 
 
 async def bulk(request: web.Request) -> web.Response:
-    """POST /api/jobs/bulk: retry or drop failed jobs by a filter."""
+    """POST /api/jobs/bulk: retry, cancel or drop jobs by a filter."""
     async with received(request) as body:
         wanted = decoded(body, _bulk)
-    queue = request.app[SERVICES].queue
-    return answer(await in_bulk(queue, wanted.action, wanted.filter, dry_run=wanted.dry_run, limit=wanted.limit))
+    state = wanted.filter.state
+    if state is not None and state not in STATES[wanted.action]:
+        raise invalid("filter.state", f"must be one of {', '.join(STATES[wanted.action])} to {wanted.action}")
+    found = await in_bulk(
+        request.app[SERVICES].queue,
+        wanted.action,
+        wanted.filter,
+        dry_run=wanted.dry_run,
+        limit=wanted.limit,
+        cancel_reason=wanted.cancel_reason,
+    )
+    return answer(found)

@@ -60,23 +60,34 @@ async def explain(request: web.Request) -> web.Response:
 
 
 async def listing(request: web.Request) -> web.Response:
-    """GET /api/jobs: newest first, filtered, a page at a time."""
-    services = request.app[SERVICES]
-    query = request.query
-    state = query.get("status")
+    """GET /api/jobs: newest first, filtered, a page at a time; the job whose id is asked for before all others."""
+    queue, text = request.app[SERVICES].queue, _asked(request, "q")
+    state, cursor = _asked(request, "state", "status"), _asked(request, "after", "cursor")
     if state is not None and state not in set(JobState):
-        raise invalid("status", f"must be one of {', '.join(JobState)}")
+        raise invalid("state", f"must be one of {', '.join(JobState)}")
+    filters = {
+        "service": _asked(request, "service", "job_type"),
+        "worker_id": _asked(request, "worker", "worker_id"),
+        "client_id": _asked(request, "client", "client_id"),
+    }
+    limit = whole_number(request, "limit", 50, 1, PAGE_LIMIT)
     try:
-        page = await services.queue.jobs(
-            state=None if state is None else JobState(state),
-            service=query.get("service") or query.get("job_type") or None,
-            worker_id=query.get("worker_id") or None,
-            cursor=query.get("cursor") or None,
-            limit=whole_number(request, "limit", 50, 1, PAGE_LIMIT),
+        page = await queue.jobs(
+            state=None if state is None else JobState(state), text=text, cursor=cursor, limit=limit, **filters
         )
     except ValueError as error:
-        raise invalid("cursor", str(error)) from None
-    return answer({"jobs": [schemas.job_view(job, None) for job in page.jobs], "cursor": page.cursor})
+        raise invalid("after", str(error)) from None
+    jobs = [job for job in page.jobs if job.id != text]
+    meant = await queue.job(text) if text else None
+    if meant is not None and cursor is None:
+        jobs.insert(0, meant)
+    views = [schemas.job_view(job, None) for job in jobs]
+    return answer({"jobs": views, "cursor": page.cursor, "looked_at": page.looked_at})
+
+
+def _asked(request: web.Request, *names: str) -> str | None:
+    """What is asked for under the first of these names that says something."""
+    return next((found for name in names if (found := request.query.get(name))), None)
 
 
 async def cancel(request: web.Request) -> web.Response:

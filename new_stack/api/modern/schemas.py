@@ -96,5 +96,6 @@ def job_view(job: Job, position: int | None) -> dict[str, Any]:
         "not_before_ms": job.not_before,
         "deadline_at_ms": job.deadline_at,
         "unserved_since_ms": job.unserved_since,
+        "paused_since_ms": job.paused_since,
         "waiting_reason": waiting_reason(job),
     }

@@ -10,7 +10,8 @@ from aiohttp import web
 
 from new_stack.api.http.http_io import answer
 from new_stack.api.http.problems import unavailable
-from new_stack.api.services import SERVICES
+from new_stack.api.services import SERVICES, Services
+from new_stack.api.snapshot import Snapshot
 from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.jobs import WorkerInfo
 
@@ -67,12 +68,15 @@ async def metrics(request: web.Request) -> web.Response:
 async def stats(request: web.Request) -> web.Response:
     """GET /api/stats."""
     services = request.app[SERVICES]
-    snapshot = await services.snapshots.take()
+    return answer(figures_of(services, await services.snapshots.take()))
+
+
+def figures_of(services: Services, snapshot: Snapshot) -> dict[str, Any]:
+    """The figures of queue, workers and connections."""
     alive = [worker for worker in snapshot.workers if worker.alive]
     busy = sum(1 for worker in alive if worker.report.running)
     workers = {"total": len(snapshot.workers), "alive": len(alive), "busy": busy}
-    figures: dict[str, Any] = {"queue": snapshot.counts, "workers": workers}
-    return answer(figures | {"connections": services.connections.counts()})
+    return {"queue": snapshot.counts, "workers": workers, "connections": services.connections.counts()}
 
 
 async def workers(request: web.Request) -> web.Response:
@@ -83,5 +87,10 @@ async def workers(request: web.Request) -> web.Response:
 
 def _worker(worker: WorkerInfo) -> dict[str, Any]:
     """A worker as it last reported."""
-    known = {"alive": worker.alive, "registered_at": worker.registered_at, "seen_at": worker.seen_at}
+    known = {
+        "alive": worker.alive,
+        "registered_at": worker.registered_at,
+        "seen_at": worker.seen_at,
+        "draining_since": worker.draining_since,
+    }
     return msgspec.structs.asdict(worker.report) | known

@@ -15,6 +15,7 @@ redis.register_function{
       if job.state == 'claimed' then signal(q, job) end
       job.cancel_reason = args[q.first + 1]
       finish(q, job, 'cancelled')
+      save_tallies(q)
     end
     return { 'cancelled', row_of(q, job) }
   end,

@@ -1,8 +1,8 @@
---@include context ready
+--@include context ready paused
 -- count: how many jobs are in each state, in back-off, and ready for each service.
 -- Keys: `ready`. Arguments: none.
 -- Reply: {pending, claimed, completed, failed, cancelled, delayed, {service, count, …}, {service, unserved since, …},
--- how many of the ready ones have a priority above 0}.
+-- how many of the ready ones have a priority above 0, {paused service, since when, …}}.
 -- Invariant: changes nothing; costs the same whatever the number of jobs.
 redis.register_function{
   function_name = 'hubgate_count',
@@ -27,9 +27,15 @@ redis.register_function{
       since[service] = math.min(since[service] or at, at)
     end
     for service, at in pairs(since) do unserved[#unserved + 1], unserved[#unserved + 2] = service, string.format('%.0f', at) end
+    local paused = {}
+    paused_since(q, 'service', '')
+    for name, at in pairs(q.paused) do
+      local service = string.match(name, '^service (.*)$')
+      if service then paused[#paused + 1], paused[#paused + 2] = service, at end
+    end
     return {
       pending_count(q), card('leases'), card('ended') - failed - cancelled, failed, cancelled, card('delayed'), services,
-      unserved, urgent,
+      unserved, urgent, paused,
     }
   end,
 }

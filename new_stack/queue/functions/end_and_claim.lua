@@ -32,6 +32,8 @@ redis.register_function{
       ends[index] = end_one(q, args[at], args[at + 1], tonumber(args[at + 2]), args[at + 3], args[at + 4],
         args[at + 5], args[at + 6], args[at + 7])
     end
-    return { ends, count > 0 and claim(q, worker, count) or {} }
+    local leases = count > 0 and claim(q, worker, count) or {}
+    save_tallies(q)
+    return { ends, leases }
   end,
 }

@@ -1,4 +1,4 @@
---@include context record ready workers
+--@include context record ready workers paused
 -- explain: which live workers may take a job, and for each other one the first reason why not.
 -- Keys: `ready`. Arguments: job id; how many workers at most.
 -- Reply: {} where there is none, else {the record's row, since when nobody serves it or '', ms when it is due or '',
@@ -7,6 +7,8 @@
 -- Invariant: changes nothing; the rule is the one that claims decide by.
 local function reason_for(q, job, class, worker_id)
   local group, read = group_of(job), class.read
+  if paused_since(q, 'service', job.service_required) then return 'service.paused', job.service_required end
+  if paused_since(q, 'worker', worker_id) then return 'worker.draining', '' end
   if not read.offers and is_signature(group) then
     local serves_it = serves(read, service_of(group)) or read.services == '*'
     return serves_it and 'matching' or 'service', service_of(group)

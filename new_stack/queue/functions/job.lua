@@ -1,7 +1,8 @@
---@include context record ready workers
+--@include context record ready workers paused
 -- job: one job as it stands.
 -- Keys: `ready`. Arguments: job id; '1' where its large bodies are wanted.
--- Reply: {} where there is none, else {the record's row, its position, since when nobody serves it or ''}.
+-- Reply: {} where there is none, else {the record's row, its position, since when nobody serves it or '', since when its service
+-- is paused or ''}.
 -- Invariant: changes nothing; O(log n).
 redis.register_function{
   function_name = 'hubgate_job',
@@ -13,6 +14,7 @@ redis.register_function{
     local place, since = position(q, job), ''
     if place > 0 then since = redis.call('HGET', q.prefix .. 'unserved', group_of(job)) or '' end
     if args[2] ~= '1' then job.payload_apart, job.result_apart = nil, nil end
-    return { row_of(q, job), place, since }
+    local paused = job.state == 'pending' and paused_since(q, 'service', job.service_required) or ''
+    return { row_of(q, job), place, since, paused }
   end,
 }

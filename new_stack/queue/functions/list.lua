@@ -1,9 +1,10 @@
 --@include context record ready
 -- list: one page of jobs, newest first, those that match every filter.
 -- Keys: `ready`. Arguments: state, service_required, worker id ('' for any); the sequence number below which to look
--- ('+inf' to begin); how many; how many to look at; how many bytes.
--- Reply: {the sequence number to go on below, or '' on the last page; the records' rows}. A page may be short and yet
--- not the last: the work of one call is bounded.
+-- ('+inf' to begin); how many; how many to look at; how many bytes; client id ('' for any); a text that stands in the id,
+-- the client id or the error ('' for any).
+-- Reply: {the sequence number to go on below, or '' on the last page; the records' rows; how many were looked at}. A
+-- page may be short and yet not the last: the work of one call is bounded.
 -- Invariant: changes nothing; filters first, then cuts, so no page hides a job.
 local LIST_PAGE = 100
 local GATHERED = 1000
@@ -53,11 +54,20 @@ local function below(q, index, few, cursor)
   return found
 end
 
-local function matching(q, id, state, service, worker_id)
+local function says(job, text)
+  for _, field in ipairs({ 'id', 'client_id', 'error' }) do
+    if job[field] and string.find(string.lower(job[field]), text, 1, true) then return true end
+  end
+  return false
+end
+
+local function matching(q, id, state, service, worker_id, client_id, text)
   local job = read_job(q, id)
   if not job or (state ~= '' and job.state ~= state) then return nil end
   if service ~= '' and job.service_required ~= service then return nil end
   if worker_id ~= '' and job.worker_id ~= worker_id then return nil end
+  if client_id ~= '' and job.client_id ~= client_id then return nil end
+  if text ~= '' and not says(job, text) then return nil end
   return row_of(q, job)
 end
 
@@ -69,19 +79,20 @@ redis.register_function{
     local state, cursor = args[1], args[4]
     local limit, inspect, bytes = tonumber(args[5]), tonumber(args[6]), tonumber(args[7])
     local few = gathered(q, state)
-    local page = {}
+    local page, client_id, text = {}, args[8] or '', string.lower(args[9] or '')
+    local looked_at = 0
     while true do
       local found = below(q, INDEXES[state] or 'jobs', few, cursor)
-      if #found == 0 then return { '', page } end
+      if #found == 0 then return { '', page, looked_at } end
       for _, one in ipairs(found) do
-        local row = matching(q, one[1], state, args[2], args[3])
-        inspect = inspect - 1
+        local row = matching(q, one[1], state, args[2], args[3], client_id, text)
+        looked_at = looked_at + 1
         if row then
           page[#page + 1] = row
           bytes = bytes - #row[2] - #row[3] - #row[4]
         end
         cursor = string.format('%.0f', one[2])
-        if #page >= limit or inspect <= 0 or bytes <= 0 then return { cursor, page } end
+        if #page >= limit or looked_at >= inspect or bytes <= 0 then return { cursor, page, looked_at } end
       end
     end
   end,

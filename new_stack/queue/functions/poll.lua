@@ -15,6 +15,7 @@ redis.register_function{
     if args[q.first + 3] ~= '' then beat(q, unpack(args, q.first, q.first + 3)) end
     local reaped = expire_leases(q, POLL_LIMIT)
     promote(q, POLL_LIMIT)
+    save_tallies(q)
     local ready = ready_for(q, { id = args[q.first], class = args[q.first + 1], services = args[q.first + 2] })
     local idle_ms = tonumber(args[q.first + 4])
     if idle_ms > 0 then

@@ -1,9 +1,11 @@
---@include context expire finish overdue workers unserved forget
+--@include context expire finish overdue workers unserved forget tally
 -- reap: what the clock alone brings about. Anyone may call it, at any time, any number at once.
 -- Keys: `ready`. Arguments: the terms; how many of each kind at most.
 -- Reply: {ids of jobs put back or given up, '1' if there may be more to do}.
 -- Invariant: a job whose lease ran out is back in its old place (or failed for good after too many lost workers);
--- ended jobs are kept by age and by number.
+-- ended jobs are kept by age and by number; the tallies of minutes that are over are folded.
+local TALLIES_FOLDED = 20
+
 local function forget_ended(q, limit)
   local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'ended', '-inf', q.now - q.finished_ttl_ms, 'LIMIT', 0, limit)
   local surplus = redis.call('ZCARD', q.prefix .. 'ended') - #due - q.finished_limit
@@ -31,6 +33,8 @@ redis.register_function{
     more = promote(q, limit) == limit or more
     more = fail_overdue(q, limit) == limit or more
     more = forget_ended(q, limit) or more
+    save_tallies(q)
+    more = fold_due(q, TALLIES_FOLDED) == TALLIES_FOLDED or more
     forget_workers(q, limit)
     note_unserved(q)
     return { reaped, more and '1' or '0' }

@@ -1,4 +1,4 @@
---@include context record events ready wake deadline
+--@include context record events ready wake deadline tally
 -- submit: make jobs ready, each once.
 -- Keys: `ready`. Arguments: the terms; the number of jobs; for each: id, service_required, payload, priority,
 -- client_id ('' for none), max_retries, digest of the content, group ('' for the service's), extra (JSON, '' for none),
@@ -49,6 +49,7 @@ local function submit_one(q, args, at, at_most)
   end
   emit(q, job, 'submitted', {})
   save_job(q, job)
+  tally(q, job.service_required, SUBMITTED, 1)
   local group = group_of(job)
   if ready then q.created[group] = (q.created[group] or 0) + 1 end
   return { 'created', 'pending', position(q, job), q.now }
@@ -63,6 +64,7 @@ redis.register_function('hubgate_submit', function(keys, args)
   for index = 1, count do
     replies[index] = submit_one(q, args, q.first + 1 + (index - 1) * q.width, count - index + 1)
   end
+  save_tallies(q)
   for group, created in pairs(q.created) do wake(q, group, created) end
   return replies
 end)

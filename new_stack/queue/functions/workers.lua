@@ -1,7 +1,8 @@
---@include context workers
+--@include context workers paused
 -- workers: the workers that have not been forgotten, a page at a time.
 -- Keys: `ready`. Arguments: the cursor ('0' to begin); about how many.
--- Reply: {the next cursor, '0' at the end; for each {id, report (JSON), registered_at, seen_at, '1' if alive}}.
+-- Reply: {the next cursor, '0' at the end; for each {id, report (JSON), registered_at, seen_at, '1' if alive, since when it is
+-- drained or ''}}.
 -- Invariant: changes nothing. One that is there throughout comes at least once.
 redis.register_function{
   function_name = 'hubgate_workers',
@@ -16,7 +17,8 @@ redis.register_function{
     for index, id in ipairs(ids) do
       local since, seen_at, _, report = parts_of(page[2][index * 2])
       if since and until_ms[index] then
-        rows[#rows + 1] = { id, report, since, seen_at, tonumber(until_ms[index]) >= now and '1' or '0' }
+        local drained = paused_since(q, 'worker', id) or ''
+        rows[#rows + 1] = { id, report, since, seen_at, tonumber(until_ms[index]) >= now and '1' or '0', drained }
       end
     end
     return { page[1], rows }

@@ -1,4 +1,4 @@
---@include record events ready workers wake finish overdue walk share
+--@include record events ready workers wake finish overdue walk share tally
 -- Claim up to `count` jobs that the worker serves: highest priority first, then oldest, over all of its groups together.
 -- Each leaves the ready jobs and goes onto a lease in this one step, under a new attempt number.
 --
@@ -9,7 +9,11 @@ local CLAIM_INSPECTED = 5000
 local ALONE_FROM = 2
 
 local function hold(q, job, worker)
-  if job.attempt > 0 then open_stream(q, job) end
+  if job.attempt > 0 then
+    open_stream(q, job)
+  else
+    tally(q, job.service_required, WAIT, bucket_of(q.now - math.max(job.created_at, job.not_before or 0)))
+  end
   job.attempt = job.attempt + 1
   job.state, job.worker_id, job.claimed_at = 'claimed', worker.id, q.now
   job.progress, job.status_message, job.lost_by, job.offered_to = nil, nil, nil, nil
@@ -47,6 +51,7 @@ local function set_aside(q, id, group, score, why)
   }
   redis.call('ZADD', q.prefix .. 'ended', q.now, id)
   redis.call('ZADD', q.prefix .. 'failed', job.sequence, id)
+  tally(q, job.service_required, ENDED.failed, 1)
   emit(q, job, 'failed', { 'error', job.error })
   save_job(q, job)
 end
@@ -54,7 +59,7 @@ end
 -- What becomes of the places that a claim left empty: the worker is idle from now on; or, where it left jobs to
 -- others, it looks again at once, because they may not come.
 local function wait_for_more(q, worker, left_some)
-  if worker.wait_ms == 0 then return end
+  if worker.wait_ms == 0 or paused_since(q, 'worker', worker.id) then return end
   if left_some then
     wake_worker(q, worker.id)
   else

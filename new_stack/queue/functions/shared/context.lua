@@ -12,6 +12,7 @@ local function open(keys, args)
     first = tonumber(args[1]) + 2,
     prefix = string.sub(keys[1], 1, -1 - #'ready'),
     now = clock(),
+    tallies = {},
     job_stream_length = args[2],
     events_stream_length = args[3],
     lease_ms = tonumber(args[4]),

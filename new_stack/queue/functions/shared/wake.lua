@@ -1,4 +1,4 @@
---@include context workers
+--@include context workers paused ready
 -- Waking: a job that becomes ready wakes one idle worker that serves it, by a token on that worker's own list. A worker
 -- whose wait is over (it died, or left) is passed over; what nobody is woken for is found by the next poll.
 local WAKE_TTL_MS = 60000
@@ -12,6 +12,7 @@ end
 -- Wake up to `count` workers for jobs of one group; `last` is woken only where there is no other. Answers the name of
 -- one that was woken, but for `last`.
 local function wake(q, group, count, last)
+  if paused_since(q, 'service', service_of(group)) then return nil end
   local kept, another, passed_over = nil, nil, {}
   for _, class in ipairs(classes(q)) do
     local idle = q.prefix .. 'idle:' .. class.name
@@ -38,4 +39,11 @@ end
 -- The worker has room left and waits until then.
 local function park(q, worker_id, class, wait_ms)
   redis.call('ZADD', q.prefix .. 'idle:' .. class, q.now + wait_ms, worker_id)
+end
+
+-- Jobs that somebody was woken for who does not come wake another one.
+local GROUPS_TOLD = 20
+
+local function wake_others(q)
+  for _, group in ipairs(ready_groups(q, GROUPS_TOLD)) do wake(q, group, 1) end
 end

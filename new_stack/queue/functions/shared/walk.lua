@@ -1,4 +1,4 @@
---@include context serve ready signatures
+--@include context serve ready signatures paused
 -- Walks the groups that a worker serves, best bound first, no farther than a claim needs. Services named one by one are
 -- looked up, all at once; those of a worker that serves all of them, and signatures, are read a page at a time.
 -- `groups` has what was read, sorted; no group to come has a bound above `floor` (nil where that is all).
@@ -10,7 +10,9 @@ local function best_first(a, b) return a.bound > b.bound end
 local function add_named(q, walk)
   local class, names = walk.class, {}
   for name in string.gmatch(class.services, '[^\n]+') do
-    if not class.offers or serves(class, name) then names[#names + 1] = name end
+    if not paused_since(q, 'service', name) and (not class.offers or serves(class, name)) then
+      names[#names + 1] = name
+    end
   end
   local scores = #names > 0 and redis.call('ZMSCORE', q.prefix .. 'ready', unpack(names)) or {}
   for index, name in ipairs(names) do
@@ -25,7 +27,7 @@ local function read_page(q, walk, index)
     local group = rows[at]
     local excluded = not walk.seen[group] and serves(walk.class, group)
     walk.seen[group] = true
-    if excluded and not excluded[walk.worker_id] then
+    if excluded and not excluded[walk.worker_id] and not paused_since(q, 'service', service_of(group)) then
       walk.groups[#walk.groups + 1] = { group = group, bound = tonumber(rows[at + 1]), index = index }
     end
   end
@@ -52,6 +54,7 @@ end
 local function begin_walk(q, worker)
   local class = read_class(worker.services)
   local walk = { class = class, worker_id = worker.id, groups = {}, indexes = {}, seen = {} }
+  if paused_since(q, 'worker', worker.id) then return walk end
   if class.services == '*' then
     walk.indexes[1] = { key = q.prefix .. 'ready', page = FIRST_PAGE, rank = 0, floor = math.huge }
   else

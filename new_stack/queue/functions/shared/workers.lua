@@ -1,4 +1,4 @@
---@include context serve
+--@include context serve paused
 -- Workers. Those that serve the same are one class (`classes`: class → its text, see serve.lua).
 -- `workers` and `workers:{class}` have each by the moment until which it counts as alive, `reports` what it said. A worker that found
 -- less to claim than it has room for is idle until its wait ends: `idle:{class}`, by that moment.
@@ -25,6 +25,7 @@ local function forget_worker(q, worker_id)
   local _, _, class = parts_of(redis.call('HGET', q.prefix .. 'reports', worker_id))
   redis.call('ZREM', q.prefix .. 'workers', worker_id)
   redis.call('HDEL', q.prefix .. 'reports', worker_id)
+  redis.call('HDEL', q.prefix .. 'paused', 'worker ' .. worker_id)
   redis.call('DEL', q.prefix .. 'signals:' .. worker_id, q.prefix .. 'wake:' .. worker_id)
   if not class then return end
   redis.call('ZREM', q.prefix .. 'idle:' .. class, worker_id)
@@ -52,7 +53,7 @@ local function classes(q)
   return found
 end
 
--- How many workers that serve the group are alive.
+-- How many workers that serve the group are alive and take jobs.
 local function alive_for(q, group)
   local alive = 0
   for _, class in ipairs(classes(q)) do
@@ -62,6 +63,10 @@ local function alive_for(q, group)
       alive = alive + redis.call('ZCOUNT', members, q.now, '+inf')
       for worker_id in pairs(excluded) do
         if tonumber(redis.call('ZSCORE', members, worker_id) or 0) >= q.now then alive = alive - 1 end
+      end
+      for _, worker_id in ipairs(drained_workers(q)) do
+        local until_ms = not excluded[worker_id] and redis.call('ZSCORE', members, worker_id)
+        if until_ms and tonumber(until_ms) >= q.now then alive = alive - 1 end
       end
     end
   end

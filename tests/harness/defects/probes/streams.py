@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from types import SimpleNamespace
 
-from new_stack.api.http.token import token_holds
+from new_stack.api.guard.access import Access, access_of
 from new_stack.api.sse.follow import Follower
 from new_stack.api.sse.stream import event_frame
 from new_stack.api.streaming.fanout import FanOut, Published
@@ -73,7 +73,7 @@ async def followed(cursor):
     return [json.loads(part.decode().partition("data: ")[2]).get("progress") for part in writer.frames]
 
 
-request = SimpleNamespace(headers={}, query={"token": "wrong"})
+request = SimpleNamespace(headers={}, cookies={}, query={"token": "wrong"})
 sys.stdout.write(
     json.dumps(
         {
@@ -81,7 +81,7 @@ sys.stdout.write(
             "resumed": asyncio.run(followed("2-0")),
             "frame": event_frame(life[2]).decode(),
             "delivered": asyncio.run(delivered()),
-            "token": token_holds(request, "right"),
+            "token": access_of(request, SimpleNamespace(token="right", read_token=""), 0) is not Access.NONE,
         }
     )
 )

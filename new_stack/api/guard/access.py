@@ -1,0 +1,100 @@
+"""Who may come in, and what they may do: by a token, or by the cookie that somebody got for one."""
+
+from __future__ import annotations
+
+import hmac
+from enum import IntEnum
+from typing import Final
+
+from aiohttp import web
+
+from new_stack.api.http.problems import problem
+from new_stack.api.settings import ApiSettings
+
+OPEN_PATHS: Final = frozenset(
+    {"/", "/health", "/health/live", "/health/ready", "/openapi.json", "/dashboard", "/api/session"}
+)
+"""Served without a token: what a load balancer asks, documents that hold no data, and where one signs in."""
+
+READING: Final = frozenset({"GET", "HEAD"})
+COOKIE: Final = "hubgate_session"
+SESSION_S: Final = 12 * 3600
+
+
+class Access(IntEnum):
+    """What a caller may do; each may do what those before it may."""
+
+    NONE = 0
+    READ = 1
+    WRITE = 2
+
+
+def shown_token(request: web.Request) -> str:
+    """The token that a request carries: `Authorization: Bearer` or, as other programs' sockets have to, `?token=`."""
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and credentials:
+        return credentials.strip()
+    return request.query.get("token", "")
+
+
+def access_of(request: web.Request, settings: ApiSettings, now: float) -> Access:
+    """What the request's token allows, or else its cookie."""
+    shown = shown_token(request)
+    by_token = access_by_token(shown, settings)
+    return by_token if by_token or shown else _access_by_cookie(request.cookies.get(COOKIE, ""), settings, now)
+
+
+def access_by_token(shown: str, settings: ApiSettings) -> Access:
+    """What a token allows; without one set, everybody may do everything.
+
+    The comparison takes the same time wherever the texts differ.
+    """
+    given = shown.encode(errors="surrogateescape")  # headers may hold any bytes
+    if not settings.token or hmac.compare_digest(given, settings.token.encode()):
+        return Access.WRITE
+    reads = bool(settings.read_token) and hmac.compare_digest(given, settings.read_token.encode())
+    return Access.READ if reads else Access.NONE
+
+
+def cookie_for(access: Access, settings: ApiSettings, now: float) -> str:
+    """What the cookie says: what its owner may do and until when, signed with the token that was shown for it.
+
+    Any server with the same tokens knows it; nothing is kept, and a changed token ends it.
+    """
+    what = f"{access.value}.{int(now) + SESSION_S}"
+    token = settings.token if access is Access.WRITE else settings.read_token
+    return f"{what}.{hmac.digest(token.encode(), f'{COOKIE}.{what}'.encode(), 'sha256').hex()}"
+
+
+def _access_by_cookie(cookie: str, settings: ApiSettings, now: float) -> Access:
+    level, _, rest = cookie.partition(".")
+    until = rest.partition(".")[0]
+    if level not in {"1", "2"} or not until.isascii() or not until.isdecimal() or int(until[:12]) < now:
+        return Access.NONE
+    access = Access(int(level))
+    if access is Access.READ and not settings.read_token:
+        return Access.NONE
+    genuine = cookie_for(access, settings, int(until[:12]) - SESSION_S)
+    return access if hmac.compare_digest(cookie.encode(errors="surrogateescape"), genuine.encode()) else Access.NONE
+
+
+def require_access(request: web.Request, settings: ApiSettings, now: float) -> None:
+    """Raises a problem where an HTTP request may not be answered: 401 without a token, 403 where it may only read."""
+    path = request.path
+    if settings.open_rest or path in OPEN_PATHS or path.startswith(("/ws/", "/dashboard/")):
+        return
+    access = access_of(request, settings, now)
+    if access is Access.NONE:
+        raise wrong_token()
+    if access is Access.READ and request.method not in READING:
+        raise problem(403, "This token may only read.", hint="Show the token that WEBSOCKET_AUTH_TOKEN has.")
+
+
+def wrong_token() -> Exception:
+    """401, in the hub's words."""
+    return problem(
+        401,
+        "Authentication failed: Invalid token",
+        headers={"WWW-Authenticate": 'Bearer realm="hubgate"'},
+        hint="Send the token as 'Authorization: Bearer TOKEN' or as '?token=TOKEN', or sign in at /api/session.",
+    )

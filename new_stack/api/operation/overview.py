@@ -1,0 +1,103 @@
+"""How it stands and what needs a person; and how it went, by service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from new_stack.api.http.http_io import answer, whole_number
+from new_stack.api.http.problems import invalid
+from new_stack.api.operation.health import figures_of
+from new_stack.api.services import SERVICES
+from new_stack.queue.jobs import QueueCounts
+from new_stack.queue.operation import LeaseAtRisk, Load, Memory
+from new_stack.queue.timeseries import RANGES
+
+LATEST_MS: Final = 10**14
+NEARLY_FULL: Final = 0.8
+"""The share of its limit from which on Redis's memory needs a person."""
+
+
+class Attention(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that needs a person; `subject` is the service, worker or job that it is about."""
+
+    kind: str
+    subject: str
+    count: int
+    since: int | None
+    text: str
+
+
+async def overview(request: web.Request) -> web.Response:
+    """GET /api/overview."""
+    services = request.app[SERVICES]
+    snapshot, load = await asyncio.gather(services.snapshots.take(), services.queue.load())
+    counts = snapshot.counts
+    figures: dict[str, Any] = figures_of(services, snapshot)
+    figures["workers"] |= {"draining": sum(worker.draining_since is not None for worker in snapshot.workers)}
+    attention = _attention(counts, load, alive=figures["workers"]["alive"])
+    since = ({"unserved_since": counts.unserved, "paused_since": counts.paused}).items()
+    shown = [msgspec.structs.asdict(one) | {name: at.get(one.service) for name, at in since} for one in load.services]
+    about = {
+        "at": load.at,
+        "services": sorted(shown, key=lambda one: (-one["waiting"], one["service"])),
+        "leases": {"held": counts.claimed, "about_to_expire": load.about_to_expire},
+        "redis": load.memory,
+        "attention": attention,
+    }
+    return answer(about | figures)
+
+
+def _attention(counts: QueueCounts, load: Load, *, alive: int) -> list[Attention]:
+    found = [*_unserved(counts, alive), *_paused(counts), *map(_lease, load.about_to_expire), *_memory(load.memory)]
+    return sorted(found, key=lambda one: -one.count)
+
+
+def _unserved(counts: QueueCounts, alive: int) -> Iterator[Attention]:
+    for service, since in counts.unserved.items():
+        count = counts.by_service.get(service, 0)
+        why = "no worker serves it" if alive else "there is no worker"
+        text = f"{_jobs(count)} for '{service}': {why}"
+        yield Attention(kind="unserved", subject=service, count=count, since=since, text=text)
+
+
+def _paused(counts: QueueCounts) -> Iterator[Attention]:
+    for service, since in counts.paused.items():
+        if count := counts.by_service.get(service, 0):
+            text = f"{_jobs(count)} for '{service}', which is paused"
+            yield Attention(kind="paused", subject=service, count=count, since=since, text=text)
+
+
+def _lease(lease: LeaseAtRisk) -> Attention:
+    text = f"The lease of job {lease.job_id} is about to run out: its worker {lease.worker_id} is silent"
+    return Attention(kind="lease", subject=lease.job_id, count=1, since=None, text=text)
+
+
+def _memory(memory: Memory) -> Iterator[Attention]:
+    if memory.limit_bytes and memory.used_bytes > NEARLY_FULL * memory.limit_bytes:
+        share = round(100 * memory.used_bytes / memory.limit_bytes)
+        text = f"Redis's memory is {share} % full: beyond its limit no job is taken in"
+        yield Attention(kind="memory", subject="redis", count=share, since=None, text=text)
+
+
+def _jobs(count: int) -> str:
+    return "1 job waits" if count == 1 else f"{count} jobs wait"
+
+
+async def history(request: web.Request) -> web.Response:
+    """GET /api/history: what happened in a range, of all together, of one service or by service."""
+    query = request.query
+    name = query.get("range", "1h")
+    if name not in RANGES:
+        raise invalid("range", f"must be one of {', '.join(RANGES)}")
+    if query.get("by", "service") != "service":
+        raise invalid("by", "must be service, or be left out")
+    until = whole_number(request, "until", 0, 0, LATEST_MS)
+    series = await request.app[SERVICES].queue.timeseries(
+        RANGES[name], until_ms=until or None, by_service="by" in query, service=query.get("service", "")
+    )
+    return answer({"range": name} | msgspec.to_builtins(series))
