@@ -60,6 +60,8 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/metrics", health.metrics),
     ("GET", "/openapi.json", openapi.document),
     ("GET", "/dashboard", dashboard.page),
+    ("GET", "/dashboard/static/{name:.+}", dashboard.part),
+    ("GET", "/dashboard/{view:.*}", dashboard.page),
     ("GET", "/ws/{role:client|monitor|worker}/{name:[^/]+}", sockets.by_path),
 )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reports import write
-from tests.reports.browser import PATH, Tab, browser
+from tests.browser import PATH, Tab, browser
 from tests.reports.sample_transcripts import NAMES
 from tests.reports.samples import fails, full, many_causes
 from tests.reports.test_page import SCRIPT, hostile
@@ -34,7 +34,7 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Tab]:
-    with browser() as tab:
+    with browser("file:") as tab:
         yield tab
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness.results import save
 from reports.screenshot import SIZE, main, newest
-from tests.reports.browser import PATH
+from tests.browser import PATH
 from tests.reports.samples import passes
 
 

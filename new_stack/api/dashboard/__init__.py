@@ -1,34 +1,66 @@
-"""GET /dashboard: the live monitor, one page that needs nothing but this server."""
+"""GET /dashboard: the monitor's page. Its parts are files of this folder; nothing comes from elsewhere."""
 
 from __future__ import annotations
 
-from base64 import b64encode
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final
 
 from aiohttp import web
 
+from new_stack.api.http.problems import problem
 
-async def page(_request: web.Request) -> web.Response:
-    """The page; it fetches /api/stats and follows /api/events itself."""
-    text, policy = _page()
-    headers = {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
-    return web.Response(body=text, content_type="text/html", charset="utf-8", headers=headers)
+TYPES: Final = {
+    "html": "text/html",
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+    "txt": "text/plain",
+}
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+"""A browser runs and asks for what this server serves, and no more; it asks each time whether a file has changed."""
+
+
+async def page(request: web.Request) -> web.Response:
+    """The page: the same for every view, since its script reads from the path which one is meant."""
+    return _answer(request, "index.html")
+
+
+async def part(request: web.Request) -> web.Response:
+    """A file of the page: script, style or picture."""
+    return _answer(request, request.match_info["name"])
+
+
+def _answer(request: web.Request, name: str) -> web.Response:
+    body = _files().get(name)
+    if body is None:
+        raise problem(404, f"The dashboard has no file {name}.")
+    tag = sha256(body).hexdigest()[:32]
+    kind = TYPES[name.rpartition(".")[2]]
+    if any(known.value == tag for known in request.if_none_match or ()):
+        return web.Response(status=304, headers=HEADERS | {"ETag": f'"{tag}"'})
+    return web.Response(body=body, content_type=kind, charset="utf-8", headers=HEADERS | {"ETag": f'"{tag}"'})
 
 
 @cache
-def _page() -> tuple[bytes, str]:
-    """The page with its style and script put in place, and the policy that lets a browser run these and no others."""
-    folder = files(__package__)
-    style, script, text = (folder.joinpath(name).read_text("utf-8") for name in ("style.css", "page.js", "page.html"))
-    policy = (
-        f"default-src 'none'; style-src {_source(style)}; script-src {_source(script)}; connect-src 'self'; "
-        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return text.replace("/*style*/", style).replace("/*script*/", script).encode(), policy
+def _files() -> dict[str, bytes]:
+    """Every file of the page by its name below `static`."""
+    found: dict[str, bytes] = {}
 
+    def walk(folder: Traversable, before: str) -> None:
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                walk(entry, f"{before}{entry.name}/")
+            elif entry.name.rpartition(".")[2] in TYPES:
+                found[before + entry.name] = entry.read_bytes()
 
-def _source(text: str) -> str:
-    """An inline text as a policy names it: by its hash."""
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+    walk(files(__package__).joinpath("static"), "")
+    return found

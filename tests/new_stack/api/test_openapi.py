@@ -21,7 +21,11 @@ from ..conftest import ValkeyProcess
 from .conftest import Api
 
 ROUTES = [(method, re.sub(r":[^}]*", "", path), handler) for method, path, handler in PATTERNS]
-UNDESCRIBED = {"/", "/openapi.json", "/dashboard", "/ws/{role}/{name}"}
+UNDESCRIBED = {"/", "/openapi.json", "/ws/{role}/{name}"} | {
+    "/dashboard",
+    "/dashboard/{view}",
+    "/dashboard/static/{name}",
+}
 UNSAYABLE: dict[str, list[Any]] = {
     "/api/jobs": [positive_data_acceptance],
     "/api/jobs/bulk": [positive_data_acceptance],

@@ -30,8 +30,9 @@ QUIET = (
 class Tab:
     """One page in the browser."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, allowed: tuple[str, ...]) -> None:
         self._connection = connection
+        self._allowed = allowed
         self._ids = itertools.count(1)
         self.complaints: list[str] = []
         """What the browser objected to: errors of scripts, blocked content, failed loads."""
@@ -54,7 +55,7 @@ class Tab:
     def open(self, address: str) -> None:
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=address)
-        self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
+        self.wait("document.readyState === 'complete' && location.protocol !== 'about:'")
 
     def tell(self, script: str) -> Any:
         """The value of an expression in the page."""
@@ -92,21 +93,23 @@ class Tab:
             self.complaints.append(message["params"]["entry"]["text"])
         if message.get("method") == "Network.requestWillBeSent":
             url = message["params"]["request"]["url"]
-            if not url.startswith(("file:", "about:", "data:")):
+            if not url.startswith(("about:", "data:", *self._allowed)):
                 self.complaints.append(f"asked the network for {url}")
 
 
 @contextmanager
-def browser() -> Iterator[Tab]:
-    """A browser with one tab; all of its processes are gone afterwards."""
+def browser(*allowed: str) -> Iterator[Tab]:
+    """A browser with one tab, whose pages may load addresses that begin so; its processes are gone afterwards."""
     if PATH is None:
         raise RuntimeError("no chromium")
     folder = tempfile.mkdtemp()
     command = [PATH, *QUIET, f"--user-data-dir={folder}", "--remote-debugging-port=0", "about:blank"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        with connect(_tab_address(Path(folder)), max_size=None, open_timeout=DEADLINE) as connection:
-            yield Tab(connection)
+        with connect(
+            _tab_address(Path(folder)), max_size=None, max_queue=None, ping_interval=None, open_timeout=DEADLINE
+        ) as connection:
+            yield Tab(connection, allowed)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(DEADLINE)

@@ -1,0 +1,102 @@
+// <time-chart>: lines over time, drawn by uPlot, with a sentence for who does not see them.
+import { clock, moment } from "./format.js";
+
+const HEIGHT = 190;
+const HOUR_S = 3600;
+
+/** What one line is: `label`, `values`, the CSS variable of its colour, and whether the area below it is filled. */
+class TimeChart extends HTMLElement {
+  #plot = null;
+  #shape = "";
+  #data = null;
+  #watch = new ResizeObserver(() => this.#plot?.setSize({ width: this.clientWidth, height: HEIGHT }));
+  #again = () => this.#build();
+
+  /** `{ at: seconds[], lines: [...], format, now }` */
+  set data(data) {
+    this.#data = data;
+    if (this.isConnected) this.#show();
+  }
+
+  connectedCallback() {
+    this.setAttribute("role", "img");
+    this.#watch.observe(this);
+    addEventListener("theme", this.#again);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", this.#again);
+    if (this.#data) this.#show();
+  }
+
+  disconnectedCallback() {
+    this.#watch.disconnect();
+    removeEventListener("theme", this.#again);
+    matchMedia("(prefers-color-scheme: dark)").removeEventListener("change", this.#again);
+    this.#plot?.destroy();
+    this.#plot = null;
+  }
+
+  #show() {
+    const { at, lines } = this.#data;
+    const shape = lines.map(({ label }) => label).join("\n");
+    this.setAttribute("aria-label", this.#sentence());
+    if (!this.#plot || shape !== this.#shape) this.#build();
+    else this.#plot.setData([at, ...lines.map(({ values }) => values)]);
+    this.#shape = shape;
+  }
+
+  #sentence() {
+    const { at, lines, format, title } = this.#data;
+    const said = lines.map(({ label, values }) => {
+      const known = values.filter((value) => value != null);
+      if (!known.length) return `${label}: nothing`;
+      return `${label}: last ${format(known.at(-1))}, at most ${format(Math.max(...known))}`;
+    });
+    return `${title}, ${at.length ? `since ${clock(at[0] * 1000)}` : "no time yet"}. ${said.join("; ")}.`;
+  }
+
+  #build() {
+    this.#plot?.destroy();
+    if (!this.#data) return;
+    const style = getComputedStyle(this);
+    const colour = (name) => style.getPropertyValue(name).trim();
+    const { at, lines, format, now } = this.#data;
+    const axis = {
+      stroke: colour("--soft"),
+      grid: { stroke: colour("--line"), width: 1 },
+      ticks: { show: false },
+      font: "12px system-ui, sans-serif",
+    };
+    const options = {
+      width: this.clientWidth || 400,
+      height: HEIGHT,
+      padding: [10, 14, 0, 0],
+      cursor: { points: { size: 7 }, drag: { x: false, y: false } },
+      legend: { show: true, live: true },
+      scales: { y: { range: (_plot, _least, most) => [0, most > 0 ? most * 1.1 : 1] } },
+      axes: [
+        { ...axis, values: (_plot, splits) => splits.map((s) => this.#tick(s)), space: 70, size: 30 },
+        { ...axis, values: (_plot, splits) => splits.map(format), size: 62 },
+      ],
+      series: [
+        { label: "Time", value: (_plot, s) => (s == null ? "" : moment(s * 1000, now())) },
+        ...lines.map(({ label, colour: name, fill }) => ({
+          label,
+          stroke: colour(name),
+          width: 1.75,
+          fill: fill ? `color-mix(in srgb, ${colour(name)} 14%, transparent)` : undefined,
+          points: { show: false },
+          value: (_plot, value) => format(value),
+        })),
+      ],
+    };
+    this.#plot = new globalThis.uPlot(options, [at, ...lines.map(({ values }) => values)], this);
+  }
+
+  #tick(seconds) {
+    const { at } = this.#data;
+    const long = at.length && at.at(-1) - at[0] > 30 * HOUR_S;
+    const when = new Date(seconds * 1000);
+    return long ? when.toLocaleDateString("en-GB", { day: "numeric", month: "short" }) : clock(seconds * 1000).slice(0, 5);
+  }
+}
+
+customElements.define("time-chart", TimeChart);

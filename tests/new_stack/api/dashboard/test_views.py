@@ -1,0 +1,222 @@
+"""The views, looked at and used in a real browser over a stack that has run thousands of jobs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.browser import Tab
+
+from .conftest import SERVICES, Stack, order
+from .driving import CHIPS, MAIN, agree, click, clipboard, enter, ids, loaded, shows, visit
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for the stack's jobs
+
+HELD = {
+    "id": "held",
+    "service_required": "image",
+    "payload": {"simulate": [{"progress": 37.5, "message": "sampling"}, {"log": "waits"}, {"hang": True}]},
+}
+
+
+def test_the_figures_are_those_of_what_was_submitted(tab: Tab, stack: Stack) -> None:
+    visit(tab, stack, "/jobs")
+    chips = f"[...document.querySelectorAll('{CHIPS}')].map(e => e.innerText.split(/\\s+/))"
+    shown = tab.tell(f"Object.fromEntries({chips})")
+    failed, cancelled = len(stack.failing), len(stack.cancelled)
+    assert int(shown["failed"]) == failed
+    assert int(shown["cancelled"]) == cancelled
+    assert int(shown["completed"].replace(",", "")) == stack.submitted - failed - cancelled
+    visit(tab, stack)
+    tile = "[...document.querySelectorAll('.tile')].find(e => e.querySelector('dt').innerText === '{}').innerText"
+    tab.wait(f"{tile.format('Failed')}.split('\\n')[1] === '{failed}'")
+    assert f"1 hour: {stack.submitted - failed - cancelled:,} jobs" in tab.tell(tile.format("Completed per minute"))
+    for service in SERVICES:
+        assert service in tab.tell("document.querySelector('[aria-label=Services] table').innerText")
+
+
+def test_the_oldest_of_thousands_is_found_and_opened_and_back_leads_to_the_search(tab: Tab, stack: Stack) -> None:
+    visit(tab, stack, "/jobs")
+    assert "job-00000" not in ids(tab)
+    enter(tab, "#job-search", "job-00000")
+    tab.wait("document.querySelector('long-list .id')?.innerText === 'job-00000'")
+    click(tab, "job-00000", "long-list")
+    shows(tab, "Payload")
+    assert tab.tell("document.querySelector('h1').innerText") == "Job job-00000"
+    assert tab.tell("document.activeElement.tagName") == "H1"
+    tab.tell("history.back()")
+    tab.wait("document.querySelector('#job-search')?.value === 'job-00000'")
+    loaded(tab)
+    assert ids(tab)[0] == "job-00000"
+
+
+def test_filters_narrow_all_jobs_and_each_can_be_taken_off(tab: Tab, stack: Stack) -> None:
+    visit(tab, stack, "/jobs?client=shop-1&service=caption&state=failed")
+    wanted = {name for name in stack.failing if int(name[-5:]) % 4 == 1 and int(name[-5:]) % 3 == 1}
+    shows(tab, f"{len(wanted)} jobs shown")
+    assert set(ids(tab)) == wanted
+    click(tab, "service: caption ✕")
+    more = {name for name in stack.failing if int(name[-5:]) % 4 == 1}
+    shows(tab, f"{len(more)} jobs shown")
+    assert tab.tell("new URLSearchParams(location.search).get('service')") is None
+    tab.tell("history.back()")
+    shows(tab, f"{len(wanted)} jobs shown")
+
+
+def test_a_long_list_keeps_few_rows_in_the_document_and_reads_on_to_its_end(tab: Tab, stack: Stack) -> None:
+    visit(tab, stack, "/jobs")
+    end = "document.querySelector('main').innerText.includes('That is all.')"
+    tab.wait(f"(scrollTo(0, document.body.scrollHeight), {end})")
+    assert tab.tell("document.querySelectorAll('long-list .row').length") < 80
+    assert f"{stack.submitted:,} jobs shown" in tab.tell(MAIN)
+    assert "job-00000" in ids(tab)
+
+
+def test_a_job_says_how_each_attempt_went_and_what_it_was_given(tab: Tab, stack: Stack) -> None:
+    visit(tab, stack, f"/jobs/{stack.failing[0]}")
+    tab.wait("document.querySelectorAll('.gantt li').length === 2")
+    attempts = tab.tell("[...document.querySelectorAll('.gantt li')].map(e => e.innerText.replace(/\\s+/g, ' '))")
+    assert all("waited" in text and "ran" in text and "failed" in text for text in attempts)
+    assert tab.tell("document.querySelectorAll('.error').length") == 2
+    assert tab.tell("document.querySelectorAll('.log li').length") == 2
+    visit(tab, stack, "/jobs/job-00001")
+    assert '"seed": 12345678901234567890' in tab.tell(MAIN)
+    assert '"scale": 1.0' in tab.tell(MAIN)
+    click(tab, "as they came")
+    shows(tab, '{"prompt":"cat 1","scale":1.0,')
+
+
+def test_a_running_job_is_watched_and_cancelled(tab: Tab, stack: Stack) -> None:
+    stack.submit(HELD)
+    visit(tab, stack, "/jobs")
+    tab.wait("document.querySelector('long-list .row').innerText.includes('38 %')")
+    click(tab, "held", "long-list")
+    shows(tab, "sampling")
+    shows(tab, "waits")
+    shows(tab, "runs for")
+    click(tab, "Cancel")
+    assert "Cancel held?" in agree(tab)
+    tab.wait("document.querySelector('.facts .pill').innerText === 'cancelled'")
+    stack.cancelled.append("held")
+
+
+def test_a_job_is_submitted_again_with_changes(tab: Tab, stack: Stack) -> None:
+    visit(tab, stack, "/jobs/job-00002")
+    click(tab, "Submit again with changes")
+    tab.wait("!!document.querySelector('form.again')")
+    enter(tab, "[name=payload]", "{no")
+    click(tab, "Submit")
+    assert "no JSON" in tab.tell("document.querySelector('[name=payload]').validationMessage")
+    enter(tab, "[name=payload]", '{"simulate": [{"result": 20000000000000000001}]}')
+    enter(tab, "[name=id]", "again-2")
+    click(tab, "Submit")
+    tab.wait("location.pathname === '/dashboard/jobs/again-2'")
+    shows(tab, "20000000000000000001")
+    stack.submitted += 1
+
+
+def test_a_job_is_copied_as_a_command_and_as_a_program_that_submit_it(tab: Tab, stack: Stack) -> None:
+    quoted = order("quoted", 3) | {
+        "payload": {"text": 'it\'s "so" \\ new\nline', "yes": True, "none": None},
+        "customer_id": "c1",
+        "own": [1.0],
+    }
+    stack.submit(quoted)
+    stack.settled()
+    visit(tab, stack, "/jobs/quoted")
+    for name, run in (("Copy as curl", ["bash", "-c"]), ("Copy as Python", [sys.executable, "-c"])):
+        click(tab, name)
+        tab.wait(f"document.querySelector('.toast').innerText.includes('{name.removeprefix('Copy as ')}')")
+        subprocess.run([*run, clipboard(tab)], check=True, capture_output=True, timeout=60)
+        stack.submitted += 1
+        stack.settled()
+        newest = stack.get("/api/jobs", limit=1)["jobs"][0]
+        assert newest["payload"] == quoted["payload"]
+        assert newest["extra"] == {"customer_id": "c1", "own": [1.0]}
+        assert newest["priority"] == quoted["priority"]
+
+
+def test_a_group_of_failures_is_retried_once_it_is_known_what_that_means(tab: Tab, stack: Stack) -> None:
+    group = [name for name in stack.failing if int(name[-5:]) % 2 and int(name[-5:]) % 3 == 1]
+    visit(tab, stack, "/failures")
+    shows(tab, f"{len(stack.failing)} jobs failed for 6 reasons")
+    wanted = "e => e.innerText.includes('caption') && e.innerText.includes('HTTP')"
+    card = f"[...document.querySelectorAll('.group')].find({wanted})"
+    assert tab.tell(f"{card}.querySelector('h2').innerText.split(' ')[0]") == str(len(group))
+    tab.tell(f"{card}.querySelector('button').click()")
+    asked = agree(tab)
+    assert f"Retry {len(group)} failed jobs?" in asked
+    assert sum(name in asked for name in group) == 5
+    tab.wait(f"document.querySelector('.toast').innerText.startsWith('{len(group)} jobs of {len(group)} run again')")
+    stack.settled()
+    assert all(stack.get(f"/api/jobs/{name}")["attempt"] > 2 for name in group)
+
+
+def test_it_is_said_that_no_worker_serves_what_waits(tab: Tab, stack: Stack) -> None:
+    stack.submit(*({"id": f"film-{n}", "service_required": "film"} for n in range(12)))
+    visit(tab, stack)
+    shows(tab, "12 jobs wait for 'film': no worker serves it")
+    click(tab, "Show them")
+    shows(tab, "12 jobs shown")
+    tab.wait("document.querySelector('long-list').innerText.includes(\"no worker serves 'film'\")")
+    click(tab, "film-3", "long-list")
+    shows(tab, "no live worker can take it")
+    for number in range(12):
+        stack.post(f"/api/jobs/film-{number}/cancel", {})
+        stack.cancelled.append(f"film-{number}")
+
+
+def test_a_service_is_paused_and_goes_on(tab: Tab, stack: Stack) -> None:
+    visit(tab, stack, "/services")
+    row = "[...document.querySelectorAll('tbody tr')].find(e => e.innerText.includes('upscale'))"
+    tab.tell(f"{row}.querySelector('button').click()")
+    assert "Pause upscale?" in agree(tab)
+    tab.wait(f"{row}.innerText.includes('paused for')")
+    stack.submit({"id": "braked", "service_required": "upscale"})
+    tab.wait(f"{row}.querySelectorAll('td')[0].innerText === '1'")
+    assert stack.get("/api/jobs/braked")["status"] == "pending"
+    tab.tell(f"{row}.querySelector('button').click()")
+    stack.settled()
+    tab.wait(f"!{row}.innerText.includes('paused for')")
+
+
+def test_a_worker_is_drained_and_claims_again(tab: Tab, stack: Stack) -> None:
+    visit(tab, stack, "/workers")
+    row = "[...document.querySelectorAll('tbody tr')].find(e => e.innerText.includes('worker-2'))"
+    assert tab.tell(f"{row}.innerText").count("0.1.0") == 1
+    tab.tell(f"{row}.querySelector('button').click()")
+    assert "Drain worker-2?" in agree(tab)
+    tab.wait(f"{row}.innerText.includes('drained')")
+    tab.tell(f"{row}.querySelector('button').click()")
+    tab.wait(f"{row}.querySelector('.pill').innerText === 'idle'")
+
+
+def test_the_palette_goes_anywhere_by_the_keyboard(tab: Tab, stack: Stack) -> None:
+    visit(tab, stack)
+    tab.call("Input.dispatchKeyEvent", type="keyDown", key="k", code="KeyK", windowsVirtualKeyCode=75, modifiers=2)
+    tab.wait("!!document.querySelector('dialog.palette[open]')")
+    tab.call("Input.insertText", text="job-00042")
+    tab.wait("document.querySelector('#palette-list li').innerText.startsWith('job-00042')")
+    tab.press("Enter", 13)
+    tab.wait("location.pathname === '/dashboard/jobs/job-00042'")
+    assert tab.tell("document.querySelector('dialog') === null")
+
+
+@pytest.mark.parametrize("view", ["", "/jobs", "/jobs/job-00007", "/failures", "/workers", "/services", "/migration"])
+def test_nothing_hangs_over_the_edge_of_a_small_screen(tab: Tab, stack: Stack, view: str) -> None:
+    tab.look(390, 844)
+    visit(tab, stack, view)
+    assert tab.tell("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_job_that_was_never_there_is_said_to_be_none(tab: Tab, stack: Stack) -> None:
+    visit(tab, stack, "/jobs/nobody")
+    shows(tab, "There is no job nobody")
+    tab.complaints.clear()  # the browser's own word for a 404
+
+
+def test_a_view_that_is_none_says_so(tab: Tab, stack: Stack) -> None:
+    visit(tab, stack, "/nothing")
+    shows(tab, "There is no such page.")
