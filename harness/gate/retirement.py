@@ -139,10 +139,11 @@ def _counted(usage: Usage, terms: Terms) -> Check:
 def _quiet(usage: Usage, terms: Terms) -> Check:
     found = left(usage, terms)
     once = [client for client in usage.clients if client.legacy]
+    quiet = plural(terms.quiet_days, "day")
     if not found:
-        sentence = f"None of {plural(len(once), 'client')} that used them has done so for {terms.quiet_days} days."
+        sentence = f"None of {plural(len(once), 'client')} that used them has done so for {quiet}."
         return Check(what="nobody uses them", verdict=Verdict.PASS, sentence=sentence)
-    sentence = f"{plural(len(found), 'client')} used the hub's protocols within {terms.quiet_days} days."
+    sentence = f"{plural(len(found), 'client')} used the hub's protocols within {quiet}."
     names = tuple(_described(client, usage.today) for client in found)
     return Check(what="nobody uses them", verdict=Verdict.FAIL, sentence=sentence, names=names)
 

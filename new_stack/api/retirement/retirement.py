@@ -70,7 +70,7 @@ class Retirement:
             while True:
                 self._reload()
                 self._follow_jobs()
-                self._running = rules.running(self._config, self._clock())
+                self._running = rules.running(self._config, self._clock(), self._running)
                 self._warn_of_changes()
                 if self._running or not self._config.legacy:
                     for session in [one for one in self.sessions if not one.retired]:

@@ -53,13 +53,14 @@ class Running(msgspec.Struct, frozen=True):
         return f"Brown-out of the hub's protocols until {until:%H:%M} UTC: use HTTP and SSE. {JOBS_GO_ON}"
 
 
-def running(config: Deprecation, now: float) -> list[Running]:
-    """The brown-outs that are on."""
+def running(config: Deprecation, now: float, before: Iterable[Running] = ()) -> list[Running]:
+    """The brown-outs that are on; `before` are those that were: where one follows another at once, they are one."""
+    began = {one.rule: one.began_at for one in before}
     found = []
     for rule in config.brown_out:
-        began = schedule_of(rule.schedule).next_after(now - rule.minutes * 60)
-        if began is not None and began <= now:
-            found.append(Running(rule, began, began + rule.minutes * 60))
+        at = schedule_of(rule.schedule).next_after(now - rule.minutes * 60)
+        if at is not None and at <= now:
+            found.append(Running(rule, began.get(rule, at), at + rule.minutes * 60))
     return found
 
 

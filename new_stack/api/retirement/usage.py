@@ -66,6 +66,7 @@ class UsageCounter:
             counted = Counted(caller.way, caller.agent, message, int(at * 1000), int(often))
             clients.setdefault(caller.client, []).append(counted)
         for client, counts in clients.items():
+            counts.sort(key=lambda counted: counted.at)  # what came first after a refusal says how it came back
             yield ClientCount(client, counts, refusals.get(client, []))
 
     def _put_back(self, waiting: list[ClientCount]) -> None:

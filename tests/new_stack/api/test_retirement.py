@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from click.testing import CliRunner
 
+from harness.gate.retirement import MODERN
+from harness.results import About, Criterion, Machine, Parts, Run, Verdict, conclude, save
 from harness.testing.waiting import until
-from new_stack.api.retirement.callers import CLIENT_HEADER
+from hubgate.cli import cli
+from new_stack.api.retirement import rules
+from new_stack.api.retirement.callers import CLIENT_HEADER, Caller
+from new_stack.api.retirement.deprecation import read_deprecation
+from new_stack.api.retirement.usage import UsageCounter
+from new_stack.queue.usage import ClientCount, Counted, Refused
 from new_stack.settings import SettingsError
 
 from .conftest import Api, Socket, StartApi, Work
@@ -288,3 +300,57 @@ async def test_usage_says_what_is_set(start_api: StartApi) -> None:
     assert state["notices"] == [FIELD | {"clients": ["*"], "dialects": ["hub", "later"]}]
     assert state["brown_out"]["share"] == 1.0
     assert state["next_brown_out_at"] > state["brown_out"]["began_at"]
+
+
+def test_brown_outs_that_follow_one_another_at_once_are_one() -> None:
+    config = read_deprecation(ALWAYS, "here")
+    [first] = rules.running(config, 6_000.0)
+    [later] = rules.running(config, 6_070.0, [first])
+    assert (later.began_at, later.ends_at) == (first.began_at, first.ends_at + 60)
+
+
+async def test_what_was_used_first_after_a_refusal_is_how_a_client_came_back(api: Api) -> None:
+    now = 1_000_000.0
+    counter = UsageCounter(api.queue.usage, lambda: now)
+    old, new = Caller("a", "", "websocket", "hub"), Caller("a", "", "http", "modern")
+    counter.count(old, "connect")
+    for caller in (None, new, old):
+        now += 1
+        counter.count(caller, "submit") if caller else counter.refuse(old, now, 0)
+    [count] = counter._take()
+    assert [use.way for use in count.uses] == ["websocket hub", "websocket hub", "http modern", "websocket hub"]
+
+
+@pytest.mark.parametrize(("days_ago", "last_run", "status"), [(0, True, 1), (20, True, 0), (20, False, 3)])
+async def test_the_command_answers_by_its_exit_status(
+    api: Api, tmp_path: Path, days_ago: int, last_run: bool, status: int
+) -> None:
+    now = int(time.time() * 1000)
+    uses = [Counted("websocket hub", "app/1", "submit_job", now - days * 86_400_000, 1) for days in (30, days_ago)]
+    refused = Refused(uses[0].at, uses[0].at, 0)
+    await api.queue.usage.add([ClientCount("old-1", sorted(uses, key=lambda use: use.at), [refused])])
+    await api.queue.usage.add([ClientCount("old-1", [Counted("http modern", "app/2", "submit", now, 1)], [])])
+    if last_run:
+        save(gate_run(datetime.now(UTC)), tmp_path)
+    command = ["retire", "--target", api.base, "--run", str(tmp_path / "run.json"), "--json"]
+    done = await asyncio.to_thread(CliRunner().invoke, cli, command)
+    assert done.exit_code == status, done.output
+    answer = json.loads(done.output)
+    assert answer["verdict"] == {0: "pass", 1: "fail", 3: "inconclusive"}[status]
+    assert [check["names"] for check in answer["checks"] if check["what"] == "nobody uses them"] == [
+        [] if days_ago else ["old-1: last today by websocket (hub): submit_job; app/1; also by the modern side"]
+    ]
+
+
+def gate_run(at: datetime) -> Run:
+    """A run of the gate in which the modern side was as good."""
+    about = About(
+        id="r",
+        started_at=at,
+        seconds=1,
+        profile="quick",
+        command=("hubgate", "gate"),
+        machine=Machine(system="Linux", cores=2),
+    )
+    texts = {"title": "t", "sentence": "s", "source": "p", "measured": "m", "explanation": "e"}
+    return conclude(about, Parts(criteria=tuple(Criterion(id=name, verdict=Verdict.PASS, **texts) for name in MODERN)))
