@@ -9,9 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from hubgate.queue import NewJob, Queue
     from new_stack.client import BlockingClient, ClientError, JobEvent, JobStatus
     from new_stack.client import HybridClient as Client
-    from new_stack.queue import NewJob, Queue, QueueError, QueueSettings
+    from new_stack.queue import InvalidJob, QueueError, QueueSettings
     from new_stack.worker import Connector, ConnectorSettings, JobContext, JobFailed, Worker, WorkerSettings
     from new_stack.worker.connectors.tasks import Task, task
 
@@ -21,6 +22,7 @@ __all__ = [
     "ClientError",
     "Connector",
     "ConnectorSettings",
+    "InvalidJob",
     "JobContext",
     "JobEvent",
     "JobFailed",
@@ -38,7 +40,8 @@ __all__ = [
 _CLIENT, _QUEUE, _WORKER = "new_stack.client", "new_stack.queue", "new_stack.worker"
 _MODULES: Final = {
     **dict.fromkeys(("BlockingClient", "Client", "ClientError", "JobEvent", "JobStatus"), _CLIENT),
-    **dict.fromkeys(("NewJob", "Queue", "QueueError", "QueueSettings"), _QUEUE),
+    **dict.fromkeys(("NewJob", "Queue"), "hubgate.queue"),
+    **dict.fromkeys(("InvalidJob", "QueueError", "QueueSettings"), _QUEUE),
     **dict.fromkeys(("JobContext", "Connector", "ConnectorSettings", "JobFailed", "Worker", "WorkerSettings"), _WORKER),
     **dict.fromkeys(("Task", "task"), "new_stack.worker.connectors.tasks"),
 }

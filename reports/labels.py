@@ -11,15 +11,18 @@ from typing import Final, NamedTuple
 from harness.results import (
     Cell,
     CellVerdict,
+    Change,
     Column,
     Criterion,
     Detection,
     Fate,
+    FigureTrend,
     Link,
     LinkTo,
     Run,
     ScenarioRow,
     Standing,
+    SuiteOutcome,
     Verdict,
 )
 from harness.results.formatting import plural, quantity
@@ -36,6 +39,13 @@ _LOOK: Final[dict[str, tuple[str, str]]] = {
     Standing.SAME: ("✓", "good"),
     Standing.BETTER: ("▲", "good"),
     Standing.ALONE: ("—", "none"),
+    SuiteOutcome.PASSED: ("✓", "good"),
+    SuiteOutcome.FAILED: ("✗", "bad"),
+    SuiteOutcome.SKIPPED: ("—", "none"),
+    Change.WORSE: ("▼", "bad"),
+    Change.BETTER: ("▲", "good"),
+    Change.NEW: ("—", "none"),
+    Change.ELSEWHERE: ("—", "none"),
     Detection.CAUGHT: ("✓", "good"),
     Detection.ELSEWHERE: ("✗", "bad"),
     Detection.MISSED: ("✗", "bad"),
@@ -171,6 +181,20 @@ def describe_matrix(run: Run) -> str:
 def caught(run: Run) -> int:
     """How many seeded defects were caught by the criterion that should."""
     return sum(defect.detection is Detection.CAUGHT for defect in run.defects)
+
+
+def changed_most(run: Run, most: int = 3) -> list[FigureTrend]:
+    """What changed most since the baseline: what is worse first, then by its share; without a baseline nothing."""
+    order = (Change.WORSE, Change.BETTER, Change.SAME)
+    compared = [one for one in run.changes if one.change in order and one.before]
+    return sorted(compared, key=lambda one: (order.index(one.change), -abs(one.share)))[:most]
+
+
+def describe_changes(run: Run) -> str:
+    """`2 worse, 20 the same, 1 better`, of the figures that both have."""
+    counted = Counter(one.change for one in run.changes)
+    words = {Change.WORSE: "worse", Change.SAME: "the same", Change.BETTER: "better", Change.NEW: "new"}
+    return ", ".join(f"{counted[change]} {word}" for change, word in words.items() if counted[change])
 
 
 def describe_defects(run: Run) -> str:

@@ -18,10 +18,12 @@ from harness.results import (
     Column,
     Criterion,
     DeclaredBy,
+    Link,
     LinkTo,
     Measurement,
     Run,
     ScenarioRow,
+    SuiteOutcome,
     Timeline,
     Verdict,
 )
@@ -38,7 +40,8 @@ PAGE_LIMIT: Final = 2_900_000
 """Bytes. Beyond it transcripts are left out, those that tell nothing new first."""
 CAUSES_SHOWN: Final = 5
 TIMELINES_DRAWN: Final = 40
-TIMELINES_LISTED: Final = 400
+SCRIPTS: Final = ("page", "diagram", "hover")
+LIVES_SHOWN: Final = 2
 SENTENCE_LIMIT: Final = 600
 REASON_LIMIT: Final = 320
 
@@ -91,7 +94,8 @@ def _without_rows(each: ShownTranscript) -> ShownTranscript:
 
 def _render(environment: Environment, run: Run, transcripts: Sequence[ShownTranscript]) -> str:
     style, _, _ = environment.loader.get_source(environment, "page.css")  # type: ignore[union-attr]  # it has one
-    script, _, _ = environment.loader.get_source(environment, "page.js")  # type: ignore[union-attr]
+    scripts = (environment.loader.get_source(environment, f"{name}.js")[0] for name in SCRIPTS)  # type: ignore[union-attr]
+    script = "".join(scripts)
     drawn, left = _timelines(run)
     found = causes(run)
     rows = {row_id(each.ref, row.place) for each in transcripts for row in each.rows or ()}
@@ -111,6 +115,9 @@ def _render(environment: Environment, run: Run, transcripts: Sequence[ShownTrans
         criteria=sorted(run.criteria, key=_urgency),
         counted=describe_criteria(run.criteria),
         facts=run_facts(run),
+        changed=labels.changed_most(run),
+        changes=labels.describe_changes(run),
+        lives={criterion.id: _lives(criterion, run) for criterion in run.criteria},
         columns=[column for column in Column if any(row.cell(column) for row in run.matrix)],
         calm={row.name for row in run.matrix if _calm(row)},
         differs=bool(labels.differing(run)),
@@ -119,7 +126,9 @@ def _render(environment: Environment, run: Run, transcripts: Sequence[ShownTrans
         timelines=drawn,
         timelines_left=left,
         timelines_summary=_describe_timelines(run),
-        listed_most=TIMELINES_LISTED,
+        suites=sorted(run.suites, key=lambda one: one.outcome is not SuiteOutcome.FAILED),
+        suites_failed=sum(one.outcome is SuiteOutcome.FAILED for one in run.suites),
+        words={word for row in run.matrix for word in _words(row).split()} | {one.outcome.value for one in run.suites},
         defects_summary=describe_defects(run),
         transcripts=transcripts,
     )
@@ -154,6 +163,7 @@ def _environment() -> Environment:
         "swatch": _swatch,
         "tone": labels.tone,
         "when": labels.when,
+        "words": _words,
     }
     return environment
 
@@ -186,7 +196,7 @@ def _marks(figure: Chart) -> list[tuple[str, int]]:
 def _has(run: Run, part: str) -> bool:
     present = {
         "causes": any(cell.causes for row in run.matrix for cell in row.cells),
-        "scenarios": run.matrix,
+        "scenarios": run.matrix or run.suites,
         "figures": run.distributions or run.charts,
         "faults": run.faults,
         "jobs": run.tallies or run.timelines,
@@ -195,6 +205,14 @@ def _has(run: Run, part: str) -> bool:
         "transcripts": run.matrix,
     }
     return bool(present.get(part, True))
+
+
+def _lives(criterion: Criterion, run: Run) -> list[Link]:
+    """The jobs whose trouble the criterion tells as its reason: a job's life is what a broken rule rests on."""
+    if criterion.verdict is Verdict.PASS:
+        return []
+    told = [one for one in run.timelines if one.trouble.partition(": ")[2].rstrip(".") in criterion.explanation]
+    return [Link(to=LinkTo.TIMELINE, ref=one.id, label=f"job {one.job_id}") for one in told[:LIVES_SHOWN]]
 
 
 def row_id(ref: str, place: int) -> str:
@@ -216,6 +234,20 @@ def _open(cause: Cause, rows: set[str]) -> str:
 def _urgency(criterion: Criterion) -> tuple[bool, int]:
     """What decides the verdict comes first; what cannot be asked of the target, last."""
     return criterion.left_out, [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS].index(criterion.verdict)
+
+
+_WORDS: Final = {
+    CellVerdict.SAME: "passed",
+    CellVerdict.DECLARED: "declared",
+    CellVerdict.DIFFERENT: "failed",
+    CellVerdict.INCONCLUSIVE: "inconclusive",
+}
+
+
+def _words(row: ScenarioRow) -> str:
+    """By which chips it is found: tests and recordings have the same ones. It has passed where nothing else is."""
+    found = {_WORDS[cell.verdict] for cell in row.cells if cell.verdict in _WORDS}
+    return " ".join(found - {"passed"} or found)
 
 
 def _calm(row: ScenarioRow) -> bool:

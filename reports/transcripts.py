@@ -17,6 +17,8 @@ from reports.frames import show_frame
 MOST_ROWS: Final = 400
 """A longer transcript is shown around its differences and at its beginning."""
 VALUE_LIMIT: Final = 300
+WORD_LIMIT: Final = 48
+NOTHING: Final = TranscriptEvent(at=0, event="")
 
 
 class State(StrEnum):
@@ -56,6 +58,10 @@ class ShownRow(msgspec.Struct, frozen=True, kw_only=True):
     expected_head: str
     observed_head: str
     notes: tuple[Note, ...]
+    event: str
+    """What the actor did, for the sequence diagram: `send`, `receive`, `open` …"""
+    said: str
+    """What was said in a word or two, and what this side said where it is another."""
 
 
 class ShownTranscript(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +128,24 @@ def _shown(place: int, row: Row, findings: Sequence[Finding]) -> ShownRow:
         expected_head=_head(row.expected),
         observed_head=_head(row.observed),
         notes=_notes(findings),
+        event=(row.expected or row.observed or NOTHING).event,
+        said=_said(row),
     )
+
+
+def _said(row: Row) -> str:
+    expected, observed = (None if side is None else _word(side) for side in (row.expected, row.observed))
+    if expected == observed:
+        return expected or ""
+    return " → ".join(word or "nothing" for word in (expected, observed))
+
+
+def _word(frame: TranscriptEvent) -> str:
+    """The type of a message, the line of a request, the status of a response, or the beginning of what was sent."""
+    message = frame.message if isinstance(frame.message, dict) else {}
+    words = [str(message[name]) for name in ("method", "path", "status", "code") if name in message]
+    told = message.get("type") or message.get("event") or " ".join(words) or frame.text or frame.event
+    return shortened(str(told), WORD_LIMIT)
 
 
 def _side(frame: TranscriptEvent | None, marks: dict[str, str]) -> Markup | None:

@@ -16,7 +16,7 @@ from harness.history.strikes import Strike
 from harness.load.judge import RULE
 from harness.load.latencies import Metric, Transport
 from harness.load.results import LoadResult
-from harness.results import Evidence, Measurement, Verdict, below, count
+from harness.results import Evidence, Measurement, SuiteOutcome, SuiteRow, Verdict, below, count
 
 LEAST_FREE_PERCENT: Final = 85.0
 """Of all processor time, while nothing of the run is at work: with less, a long latency may be others' doing."""
@@ -39,6 +39,14 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     outcome: ScenarioOutcome
     failure: str = ""
     """The assertion that failed, its first line."""
+
+    @property
+    def row(self) -> SuiteRow:
+        """As the report shows it."""
+        outcome = SuiteOutcome(self.outcome.name.lower())
+        return SuiteRow(
+            suite=self.suite, name=self.name, criterion=self.criterion, outcome=outcome, failure=self.failure
+        )
 
 
 class ScenarioResults(msgspec.Struct, frozen=True, kw_only=True):

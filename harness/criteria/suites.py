@@ -47,7 +47,10 @@ def judge_suites(which: str, kind: type[ScenarioResults]) -> Judge:
                 Evidence(what="scenarios", had=len(ran), least=max(least.scenarios - left_out, 1)),
                 Evidence(what="suites that ran to their end", had=int(results.complete), least=1),
             ],
-            links=[Link(to=LinkTo.FILE, ref=results.log, label="the suites' log")],
+            links=[
+                *(Link(to=LinkTo.SUITE, ref=one.row.ref, label=one.name) for one in failed[:SHOWN]),
+                Link(to=LinkTo.FILE, ref=results.log, label="the suites' log"),
+            ],
             explanation=_failures(failed),
         )
 

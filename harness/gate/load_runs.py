@@ -12,14 +12,17 @@ import psutil
 
 from harness.gate.context import RunContext
 from harness.history import HistoryEvent, HistoryWriter, Limits
+from harness.history.timelines import timelines_of
 from harness.load.arrivals import Plan
 from harness.load.population import DEFAULT_JOB, read_population
+from harness.load.recording import history_in
 from harness.load.results import LoadResult
 from harness.load.runner import Disturb, run
 from harness.load.spec import LoadSpec, Mix
 from harness.load.swarm import LiveLine
 from harness.processes import empty
 from harness.protocols import EventKind
+from harness.results import Timeline
 from harness.targets import LEASE_MS, Side
 
 CPU_SAMPLE_S: Final = 1.0
@@ -84,6 +87,14 @@ async def run_load(context: RunContext, name: str, spec: LoadSpec, disturb: Dist
     if spec.redis and spec.prefix and not spec.url and spec.redis != "docker":
         await asyncio.to_thread(empty, spec.redis, spec.prefix)
     return result
+
+
+async def lives(context: RunContext, name: str, load: LoadResult) -> list[Timeline]:
+    """The lives of jobs in trouble of a load that went through without a fault."""
+    if all(check.clean for check in load.checks.values()):
+        return []
+    history = await asyncio.to_thread(history_in, load_folder(context, name), shared=not load.owned)
+    return timelines_of(history, load.checks.values(), side=f"stack, {name}")
 
 
 async def until_submitted(writer: HistoryWriter, jobs: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -84,9 +84,9 @@ def about(
     )
 
 
-def distributions_of(result: LoadResult) -> list[Distribution]:
-    """Every latency, overall and by protocol."""
-    limits = result.spec.demands.most_p99_ms
+def distributions_of(result: LoadResult, limits: Mapping[Metric, float] | None = None) -> list[Distribution]:
+    """Every latency, overall and by protocol; `limits` of their p99, where they are not the load's own."""
+    limits = result.spec.demands.most_p99_ms if limits is None else limits
     return [
         Distribution(
             id=f"{result.side}-{metric.slug}",

@@ -1,5 +1,7 @@
 """What a run found, as data: the one thing that the gate fills and every report is made from (docs/reports.md)."""
 
+from harness.results.changes import Change as Change
+from harness.results.changes import FigureTrend as FigureTrend
 from harness.results.criteria import Comparison as Comparison
 from harness.results.criteria import Criterion as Criterion
 from harness.results.criteria import Evidence as Evidence
@@ -42,6 +44,8 @@ from harness.results.outcomes import FaultRow as FaultRow
 from harness.results.outcomes import MutantRow as MutantRow
 from harness.results.outcomes import Score as Score
 from harness.results.outcomes import Standing as Standing
+from harness.results.outcomes import SuiteOutcome as SuiteOutcome
+from harness.results.outcomes import SuiteRow as SuiteRow
 from harness.results.outcomes import Tally as Tally
 from harness.results.outcomes import Timeline as Timeline
 from harness.results.outcomes import TimelineEntry as TimelineEntry

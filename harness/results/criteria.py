@@ -156,6 +156,8 @@ class LinkTo(StrEnum):
     FIGURE = "figure"
     TIMELINE = "timeline"
     TALLY = "tally"
+    SUITE = "suite"
+    """A test: `suite/name`."""
     FAULT = "fault"
     DEFECT = "defect"
     FILE = "file"

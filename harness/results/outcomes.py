@@ -78,6 +78,29 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return cls(id=id, title=title, total_label=total_label, total=total, classes=tuple(classes))
 
 
+class SuiteOutcome(StrEnum):
+    """How a test of a scenario suite came out."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class SuiteRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One test of the scenario suites, the criterion that it names, and the assertion that failed."""
+
+    suite: str
+    name: str
+    criterion: str
+    outcome: SuiteOutcome
+    failure: str = ""
+
+    @property
+    def ref(self) -> str:
+        """What links name."""
+        return f"{self.suite}/{self.name}"
+
+
 class Standing(StrEnum):
     """The stack under a fault, held against the hub under the same one."""
 

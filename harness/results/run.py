@@ -17,11 +17,12 @@ import msgspec
 import psutil
 
 from harness.errors import CouldNotRun
+from harness.results.changes import FigureTrend
 from harness.results.criteria import Criterion, Link, LinkTo, Verdict, combine, explain
 from harness.results.figures import Chart, Distribution
 from harness.results.formatting import listed, plural, quantity
 from harness.results.matrix import ScenarioRow
-from harness.results.outcomes import DefectRow, FaultRow, MutantRow, Score, Tally, Timeline
+from harness.results.outcomes import DefectRow, FaultRow, MutantRow, Score, SuiteRow, Tally, Timeline
 
 SCHEMA: Final = 2
 """The version of run.json. A field may be added under the same number; one that goes or changes meaning raises it."""
@@ -73,6 +74,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seed: int | None = None
     environment: str = ""
     """Where this was judged for (`--env`): such a run is evidence for `hubgate can-switch`."""
+    baseline: str = ""
+    """What it was held against (`--baseline`)."""
     clients: str = ""
     """The version of the clients whose traffic was played (`--client-version`)."""
 
@@ -115,6 +118,10 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     preflight: Sequence[PreflightRow] = ()
     left_behind: Sequence[str] = ()
     """Jobs of this run that could not be brought to an end, in sentences."""
+    suites: Sequence[SuiteRow] = ()
+    """The tests of the scenario suites."""
+    changes: Sequence[FigureTrend] = ()
+    """Each figure against the runs that this one was held against."""
     problems: Sequence[str] = ()
     """What is wrong with the results themselves; with any, a run does not pass."""
 

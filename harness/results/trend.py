@@ -10,62 +10,19 @@ from __future__ import annotations
 import hashlib
 import statistics
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from typing import Final
 
-import msgspec
-
+from harness.results.changes import Change, FigureTrend
 from harness.results.criteria import Comparison, Measurement
-from harness.results.formatting import quantity
+from harness.results.formatting import plural
 from harness.results.run import Run
+from harness.results.switching import stack_version
 
 MATTERS: Final = 0.10
 """Of the median of several runs."""
 MATTERS_OF_ONE: Final = 0.25
 LOWER_IS_BETTER: Final = frozenset({Comparison.BELOW, Comparison.AT_MOST})
 GIB: Final = 2**30
-
-
-class Change(StrEnum):
-    """How a figure came out against earlier ones."""
-
-    WORSE = "worse"
-    SAME = "same"
-    BETTER = "better"
-    NEW = "new"
-    """No earlier run has it."""
-    ELSEWHERE = "another machine"
-    """Measured there, it says nothing of here."""
-
-
-class FigureTrend(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure of a run with what it was before."""
-
-    criterion: str
-    what: str
-    unit: str
-    after: float
-    before: tuple[float, ...]
-    """Of the earlier runs, the oldest first."""
-    change: Change
-
-    @property
-    def median(self) -> float | None:
-        """Of the earlier runs."""
-        return statistics.median(self.before) if self.before else None
-
-    def describe(self) -> str:
-        """`p99 of claims: 9.1 ms, was 8.4 ms (8 % more)`."""
-        said = f"{self.what}: {quantity(self.after, self.unit)}"
-        if self.median is None:
-            return said
-        share = f" ({_share(self.after, self.median)})" if self.median else ""
-        return f"{said}, was {quantity(self.median, self.unit)}{share}"
-
-
-def _share(after: float, before: float) -> str:
-    percent = round(100 * (after - before) / abs(before))
-    return f"{abs(percent)} % {'more' if percent > 0 else 'less'}" if percent else "no change"
 
 
 def environment_of(run: Run) -> str:
@@ -82,6 +39,14 @@ def trend(earlier: Sequence[Run], run: Run) -> list[FigureTrend]:
     others = sorted((one for one in earlier if one.about.id != run.about.id), key=lambda one: one.about.started_at)
     known = [(environment_of(one) == here, _figures(one)) for one in others]
     return [_trend(name, figure, known) for name, figure in _figures(run).items()]
+
+
+def name_of(runs: Sequence[Run]) -> str:
+    """What earlier runs are called: one by its stack's version, several by their number."""
+    if len(runs) != 1:
+        return plural(len(runs), "earlier run")
+    (run,) = runs
+    return stack_version(run) or run.about.revision or run.about.id
 
 
 Name = tuple[str, str]

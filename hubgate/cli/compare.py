@@ -13,9 +13,9 @@ from rich.text import Text
 
 from harness.errors import CouldNotRun
 from harness.results import Run, load
+from harness.results.changes import Change
 from harness.results.formatting import plural, quantity
 from harness.results.run import FILE_NAME
-from harness.results.trend import Change
 from harness.results.trend import trend as trend_of
 
 STYLE: Final = {Change.WORSE: "bold red", Change.BETTER: "green"}

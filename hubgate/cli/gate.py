@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import click
+import msgspec
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -28,6 +29,7 @@ from harness.gate.profiles import PROFILES, SELFTEST
 from harness.gate.run import run_gate
 from harness.gate.selftest import selftest as run_selftest
 from harness.results import PreflightRow, Run, Verdict, load
+from harness.results.trend import name_of, trend
 from hubgate.cli import options
 from hubgate.cli.compare import FAIL_ON_WORSE, RUN, runs_in, show_comparison
 
@@ -116,6 +118,9 @@ def gate(*, baseline: Path | None, fail_on_worse: bool, as_json: bool, **asked: 
         except Refused as refused:
             show(refused.rows)
             raise
+    if earlier:
+        about = msgspec.structs.replace(run.about, baseline=name_of(earlier))
+        run = msgspec.structs.replace(run, about=about, changes=tuple(trend(earlier, run)))
     _write(run, folder, as_json=as_json)
     if earlier and not as_json:
         show_comparison(earlier, run, fail_on_worse=fail_on_worse and run.verdict is Verdict.PASS)

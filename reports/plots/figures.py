@@ -11,7 +11,21 @@ from markupsafe import Markup
 from harness.results import Chart, Distribution, Limit, Line, Series
 from harness.results.formatting import number, quantity
 from reports.plots.scale import LOG_FROM, Scale, logarithmic, tight, value_scale
-from reports.plots.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, base_axis, drawing, path, tag, text, value_axis
+from reports.plots.svg import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    base_axis,
+    drawing,
+    path,
+    scales,
+    tag,
+    text,
+    value_axis,
+)
 
 TICKS: Final = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 DOTS: Final = (50.0, 90.0, 99.0, 99.9)
@@ -30,7 +44,7 @@ def draw_chart(figure: Chart) -> Markup:
     parts += [part for limit in figure.limits for part in _limit(limit, figure.unit, y)]
     for index, line in enumerate(figure.lines):
         parts += _line(line, index, figure, x, y)
-    return drawing(figure.title, _describe_lines(figure), parts)
+    return drawing(figure.title, _describe_lines(figure), parts, data=scales(x, figure.x_unit, y, figure.unit))
 
 
 def _base(values: Sequence[float], *, over_time: bool) -> Scale:
@@ -43,7 +57,7 @@ def _base(values: Sequence[float], *, over_time: bool) -> Scale:
 
 def _line(line: Line, index: int, figure: Chart, x: Scale, y: Scale) -> list[Markup]:
     places = [(x.place(point.x), y.place(point.y)) for point in line.points]
-    parts = [path(places, class_=f"line s{index % 6}")]
+    parts = [path(places, class_=f"line s{index % 6}", data_label=line.label)]
     if len(line.points) <= 30:
         for point, (left, top) in zip(line.points, places, strict=True):
             told = tag("title", f"{line.label}: {quantity(point.y, figure.unit)} at {quantity(point.x, figure.x_unit)}")
@@ -81,7 +95,7 @@ def draw_distribution(figure: Distribution) -> Markup:
     parts += [part for limit in figure.limits for part in _limit(limit, figure.unit, y, x)]
     for index, series in enumerate(figure.series):
         parts += _series(series, index, figure.unit, x, y)
-    return drawing(figure.title, _describe_series(figure), parts)
+    return drawing(figure.title, _describe_series(figure), parts, data=scales(x, "percentile", y, figure.unit))
 
 
 def _nines(percent: float, count: int) -> float:
@@ -95,7 +109,7 @@ def _series(series: Series, index: int, unit: str, x: Scale, y: Scale) -> list[M
     points = [
         (x.place(_nines(point.percent, series.count)), y.place(point.value), point) for point in series.percentiles
     ]
-    parts = [path([(left, top) for left, top, _ in points], class_=f"line s{index % 6}")]
+    parts = [path([(left, top) for left, top, _ in points], class_=f"line s{index % 6}", data_label=series.label)]
     for left, top, point in points:
         if point.percent in DOTS or point.percent == 100.0:
             name = "largest" if point.percent == 100.0 else f"p{point.percent:g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from markupsafe import Markup, escape
@@ -31,7 +31,14 @@ def tag(name: str, content: str | Markup = "", /, **attributes: object) -> Marku
     return Markup("<{}{}>{}</{}>").format(Markup(name), words, content, Markup(name))  # noqa: S704 - names are ours
 
 
-def drawing(title: str, description: str, parts: Iterable[Markup], *, height: float = HEIGHT) -> Markup:
+def drawing(
+    title: str,
+    description: str,
+    parts: Iterable[Markup],
+    *,
+    height: float = HEIGHT,
+    data: Mapping[str, object] | None = None,
+) -> Markup:
     """The whole picture; title and description are what a screen reader says."""
     return tag(
         "svg",
@@ -39,7 +46,16 @@ def drawing(title: str, description: str, parts: Iterable[Markup], *, height: fl
         viewBox=f"0 0 {WIDTH} {_short(height)}",
         role="img",
         class_="plot",
+        **(data or {}),
     )
+
+
+def scales(x: Scale, x_unit: str, y: Scale, unit: str) -> dict[str, object]:
+    """What a script needs to read values back from places."""
+    told = {
+        name: f"{one.low:g} {one.high:g} {one.start:g} {one.end:g} {int(one.log)}" for name, one in (("x", x), ("y", y))
+    }
+    return {"data_x": told["x"], "data_y": told["y"], "data_x_unit": x_unit, "data_unit": unit}
 
 
 def path(places: Places, **attributes: object) -> Markup:

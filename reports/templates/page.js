@@ -26,6 +26,7 @@
     button("previous").disabled = at === 0;
     button("next").disabled = at === cells.length - 1;
     button("difference").disabled = differences().length === 0;
+    pane.dispatchEvent(new Event("shown"));
     if (!pane.open) pane.showModal();
     title.focus();
     if (differences().length) toDifference();
@@ -120,6 +121,36 @@
     target.querySelector("th details")?.setAttribute("open", "");
     target.scrollIntoView();
   };
+
+  const search = document.getElementById("scenario-search");
+  if (search) {
+    const rows = [...document.querySelectorAll("#scenarios tr[data-words]")];
+    const chips = [...document.querySelectorAll("#scenarios [data-word]")];
+    const texts = rows.map((row) => row.cells[0].textContent.toLowerCase());
+    const narrow = () => {
+      const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const chosen = chips.filter((chip) => chip.getAttribute("aria-pressed") === "true").map((chip) => chip.dataset.word);
+      const asked = words.length + chosen.length > 0;
+      let left = 0;
+      rows.forEach((row, at) => {
+        const fits = words.every((word) => texts[at].includes(word));
+        const has = !chosen.length || chosen.some((word) => row.dataset.words.split(" ").includes(word));
+        row.classList.toggle("away", !(fits && has));
+        row.classList.toggle("asked", asked);
+        left += fits && has;
+      });
+      document.getElementById("scenario-count").textContent = asked ? `${left} of ${rows.length}` : "";
+      const suites = document.getElementById("suites");
+      if (suites && asked) suites.open = true;
+    };
+    search.closest("[hidden]").hidden = false;
+    search.addEventListener("input", narrow);
+    for (const chip of chips)
+      chip.addEventListener("click", () => {
+        chip.setAttribute("aria-pressed", String(chip.getAttribute("aria-pressed") !== "true"));
+        narrow();
+      });
+  }
   addEventListener("hashchange", follow);
   // What failed is told in print, too, and folded again afterwards.
   let unfolded = [];

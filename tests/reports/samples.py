@@ -9,6 +9,7 @@ from random import Random
 
 from harness.results import (
     About,
+    Change,
     Chart,
     Comparison,
     Criterion,
@@ -19,6 +20,7 @@ from harness.results import (
     Fate,
     FaultOutcome,
     FaultRow,
+    FigureTrend,
     Limit,
     Line,
     Link,
@@ -33,6 +35,8 @@ from harness.results import (
     Series,
     Standing,
     Statement,
+    SuiteOutcome,
+    SuiteRow,
     Tally,
     Target,
     Threshold,
@@ -50,7 +54,7 @@ LOGS = tuple(
 )
 
 
-def about(profile: str, seconds: float) -> About:
+def about(profile: str, seconds: float, baseline: str = "") -> About:
     return About(
         id=f"20261124-203105-{profile}",
         started_at=datetime(2026, 11, 24, 20, 31, 5, tzinfo=UTC),
@@ -65,6 +69,7 @@ def about(profile: str, seconds: float) -> About:
         ),
         revision="0123abcd",
         seed=7,
+        baseline=baseline,
     )
 
 
@@ -306,6 +311,28 @@ def defects(missed: tuple[str, ...] = ()) -> list[DefectRow]:
     ]
 
 
+def suites() -> list[SuiteRow]:
+    def one(suite: str, name: str, outcome: SuiteOutcome = SuiteOutcome.PASSED, failure: str = "") -> SuiteRow:
+        return SuiteRow(suite=f"scenarios.{suite}", name=name, criterion="claim", outcome=outcome, failure=failure)
+
+    return [
+        *(one("test_progress", f"test_progress_{number}_is_told") for number in range(40)),
+        one("test_security", "test_a_stranger_is_refused", SuiteOutcome.FAILED, "assert 200 == 401"),
+        one("test_workers_leaving", "test_a_frozen_worker", SuiteOutcome.SKIPPED),
+    ]
+
+
+def changes() -> list[FigureTrend]:
+    def one(criterion: str, what: str, before: float, after: float, change: Change) -> FigureTrend:
+        return FigureTrend(criterion=criterion, what=what, unit="ms", after=after, before=(before,), change=change)
+
+    return [
+        one("claim", "p99 of claims", 8.4, 9.1, Change.SAME),
+        one("progress", "p99 of progress", 14.0, 18.9, Change.WORSE),
+        one("recovery", "slowest recovery", 16_100, 16_120, Change.SAME),
+    ]
+
+
 def passes() -> Run:
     return conclude(
         about("quick", 96.4),
@@ -372,7 +399,7 @@ def full(lost: int = 1) -> Run:
     """A full gate with the most that a report has to carry."""
     random = Random(7)
     return conclude(
-        about("full", 812.6),
+        about("full", 812.6, baseline="v0.1"),
         Parts(
             criteria=[
                 compatibility(0, len(NAMES), 32),
@@ -389,6 +416,8 @@ def full(lost: int = 1) -> Run:
             faults=faults(),
             defects=defects(),
             mutants=mutants(),
+            suites=suites(),
+            changes=changes(),
             power=scores(mutants()),
             logs=LOGS,
         ),

@@ -170,6 +170,54 @@ def test_the_matrix_can_be_narrowed_to_what_differs(tab: Tab, addresses: dict[st
     assert tab.tell(seen) == ["cancel-running", "second-client-subscribes", "submit-odd-priority-text"]
 
 
+def test_recordings_and_tests_are_searched_and_chosen_together(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(addresses["full"])
+    seen = "[...document.querySelectorAll('#scenarios tr[data-words]')].filter(tr => tr.checkVisibility()).length"
+    search = "document.getElementById('scenario-search')"
+    tab.tell(f"{search}.value = 'odd priority'; {search}.dispatchEvent(new Event('input'))")
+    assert tab.tell(seen) == sum("odd-priority" in name for name in NAMES)
+    tab.tell(f"{search}.value = ''; {search}.dispatchEvent(new Event('input'))")
+    tab.tell("document.querySelector('[data-word=failed]').click()")
+    assert tab.tell(seen) == 1
+    assert "a_stranger_is_refused" in tab.tell("document.querySelector('#suites tbody').innerText")
+
+
+def test_a_transcript_is_drawn_as_a_sequence_with_equal_steps_folded(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(f"{addresses['fails']}#{CELL}")
+    tab.wait("pane.open")
+    tab.tell("document.getElementById('as-diagram').click()")
+    lanes = "[...document.querySelectorAll('.sequence .lanes b')].map(b => b.innerText)"
+    assert tab.tell(lanes) == ["worker-a", "client-a", "server"]
+    assert "job_accepted → job_submitted" in tab.tell("document.querySelector('.sequence .different').innerText")
+    steps = "document.querySelectorAll('.sequence li:not(.lanes, .fold)').length"
+    folded = tab.tell(steps)
+    tab.tell("[...document.querySelectorAll('.sequence .fold button')].forEach(button => button.click())")
+    assert tab.tell(steps) == tab.tell("document.querySelectorAll('#pane-body ol:not(.sequence) > li').length")
+    assert tab.tell(steps) > 3 * folded
+    tab.tell(
+        "(s => {s.value = 'client-a'; s.dispatchEvent(new Event('change'))})(document.getElementById('one-actor'))"
+    )
+    assert tab.tell(lanes) == ["client-a", "server"]
+    tab.tell("document.querySelector('.sequence .different button').click()")
+    assert tab.tell("document.querySelector('#pane-body li.at').checkVisibility()")
+    tab.tell("document.querySelector('[data-do=close]').click()")
+    tab.wait("document.querySelectorAll('.sequence, #transcripts li[hidden]').length == 0")
+
+
+def test_the_values_of_a_figure_are_told_where_the_pointer_is(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(addresses["full"])
+    tab.tell("document.querySelector('#figures svg').scrollIntoView()")
+    box = "(({x, y, width, height}) => [x + width * .6, y + height / 2])"
+    x, y = tab.tell(f"{box}(document.querySelector('#figures svg').getBoundingClientRect())")
+    tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    told = tab.tell("document.getElementById('tip').textContent").splitlines()
+    assert told[0] == "p99"
+    assert re.fullmatch(r"new stack: 9\.3\d? ms", told[1])
+    assert told[-1] == "limit for p99: 20 ms"
+    tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=2, y=2)
+    assert tab.tell("document.getElementById('tip').hidden")
+
+
 def test_a_link_to_a_job_in_trouble_opens_its_life(tab: Tab, addresses: dict[str, str]) -> None:
     tab.open(f"{addresses['full']}#timeline-lost-0003")
     tab.wait("document.getElementById('timeline-lost-0003').open")

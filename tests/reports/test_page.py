@@ -107,13 +107,6 @@ def test_a_full_gate_is_under_three_megabytes(lost: int) -> None:
     assert len(page(full(lost)).encode()) < THREE_MB
 
 
-def test_jobs_that_are_not_drawn_are_counted() -> None:
-    text = page(full(2000))
-    assert "1,960 more" in text
-    assert "and 1,560 that are not listed" in text
-    assert text.count('class="life"') == 40
-
-
 def test_where_there_is_no_room_the_same_transcripts_go_first_and_that_is_said() -> None:
     run = fails()
     whole, limit = page(run), 110_000
@@ -222,3 +215,26 @@ def test_lines_stand_out_from_what_is_behind_them(theme: int) -> None:
 
 def test_the_contrast_rule_sees_grey_on_grey() -> None:
     assert contrast("#777777", "#888888") < 4.5 < contrast("#000000", "#ffffff")
+
+
+def test_the_first_screen_tells_what_changed_since_the_baseline() -> None:
+    made = re.sub(r"<[^>]+>", "", page(full()).split('id="criteria"')[0])
+    assert "Since v0.1: 1 worse, 2 the same." in made
+    assert made.index("p99 of progress 18.9 ms, 35 % more than v0.1") < made.index(
+        "p99 of claims 9.1 ms, 8 % more than v0.1"
+    )
+    assert "Since" not in page(passes()).split('id="criteria"')[0]
+
+
+def test_what_a_failure_rests_on_is_linked_from_its_reason() -> None:
+    made = full(1)
+    broken = msgspec.structs.replace(made.criteria[3], explanation=f"{made.timelines[0].trouble.partition(': ')[2]}.")
+    run = msgspec.structs.replace(made, criteria=(broken,))
+    assert f'href="#{anchor("timeline", made.timelines[0].id)}"' in page(run).split('id="criteria"')[0]
+
+
+def test_each_job_in_trouble_has_a_row() -> None:
+    text = page(full(2000))
+    assert "1,960 more" in text
+    outline = Outline(text)
+    assert sum(one.startswith("timeline-") for one in outline.ids) == 2000

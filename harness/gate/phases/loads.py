@@ -12,7 +12,7 @@ from harness.criteria.definition import NotMeasured
 from harness.criteria.evidence import MemoryLoads, PollingLoad, SteadyLoad
 from harness.criteria.memory import FIGURE
 from harness.gate.context import Phase, PhaseResult, RunContext
-from harness.gate.load_runs import free_percent, run_load, spec_for
+from harness.gate.load_runs import free_percent, lives, run_load, spec_for
 from harness.load.latencies import Metric
 from harness.load.population import polled, read_population
 from harness.load.report import charts_of, distributions_of, memory_line
@@ -44,19 +44,28 @@ async def gather_steady(context: RunContext) -> PhaseResult:
     return PhaseResult(
         evidence=[evidence],
         histories=[("steady load", attempt.checks) for attempt in attempts],
-        distributions=distributions_of(shown),
+        timelines=[
+            life
+            for number, attempt in enumerate(attempts, 1)
+            for life in await lives(context, f"steady-{number}", attempt)
+        ],
+        distributions=distributions_of(shown, _limits(context)),
         charts=charts_of(shown),
     )
 
 
 def over_a_limit(context: RunContext, result: LoadResult) -> bool:
     """Whether a latency that a criterion judges is at its limit or over it, or was not measured."""
-    limits = {
+    limits = _limits(context)
+    measured = {metric: result.swarm.p99_ms(metric) for metric in limits}
+    return any(value is None or value >= limits[metric] for metric, value in measured.items())
+
+
+def _limits(context: RunContext) -> dict[Metric, float]:
+    return {
         Metric.CLAIMED: context.limits.limits(claims.CRITERION).p99_ms,
         Metric.PROGRESS_SEEN: context.limits.limits(progress.CRITERION).p99_ms,
     }
-    measured = {metric: result.swarm.p99_ms(metric) for metric in limits}
-    return any(value is None or value >= limits[metric] for metric, value in measured.items())
 
 
 async def gather_polling(context: RunContext) -> PhaseResult:
@@ -74,7 +83,11 @@ async def gather_polling(context: RunContext) -> PhaseResult:
         overlay=str(_without_wake_ups(context)),
     )
     load = await run_load(context, "polling", spec)
-    return PhaseResult(evidence=[PollingLoad(load=load)], histories=[("polling", load.checks)])
+    return PhaseResult(
+        evidence=[PollingLoad(load=load)],
+        histories=[("polling", load.checks)],
+        timelines=await lives(context, "polling", load),
+    )
 
 
 def _without_wake_ups(context: RunContext) -> Path:

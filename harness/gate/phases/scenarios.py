@@ -63,6 +63,7 @@ async def _run_suites(context: RunContext, name: str, kind: type[ScenarioResults
                 given=context.options.candidate is not None,
             )
         ],
+        suites=[one.row for one in found],
         logs=[LogFile(path=results.name, about=f"what the suites of “{name}” said, for machines")],
     )
 

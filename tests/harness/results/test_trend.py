@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from harness.results import About, Criterion, Machine, Parts, Run, at_most, conclude, count
+from harness.results.changes import Change
 from harness.results.criteria import Comparison, Measurement, Statement, Threshold
-from harness.results.trend import Change, environment_of, trend
+from harness.results.trend import environment_of, trend
 
 MACHINE = Machine(system="Linux", cores=2, memory_bytes=2**34, processor="x", python="3.11")
 PROMISE = Statement(id="claims", title="Claims", sentence="They are fast.", source="plan", measured="by hand")
