@@ -7,7 +7,8 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from new_stack.api.guard.access import (
+from new_stack.api.guard.bodies import received
+from new_stack.api.http.access import (
     COOKIE,
     SESSION_S,
     Access,
@@ -16,7 +17,6 @@ from new_stack.api.guard.access import (
     cookie_for,
     wrong_token,
 )
-from new_stack.api.guard.bodies import received
 from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.services import SERVICES, Services
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from aiohttp import web
 
-from new_stack.api.guard.access import require_access
 from new_stack.api.guard.pages import cors_headers, preflight, require_own_page
+from new_stack.api.http.access import require_access
 from new_stack.api.http.http_io import encode
 from new_stack.api.http.problems import CONTENT_TYPE, ProblemError, from_queue, problem
 from new_stack.api.retirement.requests import told_headers

@@ -6,8 +6,8 @@ from typing import Final
 
 from aiohttp import WSCloseCode, web
 
-from new_stack.api.guard.access import Access, access_of
 from new_stack.api.guard.limits import address_of
+from new_stack.api.http.access import Access, access_of
 from new_stack.api.http.http_io import answer
 from new_stack.api.http.problems import invalid
 from new_stack.api.legacy.client_session import ClientSession

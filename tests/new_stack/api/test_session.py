@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from new_stack.api.guard.access import SESSION_S, Access, access_by_token, cookie_for
+from new_stack.api.http.access import SESSION_S, Access, access_by_token, cookie_for
 from new_stack.api.settings import ApiSettings
 from new_stack.settings import SettingsError
 

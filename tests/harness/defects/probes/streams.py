@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from types import SimpleNamespace
 
-from new_stack.api.guard.access import Access, access_of
+from new_stack.api.http.access import Access, access_of
 from new_stack.api.sse.follow import Follower
 from new_stack.api.sse.stream import event_frame
 from new_stack.api.streaming.fanout import FanOut, Published
