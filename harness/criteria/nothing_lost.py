@@ -9,6 +9,7 @@ import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import WorkerFaults, failed_demands
+from harness.load.population import Kind
 from harness.results import Evidence, Link, LinkTo, count
 
 OWN: Final = ("lost", "ended_twice")
@@ -25,11 +26,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Least(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Acknowledged jobs, kills of workers, and kinds of jobs in the load with faults; the rest over all histories."""
+    """Acknowledged jobs and kills of workers in the load with faults; the rest over all histories."""
 
     jobs: int
     kills: int
-    kinds: int
     runs: int
     failures: int
     cancels: int
@@ -48,6 +48,7 @@ EXAMINED: Final = {
 def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     """Nothing lost, nothing twice, no other rule broken: in the history of every load of the run."""
     load = collected.get(WorkerFaults).load
+    meant = load.spec.population.all_kinds if load.spec.population else {Kind.PLAIN}
     histories = [checks for _, checks in collected.histories]
     lost, twice = (sum(len(checks[name].violations) for checks in histories) for name in OWN)
     others = Counter[str]()
@@ -67,7 +68,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
         evidence=[
             Evidence(what="acknowledged jobs", had=acknowledged, least=least.jobs),
             Evidence(what="kills", had=load.checks["recovery"].counts.get("killed", 0), least=least.kills),
-            Evidence(what="kinds of jobs", had=len(load.swarm.jobs.kinds), least=least.kinds),
+            Evidence(what="kinds of jobs", had=len(load.swarm.jobs.kinds), least=len(meant)),
             *(
                 Evidence(what=what, had=sum(checks[name].examined for checks in histories), least=getattr(least, field))
                 for field, (what, name) in EXAMINED.items()

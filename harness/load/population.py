@@ -169,6 +169,11 @@ class Population(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return msgspec.structs.replace(self.without(Kind.POISON), **changed)
 
     @property
+    def all_kinds(self) -> frozenset[Kind]:
+        """Those that any of its jobs is of."""
+        return frozenset(kind for kind, weight in [*self.kinds.items(), *self.early.items()] if weight)
+
+    @property
     def all_services(self) -> list[str]:
         """Those of its jobs, also of those that nobody serves."""
         return [*self.services, self.unserved]

@@ -40,6 +40,7 @@ from harness.history.absences import Absence, Part
 from harness.history.strikes import Strike
 from harness.load.judge import judge
 from harness.load.latencies import Histogram, Metric, Transport
+from harness.load.population import read_population
 from harness.load.results import LoadResult
 from harness.load.spec import Demands
 from harness.load.swarm import LatencyResult
@@ -135,13 +136,19 @@ def judged_losses(faults: LoadResult, *others: Checks, **more: int) -> Criterion
     collected.add(WorkerFaults(load=faults, lease_ms=10_000))
     collected.histories = [("faults", faults.checks), *(("another", each) for each in others)]
     limits = nothing_lost.Limits(lost=0, ended_twice=0, other_violations=0)
-    least = {"jobs": 100, "kills": 9, "kinds": 1} | dict.fromkeys(nothing_lost.EXAMINED, 9) | more
+    least = {"jobs": 100, "kills": 9} | dict.fromkeys(nothing_lost.EXAMINED, 9) | more
     return nothing_lost.CRITERION.judged(collected, limits, nothing_lost.Least(**least))
 
 
-@pytest.mark.parametrize("lacking", ["kinds", *nothing_lost.EXAMINED])
+@pytest.mark.parametrize("lacking", nothing_lost.EXAMINED)
 def test_a_load_without_failures_cancels_or_journals_proves_nothing(lacking: str) -> None:
     assert judged_losses(load(), **{lacking: 10}).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_load_in_which_a_kind_of_its_population_is_missing_proves_nothing() -> None:
+    without = load()
+    spec = msgspec.structs.replace(without.spec, population=read_population())
+    assert judged_losses(msgspec.structs.replace(without, spec=spec)).verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_worker_that_polls_late_fails_and_one_within_its_interval_does_not() -> None:
