@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.queue import Claimant, Completed, NewJob, Queue, WorkerReport
 from tests.new_stack.queue.conftest import Redis
-from tests.waiting import until
 
 
 def report(name: str, *services: str) -> WorkerReport:
