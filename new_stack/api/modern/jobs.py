@@ -64,7 +64,7 @@ async def listing(request: web.Request) -> web.Response:
     queue, text = request.app[SERVICES].queue, _asked(request, "q")
     state, cursor = _asked(request, "state", "status"), _asked(request, "after", "cursor")
     if state is not None and state not in set(JobState):
-        raise invalid("state", f"must be one of {', '.join(JobState)}")
+        raise invalid("state" if "state" in request.query else "status", f"must be one of {', '.join(JobState)}")
     filters = {
         "service": _asked(request, "service", "job_type"),
         "worker_id": _asked(request, "worker", "worker_id"),
@@ -76,7 +76,7 @@ async def listing(request: web.Request) -> web.Response:
             state=None if state is None else JobState(state), text=text, cursor=cursor, limit=limit, **filters
         )
     except ValueError as error:
-        raise invalid("after", str(error)) from None
+        raise invalid("after" if "after" in request.query else "cursor", str(error)) from None
     jobs = [job for job in page.jobs if job.id != text]
     meant = await queue.job(text) if text else None
     if meant is not None and cursor is None:

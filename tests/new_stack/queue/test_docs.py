@@ -103,6 +103,7 @@ async def test_redis_holds_the_keys_of_the_page_and_no_others(queue: Queue, redi
     await redis.command("SET", "walk:w1", 2_000)  # as a claim does behind 2,000 signatures that it cannot do
     used = Counted("websocket hub", "a program", "connect", 2_000_000_000_000, 1)
     await queue.usage.add([ClientCount("c", [used], [])])
+    await queue.pause_service("nobody's")
     await queue.reap()
     found = await redis.caller.connection.call("KEYS", f"{redis.prefix}*")
     names = {key.decode().removeprefix(redis.prefix) for key in found}
