@@ -13,7 +13,7 @@ import pytest
 
 import hubgate
 from hubgate.cli import COMMANDS
-from tests.reports.browser import PATH, Tab, browser
+from tests.browser import PATH, Tab, browser
 
 ROOT = Path(__file__).parent.parent
 

@@ -26,7 +26,7 @@ from harness.shadow.tap import LEFT_OUT, Tap, is_drawn
 from harness.shadow.timing import alike, is_behind, marked
 from harness.shadow.topic import OVERTAKEN_MS, QUIET_MS, Topic
 from harness.shadow.traffic import Lost, Message, Opened, PassedBy, Rules, Sent, Settings
-from tests.reports.browser import PATH, browser
+from tests.browser import PATH, browser
 
 OPENED = Open(at=0, actor="c", role=Role.CLIENT, path="/ws/client/c")
 PATIENCE_MS = 20_000.0
