@@ -161,3 +161,10 @@ class Cassette(msgspec.Struct, frozen=True, kw_only=True):
 def kind_of(event: Event) -> str:
     """The event's word in the file: `open`, `send`, …"""
     return str(event.__struct_config__.tag)
+
+
+def told_by(event: Event) -> Any:
+    """What a party is told: a message's content, or the body of an answer."""
+    if isinstance(event, Receive):
+        return event.content
+    return event.body if isinstance(event, Response) else None

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.cassettes.events import Closed, Event, Receive, Response
+from harness.cassettes.events import Closed, Event, Receive, Response, told_by
 from harness.cassettes.tokens import Bindings, Exchange, tokens_of
 from harness.parity.alignment import Alignment, Place, align, out_of_order, side_by_side
 from harness.parity.findings import Signature, differences, is_critical, sentence_of, signature
@@ -74,10 +74,10 @@ def parity_of(
         ],
         rows,
         [
-            _content(expected[left] if right is None and left is not None else same_ids[right or 0])
+            told_by(expected[left] if right is None and left is not None else same_ids[right or 0])
             for _, (left, right) in found
         ],
-        len({value for event in expected if isinstance(value := _job_of(_content(event)), str)}),
+        len({value for event in expected if isinstance(value := _job_of(told_by(event)), str)}),
     )
 
 
@@ -115,25 +115,19 @@ def _tie(
         for one, other in align(left[key], right[key]).pairs
     ]
     for one, other in sorted(pairs):
-        bindings.meet(_content(expected[one]), _content(observed[other]))
+        bindings.meet(told_by(expected[one]), told_by(observed[other]))
 
 
 def _blanked(events: Sequence[Event], tokens: frozenset[str]) -> list[Event]:
     blank = Exchange(dict.fromkeys(tokens, "<id>"))
-    return [_with_content(event, blank.applied(_content(event))) for event in events]
+    return [_with_content(event, blank.applied(told_by(event))) for event in events]
 
 
 def translated(event: Event, bindings: Bindings) -> Event:
     """An observed event in the ids of the recording."""
     if isinstance(event, Closed):
         return msgspec.structs.replace(event, reason=bindings.incoming(event.reason))
-    return _with_content(event, bindings.incoming(_content(event)))
-
-
-def _content(event: Event) -> object:
-    if isinstance(event, Receive):
-        return event.content
-    return event.body if isinstance(event, Response) else None
+    return _with_content(event, bindings.incoming(told_by(event)))
 
 
 def _with_content(event: Event, content: object) -> Event:

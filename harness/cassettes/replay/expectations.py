@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from harness.cassettes import Note
-from harness.cassettes.events import INCOMING, Close, Closed, Drop, Event, Incoming, Open, Receive, Response
+from harness.cassettes.events import INCOMING, Close, Closed, Drop, Event, Incoming, Open, Response, told_by
 from harness.cassettes.timers import timer_frames
 from harness.cassettes.tokens import Bindings
 from harness.parity.findings import differences
@@ -51,7 +51,7 @@ class Expectations:
             self._awaited.discard(index)
             actor = self._events[index].actor
             if self._strays[actor]:
-                self._bindings.meet(_content(self._events[index]), _content(self._strays[actor].pop(0)))
+                self._bindings.meet(told_by(self._events[index]), told_by(self._strays[actor].pop(0)))
 
     def connect(self, actor: str, index: int) -> None:
         """The actor has a new connection: what an earlier one had yet to receive cannot come any more."""
@@ -71,7 +71,7 @@ class Expectations:
         place = places[-order]
         self._open[event.actor].remove(place)
         self._awaited.discard(place)
-        self._bindings.meet(_content(self._events[place]), _content(event))
+        self._bindings.meet(told_by(self._events[place]), told_by(event))
         return place
 
     def _likeness(self, recorded: Event, observed: Incoming) -> int:
@@ -80,7 +80,7 @@ class Expectations:
             return 0
         if isinstance(observed, Closed | Response):
             return 3
-        old, new = _content(recorded), self._bindings.incoming(_content(observed))
+        old, new = told_by(recorded), self._bindings.incoming(told_by(observed))
         if isinstance(old, dict) and isinstance(new, dict):
             return self._message_likeness(old, new)
         return 3 if old == new else 0
@@ -107,12 +107,6 @@ class Expectations:
 
     def _is_bound(self, observed: Any) -> bool:
         return isinstance(observed, str) and observed in self._bindings.table()
-
-
-def _content(event: Event) -> Any:
-    if isinstance(event, Receive):
-        return event.content
-    return event.body if isinstance(event, Response) else None
 
 
 _WITHIN: Final = re.compile(r"within ([0-9.]+) s\b")
