@@ -34,7 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tab() -> Iterator[Tab]:
     if PATH is None:
         pytest.skip("no chromium")
-    with browser() as opened:
+    with browser("file:") as opened:
         yield opened
 
 
