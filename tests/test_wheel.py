@@ -20,11 +20,11 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("new_stack", "legacy_hub_sim", "harness", "reports", "scenarios", "loadtests", "hubgate")
 
-pytestmark = pytest.mark.xdist_group("wheel")
+pytestmark = [pytest.mark.xdist_group("wheel"), pytest.mark.timeout(400)]
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run([*command], cwd=cwd, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run([*command], cwd=cwd, capture_output=True, text=True, timeout=380, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
