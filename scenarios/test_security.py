@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
@@ -17,8 +18,9 @@ from scenarios.stacks import OwnStack, ours, script
 pytestmark = pytest.mark.criterion("security")
 
 WRONG: Final = "open-barley"
-OPEN: Final = frozenset({"/health", "/health/live", "/health/ready"})
-"""Routes of the API's description that a load balancer asks without a token."""
+SESSION: Final = "/api/session"
+OPEN: Final = frozenset({"/health", "/health/live", "/health/ready", SESSION})
+"""Routes of the API's description that a load balancer asks without a token, and where a browser signs in."""
 SOCKETS: Final = ("/", "/ws/client/stranger", "/ws/monitor/stranger", "/ws/worker/stranger")
 REFUSED: Final = "Authentication failed: Invalid token"
 FOREIGN: Final = "http://evil.example"
@@ -36,7 +38,7 @@ async def routes(stack: Server) -> list[tuple[str, str]]:
     async with stack.http() as http:
         paths: dict[str, Any] = (await http.get("/openapi.json")).json()["paths"]
     found = [
-        (method.upper(), path.format(job_id="nobodys-job"))
+        (method.upper(), re.sub(r"{\w+}", "nobodys", path))
         for path, methods in paths.items()
         for method in methods
         if method in {"get", "post", "put", "delete", "patch"}
@@ -70,6 +72,15 @@ async def test_no_route_answers_without_the_token_and_with_it_each_does(guarded:
         for method, path in await routes(guarded):
             if path not in {"/api/events", *OPEN}:
                 assert (await friend.request(method, path, json={})).status_code in {200, 404, 422}, path
+
+
+async def test_nobody_signs_in_without_the_token(guarded: OwnStack) -> None:
+    async with plain_http(guarded.http_url, None, 5) as stranger:
+        for body in ({}, {"token": None}, {"token": ""}, {"token": WRONG}):
+            answer = await stranger.post(SESSION, json=body)
+            assert answer.status_code in {401, 422}, (body, answer.text)
+            assert "Set-Cookie" not in answer.headers
+        assert (await stranger.get("/api/jobs")).status_code == 401
 
 
 @pytest.mark.parametrize("path", SOCKETS)
