@@ -6,8 +6,8 @@
 -- level halves the number of buckets. Sketches add up; one that becomes too large goes on at the next level.
 local SLOTS = {
   { seconds = 60, kept_s = 7 * 86400, sketch_bytes = 60 },
-  { seconds = 600, kept_s = 2 * 86400, sketch_bytes = 80 },
-  { seconds = 3600, kept_s = 90 * 86400, sketch_bytes = 80 },
+  { seconds = 600, kept_s = 2 * 86400, sketch_bytes = 72 },
+  { seconds = 3600, kept_s = 90 * 86400, sketch_bytes = 72 },
 }
 local SERVICES_KEPT = 50
 local OTHERS = '(others)'
