@@ -105,6 +105,8 @@ class Shared:
     hub_replays: HubReplayCache = field(default_factory=HubReplayCache)
     only_waiting: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by a phase in the background when all that is left of it is waiting, so that others may have the machine."""
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by whoever does not want to wait: what has not ended is broken off, and the rest is judged."""
     redis: RedisServer | None = None
     starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 

@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,8 +59,11 @@ async def run_gate(
     groups: Sequence[Sequence[Phase]] = GROUPS,
     hub_replays: HubReplayCache | None = None,
     show: Show = lambda _rows: None,
+    stop: asyncio.Event | None = None,
 ) -> tuple[Run, Path]:
     """Carry out a run; answers it and its folder. `show` takes what the preflight found, before anything is sent.
+
+    Once `stop` is set, what has not ended is broken off, and the rest is judged.
 
     Raises CouldNotRun where it cannot even begin.
     """
@@ -91,7 +94,7 @@ async def run_gate(
             report=lambda _: None,
             overlay=overlay,
             service=f"simulation-{secrets.token_hex(6)}" if given else "simulation",
-            shared=Shared(hub_replays=hub_replays or HubReplayCache()),
+            shared=Shared(hub_replays=hub_replays or HubReplayCache(), stop=stop or asyncio.Event()),
         )
         found = await _carry_out_all(SPOKEN_GROUPS if options.spoken else groups, context, report)
         left = [] if options.spoken else await end_what_is_left(given, own_services(context))
@@ -147,7 +150,7 @@ async def _carry_out(phase: Phase, context: RunContext, report: Report) -> Phase
     context = dataclasses.replace(context, report=lambda sentence: report(phase, PhaseStatus.RUNNING, sentence))
     report(phase, PhaseStatus.RUNNING, "")
     try:
-        result = await phase.gather(context)
+        result = await _unless(context.shared.stop, phase.gather(context))
         await asyncio.to_thread(context.processes.check)
     except Exception as error:  # noqa: BLE001 - whatever breaks one phase, the others must still be judged
         broken = PhaseStatus.DONE if isinstance(error, NotMeasured) else PhaseStatus.BROKEN
@@ -155,6 +158,20 @@ async def _carry_out(phase: Phase, context: RunContext, report: Report) -> Phase
         return _failure(context, f"The phase “{phase.name}”", phase.gathers, error, phase.name)
     report(phase, PhaseStatus.DONE, "")
     return result
+
+
+async def _unless(stop: asyncio.Event, work: Awaitable[PhaseResult]) -> PhaseResult:
+    """What the work comes to. Raises CouldNotRun where the run is stopped before."""
+    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise CouldNotRun("the run was stopped")
+        return task.result()
+    finally:
+        for one in (task, stopped):
+            one.cancel()
+        await asyncio.gather(task, stopped, return_exceptions=True)
 
 
 def _failure(context: RunContext, what: str, gathers: tuple[type, ...], error: Exception, name: str) -> PhaseFailure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,7 @@ from harness.gate.phases.spoken import SPOKEN
 from harness.gate.power import measure_power
 from harness.gate.preflight import Refused, lines
 from harness.gate.profiles import PROFILES, SELFTEST
-from harness.gate.run import run_gate
+from harness.gate.run import Report, Show, run_gate
 from harness.gate.selftest import selftest as run_selftest
 from harness.results import PreflightRow, Run, Verdict, load
 from harness.results.trend import name_of, trend
@@ -90,20 +91,16 @@ AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print run
 @click.option("--baseline", type=RUN, help="A run, or a folder of runs, to hold the figures against.")
 @FAIL_ON_WORSE
 @AS_JSON
-def gate(*, baseline: Path | None, fail_on_worse: bool, as_json: bool, **asked: Any) -> None:
+@click.option("--open", "open_it", is_flag=True, help="Open the report in the browser at the end.")
+def gate(*, baseline: Path | None, fail_on_worse: bool, as_json: bool, open_it: bool, **asked: Any) -> None:
     """Judge the new stack against the hub: one verdict, one report, one exit status.
 
     Both are started here unless URLs are given; those are looked at first, and nothing of anybody else's on them is
-    claimed, changed or deleted. Exit status: 0 pass, 1 fail, 2 wrong usage, 3 inconclusive or could not be run.
+    claimed, changed or deleted. Ctrl-C breaks off what has not ended and judges the rest; a second one leaves at once.
+    Exit status: 0 pass, 1 fail, 2 wrong usage, 3 inconclusive or could not be run.
     """
     if not asked["protocol"]:
-        options.check_candidate(asked["candidate"], asked["redis"])
-    if asked["candidate"] and asked["defect"]:
-        raise click.UsageError("--defect changes the stack that is started here; it cannot change --candidate")
-    if asked["environment"] and (asked["only"] or asked["defect"]):
-        raise click.UsageError("--env keeps the run as evidence of the whole: leave out --only and --defect")
-    if asked["environment"] and asked["candidate"] and not asked["stack_version"]:
-        raise click.UsageError("--env needs --stack-version, the version of --candidate")
+        _check(asked)
     given = Options(**asked, command=("hubgate", *sys.argv[1:]))
     earlier = runs_in(baseline) if baseline else []
     console = Console(stderr=True)
@@ -114,7 +111,7 @@ def gate(*, baseline: Path | None, fail_on_worse: bool, as_json: bool, **asked: 
 
     with Display((SPOKEN,) if given.spoken else PHASES, console) as display:
         try:
-            run, folder = asyncio.run(run_gate(given, display.report, show=show))
+            run, folder = asyncio.run(_until_stopped(given, display.report, show))
         except Refused as refused:
             show(refused.rows)
             raise
@@ -122,9 +119,34 @@ def gate(*, baseline: Path | None, fail_on_worse: bool, as_json: bool, **asked: 
         about = msgspec.structs.replace(run.about, baseline=name_of(earlier))
         run = msgspec.structs.replace(run, about=about, changes=tuple(trend(earlier, run)))
     _write(run, folder, as_json=as_json)
+    if open_it:
+        click.launch(str(folder / "report.html"))
     if earlier and not as_json:
         show_comparison(earlier, run, fail_on_worse=fail_on_worse and run.verdict is Verdict.PASS)
     raise SystemExit(run.verdict.exit_status)
+
+
+def _check(asked: dict[str, Any]) -> None:
+    """Raises UsageError for what cannot be asked together."""
+    options.check_candidate(asked["candidate"], asked["redis"])
+    if asked["candidate"] and asked["defect"]:
+        raise click.UsageError("--defect changes the stack that is started here; it cannot change --candidate")
+    if asked["environment"] and (asked["only"] or asked["defect"]):
+        raise click.UsageError("--env keeps the run as evidence of the whole: leave out --only and --defect")
+    if asked["environment"] and asked["candidate"] and not asked["stack_version"]:
+        raise click.UsageError("--env needs --stack-version, the version of --candidate")
+
+
+async def _until_stopped(given: Options, report: Report, show: Show) -> tuple[Run, Path]:
+    """The run; the first Ctrl-C stops it, and what it has found out until then is kept."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop_it() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+
+    loop.add_signal_handler(signal.SIGINT, stop_it)
+    return await run_gate(given, report, show=show, stop=stop)
 
 
 @click.command("selftest")

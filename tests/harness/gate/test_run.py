@@ -99,6 +99,24 @@ async def test_a_process_that_ends_on_its_own_breaks_off_a_phase_that_did_not_no
     assert name in run.criteria[0].explanation
 
 
+async def test_a_run_that_is_stopped_judges_what_had_ended(tmp_path: Path) -> None:
+    stop, begun = asyncio.Event(), asyncio.Event()
+
+    async def gather(_: RunContext) -> PhaseResult:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    endless = Phase(name="endless", about="a phase of the test", gathers=(Contention,), gather=gather)
+    chosen = options(tmp_path, CONFLICTS, SIMPLICITY)
+    running = asyncio.ensure_future(run_gate(chosen, groups=[[phase(SIMPLE)], [endless]], stop=stop))
+    await begun.wait()
+    stop.set()
+    run, _ = await running
+    assert {c.id: c.verdict for c in run.criteria} == {CONFLICTS: Verdict.INCONCLUSIVE, SIMPLICITY: Verdict.PASS}
+    assert "the run was stopped" in run.criteria[0].explanation
+
+
 async def test_a_stack_that_says_it_cannot_run_here_is_inconclusive(tmp_path: Path) -> None:
     refused = ProcessDied("api", 3, "before it was ready", "Redis cannot be reached")
     run, _ = await run_gate(options(tmp_path, CONFLICTS), groups=[[phase(fair(), error=refused)]])
