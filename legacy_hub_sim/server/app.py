@@ -24,6 +24,8 @@ LARGEST_BODY = 64 * 1024 * 1024
 POLL_SECONDS = 0.5
 """How often a submission with `wait` looks at its job."""
 
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
 log = logging.getLogger("legacy_hub_sim")
 
 
@@ -204,12 +206,15 @@ async def run(settings: Settings) -> None:
     """Run a hub until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPPING:
         loop.add_signal_handler(number, stop.set)
     runner, _port = await start(settings)
     await stop.wait()
     await runner.cleanup()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # A second signal does not change how it ends, nor one that comes between the loop's handler and none at all.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    for number in STOPPING:
         loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_IGN)  # A second signal does not change how it ends.
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     log.info("event=hub_stopped")

@@ -26,6 +26,12 @@ JUDGED = (
 
 
 @pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    with Processes(tmp_path_factory.mktemp("foreign")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def valkey(processes: Processes) -> Valkey:
     return start_valkey(processes)
 
