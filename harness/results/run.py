@@ -346,6 +346,7 @@ def _names(run: Parts) -> dict[str, list[str]]:
         LinkTo.TALLY: [tally.id for tally in run.tallies],
         LinkTo.FAULT: [fault.id for fault in run.faults],
         LinkTo.DEFECT: [defect.id for defect in run.defects],
+        LinkTo.SUITE: [row.ref for row in run.suites],
     }
 
 

@@ -13,6 +13,8 @@ from harness.results import (
     LinkTo,
     Machine,
     Parts,
+    SuiteOutcome,
+    SuiteRow,
     Tally,
     Timeline,
     Verdict,
@@ -141,3 +143,18 @@ def test_a_criterion_that_the_target_cannot_be_asked_for_is_outside_the_verdict_
     assert run.headline.endswith("the one criterion that was tried passes; 1 cannot be asked of this target.")
     assert conclude(ABOUT, Parts(criteria=[left_out])).verdict is Verdict.INCONCLUSIVE
     assert left_out.outcome == "not judged"
+
+
+@pytest.mark.parametrize("to", sorted(set(LinkTo) - {LinkTo.FILE}))
+def test_a_reason_of_any_kind_that_points_to_nothing_keeps_a_run_from_passing(to: LinkTo) -> None:
+    run = conclude(ABOUT, Parts(criteria=[criterion(Verdict.PASS, Link(to=to, ref="gone"))]))
+    assert run.verdict is Verdict.INCONCLUSIVE
+    assert any(f"points to the {to} gone" in reason for reason in run.reasons)
+
+
+def test_a_failed_test_of_a_suite_is_a_reason_that_stands() -> None:
+    row = SuiteRow(suite="s", name="t", criterion="claims", outcome=SuiteOutcome.FAILED)
+    failed = criterion(Verdict.FAIL, Link(to=LinkTo.SUITE, ref=row.ref))
+    run = conclude(ABOUT, Parts(criteria=[failed], suites=[row]))
+    assert run.verdict is Verdict.FAIL
+    assert run.reasons == ("Claims: It was so.",)
