@@ -78,8 +78,8 @@ async def listing(request: web.Request) -> web.Response:
     except ValueError as error:
         raise invalid("after" if "after" in request.query else "cursor", str(error)) from None
     jobs = [job for job in page.jobs if job.id != text]
-    meant = await queue.job(text) if text else None
-    if meant is not None and cursor is None:
+    meant = await queue.job(text) if text and cursor is None else None
+    if meant is not None:
         jobs.insert(0, meant)
     views = [schemas.job_view(job, None) for job in jobs]
     return answer({"jobs": views, "cursor": page.cursor, "looked_at": page.looked_at})

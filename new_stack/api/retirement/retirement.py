@@ -65,7 +65,9 @@ class Retirement:
         self._running = rules.running(self._config, clock())
 
     async def run(self) -> None:
-        """Look every half second for what has changed, and bring it to the sessions."""
+        """Look every half second for what has changed, and bring it to the sessions; never where nothing is set."""
+        if not self._path and self._config is NOTHING:
+            return
         try:
             while True:
                 self._reload()
