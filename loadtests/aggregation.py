@@ -149,10 +149,5 @@ class Aggregation:
 
 
 def _window(second: float, histogram: Histogram) -> Window:
-    return Window(
-        second=second,
-        count=histogram.count,
-        p50_ms=histogram.percentile_ms(50),
-        p99_ms=histogram.percentile_ms(99),
-        max_ms=histogram.percentile_ms(100),
-    )
+    median, p99, longest = histogram.percentiles_ms(50, 99, 100)
+    return Window(second=second, count=histogram.count, p50_ms=median, p99_ms=p99, max_ms=longest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from harness.clients import LegacyClient, ModernClient
-from harness.testing import fresh
+from harness.testing import fresh, until
 from scenarios.received_facts import facts_by_events, facts_by_websocket, kinds, progress_of
 from scenarios.stacks import OwnStack, Stacks, script, wait
 
@@ -83,16 +83,6 @@ async def closed(client: LegacyClient) -> None:
     assert len(client.closed) > len(GONE) + 10, "closed without a sentence"
 
 
-async def until(fact: Callable[[], Any], what: str) -> None:
-    """Wait for something that a request answers."""
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            while not await fact():  # noqa: ASYNC110 - the API is asked
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        raise AssertionError(f"{what} did not come within {WITHIN_S} s") from None
-
-
 @pytest.fixture
 def retiring(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Retiring]:
     if request.config.getoption("--candidate"):
@@ -115,6 +105,14 @@ async def follow(client: ModernClient) -> list[float]:
     return progress_of(facts_by_events(events))
 
 
+async def have_all_of_their_jobs(busy: LegacyClient, job_id: str, modern: ModernClient) -> None:
+    """Nothing is lost of the modern side's, nor of what an old client waits for, which is sent away afterwards."""
+    assert await follow(modern) == [25, 75]
+    assert (await busy.ended(job_id))["result"] == "whole"
+    assert progress_of(facts_by_websocket(busy.received, job_id)) == list(STEPS)
+    await closed(busy)
+
+
 async def test_a_notice_is_told_and_breaks_no_old_client(retiring: Retiring) -> None:
     name = fresh("old")
     async with retiring.stack.http() as http:
@@ -124,7 +122,7 @@ async def test_a_notice_is_told_and_breaks_no_old_client(retiring: Retiring) -> 
         async def noticed() -> bool:
             return "deprecation" in (await submit_over_rest(http)).headers
 
-        await until(noticed, "the header Deprecation")
+        await until(noticed, WITHIN_S, "the header Deprecation")
         answer = await submit_over_rest(http)
         assert answer.json()["success"] is True
         assert answer.headers["Sunset"] == "Wed, 31 Mar 2027 00:00:00 GMT"
@@ -150,7 +148,7 @@ async def test_usage_names_each_client_with_what_it_used(retiring: Retiring) -> 
         assert max(found) <= len(names)
         return found == [1, 2, 3]
 
-    await until(all_counted, "the count of each client's own submissions")
+    await until(all_counted, WITHIN_S, "the count of each client's own submissions")
 
 
 async def test_a_brown_out_spares_jobs_in_flight_and_loses_no_event(retiring: Retiring) -> None:
@@ -164,10 +162,7 @@ async def test_a_brown_out_spares_jobs_in_flight_and_loses_no_event(retiring: Re
         answer = await submit_over_rest(http)
         assert answer.status_code == httpx.codes.GONE
         assert "Brown-out" in answer.json()["detail"]
-        assert await follow(modern) == [25, 75]
-        assert (await busy.ended(job_id))["result"] == "whole"
-        assert progress_of(facts_by_websocket(busy.received, job_id)) == list(STEPS)
-        await closed(busy)
+        await have_all_of_their_jobs(busy, job_id, modern)
         retiring.say("")
         await (await retiring.serves(idle.name)).close()
 
@@ -175,7 +170,7 @@ async def test_a_brown_out_spares_jobs_in_flight_and_loses_no_event(retiring: Re
             brown_outs = (await retiring.usage(idle.name))["brown_outs"]
             return bool(brown_outs) and brown_outs[0]["came_back"] == "websocket hub"
 
-        await until(came_back, "how the idle client came back")
+        await until(came_back, WITHIN_S, "how the idle client came back")
 
 
 async def test_the_switch_drains_ends_in_words_and_goes_back(retiring: Retiring) -> None:
@@ -190,10 +185,7 @@ async def test_the_switch_drains_ends_in_words_and_goes_back(retiring: Retiring)
         assert "switched off" in (await busy.expect("error"))["error"]
         assert (await submit_over_rest(http)).status_code == httpx.codes.GONE
         assert (await modern.job(job_id))["job_id"] == job_id
-        assert await follow(modern) == [25, 75]
-        assert (await busy.ended(job_id))["result"] == "whole"
-        assert progress_of(facts_by_websocket(busy.received, job_id)) == list(STEPS)
-        await closed(busy)
+        await have_all_of_their_jobs(busy, job_id, modern)
         assert (await modern.job(job_id))["result"] == "whole"
         retiring.say("legacy = true\n")
         again = await retiring.serves(idle.name)

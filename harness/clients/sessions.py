@@ -263,7 +263,7 @@ class StackStream:
     def connect(self) -> dict[str, str]:
         """The headers of the next connection."""
         self.parser.reconnected()
-        return {**self._headers, "Accept": "text/event-stream", **stack.resume(self.parser.last_id)}
+        return {**self._headers, "Accept": "text/event-stream", **self.parser.resume}
 
     def receive(self, event: SseEvent) -> JobEvent | None:
         """Take one event; answers what happened to a job, or that there is a gap."""

@@ -228,8 +228,7 @@ class SpokenClient:
         while True:
             with contextlib.suppress(Refused, httpx.HTTPError):
                 parser.reconnected()
-                headers = {"Last-Event-ID": parser.last_id} if parser.last_id else {}
-                async with self._http.stream(path, parser, headers) as events:
+                async with self._http.stream(path, parser, parser.resume) as events:
                     async for event in events:
                         data = event.json()
                         if isinstance(data, dict):

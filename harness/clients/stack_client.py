@@ -115,7 +115,7 @@ class ModernClient:
         """All events of a stream, until the server ends it. Raises Refused."""
         parser = SseParser(last_event_id)
         with _until_over():
-            async with self._http.stream(path, parser, stack.resume(last_event_id)) as events:
+            async with self._http.stream(path, parser, parser.resume) as events:
                 async for event in events:
                     data = event.json()
                     kind = data.get("kind") if isinstance(data, dict) else None

@@ -94,7 +94,12 @@ class Histogram:
 
     def percentile_ms(self, percent: float) -> float:
         """The least value in ms that at least this percentage of the values does not exceed; 0 where there is none."""
-        return _at(percent, self._recorded())
+        return self.percentiles_ms(percent)[0]
+
+    def percentiles_ms(self, *percents: float) -> list[float]:
+        """Several at once: to read the values takes longer than to count them."""
+        recorded = self._recorded()
+        return [_at(percent, recorded) for percent in percents]
 
     def series(self, label: str) -> Series:
         """The percentiles that it has values enough for, as every report takes them, in ms."""

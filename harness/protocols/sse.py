@@ -44,6 +44,11 @@ class SseParser:
         """A new stream begins: what was incomplete in the old one is dropped."""
         self._id, self._event, self._data, self._rest = self.last_id, "", [], bytearray()
 
+    @property
+    def resume(self) -> dict[str, str]:
+        """The headers with which a stream goes on behind the last event that came; none where there was none."""
+        return {"Last-Event-ID": self.last_id} if self.last_id else {}
+
     def feed(self, data: bytes) -> Iterator[SseEvent]:
         """The events that are complete with these bytes."""
         began_within_line_end = self._rest.endswith(b"\r")

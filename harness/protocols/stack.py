@@ -27,11 +27,6 @@ def authorization(token: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def resume(last_id: str) -> dict[str, str]:
-    """The headers with which a stream goes on behind that event; none where there was no event."""
-    return {"Last-Event-ID": last_id} if last_id else {}
-
-
 # what a client asks for
 
 

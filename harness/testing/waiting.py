@@ -10,13 +10,21 @@ from typing import Any
 PAUSE_S = 0.01
 
 
-async def until(fact: Callable[[], Any], within: float = 10.0) -> Any:
-    """The first true answer of `fact` (awaited where it is awaitable). Raises TimeoutError after `within` seconds."""
-    async with asyncio.timeout(within):
-        while True:
-            answer = fact()
-            if inspect.isawaitable(answer):
-                answer = await answer
-            if answer:
-                return answer
-            await asyncio.sleep(PAUSE_S)
+async def until(fact: Callable[[], Any], within: float = 10.0, what: str = "what was waited for") -> Any:
+    """The first true answer of `fact` (awaited where it is awaitable).
+
+    Raises TimeoutError after `within` seconds, which says `what` did not come.
+    """
+    try:
+        async with asyncio.timeout(within) as limit:
+            while True:
+                answer = fact()
+                if inspect.isawaitable(answer):
+                    answer = await answer
+                if answer:
+                    return answer
+                await asyncio.sleep(PAUSE_S)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise TimeoutError(f"{what} did not come within {within:g} s") from None

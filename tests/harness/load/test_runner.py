@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -182,44 +183,49 @@ async def test_a_population_shows_a_defect_by_what_its_clients_see_alone(
     assert result.swarm.errors[complaint] > 0
 
 
-async def test_a_fleet_notices_an_exit_and_replaces_the_worker(tmp_path: Path) -> None:
+Watched = tuple[Fleet, Deployment, asyncio.Task[None]]
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+    """A fleet of two, and what watches over it."""
     async with Processes(tmp_path) as processes:
         valkey = await asyncio.to_thread(start_valkey, processes)
         deployment = await Deployment.astart(processes, Setup(), valkey)
         fleet = Fleet(deployment, processes)
         await fleet.start(2, crews=[Crew(services=("*",))], environment={}, journal=tmp_path / "journal")
         watch = asyncio.create_task(fleet.watch())
-        victim = deployment.workers[0]
-        first = victim.pid
-        subprocess.run(["kill", "-9", str(first)], check=True)
-        await until(lambda: bool(fleet.exits))
-        assert (fleet.exits[0].worker, fleet.exits[0].ours, fleet.exits[0].status) == ("worker-1", False, -9)
-        await until(lambda: victim.alive and victim.pid != first)
-        writer = HistoryWriter()
-        async with Waves(deployment.workers, writer, seed=3, share=0.5, waves=1, every_s=0.1, down_s=0.1) as killing:
-            await killing.done()
+        yield fleet, deployment, watch
         watch.cancel()
-        own, killed = fleet.result(writer.events).exits
-        assert (own.ours, killed.ours) == (False, True)
-        assert (killed.back_after_s or 0) >= 0.1
 
 
-async def test_a_fleet_watches_on_when_a_worker_is_struck_while_it_comes_back(tmp_path: Path) -> None:
-    async with Processes(tmp_path) as processes:
-        valkey = await asyncio.to_thread(start_valkey, processes)
-        deployment = await Deployment.astart(processes, Setup(), valkey)
-        fleet = Fleet(deployment, processes)
-        await fleet.start(2, crews=[Crew(services=("*",))], environment={}, journal=tmp_path / "journal")
-        watch = asyncio.create_task(fleet.watch())
-        struck, other = deployment.workers
-        first, second = struck.pid, other.pid
-        subprocess.run(["kill", "-9", str(first)], check=True)
-        await until(lambda: struck.alive and struck.pid != first)
-        struck.kill()
-        subprocess.run(["kill", "-9", str(second)], check=True)
-        await until(lambda: other.alive and other.pid != second)
-        assert not watch.done()
-        watch.cancel()
+async def test_a_fleet_notices_an_exit_and_replaces_the_worker(watched: Watched) -> None:
+    fleet, deployment, watch = watched
+    victim = deployment.workers[0]
+    first = victim.pid
+    subprocess.run(["kill", "-9", str(first)], check=True)
+    await until(lambda: bool(fleet.exits))
+    assert (fleet.exits[0].worker, fleet.exits[0].ours, fleet.exits[0].status) == ("worker-1", False, -9)
+    await until(lambda: victim.alive and victim.pid != first)
+    writer = HistoryWriter()
+    async with Waves(deployment.workers, writer, seed=3, share=0.5, waves=1, every_s=0.1, down_s=0.1) as killing:
+        await killing.done()
+    watch.cancel()
+    own, killed = fleet.result(writer.events).exits
+    assert (own.ours, killed.ours) == (False, True)
+    assert (killed.back_after_s or 0) >= 0.1
+
+
+async def test_a_fleet_watches_on_when_a_worker_is_struck_while_it_comes_back(watched: Watched) -> None:
+    _, deployment, watch = watched
+    struck, other = deployment.workers
+    first, second = struck.pid, other.pid
+    subprocess.run(["kill", "-9", str(first)], check=True)
+    await until(lambda: struck.alive and struck.pid != first)
+    struck.kill()
+    subprocess.run(["kill", "-9", str(second)], check=True)
+    await until(lambda: other.alive and other.pid != second)
+    assert not watch.done()
 
 
 def test_the_command_line_answers_with_json_and_a_status(tmp_path: Path) -> None:
