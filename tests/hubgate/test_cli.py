@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from harness.errors import CouldNotRun
 from hubgate.cli import COMMANDS, cli
 
 OWN = [name for name in COMMANDS if name not in {"api", "worker", "hub"}]
@@ -59,6 +61,11 @@ def test_what_is_wrong_is_refused_in_a_sentence(arguments: list[str], says: str)
     done = CliRunner().invoke(cli, arguments, env={"COLUMNS": "400"})
     assert done.exit_code == 2, done.output
     assert says in done.output
+
+
+def test_a_selftest_is_told_of_a_defect_that_there_is_not(tmp_path: Path) -> None:
+    with pytest.raises(CouldNotRun, match="there is no defect 'no-such-defect'"):
+        cli.main(["selftest", "no-such-defect", "--out", str(tmp_path)], standalone_mode=False)
 
 
 def test_the_module_is_the_command() -> None:
