@@ -207,14 +207,12 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOPPING:
-        loop.add_signal_handler(number, stop.set)
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     runner, _port = await start(settings)
     await stop.wait()
     await runner.cleanup()
-    # A second signal does not change how it ends, nor one that comes between the loop's handler and none at all.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    # A second signal does not change how it ends. Handlers of the loop could not be taken away without a moment in
+    # which a signal kills the process.
     for number in STOPPING:
-        loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     log.info("event=hub_stopped")

@@ -24,6 +24,7 @@ HELD = {
 def test_the_figures_are_those_of_what_was_submitted(tab: Tab, stack: Stack) -> None:
     visit(tab, stack, "/jobs")
     chips = f"[...document.querySelectorAll('{CHIPS}')].map(e => e.innerText.split(/\\s+/))"
+    tab.wait(f"'failed' in Object.fromEntries({chips})")
     shown = tab.tell(f"Object.fromEntries({chips})")
     failed, cancelled = len(stack.failing), len(stack.cancelled)
     assert int(shown["failed"]) == failed
