@@ -210,6 +210,11 @@ class Criterion(Statement, frozen=True, kw_only=True, omit_defaults=True):
         return Verdict.PASS if self.waiver else self.verdict
 
     @property
+    def reason(self) -> str:
+        """Why the verdict, by the figures alone."""
+        return explain(self.verdict, self.measurements, self.evidence)
+
+    @property
     def outcome(self) -> str:
         """The verdict as a reader sees it: `fail, waived`."""
         if self.left_out:

@@ -18,7 +18,7 @@ import psutil
 
 from harness.errors import CouldNotRun
 from harness.results.changes import FigureTrend
-from harness.results.criteria import Criterion, Link, LinkTo, Verdict, combine, explain
+from harness.results.criteria import Criterion, Link, LinkTo, Verdict, combine
 from harness.results.figures import Chart, Distribution
 from harness.results.formatting import listed, plural, quantity
 from harness.results.matrix import ScenarioRow
@@ -307,8 +307,7 @@ def _and(waivers: int) -> str:
 def reasons(verdict: Verdict, criteria: Sequence[Criterion], problems: Sequence[str]) -> list[str]:
     """Why the verdict is what it is: what is waived, each criterion that decides it, then the problems."""
     waivers = [
-        f"Waived until {c.waiver.expires} by {c.waiver.owner}: {c.title}. {c.waiver.reason} "
-        f"{explain(c.verdict, c.measurements, c.evidence)}"
+        f"Waived until {c.waiver.expires} by {c.waiver.owner}: {c.title}. {c.waiver.reason} {c.reason}"
         for c in criteria
         if c.waiver
     ]
