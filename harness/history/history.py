@@ -278,6 +278,15 @@ class History:
             from_ms = max(away.to_s * 1000, from_ms)
         return from_ms + length_ms <= to_ms
 
+    def away_ms(self, from_ms: float, to_ms: float) -> float:
+        """How much of that time a server or Redis was away: the moments in which both were count once."""
+        total, until_ms = 0.0, from_ms
+        for away in self.absences:  # by their beginnings
+            begun_ms, over_ms = max(away.from_s * 1000, until_ms), min(away.to_s * 1000, to_ms)
+            total += max(over_ms - begun_ms, 0.0)
+            until_ms = max(over_ms, until_ms)
+        return total
+
     def worker_faults(self, worker_id: str) -> list[HistoryEvent]:
         """What was done to this worker, or to all of them at once, and what healed it."""
         healing = {EventKind.CONTINUED, EventKind.UP, EventKind.REDIS_UP, EventKind.HEALED}

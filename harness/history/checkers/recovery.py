@@ -25,8 +25,11 @@ def check_recovery(history: History, limits: Limits) -> CheckResult:
     for job, lease, fault in _interrupted(history):
         moved = next((e for e in job.log if e.at_ms > fault.at_ms and e.kind in MOVES), None)
         claimed = next((e for e in job.log if e.at_ms > fault.at_ms and e.kind in ENDS | {EventKind.CLAIMED}), None)
-        allowed_ms = limits.lease_ms + limits.recovery_slack_ms + _redis_down_ms(history, fault.at_ms)
-        took_ms = (moved.at_ms if moved else history.ended_ms) - fault.at_ms
+        until_ms = moved.at_ms if moved else history.ended_ms
+        took_ms = until_ms - fault.at_ms
+        # Without Redis nobody can reap. A server that is away may have been the only one to; the queue cannot tell that
+        # from an outage of Redis, when nobody could renew, and gives each lease a whole term once somebody is back.
+        allowed_ms = limits.lease_ms + limits.recovery_slack_ms + history.away_ms(fault.at_ms, until_ms)
         if took_ms > allowed_ms:
             word = "took" if moved else "had not come back after"
             sentence = (
@@ -72,20 +75,6 @@ def _fault_of(lease: LeaseInterval, faults: list[HistoryEvent]) -> HistoryEvent 
         elif event.kind is EventKind.CONTINUED:
             fault = None
     return fault
-
-
-def _redis_down_ms(history: History, since_ms: float) -> float:
-    """How long Redis was away after that moment: nobody can do anything meanwhile."""
-    total, down_ms = 0.0, None
-    for event in history.faults:
-        if event.at_ms < since_ms:
-            continue
-        if event.kind is EventKind.REDIS_DOWN:
-            down_ms = event.at_ms
-        elif event.kind is EventKind.REDIS_UP and down_ms is not None:
-            total += event.at_ms - down_ms
-            down_ms = None
-    return total
 
 
 def _servers(history: History) -> dict[str, tuple[float, ...]]:

@@ -174,6 +174,22 @@ def test_recovery_waits_while_redis_is_away() -> None:
     assert story.forms("recovery") == []
 
 
+def test_recovery_waits_while_nobody_is_there_who_reaps() -> None:
+    story = Story().job("a").claim("a", "w1").fault(EventKind.KILLED, "w1").fault(EventKind.KILLED, target="api-1")
+    story.wait(900).fault(EventKind.REDIS_DOWN, target="redis").wait(200).fault(EventKind.UP, target="api-1")
+    story.wait(200).fault(EventKind.REDIS_UP, target="redis").wait(1_400)
+    story.say(EventKind.LEASE_EXPIRED, "a").claim("a", "w2").complete("a").settle()
+    assert story.forms("recovery") == []
+
+
+def test_a_server_that_was_away_earlier_excuses_no_late_recovery() -> None:
+    story = Story().job("a").claim("a", "w1").fault(EventKind.KILLED, target="api-1").wait(1_000)
+    story.fault(EventKind.UP, target="api-1").fault(EventKind.KILLED, "w1").wait(1_600)
+    assert story.say(EventKind.LEASE_EXPIRED, "a").claim("a", "w2").complete("a").settle().forms("recovery") == [
+        ("a", "late")
+    ]
+
+
 def test_a_stop_shorter_than_the_lease_needs_no_recovery() -> None:
     story = Story().job("a").claim("a", "w1").fault(EventKind.STOPPED, "w1").wait(300).fault(EventKind.CONTINUED, "w1")
     assert story.wait(5_000).complete("a").settle().judged_by("recovery").examined == 0
