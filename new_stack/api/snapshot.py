@@ -14,7 +14,7 @@ ACTIVE_JOBS_SHOWN: Final = 100
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Counts, workers, and the newest running, pending and failed jobs (never all jobs)."""
+    """Counts, workers, and the newest running, pending and failed jobs (never all jobs), without bodies."""
 
     counts: QueueCounts
     workers: tuple[WorkerInfo, ...]
@@ -44,9 +44,9 @@ class Snapshots:
                 counts, workers, active, pending, failed = await asyncio.gather(
                     self._queue.counts(),
                     self._queue.workers(),
-                    self._queue.jobs(state=JobState.CLAIMED, limit=ACTIVE_JOBS_SHOWN),
-                    self._queue.jobs(state=JobState.PENDING, limit=ACTIVE_JOBS_SHOWN),
-                    self._queue.jobs(state=JobState.FAILED, limit=ACTIVE_JOBS_SHOWN),
+                    self._queue.jobs(state=JobState.CLAIMED, limit=ACTIVE_JOBS_SHOWN, bodies=False),
+                    self._queue.jobs(state=JobState.PENDING, limit=ACTIVE_JOBS_SHOWN, bodies=False),
+                    self._queue.jobs(state=JobState.FAILED, limit=ACTIVE_JOBS_SHOWN, bodies=False),
                 )
                 by_name = tuple(sorted(workers, key=_worker_id))
                 self._last, self._began = Snapshot(counts, by_name, active.jobs, pending.jobs, failed.jobs), began

@@ -147,7 +147,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of jobs, newest first; `cursor` asks for the next one."""
+    """A page of jobs, newest first, without payload, result, log and traceback; `cursor` asks for the next one."""
 
     jobs: tuple[JobStatus, ...]
     cursor: str | None = None

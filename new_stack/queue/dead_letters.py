@@ -14,7 +14,9 @@ from new_stack.queue.jobs import Job, JobState
 from new_stack.queue.queue import Queue
 
 LOOKED_AT: Final = 100_000
-"""How many jobs one request looks at, the newest first."""
+"""How many jobs one change in bulk looks at, the newest first."""
+GROUPED: Final = 20_000
+"""How many failed jobs are grouped, the newest first: pages ask for that every few seconds."""
 AT_ONCE: Final = 100
 PAGE: Final = 500
 EXAMPLES: Final = 3
@@ -106,9 +108,9 @@ def normalised(error: str | None) -> str:
 
 
 async def failures(queue: Queue, wanted: FailureFilter) -> Failures:
-    """The failed jobs by service and reason. Raises QueueUnavailable."""
+    """The newest failed jobs by service and reason. Raises QueueUnavailable."""
     groups: dict[tuple[str, str], FailureGroup] = {}
-    pages = _Pages(queue, wanted, (JobState.FAILED,))
+    pages = _Pages(queue, wanted, (JobState.FAILED,), GROUPED)
     async for job in pages.jobs():
         reason, at = normalised(job.error), job.ended_at or 0
         group = groups.setdefault(
@@ -136,7 +138,8 @@ async def in_bulk(
         "drop": queue.drop,
     }
     result = BulkResult(action=action, dry_run=dry_run, job_ids=[])
-    pages = _Pages(queue, wanted, (JobState.PENDING, JobState.CLAIMED) if action == "cancel" else (JobState.FAILED,))
+    states = (JobState.PENDING, JobState.CLAIMED) if action == "cancel" else (JobState.FAILED,)
+    pages = _Pages(queue, wanted, states, LOOKED_AT)
     batch: list[str] = []
     async for job in pages.jobs():
         if result.matched == limit:
@@ -165,12 +168,13 @@ async def _done(act: Callable[[str], Awaitable[Any]], job_ids: list[str]) -> int
 
 
 class _Pages:
-    """The jobs that a filter means, page by page; in these states, where it names none."""
+    """The jobs that a filter means, page by page, until enough are looked at; in these states, where it names none."""
 
-    def __init__(self, queue: Queue, wanted: FailureFilter, states: tuple[JobState, ...]) -> None:
+    def __init__(self, queue: Queue, wanted: FailureFilter, states: tuple[JobState, ...], enough: int) -> None:
         self._queue = queue
         self._wanted = wanted
         self._states = states if wanted.state is None else (wanted.state,)
+        self._enough = enough
         self.looked_at = 0
         self.more = False
 
@@ -190,6 +194,7 @@ class _Pages:
                 text=self._wanted.q,
                 cursor=cursor,
                 limit=PAGE,
+                bodies=False,
             )
             self.looked_at += page.looked_at
             for job in page.jobs:
@@ -198,6 +203,6 @@ class _Pages:
             cursor = page.cursor
             if cursor is None:
                 return
-            if self.looked_at >= LOOKED_AT:
+            if self.looked_at >= self._enough:
                 self.more = True
                 return

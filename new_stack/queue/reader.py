@@ -54,11 +54,13 @@ class Reader:
         text: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
+        bodies: bool = True,
     ) -> Page:
         """One page of jobs that match every filter given, newest first. Raises ValueError for a foreign cursor.
 
         `text` stands in the id, the client's id or the error, in any case of its letters. A page may be short and yet
-        not the last: go on while it has a cursor.
+        not the last: go on while it has a cursor. Without `bodies` the jobs come without payload, result, own fields,
+        log and traceback, and their size shortens no page.
         """
         if cursor is not None and not cursor.isdecimal():
             raise ValueError("the cursor is not one that this listing gave out")
@@ -76,6 +78,7 @@ class Reader:
                 PAGE_BYTES,
                 client_id or "",
                 text or "",
+                "1" if bodies else "",
             )
             below, looked_at = after.decode(), looked_at + inspected
             found += [job for row in rows if (job := job_of(row))]

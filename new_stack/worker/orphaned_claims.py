@@ -29,7 +29,7 @@ class OrphanedClaims:
     async def found(self, known: set[tuple[str, int]]) -> list[Released]:
         """The jobs held that are not known here, for the second time, to be handed back. Raises QueueError."""
         queue, worker_id = self._context.queue, self._context.worker_id
-        held = (await queue.jobs(state=JobState.CLAIMED, worker_id=worker_id, limit=LIMIT)).jobs
+        held = (await queue.jobs(state=JobState.CLAIMED, worker_id=worker_id, limit=LIMIT, bodies=False)).jobs
         now = asyncio.get_running_loop().time()
         unknown = {(job.id, job.attempt): job for job in held if (job.id, job.attempt) not in known}
         since = {key: self._suspects.get(key, now) for key in unknown}

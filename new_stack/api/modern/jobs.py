@@ -60,7 +60,10 @@ async def explain(request: web.Request) -> web.Response:
 
 
 async def listing(request: web.Request) -> web.Response:
-    """GET /api/jobs: newest first, filtered, a page at a time; the job whose id is asked for before all others."""
+    """GET /api/jobs: newest first, filtered, a page at a time; the job whose id is asked for before all others.
+
+    Rows only: payload, result, log and traceback are in GET /api/jobs/{job_id}.
+    """
     queue, text = request.app[SERVICES].queue, _asked(request, "q")
     state, cursor = _asked(request, "state", "status"), _asked(request, "after", "cursor")
     if state is not None and state not in set(JobState):
@@ -73,16 +76,20 @@ async def listing(request: web.Request) -> web.Response:
     limit = whole_number(request, "limit", 50, 1, PAGE_LIMIT)
     try:
         page = await queue.jobs(
-            state=None if state is None else JobState(state), text=text, cursor=cursor, limit=limit, **filters
+            state=None if state is None else JobState(state),
+            text=text,
+            cursor=cursor,
+            limit=limit,
+            bodies=False,
+            **filters,
         )
     except ValueError as error:
         raise invalid("after" if "after" in request.query else "cursor", str(error)) from None
     jobs = [job for job in page.jobs if job.id != text]
-    meant = await queue.job(text) if text and cursor is None else None
+    meant = await queue.job(text, bodies=False) if text and cursor is None else None
     if meant is not None:
         jobs.insert(0, meant)
-    views = [schemas.job_view(job, None) for job in jobs]
-    return answer({"jobs": views, "cursor": page.cursor, "looked_at": page.looked_at})
+    return answer({"jobs": [schemas.job_row(job) for job in jobs], "cursor": page.cursor, "looked_at": page.looked_at})
 
 
 def _asked(request: web.Request, *names: str) -> str | None:

@@ -76,6 +76,18 @@ class CancelRequest(msgspec.Struct, kw_only=True):
     reason: Annotated[str, Meta(max_length=1_000)] = "Manually cancelled"
 
 
+BODIES: Final = ("payload", "result", "extra", "logs", "traceback", "retry_policy")
+"""What a job's status object has and its row in a listing has not."""
+
+
+def job_row(job: Job) -> dict[str, Any]:
+    """A job in a listing: what is small of its status object."""
+    view = job_view(job, None)
+    for name in BODIES:
+        del view[name]
+    return view
+
+
 def job_view(job: Job, position: int | None) -> dict[str, Any]:
     """The status object of a job: the hub's fields, and ours, whose times are ms."""
     return hub_view(job, position) | {

@@ -66,7 +66,7 @@ class InFlight:
     async def _list_state(self, state: JobState) -> None:
         cursor: str | None = None
         while True:
-            page = await self._queue.jobs(state=state, cursor=cursor, limit=PAGE)
+            page = await self._queue.jobs(state=state, cursor=cursor, limit=PAGE, bodies=False)
             for job in page.jobs:
                 self._jobs[job.client_id or ""].add(job.id)
             cursor = page.cursor

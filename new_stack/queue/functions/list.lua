@@ -2,7 +2,7 @@
 -- list: one page of jobs, newest first, those that match every filter.
 -- Keys: `ready`. Arguments: state, service_required, worker id ('' for any); the sequence number below which to look
 -- ('+inf' to begin); how many; how many to look at; how many bytes; client id ('' for any); a text that stands in the id,
--- the client id or the error ('' for any).
+-- the client id or the error ('' for any); '1' where bodies are wanted (payload, result, own fields, log, traceback).
 -- Reply: {the sequence number to go on below, or '' on the last page; the records' rows; how many were looked at}. A
 -- page may be short and yet not the last: the work of one call is bounded.
 -- Invariant: changes nothing; filters first, then cuts, so no page hides a job.
@@ -61,6 +61,14 @@ local function says(job, text)
   return false
 end
 
+-- The row of a job without what may be large.
+local function summary_of(q, job)
+  for _, field in ipairs({ 'payload', 'payload_apart', 'result', 'result_apart', 'extra', 'logs', 'traceback' }) do
+    job[field] = nil
+  end
+  return row_of(q, job)
+end
+
 local function matching(q, id, state, service, worker_id, client_id, text)
   local job = read_job(q, id)
   if not job or (state ~= '' and job.state ~= state) then return nil end
@@ -68,7 +76,7 @@ local function matching(q, id, state, service, worker_id, client_id, text)
   if worker_id ~= '' and job.worker_id ~= worker_id then return nil end
   if client_id ~= '' and job.client_id ~= client_id then return nil end
   if text ~= '' and not says(job, text) then return nil end
-  return row_of(q, job)
+  return job
 end
 
 redis.register_function{
@@ -80,14 +88,16 @@ redis.register_function{
     local limit, inspect, bytes = tonumber(args[5]), tonumber(args[6]), tonumber(args[7])
     local few = gathered(q, state)
     local page, client_id, text = {}, args[8] or '', string.lower(args[9] or '')
+    local shown = args[10] == '1' and row_of or summary_of
     local looked_at = 0
     while true do
       local found = below(q, INDEXES[state] or 'jobs', few, cursor)
       if #found == 0 then return { '', page, looked_at } end
       for _, one in ipairs(found) do
-        local row = matching(q, one[1], state, args[2], args[3], client_id, text)
+        local job = matching(q, one[1], state, args[2], args[3], client_id, text)
         looked_at = looked_at + 1
-        if row then
+        if job then
+          local row = shown(q, job)
           page[#page + 1] = row
           bytes = bytes - #row[2] - #row[3] - #row[4]
         end

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from hubgate.cli import cli
-from new_stack.queue import Claimant, Failed, InvalidTransition, JobNotFound
+from new_stack.queue import Claimant, Failed, InvalidTransition, JobNotFound, dead_letters
 from new_stack.queue.dead_letters import normalised
 
 from .conftest import Api
@@ -51,6 +51,16 @@ async def test_failed_jobs_are_listed_by_service_and_reason(api: Api) -> None:
     assert set(found["groups"][0]["examples"]) == {first, second}
     assert (found["looked_at"], found["more"]) == (3, False)
     assert [group["examples"] for group in (await api.get("/api/failures?service=cut"))["groups"]] == [[cut]]
+
+
+async def test_only_the_newest_are_grouped_where_there_are_many(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters, "PAGE", 2)
+    monkeypatch.setattr(dead_letters, "GROUPED", 3)
+    jobs = [await fail(api, "draw", f"no disk {number}") for number in range(6)]
+    found = await api.get("/api/failures")
+    assert [(group["count"], group["examples"]) for group in found["groups"]] == [(4, jobs[:2:-1])]
+    assert (found["looked_at"], found["more"]) == (4, True)
+    assert (await bulk(api, action="retry", dry_run=False))["changed"] == 6
 
 
 async def test_a_filter_says_which_are_retried_and_a_dry_run_changes_nothing(api: Api) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import msgspec
 import pytest
 
-from new_stack.queue import Failed, QueueSettings, WorkerReport
+from new_stack.queue import Failed, Note, QueueSettings, WorkerReport
+from new_stack.queue.events import EventKind
 
 from ..conftest import ValkeyProcess
 from .conftest import Api, StartApi, Work
@@ -144,6 +146,29 @@ async def test_jobs_are_listed_newest_first_filtered_and_by_pages(api: Api, work
         ("cursor=x", "cursor"),
     ):
         assert (await api.get(f"/api/jobs?{query}", status=422))["errors"][0]["field"] == field
+
+
+async def test_a_listing_shows_no_bodies_and_its_page_is_as_small_as_its_rows(api: Api, work: Work) -> None:
+    """Neither to its reader nor between Redis and the API: a page of large jobs is not shortened by their size."""
+    large = {"payload": {"image": "x" * 500_000}, "own": "y" * 10_000, "retry_policy": {"attempts": 3}}
+    ids = [await api.submit(**large) for _ in range(20)]
+    lease = await work.claim()
+    await work.queue.note(lease, Note(kind=EventKind.LOG, message="z" * 1_000, status="info"))
+    await work.queue.end(Failed(lease=lease, error="broken", retryable=False, traceback="t" * 1_000))
+    async with api.session.get(f"{api.base}/api/jobs") as response:
+        text = await response.text()
+    page = json.loads(text)
+    assert [job["job_id"] for job in page["jobs"]] == ids[::-1]
+    assert len(text) < 20 * 1_000
+    (failed,) = [job for job in page["jobs"] if job["status"] == "failed"]
+    assert (failed["job_id"], failed["error"], failed["worker_id"]) == (lease.job_id, "broken", "worker-a")
+    whole = await api.get(f"/api/jobs/{lease.job_id}")
+    left_out = {"job", "payload", "result", "extra", "logs", "traceback", "retry_policy"}
+    assert set(whole) - set(failed) == left_out
+    assert {name: whole[name] for name in failed} == failed
+    assert (whole["payload"], whole["extra"]) == (large["payload"], {"own": large["own"]})
+    read = await api.queue.jobs(bodies=False, limit=20)
+    assert sum(len(msgspec.json.encode(job)) for job in read.jobs) < 20 * 1_000
 
 
 async def test_cancel_and_retry_answer_the_job(api: Api, work: Work) -> None:

@@ -86,5 +86,6 @@ async def test_the_documents_requests_are_the_types_that_are_read(api: Api) -> N
 
 async def test_a_job_has_the_fields_that_are_described(api: Api) -> None:
     document = await api.get("/openapi.json")
-    view = document["components"]["schemas"]["JobView"]
-    assert set(await api.get(f"/api/jobs/{await api.submit()}")) == set(view["properties"])
+    schemas = document["components"]["schemas"]
+    assert set(await api.get(f"/api/jobs/{await api.submit()}")) == set(schemas["JobView"]["properties"])
+    assert set((await api.get("/api/jobs"))["jobs"][0]) == set(schemas["JobRow"]["properties"])

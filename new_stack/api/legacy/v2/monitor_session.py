@@ -12,7 +12,7 @@ from new_stack.api.legacy.session import Connection, ConnectionGone
 from new_stack.api.legacy.v2 import monitor as v2
 from new_stack.api.retirement.callers import Caller
 from new_stack.api.services import Services
-from new_stack.api.snapshot import Snapshot
+from new_stack.api.snapshot import ACTIVE_JOBS_SHOWN, Snapshot
 from new_stack.api.streaming.fanout import Published
 from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.events import EventKind, parse_id
@@ -89,9 +89,10 @@ class LaterMonitor:
     async def send_full_state(self) -> None:
         """The state of everything."""
         queue = self._services.queue
-        snapshot, pending, completed, failed, cancelled = await asyncio.gather(
+        snapshot, pending, active, completed, failed, cancelled = await asyncio.gather(
             self._services.snapshots.take(),
             queue.jobs(state=JobState.PENDING, limit=PENDING_SHOWN),
+            queue.jobs(state=JobState.CLAIMED, limit=ACTIVE_JOBS_SHOWN),
             queue.jobs(state=JobState.COMPLETED, limit=ENDED_SHOWN),
             queue.jobs(state=JobState.FAILED, limit=ENDED_SHOWN),
             queue.jobs(state=JobState.CANCELLED, limit=ENDED_SHOWN),
@@ -100,7 +101,7 @@ class LaterMonitor:
         self._statuses.reset(snapshot)
         jobs = {
             "pending": pending.jobs,
-            "active": snapshot.active,
+            "active": active.jobs,
             "completed": completed.jobs,
             "failed": failed.jobs + cancelled.jobs,  # pages read these four lists only; the status tells them apart
         }

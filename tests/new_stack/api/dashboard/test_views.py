@@ -133,7 +133,7 @@ def test_a_job_is_copied_as_a_command_and_as_a_program_that_submit_it(tab: Tab, 
         subprocess.run([*run, clipboard(tab)], check=True, capture_output=True, timeout=60)
         stack.submitted += 1
         stack.settled()
-        newest = stack.get("/api/jobs", limit=1)["jobs"][0]
+        newest = stack.get(f"/api/jobs/{stack.get('/api/jobs', limit=1)['jobs'][0]['job_id']}")
         assert newest["payload"] == quoted["payload"]
         assert newest["extra"] == {"customer_id": "c1", "own": [1.0]}
         assert newest["priority"] == quoted["priority"]
