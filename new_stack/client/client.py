@@ -184,7 +184,7 @@ class HybridClient:
         limit: int = 50,
         cursor: str | None = None,
     ) -> JobPage:
-        """A page of jobs, newest first; `status` of one has its payload and result. Raises NotServed over a WebSocket."""
+        """A page of jobs, newest first, without their payloads and results. Raises NotServed over a WebSocket."""
         asked = {"status": status, "service": service, "worker_id": worker_id, "limit": str(limit), "cursor": cursor}
         filters = {name: str(value) for name, value in asked.items() if value}
         return await self._call(lambda transport: transport.jobs(filters))

@@ -44,7 +44,7 @@ class Reader:
         unserved_since, paused_since = (int(at) if at else None for at in since)
         return job_of(row, position=position, unserved_since=unserved_since, paused_since=paused_since)
 
-    async def jobs(
+    async def jobs(  # noqa: PLR0913 - filters, all of them optional and named
         self,
         *,
         state: JobState | None = None,
