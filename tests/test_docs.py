@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+
+from tests.pages import command_of
 
 ROOT = Path(__file__).parent.parent
 ROWS = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (`[^|]+`) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
@@ -57,3 +60,33 @@ SOURCES = "\n".join(
 def test_a_text_that_troubleshooting_explains_is_one_that_users_see(text: str) -> None:
     for piece in text.replace("`", "").split("…"):
         assert piece.strip() in SOURCES + (ROOT / "Makefile").read_text(), piece
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TYPED = [
+    (page.relative_to(ROOT), line.removeprefix("timeout --signal INT 3600 ").partition(" || ")[0])
+    for page in PAGES
+    for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    for line in block.splitlines()
+    if re.match(r"(?:timeout \S+ \S+ \d+ )?hubgate ", line)
+]
+IN_A_SENTENCE = {text for page in PAGES for text in re.findall(r"`(hubgate [a-z][^`]*)`", page.read_text())}
+
+
+@pytest.mark.parametrize(("page", "line"), TYPED)
+def test_a_command_line_is_accepted(page: Path, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("kept", "out/before", "out/after", "out/latest", "shadow"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "today.jsonl").touch()
+    shutil.copy(ROOT / "tests/foreign_stack/protocol.toml", tmp_path / "mine.toml")
+    command, words = command_of(line)
+    command.make_context(command.name, words)
+
+
+@pytest.mark.parametrize("text", sorted(IN_A_SENTENCE))
+def test_a_command_in_a_sentence_is_one_with_these_options(text: str) -> None:
+    command, words = command_of(text)
+    known = {name for one in command.params for name in one.opts} | {"--help"}
+    if command.name not in {"api", "worker", "hub"}:
+        assert {word.partition("=")[0].rstrip("…") for word in words if word.startswith("--")} <= known

@@ -5,104 +5,44 @@ Only addresses, the length of an hour and the time of the brown-out are others t
 
 from __future__ import annotations
 
-import asyncio
-import os
-import re
-import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from harness.clients import HubWorker, LegacyClient
 from harness.processes import Processes, free_port, services, start_valkey
 from harness.testing.waiting import until
-from hubgate.cli import COMMANDS
+from tests.pages import Terminal, commands, listens, parts
 
 from .small_clients import SmallClient, Team
 
-PAGE = (Path(__file__).parents[2] / "docs" / "migrate.md").read_text(encoding="utf-8")
-PARTS = dict(re.findall(r"<!-- ([a-z -]+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL))
+PAGE = "docs/migrate.md"
 
 
-class Week:
+class Week(Terminal):
     """The page's commands, with the addresses of this test, in a folder of its own."""
 
     def __init__(self, folder: Path, hub: str, redis: str) -> None:
-        self.folder = folder
         self.hub = hub
         self.ports = {page: free_port() for page in ("8000", "8010", "8011", "8012", "8013")}
         self.stack = f"http://127.0.0.1:{self.ports['8000']}"
-        self._changes = {
+        changes = {
             "ws://hub.internal:8001": hub.replace("http", "ws", 1),
             "redis://127.0.0.1:6379": redis.rpartition("/")[0],
             "0 10 * * 1-5": "* * * * *",
-            "hubgate ": f"{sys.executable} -m hubgate ",
             **{page: str(port) for page, port in self.ports.items()},
         }
+        super().__init__(PAGE, folder, changes)
 
     def url(self, page: str) -> str:
         return f"http://127.0.0.1:{self.ports[page]}"
 
-    def said(self, text: str) -> str:
-        """A part of the page in this test's words."""
-        for page, here in self._changes.items():
-            text = text.replace(page, here)
-        return text
-
-    async def run(self, part: str, hour: Awaitable[None] | None = None) -> str:
-        """Run a part's commands; what they printed. The first of them is stopped when the hour is over."""
-        process = await self._shell(self.said(PARTS[part]))
-        if hour is not None:
-            await hour
-            _interrupt(process.pid)
-        async with asyncio.timeout(90):
-            output, _ = await process.communicate()
-        text = output.decode()
-        assert process.returncode == 0, text
-        self.sees(part, text)
-        return text
-
-    def sees(self, part: str, text: str) -> None:
-        """Hold what was printed against what the page says that one sees; … stands for anything."""
-        for line in self.said(PARTS.get(f"sees {part}", "")).splitlines():
-            pattern = ".*".join(re.escape(piece.strip()) for piece in line.strip().split("…"))
-            assert re.search(pattern, text), f"{part}: nothing like {line!r} in\n{text}"
-
-    @asynccontextmanager
-    async def running(self, part: str) -> AsyncIterator[None]:
-        """A terminal in which something runs until the week is over."""
-        process = await self._shell("exec " + self.said(PARTS[f"start {part}"]).replace("HUBGATE_", "env HUBGATE_"))
-        try:
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(40):
-                output, _ = await process.communicate()
-        assert process.returncode == 0, output.decode()
-
-    async def _shell(self, script: str) -> asyncio.subprocess.Process:
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "200"}
-        environment.pop("WEBSOCKET_AUTH_TOKEN", None)
-        return await asyncio.create_subprocess_exec(
-            *("bash", "-ec", script),
-            cwd=self.folder,
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-
-
-def _interrupt(shell: int) -> None:
-    """Ctrl-C in the command that a shell is running, by way of `timeout`."""
-    for process in psutil.Process(shell).children(recursive=True):
-        if process.name() != "timeout" and "hubgate" in process.cmdline():
-            process.send_signal(signal.SIGINT)
+    def starts(self, part: str) -> AbstractAsyncContextManager[None]:
+        return self.running(self.parts[f"start {part}"])
 
 
 @pytest.fixture
@@ -120,16 +60,6 @@ async def answers(url: str) -> bool:
             return (await http.get(url)).is_success
         except httpx.TransportError:
             return False
-
-
-async def listens(port: int) -> bool:
-    """Whether somebody listens there; a request would be recorded."""
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 async def an_hour(week: Week, page: str, *, odd: bool = False) -> None:
@@ -162,18 +92,18 @@ async def test_the_week_of_the_page_loses_no_job_and_leaves_nobody_without_a_wor
     team = Team(week.hub)
     async with AsyncExitStack() as terminals:
         await week.run("record", an_hour(week, "8011", odd=True))
-        await terminals.enter_async_context(week.running("trial"))
+        await terminals.enter_async_context(week.starts("trial"))
         await until(lambda: answers(f"{week.url('8010')}/health"), within=30)
         await week.run("replay")
         await week.run("declare")
-        await terminals.enter_async_context(week.running("trial-worker"))
+        await terminals.enter_async_context(week.starts("trial-worker"))
         await week.run("shadow", an_hour(week, "8012"))
         hub_worker = HubWorker(week.hub.replace("http", "ws"), "hub-worker", services=("simulation",))
         async with hub_worker, team.at_work():
             await week.run("settings")
-            await terminals.enter_async_context(week.running("api"))
+            await terminals.enter_async_context(week.starts("api"))
             await until(lambda: answers(f"{week.stack}/health"), within=30)
-            await terminals.enter_async_context(week.running("worker"))
+            await terminals.enter_async_context(week.starts("worker"))
             team.all[0].address = week.stack
             await more_jobs(team.all)
             await until(lambda: usage(week))
@@ -222,11 +152,7 @@ async def _idle(http: httpx.AsyncClient) -> bool:
     return not counts["pending"] and not counts["claimed"]
 
 
-def test_every_command_of_the_page_is_one_and_every_part_is_run() -> None:
-    commands = r"^(?:timeout \S+ \S+ \d+ |HUBGATE_\S+ )?hubgate ([a-z-]+)"
-    said = set(re.findall(commands, "\n".join(PARTS.values()), re.MULTILINE))
-    assert said <= set(COMMANDS)
-    assert {"record", "replay", "shadow", "usage", "retire", "api", "worker"} <= said
+def test_every_part_of_the_page_is_run() -> None:
     test = Path(__file__).read_text(encoding="utf-8")
-    for part in PARTS:
+    for part in {**parts(PAGE), **commands(PAGE)}:
         assert f'"{part.removeprefix("sees ").removeprefix("start ")}"' in test, f"the part {part} is not run"
