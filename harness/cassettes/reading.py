@@ -24,7 +24,7 @@ from harness.cassettes.events import (
     Response,
     Send,
 )
-from harness.cassettes.strings import CannotExpand, check_short_forms
+from harness.cassettes.strings import CannotExpand, check_short_forms, contracted
 
 
 class ReadingLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +49,15 @@ def load(path: Path, limits: ReadingLimits = DEFAULT_LIMITS) -> Cassette:
             return _Reading(path, limits).cassette(file)
     except OSError as error:
         raise CassetteError(path, 0, f"cannot be read: {error.strerror or error}") from error
+
+
+def _as_received(event: Event) -> Event:
+    """The event with its long strings in short where it was received, as what a replay receives is written."""
+    if isinstance(event, Receive):
+        return msgspec.structs.replace(event, message=contracted(event.message), text=contracted(event.text))
+    if isinstance(event, Response):
+        return msgspec.structs.replace(event, body=contracted(event.body), text=contracted(event.text))
+    return event
 
 
 class _Reading:
@@ -107,7 +116,7 @@ class _Reading:
             raise self._error("`actor` is empty")
         self._shape(event)
         self._sequence(event)
-        return event
+        return _as_received(event)
 
     def _decoded(self, decode: Any, line: bytes) -> Any:
         try:

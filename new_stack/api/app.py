@@ -17,7 +17,7 @@ from new_stack.api.http.jobs import status, submit
 from new_stack.api.legacy import routes as sockets
 from new_stack.api.legacy.monitor import change_key, connected
 from new_stack.api.legacy.v2 import rest as later_rest
-from new_stack.api.modern import failures, jobs
+from new_stack.api.modern import cassette, failures, jobs
 from new_stack.api.operation import controls, health, openapi, overview
 from new_stack.api.retirement import routes as retirement
 from new_stack.api.services import SERVICES, Services
@@ -36,6 +36,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/api/jobs", jobs.listing),
     ("GET", "/api/jobs/{job_id:[^/]+}", status),
     ("GET", "/api/jobs/{job_id:[^/]+}/explain", jobs.explain),
+    ("GET", "/api/jobs/{job_id:[^/]+}/cassette", cassette.export),
     ("POST", "/api/jobs/{job_id:[^/]+}/cancel", jobs.cancel),
     ("POST", "/api/jobs/{job_id:[^/]+}/retry", jobs.retry),
     ("GET", "/api/jobs/{job_id:[^/]+}/progress", job_progress),

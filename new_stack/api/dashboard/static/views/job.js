@@ -60,6 +60,17 @@ export function jobView(page) {
     }
   }
 
+  async function exportCassette() {
+    try {
+      const file = new Blob([await getText(jobPath(id, "cassette"))]);
+      const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(file), download: `${id}.jsonl` });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    } catch (error) {
+      page.say(error.message);
+    }
+  }
+
   const events = () => [...state.events.values()].sort((a, b) => order(a.id, b.id));
 
   const facts = (job) => {
@@ -89,6 +100,7 @@ export function jobView(page) {
     ${action(page, "Submit again with changes", () => { state.again = !state.again; page.redraw(); })}
     <button type="button" @click=${() => copy(asCurl(state.parts, page.session.token_required), "curl")}>Copy as curl</button>
     <button type="button" @click=${() => copy(asProgram(state.parts, page.session.token_required), "Python")}>Copy as Python</button>
+    <button type="button" @click=${exportCassette} title="A recording that hubgate replay plays on a hub or a stack">Export as a cassette</button>
   </div>`;
 
   const why = () => state.why && html`<section class="card"><h2>Who can take it</h2>
