@@ -68,7 +68,7 @@ def _name(job: Job) -> str:
 def _remembered(job: Job) -> list[Event]:
     """What a record alone tells of its job's life."""
     moments = {EventKind.SUBMITTED: job.created_at, EventKind.CLAIMED: job.claimed_at}
-    about = {"job_id": job.id, "service_required": job.service_required, "priority": job.priority}
+    about: dict[str, Any] = {"job_id": job.id, "service_required": job.service_required, "priority": job.priority}
     told = [Event(id="0-0", kind=kind, at=at, **about) for kind, at in moments.items() if at is not None]
     return [*told, ending_of(job)] if job.state.ended else told
 
