@@ -48,13 +48,8 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 
 
 def _settings(arguments: Sequence[str], environment: Mapping[str, str]) -> ApiSettings:
-    about = "Serve the API of the job stack."
-    given = read_options(
-        arguments, OPTIONS, (ApiSettings, QueueSettings), prog="python -m new_stack.api", description=about
-    )
-    queue = {name: given.pop(name) for name in ("redis_url", "prefix")}
-    origins = given["cors_origins"]
-    given |= {"cors_origins": origins and tuple(origins), "queue": QueueSettings.from_environment(environment, queue)}
+    about, kinds = "Serve the API of the job stack.", (ApiSettings, QueueSettings)
+    given = read_options(arguments, OPTIONS, kinds, prog="python -m new_stack.api", description=about)
     return ApiSettings.from_environment(environment, given)
 
 

@@ -15,7 +15,7 @@ from new_stack.api.guard.limits import watch_descriptors
 from new_stack.api.http import middleware
 from new_stack.api.http.jobs import status, submit
 from new_stack.api.legacy import routes as sockets
-from new_stack.api.legacy.monitor import change_key, connected
+from new_stack.api.legacy.monitor import change_key
 from new_stack.api.legacy.v2 import rest as later_rest
 from new_stack.api.modern import cassette, failures, jobs
 from new_stack.api.operation import controls, health, openapi, overview
@@ -125,7 +125,7 @@ async def broadcast_stats(services: Services) -> None:
         except QueueError as error:
             log_unless_away("stats_failed", error)
             continue
-        key = change_key(snapshot, connected(services))
+        key = change_key(snapshot, services.connections.shown())
         if key != services.snapshots.broadcast_key or waited >= settings.stats_idle_ms:
             services.fanout.publish_snapshot(snapshot)
             services.snapshots.broadcast_key = key

@@ -24,7 +24,7 @@ from new_stack.api.snapshot import Snapshots
 from new_stack.api.streaming.fanout import FanOut, Published
 from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.events import Event
-from new_stack.queue.jobs import Job, JobState
+from new_stack.queue.jobs import Job
 from new_stack.queue.queue import Queue
 
 LARGE_RESULTS: Final = 8
@@ -49,9 +49,9 @@ class Connections:
             if not names[name]:
                 del names[name]
 
-    def names(self, role: str) -> list[str]:
-        """Who is connected in this role."""
-        return list(self._names[role])
+    def shown(self) -> dict[str, list[str]]:
+        """The names of clients and monitors, as the hub's stats show them."""
+        return {f"{role}s": list(self._names[role]) for role in ("client", "monitor")}
 
     def counts(self) -> dict[str, int]:
         """How many connections there are, by role."""
@@ -115,11 +115,6 @@ class Services:
         """A job: with its payload and result where it has ended, else without large ones, which nobody asked for."""
         job = await self.queue.job(job_id, bodies=False)
         return await self.queue.job(job_id) if job is not None and job.state.ended else job
-
-    async def job_and_position(self, job_id: str) -> tuple[Job | None, int | None]:
-        """A job, and its place among the pending ones of its service (1-based) while it is pending."""
-        job, position = await asyncio.gather(self.queue.job(job_id), self.queue.position(job_id))
-        return job, position if job is not None and job.state is JobState.PENDING else None
 
 
 SERVICES: Final = web.AppKey("services", Services)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 
 from new_stack.queue import QueueSettings
-from new_stack.settings import SettingsError, check_numbers, read_settings
-
-PLAIN_NAMES: Final = {
-    "host": "API_HOST",
-    "port": "API_PORT",
-    "token": "WEBSOCKET_AUTH_TOKEN",
-    "cors_origins": "CORS_ORIGINS",
-}
-"""Settings known by the names that deployments of the hub already use; all others are `HUBGATE_<FIELD>`."""
+from new_stack.settings import Settings, SettingsError
 
 
-class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
+class ApiSettings(Settings, frozen=True, kw_only=True):
     """How one API process behaves. Times are ms, sizes bytes."""
+
+    NAMES: ClassVar[Mapping[str, str]] = {
+        "host": "API_HOST",
+        "port": "API_PORT",
+        "token": "WEBSOCKET_AUTH_TOKEN",
+        "cors_origins": "CORS_ORIGINS",
+    }
+    """Settings known by the names that deployments of the hub already use."""
+    ZERO_ALLOWED: ClassVar = frozenset({"port", "shutdown_notice_ms"})
 
     host: str = "127.0.0.1"
     port: int = 8000
@@ -83,20 +84,20 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], options: Mapping[str, Any] | None = None) -> Self:
-        """Read every setting; `options` (by field name, None where not given) win. Raises SettingsError."""
-        given = dict(options or {})
-        given["queue"] = given.get("queue") or QueueSettings.from_environment(environment)
-        settings = read_settings(cls, environment, given, name_of=variable)
-        if settings.token_file:
-            settings = msgspec.structs.replace(settings, token=_read_token(settings.token_file))
-        if settings.read_token_file:
-            settings = msgspec.structs.replace(settings, read_token=_read_token(settings.read_token_file))
+        """Read every setting; a token's file wins over the token. Raises SettingsError."""
+        settings = super().from_environment(environment, options)
+        files = {"token": settings.token_file, "read_token": settings.read_token_file}
+        read = {name: _read_token(path) for name, path in files.items() if path}
+        settings = msgspec.structs.replace(settings, **read)
         if settings.read_token and not settings.token:
             raise SettingsError("HUBGATE_READ_TOKEN needs WEBSOCKET_AUTH_TOKEN: without it, everybody may write.")
-        if not 0 <= settings.port <= 65_535:
-            raise SettingsError(f"The port must be between 0 and 65535, not {settings.port}.")
-        check_numbers(settings, name_of=variable, zero_allowed=frozenset({"port", "shutdown_notice_ms"}))
         return settings
+
+    def check(self) -> None:
+        """Raises SettingsError for a number that makes no sense."""
+        if not 0 <= self.port <= 65_535:
+            raise SettingsError(f"The port must be between 0 and 65535, not {self.port}.")
+        super().check()
 
 
 def _read_token(path: str) -> str:
@@ -107,8 +108,3 @@ def _read_token(path: str) -> str:
     if not token:
         raise SettingsError(f"The token file {path} is empty.")
     return token
-
-
-def variable(field: str) -> str:
-    """The environment variable of a setting."""
-    return PLAIN_NAMES.get(field, f"HUBGATE_{field.upper()}")

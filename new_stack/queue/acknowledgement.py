@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
 from new_stack.queue.batcher import Batcher
 from new_stack.queue.connection import Argument, Command, Connection, Reply
 from new_stack.queue.errors import QueueError, QueueUnavailable
-from new_stack.queue.settings import QueueSettings, replicas_of
 from new_stack.settings import SettingsError
+
+MEMORY: Final = "memory"
+DISK: Final = "disk"
+_REPLICAS: Final = re.compile(r"replicas=([1-9][0-9]?)")
 
 BARRIER_MS: Final = 60_000
 DISK_SINCE: Final = (7, 2)
 """The version of Redis that has WAITAOF."""
+
+
+def check_acknowledgement(kind: str) -> None:
+    """Raises SettingsError for one that does not exist."""
+    if kind not in {MEMORY, DISK} and not _replicas_of(kind):
+        raise SettingsError(f"HUBGATE_ACKNOWLEDGEMENT must be memory, disk or replicas=N, not {kind!r}.")
+
+
+def _replicas_of(kind: str) -> int:
+    """How many replicas must have a change before it is answered."""
+    found = _REPLICAS.fullmatch(kind)
+    return int(found[1]) if found else 0
 
 
 class Acknowledgement:
@@ -22,9 +38,9 @@ class Acknowledgement:
     `barrier` is a key that is written before each wait.
     """
 
-    def __init__(self, settings: QueueSettings, connection: Connection, barrier: str) -> None:
-        self._replicas = replicas_of(settings.acknowledgement)
-        self._wait_ms = settings.call_timeout_ms
+    def __init__(self, kind: str, connection: Connection, barrier: str, *, wait_ms: int) -> None:
+        self._replicas = _replicas_of(kind)
+        self._wait_ms = wait_ms
         self._connection = connection
         self._barrier = barrier
         self._disk_of = ""

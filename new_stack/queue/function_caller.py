@@ -19,12 +19,12 @@ from weakref import WeakSet
 import msgspec
 
 from new_stack.matching.library import rule
-from new_stack.queue.acknowledgement import Acknowledgement
+from new_stack.queue.acknowledgement import MEMORY, Acknowledgement
 from new_stack.queue.connection import Argument, Command, Connection, Reply
 from new_stack.queue.errors import QueueUnavailable, RedisRefused, RedisTooOld
 from new_stack.queue.failover.address import Address
 from new_stack.queue.failover.endpoint import Endpoint
-from new_stack.queue.settings import MEMORY, QueueSettings
+from new_stack.queue.settings import QueueSettings
 
 VERSION: Final = 2
 """Raise it with every change of a Lua file."""
@@ -150,11 +150,10 @@ class FunctionCaller:
         self._resting: list[tuple[float, Connection]] = []
         self._pruning: asyncio.TimerHandle | None = None
         self._installing = asyncio.Lock()
-        self._acknowledged = (
-            None
-            if settings.acknowledgement == MEMORY
-            else Acknowledgement(settings, self._connect(), f"{settings.prefix}barrier")
-        )
+        self._acknowledged: Acknowledgement | None = None
+        if (kind := settings.acknowledgement) != MEMORY:
+            barrier, wait_ms = f"{settings.prefix}barrier", settings.call_timeout_ms
+            self._acknowledged = Acknowledgement(kind, self._connect(), barrier, wait_ms=wait_ms)
         terms: tuple[Argument, ...] = (
             settings.progress_stream_length,
             settings.events_stream_length,

@@ -10,7 +10,6 @@ from typing import Any, Final
 import msgspec
 
 from new_stack.queue.batcher import Batcher
-from new_stack.queue.connection import Argument
 from new_stack.queue.decoding import job_of
 from new_stack.queue.errors import InvalidJob, InvalidTransition, JobConflict, JobNotFound, QueueError, QueueUnavailable
 from new_stack.queue.function_caller import FunctionCaller
@@ -35,7 +34,8 @@ NOT_BEFORE_LIMIT: Final = 2**53
 EXTRA_LIMIT: Final = 65_536
 """Longest JSON of a submitter's own fields, in bytes."""
 
-Row = tuple[Argument, ...]
+Row = tuple[str, str, bytes, bytes]
+"""A submission as the function takes it: id, digest, the record as far as the submitter says it, payload."""
 
 
 class Producer:
@@ -106,11 +106,20 @@ class Producer:
         retries = _retries(job, settings.max_retries)
         digest = check(job, payload_limit=settings.payload_limit, retries=retries)
         job_id = job.id or str(uuid.uuid4())
-        extra = bytes(job.extra or b"")
+        extra = bytes(job.extra or b"").decode(errors="replace")
         group = group_of(job) if settings.matching and extra else ""
-        about = (job.service_required, bytes(job.payload), job.priority, job.client_id or "", retries, digest)
-        policy = b"" if job.retry_policy is None else msgspec.json.encode(job.retry_policy)
-        return (job_id, *about, group, extra, policy, "" if job.not_before is None else job.not_before)
+        record = {
+            "service_required": job.service_required,
+            "priority": job.priority,
+            "max_retries": retries,
+            "client_id": job.client_id,
+            "extra": extra,
+            "group": group,
+            "policy": job.retry_policy,
+            "not_before": job.not_before,
+        }
+        told = {name: value for name, value in record.items() if value not in (None, "")}
+        return (job_id, digest, msgspec.msgpack.encode(told), bytes(job.payload))
 
     async def _submit_rows(self, rows: Sequence[Row]) -> list[list[Any] | QueueUnavailable]:
         """An answer for each. Raises QueueUnavailable where nothing was stored; later batches say it one by one."""
@@ -130,8 +139,7 @@ def _batches(rows: Sequence[Row]) -> Iterator[list[Row]]:
     batch: list[Row] = []
     size = 0
     for row in rows:
-        payload = row[2]
-        length = len(payload) if isinstance(payload, bytes) else 0
+        length = len(row[-1])
         if batch and (len(batch) == BATCH_JOBS or size + length > BATCH_BYTES):
             yield batch
             batch, size = [], 0
@@ -144,41 +152,23 @@ def _batches(rows: Sequence[Row]) -> Iterator[list[Row]]:
 def _submission(row: Row, reply: list[Any] | QueueUnavailable) -> Submission | QueueError:
     if isinstance(reply, QueueUnavailable):
         return reply
-    job_id = str(row[0])
+    job_id, _, told, payload = row
     if reply[0] == b"conflict":
         return JobConflict(f"the id {job_id} is taken by a job with other content")
-    created, state, position, rest = reply
-    job = _new_job(row, rest) if created == b"created" else job_of(rest)
-    return Submission(
-        job_id=job_id, state=JobState(state.decode()), created=created == b"created", position=position, job=job
-    )
-
-
-def _new_job(row: Row, created_at: int) -> Job:
-    """The record as the function has just stored it."""
-    job_id, service, payload, priority, client_id, retries, _, group, extra, own_rules, not_before = row
-    policy = msgspec.json.decode(own_rules) if isinstance(own_rules, bytes) and own_rules else None
-    return Job(
-        id=str(job_id),
-        state=JobState.PENDING,
-        service_required=str(service),
-        payload=msgspec.Raw(payload),  # type: ignore[arg-type]
-        priority=int(priority),
-        client_id=str(client_id) or None,
-        max_retries=int(retries),
-        extra=msgspec.Raw(extra) if extra else None,  # type: ignore[arg-type]
-        group=str(group) or None,
-        policy=policy,
-        deadline_at=created_at + policy["deadline_ms"] if policy and "deadline_ms" in policy else None,
-        not_before=int(not_before) if not_before != "" else None,
-        created_at=created_at,
-    )
+    word, state_word, position, *rest = reply
+    state, created = JobState(state_word.decode()), word == b"created"
+    if created:
+        at = {name: ms for name, ms in zip(("created_at", "deadline_at"), rest, strict=True) if ms}
+        job = job_of((job_id.encode(), told, payload, b""), state=state, position=position, **at)
+    else:
+        job = job_of(rest[0], position=position)
+    return Submission(job_id=job_id, state=state, created=created, position=position, job=job)
 
 
 def _changed(job_id: str, verb: str, reply: Sequence[Any]) -> Job:
     if reply[0] == b"refused":
         raise InvalidTransition(f"job {job_id} is {reply[1].decode()} and cannot be {verb}")
-    job = None if reply[0] == b"missing" else job_of(reply[1])
+    job = None if reply[0] == b"missing" else job_of(reply[1], position=reply[2])
     if job is None:
         raise JobNotFound(f"there is no job {job_id}")
     return job

@@ -86,11 +86,6 @@ class Reader:
                 break
         return Page(jobs=tuple(found), cursor=below or None, looked_at=looked_at)
 
-    async def position(self, job_id: str) -> int | None:
-        """1-based among pending jobs of its service; None where it is not pending."""
-        job = await self.job(job_id, bodies=False)
-        return (job.position or None) if job else None
-
     async def explain(self, job_id: str) -> Explanation | None:
         """Why a job waits: who could take it, and who cannot and why not; None where there is no such job."""
         return explanation_of(await self._caller.read("explain", job_id, WORKERS_LIMIT))

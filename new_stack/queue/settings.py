@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Self
 
-import msgspec
-
-from new_stack.settings import SettingsError, check_numbers, read_settings
-
-_ZERO_ALLOWED: Final = frozenset({"retry_backoff_ms", "max_retries", "inline_result_limit"})
+from new_stack.queue.acknowledgement import MEMORY, check_acknowledgement
+from new_stack.settings import Settings
 
 
-MEMORY: Final = "memory"
-DISK: Final = "disk"
-_REPLICAS: Final = re.compile(r"replicas=([1-9][0-9]?)")
-
-
-def replicas_of(acknowledgement: str) -> int:
-    """How many replicas must have a change before it is answered."""
-    found = _REPLICAS.fullmatch(acknowledgement)
-    return int(found[1]) if found else 0
-
-
-def environment_name(field: str) -> str:
-    """The environment variable that sets a field."""
-    return f"HUBGATE_{field.upper()}"
-
-
-class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
+class QueueSettings(Settings, frozen=True, kw_only=True):
     """How the queue behaves. Times are ms, sizes bytes, lengths entries."""
+
+    ZERO_ALLOWED: ClassVar = frozenset({"retry_backoff_ms", "max_retries", "inline_result_limit"})
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     prefix: str = ""
@@ -69,14 +51,11 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raises SettingsError for a number that makes no sense."""
-        check_numbers(self, name_of=environment_name, zero_allowed=_ZERO_ALLOWED)
-        if self.acknowledgement not in {MEMORY, DISK} and not replicas_of(self.acknowledgement):
-            raise SettingsError(
-                f"HUBGATE_ACKNOWLEDGEMENT must be memory, disk or replicas=N, not {self.acknowledgement!r}."
-            )
+        self.check()
+        check_acknowledgement(self.acknowledgement)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], options: Mapping[str, Any] | None = None) -> Self:
         """Read every field from HUBGATE_<FIELD>, `redis_url` also from REDIS_URL; options win. Raises SettingsError."""
         url = {"HUBGATE_REDIS_URL": environment["REDIS_URL"]} if "REDIS_URL" in environment else {}
-        return read_settings(cls, url | dict(environment), options, name_of=environment_name)
+        return super().from_environment(url | dict(environment), options)

@@ -65,15 +65,13 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> W
         "Run jobs from the queue until told to stop. Every setting can also come from the environment: "
         "REDIS_URL, WORKER_* and HUBGATE_*; docs/settings.md has the tables."
     )
-    options = read_options(
-        arguments, OPTIONS, (WorkerSettings, QueueSettings), prog="hubgate worker", description=about
-    )
-    queue = {name: options.pop(name) for name in ("redis_url", "prefix")}
-    tasks = options.pop("tasks")
-    texts = [*(options["connectors"] or []), *([f"tasks:module={'+'.join(tasks)}"] if tasks else [])]
-    options["connectors"] = parse_list(",".join(texts)) if texts else None
+    kinds = (WorkerSettings, QueueSettings)
+    options = read_options(arguments, OPTIONS, kinds, prog="hubgate worker", description=about)
+    texts = list(options["connectors"] or ())
+    if options["tasks"]:
+        texts.append(f"tasks:module={'+'.join(options['tasks'])}")
     return WorkerSettings.from_environment(
-        environment, {**options, "queue": QueueSettings.from_environment(environment, queue)}
+        environment, options | {"connectors": parse_list(",".join(texts)) if texts else None}
     )
 
 

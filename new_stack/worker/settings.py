@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Any, ClassVar
 
 import msgspec
 
 from new_stack.queue.settings import QueueSettings
-from new_stack.settings import SettingsError, check_numbers, read_settings
+from new_stack.settings import Settings, SettingsError
 from new_stack.worker.capabilities import parse as parse_capabilities
 from new_stack.worker.connectors.spec import BUILT_IN, ConnectorSpec, parse_list
-
-_ZERO_ALLOWED: Final = frozenset({"job_timeout_minutes", "shutdown_grace_ms"})
 
 
 def fresh_worker_id() -> str:
@@ -23,19 +20,19 @@ def fresh_worker_id() -> str:
     return f"worker-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def environment_name(field: str) -> str:
-    """The environment variable that sets a field."""
-    return "WORKER_ID" if field == "worker_id" else f"WORKER_{field.upper()}"
-
-
-class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerSettings(Settings, frozen=True, kw_only=True):
     """How one worker process behaves. Times are ms unless the name says otherwise."""
+
+    PREFIX = "WORKER_"
+    NAMES: ClassVar = {"worker_id": "WORKER_ID"}
+    PARSERS: ClassVar = {"connectors": parse_list, "capabilities": parse_capabilities}
+    ZERO_ALLOWED: ClassVar = frozenset({"job_timeout_minutes", "shutdown_grace_ms"})
 
     worker_id: str = msgspec.field(default_factory=fresh_worker_id)
     """Must be this worker's alone; leave it out where several are started from one configuration."""
     connectors: tuple[ConnectorSpec, ...] = ()
     """What it runs jobs with; a worker process does not start without one."""
-    capabilities: dict[str, Any] = {}
+    capabilities: dict[str, Any] = msgspec.field(default_factory=dict)
     """What the worker tells of itself: hardware, models and whatever an operator states."""
     max_concurrent_jobs: int = 1
     """How many jobs run at once."""
@@ -63,21 +60,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         """For how long a worker that waits counts as idle: until its next poll, which prolongs that, and a little."""
         return self.poll_interval_ms * 3 // 2 + 500
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str], options: Mapping[str, Any] | None = None) -> Self:
-        """Read every setting; `options` (by field name, None where not given) win. Raises SettingsError."""
-        queue = (options or {}).get("queue") or QueueSettings.from_environment(environment)
-        given = {name: value for name, value in environment.items() if value and name != "WORKER_QUEUE"}
-        parsers = {"connectors": parse_list, "capabilities": parse_capabilities}
-        settings = read_settings(
-            cls, given, {**(options or {}), "queue": queue}, name_of=environment_name, parsers=parsers
-        )
-        settings.check()
-        return settings
-
     def check(self) -> None:
         """Raise SettingsError where a value cannot work, alone or beside another."""
-        check_numbers(self, name_of=environment_name, zero_allowed=_ZERO_ALLOWED)
+        super().check()
         if not self.worker_id or len(self.worker_id) > 200:
             raise SettingsError("WORKER_ID must have 1 to 200 characters.")
         if not self.connectors:

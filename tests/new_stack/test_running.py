@@ -18,9 +18,8 @@ import yaml
 
 from harness.processes import free_port
 from new_stack.api.settings import ApiSettings
-from new_stack.api.settings import variable as api_name
 from new_stack.queue.settings import QueueSettings
-from new_stack.worker.settings import WorkerSettings, environment_name
+from new_stack.worker.settings import WorkerSettings
 from tests.new_stack.conftest import ValkeyProcess
 
 ROOT = Path(__file__).parents[2]
@@ -35,19 +34,16 @@ PYTHONS_OWN = {"PATH", "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECOD
 def defaults() -> dict[str, str]:
     """Every environment name with its default as the page writes it."""
     found: dict[str, str] = {}
-    for struct, name_of in ((WorkerSettings, environment_name), (QueueSettings, queue_name), (ApiSettings, api_name)):
-        for field in msgspec.structs.fields(struct):
+    for kind in (WorkerSettings, QueueSettings, ApiSettings):
+        for field in msgspec.structs.fields(kind):
             if field.name not in {"queue", "worker_id", "connectors", "capabilities"}:
-                found[name_of(field.name)] = shown(field.default)
+                name = "REDIS_URL" if field.name == "redis_url" else kind.variable(field.name)
+                found[name] = shown(field.default)
     return found | {
         "WORKER_ID": "host, process and a random end",
         "WORKER_CONNECTORS": "needed",
         "WORKER_CAPABILITIES": "none",
     }
-
-
-def queue_name(field: str) -> str:
-    return "REDIS_URL" if field == "redis_url" else f"HUBGATE_{field.upper()}"
 
 
 def shown(value: Any) -> str:

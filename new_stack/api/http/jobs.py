@@ -24,7 +24,7 @@ async def submit(request: web.Request) -> web.Response:
 async def status(request: web.Request) -> web.Response:
     """GET /api/jobs/{job_id}."""
     job_id = request.match_info["job_id"]
-    job, position = await request.app[SERVICES].job_and_position(job_id)
+    job = await request.app[SERVICES].queue.job(job_id)
     if job is None:
         raise not_found(job_id)
-    return answer(job_view(job, position) | {"job": universal_job(job)})
+    return answer(job_view(job) | {"job": universal_job(job)})

@@ -30,11 +30,9 @@ def payload_of(raw: Raw) -> Raw | None:
     return Raw(text.encode())
 
 
-def hub_view(job: Job, position: int | None) -> dict[str, Any]:
-    """The status object of a job as the hub writes it: times are seconds as text.
-
-    `position` is 1-based among the pending jobs of its service.
-    """
+def hub_view(job: Job) -> dict[str, Any]:
+    """The status object of a job as the hub writes it: times are seconds as text."""
+    position = job.position or None
     return {
         "job_id": job.id,
         "status": job.state,

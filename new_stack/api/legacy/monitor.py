@@ -6,10 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from new_stack.api.http.schemas import plain_number
-from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
 from new_stack.queue.events import ENDINGS, Event, EventKind
 from new_stack.queue.jobs import Job, JobState, QueueCounts, WorkerInfo
@@ -27,17 +24,8 @@ MOVES_WORKERS = ENDINGS | {
 """The events after which a worker may be busy or idle."""
 
 
-class Connected(msgspec.Struct, frozen=True):
-    """Who is connected to this process."""
-
-    clients: tuple[str, ...]
-    monitors: tuple[str, ...]
-
-
-def connected(services: Services) -> Connected:
-    """Who is connected to this process, as the stats show it."""
-    names = services.connections.names
-    return Connected(tuple(names("client")), tuple(names("monitor")))
+Connected = Mapping[str, list[str]]
+"""The names of the clients and the monitors of this process."""
 
 
 def stats_broadcast(snapshot: Snapshot, connected: Connected, now: float, *, brief: bool = False) -> dict[str, Any]:
@@ -48,11 +36,7 @@ def stats_broadcast(snapshot: Snapshot, connected: Connected, now: float, *, bri
         "type": "stats_broadcast",
         "timestamp": now,
         "message_id": f"stats-{int(now)}",
-        "connections": {
-            "clients": list(connected.clients),
-            "workers": names,
-            "monitors": list(connected.monitors),
-        },
+        "connections": {"workers": names, **connected},
         "workers": {worker.report.worker_id: _worker(worker) for worker in alive},
         "subscriptions": {
             "stats": [],

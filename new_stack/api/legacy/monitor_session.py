@@ -10,7 +10,6 @@ from new_stack.api.legacy.monitor import (
     WorkerStatuses,
     ack,
     change_key,
-    connected,
     service_request,
     stats_broadcast,
     worker_status,
@@ -74,7 +73,7 @@ class MonitorSession(Session):
             return
         for name, status in self._statuses.update(snapshot).items():
             await self._send_worker_status(name, status)
-        await self._broadcast(stats_broadcast(snapshot, connected(self.services), self.now))
+        await self._broadcast(stats_broadcast(snapshot, self.services.connections.shown(), self.now))
 
     def warn(self, fields: dict[str, Any]) -> None:
         """Tell of what is deprecated, behind what was to be sent before; a `subscribe` may turn it off."""
@@ -103,7 +102,7 @@ class MonitorSession(Session):
 
     async def send_stats(self, snapshot: Snapshot, *, brief: bool = False) -> None:
         """One `stats_broadcast` and its `ack`."""
-        stats = stats_broadcast(snapshot, connected(self.services), self.now, brief=brief)
+        stats = stats_broadcast(snapshot, self.services.connections.shown(), self.now, brief=brief)
         await self.connection.send(stats)
         await self.connection.send(ack(stats, self.now))
 
@@ -113,7 +112,7 @@ class MonitorSession(Session):
         snapshot = await self.services.snapshots.take()
         self._statuses.reset(snapshot)
         if self.services.snapshots.broadcast_key is None:
-            self.services.snapshots.broadcast_key = change_key(snapshot, connected(self.services))
+            self.services.snapshots.broadcast_key = change_key(snapshot, self.services.connections.shown())
         await self.send_stats(snapshot)
 
     async def _handle_hub(self, fields: Fields) -> None:

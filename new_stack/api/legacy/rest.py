@@ -189,8 +189,8 @@ async def _ended(services: Services, job_id: str, items: list[Item]) -> bool:
 
 
 async def _so_far(services: Services, job_id: str, error: str | None) -> web.Response:
-    job, position = await services.job_and_position(job_id)
+    job = await services.queue.job(job_id)
     if job is None:
         raise not_found(job_id)
-    view = job_view(job, position) | {"payload": None}  # as the hub answers those who wait
+    view = job_view(job) | {"payload": None}  # as the hub answers those who wait
     return answer(view if error is None else view | {"error": error})

@@ -45,9 +45,7 @@ async def _submit_one(services: Services, job: NewJob) -> web.Response:
     if submission.job is None:
         raise not_found(submission.job_id)
     headers = {"Location": f"/api/jobs/{quote(submission.job_id, safe='')}"}
-    return answer(
-        schemas.job_view(submission.job, submission.position or None), 201 if submission.created else 200, headers
-    )
+    return answer(schemas.job_view(submission.job), 201 if submission.created else 200, headers)
 
 
 async def explain(request: web.Request) -> web.Response:
@@ -102,19 +100,17 @@ async def cancel(request: web.Request) -> web.Response:
     async with received(request) as body:
         wanted = decoded(body, _cancel) if body.strip() else schemas.CancelRequest()
     job_id = request.match_info["job_id"]
-    return await _changed(request, job_id, request.app[SERVICES].queue.cancel(job_id, wanted.reason))
+    return await _changed(job_id, request.app[SERVICES].queue.cancel(job_id, wanted.reason))
 
 
 async def retry(request: web.Request) -> web.Response:
     """POST /api/jobs/{job_id}/retry: make a failed or cancelled job pending again."""
     job_id = request.match_info["job_id"]
-    return await _changed(request, job_id, request.app[SERVICES].queue.retry(job_id))
+    return await _changed(job_id, request.app[SERVICES].queue.retry(job_id))
 
 
-async def _changed(request: web.Request, job_id: str, change: Awaitable[Job]) -> web.Response:
+async def _changed(job_id: str, change: Awaitable[Job]) -> web.Response:
     try:
-        job = await change
+        return answer(schemas.job_view(await change))
     except JobNotFound:
         raise not_found(job_id) from None
-    pending = job.state is JobState.PENDING
-    return answer(schemas.job_view(job, await request.app[SERVICES].queue.position(job_id) if pending else None))

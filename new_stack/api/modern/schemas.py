@@ -82,15 +82,15 @@ BODIES: Final = ("payload", "result", "extra", "logs", "traceback", "retry_polic
 
 def job_row(job: Job) -> dict[str, Any]:
     """A job in a listing: what is small of its status object."""
-    view = job_view(job, None)
+    view = job_view(job)
     for name in BODIES:
         del view[name]
     return view
 
 
-def job_view(job: Job, position: int | None) -> dict[str, Any]:
+def job_view(job: Job) -> dict[str, Any]:
     """The status object of a job: the hub's fields, and ours, whose times are ms."""
-    return hub_view(job, position) | {
+    return hub_view(job) | {
         "error_type": job.error_type,
         "traceback": job.traceback,
         "logs": job.logs,

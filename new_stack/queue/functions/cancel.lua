@@ -1,7 +1,7 @@
 --@include context record finish signal
 -- cancel: end a job as cancelled, wherever it is, and tell the worker that holds it.
 -- Keys: `ready`. Arguments: the terms; job id; reason.
--- Reply: {'cancelled', the record's row}, {'refused', its state} or {'missing'}.
+-- Reply: {'cancelled', the record's row, 0}, {'refused', its state} or {'missing'}.
 -- Invariant: from here on nothing of the job's old attempt is accepted. A repeat changes nothing.
 redis.register_function{
   function_name = 'hubgate_cancel',
@@ -17,6 +17,6 @@ redis.register_function{
       finish(q, job, 'cancelled')
       save_tallies(q)
     end
-    return { 'cancelled', row_of(q, job) }
+    return { 'cancelled', row_of(q, job), 0 }
   end,
 }

@@ -26,11 +26,10 @@ redis.register_function{
       running = tonumber(args[q.first + 3]), wait_ms = tonumber(args[q.first + 4]),
     }
     local ends, count, number = {}, tonumber(args[q.first + 5]), tonumber(args[q.first + 6])
-    local width = (#args - q.first - 6) / number  -- an older version says less of each
     for index = 1, number do
-      local at = q.first + 7 + (index - 1) * width
-      ends[index] = end_one(q, args[at], args[at + 1], tonumber(args[at + 2]), args[at + 3], args[at + 4],
-        args[at + 5], args[at + 6], args[at + 7])
+      local at = q.first - 1 + index * 8
+      local kind, id, attempt, worker_id, body, again, error_type, trace = unpack(args, at, at + 7)
+      ends[index] = end_one(q, kind, id, tonumber(attempt), worker_id, body, again, error_type, trace)
     end
     local leases = count > 0 and claim(q, worker, count) or {}
     save_tallies(q)

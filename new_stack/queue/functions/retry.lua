@@ -1,7 +1,7 @@
 --@include context record finish
 -- retry: make a failed or cancelled job ready by hand, at its old place, its failures forgotten.
 -- Keys: `ready`. Arguments: the terms; job id.
--- Reply: {'retried', the record's row}, {'refused', its state} or {'missing'}.
+-- Reply: {'retried', the record's row, its position}, {'refused', its state} or {'missing'}.
 -- Invariant: the attempt number goes on growing, so nothing of an older attempt is accepted.
 local FORGOTTEN = {
   'worker_id', 'failed_by', 'failed_attempt', 'offered_to', 'lost_by', 'lost_alone', 'error', 'error_type', 'traceback',
@@ -25,5 +25,5 @@ redis.register_function('hubgate_retry', function(keys, args)
   make_ready(q, job)
   emit(q, job, 'retried', {})
   save_job(q, job)
-  return { 'retried', row_of(q, job) }
+  return { 'retried', row_of(q, job), position(q, job) }
 end)

@@ -1,10 +1,10 @@
 --@include context record events ready wake deadline tally
 -- submit: make jobs ready, each once.
--- Keys: `ready`. Arguments: the terms; the number of jobs; for each: id, service_required, payload, priority,
--- client_id ('' for none), max_retries, digest of the content, group ('' for the service's), extra (JSON, '' for none),
--- retry policy (JSON, '' for none), ms before which it must not run ('' for none).
--- Reply: for each {'created', 'pending', position, created_at}, {'same', state, position, the record's row} or
--- {'conflict'}. Of rows that are large together, those that would exceed ROWS_BYTES come empty.
+-- Keys: `ready`. Arguments: the terms; the number of jobs; for each: id, digest of the content, its record as far as
+-- the submitter says it (MessagePack of service_required, priority, max_retries and, where there is one, client_id, extra
+-- (JSON), group, policy, not_before), payload.
+-- Reply: for each {'created', 'pending', position, created_at, when its deadline is or ''}, {'same', state, position, the
+-- record's row} or {'conflict'}. Of rows that are large together, those that would exceed ROWS_BYTES come empty.
 -- Invariant: an id names one job for as long as its record lives; a repeat changes nothing.
 local ROWS_BYTES = 65536
 
@@ -29,17 +29,14 @@ local function next_sequence(q, at_most)
 end
 
 local function submit_one(q, args, at, at_most)
-  local id, digest = args[at], args[at + 6]
+  local id, digest = args[at], args[at + 1]
   local known = submitted_before(q, id, digest)
   if known then return known end
-  local job = {
-    id = id, state = 'pending', service_required = args[at + 1], priority = tonumber(args[at + 3]),
-    client_id = some(args[at + 4]), max_retries = tonumber(args[at + 5]), digest = digest, group = some(args[at + 7]),
-    extra = some(args[at + 8]), attempt = 0, failures = 0, deliveries = 0, created_at = q.now,
-    sequence = next_sequence(q, at_most),
-  }
-  keep_rules(q, job, args, at)
-  keep_body(q, job, 'payload', args[at + 2])
+  local job = cmsgpack.unpack(args[at + 2])
+  job.id, job.digest, job.state, job.created_at, job.sequence = id, digest, 'pending', q.now, next_sequence(q, at_most)
+  job.attempt, job.failures, job.deliveries = 0, 0, 0
+  set_deadline(q, job)
+  keep_body(q, job, 'payload', args[at + 3])
   redis.call('ZADD', q.prefix .. 'jobs', job.sequence, id)
   local ready = (job.not_before or 0) <= q.now
   if ready then
@@ -52,17 +49,16 @@ local function submit_one(q, args, at, at_most)
   tally(q, job.service_required, SUBMITTED, 1)
   local group = group_of(job)
   if ready then q.created[group] = (q.created[group] or 0) + 1 end
-  return { 'created', 'pending', position(q, job), q.now }
+  return { 'created', 'pending', position(q, job), q.now, job.deadline_at or '' }
 end
 
 redis.register_function('hubgate_submit', function(keys, args)
   local q = open(keys, args)
   q.rows_bytes, q.created = 0, {}
   local count = tonumber(args[q.first])
-  q.width = (#args - q.first) / math.max(1, count)
   local replies = {}
   for index = 1, count do
-    replies[index] = submit_one(q, args, q.first + 1 + (index - 1) * q.width, count - index + 1)
+    replies[index] = submit_one(q, args, q.first + 1 + (index - 1) * 4, count - index + 1)
   end
   save_tallies(q)
   for group, created in pairs(q.created) do wake(q, group, created) end

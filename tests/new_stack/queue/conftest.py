@@ -37,7 +37,8 @@ class Redis:
         return await self.caller.connection.call(name, self.prefix + key, *arguments)
 
     async def submit(self, job_id: str, priority: int = 0, *, service: str = "s", retries: int = 3) -> Any:
-        [reply] = await self.write("submit", 1, job_id, service, "{}", priority, "", retries, "digest", "", "")
+        row = submission(job_id, service_required=service, priority=priority, max_retries=retries)
+        [reply] = await self.write("submit", 1, *row)
         return reply
 
     async def claim(
@@ -53,7 +54,8 @@ class Redis:
     async def end(self, kind: str, job_id: str, attempt: int = 1, body: str = "null", again: str = "1") -> bytes:
         """End a job of worker w1; the word that answers it."""
         worker = ("w1", "*", "*", 0, 0)
-        [[word], _] = await self.write("end_and_claim", *worker, 0, 1, kind, job_id, attempt, "w1", body, again)
+        end = (kind, job_id, attempt, "w1", body, again, "", "")
+        [[word], _] = await self.write("end_and_claim", *worker, 0, 1, *end)
         return word
 
     async def record(self, job_id: str) -> dict[str, Any]:
@@ -74,6 +76,12 @@ class Redis:
     async def kinds(self, job_id: str) -> list[str]:
         entries = await self.read("history", job_id, "0", 1000, 16_384)
         return [entry[1][1].decode() for entry in entries]
+
+
+def submission(job_id: str, *, payload: str = "{}", digest: str = "digest", **record: Any) -> tuple[Argument, ...]:
+    """A job as `submit` takes it."""
+    record = {"service_required": "s", "priority": 0, "max_retries": 3} | record
+    return (job_id, digest, msgspec.msgpack.encode(record), payload)
 
 
 def class_of(services: str) -> str:

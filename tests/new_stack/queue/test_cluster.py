@@ -74,7 +74,7 @@ async def test_a_node_that_is_gone_sends_us_back_to_the_one_we_know(cluster) -> 
                 break
             except QueueUnavailable:
                 await asyncio.sleep(0.2)
-    assert await queue.position("a") == 1
+    assert (await queue.job("a")).position == 1
     await queue.close()
 
 

@@ -24,7 +24,7 @@ from new_stack.queue import (
     function_caller as library,
 )
 from new_stack.queue.usage import ClientCount, Counted
-from tests.new_stack.queue.conftest import Redis
+from tests.new_stack.queue.conftest import Redis, submission
 
 PAGE = Path(library.__file__).parents[2] / "docs" / "queue.md"
 
@@ -98,7 +98,7 @@ async def test_redis_holds_the_keys_of_the_page_and_no_others(queue: Queue, redi
     await queue.unregister("w1")
     await redis.command("RPUSH", "signals:w1", "1 somebody's")
     await queue.submit(NewJob(id="unserved", service_required="nobody's"))
-    await redis.write("submit", 1, "asks", "s", "{}", 0, "", 0, "", 's\n{"customer":"c"}', "")
+    await redis.write("submit", 1, *submission("asks", group='s\n{"customer":"c"}'))
     await queue.submit(NewJob(id="due", retry_policy=RetryPolicy(deadline_ms=60_000)))
     await redis.command("SET", "walk:w1", 2_000)  # as a claim does behind 2,000 signatures that it cannot do
     used = Counted("websocket hub", "a program", "connect", 2_000_000_000_000, 1)

@@ -9,12 +9,12 @@ import pytest
 
 from new_stack.queue import WorkerReport
 from new_stack.queue import function_caller as library
-from tests.new_stack.queue.conftest import Redis
+from tests.new_stack.queue.conftest import Redis, submission
 
 
 class TestSubmit:
     async def test_puts_a_job_in_every_index_at_once(self, redis: Redis) -> None:
-        created, state, position, created_at = await redis.submit("a", 2)
+        created, state, position, created_at, _ = await redis.submit("a", 2)
         assert (created, state, position) == (b"created", b"pending", 1)
         assert created_at == (await redis.record("a"))["created_at"]
         assert await redis.command("ZSCORE", "ready:s", "fffffffffea") == b"2199023255551"  # 2 * 2**40 - 1
@@ -28,20 +28,20 @@ class TestSubmit:
         *answer, row = await redis.submit("a")
         assert answer == [b"same", b"pending", 1]
         assert (row[0], msgspec.msgpack.decode(row[1]), row[2:]) == (b"a", before, [b"", b""])
-        [other] = await redis.write("submit", 1, "a", "s", "{}", 0, "", 3, "another digest", "", "")
+        [other] = await redis.write("submit", 1, *submission("a", digest="another digest"))
         assert other == [b"conflict"]
         assert await redis.record("a") == before
         assert await redis.ready() == ["a"]
         assert await redis.kinds("a") == ["submitted"]
 
     async def test_the_same_id_twice_in_one_call_is_one_job(self, redis: Redis) -> None:
-        row = ("a", "s", "{}", 0, "", 3, "digest", "", "")
+        row = submission("a")
         first, second = await redis.write("submit", 2, *row, *row)
         assert (first[0], second[0]) == (b"created", b"same")
         assert await redis.ready() == ["a"]
 
     async def test_a_repeat_of_a_large_job_is_answered_without_its_record(self, redis: Redis) -> None:
-        row = ("a", "s", "{" + " " * 70_000 + "}", 0, "", 3, "digest", "", "")
+        row = submission("a", payload="{" + " " * 70_000 + "}")
         await redis.write("submit", 1, *row)
         [[*_, record]] = await redis.write("submit", 1, *row)
         assert record == []
@@ -92,7 +92,7 @@ class TestClaim:
         for worker in ("w1", "w2", "w3", "w4"):
             await redis.beat(worker)
             assert await redis.claim(worker, 4, idle_ms=60_000) == []
-        await redis.write("submit", 4, *(field for job_id in "abcd" for field in row_of(job_id)))
+        await redis.write("submit", 4, *(field for job_id in "abcd" for field in submission(job_id)))
         shares = [await redis.claim(worker, 4, idle_ms=60_000) for worker in ("w1", "w2", "w3", "w4")]
         assert [[row[0] for row in share] for share in shares] == [[b"a"], [b"b"], [b"c"], [b"d"]]
         assert await redis.command("LLEN", "wake:w1") == 2  # the submission, and what it left to others
@@ -142,10 +142,6 @@ class TestClaim:
         assert await redis.claim("w1", 2, running=1) == []
         [row] = await redis.claim("w1", 2)
         assert (row[0], row[9]) == (b"poison", b"1")
-
-
-def row_of(job_id: str) -> tuple[str | int, ...]:
-    return (job_id, "s", "{}", 0, "", 3, "digest", "", "")
 
 
 class TestEnds:

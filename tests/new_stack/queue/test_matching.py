@@ -11,7 +11,7 @@ import pytest
 
 from new_stack.matching import offered
 from new_stack.queue import Claimant, InvalidJob, Lease, NewJob, Queue, QueueSettings, WorkerReport
-from tests.new_stack.queue.conftest import Redis
+from tests.new_stack.queue.conftest import Redis, submission
 
 Connect = Callable[..., Any]
 
@@ -102,7 +102,7 @@ MALFORMED = [
 
 @pytest.mark.parametrize("group", MALFORMED)
 async def test_what_is_malformed_in_redis_harms_only_its_own_job(queue: Queue, redis: Redis, group: str) -> None:
-    await redis.write("submit", 1, "bad", "draw", "{}", 99, "", 3, "digest", group, "")
+    await redis.write("submit", 1, *submission("bad", service_required="draw", priority=99, group=group))
     await queue.submit(job("good", {"models": ["a"]}))
     able = await live(queue, worker("w", models=["a"]))
     await queue.poll(able)

@@ -131,7 +131,6 @@ async def read(queue: Queue, held: Lease) -> None:
     """Everything that can be asked."""
     await queue.job(held.job_id)
     await queue.jobs(state=JobState.COMPLETED)
-    await queue.position(held.job_id)
     await queue.counts()
     await queue.workers()
     await queue.history(held.job_id)

@@ -16,11 +16,3 @@ local function attempt_ms(q, job)
   if job.deadline_at then limit = math.max(1, math.min(limit or math.huge, job.deadline_at - q.now)) end
   return limit or ''
 end
-
--- The rules of its own that a job may come with. Those of an older version's caller end before them.
-local function keep_rules(q, job, args, at)
-  if q.width < 11 then return end
-  local policy = some(args[at + 9])
-  job.policy, job.not_before = policy and cjson.decode(policy), tonumber(args[at + 10])
-  set_deadline(q, job)
-end

@@ -27,11 +27,6 @@ local function save_job(q, job)
   job.id = id
 end
 
--- A text, nil where it is empty.
-local function some(text)
-  if text ~= '' then return text end
-end
-
 -- Keep a body with the record, or beside it where it is large.
 local function keep_body(q, job, field, text)
   if #text <= APART_BYTES then
