@@ -15,7 +15,7 @@ from new_stack.queue.errors import InvalidJob, InvalidTransition, JobConflict, J
 from new_stack.queue.function_caller import FunctionCaller
 from new_stack.queue.idempotency import digest_of
 from new_stack.queue.jobs import PRIORITY_LIMIT, Job, JobState, NewJob, Submission
-from new_stack.queue.requirements import group_of
+from new_stack.queue.requirements import UNMATCHED, matched
 
 BATCH_JOBS: Final = 200
 BATCH_BYTES: Final = 1_000_000
@@ -107,7 +107,7 @@ class Producer:
         digest = check(job, payload_limit=settings.payload_limit, retries=retries)
         job_id = job.id or str(uuid.uuid4())
         extra = bytes(job.extra or b"").decode(errors="replace")
-        group = group_of(job) if settings.matching and extra else ""
+        group, rank = matched(job) if settings.matching else UNMATCHED
         record = {
             "service_required": job.service_required,
             "priority": job.priority,
@@ -115,6 +115,7 @@ class Producer:
             "client_id": job.client_id,
             "extra": extra,
             "group": group,
+            "rank": rank,
             "policy": job.retry_policy,
             "not_before": job.not_before,
         }

@@ -1,14 +1,14 @@
-"""What a job asks of its worker besides its service, as the group that it waits in."""
+"""What matching makes of a submitter's own fields: the group that a job waits in, and its place among the others."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
 from new_stack.matching import RequirementsError, read_requirements, signature
 from new_stack.queue.errors import InvalidJob
-from new_stack.queue.jobs import NewJob
+from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob
 
 
 class _Asked(msgspec.Struct):
@@ -16,17 +16,36 @@ class _Asked(msgspec.Struct):
 
     requirements: Any = None
     customer_id: str | None = None
+    workflow_priority: Annotated[int, msgspec.Meta(ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT)] | None = None
 
 
-def group_of(job: NewJob) -> str:
-    """The signature of what a job asks for, '' where it asks for its service alone. Raises InvalidJob."""
+EXPECTED: Final = {"customer_id": "text", "workflow_priority": f"a whole number up to {PRIORITY_LIMIT} either way"}
+
+
+class Matched(NamedTuple):
+    """How a job waits."""
+
+    group: str = ""
+    """The signature of what it asks for; '' where it asks for its service alone."""
+    rank: int | None = None
+    """The priority of its workflow, which then stands for the job's own."""
+
+
+UNMATCHED: Final = Matched()
+
+
+def matched(job: NewJob) -> Matched:
+    """What its submitter's own fields ask for. Raises InvalidJob."""
+    if not job.extra:
+        return UNMATCHED
     try:
-        asked = msgspec.json.decode(job.extra or b"{}", type=_Asked)
-    except msgspec.ValidationError:
-        raise InvalidJob("customer_id", "must be text") from None
+        asked = msgspec.json.decode(job.extra, type=_Asked)
+    except msgspec.ValidationError as error:
+        field = str(error).rpartition("`$.")[2].rstrip("`")
+        raise InvalidJob(field, f"must be {EXPECTED[field]}") from None
     try:
         requirements = None if asked.requirements is None else read_requirements(asked.requirements)
         group = signature(job.service_required, asked.customer_id or None, requirements)
     except RequirementsError as error:
         raise InvalidJob(error.field, error.why) from None
-    return group if group != job.service_required else ""
+    return Matched(group if group != job.service_required else "", asked.workflow_priority)

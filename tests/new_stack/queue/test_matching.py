@@ -61,6 +61,27 @@ async def test_the_order_is_priority_then_age_over_all_signatures_together(queue
     assert ids([lease for _ in range(5) for lease in await queue.claim(able)]) == ["j1", "j3", "j0", "j2", "j4"]
 
 
+async def test_a_jobs_workflow_decides_its_place_where_matching_is_on(queue: Queue, connect: Connect) -> None:
+    def part(job_id: str, workflow: object, **fields: Any) -> NewJob:
+        return NewJob(
+            id=job_id,
+            service_required="draw",
+            extra=msgspec.Raw(msgspec.json.encode({"workflow_priority": workflow})),
+            **fields,
+        )
+
+    await queue.submit(job("plain", priority=5))
+    await queue.submit(part("low", -1, priority=9))
+    await queue.submit(part("high", 7))
+    assert ids(await queue.claim(worker("w"), 3)) == ["high", "plain", "low"]
+    assert (await queue.job("high")).priority == 0
+    with pytest.raises(InvalidJob, match="workflow_priority"):
+        await queue.submit(part("odd", "soon"))
+    off = await connect(matching=False)
+    await off.submit(part("kept", "soon", priority=1))
+    assert ids(await off.claim(worker("w"), 3)) == ["kept"]
+
+
 async def test_a_denied_customer_is_denied_and_a_strict_worker_keeps_to_its_own(queue: Queue) -> None:
     await queue.submit(job("acme", customer="acme"))
     await queue.submit(job("nobody's"))

@@ -2,15 +2,16 @@
 -- The jobs that may be claimed: one sorted set a group (`ready:{group}`, see serve.lua), and for each group a score that
 -- its best job does not exceed: in `ready` that of services, in `signatures` that of jobs that ask for more.
 --
--- Highest score first: priority, then age. Score = priority * 2^40 - sequence, exact in a double for priorities up to
--- 4,096; the member begins with the sequence, counted downwards, so that jobs whose scores a double cannot tell apart
+-- Highest score first: priority (its workflow's, where matching found one), then age.
+-- Score = priority * 2^40 - sequence, exact in a double for priorities up to 4,096; the member begins with the sequence, counted downwards, so that jobs whose scores a double cannot tell apart
 -- (equal priorities beyond that) still come in their order: Redis sorts equal scores by member.
 local SEQUENCES = 1099511627776
 local LARGEST_PRIORITY = 1125899906842624
 local MEMBER_PREFIX = 10
 
 local function score_of(job)
-  return math.max(-LARGEST_PRIORITY, math.min(LARGEST_PRIORITY, job.priority)) * SEQUENCES - job.sequence
+  local priority = job.rank or job.priority
+  return math.max(-LARGEST_PRIORITY, math.min(LARGEST_PRIORITY, priority)) * SEQUENCES - job.sequence
 end
 
 local function member_of(job)
