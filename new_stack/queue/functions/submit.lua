@@ -1,8 +1,8 @@
 --@include context record events ready wake deadline tally
 -- submit: make jobs ready, each once.
 -- Keys: `ready`. Arguments: the terms; the number of jobs; for each: id, digest of the content, its record as far as
--- the submitter says it (MessagePack of service_required, priority, max_retries and, where there is one, client_id, extra
--- (JSON), group, rank (the priority that orders it instead of its own), policy, not_before), payload.
+-- the submitter says it (MessagePack of service_required, priority, max_retries and, where there is one, client_id,
+-- extra (JSON), group, rank (the priority to order it by, not its own), policy, not_before), payload.
 -- Reply: for each {'created', 'pending', position, created_at, when its deadline is or ''}, {'same', state, position, the
 -- record's row} or {'conflict'}. Of rows that are large together, those that would exceed ROWS_BYTES come empty.
 -- Invariant: an id names one job for as long as its record lives; a repeat changes nothing.
