@@ -11,7 +11,7 @@ from rich.text import Text
 
 from harness.results.formatting import shortened
 from harness.results.switching import answer, pairs
-from hubgate.cli.compare import RUN, runs_in, table
+from hubgate.cli.compare import runs_in, source, table
 from reports.labels import glyph
 from reports.terminal import STYLE
 
@@ -28,8 +28,8 @@ WORDS = {"pass": "may switch", "fail": "must not switch", "inconclusive": "canno
 )
 @click.option("--client-version", "client", metavar="VERSION", help="Ask of this version of the clients alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
-@click.argument("folder", type=RUN, default=Path("out"))
-def can_switch(environment: str, stack: str | None, client: str | None, folder: Path, *, as_json: bool) -> None:
+@click.argument("folder", callback=source, default="out", required=False)
+def can_switch(environment: str, stack: str | None, client: str | None, folder: str | Path, *, as_json: bool) -> None:
     """Say whether an environment may switch to a stack, from the runs in FOLDER (default: out).
 
     `hubgate gate --env NAME --client-version V --stack-version V` makes such runs. Each version of the clients that was

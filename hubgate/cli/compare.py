@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Final
 
 import click
+import httpx
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from harness.errors import CouldNotRun
-from harness.results import Run, load
+from harness.results import Run, decode, load
 from harness.results.changes import Change
 from harness.results.formatting import plural, quantity
 from harness.results.run import FILE_NAME
@@ -23,25 +24,56 @@ BARS: Final = "▁▂▃▄▅▆▇█"
 FAIL_ON_WORSE: Final = click.option(
     "--fail-on-worse", is_flag=True, help="Exit with 1 where a figure is worse, within its limit or not."
 )
-RUN: Final = click.Path(path_type=Path, exists=True)
+SCHEMES: Final = ("http://", "https://")
+MOST_BYTES: Final = 64 * 2**20
+"""Of a run that is fetched; the largest one seen had 3 MB."""
+FETCH_S: Final = 30.0
+"""How long a server may be silent."""
 
 
-def runs_in(path: Path) -> list[Run]:
-    """The run of a folder or a run.json, or all runs below a folder, the oldest first. Raises CouldNotRun."""
-    if path.is_file() or (path / FILE_NAME).exists():
-        return [load(path)]
-    found = [load(file) for file in path.glob(f"*/{FILE_NAME}") if not file.parent.is_symlink()]
+def source(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | Path | None:
+    """Where runs are, checked as it is read: a path that is there, or a URL, which is not fetched yet."""
+    if not value or value.startswith(SCHEMES):
+        return value
+    if not Path(value).exists():
+        raise click.BadParameter(f"{value} is neither a run nor a folder of runs, nor a URL of one")
+    return Path(value)
+
+
+def runs_in(where: str | Path) -> list[Run]:
+    """The run of a URL, a folder or a run.json, or all runs below a folder, the oldest first. Raises CouldNotRun."""
+    if isinstance(where, str):
+        url = where + FILE_NAME if where.endswith("/") else where
+        return [decode(_fetched(url), url)]
+    if where.is_file() or (where / FILE_NAME).exists():
+        return [load(where)]
+    found = [load(file) for file in where.glob(f"*/{FILE_NAME}") if not file.parent.is_symlink()]
     if not found:
-        raise CouldNotRun(f"there is no run in {path}")
+        raise CouldNotRun(f"there is no run in {where}")
     return sorted(found, key=lambda run: run.about.started_at)
 
 
+def _fetched(url: str) -> bytes:
+    data = bytearray()
+    try:
+        with httpx.stream("GET", url, follow_redirects=True, timeout=FETCH_S) as answer:
+            if not answer.is_success:
+                raise CouldNotRun(f"{url} answered {answer.status_code} {answer.reason_phrase}, and no run")
+            for piece in answer.iter_bytes():
+                data += piece
+                if len(data) > MOST_BYTES:
+                    raise CouldNotRun(f"{url} has more than {MOST_BYTES:,} bytes, which no run has")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise CouldNotRun(f"{url} cannot be fetched: {error}") from error
+    return bytes(data)
+
+
 @click.command("compare")
-@click.argument("before", type=RUN)
-@click.argument("after", type=RUN)
+@click.argument("before", callback=source)
+@click.argument("after", callback=source)
 @FAIL_ON_WORSE
-def compare(before: Path, after: Path, *, fail_on_worse: bool) -> None:
-    """Hold the run AFTER against BEFORE: a run, or a folder of several, whose spread then counts.
+def compare(before: str | Path, after: str | Path, *, fail_on_worse: bool) -> None:
+    """Hold the run AFTER against BEFORE: a run (folder, file or URL), or a folder of several, whose spread then counts.
 
     A figure is worse where it is beyond all of BEFORE by more than 10 % of their median (25 % of a single run) and by
     more than they are apart; a count that must be 0, by one. Between two machines only counts and ratios are compared.
@@ -50,8 +82,8 @@ def compare(before: Path, after: Path, *, fail_on_worse: bool) -> None:
 
 
 @click.command("trend")
-@click.argument("folder", type=RUN)
-def trend(folder: Path) -> None:
+@click.argument("folder", callback=source)
+def trend(folder: str | Path) -> None:
     """Show each figure over the runs in FOLDER, the newest against the others."""
     *earlier, newest = runs_in(folder)
     shown = table("Criterion", "Figure", "Runs", "Median", "Newest", "", "Change")

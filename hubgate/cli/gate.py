@@ -32,7 +32,7 @@ from harness.gate.selftest import selftest as run_selftest
 from harness.results import PreflightRow, Run, Verdict, load
 from harness.results.trend import name_of, trend
 from hubgate.cli import options
-from hubgate.cli.compare import FAIL_ON_WORSE, RUN, runs_in, show_comparison
+from hubgate.cli.compare import FAIL_ON_WORSE, runs_in, show_comparison, source
 
 OUT: Final = click.option(
     "--out",
@@ -88,11 +88,16 @@ AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print run
 @click.option("--env", "environment", metavar="NAME", default="", help="Keep the run as evidence for this environment.")
 @click.option("--client-version", metavar="TEXT", default="", help="The version of the clients; for --env.")
 @click.option("--stack-version", metavar="TEXT", default="", help="The version of --candidate; for --env.")
-@click.option("--baseline", type=RUN, help="A run, or a folder of runs, to hold the figures against.")
+@click.option(
+    "--baseline",
+    metavar="RUN|URL",
+    callback=source,
+    help="A run (folder, file or URL), or a folder of runs, to hold the figures against.",
+)
 @FAIL_ON_WORSE
 @AS_JSON
 @click.option("--open", "open_it", is_flag=True, help="Open the report in the browser at the end.")
-def gate(*, baseline: Path | None, fail_on_worse: bool, as_json: bool, open_it: bool, **asked: Any) -> None:
+def gate(*, baseline: str | Path | None, fail_on_worse: bool, as_json: bool, open_it: bool, **asked: Any) -> None:
     """Judge the new stack against the hub: one verdict, one report, one exit status.
 
     Both are started here unless URLs are given; those are looked at first, and nothing of anybody else's on them is

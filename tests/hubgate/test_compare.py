@@ -1,13 +1,17 @@
 """`hubgate compare` and `trend` over kept runs."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from harness.errors import CouldNotRun
+from harness.processes import Launch, Process, Processes, free_port, http_ok
 from harness.results import save
-from hubgate.cli import cli
-from hubgate.cli.compare import bars
+from hubgate.cli import cli, compare
+from hubgate.cli.compare import bars, runs_in
 from tests.harness.results.test_trend import p99, run
 
 
@@ -44,3 +48,56 @@ def test_a_folder_without_a_run_is_said_to_have_none(tmp_path: Path) -> None:
 
 def test_bars_of_equal_values_are_equal() -> None:
     assert bars([3, 3]) == "▁▁"
+
+
+@pytest.fixture
+def site(kept: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+    """Where the kept runs can be fetched."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    (kept / "page.html").write_text("<h1>Sign in</h1>")
+    port = free_port()
+    launch = Launch(
+        name="site",
+        command=(sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(kept)),
+        probe=http_ok("127.0.0.1", port, "/run-0/run.json"),
+        port=port,
+    )
+    with Processes(tmp_path_factory.mktemp("site")) as processes:
+        yield processes.start(launch)
+
+
+def test_a_run_is_fetched_from_where_it_is_kept(site: Process, kept: Path) -> None:
+    shown = call("compare", f"{site.http_url}/run-0/run.json", kept / "new" / "run-9", "--fail-on-worse")
+    assert (shown.exit_code, "worse than in 1 earlier run." in shown.output) == (1, True)
+    assert runs_in(f"{site.http_url}/run-0/") == runs_in(kept / "run-0")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/run-7/run.json", "answered 404"),
+        ("/page.html", "is not a run of hubgate"),
+        ("/run-0/run.json", "has more than 100 bytes"),
+    ],
+)
+def test_what_cannot_be_fetched_is_told_in_a_sentence(
+    site: Process, path: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "MOST_BYTES", 100)
+    with pytest.raises(CouldNotRun, match=said) as refused:
+        runs_in(site.http_url + path)
+    assert site.http_url + path in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_server_that_is_not_there_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}/run.json"
+    answered = call("gate", "--only", "simplicity", "--baseline", nowhere, "--out", tmp_path)
+    assert isinstance(answered.exception, CouldNotRun)
+    assert f"{nowhere} cannot be fetched" in str(answered.exception)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_baseline_that_is_neither_a_file_nor_a_url_is_refused(tmp_path: Path) -> None:
+    answered = call("gate", "--baseline", tmp_path / "run-1")
+    assert (answered.exit_code, "is neither a run nor a folder of runs" in answered.output) == (2, True)
