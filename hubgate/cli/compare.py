@@ -17,6 +17,7 @@ from harness.results import Run, decode, load
 from harness.results.changes import Change
 from harness.results.formatting import plural, quantity
 from harness.results.run import FILE_NAME
+from harness.results.trend import environment_of
 from harness.results.trend import trend as trend_of
 
 STYLE: Final = {Change.WORSE: "bold red", Change.BETTER: "green"}
@@ -86,13 +87,15 @@ def compare(before: str | Path, after: str | Path, *, fail_on_worse: bool) -> No
 def trend(folder: str | Path) -> None:
     """Show each figure over the runs in FOLDER, the newest against the others."""
     *earlier, newest = runs_in(folder)
-    shown = table("Criterion", "Figure", "Runs", "Median", "Newest", "", "Change")
+    shown = table("Criterion", "Figure", "Runs", "Median", "Least to most", "Newest", "", "Change")
     for one in trend_of(earlier, newest):
         median = quantity(one.median, one.unit) if one.before else ""
         values = (*one.before, one.after)
-        row = (one.criterion, one.what, str(len(values)), median, quantity(one.after, one.unit), bars(values))
+        spread = f"{quantity(min(one.before), one.unit)} to {quantity(max(one.before), one.unit)}" if one.before else ""
+        row = (one.criterion, one.what, str(len(values)), median, spread, quantity(one.after, one.unit), bars(values))
         shown.add_row(*row, _word(one.change))
     Console().print(shown)
+    click.echo(_environments(earlier, newest))
 
 
 def show_comparison(before: Sequence[Run], after: Run, *, fail_on_worse: bool) -> None:
@@ -108,6 +111,7 @@ def show_comparison(before: Sequence[Run], after: Run, *, fail_on_worse: bool) -
     console.print(
         f"{plural(len(worse), 'figure is', 'figures are')} worse than in {plural(len(before), 'earlier run')}."
     )
+    console.print(_environments(before, after), highlight=False)
     if worse and fail_on_worse:
         raise SystemExit(1)
 
@@ -117,6 +121,14 @@ def bars(values: Sequence[float]) -> str:
     least, most = min(values), max(values)
     span = most - least or 1.0
     return "".join(BARS[round((value - least) / span * (len(BARS) - 1))] for value in values)
+
+
+def _environments(earlier: Sequence[Run], run: Run) -> str:
+    """Of how many runs times and memory could be compared: those of the same machine and profile."""
+    here = environment_of(run)
+    others = [one for one in earlier if one.about.id != run.about.id]
+    same = sum(environment_of(one) == here for one in others)
+    return f"Environment {here}: so had {same} of {plural(len(others), 'earlier run')}."
 
 
 def _word(change: Change) -> Text:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from harness.errors import CouldNotRun
 from harness.processes import Launch, Process, Processes, free_port, http_ok
 from harness.results import save
+from harness.results.trend import environment_of
 from hubgate.cli import cli, compare
 from hubgate.cli.compare import bars, runs_in
 from tests.harness.results.test_trend import p99, run
@@ -32,6 +33,7 @@ def test_a_regression_within_its_limit_is_shown_and_fails_where_asked(kept: Path
     shown = call("compare", kept, kept / "new" / "run-9")
     assert (shown.exit_code, "1 figure is worse than in 3 earlier runs." in shown.output) == (0, True)
     assert "15 ms, was 10.1 ms (49 % more)" in " ".join(shown.output.split())
+    assert f"Environment {environment_of(run(9))}: so had 3 of 3 earlier runs." in shown.output
     assert call("compare", kept, kept / "new" / "run-9", "--fail-on-worse").exit_code == 1
     assert call("compare", kept, kept / "run-1", "--fail-on-worse").exit_code == 0
 
@@ -39,6 +41,7 @@ def test_a_regression_within_its_limit_is_shown_and_fails_where_asked(kept: Path
 def test_the_trend_shows_each_figure_over_all_runs(kept: Path) -> None:
     output = call("trend", kept).output
     assert [word for word in output.split() if set(word) <= set("▁▂▃▄▅▆▇█")] == ["▁█▅"]
+    assert "10 ms to 10.2 ms" in output
 
 
 def test_a_folder_without_a_run_is_said_to_have_none(tmp_path: Path) -> None:
