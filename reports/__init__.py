@@ -7,13 +7,13 @@ from pathlib import Path
 import msgspec
 
 from harness.results import Run, save
-from reports.annotations import workflow_commands
+from reports.annotations import code_quality, workflow_commands
 from reports.junit import junit
 from reports.markdown import summary
 from reports.page import page
 from reports.terminal import print_run, terminal
 
-__all__ = ["Written", "print_run", "terminal", "workflow_commands", "write"]
+__all__ = ["Written", "code_quality", "print_run", "terminal", "workflow_commands", "write"]
 
 
 class Written(msgspec.Struct, frozen=True):

@@ -190,13 +190,20 @@ def selftest(*, names: tuple[str, ...], listed: bool, mutants: int | None, as_js
 
 @click.command("report")
 @click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@click.option("--annotate", type=click.Choice(["github"]), help="Print what failed as a pull request's annotations.")
+@click.option(
+    "--annotate",
+    type=click.Choice(["github", "gitlab"]),
+    help="Print what failed as a pull request's annotations, or as a code quality report.",
+)
 def report(run_dir: Path, annotate: str | None) -> None:
     """Write report.html, junit.xml and summary.md again from RUN_DIR/run.json, and print the verdict.
 
     `hubgate gate` leaves a link to its newest run in out/latest.
     """
     run = load(run_dir / "run.json")
+    if annotate == "gitlab":
+        click.echo(reports.code_quality(run, Path.cwd()))
+        return
     if annotate:
         click.echo("\n".join(reports.workflow_commands(run, Path.cwd())))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +23,12 @@ WHERE: Final = {
 }
 
 
+def _environment(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    if not re.fullmatch(r"[\w.-]+", value):
+        raise click.BadParameter(f"{value} is no name of an environment: letters, digits, '.', '_' and '-'")
+    return value
+
+
 @click.group("init")
 def init() -> None:
     """Write a first workflow, scenario or protocol. A file that is there already is never written over."""
@@ -39,16 +46,31 @@ def init() -> None:
 @options.target_url("--legacy", "A hub that the runner reaches, in place of the simulator.")
 @options.target_url("--candidate", "A stack that the runner reaches; it needs --redis.")
 @options.redis_url("The candidate's Redis.")
-def ci(*, gitlab: bool, profile: str, legacy: str | None, candidate: str | None, redis: str | None) -> None:
-    """Write a workflow that runs the gate, keeps its report, and shows what failed where.
+@click.option(
+    "--env",
+    "environment",
+    metavar="NAME",
+    default="production",
+    show_default=True,
+    callback=_environment,
+    help="The environment that is to switch: each run is evidence for it.",
+)
+def ci(
+    *, gitlab: bool, profile: str, legacy: str | None, candidate: str | None, redis: str | None, environment: str
+) -> None:
+    """Write a workflow that runs the gate, keeps its report, shows what failed where and what has changed, and says
+    whether the environment may switch.
 
     A token of the targets comes from the runner's secrets, as the environment's WEBSOCKET_AUTH_TOKEN.
     """
     options.check_candidate(candidate, redis)
-    given = {"--profile": profile, "--legacy": legacy, "--candidate": candidate, "--redis": redis}
+    given = {"--profile": profile, "--legacy": legacy, "--candidate": candidate, "--redis": redis, "--env": environment}
     words = [word for name, value in given.items() if value for word in (name, value)]
+    versions = ["client", "stack"] if candidate else ["client"]
+    told = "".join(f' --{one}-version "${one.upper()}_VERSION"' for one in versions)
     kind = "gitlab" if gitlab else "github"
-    _write(WHERE[kind], Template(_template(f"{kind}.yml")).substitute(options=shlex.join(words)))
+    text = Template(_template(f"{kind}.yml"))
+    _write(WHERE[kind], text.substitute(options=shlex.join(words) + told, environment=environment))
 
 
 @init.command("scenario")

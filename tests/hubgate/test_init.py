@@ -1,15 +1,25 @@
 """`hubgate init`: what it writes is what its readers understand, and nothing is written over."""
 
+import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
+import reports
 from harness.cassettes import Receive, load
 from harness.protocols import EventKind, Submission
 from harness.protocols.known import protocol_of
+from harness.results import Run
 from hubgate.cli import cli
+from tests.hubgate.test_can_switch import judged
+from tests.pages import ROOT, command_of
 
 SCENARIO = "test_hubgate.py"
 
@@ -26,22 +36,115 @@ def init(*arguments: str) -> str:
     return result.output
 
 
+GIVEN = ("--legacy", "ws://hub:8765", "--candidate", "http://s:8000", "--redis", "redis://r/1")
+ON_GITHUB = {"GITHUB_STEP_SUMMARY": "summary.md", "CLIENT_VERSION": "app-5", "STACK_VERSION": "1.1"}
+
+
+def github(folder: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load((folder / ".github/workflows/hubgate.yml").read_text())["jobs"][
+        "gate"
+    ]["steps"]
+    return found
+
+
+def lines_of(folder: Path) -> list[str]:
+    """The shell lines of the file that was written, in the order in which a runner has them."""
+    if (folder / ".gitlab-ci.yml").exists():
+        job = yaml.safe_load((folder / ".gitlab-ci.yml").read_text())["hubgate"]
+        return [*job["script"], *job["after_script"]]
+    return [line for step in github(folder) for line in step.get("run", "").splitlines()]
+
+
+def play(folder: Path, lines: list[str]) -> str:
+    """Run shell lines as a runner would, one after the other whatever becomes of each; what they print."""
+    environment = os.environ | ON_GITHUB | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    hubgate = f'hubgate() {{ {sys.executable} -m hubgate "$@"; }}'
+    done = subprocess.run(
+        ["bash", "-c", "\n".join([hubgate, *lines])],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def left_by_the_gate(folder: Path, run: Run) -> None:
+    reports.write(run, folder / "out" / run.about.id)
+    (folder / "out" / "latest").unlink(missing_ok=True)
+    (folder / "out" / "latest").symlink_to(run.about.id)
+
+
 def test_the_workflow_runs_the_gate_and_keeps_what_it_found(folder: Path) -> None:
     assert init("ci") == "wrote .github/workflows/hubgate.yml\n"
-    workflow = yaml.safe_load((folder / ".github/workflows/hubgate.yml").read_text())
-    steps = workflow["jobs"]["gate"]["steps"]
-    assert "hubgate gate --profile quick" in [step.get("run") for step in steps]
+    steps = github(folder)
+    [judge] = [step["run"] for step in steps if step.get("name") == "Judge"]
+    assert judge.startswith('hubgate gate --profile quick --env production --client-version "$CLIENT_VERSION" $(')
     always = [step["name"] for step in steps if step.get("if") == "always()"]
-    assert always == ["Summary and annotations", "Keep the report"]
-    assert 'cat out/latest/summary.md >> "$GITHUB_STEP_SUMMARY"' in steps[4]["run"]
+    assert always == ["Summary and annotations", "May it switch?", "Keep the run", "Keep the report"]
+    restored, saved = (next(step for step in steps if kind in step.get("uses", "")) for kind in ("restore", "save"))
+    assert restored["with"]["key"] == saved["with"]["key"]
+    assert restored["with"]["path"] == saved["with"]["path"] == "kept"
 
 
 def test_gitlab_gets_its_own_with_the_targets_that_were_given(folder: Path) -> None:
-    init("ci", "--gitlab", "--legacy", "ws://hub:8765", "--candidate", "http://s:8000", "--redis", "redis://r/1")
+    init("ci", "--gitlab", *GIVEN, "--env", "staging")
     job = yaml.safe_load((folder / ".gitlab-ci.yml").read_text())["hubgate"]
-    wanted = "hubgate gate --profile quick --legacy http://hub:8765 --candidate http://s:8000 --redis redis://r/1"
-    assert job["script"][1] == wanted
-    assert job["artifacts"]["reports"] == {"junit": "out/latest/junit.xml"}
+    assert job["script"][1].startswith(
+        "hubgate gate --profile quick --legacy http://hub:8765 --candidate http://s:8000 --redis redis://r/1"
+        ' --env staging --client-version "$CLIENT_VERSION" --stack-version "$STACK_VERSION" $('
+    )
+    assert job["after_script"][-1] == "hubgate can-switch --env staging kept"
+    assert job["artifacts"]["reports"] == {
+        "junit": "out/latest/junit.xml",
+        "codequality": "gl-code-quality-report.json",
+    }
+
+
+@pytest.mark.parametrize("given", [(), GIVEN])
+@pytest.mark.parametrize("where", [(), ("--gitlab",)])
+def test_every_line_for_the_shell_is_one_and_every_command_is_accepted(
+    folder: Path, where: tuple[str, ...], given: tuple[str, ...]
+) -> None:
+    init("ci", *where, *given)
+    lines = lines_of(folder)
+    for baseline in ("", " --baseline kept"):
+        for path in ("kept", "out/latest"):
+            (folder / path).mkdir(parents=True, exist_ok=True)
+        for line in lines:
+            typed, _, _ = re.sub(r" \$\(.*\)$", baseline, line).partition(" > ")
+            if typed.startswith("hubgate "):
+                command, words = command_of(typed)
+                command.make_context(command.name, words)
+    assert sum(line.startswith("hubgate ") for line in lines) == 3
+    subprocess.run(["bash", "-n", "-c", "\n".join(lines)], check=True)
+
+
+@pytest.mark.parametrize("where", [(), ("--gitlab",)])
+def test_what_a_runner_does_after_the_gate_keeps_the_run_and_says_whether_to_switch(
+    folder: Path, where: tuple[str, ...]
+) -> None:
+    init("ci", *where)
+    judging = next(number for number, line in enumerate(lines_of(folder)) if line.startswith("hubgate gate"))
+    _, baseline = lines_of(folder)[judging].split(" $(")
+    assert play(folder, [f"echo $({baseline}"]) == "\n"
+    for number, (passing, said) in enumerate([(True, "may switch"), (False, "must not switch")], 1):
+        left_by_the_gate(folder, judged(number, "app-5", "1.1", passes=passing))
+        assert f"production {said} to stack 1.1." in play(folder, lines_of(folder)[judging + 1 :])
+    assert {path.name for path in (folder / "kept").iterdir()} == {"run-1", "run-2"}
+    assert play(folder, [f"echo $({baseline}"]) == "--baseline kept\n"
+    if where:
+        assert json.loads((folder / "gl-code-quality-report.json").read_text())
+    else:
+        assert "fail" in (folder / "summary.md").read_text()
+
+
+def test_an_environment_with_a_name_for_a_shell_alone_is_refused(folder: Path) -> None:
+    result = CliRunner().invoke(cli, ["init", "ci", "--env", "a; rm"])
+    assert (result.exit_code, "is no name of an environment" in result.output) == (2, True)
 
 
 def test_a_file_that_is_there_stays_as_it_is(folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from reports import workflow_commands
+from reports import code_quality, workflow_commands
 from tests.reports.samples import fails, inconclusive, passes
 
 LINE = re.compile(r"::(error|warning|notice) ([^:]*)::(.+)")
@@ -42,6 +42,8 @@ def test_a_difference_stands_at_its_frames_line_of_the_cassette(tmp_path: Path) 
     (cassettes / "happy-path.jsonl").write_text("\n".join(map(json.dumps, frames)))
     lines = [line for line in workflow_commands(run, tmp_path) if "title=happy-path" in line]
     assert any("file=scenarios/cassettes/happy-path.jsonl,line=3," in line for line in lines)
+    found = [one["location"] for one in json.loads(code_quality(run, tmp_path)) if "happy-path" in one["description"]]
+    assert {"path": "scenarios/cassettes/happy-path.jsonl", "lines": {"begin": 3}} in found
 
 
 def test_a_declaration_that_has_expired_is_marked_where_it_stands(tmp_path: Path) -> None:
@@ -56,3 +58,11 @@ def test_a_declaration_that_has_expired_is_marked_where_it_stands(tmp_path: Path
 def test_text_of_others_starts_no_command_of_its_own(tmp_path: Path) -> None:
     run = msgspec.structs.replace(passes(), problems=("a%\n::error::b",))
     assert workflow_commands(run, tmp_path) == ["::warning title=hubgate::a%25%0A::error::b"]
+
+
+def test_gitlab_gets_a_severity_a_place_and_a_fingerprint_of_each(tmp_path: Path) -> None:
+    found = json.loads(code_quality(fails(), tmp_path))
+    assert {one["severity"] for one in found} == {"major"}
+    assert {one["location"]["path"] for one in found} == {".gitlab-ci.yml"}
+    assert len({one["fingerprint"] for one in found}) == len(found) > 1
+    assert any("Claims are fast" in one["description"] for one in found)
