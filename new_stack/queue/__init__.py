@@ -27,7 +27,6 @@ from new_stack.queue.jobs import Lease as Lease
 from new_stack.queue.jobs import LeaseState as LeaseState
 from new_stack.queue.jobs import LogLine as LogLine
 from new_stack.queue.jobs import NewJob as NewJob
-from new_stack.queue.jobs import Note as Note
 from new_stack.queue.jobs import Page as Page
 from new_stack.queue.jobs import PollResult as PollResult
 from new_stack.queue.jobs import ProgressUpdate as ProgressUpdate

@@ -13,6 +13,7 @@ from new_stack.matching import offered
 from new_stack.queue.connection import Argument, Command, Connection, Reply
 from new_stack.queue.decoding import lease_of
 from new_stack.queue.errors import LeaseLost, QueueError, RedisRefused
+from new_stack.queue.events import EventKind
 from new_stack.queue.function_caller import FunctionCaller, is_missing
 from new_stack.queue.jobs import (
     ALL_SERVICES,
@@ -23,7 +24,6 @@ from new_stack.queue.jobs import (
     JobState,
     Lease,
     LeaseState,
-    Note,
     PollResult,
     ProgressUpdate,
     Released,
@@ -85,26 +85,14 @@ class Consumer:
         """Also renews the lease. Raises LeaseLost."""
         if not -1 <= update.progress <= 100:
             raise ValueError(f"progress must be from -1 to 100, not {update.progress}")
-        held = await self._caller.write(
-            "progress",
-            lease.job_id,
-            lease.attempt,
-            lease.worker_id,
-            _number(update.progress),
-            update.status,
-            (update.message or "")[:MESSAGE_LIMIT],
-            self._details(update),
-            update.number,
-        )
-        _require_held(lease, held)
+        far = _number(update.progress) if update.kind is EventKind.PROGRESS else ""
+        said = (update.kind, far, update.status, (update.message or "")[:MESSAGE_LIMIT], self._details(update))
+        held = (lease.job_id, lease.attempt, lease.worker_id)
+        reply = await self._caller.write("progress", *held, *said, update.number)
+        if reply != b"held":
+            raise LeaseLost(lease.job_id, cancelled=reply == b"cancelled")
 
-    async def note(self, lease: Lease, note: Note) -> None:
-        """Tell a log line or a request to a back end. Raises LeaseLost."""
-        about = (note.kind, note.status, note.message[:MESSAGE_LIMIT], self._details(note), note.number)
-        held = await self._caller.write("note", lease.job_id, lease.attempt, lease.worker_id, *about)
-        _require_held(lease, held)
-
-    def _details(self, update: ProgressUpdate | Note) -> bytes:
+    def _details(self, update: ProgressUpdate) -> bytes:
         """Details as JSON; where they are too large to travel with an event, how large they were."""
         if update.details is None:
             return b""
@@ -268,11 +256,6 @@ class Consumer:
         """Forget a worker that left in order."""
         await self._caller.write("unregister", worker_id)
         self._idle.discard(worker_id)
-
-
-def _require_held(lease: Lease, reply: bytes) -> None:
-    if reply != b"held":
-        raise LeaseLost(lease.job_id, cancelled=reply == b"cancelled")
 
 
 def _claimant(worker: str | Claimant) -> Claimant:

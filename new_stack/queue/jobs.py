@@ -175,26 +175,18 @@ class Claimant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a running job is; `progress` in percent, -1 where it cannot tell (PROTOCOL.md)."""
+    """What a running job's followers are told: how far it is, a line of its log, or (monitors alone) what its worker
+    asks of a back end."""
 
-    progress: float
+    kind: EventKind = EventKind.PROGRESS
+    progress: float = 0
+    """In percent, -1 where it cannot tell (PROTOCOL.md)."""
     status: str = "processing"
+    """Of a log line: its level."""
     message: str | None = None
     details: dict[str, Any] | None = None
     number: int = 0
     """Its place, from 1, among all that the attempt says: said again, since its answer got lost, it is told once."""
-
-
-class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a running job's followers are told and that does not change it."""
-
-    kind: EventKind
-    status: str = ""
-    """Of a log line: its level."""
-    message: str = ""
-    details: dict[str, Any] | None = None
-    number: int = 0
-    """As in `ProgressUpdate`."""
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,9 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from new_stack.queue import Queue
 from new_stack.queue.errors import LeaseLost, QueueError
-from new_stack.queue.jobs import Completed, End, Failed, Lease, Note, ProgressUpdate, Released
+from new_stack.queue.jobs import Completed, End, Failed, Lease, Released
 from new_stack.worker.connectors import Connector, JobContext, JobFailed
 from new_stack.worker.connectors.result import encode_result, failure_in
 from new_stack.worker.context import WorkerContext
@@ -45,7 +44,7 @@ class Attempt:
         self.connector_name = connector.name
         self._connector = connector
         self._publisher = ProgressPublisher(
-            partial(_publish, context.queue, lease), self._progress_refused, context.redis_backoff
+            partial(context.queue.progress, lease), self._progress_refused, context.redis_backoff
         )
         self._ended = ended
         self._log = context.log
@@ -166,13 +165,6 @@ class Attempt:
                 return self._outcome or Released(lease=self.lease)
             case None:
                 return self._outcome
-
-
-async def _publish(queue: Queue, lease: Lease, update: ProgressUpdate | Note) -> None:
-    if isinstance(update, Note):
-        await queue.note(lease, update)
-    else:
-        await queue.progress(lease, update)
 
 
 def _type_of(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Sends one attempt's progress and notes to Redis: in order, the last of them before the end."""
+"""Sends what one attempt says to Redis: in order, the last of it before the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from new_stack.queue.errors import LeaseLost, QueueError, QueueUnavailable
-from new_stack.queue.jobs import Note, ProgressUpdate
+from new_stack.queue.events import EventKind
+from new_stack.queue.jobs import ProgressUpdate
 from new_stack.worker.context import RedisBackoff
 
 BACKLOG: Final = 1_000
@@ -22,14 +23,14 @@ class ProgressPublisher:
 
     def __init__(
         self,
-        publish: Callable[[ProgressUpdate | Note], Awaitable[None]],
+        publish: Callable[[ProgressUpdate], Awaitable[None]],
         refused: Callable[[QueueError], None],
         backoff: RedisBackoff,
     ) -> None:
         self._publish = publish
         self._refused = refused
         self._backoff = backoff
-        self._unsent: deque[tuple[ProgressUpdate | Note, bool]] = deque(maxlen=BACKLOG)
+        self._unsent: deque[tuple[ProgressUpdate, bool]] = deque(maxlen=BACKLOG)
         self._lock: asyncio.Lock | None = None
         self._sender: asyncio.Task[None] | None = None
         self._closed = False
@@ -41,16 +42,13 @@ class ProgressPublisher:
         await self._send_all()
 
     def report(self, update: ProgressUpdate) -> None:
-        """Send this one soon, in place of an unsent reported one."""
-        if self._unsent and self._unsent[-1][1]:
+        """Send this one soon, after all earlier ones; a progress takes the place of an unsent reported one."""
+        replaceable = update.kind is EventKind.PROGRESS
+        if replaceable and self._unsent and self._unsent[-1][1]:
             self._unsent.pop()
-        self._add(update, replaceable=True)
-        self._send_soon()
-
-    def note(self, note: Note) -> None:
-        """Send this one soon, after all earlier ones."""
-        self._add(note, replaceable=False)
-        self._send_soon()
+        self._add(update, replaceable=replaceable)
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send_all())
 
     async def flush(self) -> None:
         """Send all there is, through an outage if need be. Nothing is taken after that."""
@@ -68,14 +66,10 @@ class ProgressPublisher:
         if self._sender is not None:
             self._sender.cancel()
 
-    def _add(self, update: ProgressUpdate | Note, *, replaceable: bool) -> None:
+    def _add(self, update: ProgressUpdate, *, replaceable: bool) -> None:
         if not self._closed:
             self._said += 1
             self._unsent.append((msgspec.structs.replace(update, number=self._said), replaceable))
-
-    def _send_soon(self) -> None:
-        if self._sender is None or self._sender.done():
-            self._sender = asyncio.create_task(self._send_all())
 
     async def _send_all(self) -> None:
         self._lock = self._lock or asyncio.Lock()

@@ -13,7 +13,7 @@ import msgspec
 
 from new_stack.failure import JobFailed as JobFailed
 from new_stack.queue.events import EventKind
-from new_stack.queue.jobs import Lease, Note, ProgressUpdate
+from new_stack.queue.jobs import Lease, ProgressUpdate
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -32,10 +32,7 @@ class ProgressSink(Protocol):
         """Send this update, after all earlier ones."""
 
     def report(self, update: ProgressUpdate) -> None:
-        """Send this update soon, unless a newer one comes first."""
-
-    def note(self, note: Note) -> None:
-        """Send this one soon, after all earlier ones."""
+        """Send this update soon, after all earlier ones; a newer progress may take the place of one."""
 
 
 class JobContext:
@@ -104,7 +101,7 @@ class JobContext:
 
     def log(self, message: str, level: Level = "info") -> None:
         """Add a line to the job's log. Its followers get it at once; the job keeps the last 20. Never waits."""
-        self.sink.note(Note(kind=EventKind.LOG, status=level, message=message))
+        self.sink.report(ProgressUpdate(kind=EventKind.LOG, status=level, message=message))
 
     def asks(self, method: str, url: str, payload: Any = None, *, request_type: str = "http") -> None:
         """Tell monitors what a back end is asked for: the URL without what may be secret in it, the payload cut where
@@ -114,7 +111,7 @@ class JobContext:
         shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
         content = {"endpoint": parts.path or "/", "method": method, "url": shown, "payload": _shown(payload)}
         details = {"service": self.service, "request_type": request_type, "content": content}
-        self.sink.note(Note(kind=EventKind.SERVICE_REQUEST, details=details))
+        self.sink.report(ProgressUpdate(kind=EventKind.SERVICE_REQUEST, status="", details=details))
 
 
 def _shown(payload: Any) -> Any:

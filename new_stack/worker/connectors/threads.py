@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from new_stack.queue.jobs import Note, ProgressUpdate
+from new_stack.queue.jobs import ProgressUpdate
 from new_stack.worker.connectors import Connector, JobContext, JobFailed, ProgressSink
 
 CLOSE_S: Final = 5.0
@@ -151,11 +151,6 @@ class ThreadsafeProgress:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._sink.send(update), self._main))
 
     def report(self, update: ProgressUpdate) -> None:
-        """Send this update soon, unless a newer one comes first."""
+        """Send this update soon; a newer progress may take the place of one."""
         with suppress(RuntimeError):  # the worker is gone
             self._main.call_soon_threadsafe(self._sink.report, update)
-
-    def note(self, note: Note) -> None:
-        """Send this one soon, after all earlier ones."""
-        with suppress(RuntimeError):
-            self._main.call_soon_threadsafe(self._sink.note, note)

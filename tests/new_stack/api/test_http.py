@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from new_stack.queue import Failed, Note, QueueSettings, WorkerReport
+from new_stack.queue import Failed, ProgressUpdate, QueueSettings, WorkerReport
 from new_stack.queue.events import EventKind
 
 from ..conftest import ValkeyProcess
@@ -153,7 +153,7 @@ async def test_a_listing_shows_no_bodies_and_its_page_is_as_small_as_its_rows(ap
     large = {"payload": {"image": "x" * 500_000}, "own": "y" * 10_000, "retry_policy": {"attempts": 3}}
     ids = [await api.submit(**large) for _ in range(20)]
     lease = await work.claim()
-    await work.queue.note(lease, Note(kind=EventKind.LOG, message="z" * 1_000, status="info"))
+    await work.queue.progress(lease, ProgressUpdate(kind=EventKind.LOG, message="z" * 1_000, status="info"))
     await work.queue.end(Failed(lease=lease, error="broken", retryable=False, traceback="t" * 1_000))
     async with api.session.get(f"{api.base}/api/jobs") as response:
         text = await response.text()

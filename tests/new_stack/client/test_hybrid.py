@@ -26,7 +26,7 @@ from new_stack.client import (
     UnknownJob,
     WaitTimeout,
 )
-from new_stack.queue import Completed, Failed, Lease, Note, ProgressUpdate, Queue
+from new_stack.queue import Completed, Failed, Lease, ProgressUpdate, Queue
 from new_stack.queue import EventKind as QueueEventKind
 from tests.new_stack.client.conftest import HubWorker, StartApi, StartProxy
 
@@ -78,7 +78,7 @@ async def test_a_failure_says_its_type_and_a_job_its_log(mode: Mode, start_api: 
     async with HybridClient(api.base, mode=mode, timeouts=QUICK) as client:
         job_id = (await client.submit("simulation", max_retries=0)).job_id
         lease = await claim(api.queue)
-        await api.queue.note(lease, Note(kind=QueueEventKind.LOG, status="warning", message="it is hot"))
+        await api.queue.progress(lease, ProgressUpdate(kind=QueueEventKind.LOG, status="warning", message="it is hot"))
         await api.queue.end(Failed(lease=lease, error="no memory", error_type="MemoryError", traceback="line 1"))
         events = [event for event in await collect(client, job_id) if isinstance(event, JobEvent)]
         logged = next(event for event in events if event.kind is EventKind.LOG)

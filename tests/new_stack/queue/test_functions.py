@@ -237,8 +237,8 @@ class TestRenewAndProgress:
         await redis.submit("a")
         await redis.claim("w1", 1)
         await redis.command("ZADD", "leases", 5, "a")
-        assert await redis.write("progress", "a", 1, "w1", "40", "processing", "nearly", "") == b"held"
-        assert await redis.write("progress", "a", 1, "w2", "90", "processing", "", "") == b"lost"
+        assert await redis.write("progress", "a", 1, "w1", "progress", "40", "processing", "nearly", "") == b"held"
+        assert await redis.write("progress", "a", 1, "w2", "progress", "90", "processing", "", "") == b"lost"
         record = await redis.record("a")
         assert (record["progress"], record["status_message"]) == (40, "nearly")
         assert int(await redis.command("ZSCORE", "leases", "a")) > 5
@@ -249,21 +249,23 @@ class TestRenewAndProgress:
         await redis.submit("a")
         await redis.claim("w1", 1)
         for number in (1, 1, 3, 1, 3, 0):  # 0: not counted
-            assert await redis.write("progress", "a", 1, "w1", "40", "processing", "", "", number) == b"held"
+            assert (
+                await redis.write("progress", "a", 1, "w1", "progress", "40", "processing", "", "", number) == b"held"
+            )
         assert await redis.kinds("a") == ["submitted", "claimed", *["progress"] * 3]
         for number in (4, 4):
-            assert await redis.write("note", "a", 1, "w1", kind, "info", "said", "", number) == b"held"
+            assert await redis.write("progress", "a", 1, "w1", kind, "", "info", "said", "", number) == b"held"
         entries = await redis.command("XRANGE", "events", "-", "+")
         assert [entry[1][1].decode() for entry in entries].count(kind) == 1
         await redis.end("release", "a")
         await redis.claim("w1", 1)
-        assert await redis.write("progress", "a", 2, "w1", "40", "processing", "", "", 1) == b"held"
+        assert await redis.write("progress", "a", 2, "w1", "progress", "40", "processing", "", "", 1) == b"held"
         assert (await redis.kinds("a"))[-1] == "progress"
 
     async def test_a_new_attempt_begins_without_the_old_ones_progress(self, redis: Redis) -> None:
         await redis.submit("a")
         await redis.claim("w1", 1)
-        await redis.write("progress", "a", 1, "w1", "40", "processing", "nearly", "")
+        await redis.write("progress", "a", 1, "w1", "progress", "40", "processing", "nearly", "")
         await redis.end("release", "a")
         await redis.claim("w1", 1)
         assert "progress" not in await redis.record("a")
@@ -297,8 +299,8 @@ class TestCancelAndRetry:
         await redis.submit("a")
         assert await redis.write("retry", "a") == [b"refused", b"pending"]
         await redis.write("cancel", "a", "x")
-        word, _ = await redis.write("retry", "a")
-        assert word == b"retried"
+        word, _, position = await redis.write("retry", "a")
+        assert (word, position) == (b"retried", 1)
         assert await redis.command("ZRANGE", "ready:s", 0, -1, "WITHSCORES") == [b"fffffffffea", b"-1"]
         assert await redis.command("ZCARD", "ended") == 0
         assert "ended_at" not in await redis.record("a")

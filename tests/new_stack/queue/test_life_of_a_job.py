@@ -19,7 +19,6 @@ from new_stack.queue import (
     LeaseLost,
     LeaseState,
     NewJob,
-    Note,
     ProgressUpdate,
     Queue,
     Released,
@@ -231,8 +230,8 @@ async def test_a_job_keeps_the_last_lines_of_its_log_and_its_stream_all(queue: Q
     job_id = (await queue.submit(NewJob(payload=PAYLOAD))).job_id
     [lease] = await queue.claim("w1")
     for number in range(25):
-        await queue.note(lease, Note(kind=EventKind.LOG, status="info", message=f"line {number}"))
-    await queue.note(lease, Note(kind=EventKind.LOG, status="info", message="x" * 5_000))
+        await queue.progress(lease, ProgressUpdate(kind=EventKind.LOG, status="info", message=f"line {number}"))
+    await queue.progress(lease, ProgressUpdate(kind=EventKind.LOG, status="info", message="x" * 5_000))
     job = await queue.job(job_id)
     assert job is not None
     assert [line.message for line in job.logs[:-1]] == [f"line {number}" for number in range(6, 25)]
@@ -240,7 +239,7 @@ async def test_a_job_keeps_the_last_lines_of_its_log_and_its_stream_all(queue: Q
     assert kinds(await queue.history(job_id)).count("log") == 26
     await queue.cancel(job_id)
     with pytest.raises(LeaseLost):
-        await queue.note(lease, Note(kind=EventKind.LOG, message="too late"))
+        await queue.progress(lease, ProgressUpdate(kind=EventKind.LOG, message="too late"))
 
 
 async def test_a_state_that_is_shown_again_changes_no_job(queue: Queue) -> None:

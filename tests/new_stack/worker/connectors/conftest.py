@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from new_stack.queue import Lease, Note, ProgressUpdate
+from new_stack.queue import EventKind, Lease, ProgressUpdate
 from new_stack.worker import Connector, JobContext
 from new_stack.worker.connectors.spec import ConnectorSpec
 
@@ -21,18 +21,18 @@ class Heard:
 
     def __init__(self) -> None:
         self.updates: list[ProgressUpdate] = []
-        self.notes: list[Note] = []
+        self.notes: list[ProgressUpdate] = []
         self.came = asyncio.Event()
 
     async def send(self, update: ProgressUpdate) -> None:
         self.report(update)
 
     def report(self, update: ProgressUpdate) -> None:
+        if update.kind is not EventKind.PROGRESS:
+            self.notes.append(update)
+            return
         self.updates.append(update)
         self.came.set()
-
-    def note(self, note: Note) -> None:
-        self.notes.append(note)
 
     @property
     def percents(self) -> list[float]:
