@@ -298,10 +298,13 @@ def versions() -> dict[str, str]:
 
 
 def _revision() -> str | None:
-    answer = subprocess.run(  # noqa: S603
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        answer = subprocess.run(  # noqa: S603
+            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return None  # an image has no git
     return answer.stdout.strip() or None

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -117,13 +118,27 @@ def test_compose_has_the_services_that_the_page_tells_of() -> None:
         assert COMPOSE["services"][service]["depends_on"] == {"redis": {"condition": "service_healthy"}}
 
 
-def test_what_the_image_copies_is_there_and_not_ignored() -> None:
+STAGES = (ROOT / "Dockerfile").read_text().split("\nFROM ")
+
+
+def copied(stages: list[str]) -> set[str]:
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", "\n".join(stages), re.MULTILINE)
+    return {source for line in lines for source in line.split()}
+
+
+def test_what_the_images_copy_is_there_and_not_ignored() -> None:
     ignore = (ROOT / ".dockerignore").read_text().splitlines()
-    copied = re.findall(r"^COPY (?!--from)(\S+) ", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert copied
-    for source in copied:
-        assert (ROOT / source).exists()
-        assert f"!{source}" in ignore
+    assert {line[1:] for line in ignore if line.startswith("!")} == copied(STAGES)
+    assert [source for source in copied(STAGES) if not (ROOT / source).exists()] == []
+
+
+def test_the_stacks_image_is_the_last_and_the_harness_has_all_that_is_installed() -> None:
+    assert STAGES[-1].rstrip().endswith('CMD ["python", "-m", "new_stack.api"]')
+    [stage] = [stage for stage in STAGES if stage.startswith("python:3.12-slim AS gate-packages")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = {name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    needed = {project["project"]["readme"], "LICENSE", "pyproject.toml", "requirements/gate.txt"}
+    assert copied([stage]) == packages | needed
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here to ask")

@@ -48,6 +48,12 @@ async def test_a_run_in_which_all_pass_passes(tmp_path: Path) -> None:
     assert folder.parent == tmp_path
 
 
+async def test_a_machine_without_git_can_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    run, _ = await run_gate(options(tmp_path, CONFLICTS), groups=[[phase(fair())]])
+    assert (run.verdict, run.about.revision) == (Verdict.PASS, None)
+
+
 async def test_a_criterion_that_no_phase_serves_makes_the_run_inconclusive(tmp_path: Path) -> None:
     run, _ = await run_gate(options(tmp_path, CONFLICTS, SIMPLICITY), groups=[[phase(fair())]])
     assert run.verdict is Verdict.INCONCLUSIVE
