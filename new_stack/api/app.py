@@ -12,8 +12,8 @@ from aiohttp import web
 from new_stack.api import dashboard
 from new_stack.api.guard import session
 from new_stack.api.guard.limits import watch_descriptors
+from new_stack.api.http import jobs as http_jobs
 from new_stack.api.http import middleware
-from new_stack.api.http.jobs import status, submit
 from new_stack.api.legacy import routes as sockets
 from new_stack.api.legacy.monitor import change_key
 from new_stack.api.legacy.v2 import rest as later_rest
@@ -21,50 +21,17 @@ from new_stack.api.modern import cassette, failures, jobs
 from new_stack.api.operation import controls, health, openapi, overview
 from new_stack.api.retirement import routes as retirement
 from new_stack.api.services import SERVICES, Services
-from new_stack.api.sse.event_feed import all_events
-from new_stack.api.sse.follow import job_progress
+from new_stack.api.sse import event_feed, follow
 from new_stack.api.streaming.reader import read_events
 from new_stack.log import log
 from new_stack.queue.errors import QueueError, QueueUnavailable
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Died = Callable[[str, BaseException], None]
 
-ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
-    ("GET", "/", sockets.root),
-    ("POST", "/api/jobs", submit),
-    ("GET", "/api/jobs", jobs.listing),
-    ("GET", "/api/jobs/{job_id:[^/]+}", status),
-    ("GET", "/api/jobs/{job_id:[^/]+}/explain", jobs.explain),
-    ("GET", "/api/jobs/{job_id:[^/]+}/cassette", cassette.export),
-    ("POST", "/api/jobs/{job_id:[^/]+}/cancel", jobs.cancel),
-    ("POST", "/api/jobs/{job_id:[^/]+}/retry", jobs.retry),
-    ("GET", "/api/jobs/{job_id:[^/]+}/progress", job_progress),
-    ("POST", "/api/jobs/bulk", failures.bulk),
-    ("GET", "/api/failures", failures.listing),
-    ("GET", "/api/events", all_events),
-    ("GET", "/api/stats", health.stats),
-    ("GET", "/api/workers", health.workers),
-    ("POST", "/api/workers/{worker_id:[^/]+}/drain", controls.drain_worker),
-    ("POST", "/api/workers/{worker_id:[^/]+}/resume", controls.resume_worker),
-    ("POST", "/api/services/{service:[^/]+}/pause", controls.pause_service),
-    ("POST", "/api/services/{service:[^/]+}/resume", controls.resume_service),
-    ("GET", "/api/overview", overview.overview),
-    ("GET", "/api/history", overview.history),
-    ("GET", "/api/session", session.signed_in),
-    ("POST", "/api/session", session.sign_in),
-    ("DELETE", "/api/session", session.sign_out),
-    ("GET", "/api/usage", retirement.usage),
-    ("GET", "/health", health.ready),
-    ("GET", "/health/live", health.live),
-    ("GET", "/health/ready", health.ready),
-    ("GET", "/metrics", health.metrics),
-    ("GET", "/openapi.json", openapi.document),
-    ("GET", "/dashboard", dashboard.page),
-    ("GET", "/dashboard/static/{name:.+}", dashboard.part),
-    ("GET", "/dashboard/{view:.*}", dashboard.page),
-    ("GET", "/ws/{role:client|monitor|worker}/{name:[^/]+}", sockets.by_path),
-)
+PARTS: Final = (sockets, http_jobs, jobs, cassette, failures, follow, event_feed, health, controls, overview, openapi)
+PAGES: Final = (session, retirement, dashboard)
+ROUTES: Final = tuple(route for part in (*PARTS, *PAGES) for route in part.ROUTES)
+"""Method, path and handler of everything that is served; each part has its own."""
 
 
 def create_app(services: Services, died: Died | None = None) -> web.Application:
@@ -73,8 +40,6 @@ def create_app(services: Services, died: Died | None = None) -> web.Application:
     app[SERVICES] = services
     for method, path, handler in ROUTES + (later_rest.ROUTES if services.settings.later_rest else ()):
         app.router.add_route(method, path, handler)
-    for path, handler in (("/", sockets.root), ("/health", health.ready), ("/health/live", health.live)):
-        app.router.add_route("HEAD", path, handler)  # what some load balancers ask with
     app.on_response_prepare.append(middleware.add_headers)
 
     async def background(_app: web.Application) -> AsyncIterator[None]:

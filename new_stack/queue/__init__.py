@@ -11,9 +11,6 @@ from new_stack.queue.errors import RedisTooOld as RedisTooOld
 from new_stack.queue.events import ENDINGS as ENDINGS
 from new_stack.queue.events import Event as Event
 from new_stack.queue.events import EventKind as EventKind
-from new_stack.queue.explanation import AbleWorker as AbleWorker
-from new_stack.queue.explanation import Explanation as Explanation
-from new_stack.queue.explanation import UnableWorker as UnableWorker
 from new_stack.queue.jobs import ALL_SERVICES as ALL_SERVICES
 from new_stack.queue.jobs import PRIORITY_LIMIT as PRIORITY_LIMIT
 from new_stack.queue.jobs import TRANSITIONS as TRANSITIONS
@@ -25,10 +22,7 @@ from new_stack.queue.jobs import Job as Job
 from new_stack.queue.jobs import JobState as JobState
 from new_stack.queue.jobs import Lease as Lease
 from new_stack.queue.jobs import LeaseState as LeaseState
-from new_stack.queue.jobs import LogLine as LogLine
 from new_stack.queue.jobs import NewJob as NewJob
-from new_stack.queue.jobs import Page as Page
-from new_stack.queue.jobs import PollResult as PollResult
 from new_stack.queue.jobs import ProgressUpdate as ProgressUpdate
 from new_stack.queue.jobs import QueueCounts as QueueCounts
 from new_stack.queue.jobs import Released as Released

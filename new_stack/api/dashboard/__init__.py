@@ -64,3 +64,10 @@ def _files() -> dict[str, bytes]:
 
     walk(files(__package__).joinpath("static"), "")
     return found
+
+
+ROUTES: Final = (
+    ("GET", "/dashboard", page),
+    ("GET", "/dashboard/static/{name:.+}", part),
+    ("GET", "/dashboard/{view:.*}", page),
+)

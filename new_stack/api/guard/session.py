@@ -8,15 +8,8 @@ import msgspec
 from aiohttp import web
 
 from new_stack.api.guard.bodies import received
-from new_stack.api.http.access import (
-    COOKIE,
-    SESSION_S,
-    Access,
-    access_by_token,
-    access_of,
-    cookie_for,
-    wrong_token,
-)
+from new_stack.api.guard.cookies import COOKIE, SESSION_S, cookie_for
+from new_stack.api.http.access import Access, access_by_token, access_of, wrong_token
 from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.services import SERVICES, Services
 
@@ -34,12 +27,13 @@ async def sign_in(request: web.Request) -> web.Response:
     """POST /api/session: a cookie for a token. Raises a 401 problem for a wrong one."""
     services = request.app[SERVICES]
     async with received(request) as body:
-        access = access_by_token(decoded(body, _sign_in).token, services.settings)
+        token = decoded(body, _sign_in).token
+    access = access_by_token(token, services.settings)
     if access is Access.NONE:
         raise wrong_token()
     response = answer(_view(services, access))
     if services.settings.token:
-        value = cookie_for(access, services.settings, services.clock())
+        value = cookie_for(token, services.clock())
         response.set_cookie(
             COOKIE, value, max_age=SESSION_S, path="/", httponly=True, samesite="Strict", secure=_is_https(request)
         )
@@ -70,3 +64,10 @@ def _view(services: Services, access: Access) -> dict[str, Any]:
 def _is_https(request: web.Request) -> bool:
     forwarded = request.app[SERVICES].settings.trust_forwarded and request.headers.get("X-Forwarded-Proto") == "https"
     return request.secure or forwarded
+
+
+ROUTES: Final = (
+    ("GET", "/api/session", signed_in),
+    ("POST", "/api/session", sign_in),
+    ("DELETE", "/api/session", sign_out),
+)

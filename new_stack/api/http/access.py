@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
+from new_stack.api.guard.cookies import COOKIE, token_behind
 from new_stack.api.http.problems import problem
 from new_stack.api.settings import ApiSettings
 
@@ -17,8 +18,6 @@ OPEN_PATHS: Final = frozenset(
 """Served without a token: what a load balancer asks, documents that hold no data, and where one signs in."""
 
 READING: Final = frozenset({"GET", "HEAD"})
-COOKIE: Final = "hubgate_session"
-SESSION_S: Final = 12 * 3600
 
 
 class Access(IntEnum):
@@ -38,10 +37,10 @@ def shown_token(request: web.Request) -> str:
 
 
 def access_of(request: web.Request, settings: ApiSettings, now: float) -> Access:
-    """What the request's token allows, or else its cookie."""
-    shown = shown_token(request)
-    by_token = access_by_token(shown, settings)
-    return by_token if by_token or shown else _access_by_cookie(request.cookies.get(COOKIE, ""), settings, now)
+    """What the request's token allows, or else the one that its cookie stands for."""
+    tokens = (settings.token, settings.read_token)
+    shown = shown_token(request) or token_behind(request.cookies.get(COOKIE, ""), tokens, now)
+    return access_by_token(shown, settings)
 
 
 def access_by_token(shown: str, settings: ApiSettings) -> Access:
@@ -54,28 +53,6 @@ def access_by_token(shown: str, settings: ApiSettings) -> Access:
         return Access.WRITE
     reads = bool(settings.read_token) and hmac.compare_digest(given, settings.read_token.encode())
     return Access.READ if reads else Access.NONE
-
-
-def cookie_for(access: Access, settings: ApiSettings, now: float) -> str:
-    """What the cookie says: what its owner may do and until when, signed with the token that was shown for it.
-
-    Any server with the same tokens knows it; nothing is kept, and a changed token ends it.
-    """
-    what = f"{access.value}.{int(now) + SESSION_S}"
-    token = settings.token if access is Access.WRITE else settings.read_token
-    return f"{what}.{hmac.digest(token.encode(), f'{COOKIE}.{what}'.encode(), 'sha256').hex()}"
-
-
-def _access_by_cookie(cookie: str, settings: ApiSettings, now: float) -> Access:
-    level, _, rest = cookie.partition(".")
-    until = rest.partition(".")[0]
-    if level not in {"1", "2"} or not until.isascii() or not until.isdecimal() or int(until[:12]) < now:
-        return Access.NONE
-    access = Access(int(level))
-    if access is Access.READ and not settings.read_token:
-        return Access.NONE
-    genuine = cookie_for(access, settings, int(until[:12]) - SESSION_S)
-    return access if hmac.compare_digest(cookie.encode(errors="surrogateescape"), genuine.encode()) else Access.NONE
 
 
 def require_access(request: web.Request, settings: ApiSettings, now: float) -> None:

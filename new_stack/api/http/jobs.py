@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from new_stack.api.guard.bodies import received
@@ -28,3 +30,9 @@ async def status(request: web.Request) -> web.Response:
     if job is None:
         raise not_found(job_id)
     return answer(job_view(job) | {"job": universal_job(job)})
+
+
+ROUTES: Final = (
+    ("POST", "/api/jobs", submit),
+    ("GET", "/api/jobs/{job_id:[^/]+}", status),
+)

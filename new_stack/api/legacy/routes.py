@@ -109,3 +109,10 @@ def _is_monitor(text: str) -> bool:
         return is_v2_message(read_message(text))
     except Refusal:
         return False
+
+
+ROUTES: Final = (
+    ("GET", "/", root),
+    ("HEAD", "/", root),
+    ("GET", "/ws/{role:client|monitor|worker}/{name:[^/]+}", by_path),
+)

@@ -190,3 +190,6 @@ class _Tape:
     def _part(self, actor: str, how: str) -> None:
         self._put(actor, how)
         self._put(actor, "closed", code=1000 if how == "close" else 1006, reason="")
+
+
+ROUTES: Final = (("GET", "/api/jobs/{job_id:[^/]+}/cassette", export),)

@@ -56,3 +56,9 @@ async def bulk(request: web.Request) -> web.Response:
         cancel_reason=wanted.cancel_reason,
     )
     return answer(found)
+
+
+ROUTES: Final = (
+    ("POST", "/api/jobs/bulk", bulk),
+    ("GET", "/api/failures", listing),
+)

@@ -114,3 +114,11 @@ async def _changed(job_id: str, change: Awaitable[Job]) -> web.Response:
         return answer(schemas.job_view(await change))
     except JobNotFound:
         raise not_found(job_id) from None
+
+
+ROUTES: Final = (
+    ("GET", "/api/jobs", listing),
+    ("GET", "/api/jobs/{job_id:[^/]+}/explain", explain),
+    ("POST", "/api/jobs/{job_id:[^/]+}/cancel", cancel),
+    ("POST", "/api/jobs/{job_id:[^/]+}/retry", retry),
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from new_stack.api.http.http_io import answer
@@ -46,3 +48,11 @@ def _service(request: web.Request) -> str:
     if len(name) > NAME_LIMIT or not name.isprintable() or not name.strip():
         raise invalid("service", f"must be printable and not longer than {NAME_LIMIT} characters")
     return name
+
+
+ROUTES: Final = (
+    ("POST", "/api/workers/{worker_id:[^/]+}/drain", drain_worker),
+    ("POST", "/api/workers/{worker_id:[^/]+}/resume", resume_worker),
+    ("POST", "/api/services/{service:[^/]+}/pause", pause_service),
+    ("POST", "/api/services/{service:[^/]+}/resume", resume_service),
+)

@@ -94,3 +94,15 @@ def _worker(worker: WorkerInfo) -> dict[str, Any]:
         "draining_since": worker.draining_since,
     }
     return msgspec.structs.asdict(worker.report) | known
+
+
+ROUTES: Final = (
+    ("GET", "/health", ready),
+    ("GET", "/health/live", live),
+    ("GET", "/health/ready", ready),
+    ("HEAD", "/health", ready),
+    ("HEAD", "/health/live", live),
+    ("GET", "/metrics", metrics),
+    ("GET", "/api/stats", stats),
+    ("GET", "/api/workers", workers),
+)

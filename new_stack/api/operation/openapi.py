@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 from aiohttp import web
 
@@ -16,3 +17,6 @@ async def document(_request: web.Request) -> web.Response:
 @cache
 def _document() -> bytes:
     return files(__package__).joinpath("openapi.json").read_bytes()
+
+
+ROUTES: Final = (("GET", "/openapi.json", document),)

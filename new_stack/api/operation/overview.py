@@ -101,3 +101,9 @@ async def history(request: web.Request) -> web.Response:
         RANGES[name], until_ms=until or None, by_service="by" in query, service=query.get("service", "")
     )
     return answer({"range": name} | msgspec.to_builtins(series))
+
+
+ROUTES: Final = (
+    ("GET", "/api/overview", overview),
+    ("GET", "/api/history", history),
+)

@@ -179,3 +179,6 @@ def _told(use: Use) -> tuple[int, int, int]:
 
 def _date(day: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).date().isoformat()
+
+
+ROUTES: Final = (("GET", "/api/usage", usage),)

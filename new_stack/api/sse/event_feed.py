@@ -128,3 +128,6 @@ class EventFeed:
                 if self._wanted.wants(item.event):
                     wanted.append(item)
         return await sse.send_events(self._services, self._stream, wanted, sse.event_frame)
+
+
+ROUTES: Final = (("GET", "/api/events", all_events),)

@@ -171,3 +171,6 @@ def ending_of(job: Job) -> Event:
         result=job.result,
         error=job.error,
     )
+
+
+ROUTES: Final = (("GET", "/api/jobs/{job_id:[^/]+}/progress", job_progress),)

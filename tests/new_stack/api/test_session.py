@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from new_stack.api.http.access import SESSION_S, Access, access_by_token, cookie_for
+from new_stack.api.guard.cookies import SESSION_S, cookie_for
+from new_stack.api.http.access import access_by_token
 from new_stack.api.settings import ApiSettings
 from new_stack.settings import SettingsError
 
@@ -79,11 +80,11 @@ async def test_who_may_only_read_changes_nothing(start_api: StartApi) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda value: value.replace("1.", "2.", 1),
+        lambda value: f"9{value}",
         lambda value: value[:-1] + ("0" if value[-1] != "0" else "1"),
         lambda value: value.rpartition(".")[0],
-        lambda value: "2.99999999999." + value.rpartition(".")[2],
-        lambda _: "2.٣.x",
+        lambda value: "99999999999." + value.rpartition(".")[2],
+        lambda _: "٣.x",
         lambda _: "",
     ],
 )
@@ -95,7 +96,7 @@ async def test_a_forged_cookie_is_none(start_api: StartApi, change: Any) -> None
 
 async def test_a_cookie_ends_after_its_time(start_api: StartApi) -> None:
     api = await start_api(token="s3cret")
-    old = cookie_for(Access.WRITE, api.services.settings, api.services.clock() - SESSION_S - 10)
+    old = cookie_for(api.services.settings.token, api.services.clock() - SESSION_S - 10)
     await api.get("/api/stats", 401, headers={"Cookie": f"{COOKIE}={old}"})
 
 
