@@ -9,17 +9,21 @@ import gevent
 from gevent.pool import Group
 
 from harness.clients.sessions import HubSession, StackSession
+from harness.load.excuses import NO_WORD, SENT_AWAY_IN_FLIGHT
 from harness.load.latencies import Metric, Transport
 from harness.load.population import PlannedJob
 from harness.protocols import hub, stack
 from harness.protocols.hub import Frame
 from loadtests.load import Load
-from loadtests.transport import NO_ANSWER, OK, ConnectionFailed, HttpApi, Socket
+from loadtests.transport import NO_ANSWER, OK, ConnectionFailed, HttpApi, Socket, sent_away
 
 RECONNECT_S: Final = (0.1, 0.2, 0.5, 1.0)
 """Pauses before the attempts to connect again; the last one is repeated."""
 BAD_ITEM: Final = {"service_required": ["no", "name"], "payload": "no object"}
 BAD_REQUEST: Final = 400
+GONE: Final = 410
+CLIENT_HEADER: Final = "Hubgate-Client"
+POLL_S: Final = 0.25
 SERVER_ERROR: Final = 500
 GOLDEN: Final = 0.6180339887498949
 """Its multiples, modulo 1, spread any number of clients evenly between 0 and 1."""
@@ -55,18 +59,28 @@ class LegacyClient:
         self._backlog: list[tuple[PlannedJob, float]] = []
         """Jobs whose moment came while there was no connection."""
         self._closed = False
+        self.refused = False
+        """Whether the server does not serve the hub's protocols to it now."""
 
     def open(self) -> None:
         """See `JobClient`."""
         self._closed = False
-        self._socket = Socket(self._url, on_data=self._session.receive, on_lost=self._on_lost)
+        try:
+            self._socket = Socket(self._url, on_data=self._session.receive, on_lost=self._on_lost)
+        except ConnectionFailed as error:
+            self.refused = error.code == hub.GONE_CODE
+            raise
+        self.refused = False
 
     def submit(self, job: PlannedJob, intended: float) -> None:
         """See `JobClient`."""
         if self._socket is None:
             self._backlog.append((job, intended))
-            return
-        self._load.intend(job, Transport.WEBSOCKET, self._name, intended)
+        else:
+            self._submit(job, intended)
+
+    def _submit(self, job: PlannedJob, intended: float, *, held: bool = False) -> None:
+        self._load.intend(job, Transport.WEBSOCKET, self._name, intended, held=held)
         self._send(self._session.submit(job.submission))
 
     def _cancel(self, job_id: str) -> None:
@@ -101,13 +115,19 @@ class LegacyClient:
             why = str(error)
         self._load.error(Transport.WEBSOCKET, str(frame["type"]), why)
 
-    def _on_lost(self, why: str) -> None:
+    def _complain(self, error: ConnectionFailed) -> None:
+        """Of its connection, with what it was told where it is refused, and whether it had jobs in flight."""
+        why = sent_away(error, self._load.ledger.in_flight(self._name)) or str(error)
+        self._load.error(Transport.WEBSOCKET, "connection", why)
+
+    def _on_lost(self, error: ConnectionFailed) -> None:
         """Connect again and ask for what is still awaited (in the reader's greenlet, which has nothing else to do)."""
         self._socket = None
         if self._closed:
             return
+        self.refused = error.code == hub.GONE_CODE
         self._session.disconnected()
-        self._load.error(Transport.WEBSOCKET, "connection", why)
+        self._complain(error)
         attempt = 0
         while self._socket is None:
             gevent.sleep(RECONNECT_S[min(attempt, len(RECONNECT_S) - 1)])
@@ -116,13 +136,13 @@ class LegacyClient:
                 return
             try:
                 self.open()
-            except ConnectionFailed as error:
-                self._load.error(Transport.WEBSOCKET, "connection", str(error))
+            except ConnectionFailed as failure:
+                self._complain(failure)
         for frame in self._session.reconnected():
             self._send(frame)
         waiting, self._backlog = self._backlog, []
         for job, intended in waiting:
-            self.submit(job, intended)
+            self._submit(job, intended, held=True)
 
 
 class TwinClient(LegacyClient):
@@ -246,10 +266,47 @@ class ModernClient:
         self._load.error(Transport.SSE, "stream", why)
 
 
+class RestClient(ModernClient):
+    """Posts jobs to the hub's REST, under its own name, and asks for each job until it has ended."""
+
+    def open(self) -> None:
+        """See `JobClient`."""
+        self._api = HttpApi(self._host, {**self._session.headers, CLIENT_HEADER: self._name})
+
+    def submit(self, job: PlannedJob, intended: float) -> None:
+        """See `JobClient`; it knows no batches."""
+        if self._api is None:
+            return
+        self._load.intend(job, Transport.SSE, self._name, intended)
+        self._session.submit(job.submission)
+        try:
+            status, body = self._api.send(hub.submit_by_rest(job.submission))
+        except NO_ANSWER as error:
+            self._load.error(Transport.SSE, Metric.ACCEPTED, f"no answer: {error or type(error).__name__}")
+            return
+        if status == GONE:
+            self._ask_for_all()
+            if self._load.ledger.in_flight(self._name):  # still: so they were when it was refused
+                self._load.error(Transport.SSE, Metric.ACCEPTED, f"{SENT_AWAY_IN_FLIGHT}{body.get('detail', NO_WORD)}")
+        job_id = self._session.submitted(job.submission, status, body)
+        if job_id is not None:
+            self._followers.spawn(self._poll, job_id)
+
+    def _ask_for_all(self) -> None:
+        for job_id in self._load.ledger.in_flight(self._name):
+            self._ask(job_id)
+
+    def _poll(self, job_id: str) -> None:
+        while self._api is not None and self._load.ledger.is_open(job_id):
+            gevent.sleep(POLL_S)
+            self._ask(job_id)
+
+
 class HybridClient:
     """Two clients, each opened when it is first needed; before each job it is decided which one is in force.
 
-    The old protocol is spoken while this client's place, between 0 and 1, lies below the load's share of legacy users.
+    The old protocol is spoken while this client's place, between 0 and 1, lies below the load's share of legacy users,
+    and while the server does not refuse it.
     Jobs in flight are followed to their end in the language they were submitted in, as by a client that is replaced
     while its work runs.
     """
@@ -270,8 +327,8 @@ class HybridClient:
         try:
             client = self._current()
         except ConnectionFailed as error:
-            self._load.error(Transport.WEBSOCKET, "connection", str(error))
-            client = self._legacy
+            self._load.error(Transport.WEBSOCKET, "connection", sent_away(error) or str(error))
+            client = self._modern_opened()
         client.submit(job, intended)
 
     def audit(self) -> None:
@@ -285,13 +342,19 @@ class HybridClient:
         self._modern.close()
 
     def _current(self) -> JobClient:
-        old = self._place < self._load.legacy_share
-        transport = Transport.WEBSOCKET if old else Transport.SSE
-        client: JobClient = self._legacy if old else self._modern
-        if transport not in self._open:
-            client.open()
-            self._open.add(transport)
-        if not old and Transport.WEBSOCKET in self._open and self._legacy.idle:
+        old, known = self._place < self._load.legacy_share, Transport.WEBSOCKET in self._open
+        if old and not (known and self._legacy.refused):
+            if not known:
+                self._legacy.open()
+                self._open.add(Transport.WEBSOCKET)
+            return self._legacy
+        if not old and known and self._legacy.idle:
             self._legacy.close()
             self._open.discard(Transport.WEBSOCKET)
-        return client
+        return self._modern_opened()
+
+    def _modern_opened(self) -> JobClient:
+        if Transport.SSE not in self._open:
+            self._modern.open()
+            self._open.add(Transport.SSE)
+        return self._modern

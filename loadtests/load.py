@@ -126,11 +126,11 @@ class Load:
             return planned(msgspec.structs.replace(self.job, job_id=job_id))
         return self.population.job(next(self._numbers), job_id, seed=self.plan.seed, jobs=self._jobs)
 
-    def intend(self, job: PlannedJob, transport: Transport, user: str, intended: float) -> None:
-        """A job is about to be sent, which was intended for that moment."""
+    def intend(self, job: PlannedJob, transport: Transport, user: str, intended: float, *, held: bool = False) -> None:
+        """A job is about to be sent, which was intended for that moment; see `Ledger.submit`."""
         if job.expected.cancel_on is not None:
             self._to_cancel[job.submission.job_id or ""] = job.expected.cancel_on
-        self._record(self.ledger.submit(job, transport, user, intended=intended, sent=self.clock()))
+        self._record(self.ledger.submit(job, transport, user, intended=intended, sent=self.clock(), held=held))
 
     def observer(self, transport: Transport, user: str, cancel: Callable[[str], None]) -> Observe:
         """Takes what a client asks for and sees, and lets it cancel the jobs that are to be cancelled."""

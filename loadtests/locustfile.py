@@ -32,6 +32,10 @@ class TwinWebSocketUser(users.TwinWebSocketUser):  # noqa: D101
     weight = 1
 
 
+class LegacyRestUser(users.LegacyRestUser):  # noqa: D101
+    weight = 1
+
+
 class SlowReaderUser(users.SlowReaderUser):  # noqa: D101
     weight = 1
 

@@ -18,6 +18,7 @@ USERS: Final = {
     "monitor_users": "MonitorUser",
     "sse_monitor_users": "SseMonitorUser",
     "twin_users": "TwinWebSocketUser",
+    "rest_users": "LegacyRestUser",
     "slow_users": "SlowReaderUser",
 }
 """Option by option, the user class it counts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,7 +14,8 @@ from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 
 from harness.clients.sessions import StackStream
-from harness.protocols import HttpRequest, stack
+from harness.load.excuses import NO_WORD, SENT_AWAY, SENT_AWAY_IN_FLIGHT
+from harness.protocols import HttpRequest, hub, stack
 from harness.protocols.hub import Frame
 
 CONNECT_S: Final = 10.0
@@ -27,13 +28,29 @@ OK: Final = 200
 
 
 class ConnectionFailed(Exception):  # noqa: N818 - the failure is the name
-    """The WebSocket could not be opened or used; the sentence says why."""
+    """The WebSocket could not be opened or used; the sentence says why. `code` is that of its close, if any."""
+
+    def __init__(self, why: str, code: int = 0) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+def sent_away(error: ConnectionFailed, jobs: Sequence[str] = ()) -> str | None:
+    """The error of a client that the hub's protocols are refused to, with these jobs in flight; None for any other."""
+    if error.code != hub.GONE_CODE:
+        return None
+    return f"{SENT_AWAY_IN_FLIGHT if jobs else SENT_AWAY}{error or NO_WORD}"
 
 
 class Socket:
-    """One WebSocket that reads in a greenlet of its own. `on_lost` gets a reason when the other side ends it."""
+    """One WebSocket that reads in a greenlet of its own. `on_lost` gets the reason when the other side ends it.
 
-    def __init__(self, url: str, *, on_data: Callable[[str | bytes], Any], on_lost: Callable[[str], None]) -> None:
+    It is open once the server has greeted: one that is refused in words is closed before anything is sent.
+    """
+
+    def __init__(
+        self, url: str, *, on_data: Callable[[str | bytes], Any], on_lost: Callable[[ConnectionFailed], None]
+    ) -> None:
         self._on_data = on_data
         self._on_lost = on_lost
         self._closing = False
@@ -43,6 +60,7 @@ class Socket:
             )
         except (OSError, websocket.WebSocketException) as error:
             raise ConnectionFailed(f"cannot connect: {error or type(error).__name__}") from error
+        self._greet()
         self._socket.settimeout(None)
         self._reader: Greenlet[[], None] = gevent.spawn(self._read)
 
@@ -61,16 +79,41 @@ class Socket:
             self._socket.close(timeout=0.5)
         self._socket.shutdown()  # type: ignore[no-untyped-call] # untyped in the library
 
-    def _read(self) -> None:
-        why = "the server closed the connection"
+    def _greet(self) -> None:
+        """Take the server's first word. Raises ConnectionFailed where it refuses, which closes the connection."""
         try:
-            while data := self._socket.recv():
-                self._on_data(data)
-        except (OSError, websocket.WebSocketException) as error:
-            why = f"connection lost: {error or type(error).__name__}"
-        if not self._closing:
+            first = self._next()
+            while hub.gone_of(hub.parsed(first) or {}) is not None:
+                first = self._next()
+        except ConnectionFailed:
             self._socket.shutdown()  # type: ignore[no-untyped-call] # untyped in the library
-            self._on_lost(why)
+            raise
+        self._on_data(first)
+
+    def _next(self) -> str | bytes:
+        """The next message. Raises ConnectionFailed where the other side has ended the connection."""
+        try:
+            code, data = self._received()
+        except (OSError, websocket.WebSocketException) as error:
+            raise ConnectionFailed(f"connection lost: {error or type(error).__name__}") from error
+        if code == websocket.ABNF.OPCODE_CLOSE:
+            closed, reason = int.from_bytes(data[:2]), data[2:].decode(errors="replace")
+            gone = closed == hub.GONE_CODE
+            raise ConnectionFailed(reason if gone else "the server closed the connection", closed)
+        return data.decode(errors="replace") if code == websocket.ABNF.OPCODE_TEXT else data
+
+    def _received(self) -> tuple[int, bytes]:
+        code, data = self._socket.recv_data()
+        return code, bytes(data)
+
+    def _read(self) -> None:
+        try:
+            while True:
+                self._on_data(self._next())
+        except ConnectionFailed as error:
+            if not self._closing:
+                self._socket.shutdown()  # type: ignore[no-untyped-call] # untyped in the library
+                self._on_lost(error)
 
 
 class HttpApi:

@@ -23,9 +23,9 @@ from harness.clients.sessions import HubSession, StackSession
 from harness.load.arrivals import ENDLESS_S, Arrivals, Plan
 from harness.load.latencies import Transport
 from harness.protocols import hub
-from loadtests.clients import HybridClient, JobClient, LegacyClient, ModernClient, TwinClient
+from loadtests.clients import HybridClient, JobClient, LegacyClient, ModernClient, RestClient, TwinClient
 from loadtests.load import Load
-from loadtests.transport import ConnectionFailed, HttpApi, Socket
+from loadtests.transport import ConnectionFailed, HttpApi, Socket, sent_away
 
 THROUGH_S: Final = 3600.0
 """The sleep of a user that has nothing more to submit; whoever stops the load wakes it."""
@@ -110,6 +110,13 @@ class ModernSseUser(JobUser):
     client_class = ModernClient
 
 
+class LegacyRestUser(JobUser):
+    """Has not been ported: it posts to the hub's REST, and asks again and again how its jobs stand."""
+
+    abstract = True
+    client_class = RestClient
+
+
 class HybridUser(JobUser):
     """Is being ported: it speaks the old protocol or the new one, by the share in force."""
 
@@ -186,10 +193,13 @@ class MonitorUser(WatchingUser):
         try:
             if self._socket is None:
                 url = hub.websocket_url(self.host or "", self._session.path, self.load.token)
-                self._socket = Socket(url, on_data=self._session.receive, on_lost=self.broken)
+                self._socket = Socket(url, on_data=self._session.receive, on_lost=self._lost)
             self._socket.send(hub.stay_alive(self.load.clock()))
         except ConnectionFailed as error:
-            self.broken(str(error))
+            self._lost(error)
+
+    def _lost(self, error: ConnectionFailed) -> None:
+        self.broken(sent_away(error) or str(error))
 
     def on_stop(self) -> None:
         """Disconnect."""

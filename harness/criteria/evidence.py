@@ -148,6 +148,14 @@ class Restarts(msgspec.Struct, frozen=True, kw_only=True):
     strikes: list[Strike]
 
 
+class MigrationLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """A load whose clients move over and back while the hub's protocols are refused for a while, twice."""
+
+    load: LoadResult
+    strikes: list[Strike]
+    """What each brown-out met."""
+
+
 class ChaosWorld(msgspec.Struct, frozen=True, kw_only=True):
     """A load under faults drawn at random: what could be drawn, what was, and what each fault met."""
 
@@ -252,6 +260,6 @@ def well_loaded(loads: Sequence[LoadResult]) -> Evidence:
     return Evidence(what="loads that were made as planned", had=told, least=len(loads))
 
 
-def values_of(result: LoadResult, metric: Metric) -> int:
-    """How many values of a latency a load has."""
-    return result.swarm.series(metric).count
+def values_of(result: LoadResult, metric: Metric, transport: Transport | None = None) -> int:
+    """How many values of a latency a load has, over all clients or by those of one protocol."""
+    return result.swarm.series(metric, transport).count

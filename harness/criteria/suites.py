@@ -159,15 +159,6 @@ CRITERIA: Final = (
         "keys in Redis.",
     ),
     _criterion(
-        "retirement",
-        "WebSocket can be retired, and brought back",
-        "Notices change nothing for old clients, a brown-out or the final switch loses no job and leaves nobody "
-        "without a word, and all of it can be taken back at run time.",
-        "Plan, Phase 3B: deprecate WebSocket when ready",
-        "The scenario suite for retirement: notices, counts, brown-outs, the switch and the way back, with both kinds "
-        "of clients and jobs in flight.",
-    ),
-    _criterion(
         "routing",
         "A job runs only where it is served",
         "In a fleet of unlike workers no job is run by one that does not serve it; what nobody serves waits, is "

@@ -11,9 +11,9 @@ import msgspec
 import psutil
 
 from harness.gate.context import RunContext
-from harness.history import HistoryEvent, HistoryWriter, Limits
+from harness.history import Limits
 from harness.history.timelines import timelines_of
-from harness.load.arrivals import Plan
+from harness.load.arrivals import Plan, Shape
 from harness.load.population import DEFAULT_JOB, read_population
 from harness.load.recording import history_in
 from harness.load.results import LoadResult
@@ -21,7 +21,6 @@ from harness.load.runner import Disturb, run
 from harness.load.spec import LoadSpec, Mix
 from harness.load.swarm import LiveLine
 from harness.processes import empty
-from harness.protocols import EventKind
 from harness.results import Timeline
 from harness.targets import LEASE_MS, Side
 
@@ -51,7 +50,7 @@ def spec_for(context: RunContext, side: Side, *, rate: float, seconds: float, mi
         more["population"] = more["population"].on_shared(_ending(context))
     return LoadSpec(
         side=side,
-        plan=Plan(rate=rate, duration_s=seconds, seed=options.seed),
+        plan=Plan(shape=more.pop("shape", Shape.STEADY), rate=rate, duration_s=seconds, seed=options.seed),
         mix=mix,
         job=job,
         allowed_hosts=options.allow_load_on,
@@ -95,25 +94,6 @@ async def lives(context: RunContext, name: str, load: LoadResult) -> list[Timeli
         return []
     history = await asyncio.to_thread(history_in, load_folder(context, name), shared=not load.owned)
     return timelines_of(history, load.checks.values(), side=f"stack, {name}")
-
-
-async def until_submitted(writer: HistoryWriter, jobs: int) -> None:
-    """Wait until the system has taken so many jobs: a fault before that would meet nothing."""
-    seen, enough = 0, asyncio.Event()
-
-    def count(event: HistoryEvent) -> None:
-        nonlocal seen
-        seen += event.kind is EventKind.SUBMITTED
-        if seen >= jobs:
-            enough.set()
-
-    stop = writer.listen(count)
-    for event in writer.events:
-        count(event)
-    try:
-        await enough.wait()
-    finally:
-        stop()
 
 
 def load_folder(context: RunContext, name: str) -> Path:

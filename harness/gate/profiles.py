@@ -33,6 +33,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     restart_jobs: int
     chaos_jobs: int
     """How many jobs are submitted while everything is broken at random."""
+    migration_jobs: int
+    """How many are submitted while clients move over and back."""
     resource_rounds: int = 6
     """In how many rounds clients come and go while what the processes hold is watched."""
     enough_failed: int = 8
@@ -66,6 +68,7 @@ SELFTEST: Final = Profile(
     kill_waves=2,
     restart_jobs=120,
     chaos_jobs=150,
+    migration_jobs=180,
     enough_failed=1,
     longest_recording_ms=30_000,
 )
@@ -86,6 +89,7 @@ FAST: Final = Profile(
     kill_waves=1,
     restart_jobs=40,
     chaos_jobs=0,
+    migration_jobs=0,
     enough_failed=1,
     longest_recording_ms=8_000,
     criteria=(
@@ -116,6 +120,7 @@ PROFILES: Final[dict[str, Profile]] = {
         kill_waves=3,
         restart_jobs=200,
         chaos_jobs=250,
+        migration_jobs=180,
         scenarios="not long",
     ),
     "full": Profile(
@@ -133,6 +138,7 @@ PROFILES: Final[dict[str, Profile]] = {
         kill_waves=8,
         restart_jobs=600,
         chaos_jobs=1000,
+        migration_jobs=720,
         resource_rounds=40,
         hub_fault_jobs=200,
     ),

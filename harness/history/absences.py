@@ -1,4 +1,4 @@
-"""When the servers or Redis were away by the harness's own hand."""
+"""When servers, Redis or the hub's protocols were away by the harness's own hand."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ class Part(StrEnum):
 
     SERVER = "server"
     REDIS = "redis"
+    LEGACY = "the hub's protocols"
+    """To clients that have no jobs in flight."""
+    ALL_LEGACY = "the hub's protocols, also to clients with jobs in flight"
+
+
+BROWN_OUTS: Final = frozenset({Part.LEGACY, Part.ALL_LEGACY})
+"""Whoever submits, follows and works by other ways is served meanwhile."""
 
 
 class Absence(msgspec.Struct, frozen=True):
@@ -45,7 +52,7 @@ def absences_of(events: Iterable[HistoryEvent]) -> list[Absence]:
         if part is None:
             continue
         at = event.at_ms / 1000
-        if event.kind in RETURNS:
+        if event.kind in RETURNS | {EventKind.BROWN_OUT_OVER}:
             if (number := away.pop(event.target, None)) is not None:
                 found[number] = msgspec.structs.replace(found[number], to_s=at)
         elif event.kind is EventKind.CUT:
@@ -58,6 +65,8 @@ def absences_of(events: Iterable[HistoryEvent]) -> list[Absence]:
 
 def _part_of(event: HistoryEvent) -> Part | None:
     """What an event of the harness speaks of; None where it is about a worker, or takes nothing away or back."""
+    if event.kind in (EventKind.BROWN_OUT, EventKind.BROWN_OUT_OVER):
+        return Part(event.target)
     if event.kind in OF_REDIS and event.target.startswith(REDIS_TARGET):
         return Part.REDIS
     return Part.SERVER if event.kind in OF_SERVERS and event.worker_id is None else None

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from harness.history.absences import SHARED_FAULTS, WORKER_FAULTS, Absence, absences_of
+from harness.history.absences import BROWN_OUTS, SHARED_FAULTS, WORKER_FAULTS, Absence, absences_of
 from harness.history.events import HistoryEvent, Source
 from harness.history.file import DEFAULT_BOUNDS, Bounds, read_events
 from harness.protocols import ATTEMPT_ENDS, ENDED_STATES, LOG_KINDS, EventKind, JobState
@@ -268,7 +268,7 @@ class History:
     @cached_property
     def absences(self) -> list[Absence]:
         """When a server or Redis was away, by the harness's own hand."""
-        return absences_of(self.faults)
+        return [away for away in absences_of(self.faults) if away.part not in BROWN_OUTS]
 
     def sound_for(self, length_ms: float, from_ms: float, to_ms: float) -> bool:
         """Whether in that time neither a server nor Redis was away for so long at a stretch."""

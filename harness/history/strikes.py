@@ -11,7 +11,7 @@ from harness.history.events import HistoryEvent
 from harness.history.history import History
 from harness.protocols import ENDS, EventKind
 
-STRIKES = WORKER_FAULTS | SHARED_FAULTS
+STRIKES = WORKER_FAULTS | SHARED_FAULTS | {EventKind.BROWN_OUT}
 READY = frozenset({EventKind.SUBMITTED, EventKind.RELEASED, EventKind.LEASE_EXPIRED, EventKind.RETRIED})
 """After one of these a job waits for a worker."""
 

@@ -5,10 +5,11 @@ An error is excused only while what it speaks of was away, or so soon afterwards
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from harness.history.absences import Absence, Part
+from harness.history.absences import BROWN_OUTS, Absence, Part
 
 Excuses = Mapping[Part, tuple[str, ...]]
 """How the errors begin that clients have while a part is away."""
@@ -18,17 +19,37 @@ BACK_WITHIN_S: Final = 5.0
 STEP_S: Final = 1.0
 """Errors are counted by the second in which they were seen; a submission is on its way for a moment."""
 
+SOON_S: Final = 2.0
+"""A brown-out is over when the stack says so: what was refused before is on its way, and a client sees it soon."""
+SENT_AWAY: Final = "sent away: "
+"""How the error of a client begins that is refused by the hub's protocols; behind it stands what it was told."""
+SENT_AWAY_IN_FLIGHT: Final = "sent away with jobs in flight: "
+"""The same of a client that has jobs in flight."""
+NO_WORD: Final = "without a word"
+"""What a client says that was told nothing."""
+BROWNED_OUT: Final = "Brown-out of the hub's protocols"
+"""How the stack's reason begins; another one, or none, is not excused."""
+BY_REST: Final = "HTTP 410 "
+IN_BROWN_OUTS: Final[Excuses] = {
+    Part.LEGACY: (BROWNED_OUT, SENT_AWAY + BROWNED_OUT, BY_REST + BROWNED_OUT),
+    Part.ALL_LEGACY: (
+        *(BROWNED_OUT, SENT_AWAY + BROWNED_OUT, BY_REST + BROWNED_OUT),
+        SENT_AWAY_IN_FLIGHT + BROWNED_OUT,
+    ),
+}
+"""What clients of the hub's protocols are told in a brown-out, by whether it spares those with jobs in flight."""
+
 ErrorCount = tuple[int, str, int]
 """(second since the epoch, kind, how many)"""
 
 
-def excused_errors(errors: Iterable[ErrorCount], absences: Sequence[Absence], excuses: Excuses) -> int:
-    """How many of the errors are explained by what was away then."""
-    return sum(
-        number
-        for second, kind, number in errors
-        if any(_covers(one, second) and kind.startswith(excuses.get(one.part, ())) for one in absences)
-    )
+def excused_errors(errors: Iterable[ErrorCount], absences: Sequence[Absence], excuses: Excuses) -> Counter[str]:
+    """Those of the errors that are explained by what was away then, by kind."""
+    found = Counter[str]()
+    for second, kind, number in errors:
+        if any(_covers(one, second) and kind.startswith(excuses.get(one.part, ())) for one in absences):
+            found[kind] += number
+    return found
 
 
 def excused_moments(moments: Iterable[float], absences: Sequence[Absence], excuses: Excuses) -> int:
@@ -37,4 +58,5 @@ def excused_moments(moments: Iterable[float], absences: Sequence[Absence], excus
 
 
 def _covers(absence: Absence, second: float) -> bool:
-    return absence.from_s - STEP_S <= second <= absence.to_s + BACK_WITHIN_S
+    after = SOON_S if absence.part in BROWN_OUTS else BACK_WITHIN_S
+    return absence.from_s - STEP_S <= second <= absence.to_s + after

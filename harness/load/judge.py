@@ -5,13 +5,14 @@ A run with no requests, with too few or with too many errors never passes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
 from harness.history import CheckResult
-from harness.load.excuses import excused_errors, excused_moments
+from harness.load.excuses import IN_BROWN_OUTS, Excuses, excused_errors, excused_moments
 from harness.load.latencies import Metric
 from harness.load.ledger import Complaint, Outcome
 from harness.load.results import FleetResult, LoadResult
@@ -58,7 +59,7 @@ def judge(loaded: LoadResult) -> Criterion:
             *(count(f"{RULE} {check.name}", len(check.violations)) for check in counted),
         ],
         evidence=[*_evidence(result, demands), *_alive(fleet)],
-        explanation=" ".join([ended, *loaded.died[:1], *_examples(result, counted), noise]),
+        explanation=" ".join([ended, *loaded.died[:1], *_examples(loaded, counted), noise]),
     )
     return msgspec.structs.replace(judged, seconds=result.seconds)
 
@@ -73,12 +74,24 @@ def _promises(result: SwarmResult) -> Iterator[Measurement]:
 
 def _errors(loaded: LoadResult) -> Measurement:
     """Errors and missing answers, but for those of a kind and a moment that an absence of the run explains."""
-    result, demands, absences = loaded.swarm, loaded.spec.demands, loaded.absences
-    excuses = demands.excused_errors
-    wrong = sum(result.errors.values()) - excused_errors(result.errors_at, absences, excuses)
-    wrong += result.jobs.outcomes.get(Outcome.UNANSWERED, 0)
-    wrong -= excused_moments(result.jobs.unanswered_at, absences, excuses)
+    result, demands = loaded.swarm, loaded.spec.demands
+    wrong = unexplained_errors(loaded).total() + result.jobs.outcomes.get(Outcome.UNANSWERED, 0)
+    wrong -= excused_moments(result.jobs.unanswered_at, loaded.absences, _excuses(demands))
     return count("errors and missing answers", wrong, int(demands.most_errors * result.jobs.submitted))
+
+
+def explained_errors(loaded: LoadResult) -> Counter[str]:
+    """The errors of a kind and a moment that an absence of the run explains, by kind."""
+    return excused_errors(loaded.swarm.errors_at, loaded.absences, _excuses(loaded.spec.demands))
+
+
+def unexplained_errors(loaded: LoadResult) -> Counter[str]:
+    """All other errors, by kind."""
+    return Counter(loaded.swarm.errors) - explained_errors(loaded)
+
+
+def _excuses(demands: Demands) -> Excuses:
+    return {**IN_BROWN_OUTS, **demands.excused_errors}
 
 
 def _p99(result: SwarmResult, metric: Metric, limit_ms: float) -> Measurement:
@@ -111,8 +124,11 @@ def _evidence(result: SwarmResult, demands: Demands) -> Iterator[Evidence]:
     yield Evidence(what="ledgers whose outcomes add up to the submissions", had=int(jobs.balanced), least=1)
 
 
-def _examples(result: SwarmResult, checks: Sequence[CheckResult]) -> Iterator[str]:
+def _examples(loaded: LoadResult, checks: Sequence[CheckResult]) -> Iterator[str]:
     """The most frequent errors, and the first violation of each rule."""
-    if result.errors:
-        yield f"Errors: {', '.join(f'{count} x {kind}' for kind, count in list(result.errors.items())[:3])}."
+    errors = unexplained_errors(loaded)
+    if errors:
+        yield f"Errors: {', '.join(f'{count} x {kind}' for kind, count in errors.most_common(3))}."
+    if excused := explained_errors(loaded).total():
+        yield f"{excused} more came of what the load itself did."
     yield from (check.violations[0].sentence for check in checks if check.violations)

@@ -168,14 +168,14 @@ class Ledger:
         return len(self._open)
 
     def submit(
-        self, job: PlannedJob, transport: Transport, user: str, *, intended: float, sent: float
+        self, job: PlannedJob, transport: Transport, user: str, *, intended: float, sent: float, held: bool = False
     ) -> list[Latency]:
-        """A job is about to be sent."""
+        """A job is about to be sent; `held` where its client had no connection at the intended moment."""
         job_id = job.submission.job_id or ""
         self._submitted += 1
         self._kinds[job.kind] += 1
         self._open[job_id] = Entry(job_id, transport, user, intended, job.expected)
-        return [Latency(Metric.SENT, transport, intended, sent - intended)]
+        return [Latency(Metric.SENT, transport, intended, 0.0 if held else sent - intended)]
 
     def refuse(self, job_id: str) -> None:
         """The server said no to the submission."""
@@ -226,6 +226,10 @@ class Ledger:
     def open_jobs(self, user: str) -> list[str]:
         """The jobs of that user whose end it has not seen, oldest first."""
         return [entry.job_id for entry in self._open.values() if entry.user == user]
+
+    def in_flight(self, user: str) -> list[str]:
+        """Those of them that the server has acknowledged."""
+        return [entry.job_id for entry in self._open.values() if entry.user == user and entry.acknowledged]
 
     def audit(self, job_id: str, state: JobState | None) -> list[Complaint]:
         """Close a job whose end its client has not seen; `state` is the server's answer, None for none."""

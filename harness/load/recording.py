@@ -57,6 +57,25 @@ def _recorders(target: Target, writer: HistoryWriter) -> list[Background]:
     return [StackRecorder(url, writer, token=token), WorkerWatch(url, writer, token=token)]
 
 
+async def until_submitted(writer: HistoryWriter, jobs: int) -> None:
+    """Wait until the system has taken so many jobs: a fault before that would meet nothing."""
+    seen, enough = 0, asyncio.Event()
+
+    def count(event: HistoryEvent) -> None:
+        nonlocal seen
+        seen += event.kind is EventKind.SUBMITTED
+        if seen >= jobs:
+            enough.set()
+
+    stop = writer.listen(count)
+    for event in writer.events:
+        count(event)
+    try:
+        await enough.wait()
+    finally:
+        stop()
+
+
 async def settle(target: Target, writer: HistoryWriter, out: Path, exits: list[WorkerExit]) -> None:
     """After the load: note the workers that exited on their own, and ask the server for every job that it owes.
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from harness.history.absences import BROWN_OUTS
 from harness.load.arrivals import Shape
 from harness.load.latencies import Metric
 from harness.load.ledger import ACKNOWLEDGED, Outcome
@@ -116,7 +117,9 @@ def charts_of(result: LoadResult) -> list[Chart]:
     if swarm.plan.shape is Shape.MIGRATION:
         shares = [(one.second, 100 * swarm.plan.legacy_share_at(one.second)) for one in swarm.over_time]
         title = "Share of users on the old protocol"
-        charts.append(_chart(result, "legacy-share", title, "%", [Line.of("planned", shares)], marks=()))
+        charts.append(
+            _chart(result, "legacy-share", title, "%", [Line.of("planned", shares)], marks=_brown_outs(result))
+        )
     return charts
 
 
@@ -183,6 +186,12 @@ def _chart(result: LoadResult, slug: str, title: str, unit: str, lines: Iterable
     """A chart of one side, with the waves of exits marked."""
     more = {"marks": _marks(result)} | more
     return Chart(id=f"{result.side}-{slug}", title=f"{title} ({result.side})", unit=unit, lines=tuple(lines), **more)
+
+
+def _brown_outs(result: LoadResult) -> tuple[Mark, ...]:
+    """When the hub's protocols were refused."""
+    windows = [(one.from_s - result.swarm.started_at, one) for one in result.absences if one.part in BROWN_OUTS]
+    return tuple(Mark(x=round(at, 2), label=f"brown-out of {one.to_s - one.from_s:.0f} s") for at, one in windows)
 
 
 def _marks(result: LoadResult) -> tuple[Mark, ...]:

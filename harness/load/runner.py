@@ -19,6 +19,7 @@ from harness.errors import CouldNotRun
 from harness.faults import Waves
 from harness.history import HistoryWriter
 from harness.history.absences import absences_of
+from harness.load.brown_outs import FILE, SETTING, brown_out
 from harness.load.fleet import Fleet
 from harness.load.judge import judge
 from harness.load.observer import Observer, OnLive
@@ -31,6 +32,7 @@ from harness.processes.services import PROJECT_ROOT
 from harness.targets import LOOPBACK, Deployment, HubTarget, Namespace, Setup, Side, StackTarget
 
 LOCUSTFILE: Final = PROJECT_ROOT / "loadtests" / "locustfile.py"
+LEFT: Final = ("swarm.json", "live.jsonl", "load.json", FILE)
 SETTLE_S: Final = 60.0
 """What a swarm may take beyond its plan and drain: to start, to connect, to ask after its last jobs."""
 
@@ -49,7 +51,7 @@ async def run(
     """
     await asyncio.to_thread(_clear, out)
     surroundings = Surroundings.now()
-    async with Processes(out / "logs") as processes, _deployed(spec, processes) as deployment:
+    async with Processes(out / "logs") as processes, _deployed(spec, processes, out) as deployment:
         result = await _Run(spec, out, deployment, processes, surroundings).carry_out(on_live, disturb)
     await asyncio.to_thread((out / "load.json").write_bytes, msgspec.json.format(msgspec.json.encode(result)))
     return result
@@ -59,19 +61,19 @@ def _clear(out: Path) -> None:
     """Make the folder, or take what an earlier load left in it: it must not be read as this one's."""
     out.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out / JOURNAL, ignore_errors=True)
-    for old in (*out.glob("history-*.jsonl"), *(out / name for name in ("swarm.json", "live.jsonl", "load.json"))):
+    for old in (*out.glob("history-*.jsonl"), *(out / name for name in LEFT)):
         old.unlink(missing_ok=True)
 
 
 @asynccontextmanager
-async def _deployed(spec: LoadSpec, processes: Processes) -> AsyncIterator[Deployment]:
+async def _deployed(spec: LoadSpec, processes: Processes, out: Path) -> AsyncIterator[Deployment]:
     """The target, without workers; what is ours of it is stopped afterwards."""
     if not spec.url:
         redis = await asyncio.to_thread(open_redis, spec.redis, processes, appendonly=spec.durable)
         namespace = Namespace(redis.url, spec.prefix)
-        deployment = await Deployment.astart(processes, _setup(spec), redis, namespace)
+        deployment = await Deployment.astart(processes, _setup(spec, out), redis, namespace)
     else:
-        deployment = await _given(spec, spec.url, processes)
+        deployment = await _given(spec, spec.url, processes, out)
     try:
         yield deployment
     finally:
@@ -80,7 +82,7 @@ async def _deployed(spec: LoadSpec, processes: Processes) -> AsyncIterator[Deplo
         await asyncio.to_thread(deployment.stop)
 
 
-async def _given(spec: LoadSpec, url: str, processes: Processes) -> Deployment:
+async def _given(spec: LoadSpec, url: str, processes: Processes, out: Path) -> Deployment:
     """Somebody else's target; a fleet of ours may still work for it."""
     host = urlsplit(url).hostname or ""
     if host not in LOOPBACK and host not in spec.allowed_hosts:
@@ -98,17 +100,18 @@ async def _given(spec: LoadSpec, url: str, processes: Processes) -> Deployment:
             await http.get(target.http_url + ("/" if spec.side is Side.HUB else "/health"))
         except httpx.TransportError as error:
             raise CouldNotRun(f"nothing answers at {target.http_url}: {error or type(error).__name__}") from error
-    return Deployment(target, setup=_setup(spec), processes=processes)
+    return Deployment(target, setup=_setup(spec, out), processes=processes)
 
 
-def _setup(spec: LoadSpec) -> Setup:
+def _setup(spec: LoadSpec, out: Path) -> Setup:
     shortened = spec.population.settings if spec.population else {}
+    told = {SETTING: str((out / FILE).resolve())} if spec.brown_outs else {}
     return Setup(
         side=spec.side,
         token=spec.token,
         poll_ms=spec.poll_ms,
         overlay=Path(spec.overlay) if spec.overlay else None,
-        environment=shortened | spec.server_environment,
+        environment=shortened | told | spec.server_environment,
     )
 
 
@@ -152,8 +155,11 @@ class _Run:
 
     async def _load(self, writer: HistoryWriter, observer: Observer, disturb: Disturb | None) -> SwarmResult:
         """Run the swarm to its end, and beside it all that watches and disturbs."""
+        spec = self._spec
         beside: list[Awaitable[None]] = [observer.watch()]
-        beside += [kill_waves(self._spec, self._deployment, writer)] if self._spec.kills.waves else []
+        beside += [kill_waves(spec, self._deployment, writer)] if spec.kills.waves else []
+        if spec.brown_outs:
+            beside += [brown_out(spec, self._out / FILE, self._deployment.target, writer)]
         beside += [disturb(self._deployment, writer)] if disturb else []
         swarm = await self._start_swarm()
         tasks = [asyncio.ensure_future(one) for one in beside]
@@ -238,6 +244,7 @@ def swarm_arguments(spec: LoadSpec, url: str, out: Path) -> list[str]:
         "--monitor-users": mix.monitors,
         "--sse-monitor-users": mix.sse_monitors,
         "--twin-users": mix.twins,
+        "--rest-users": mix.rest,
         "--slow-users": mix.slow,
         **({"--token": spec.token} if spec.token else {}),
         **({"--population": msgspec.json.encode(spec.population).decode()} if spec.population else {}),

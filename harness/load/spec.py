@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Iterable
 from typing import Final, Self
 
 import msgspec
@@ -28,6 +31,8 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     sse_monitors: int = 1
     twins: int = 0
     """Of the old protocol, with two connections under one id."""
+    rest: int = 0
+    """Of the hub's REST, which ask again and again how their jobs stand."""
     slow: int = 0
     """Readers of all jobs' events that do not keep up."""
 
@@ -35,7 +40,7 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
         """The users against that side."""
         if side is Side.STACK:
             return self
-        submitters = self.legacy + self.sse + self.hybrid + self.twins
+        submitters = self.legacy + self.sse + self.hybrid + self.twins + self.rest
         return type(self)(
             legacy=submitters, sse=0, hybrid=0, monitors=self.monitors + self.sse_monitors, sse_monitors=0
         )
@@ -50,16 +55,20 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def users(self) -> int:
         """All of them."""
-        return self.legacy + self.sse + self.hybrid + self.monitors + self.sse_monitors + self.twins + self.slow
+        return sum(msgspec.structs.astuple(self))
 
     @classmethod
     def of(cls, users: int, shape: Shape = Shape.STEADY) -> Self:
-        """The usual mix of that many: half legacy, 40 % SSE, 10 % monitors; in a migration, who submits is hybrid."""
+        """The usual mix of that many: half legacy, 40 % SSE, 10 % monitors.
+
+        In a migration, who submits is hybrid, but for two in ten: an old client that is not ported, and one by REST.
+        """
         monitors = max(1, users // 10)
         by_socket = (monitors + 1) // 2
         watching = {"monitors": by_socket, "sse_monitors": monitors - by_socket}
         if shape is Shape.MIGRATION:
-            return cls(legacy=0, sse=0, hybrid=users - monitors, **watching)
+            old = users // 10
+            return cls(legacy=old, sse=0, hybrid=users - monitors - 2 * old, rest=old, **watching)
         legacy = users // 2
         return cls(legacy=legacy, sse=max(0, users - legacy - monitors), **watching)
 
@@ -71,6 +80,42 @@ class Kills(msgspec.Struct, frozen=True, kw_only=True):
     """Of the fleet, in each wave."""
     every_s: float = 5.0
     waves: int = 0
+
+
+PERCENT: Final = re.compile(r"(\d{1,3})-(\d{1,3})(!?)")
+
+
+class BrownOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A window of the load in which the hub's protocols are refused, in percent of its duration."""
+
+    begins: int
+    ends: int
+    interrupts: bool = False
+    """Whether clients with jobs in flight are refused as well."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `FROM-TO`, or `FROM-TO!` where it interrupts. Raises ValueError with a sentence."""
+        read = PERCENT.fullmatch(text)
+        if read is None or not int(read[1]) < int(read[2]) < 100:
+            raise ValueError(f"{text}: it has to be FROM-TO or FROM-TO!, in percent, and over before the load is")
+        return cls(begins=int(read[1]), ends=int(read[2]), interrupts=bool(read[3]))
+
+    def __str__(self) -> str:
+        return f"{self.begins}-{self.ends}{'!' if self.interrupts else ''}"
+
+
+def in_order(brown_outs: Iterable[BrownOut]) -> tuple[BrownOut, ...]:
+    """By their beginnings. Raises ValueError where one begins before another is over."""
+    found = tuple(sorted(brown_outs, key=lambda one: one.begins))
+    for one, other in itertools.pairwise(found):
+        if other.begins <= one.ends:
+            raise ValueError(f"{other}: it begins before {one} is over")
+    return found
+
+
+MOVING: Final = (BrownOut(begins=15, ends=35), BrownOut(begins=65, ends=80, interrupts=True))
+"""In a migration: while many clients are on either side, on the way to the new one and on the way back."""
 
 
 class Demands(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +163,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     population: Population | None = None
     """Draws each job from its weights, with the plan's seed; without one, all are `job`."""
     kills: Kills = Kills()
+    brown_outs: tuple[BrownOut, ...] = ()
+    """In their order; the stack is one that the load starts."""
     demands: Demands = Demands()
     checked: bool = True
     """Whether the system's own account is recorded, too, and the checkers judge the whole history."""
@@ -136,6 +183,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
         return (Crew(services=(self.job.service,) if self.url or self.side is Side.HUB else ("*",)),)
 
     def __post_init__(self) -> None:
+        if self.brown_outs and (self.url or self.side is Side.HUB or not self.checked):
+            raise ValueError("only a stack that the load starts, and checks, can be told of brown-outs")
         if self.population is None:
             return
         population = self.population.on_hub() if self.side is Side.HUB else self.population

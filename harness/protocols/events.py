@@ -68,6 +68,9 @@ class EventKind(StrEnum):
     PARTITIONED = "partitioned"
     HEALED = "healed"
     SLOW_READER = "slow_reader"
+    BROWN_OUT = "brown_out"
+    """The hub's protocols are refused for a while, by the stack's own configuration."""
+    BROWN_OUT_OVER = "brown_out_over"
     SETTLED = "settled"
     """The harness stopped waiting for jobs to end; what is not ended now is judged."""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from harness.protocols.events import EventKind, JobEvent, JobState, JobStatus, Submission
+from harness.protocols.events import EventKind, HttpRequest, JobEvent, JobState, JobStatus, Submission
 from harness.protocols.script import STAMP, Step, sent_at
 
 Frame = dict[str, Any]
@@ -29,6 +29,8 @@ STATUS_KINDS: Final = {"processing": EventKind.CLAIMED, "cancelled": EventKind.C
 """
 STATES: Final = {str(state): state for state in JobState}
 CANCELLED_TEXT: Final = "Job cancelled: "
+GONE_CODE: Final = 4410
+"""Closes a connection whose client has to use HTTP now; an error with the same code comes before it."""
 _UNKNOWN_JOB: Final = re.compile(r"Job (.*) not found", re.DOTALL)
 
 
@@ -77,6 +79,12 @@ def subscribe(job_id: str, at: float | None = None) -> Frame:
 def stay_alive(at: float | None = None) -> Frame:
     """That a client or a monitor is still there."""
     return _frame("stay_alive", at)
+
+
+def submit_by_rest(job: Submission) -> HttpRequest:
+    """Submit a job over the hub's REST."""
+    body = {"job_type": job.service, "priority": job.priority, "payload": {} if job.payload is None else job.payload}
+    return HttpRequest("POST", "/api/jobs", body | ({} if job.job_id is None else {"job_id": job.job_id}))
 
 
 # what a worker sends
@@ -179,6 +187,11 @@ def _reason(message: Mapping[str, Any]) -> str | None:
     """Why a job was cancelled; None where the frame is no notice of the cancellation itself."""
     text = message.get("message")
     return text.removeprefix(CANCELLED_TEXT) if isinstance(text, str) and text.startswith(CANCELLED_TEXT) else None
+
+
+def gone_of(message: Mapping[str, Any]) -> str | None:
+    """Why the hub's protocols are not served to this client now; None for any other frame."""
+    return error_of(message) if message.get("code") == GONE_CODE else None
 
 
 def status_of(message: Mapping[str, Any]) -> JobStatus | None:

@@ -28,7 +28,7 @@ from harness.load.report import write_run
 from harness.load.results import LoadResult
 from harness.load.runner import run
 from harness.load.saturation import Saturation, find_saturation
-from harness.load.spec import Demands, Kills, LoadSpec, Mix
+from harness.load.spec import MOVING, BrownOut, Demands, Kills, LoadSpec, Mix, in_order
 from harness.protocols import Submission
 from harness.results import Verdict
 from harness.targets import Side
@@ -68,6 +68,14 @@ COULD_NOT_RUN, INTERRUPTED = 3, 130
 @click.option("--kill-waves", type=click.IntRange(0), default=0, help="So many times, kill a share of the fleet.")
 @click.option("--kill-share", type=click.FloatRange(0, 1), default=0.33, help="Share of the fleet in a wave.")
 @click.option("--kill-every", type=click.FloatRange(0.1), default=5.0, help="Seconds between the waves.")
+@click.option(
+    "--brown-out",
+    "brown_outs",
+    multiple=True,
+    metavar="FROM-TO[!]",
+    help="Refuse the hub's protocols in this part of the load, in percent; with !, also to clients that have jobs in "
+    f"flight. A migration of a stack that is started has {' and '.join(map(str, MOVING))}.",
+)
 @click.option("--generators", type=click.IntRange(1, 32), default=1, help="Locust processes that make the load.")
 @click.option(
     "--arrivals",
@@ -99,7 +107,7 @@ def load(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, *
         raise click.UsageError("--compare and --saturation exclude each other")
     if asked["legacy"] and asked["candidate"] and not compared:
         raise click.UsageError("one target at a time: --legacy and --candidate together need --compare")
-    spec = spec_of(asked)
+    spec = spec_of(asked, alone=not compared and not saturation)
     folder = out or Path("out") / f"load-{time.strftime('%Y%m%d-%H%M%S')}"
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
@@ -129,8 +137,8 @@ def _side(asked: dict[str, Any]) -> Side:
     return said
 
 
-def spec_of(asked: dict[str, Any]) -> LoadSpec:
-    """The run that the options describe. Raises click.UsageError."""
+def spec_of(asked: dict[str, Any], *, alone: bool = True) -> LoadSpec:
+    """The run that the options describe; `alone` where it is the only one. Raises click.UsageError."""
     shape, side = Shape(asked["shape"]), _side(asked)
     return LoadSpec(
         side=side,
@@ -158,6 +166,7 @@ def spec_of(asked: dict[str, Any]) -> LoadSpec:
         job=_job(asked["job"], own=bool(asked["fleet"] and (asked["legacy"] or asked["candidate"]))),
         population=read_population(asked["population"]) if asked["population"] else None,
         kills=Kills(waves=asked["kill_waves"], share=asked["kill_share"], every_s=asked["kill_every"]),
+        brown_outs=_brown_outs(asked, shape, own=alone and side is Side.STACK and not asked["candidate"]),
         demands=Demands(least_jobs=asked["least_jobs"], most_p99_ms=_limits(asked["limits"])),
         checked=not asked["unchecked"],
     )
@@ -173,6 +182,19 @@ def _mix(asked: dict[str, Any], shape: Shape) -> Mix:
     if not mix.legacy + mix.sse + mix.hybrid:
         raise click.UsageError("monitors alone submit nothing: some legacy, SSE or hybrid users are needed")
     return mix
+
+
+def _brown_outs(asked: dict[str, Any], shape: Shape, *, own: bool) -> tuple[BrownOut, ...]:
+    """Those that were asked for, or a migration's where the stack is one that can be told of them."""
+    texts, can_be_told = asked["brown_outs"], own and not asked["unchecked"]
+    if texts and not can_be_told:
+        raise click.UsageError("--brown-out needs a stack that this load starts, and checks")
+    if not texts:
+        return MOVING if shape is Shape.MIGRATION and can_be_told else ()
+    try:
+        return in_order(map(BrownOut.parse, texts))
+    except ValueError as error:
+        raise click.UsageError(f"--brown-out {error}") from None
 
 
 def _environment(texts: tuple[str, ...]) -> dict[str, str]:

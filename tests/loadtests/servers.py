@@ -210,6 +210,7 @@ class Server:
     async def monitor(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        await socket.send_json({"type": "connection_established", "message": "Welcome"})
         async for kind, data in self.everything():
             await socket.send_json(frame_of(kind, data))
         return socket

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from harness.load.spec import MOVING, BrownOut
 from hubgate.cli.load import load as main
 from hubgate.cli.load import spec_of
 from tests.loadtests.swarms import LOCUSTFILE
@@ -28,6 +29,26 @@ def parsed(arguments: list[str]) -> dict[str, object]:
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith("hubgate load")])
 def test_a_command_of_the_page_makes_a_load(command: str) -> None:
     assert spec_of(parsed(shlex.split(command)[2:])).fleet == 48
+
+
+def test_a_migration_has_brown_outs_where_the_stack_is_its_own() -> None:
+    own = ["--shape", "migration"]
+    assert spec_of(parsed(own)).brown_outs == MOVING
+    assert spec_of(parsed([*own, "--brown-out", "60-70!", "--brown-out", "5-9"])).brown_outs == (
+        BrownOut(begins=5, ends=9),
+        BrownOut(begins=60, ends=70, interrupts=True),
+    )
+    for other in (["--side", "hub"], ["--candidate", "http://127.0.0.1:1"], ["--unchecked"]):
+        assert spec_of(parsed([*own, *other])).brown_outs == ()
+        with pytest.raises(click.UsageError, match="needs a stack"):
+            spec_of(parsed([*own, *other, "--brown-out", "5-9"]))
+    assert spec_of(parsed(own), alone=False).brown_outs == ()
+
+
+@pytest.mark.parametrize("texts", [["9-5"], ["50-100"], ["5-9,interrupt"], ["5-20", "20-30"]])
+def test_windows_that_are_none_or_overlap_are_refused(texts: list[str]) -> None:
+    with pytest.raises(click.UsageError, match="--brown-out"):
+        spec_of(parsed([word for text in texts for word in ("--brown-out", text)]))
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith("locust")])
@@ -48,7 +69,7 @@ def test_a_locust_command_of_the_page_is_understood(command: str) -> None:
 
 def test_every_command_of_the_page_is_tried() -> None:
     assert all(command.startswith(("hubgate load", "locust")) for command in COMMANDS)
-    assert len(COMMANDS) == 5
+    assert len(COMMANDS) == 6
 
 
 def test_the_options_named_on_the_page_exist() -> None:

@@ -10,6 +10,7 @@ from harness.gate.phases.chaos import CHAOS
 from harness.gate.phases.contention import CONTENTION
 from harness.gate.phases.faults import FAULTS, RESTARTS
 from harness.gate.phases.loads import MEMORY, POLLING, STEADY
+from harness.gate.phases.migration import MIGRATION
 from harness.gate.phases.resources import CODE_SIZE, RESOURCES
 from harness.gate.phases.scenarios import PROMISES, SCENARIOS
 from harness.gate.phases.spoken import SPOKEN
@@ -19,7 +20,7 @@ GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (
     (STEADY,),
     (POLLING,),
     (MEMORY, RESTARTS, PROMISES),
-    (FAULTS, CHAOS, SCENARIOS),
+    (FAULTS, CHAOS, MIGRATION, SCENARIOS),
     (CONTENTION, CODE_SIZE, RESOURCES),
 )
 """Groups are carried out one after the other, the phases of a group side by side. Latencies need the machine for

@@ -9,14 +9,14 @@ from harness.criteria.definition import NotMeasured
 from harness.criteria.evidence import ChaosLoads, ChaosWorld
 from harness.faults import Drawn, Proxy, Reach
 from harness.gate.context import Phase, PhaseResult, RunContext
-from harness.gate.load_runs import load_folder, run_load, spec_for, until_submitted
+from harness.gate.load_runs import load_folder, run_load, spec_for
 from harness.gate.phases.faults import CUT_OFF
 from harness.history import HistoryWriter
 from harness.history.absences import Part
 from harness.history.strikes import strikes_of
 from harness.history.timelines import tally_of, timelines_of
 from harness.load.population import read_population
-from harness.load.recording import history_in
+from harness.load.recording import history_in, until_submitted
 from harness.load.spec import Demands, Mix
 from harness.processes import start_valkey
 from harness.processes.redis import KEEPS_ALL

@@ -10,13 +10,13 @@ from harness.criteria.definition import Checks, NotMeasured
 from harness.criteria.evidence import Restarts, WorkerFaults
 from harness.faults import KillRedis, KillServers, Signal, Waves
 from harness.gate.context import Phase, PhaseResult, RunContext
-from harness.gate.load_runs import load_folder, run_load, spec_for, until_submitted
+from harness.gate.load_runs import load_folder, run_load, spec_for
 from harness.history import CheckResult, HistoryWriter
 from harness.history.absences import Part
 from harness.history.strikes import strikes_of
 from harness.history.timelines import tally_of, timelines_of
 from harness.load.population import read_population
-from harness.load.recording import history_in
+from harness.load.recording import history_in, until_submitted
 from harness.load.results import LoadResult
 from harness.load.spec import Demands, Mix
 from harness.processes import Valkey

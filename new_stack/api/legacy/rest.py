@@ -22,7 +22,6 @@ from new_stack.api.streaming.fanout import Item, Published
 from new_stack.queue.events import ENDINGS
 from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob, Submission
 
-CLIENT_ID: Final = "rest-api-client"
 DOCUMENTS: Final = "https://errors.pydantic.dev/2.14/v/"
 """Part of the hub's answer: the page of the validator it uses, one for each kind of error."""
 
@@ -120,7 +119,6 @@ def read_legacy_job(fields: Fields, new_id: str, body: Raw) -> LegacyJob:
         service_required=values["job_type"] or "unknown",
         priority=int(values["priority"]),
         id=values["job_id"] or f"job-rest-{new_id}",
-        client_id=CLIENT_ID,
     )
     return LegacyJob(job, values["wait"], values["timeout"])
 
@@ -137,10 +135,11 @@ async def submit_legacy(request: web.Request, body: bytes) -> web.Response:
     """Submit a legacy body; with `wait`, answer when the job has ended or the time is up."""
     services = request.app[SERVICES]
     wanted = _read(body, services.new_id())
-    admit_rest(request, HUB_DIALECT, "POST /api/jobs with wait" if wanted.wait else "POST /api/jobs")
+    caller = admit_rest(request, HUB_DIALECT, "POST /api/jobs with wait" if wanted.wait else "POST /api/jobs")
+    job = msgspec.structs.replace(wanted.job, client_id=caller.client)
     if wanted.wait:
-        return await _submit_and_wait(services, wanted)
-    job_id = (await _submit(services, wanted.job)).job_id
+        return await _submit_and_wait(services, job, wanted.timeout)
+    job_id = (await _submit(services, job)).job_id
     message = f"Job submitted successfully with ID: {job_id}"
     return answer({"success": True, "job_id": job_id, "message": message})
 
@@ -159,21 +158,21 @@ async def _submit(services: Services, job: NewJob) -> Submission:
     return submission
 
 
-async def _submit_and_wait(services: Services, wanted: LegacyJob) -> web.Response:
-    job_id = wanted.job.id or ""
+async def _submit_and_wait(services: Services, job: NewJob, seconds: float) -> web.Response:
+    job_id = job.id or ""
     subscriber = services.fanout.subscriber()
     services.fanout.follow_job(subscriber, job_id)
     try:
-        ended = (await _submit(services, wanted.job)).state.ended
+        ended = (await _submit(services, job)).state.ended
         try:
-            async with asyncio.timeout(wanted.timeout):
+            async with asyncio.timeout(seconds):
                 while not ended:
                     items = await subscriber.take(READ_SECONDS)
                     if subscriber.closed is not None:
                         return await _so_far(services, job_id, subscriber.closed)
                     ended = await _ended(services, job_id, items)
         except TimeoutError:
-            late = f"Timeout: Job did not complete within {wanted.timeout} seconds"
+            late = f"Timeout: Job did not complete within {seconds} seconds"
             return await _so_far(services, job_id, late)
         return await _so_far(services, job_id, None)
     finally:

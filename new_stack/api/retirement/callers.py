@@ -42,6 +42,11 @@ class Caller(msgspec.Struct, frozen=True):
     dialect: str
 
     @property
+    def named(self) -> bool:
+        """Whether it has said who it is."""
+        return self.client != UNNAMED.get(self.protocol)
+
+    @property
     def way(self) -> str:
         """The way as it is counted."""
         return f"{self.protocol} {self.dialect}"

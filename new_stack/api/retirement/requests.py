@@ -7,21 +7,22 @@ from typing import Final
 from aiohttp import web
 
 from new_stack.api.http.problems import problem
-from new_stack.api.retirement.callers import CALLER, MODERN, MODERN_ROUTES, REST, caller_of
+from new_stack.api.retirement.callers import CALLER, MODERN, MODERN_ROUTES, REST, Caller, caller_of
 from new_stack.api.retirement.rules import Standing
 from new_stack.api.services import SERVICES
 
 FIRST_ERROR: Final = 400
 
 
-def admit_rest(request: web.Request, dialect: str, route: str) -> None:
-    """Count a call of the legacy REST. Raises a 410 problem where it is not served to this caller now."""
+def admit_rest(request: web.Request, dialect: str, route: str) -> Caller:
+    """Count a call of the legacy REST, and say whose it is. Raises a 410 problem where it is not served to it now."""
     services = request.app[SERVICES]
     caller = request[CALLER] = caller_of(request, REST, dialect)
     decision = services.retirement.of_call(caller)
     if decision.standing is Standing.REFUSED:
         raise problem(410, decision.sentence, hint="The API is described at /openapi.json.")
     services.usage.count(caller, route)
+    return caller
 
 
 def told_headers(request: web.Request, status: int) -> dict[str, str]:

@@ -21,15 +21,20 @@ from harness.criteria import (
     recordings,
     resources,
     restarts,
+    retirement,
 )
 from harness.criteria.definition import Checks, Collected
 from harness.criteria.evidence import (
     ChaosLoads,
     ChaosWorld,
     MemoryLoads,
+    MigrationLoad,
     PollingLoad,
+    PromiseResults,
     ResourceUse,
     Restarts,
+    Scenario,
+    ScenarioOutcome,
     SteadyLoad,
     WorkerFaults,
 )
@@ -38,6 +43,7 @@ from harness.gate.phases.faults import CUT_OFF
 from harness.history import CHECKERS, CheckResult, Violation
 from harness.history.absences import Absence, Part
 from harness.history.strikes import Strike
+from harness.load.excuses import BY_REST, NO_WORD, SENT_AWAY, SENT_AWAY_IN_FLIGHT
 from harness.load.judge import judge
 from harness.load.latencies import Histogram, Metric, Transport
 from harness.load.population import read_population
@@ -256,6 +262,82 @@ def test_restarts_excuse_the_errors_that_they_cause_while_they_last_and_no_other
     swarm = msgspec.structs.replace(restarted.swarm, errors_at=at, jobs=jobs)
     away = msgspec.structs.replace(restarted, swarm=swarm, absences=[Absence(Part.SERVER, 20, 22)])
     assert judged_restarts(msgspec.structs.replace(away, judgement=judge(away))).verdict is verdict
+
+
+REASON = "Brown-out of the hub's protocols until 10:15 UTC: use HTTP and SSE."
+TOLD = {
+    (20, f"{SENT_AWAY}{REASON}"): 9,
+    (20, f"{BY_REST}{REASON}"): 2,
+    (30, f"{SENT_AWAY_IN_FLIGHT}{REASON}"): 3,
+}
+RETIRED = retirement.Least(
+    scenarios=1,
+    ended_by_each=20,
+    brown_outs=2,
+    in_flight=5,
+    subscribed=5,
+    refused=9,
+    refused_in_flight=3,
+    refused_by_rest=2,
+)
+
+
+def judged_retirement(
+    errors: dict[tuple[int, str], int] = TOLD,
+    *,
+    broken: str | None = None,
+    outcome: ScenarioOutcome = ScenarioOutcome.PASSED,
+    windows: int = 2,
+) -> Criterion:
+    """Refused from second 20 to 22, and from 30 to 32 to clients with jobs in flight as well."""
+    sums = Counter[str]()
+    for (_, kind), number in errors.items():
+        sums[kind] += number
+    seen = load(errors=sums, broken=broken)
+    values = Histogram.of([0.1] * 20).series("all")
+    ended = LatencyResult(overall=values, by_transport=dict.fromkeys(Transport, values))
+    swarm = msgspec.structs.replace(
+        seen.swarm,
+        errors_at=[(second, kind, number) for (second, kind), number in errors.items()],
+        latencies={**seen.swarm.latencies, Metric.ENDED: ended},
+    )
+    away = [Absence(Part.LEGACY, 20, 22), Absence(Part.ALL_LEGACY, 30, 32)][:windows]
+    seen = msgspec.structs.replace(seen, swarm=swarm, absences=away)
+    seen = msgspec.structs.replace(seen, judgement=judge(seen))
+    told = Scenario(suite="s", name="n", criterion="retirement", outcome=outcome)
+    collected = Collected()
+    collected.add(PromiseResults(scenarios=[told], log=""))
+    collected.add(MigrationLoad(load=seen, strikes=[strike(EventKind.BROWN_OUT)]))
+    return retirement.CRITERION.judged(collected, retirement.Limits(failed_scenarios=0, broken_rules=0), RETIRED)
+
+
+def test_a_retirement_is_judged_by_its_scenarios_and_by_its_load() -> None:
+    assert judged_retirement().verdict is Verdict.PASS, judged_retirement()
+    assert judged_retirement(outcome=ScenarioOutcome.FAILED).verdict is Verdict.FAIL
+    assert judged_retirement(broken="lost").verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("second", "kind"),
+    [
+        (25, f"{SENT_AWAY}{REASON}"),
+        (20, f"{SENT_AWAY_IN_FLIGHT}{REASON}"),
+        (30, f"{SENT_AWAY}{NO_WORD}"),
+        (20, "HTTP 500"),
+    ],
+)
+def test_a_refusal_outside_of_its_brown_out_or_of_its_kind_fails_and_is_named(second: int, kind: str) -> None:
+    judged = judged_retirement({**TOLD, (second, kind): 7})
+    assert judged.verdict is Verdict.FAIL
+    assert f"7 x {kind}" in judged.explanation
+
+
+def test_brown_outs_that_met_too_little_are_inconclusive() -> None:
+    for left_out in TOLD:
+        few = {at: number for at, number in TOLD.items() if at != left_out}
+        assert judged_retirement(few).verdict is Verdict.INCONCLUSIVE
+    none_in_flight = {at: number for at, number in TOLD.items() if not at[1].startswith(SENT_AWAY_IN_FLIGHT)}
+    assert judged_retirement(none_in_flight, windows=1).verdict is Verdict.INCONCLUSIVE
 
 
 def test_all_recordings_that_there_are_have_to_be_compared() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from harness.history import HistoryEvent, Source
+from harness.history import History, HistoryEvent, Source
 from harness.history.absences import Absence, Part, absences_of
-from harness.load.excuses import excused_errors, excused_moments
+from harness.load.excuses import IN_BROWN_OUTS, excused_errors, excused_moments
 from harness.protocols import EventKind
 
-EXCUSES = {Part.SERVER: ("connection lost",), Part.REDIS: ("HTTP 503",)}
+EXCUSES = {**IN_BROWN_OUTS, Part.SERVER: ("connection lost",), Part.REDIS: ("HTTP 503",)}
+BROWN_OUT = "Brown-out of the hub's protocols until 10:15 UTC: use HTTP and SSE."
 
 
 def note(second: float, kind: EventKind, target: str, worker_id: str | None = None) -> HistoryEvent:
@@ -30,6 +31,9 @@ def test_what_nemeses_note_of_servers_and_redis_is_an_absence_and_what_they_do_t
         note(10, EventKind.PARTITIONED, "redis over a line"),
         note(11, EventKind.HEALED, "redis over a line"),
         note(12, EventKind.PARTITIONED, "a client's line"),
+        note(13, EventKind.BROWN_OUT, Part.LEGACY),
+        note(14, EventKind.BROWN_OUT_OVER, Part.LEGACY),
+        note(15, EventKind.BROWN_OUT, Part.ALL_LEGACY),
     ]
     assert absences_of(events) == [
         Absence(Part.REDIS, 2, 3),
@@ -37,7 +41,10 @@ def test_what_nemeses_note_of_servers_and_redis_is_an_absence_and_what_they_do_t
         Absence(Part.SERVER, 8),
         Absence(Part.REDIS, 9, 9),
         Absence(Part.REDIS, 10, 11),
+        Absence(Part.LEGACY, 13, 14),
+        Absence(Part.ALL_LEGACY, 15),
     ]
+    assert History([*events[-2:], note(16, EventKind.REDIS_DOWN, "redis")]).absences == [Absence(Part.REDIS, 16)]
 
 
 @pytest.mark.parametrize(
@@ -50,11 +57,19 @@ def test_what_nemeses_note_of_servers_and_redis_is_an_absence_and_what_they_do_t
         (20, "HTTP 503 busy", 0),
         (31, "HTTP 503 busy", 3),
         (20, "HTTP 500", 0),
+        (41, f"sent away: {BROWN_OUT}", 3),
+        (41, f"sent away with jobs in flight: {BROWN_OUT}", 0),
+        (41, "sent away: without a word", 0),
+        (41, f"HTTP 410 {BROWN_OUT}", 3),
+        (46, f"sent away: {BROWN_OUT}", 0),
+        (51, f"sent away with jobs in flight: {BROWN_OUT}", 3),
+        (51, "connection lost: closed", 0),
     ],
 )
 def test_an_error_is_excused_for_its_kind_and_its_moment(second: int, kind: str, excused: int) -> None:
     away = [Absence(Part.SERVER, 20, 22), Absence(Part.REDIS, 30, 31)]
-    assert excused_errors([(second, kind, 3)], away, EXCUSES) == excused
+    away += [Absence(Part.LEGACY, 40, 42), Absence(Part.ALL_LEGACY, 50, 52)]
+    assert excused_errors([(second, kind, 3)], away, EXCUSES).total() == excused
 
 
 def test_an_answer_may_be_missing_while_something_is_away_that_the_load_excuses() -> None:

@@ -19,14 +19,17 @@ from harness import defects
 from harness.errors import CouldNotRun
 from harness.faults import Waves
 from harness.history import HistoryWriter
-from harness.load.arrivals import Plan
+from harness.history.absences import Part
+from harness.load.arrivals import Plan, Shape
+from harness.load.excuses import BROWNED_OUT, BY_REST, SENT_AWAY, SENT_AWAY_IN_FLIGHT
 from harness.load.fleet import Fleet
+from harness.load.judge import explained_errors, unexplained_errors
 from harness.load.latencies import Metric
 from harness.load.ledger import Complaint, Outcome
-from harness.load.population import read_population
+from harness.load.population import Kind, read_population
 from harness.load.results import LoadResult
 from harness.load.runner import run
-from harness.load.spec import Demands, Kills, LoadSpec, Mix
+from harness.load.spec import MOVING, Demands, Kills, LoadSpec, Mix
 from harness.load.swarm import LiveLine
 from harness.processes import Processes, services, start_valkey
 from harness.results import Verdict
@@ -181,6 +184,39 @@ async def test_a_population_shows_a_defect_by_what_its_clients_see_alone(
     result = await run(mixed(overlay=str(overlay), checked=False), tmp_path / "load")
     assert result.judgement.verdict is Verdict.FAIL
     assert result.swarm.errors[complaint] > 0
+
+
+MOVED = read_population().slower().calm().without(Kind.POISON, Kind.OVERLONG)
+
+
+def moving(**more: object) -> LoadSpec:
+    plan = Plan(shape=Shape.MIGRATION, rate=12, duration_s=12, seed=3)
+    mix = Mix.of(20, plan.shape)
+    return spec(plan=plan, mix=mix, population=MOVED, fleet=6, brown_outs=MOVING, drain_s=30, **more)
+
+
+async def test_a_migration_goes_through_brown_outs_that_are_explained_and_lose_nothing(tmp_path: Path) -> None:
+    result = await run(moving(), tmp_path)
+    assert result.judgement.verdict is Verdict.PASS, result.judgement.explanation
+    assert [one.part for one in result.absences] == [Part.LEGACY, Part.ALL_LEGACY]
+    assert not unexplained_errors(result)
+    refused = explained_errors(result)
+    for how in (SENT_AWAY, SENT_AWAY_IN_FLIGHT, BY_REST):
+        assert any(kind.startswith(how + BROWNED_OUT) for kind in refused), f"nobody was told {how!r}: {refused}"
+    assert result.swarm.jobs.ended == result.swarm.jobs.acknowledged
+
+
+async def test_a_migration_sees_that_a_brown_out_does_not_spare_clients_with_jobs_in_flight(tmp_path: Path) -> None:
+    overlay = defects.apply(defects.named("brown-out-loses-events"), tmp_path / "overlay")
+    result = await run(moving(overlay=str(overlay)), tmp_path / "load")
+    assert result.judgement.verdict is Verdict.FAIL
+    assert all(kind.startswith(SENT_AWAY_IN_FLIGHT) for kind in unexplained_errors(result))
+
+
+@pytest.mark.parametrize("wrong", [{"side": Side.HUB}, {"url": "http://127.0.0.1:1"}, {"checked": False}])
+def test_only_a_stack_of_the_loads_own_has_brown_outs(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="brown-outs"):
+        moving(**wrong)
 
 
 Watched = tuple[Fleet, Deployment, asyncio.Task[None]]

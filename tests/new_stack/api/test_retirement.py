@@ -192,6 +192,28 @@ async def test_a_client_with_jobs_in_flight_is_spared_until_they_have_ended(boar
     assert await socket.closed() == 4410
 
 
+@pytest.mark.parametrize("path", ["/api/jobs", "/jobs"])
+async def test_a_client_of_the_legacy_rest_is_spared_under_its_own_name(
+    board: Switchboard, work: Work, path: str
+) -> None:
+    api = await board.api(later_rest=True)
+
+    async def post(name: str) -> int:
+        async with api.session.post(api.base + path, json=OLD, headers={CLIENT_HEADER: name}) as response:
+            return response.status
+
+    assert await post("busy") < 400
+    board.write(ALWAYS)
+    await until(lambda: refuses(api, "someone-else"))
+    assert await post("someone-else") == 410
+    assert await post("busy") < 400
+    assert await served(api, "busy")
+    for _ in range(2):
+        await work.whole_job(50)
+    await until(lambda: refuses(api, "busy"))
+    assert await post("busy") == 410
+
+
 async def test_a_brown_out_may_interrupt(board: Switchboard) -> None:
     api = await board.api()
     socket = await api.client("busy")

@@ -16,7 +16,7 @@ from new_stack.api.legacy.v2.monitor import system_stats, worker_document
 from new_stack.api.legacy.v2.universal import universal_job
 from new_stack.api.modern.jobs import PAGE_LIMIT
 from new_stack.api.modern.schemas import JobRequest, read_job
-from new_stack.api.retirement.callers import LATER_DIALECT
+from new_stack.api.retirement.callers import CALLER, LATER_DIALECT
 from new_stack.api.retirement.requests import admit_rest
 from new_stack.api.services import SERVICES
 from new_stack.queue.jobs import Job, JobState, Page
@@ -35,7 +35,10 @@ async def submit(request: web.Request) -> web.Response:
         wanted = decoded(body, _request)
         if wanted.service_required is UNSET:
             wanted.service_required = wanted.job_type
-        submission = await services.queue.submit(read_job(wanted, body))
+        new, caller = read_job(wanted, body), request[CALLER]
+        if new.client_id is None and caller.named:
+            new = msgspec.structs.replace(new, client_id=caller.client)
+        submission = await services.queue.submit(new)
     services.metrics.submitted["later_http"] += 1
     job = submission.job or await services.queue.job(submission.job_id)
     if job is None:
