@@ -13,38 +13,65 @@ export const STATE_AFTER = {
   ...{ cancelled: "cancelled", attempt_failed: "pending", released: "pending", lease_expired: "pending", retried: "pending" },
 };
 
+/**
+ * Keep a stream open while the page is seen: a browser has six connections for one server, and with a stream in each of
+ * six tabs no other page of it would load. `open` answers what closes the stream. Answers what ends it all.
+ */
+function whileSeen(open) {
+  let close = null;
+  const changed = () => {
+    if (document.hidden) close?.();
+    close = document.hidden ? null : (close ?? open());
+  };
+  document.addEventListener("visibilitychange", changed);
+  changed();
+  return () => {
+    document.removeEventListener("visibilitychange", changed);
+    close?.();
+  };
+}
+
 /** Follow all jobs from `since` (ms) on; `gap` is called where events were missed for good. Answers what ends it. */
 export function followAll({ since, event, gap }) {
-  let source = null;
   let last = null;
-  let again = 0;
-  const open = () => {
-    source = new EventSource(withQuery("/api/events", last ? { last_event_id: last } : { since: Math.round(since) }));
-    for (const kind of KINDS) {
-      source.addEventListener(kind, (message) => {
-        last = message.lastEventId;
-        event(JSON.parse(message.data));
-      });
-    }
-    source.addEventListener("gap", gap);
-    source.onerror = () => {
-      // What was refused (Redis is away, the cookie has run out) is over for a browser, but not for us.
-      if (source.readyState === EventSource.CLOSED) again = setTimeout(open, AGAIN_MS);
+  return whileSeen(() => {
+    let source = null;
+    let again = 0;
+    const open = () => {
+      source = new EventSource(withQuery("/api/events", last ? { last_event_id: last } : { since: Math.round(since) }));
+      for (const kind of KINDS) {
+        source.addEventListener(kind, (message) => {
+          last = message.lastEventId;
+          event(JSON.parse(message.data));
+        });
+      }
+      source.addEventListener("gap", gap);
+      source.onerror = () => {
+        // What was refused (Redis is away, the cookie has run out) is over for a browser, but not for us.
+        if (source.readyState === EventSource.CLOSED) again = setTimeout(open, AGAIN_MS);
+      };
     };
-  };
-  open();
-  return () => {
-    clearTimeout(again);
-    source.close();
-  };
+    open();
+    return () => {
+      clearTimeout(again);
+      source.close();
+    };
+  });
 }
 
 /** Follow one job: its history, then what happens until it ends. Answers what ends it. */
 export function followJob(id, { event, gone }) {
-  const source = new EventSource(`/api/jobs/${encodeURIComponent(id)}/progress`);
-  const take = (message) => event({ ...JSON.parse(message.data), id: message.lastEventId });
-  source.onmessage = take;
-  for (const kind of [...KINDS, "log"]) source.addEventListener(kind, take);
-  source.onerror = () => source.readyState === EventSource.CLOSED && gone();
-  return () => source.close();
+  const end = whileSeen(() => {
+    const source = new EventSource(`/api/jobs/${encodeURIComponent(id)}/progress`);
+    const take = (message) => event({ ...JSON.parse(message.data), id: message.lastEventId });
+    source.onmessage = take;
+    for (const kind of [...KINDS, "log"]) source.addEventListener(kind, take);
+    source.onerror = () => {
+      if (source.readyState !== EventSource.CLOSED) return;
+      end();
+      gone();
+    };
+    return () => source.close();
+  });
+  return end;
 }

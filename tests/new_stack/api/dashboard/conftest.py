@@ -13,13 +13,15 @@ from typing import Any
 import httpx
 import pytest
 
-from harness.processes import Processes, start_valkey
+from harness.processes import Launch, Processes, start_valkey
 from harness.targets import Deployment, Setup
 from tests.browser import PATH, Tab, browser
 
+from .workers import CONNECTOR
+
 SERVICES = ("image", "caption", "upscale")
-CONNECTOR = f"simulation:services={'+'.join(SERVICES)},step_ms=1"
-JOBS = 3_000
+JOBS = 8_000
+"""With the flood of test_recovery.py 10,000."""
 FAIL_EVERY = 25
 CANCELLED = 40
 DEADLINE = 90.0
@@ -45,6 +47,8 @@ class Stack:
     """A stack of three services under test, and what was put into it."""
 
     deployment: Deployment
+    journal: Path
+    """Where its workers write down what they ran."""
     submitted: int = 0
     failing: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
@@ -55,6 +59,11 @@ class Stack:
     @property
     def base(self) -> str:
         return self.deployment.target.http_url
+
+    def worker(self, name: str) -> Launch:
+        """How a worker of its services is started."""
+        about = f"services={'+'.join(SERVICES)},step_ms=1,journal={self.journal},worker={name}"
+        return self.deployment.worker_launch(name, concurrency=4, connector=f"{CONNECTOR}:{about}")
 
     def get(self, path: str, **query: Any) -> Any:
         answer = self.http.get(path, params=query)
@@ -123,9 +132,8 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 def stack(processes: Processes) -> Stack:
     """A stack whose jobs have ended: many completed, some failed, some cancelled."""
     deployment = Deployment.start(processes, Setup(), start_valkey(processes))
-    launches = [deployment.worker_launch(f"worker-{n}", concurrency=4, connector=CONNECTOR) for n in (1, 2, 3)]
-    deployment.start_workers(launches)
-    found = Stack(deployment)
+    found = Stack(deployment, processes.folder / "journal")
+    deployment.start_workers([found.worker(f"worker-{n}") for n in (1, 2, 3)])
     found.crowd(JOBS)
     found.settled()
     return found

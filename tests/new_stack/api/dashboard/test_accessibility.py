@@ -11,7 +11,10 @@ from tests.browser import Tab
 from .conftest import Stack
 from .driving import shows, visit
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for the stack's jobs
+pytestmark = [
+    pytest.mark.xdist_group("dashboard"),
+    pytest.mark.timeout(300),
+]  # one stack, whose jobs the first waits for
 
 VIEWS = ["", "/jobs", "/jobs/job-00007", "/failures", "/workers", "/services", "/migration"]
 RULES = "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }"

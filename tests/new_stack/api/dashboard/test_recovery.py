@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
+import httpx
+import psutil
 import pytest
 
 from harness.processes import Processes, start_valkey
 from harness.targets import Deployment, Setup
+from harness.testing import until
 from new_stack.queue import NewJob, Queue, QueueSettings
 from tests.browser import Tab, browser
 
-from .conftest import CONNECTOR, Stack, order
+from .conftest import Stack, order
 from .driving import CHIPS, MAIN, click, enter, ids, shows, visit
+from .workers import fleet, sent_at
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for the stack's jobs
+pytestmark = [
+    pytest.mark.xdist_group("dashboard"),
+    pytest.mark.timeout(300),
+]  # one stack, whose jobs the first waits for
 
 TOKEN = "s3cret-of-the-test"
+READ_TOKEN = "may-only-look"
+WORKERS = 48
+SEEN_WITHIN_MS = 500
+BUSY_PERCENT = 30
+"""From there on, others use the machine: how late an event is then says nothing of the stack."""
 
 
 async def submit_directly(stack: Stack, count: int) -> None:
@@ -51,6 +64,41 @@ def test_the_page_recovers_from_a_killed_api_and_misses_nothing(tab: Tab, stack:
     tab.complaints.clear()  # refused connections are what was asked for
 
 
+def test_a_page_that_nobody_sees_holds_no_connection_and_misses_nothing(tab: Tab, stack: Stack) -> None:
+    """A browser has six connections for one server: with a stream in each tab, the seventh tab would never load."""
+
+    def streams(count: int) -> None:
+        asyncio.run(until(lambda: stack.get("/api/stats")["connections"]["sse"] == count))
+
+    for view in ("/jobs", "/jobs/held-unseen"):
+        if view != "/jobs":
+            stack.submit({"id": "held-unseen", "service_required": "nobody-serves-it"})
+        visit(tab, stack, view)
+        streams(1)
+        _seen(tab, hidden=True)
+        streams(0)
+        stack.submit(order(f"unseen{view.replace('/', '-')}", 1))
+        if view != "/jobs":
+            stack.post("/api/jobs/held-unseen/cancel", {})
+            stack.cancelled.append("held-unseen")
+        stack.settled()
+        _seen(tab, hidden=False)
+        shows(tab, "unseen-jobs" if view == "/jobs" else "cancelled")
+        streams(1 if view == "/jobs" else 0)
+        tab.call("Page.navigate", url="about:blank")
+        streams(0)
+
+
+def _seen(tab: Tab, *, hidden: bool) -> None:
+    """What a page is told when another tab is chosen."""
+    tab.tell(
+        "Object.defineProperty(document, 'hidden', { value: true, configurable: true })"
+        if hidden
+        else "delete document.hidden"
+    )
+    tab.tell("document.dispatchEvent(new Event('visibilitychange'))")
+
+
 def test_ages_are_the_servers_on_an_idle_system_whatever_the_readers_clock_says(tab: Tab, stack: Stack) -> None:
     stack.submit(order("aged", 1))
     stack.settled()
@@ -78,6 +126,57 @@ def test_a_flood_of_events_leaves_the_page_time_and_is_shown_whole(tab: Tab, sta
     tab.wait(f"{chip}.split(/\\s+/)[1] === '{counts['failed']}'")
 
 
+WATCH = """(() => {
+  window.seen = {};
+  const note = () => {
+    for (const row of document.querySelectorAll('long-list .row')) {
+      const found = seen[row.querySelector('.id').textContent] ??= [];
+      const step = row.querySelector('[role=progressbar]')?.getAttribute('aria-valuenow') ?? -1;
+      const now = row.querySelector('.completed') ? 100 : Number(step);
+      if (now > (found.at(-1)?.[0] ?? -1)) found.push([now, Date.now()]);
+    }
+  };
+  const all = { subtree: true, childList: true, attributes: true, characterData: true };
+  new MutationObserver(note).observe(document.querySelector('long-list'), all);
+})()"""
+"""Notes of each row in the document when it first showed how far its job is."""
+
+
+def test_what_48_workers_say_is_on_the_page_within_half_a_second(
+    tab: Tab, stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the moment at which a worker sends a step until the page shows it or a later one; both read one clock."""
+    jobs = [f"watched-{number:02d}" for number in range(WORKERS)]
+    script = [{"sleep_ms": 200, "progress": step, "stamp": True} for step in range(4, 100, 5)]
+    tab.look(1400, 3_000)
+    visit(tab, stack, "/jobs?service=watched")
+    tab.tell(WATCH)
+    idle = psutil.cpu_percent(0.5) < BUSY_PERCENT
+
+    async def run() -> dict[str, list[tuple[float, float]]]:
+        async with fleet(stack.deployment.target, WORKERS, "watched", stack.journal):
+            about = {"service_required": "watched", "payload": {"simulate": script}}
+            await asyncio.to_thread(stack.submit, *(about | {"id": job_id} for job_id in jobs))
+            await asyncio.to_thread(stack.settled)
+        return await sent_at(stack.deployment.target, jobs)
+
+    sent = asyncio.run(run())
+    tab.wait(f"Object.values(seen).filter(steps => steps.at(-1)[0] === 100).length === {WORKERS}")
+    seen = tab.tell("seen")
+    late = sorted(
+        next(at for shown, at in seen[job_id] if shown >= step) - began
+        for job_id in jobs
+        for step, began in sent[job_id]
+    )
+    assert len(late) == WORKERS * len(script)
+    p50, p99 = (late[int(share * len(late))] for share in (0.5, 0.99))
+    with capsys.disabled():
+        sys.stdout.write(f" {len(late)} steps of {WORKERS} workers: p50 {p50:.0f} ms, p99 {p99:.0f} ms ")
+    assert late[0] > 0
+    if idle:
+        assert p99 < SEEN_WITHIN_MS
+
+
 def _busy(tab: Tab) -> tuple[float, float]:
     """The processor time of the main thread, and the time of day, in seconds."""
     metrics = {one["name"]: one["value"] for one in tab.call("Performance.getMetrics")["metrics"]}
@@ -85,8 +184,9 @@ def _busy(tab: Tab) -> tuple[float, float]:
 
 
 def test_a_wrong_token_says_so_and_the_right_one_is_kept_from_scripts(processes: Processes) -> None:
-    guarded = Deployment.start(processes, Setup(name="guarded", token=TOKEN), start_valkey(processes, name="valkey-2"))
-    guarded.start_workers([guarded.worker_launch("guarded-worker", connector=CONNECTOR)])
+    setup = Setup(name="guarded", token=TOKEN, environment={"HUBGATE_READ_TOKEN": READ_TOKEN})
+    guarded = Deployment.start(processes, setup, start_valkey(processes, name="valkey-2"))
+    guarded.start_workers([guarded.worker_launch("guarded-worker", connector="simulation:services=image")])
     try:
         with browser(guarded.target.http_url) as tab:
             tab.look(1400, 900)
@@ -101,8 +201,54 @@ def test_a_wrong_token_says_so_and_the_right_one_is_kept_from_scripts(processes:
             assert TOKEN not in tab.tell("location.href + document.cookie + JSON.stringify(localStorage)")
             click(tab, "Jobs", "nav")
             shows(tab, "There are no jobs yet.")
+            _submit_what_can_be_changed(guarded)
+            offered = {view: _buttons(tab, guarded, view, shown) for view, shown in CHANGEABLE.items()}
+            assert offered == {
+                "/workers": {"Drain…"},
+                "/services": {"Pause…"},
+                "/failures": {"Retry…", "Delete…", "Retry all of these…"},
+                "/jobs/broken": {"Run again", "Submit again with changes", *READABLE},
+                "/jobs/waiting": {"Cancel", "Submit again with changes", *READABLE},
+            }
             click(tab, "Sign out", "header")
             tab.wait("!!document.querySelector('[name=token]')")
             assert "guarded-worker" not in tab.tell(MAIN)
+            enter(tab, "[name=token]", READ_TOKEN)
+            click(tab, "Sign in")
+            for view, shown in CHANGEABLE.items():
+                assert _buttons(tab, guarded, view, shown) == (READABLE if view.startswith("/jobs/") else set())
     finally:
         guarded.stop()
+
+
+READABLE = {"Copy as curl", "Copy as Python", "Export as a cassette", "laid out", "as they came"}
+"""What changes nothing."""
+CHANGEABLE = {
+    "/workers": "guarded-worker",
+    "/services": "nobody-serves-it",
+    "/failures": "1 job failed",
+    "/jobs/broken": "no disk",
+    "/jobs/waiting": "Payload",
+}
+"""The views that can change something, each with a text that stands there once it is loaded."""
+
+
+def _submit_what_can_be_changed(guarded: Deployment) -> None:
+    """A job that failed and one that waits."""
+    broken = {
+        "id": "broken",
+        "service_required": "image",
+        "max_retries": 0,
+        "payload": {"simulate": [{"fail": "no disk"}]},
+    }
+    jobs = [broken, {"id": "waiting", "service_required": "nobody-serves-it"}]
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = httpx.post(f"{guarded.target.http_url}/api/jobs", json=jobs, headers=headers, trust_env=False)
+    assert [one["status"] for one in answer.json()] == [201, 201]
+
+
+def _buttons(tab: Tab, guarded: Deployment, view: str, shown: str) -> set[str]:
+    """What a view offers."""
+    tab.open(f"{guarded.target.http_url}/dashboard{view}")
+    shows(tab, shown)
+    return set(tab.tell("[...document.querySelectorAll('main button')].map(e => e.innerText)"))

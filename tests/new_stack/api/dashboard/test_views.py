@@ -10,14 +10,20 @@ from pathlib import Path
 import pytest
 
 from harness.cassettes import Receive, load
+from harness.clients import LegacyClient, Monitor
 from harness.testing import until
 from tests.browser import Tab
 
 from .conftest import SERVICES, Stack, order
 from .driving import CHIPS, MAIN, agree, click, clipboard, enter, ids, loaded, shows, visit
+from .workers import ends_in
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for the stack's jobs
+pytestmark = [
+    pytest.mark.xdist_group("dashboard"),
+    pytest.mark.timeout(300),
+]  # one stack, whose jobs the first waits for
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 HELD = {
     "id": "held",
     "service_required": "image",
@@ -25,21 +31,37 @@ HELD = {
 }
 
 
-def test_the_figures_are_those_of_what_was_submitted(tab: Tab, stack: Stack) -> None:
+def test_the_figures_are_those_of_the_execution_journal(tab: Tab, stack: Stack) -> None:
+    """What the workers wrote down beside the queue, the API's figures and the page's are the same."""
+    stack.settled()
+    ran = ends_in(stack.journal)
+    completed, failed = (sum(ends[end] for ends in ran.values()) for end in ("completed", "failed"))
+    cancelled = len(stack.cancelled)
+    assert completed + failed + cancelled == stack.submitted
+    assert failed == len(stack.failing)
+    figures = {"completed": completed, "failed": failed, "cancelled": cancelled}
+    queue = stack.get("/api/stats")["queue"]
+    assert {name: queue[name] for name in figures} == figures
+    history = {one["service"]: one["total"] for one in stack.get("/api/history", range="1h", by="service")["series"]}
+    assert {name: {end: history[name][end] for end in ("completed", "failed")} for name in ran} == {
+        name: {end: ends[end] for end in ("completed", "failed")} for name, ends in ran.items()
+    }
     visit(tab, stack, "/jobs")
     chips = f"[...document.querySelectorAll('{CHIPS}')].map(e => e.innerText.split(/\\s+/))"
     tab.wait(f"'failed' in Object.fromEntries({chips})")
     shown = tab.tell(f"Object.fromEntries({chips})")
-    failed, cancelled = len(stack.failing), len(stack.cancelled)
-    assert int(shown["failed"]) == failed
-    assert int(shown["cancelled"]) == cancelled
-    assert int(shown["completed"].replace(",", "")) == stack.submitted - failed - cancelled
+    assert {name: shown[name] for name in figures} == {name: as_shown(number) for name, number in figures.items()}
     visit(tab, stack)
     tile = "[...document.querySelectorAll('.tile')].find(e => e.querySelector('dt').innerText === '{}').innerText"
     tab.wait(f"{tile.format('Failed')}.split('\\n')[1] === '{failed}'")
-    assert f"1 hour: {stack.submitted - failed - cancelled:,} jobs" in tab.tell(tile.format("Completed per minute"))
+    assert f"1 hour: {as_shown(completed)} jobs" in tab.tell(tile.format("Completed per minute"))
     for service in SERVICES:
         assert service in tab.tell("document.querySelector('[aria-label=Services] table').innerText")
+
+
+def as_shown(number: int) -> str:
+    """A count as the page writes it: whole up to 9,999, then with three figures."""
+    return f"{number:,}" if number < 10_000 else f"{float(f'{number / 1000:.3g}'):g}k"
 
 
 def test_the_oldest_of_thousands_is_found_and_opened_and_back_leads_to_the_search(tab: Tab, stack: Stack) -> None:
@@ -58,6 +80,7 @@ def test_the_oldest_of_thousands_is_found_and_opened_and_back_leads_to_the_searc
 
 
 def test_filters_narrow_all_jobs_and_each_can_be_taken_off(tab: Tab, stack: Stack) -> None:
+    tab.look(1400, 8_000)  # all of them in sight
     visit(tab, stack, "/jobs?client=shop-1&service=caption&state=failed")
     wanted = {name for name in stack.failing if int(name[-5:]) % 4 == 1 and int(name[-5:]) % 3 == 1}
     shows(tab, f"{len(wanted)} jobs shown")
@@ -76,7 +99,7 @@ def test_a_long_list_keeps_few_rows_in_the_document_and_reads_on_to_its_end(tab:
     tab.wait(f"(scrollTo(0, document.body.scrollHeight), {oldest})")
     shows(tab, "That is all.")
     assert tab.tell("document.querySelectorAll('long-list .row').length") < 80
-    assert f"{stack.submitted:,} jobs shown" in tab.tell(MAIN)
+    assert f"{as_shown(stack.submitted)} jobs shown" in tab.tell(MAIN)
 
 
 def test_a_job_says_how_each_attempt_went_and_what_it_was_given(tab: Tab, stack: Stack) -> None:
@@ -211,6 +234,48 @@ def test_a_worker_is_drained_and_claims_again(tab: Tab, stack: Stack) -> None:
     tab.wait(f"{row}.querySelector('.pill').innerText === 'idle'")
 
 
+async def talk(stack: Stack) -> None:
+    """Two old clients and a monitor, as they were before the migration."""
+    url = stack.deployment.target.ws_url
+    async with (
+        LegacyClient(url, "old-shop") as client,
+        LegacyClient(url, "old-till") as other,
+        Monitor(url, "old-wall"),
+    ):
+        for _ in range(3):
+            await client.submit({"simulate": []}, service="image")
+        await other.status(await other.submit({"simulate": []}, service="image"))
+
+
+def test_the_migration_views_numbers_are_those_of_the_api(tab: Tab, stack: Stack) -> None:
+    asyncio.run(talk(stack))
+    stack.submitted += 4
+    usage = stack.get("/api/usage", limit=1000)
+    clients = {client["client"]: client for client in usage["clients"]}
+    assert clients["old-shop"]["ways"][0]["messages"]["submit_job"]["count"] == 3
+    visit(tab, stack, "/migration")
+    rows = {
+        (client["client"], f"{way['protocol']}, {way['dialect']}"): sorted(
+            f"{name} {as_shown(use['count'])}{TIMES}" for name, use in way["messages"].items()
+        )
+        for client in usage["clients"]
+        for way in client["ways"]
+        if way["legacy"]
+    }
+    assert set(rows) >= {(name, "websocket, hub") for name in ("old-shop", "old-till", "old-wall")}
+    messages = f"[...row.querySelectorAll('li')].map(e => e.innerText.split('{TIMES}')[0] + '{TIMES}').sort()"
+    told = "row.querySelector('th').firstChild.nextSibling?.innerText, row.querySelector('td').innerText"
+    told = f"[...document.querySelectorAll('[role=region] tbody tr')].map(row => [{told}, {messages}])"
+    assert {(client, way): messages for client, way, messages in tab.tell(told)} == rows
+    legacy, modern = (sum(day["submissions"].get(side, 0) for day in usage["days"]) for side in ("legacy", "modern"))
+    sentence = (
+        f"of {as_shown(legacy + modern)} submissions were modern (HTTP), {as_shown(legacy)} came by the hub's protocols"
+    )
+    assert sentence in tab.tell(MAIN)
+    only = sum(not any(way["legacy"] for way in client["ways"]) for client in clients.values())
+    assert f"{only} client{'s' * (only != 1)} used HTTP and SSE only." in tab.tell(MAIN)
+
+
 def test_the_palette_goes_anywhere_by_the_keyboard(tab: Tab, stack: Stack) -> None:
     visit(tab, stack)
     tab.call("Input.dispatchKeyEvent", type="keyDown", key="k", code="KeyK", windowsVirtualKeyCode=75, modifiers=2)
@@ -219,7 +284,7 @@ def test_the_palette_goes_anywhere_by_the_keyboard(tab: Tab, stack: Stack) -> No
     tab.wait("document.querySelector('#palette-list li').innerText.startsWith('job-00042')")
     tab.press("Enter", 13)
     tab.wait("location.pathname === '/dashboard/jobs/job-00042'")
-    assert tab.tell("document.querySelector('dialog') === null")
+    tab.wait("document.querySelector('dialog') === null")
 
 
 @pytest.mark.parametrize("view", ["", "/jobs", "/jobs/job-00007", "/failures", "/workers", "/services", "/migration"])

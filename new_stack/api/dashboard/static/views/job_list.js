@@ -2,6 +2,8 @@
 import { get } from "../api.js";
 
 const PAGE = 100;
+/** Who reads on shall not wait often. */
+const NEXT_PAGE = 400;
 const FILL = 40;
 const RESET_AT = 5000;
 
@@ -46,7 +48,7 @@ export class JobList {
     try {
       const least = this.items.length + FILL;
       while (!this.complete && this.items.length < least) {
-        const page = await get("/api/jobs", { ...this.filters, after: this.cursor, limit: PAGE }, signal);
+        const page = await get("/api/jobs", { ...this.filters, after: this.cursor, limit: NEXT_PAGE }, signal);
         this.#append(page);
         this.changed();
       }
