@@ -78,7 +78,7 @@ class Reader:
                 PAGE_BYTES,
                 client_id or "",
                 text or "",
-                "1" if bodies else "",
+                "" if bodies else "1",
             )
             below, looked_at = after.decode(), looked_at + inspected
             found += [job for row in rows if (job := job_of(row))]

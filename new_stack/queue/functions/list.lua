@@ -2,7 +2,7 @@
 -- list: one page of jobs, newest first, those that match every filter.
 -- Keys: `ready`. Arguments: state, service_required, worker id ('' for any); the sequence number below which to look
 -- ('+inf' to begin); how many; how many to look at; how many bytes; client id ('' for any); a text that stands in the id,
--- the client id or the error ('' for any); '1' where bodies are wanted (payload, result, own fields, log, traceback).
+-- the client id or the error ('' for any); '1' to leave out bodies (payload, result, own fields, log, traceback).
 -- Reply: {the sequence number to go on below, or '' on the last page; the records' rows; how many were looked at}. A
 -- page may be short and yet not the last: the work of one call is bounded.
 -- Invariant: changes nothing; filters first, then cuts, so no page hides a job.
@@ -88,7 +88,7 @@ redis.register_function{
     local limit, inspect, bytes = tonumber(args[5]), tonumber(args[6]), tonumber(args[7])
     local few = gathered(q, state)
     local page, client_id, text = {}, args[8] or '', string.lower(args[9] or '')
-    local shown = args[10] == '1' and row_of or summary_of
+    local shown = args[10] == '1' and summary_of or row_of
     local looked_at = 0
     while true do
       local found = below(q, INDEXES[state] or 'jobs', few, cursor)
