@@ -101,7 +101,7 @@ def _without_wake_ups(context: RunContext) -> Path:
 async def gather_memory(context: RunContext) -> PhaseResult:
     """The same load on both sides at once, at a rate that the hub can bear: memory is not a matter of speed."""
     if context.options.candidate or context.options.legacy:
-        raise NotMeasured("The memory of a process that somebody else runs cannot be read.")
+        raise NotMeasured("The load that compares both sides is put only on a hub and a stack of this run's own.")
     profile = context.profile
     on_hub, on_stack = await asyncio.gather(*(_memory_load(context, side) for side in (Side.HUB, Side.STACK)))
     of_hub, of_api = (load.memory_of(SERVERS[load.side]) or NO_MEMORY for load in (on_hub, on_stack))
