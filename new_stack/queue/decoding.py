@@ -44,11 +44,23 @@ def _some(name: str, body: bytes) -> dict[str, bytes]:
 
 
 def lease_of(worker_id: str, row: Sequence[Any]) -> Lease:
-    """One row of a claim's reply."""
-    lease = _struct(Lease, zip(Lease.__struct_fields__, row, strict=False), worker_id=worker_id)
-    if lease is None:
-        raise ValueError(f"the claim answered {row!r}")
-    return lease
+    """One row of a claim's reply. Field by field: every job passes here on its way to a worker."""
+    job_id, attempt, service, payload, priority, client_id, max_retries, failures, expires_at, alone, extra, limit = row
+    return Lease(
+        job_id=job_id.decode(),
+        attempt=attempt,
+        service_required=service.decode("utf-8", "replace"),
+        payload=msgspec.Raw(payload or b"{}"),
+        priority=priority,
+        client_id=client_id.decode("utf-8", "replace") or None,
+        max_retries=max_retries,
+        failures=failures,
+        expires_at=expires_at,
+        alone=alone == b"1",
+        extra=msgspec.Raw(extra) if extra else None,
+        timeout_ms=limit or None,
+        worker_id=worker_id,
+    )
 
 
 def event_of(entry_id: bytes, flat: Sequence[bytes]) -> Event | None:

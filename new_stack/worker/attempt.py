@@ -51,8 +51,8 @@ class Attempt:
         self._outcome: End | None = None
         self._begun = False
         self._over = False
-        own_s = (lease.timeout_ms or 0) / 1000
-        self._timeout_s = min(filter(None, (own_s, context.settings.job_timeout_minutes * 60)), default=0)
+        own_s, usual_s = (lease.timeout_ms or 0) / 1000, context.settings.job_timeout_minutes * 60
+        self._timeout_s = min(own_s, usual_s) if own_s and usual_s else own_s or usual_s
         self._stop_grace_s = context.settings.stop_grace_ms / 1000
         self._deadline = math.inf
         self._timers: list[asyncio.TimerHandle] = []

@@ -7,6 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
+NOTHING: Final = b"null"
+"""What a connector that returns nothing has for a result."""
+
 
 def failure_in(result: Any) -> str | None:
     """The error in a result that reports a failure (`success` is false, or `status` is failed or error), else None."""
@@ -21,7 +24,7 @@ def failure_in(result: Any) -> str | None:
 
 def encode_result(result: Any) -> bytes:
     """A result as JSON. Raises ValueError for NaN and infinities and TypeError for bytes, which JSON does not have."""
-    return _strict_json.encode(result).encode()
+    return NOTHING if result is None else _strict_json.encode(result).encode()
 
 
 def _as_plain(value: Any) -> Any:
