@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter
 from typing import Final
 
-from new_stack.api.streaming.fanout import FanOut, Gap, Item, Published, Subscriber
-from new_stack.queue.errors import QueueUnavailable
+from new_stack.api.streaming.fanout import FanOut, Gap, Item, Published
+from new_stack.log import log
+from new_stack.queue.errors import QueueError, QueueUnavailable
 from new_stack.queue.events import ENDINGS, FOR_MONITORS
-from new_stack.queue.jobs import JobState
 from new_stack.queue.queue import Queue
 
-EVENTS_HELD: Final = 1_000_000
-PAGE: Final = 500
+HELD: Final = 100_000
+"""Jobs that are known one by one, and events that wait meanwhile: some 20 MB of each."""
 RETRY_SECONDS: Final = 1.0
+CROWDED_SECONDS: Final = 60.0
+"""When it is looked again whether the jobs are few enough."""
 WAIT_SECONDS: Final = 60.0
 
 
@@ -24,54 +26,59 @@ class InFlight:
     def __init__(self, queue: Queue, fanout: FanOut) -> None:
         self._queue = queue
         self._fanout = fanout
-        self._jobs: defaultdict[str, set[str]] = defaultdict(set)
+        self._clients: dict[str, str] = {}
+        """The client of each job."""
+        self._counts: Counter[str] = Counter()
         self._known = False
 
     def count(self, client: str) -> int:
-        """How many jobs of the client have not ended."""
-        return len(self._jobs.get(client, ()))
+        """How many jobs of the client have not ended, as far as they are known."""
+        return self._counts[client]
 
     def may_have(self, client: str) -> bool:
         """Whether the client has any, or may have."""
         return not self._known or self.count(client) > 0
 
     async def run(self) -> None:
-        """Follow all events."""
-        subscriber = Subscriber(EVENTS_HELD)
-        self._fanout.follow_all(subscriber)
-        try:
-            await self._list()
-            while True:
-                items = await subscriber.take(WAIT_SECONDS)
-                if any(isinstance(item, Gap) for item in items):
-                    await self._list()
-                self._apply(items)
-        finally:
-            self._known = False
-            self._fanout.remove(subscriber)
+        """Read them all, then follow all events; again after a gap, and later where there are too many."""
+        while True:
+            subscriber = self._fanout.subscriber(HELD)
+            self._fanout.follow_all(subscriber)
+            try:
+                await self._list()
+                self._known = self._fits
+                while self._known and subscriber.closed is None:
+                    items = await subscriber.take(WAIT_SECONDS)
+                    self._apply(items)
+                    self._known = self._fits and not any(isinstance(item, Gap) for item in items)
+            except QueueError as error:
+                if not isinstance(error, QueueUnavailable):
+                    log.error("jobs_in_flight_not_read", error=error.detail)
+            finally:
+                crowded, self._known = not self._fits, False
+                self._clients.clear()
+                self._counts.clear()
+                self._fanout.remove(subscriber)
+            if crowded:
+                log.warning("jobs_in_flight_too_many", known_at_most=HELD)
+            await asyncio.sleep(CROWDED_SECONDS if crowded else RETRY_SECONDS)
+
+    @property
+    def _fits(self) -> bool:
+        return len(self._clients) <= HELD
 
     async def _list(self) -> None:
         """Read all jobs that have not ended. What happens meanwhile is applied afterwards, and again harmless."""
-        self._known = False
-        while not self._known:
-            self._jobs.clear()
-            try:
-                for state in (JobState.PENDING, JobState.CLAIMED):
-                    await self._list_state(state)
-            except QueueUnavailable:
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            self._known = True
-
-    async def _list_state(self, state: JobState) -> None:
-        cursor: str | None = None
-        while True:
-            page = await self._queue.jobs(state=state, cursor=cursor, limit=PAGE, bodies=False)
-            for job in page.jobs:
-                self._jobs[job.client_id or ""].add(job.id)
-            cursor = page.cursor
-            if cursor is None:
+        async for page in self._queue.in_flight():
+            for job_id, client in page:
+                self._add(job_id, client)
+            if not self._fits:
                 return
+
+    def _add(self, job_id: str, client: str) -> None:
+        if job_id not in self._clients:
+            self._clients[job_id] = client
+            self._counts[client] += 1
 
     def _apply(self, items: list[Item]) -> None:
         for item in items:
@@ -79,8 +86,8 @@ class InFlight:
                 continue
             client, job_id = item.event.client_id or "", item.event.job_id
             if item.event.kind not in ENDINGS:
-                self._jobs[client].add(job_id)
-                continue
-            self._jobs[client].discard(job_id)
-            if not self._jobs[client]:
-                del self._jobs[client]
+                self._add(job_id, client)
+            elif (known := self._clients.pop(job_id, None)) is not None:
+                self._counts[known] -= 1
+                if not self._counts[known]:
+                    del self._counts[known]

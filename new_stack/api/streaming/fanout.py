@@ -131,9 +131,9 @@ class FanOut:
         self._read_to: StreamId = (0, 0)
         self._waiting: list[tuple[StreamId, asyncio.Future[None]]] = []
 
-    def subscriber(self) -> Subscriber:
-        """A new subscriber that hears of nothing yet."""
-        subscriber = Subscriber(self._limit)
+    def subscriber(self, limit: int = 0) -> Subscriber:
+        """A new subscriber that hears of nothing yet; it holds `limit` items, or as many as all others."""
+        subscriber = Subscriber(limit or self._limit)
         self._subscribers.add(subscriber)
         if self._stopping:
             subscriber.close(SHUTTING_DOWN)
