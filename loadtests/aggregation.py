@@ -102,10 +102,13 @@ class Aggregation:
     def _latency(self, metric: Metric, total: Histogram, by_locust: ByLocust | None) -> LatencyResult:
         parts = {transport: self._recorder.total(metric, transport) for transport in Transport}
         locusts = {transport: by_locust(metric, transport) for transport in Transport} if by_locust else {}
+        slowest = self._recorder.slowest(metric)
         return LatencyResult(
             overall=total.series("all"),
             by_transport={one: part.series(one) for one, part in parts.items() if part.count},
-            over_time=[_window(second, one) for second, one in self._recorder.over_time(metric)],
+            over_time=[
+                _window(second, one, slowest.get(second, {})) for second, one in self._recorder.over_time(metric)
+            ],
             by_locust={one: series for one, series in locusts.items() if series},
         )
 
@@ -148,6 +151,6 @@ class Aggregation:
         return max((report.lately_p99_ms.get(metric, 0.0) for report in self.reports), default=0.0)
 
 
-def _window(second: float, histogram: Histogram) -> Window:
+def _window(second: float, histogram: Histogram, slowest: dict[str, float]) -> Window:
     median, p99, longest = histogram.percentiles_ms(50, 99, 100)
-    return Window(second=second, count=histogram.count, p50_ms=median, p99_ms=p99, max_ms=longest)
+    return Window(second=second, count=histogram.count, p50_ms=median, p99_ms=p99, max_ms=longest, slowest=slowest)

@@ -204,7 +204,8 @@ class Load:
         def observe(event: JobEvent) -> None:
             now = self.clock()
             if event.kind is EventKind.PROGRESS and event.sent_at is not None:
-                self._record([Latency(Metric.PROGRESS_WATCHED, transport, event.sent_at, now - event.sent_at)])
+                late = now - event.sent_at
+                self._record([Latency(Metric.PROGRESS_WATCHED, transport, event.sent_at, late, event.job_id)])
             elif event.kind is EventKind.GAP:
                 self.error(transport, "monitor", f"gap: {event.message}")
             elif event.kind in ENDS:
@@ -228,8 +229,13 @@ class Load:
     def _record(self, latencies: list[Latency]) -> None:
         for latency in latencies:
             self.throughput.count(latency.metric, self.second)
-            second = latency.intended - (self.start_at or latency.intended)
-            self.recorder.record(latency.metric, latency.transport, second=max(0.0, second), latency_s=latency.seconds)
+            self.recorder.record(
+                latency.metric,
+                latency.transport,
+                second=max(0.0, latency.intended - (self.start_at or latency.intended)),
+                latency_s=latency.seconds,
+                job_id=latency.job_id,
+            )
             self._fire(latency.transport, latency.metric, latency.seconds, None)
 
     def _fire(self, transport: str, name: str, seconds: float, exception: Exception | None) -> None:

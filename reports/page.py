@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,11 +18,13 @@ from harness.results import (
     Column,
     Criterion,
     DeclaredBy,
+    Line,
     Link,
     LinkTo,
     Measurement,
     Run,
     ScenarioRow,
+    Series,
     SuiteOutcome,
     Timeline,
     Verdict,
@@ -32,7 +34,7 @@ from reports import labels
 from reports.causes import Cause, causes
 from reports.labels import describe_criteria, describe_defects, describe_matrix, run_facts
 from reports.plots import draw_chart, draw_distribution, draw_timeline
-from reports.plots.svg import tag
+from reports.plots.svg import styles, tag
 from reports.plots.timeline import kept
 from reports.transcripts import ShownTranscript, transcript
 
@@ -124,6 +126,7 @@ def _render(environment: Environment, run: Run, transcripts: Sequence[ShownTrans
         matrix_summary=describe_matrix(run),
         deviations=_deviations(run),
         timelines=drawn,
+        life_of={timeline.job_id: timeline.id for timeline in reversed(run.timelines)},
         timelines_left=left,
         timelines_summary=_describe_timelines(run),
         suites=sorted(run.suites, key=lambda one: one.outcome is not SuiteOutcome.FAILED),
@@ -160,6 +163,7 @@ def _environment() -> Environment:
         "quantity": quantity,
         "relative": labels.relative,
         "row_id": row_id,
+        "styled": _styled,
         "swatch": _swatch,
         "tone": labels.tone,
         "when": labels.when,
@@ -184,9 +188,13 @@ def gauge(measured: Measurement) -> Markup:
     return Markup('<span class="gauge" aria-hidden="true">{}</span>').format(bar)
 
 
-def _swatch(index: int) -> Markup:
-    line = tag("line", x1=0, x2=24, y1=5, y2=5, class_=f"line s{index % 6}")
+def _swatch(style: str) -> Markup:
+    line = tag("line", x1=0, x2=24, y1=5, y2=5, class_=f"line {style}")
     return Markup('<svg class="swatch" viewBox="0 0 24 10" aria-hidden="true">{}</svg>').format(line)
+
+
+def _styled(lines: Sequence[Line] | Sequence[Series]) -> Iterator[tuple[object, str]]:
+    return zip(lines, styles(line.label for line in lines), strict=True)
 
 
 def _marks(figure: Chart) -> list[tuple[str, int]]:

@@ -135,18 +135,24 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     transport: Transport
     window: int
     hdr: str
+    slowest: dict[str, float] = {}
+    """Jobs → their latency in ms, of the slowest ones."""
 
 
 Key = tuple[Metric, Transport, int]
 LIVE_WINDOWS: Final = 5
 """Of each latency; what belongs to an older window comes seldom."""
+SLOWEST: Final = 3
+"""How many jobs are named in each window of each latency: who looks at a spike wants to know whose it was."""
 LATELY: Final = 1_000
 """How many values a live percentile looks at."""
 
 
-def _cell(key: Key, histogram: Histogram) -> Cell:
-    metric, transport, window = key
-    return Cell(metric=metric, transport=transport, window=window, hdr=histogram.dump())
+def _keep(slowest: dict[str, float], job_id: str, latency_ms: float) -> None:
+    """Have a job among the slowest ones, where it is one; of several latencies of a job the longest counts."""
+    slowest[job_id] = max(latency_ms, slowest.get(job_id, 0.0))
+    if len(slowest) > SLOWEST:
+        del slowest[min(slowest, key=lambda one: (slowest[one], one))]
 
 
 class Recorder:
@@ -162,18 +168,25 @@ class Recorder:
         self._windows: dict[Key, str] = {}
         self._fresh: dict[Key, Histogram] = {}
         self._over: list[Cell] = []
+        self._fresh_slowest: dict[Key, dict[str, float]] = {}
+        self._slowest: dict[tuple[Metric, int], dict[str, float]] = {}
         self._lately: defaultdict[Metric, deque[float]] = defaultdict(lambda: deque(maxlen=LATELY))
 
-    def record(self, metric: Metric, transport: Transport, *, second: float, latency_s: float) -> None:
-        """Count a latency that began (was intended) `second` seconds after the load's start."""
+    def record(
+        self, metric: Metric, transport: Transport, *, second: float, latency_s: float, job_id: str = ""
+    ) -> None:
+        """Count a latency (of that job) that began (was intended) `second` seconds after the load's start."""
         window = int(second // self.window_s)
         histogram = self._fresh.get((metric, transport, window))
         if histogram is None:
             histogram = self._fresh[metric, transport, window] = Histogram()
             for key in [one for one in self._fresh if one[:2] == (metric, transport)]:
                 if key[2] <= window - LIVE_WINDOWS:
-                    self._over.append(_cell(key, self._fresh.pop(key)))
+                    self._over.append(self._cell(key, self._fresh.pop(key)))
         histogram.record(latency_s)
+        if job_id:
+            slowest = self._fresh_slowest.setdefault((metric, transport, window), {})
+            _keep(slowest, job_id, round(latency_s * 1000, 3))
         self._lately[metric].append(latency_s)
 
     def lately_p99_ms(self) -> dict[Metric, float]:
@@ -182,7 +195,7 @@ class Recorder:
 
     def take(self) -> list[Cell]:
         """What was recorded since the last call, to be merged elsewhere; it stays counted here, too."""
-        taken = self._over + [_cell(key, histogram) for key, histogram in self._fresh.items()]
+        taken = self._over + [self._cell(key, histogram) for key, histogram in self._fresh.items()]
         self._fresh, self._over = {}, []
         self.merge(taken)
         return taken
@@ -196,6 +209,14 @@ class Recorder:
             if key in self._windows:
                 more.add(Histogram.load(self._windows[key]))
             self._windows[key] = more.dump()
+            slowest = self._slowest.setdefault((cell.metric, cell.window), {})
+            for job_id, latency_ms in cell.slowest.items():
+                _keep(slowest, job_id, latency_ms)
+
+    def _cell(self, key: Key, histogram: Histogram) -> Cell:
+        metric, transport, window = key
+        slowest = self._fresh_slowest.pop(key, {})
+        return Cell(metric=metric, transport=transport, window=window, hdr=histogram.dump(), slowest=slowest)
 
     def total(self, metric: Metric, transport: Transport | None = None) -> Histogram:
         """One metric over the whole run, by one transport or all."""
@@ -214,3 +235,12 @@ class Recorder:
             if one is metric:
                 windows.setdefault(window, Histogram()).add(Histogram.load(dumped))
         return [(window * self.window_s, windows[window]) for window in sorted(windows)]
+
+    def slowest(self, metric: Metric) -> dict[float, dict[str, float]]:
+        """Second at which a window starts → its slowest jobs with their latencies in ms, the slowest first."""
+        self.take()
+        return {
+            window * self.window_s: dict(sorted(jobs.items(), key=lambda one: -one[1]))
+            for (one, window), jobs in sorted(self._slowest.items())
+            if one is metric and jobs
+        }

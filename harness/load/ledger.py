@@ -98,6 +98,7 @@ class Latency(msgspec.Struct, frozen=True):
     transport: Transport
     intended: float
     seconds: float
+    job_id: str
 
 
 class Complaint(StrEnum):
@@ -175,7 +176,7 @@ class Ledger:
         self._submitted += 1
         self._kinds[job.kind] += 1
         self._open[job_id] = Entry(job_id, transport, user, intended, job.expected)
-        return [Latency(Metric.SENT, transport, intended, 0.0 if held else sent - intended)]
+        return [Latency(Metric.SENT, transport, intended, 0.0 if held else sent - intended, job_id)]
 
     def refuse(self, job_id: str) -> None:
         """The server said no to the submission."""
@@ -191,7 +192,7 @@ class Ledger:
             return []
         entry.acknowledged = True
         self._acknowledged += 1
-        return [Latency(Metric.ACCEPTED, entry.transport, entry.intended, seen - entry.intended)]
+        return [Latency(Metric.ACCEPTED, entry.transport, entry.intended, seen - entry.intended, job_id)]
 
     def see(self, event: JobEvent, seen: float, *, answered: bool = False) -> tuple[list[Latency], list[Complaint]]:
         """A client was notified of one of its jobs, or learned it by what it took for the answer to its question."""
@@ -305,7 +306,7 @@ class Ledger:
             found.append((Metric.PROGRESS_SEEN, seen - event.sent_at))
         if event.kind in ENDS:
             found.append((Metric.ENDED, seen - entry.intended))
-        return [Latency(metric, entry.transport, entry.intended, seconds) for metric, seconds in found]
+        return [Latency(metric, entry.transport, entry.intended, seconds, entry.job_id) for metric, seconds in found]
 
     def _complaints(self, entry: Entry, event: JobEvent, latencies: list[Latency]) -> list[Complaint]:
         found = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from harness.history.absences import BROWN_OUTS
+from harness.history.absences import BROWN_OUTS, Part
 from harness.load.arrivals import Shape
 from harness.load.latencies import Metric
 from harness.load.ledger import ACKNOWLEDGED, Outcome
@@ -22,6 +22,7 @@ from harness.results import (
     LogFile,
     Machine,
     Mark,
+    Moment,
     Parts,
     Run,
     Series,
@@ -34,6 +35,12 @@ from harness.results import (
 
 GOOD: Final = (Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED)
 TIMED: Final = (Metric.CLAIMED, Metric.PROGRESS_SEEN, Metric.ENDED)
+AWAY: Final = {
+    Part.SERVER: "a server away",
+    Part.REDIS: "Redis away",
+    Part.LEGACY: "brown-out",
+    Part.ALL_LEGACY: "brown-out of everybody",
+}
 HEADLINES: Final = {
     Verdict.PASS: "passes this load",
     Verdict.FAIL: "fails this load",
@@ -105,11 +112,15 @@ def series_of(found: LatencyResult) -> tuple[Series, ...]:
     return (found.overall, *(found.by_transport.values() if len(found.by_transport) > 1 else ()))
 
 
-def charts_of(result: LoadResult) -> list[Chart]:
-    """Throughput, queue depth, latencies over time, memory over time, in a migration the share of legacy users."""
+def charts_of(result: LoadResult, limits: Mapping[Metric, float] | None = None) -> list[Chart]:
+    """Throughput, queue depth, latencies over time, memory over time, in a migration the share of legacy users.
+
+    `limits` of the p99 of latencies, where they are not the load's own.
+    """
     swarm = result.swarm
+    limits = result.spec.demands.most_p99_ms if limits is None else limits
     charts = [_throughput(result), _depth(result)]
-    charts += [_latency(result, metric, swarm.latencies[metric]) for metric in TIMED if metric in swarm.latencies]
+    charts += [_latency(result, metric, limits.get(metric)) for metric in TIMED if metric in swarm.latencies]
     if measured := [series for series in result.memory if series.points]:
         labels = [f"{one.part} ({one.processes})" if one.processes > 1 else one.part for one in measured]
         lines = [memory_line(label, one) for label, one in zip(labels, measured, strict=True)]
@@ -118,7 +129,7 @@ def charts_of(result: LoadResult) -> list[Chart]:
         shares = [(one.second, 100 * swarm.plan.legacy_share_at(one.second)) for one in swarm.over_time]
         title = "Share of users on the old protocol"
         charts.append(
-            _chart(result, "legacy-share", title, "%", [Line.of("planned", shares)], marks=_brown_outs(result))
+            _chart(result, "legacy-share", title, "%", [Line.of("planned", shares)], marks=_away(result, BROWN_OUTS))
         )
     return charts
 
@@ -173,13 +184,18 @@ def _depth(result: LoadResult) -> Chart:
     return _chart(result, "depth", "Depth of the queue", "jobs", lines)
 
 
-def _latency(result: LoadResult, metric: Metric, found: LatencyResult) -> Chart:
+def _latency(result: LoadResult, metric: Metric, limit: float | None) -> Chart:
+    found = result.swarm.latencies[metric]
     lines = [
         Line.of("p50", [(window.second, window.p50_ms) for window in found.over_time]),
         Line.of("p99", [(window.second, window.p99_ms) for window in found.over_time]),
         Line.of("max", [(window.second, window.max_ms) for window in found.over_time]),
     ]
-    return _chart(result, f"{metric.slug}-over-time", f"{metric.heading} over time", "ms", lines)
+    limits = (Limit(value=limit, label="limit of p99"),) if limit is not None else ()
+    moments = tuple(Moment(x=one.second, jobs=one.slowest) for one in found.over_time if one.slowest)
+    return _chart(
+        result, f"{metric.slug}-over-time", f"{metric.heading} over time", "ms", lines, limits=limits, moments=moments
+    )
 
 
 def _chart(result: LoadResult, slug: str, title: str, unit: str, lines: Iterable[Line], **more: Any) -> Chart:
@@ -188,17 +204,21 @@ def _chart(result: LoadResult, slug: str, title: str, unit: str, lines: Iterable
     return Chart(id=f"{result.side}-{slug}", title=f"{title} ({result.side})", unit=unit, lines=tuple(lines), **more)
 
 
-def _brown_outs(result: LoadResult) -> tuple[Mark, ...]:
-    """When the hub's protocols were refused."""
-    windows = [(one.from_s - result.swarm.started_at, one) for one in result.absences if one.part in BROWN_OUTS]
-    return tuple(Mark(x=round(at, 2), label=f"brown-out of {one.to_s - one.from_s:.0f} s") for at, one in windows)
-
-
 def _marks(result: LoadResult) -> tuple[Mark, ...]:
-    """Waves of exits: those within a second of each other are one."""
+    """What was away, and waves of exits: those within a second of each other are one."""
     marks: list[Mark] = []
     exits = sorted(one.at - result.swarm.started_at for one in (result.fleet.exits if result.fleet else []))
     for at in exits:
         if not marks or at > marks[-1].x + 1:
             marks.append(Mark(x=round(at, 2), label="workers killed"))
-    return tuple(marks)
+    return (*marks, *_away(result))
+
+
+def _away(result: LoadResult, parts: Collection[Part] = frozenset(Part)) -> tuple[Mark, ...]:
+    """When servers or Redis were away, or the hub's protocols were refused."""
+    start, end = result.swarm.started_at, result.swarm.seconds
+    away = [one for one in result.absences if one.part in parts]
+    return tuple(
+        Mark(x=round(one.from_s - start, 2), until=round(min(one.to_s - start, end), 2), label=AWAY[one.part])
+        for one in away
+    )

@@ -28,6 +28,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     p50_ms: float
     p99_ms: float
     max_ms: float
+    slowest: dict[str, float] = {}
+    """Jobs → their latency, the slowest first."""
 
 
 class LatencyResult(msgspec.Struct, frozen=True, kw_only=True):

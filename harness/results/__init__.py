@@ -22,6 +22,7 @@ from harness.results.figures import Distribution as Distribution
 from harness.results.figures import Limit as Limit
 from harness.results.figures import Line as Line
 from harness.results.figures import Mark as Mark
+from harness.results.figures import Moment as Moment
 from harness.results.figures import Percentile as Percentile
 from harness.results.figures import Point as Point
 from harness.results.figures import Series as Series

@@ -98,6 +98,14 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     until: float | None = None
 
 
+class Moment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The jobs behind the highest values at x: what a click on a spike leads to."""
+
+    x: float
+    jobs: dict[str, float]
+    """Job → its value, in the chart's unit; the highest first."""
+
+
 class Chart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Lines over time (throughput, queue depth, memory) or over another quantity (rate)."""
 
@@ -110,3 +118,4 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sentence: str = ""
     limits: tuple[Limit, ...] = ()
     marks: tuple[Mark, ...] = ()
+    moments: tuple[Moment, ...] = ()

@@ -22,6 +22,7 @@ from reports.plots.svg import (
     drawing,
     path,
     scales,
+    styles,
     tag,
     text,
     value_axis,
@@ -42,8 +43,8 @@ def draw_chart(figure: Chart) -> Markup:
     parts = value_axis(y, figure.unit) + base_axis([(x.place(tick), number(tick)) for tick in x.ticks], title)
     parts += [part for mark in figure.marks for part in _mark(mark.x, mark.until, mark.label, x)]
     parts += [part for limit in figure.limits for part in _limit(limit, figure.unit, y)]
-    for index, line in enumerate(figure.lines):
-        parts += _line(line, index, figure, x, y)
+    for line, style in zip(figure.lines, styles(line.label for line in figure.lines), strict=True):
+        parts += _line(line, style, figure, x, y)
     return drawing(figure.title, _describe_lines(figure), parts, data=scales(x, figure.x_unit, y, figure.unit))
 
 
@@ -55,13 +56,13 @@ def _base(values: Sequence[float], *, over_time: bool) -> Scale:
     return tight(values, LEFT, WIDTH - RIGHT)
 
 
-def _line(line: Line, index: int, figure: Chart, x: Scale, y: Scale) -> list[Markup]:
+def _line(line: Line, style: str, figure: Chart, x: Scale, y: Scale) -> list[Markup]:
     places = [(x.place(point.x), y.place(point.y)) for point in line.points]
-    parts = [path(places, class_=f"line s{index % 6}", data_label=line.label)]
+    parts = [path(places, class_=f"line {style}", data_label=line.label)]
     if len(line.points) <= 30:
         for point, (left, top) in zip(line.points, places, strict=True):
             told = tag("title", f"{line.label}: {quantity(point.y, figure.unit)} at {quantity(point.x, figure.x_unit)}")
-            parts.append(tag("circle", told, cx=left, cy=top, r=3, class_=f"dot s{index % 6}"))
+            parts.append(tag("circle", told, cx=left, cy=top, r=3, class_=f"dot {style}"))
     return parts
 
 
@@ -93,8 +94,8 @@ def draw_distribution(figure: Distribution) -> Markup:
     ticks = [(x.place(_nines(p, 0)), f"{p:g}") for p in TICKS if _nines(p, 0) <= x.high]
     parts = value_axis(y, figure.unit) + base_axis(ticks, "percentile, log scale")
     parts += [part for limit in figure.limits for part in _limit(limit, figure.unit, y, x)]
-    for index, series in enumerate(figure.series):
-        parts += _series(series, index, figure.unit, x, y)
+    for series, style in zip(figure.series, styles(series.label for series in figure.series), strict=True):
+        parts += _series(series, style, figure.unit, x, y)
     return drawing(figure.title, _describe_series(figure), parts, data=scales(x, "percentile", y, figure.unit))
 
 
@@ -105,16 +106,16 @@ def _nines(percent: float, count: int) -> float:
     return -math.log10(1 - percent / 100)
 
 
-def _series(series: Series, index: int, unit: str, x: Scale, y: Scale) -> list[Markup]:
+def _series(series: Series, style: str, unit: str, x: Scale, y: Scale) -> list[Markup]:
     points = [
         (x.place(_nines(point.percent, series.count)), y.place(point.value), point) for point in series.percentiles
     ]
-    parts = [path([(left, top) for left, top, _ in points], class_=f"line s{index % 6}", data_label=series.label)]
+    parts = [path([(left, top) for left, top, _ in points], class_=f"line {style}", data_label=series.label)]
     for left, top, point in points:
         if point.percent in DOTS or point.percent == 100.0:
             name = "largest" if point.percent == 100.0 else f"p{point.percent:g}"
             told = tag("title", f"{series.label}, {name}: {quantity(point.value, unit)}")
-            parts.append(tag("circle", told, cx=left, cy=top, r=3, class_=f"dot s{index % 6}"))
+            parts.append(tag("circle", told, cx=left, cy=top, r=3, class_=f"dot {style}"))
     return parts
 
 

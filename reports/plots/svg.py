@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -18,6 +20,7 @@ BOTTOM: Final = 36
 MOST_POINTS: Final = 240
 """A line with more points is drawn by the lowest and highest of each stretch, so that no spike is lost."""
 
+_HUB: Final = re.compile(r"\bhub\b")
 Places = Sequence[tuple[float, float]]
 
 
@@ -48,6 +51,12 @@ def drawing(
         class_="plot",
         **(data or {}),
     )
+
+
+def styles(labels: Iterable[str]) -> list[str]:
+    """The class of each line by its label: the hub is grey beside whatever else is drawn, and the stack is blue."""
+    numbers = itertools.count()
+    return ["hub" if _HUB.search(label) else f"s{next(numbers) % 6}" for label in labels]
 
 
 def scales(x: Scale, x_unit: str, y: Scale, unit: str) -> dict[str, object]:

@@ -1,5 +1,6 @@
 
-// The values of a figure where the pointer is, read back from its lines by the scales that it was drawn with.
+// The values of a figure where the pointer is, read back from its lines by the scales that it was drawn with; a click
+// leads to the jobs of that moment.
 (() => {
   const tip = document.body.appendChild(Object.assign(document.createElement("div"), { id: "tip", hidden: true }));
   const scale = (words) => {
@@ -21,17 +22,35 @@
     return found.reduce((best, one) => (Math.abs(one[0] - left) < Math.abs(best[0] - left) ? one : best));
   };
 
+  const show = (moments, value) => {
+    const off = (moment) => Math.abs(moment.dataset.x - value);
+    const found = moments.reduce((best, one) => (off(one) < off(best) ? one : best));
+    found.closest("details").open = true;
+    for (const one of moments) one.classList.toggle("at", one === found);
+    found.scrollIntoView({ block: "nearest" });
+    found.focus({ preventScroll: true });
+  };
+
   for (const figure of document.querySelectorAll("svg[data-x]")) {
     const [x, y] = [scale(figure.dataset.x), scale(figure.dataset.y)];
-    figure.addEventListener("pointermove", (event) => {
+    const place = (event) => {
       const box = figure.getBoundingClientRect();
-      const left = ((event.clientX - box.left) / box.width) * figure.viewBox.baseVal.width;
+      return ((event.clientX - box.left) / box.width) * figure.viewBox.baseVal.width;
+    };
+    const moments = [...figure.parentElement.querySelectorAll(".moments li")];
+    if (moments.length) {
+      figure.classList.add("leads");
+      figure.addEventListener("click", (event) => show(moments, x(place(event))));
+    }
+    figure.addEventListener("pointermove", (event) => {
+      const left = place(event);
       const lines = [...figure.querySelectorAll("path[data-label]")].filter((line) => line.getAttribute("d"));
       if (!lines.length) return;
       const at = lines.map((line) => nearest(line, left));
       const told = lines.map((line, index) => `${line.dataset.label}: ${round(y(at[index][1]))} ${figure.dataset.unit}`);
       const limits = [...figure.querySelectorAll(".limit-label")].map((label) => label.textContent);
-      tip.textContent = [across(figure, x(at[0][0])), ...told, ...limits].join("\n");
+      const more = moments.length ? ["click for its slowest jobs"] : [];
+      tip.textContent = [across(figure, x(at[0][0])), ...told, ...limits, ...more].join("\n");
       tip.hidden = false;
       tip.style.left = `${Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8)}px`;
       tip.style.top = `${Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 8)}px`;

@@ -29,6 +29,7 @@ from harness.results import (
     Machine,
     Mark,
     Measurement,
+    Moment,
     MutantRow,
     Parts,
     Run,
@@ -224,6 +225,28 @@ def charts(random: Random) -> list[Chart]:
     ]  # fmt: skip
 
 
+def spiky(random: Random, lives: list[Timeline]) -> Chart:
+    """A latency whose waves of kills are spikes; the first one is of a job whose life is told."""
+    top = [(s, 9 + random.random() + 400 * math.exp(-((s - 15) % 15)) * (s >= 15)) for s in range(60)]
+    spikes = [
+        Moment(
+            x=s,
+            jobs={
+                (lives[0].job_id if lives and (s, n) == (15, 1) else f"load-{s:030d}{n:02d}"): y / n for n in (1, 2, 3)
+            },
+        )
+        for s, y in top
+    ]
+    return Chart(
+        id="claimed-over-time",
+        title="Submit to claimed over time",
+        unit="ms",
+        lines=(Line.of("p50", [(s, 4 + random.random()) for s, _ in top]), Line.of("max", top)),
+        marks=tuple(Mark(x=at, label="16 workers killed", until=at + 2) for at in (15, 30, 45)),
+        moments=tuple(spikes),
+    )
+
+
 def lost_job(number: int, random: Random) -> Timeline:
     job, start = f"job-{random.getrandbits(128):032x}", random.uniform(0, 40_000)
     first, second = (f"worker-{random.randrange(48):02d}" for _ in range(2))
@@ -398,6 +421,7 @@ def inconclusive() -> Run:
 def full(lost: int = 1) -> Run:
     """A full gate with the most that a report has to carry."""
     random = Random(7)
+    lives = [lost_job(number, Random(number)) for number in range(1, lost + 1)]
     return conclude(
         about("full", 812.6, baseline="v0.1"),
         Parts(
@@ -410,9 +434,9 @@ def full(lost: int = 1) -> Run:
             ],
             matrix=[scenario(name) for name in NAMES],
             distributions=distributions(random),
-            charts=charts(random),
+            charts=[*charts(random), spiky(random, lives)],
             tallies=[tally(lost)],
-            timelines=[lost_job(number, random) for number in range(1, lost + 1)],
+            timelines=lives,
             faults=faults(),
             defects=defects(),
             mutants=mutants(),

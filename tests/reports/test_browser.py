@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from reports import write
+from reports.plots.svg import LEFT, RIGHT, WIDTH
 from tests.browser import PATH, Tab, browser
 from tests.reports.sample_transcripts import NAMES
 from tests.reports.samples import fails, full, many_causes
@@ -216,6 +217,39 @@ def test_the_values_of_a_figure_are_told_where_the_pointer_is(tab: Tab, addresse
     assert told[-1] == "limit for p99: 20 ms"
     tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=2, y=2)
     assert tab.tell("document.getElementById('tip').hidden")
+
+
+def test_a_click_on_a_spike_leads_to_its_jobs_and_from_there_to_their_lives(
+    tab: Tab, addresses: dict[str, str]
+) -> None:
+    tab.open(addresses["full"])
+    figure = "document.getElementById('figure-claimed-over-time')"
+    tab.tell(f"{figure}.scrollIntoView()")
+    at_15_s = (LEFT + (WIDTH - LEFT - RIGHT) * 15 / 59) / WIDTH
+    place = f"(({{x, y, width, height}}) => [x + width * {at_15_s}, y + height * .4])"
+    x, y = tab.tell(f"{place}({figure}.querySelector('svg').getBoundingClientRect())")
+    tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    assert "click" in tab.tell("document.getElementById('tip').textContent")
+    for kind in ("mousePressed", "mouseReleased"):
+        tab.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    tab.wait("document.activeElement.matches('.moments li.at')")
+    assert tab.tell("document.activeElement.innerText.split(/\\s+/).slice(0, 2).join(' ')") == "15 s"
+    assert tab.tell("document.activeElement.querySelectorAll('code').length") == 3
+    row, around = (
+        f"document.{one}.getBoundingClientRect()" for one in ("activeElement", "activeElement.parentElement")
+    )
+    assert tab.tell(f"{row}.top >= {around}.top && {row}.bottom <= {around}.bottom + 1 && {row}.bottom <= innerHeight")
+    tab.tell("document.activeElement.querySelector('a').click()")
+    tab.wait("document.getElementById('timeline-lost-0001').open")
+    assert tab.tell("location.hash") == "#timeline-lost-0001"
+
+
+def test_the_jobs_of_spikes_are_reached_by_the_keyboard_too(tab: Tab, addresses: dict[str, str]) -> None:
+    tab.open(addresses["full"])
+    tab.tell("document.querySelector('.moments summary').focus()")
+    tab.press("Enter", 13)
+    tab.wait("document.querySelector('.moments').open")
+    assert tab.tell("document.querySelectorAll('.moments li').length") == 60
 
 
 def test_a_link_to_a_job_in_trouble_opens_its_life(tab: Tab, addresses: dict[str, str]) -> None:

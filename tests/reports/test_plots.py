@@ -5,13 +5,13 @@ import re
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.results import Chart, Distribution, Limit, Line, Mark, Series, Timeline, TimelineEntry
 from reports.plots import draw_chart, draw_distribution, draw_timeline
 from reports.plots.scale import linear, logarithmic, tight, value_scale
-from reports.plots.svg import HEIGHT, MOST_POINTS, WIDTH, thinned
+from reports.plots.svg import HEIGHT, MOST_POINTS, WIDTH, styles, thinned
 from reports.plots.timeline import Hold, holds, kept
 
 finite = st.floats(min_value=-1e12, max_value=1e12)
@@ -19,6 +19,7 @@ positive = st.floats(min_value=1e-6, max_value=1e9)
 many = st.lists(finite, min_size=1, max_size=40)
 
 
+@settings(deadline=None)
 @given(many, st.booleans())
 def test_a_linear_scale_holds_every_value_between_its_ends(values: list[float], from_zero: bool) -> None:
     for scale in (linear(values, 0, 100, from_zero=from_zero), tight(values, 0, 100)):
@@ -27,6 +28,7 @@ def test_a_linear_scale_holds_every_value_between_its_ends(values: list[float], 
         assert len(scale.ticks) <= 14
 
 
+@settings(deadline=None)
 @given(st.lists(positive, min_size=1, max_size=40))
 @example([10.0**power for power in range(-6, 10)])
 @example([9.999999999999999e-06])
@@ -46,6 +48,7 @@ def test_values_of_very_different_size_are_drawn_on_a_logarithmic_scale() -> Non
     assert not value_scale([0, 500], 0, 1).log
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1000), min_size=MOST_POINTS + 1, max_size=3000))
 def test_a_thinned_line_keeps_its_ends_and_its_extremes(heights: list[float]) -> None:
     places = [(float(x), y) for x, y in enumerate(heights)]
@@ -74,6 +77,7 @@ def test_the_rule_sees_what_is_drawn_outside() -> None:
     assert not within_the_frame('<svg><circle cx="1" cy="-2"/></svg>')
 
 
+@settings(deadline=None)
 @given(st.lists(positive, max_size=60), st.lists(positive, max_size=5))
 def test_any_distribution_can_be_drawn_within_its_frame(values: list[float], others: list[float]) -> None:
     figure = Distribution(
@@ -87,6 +91,7 @@ def test_any_distribution_can_be_drawn_within_its_frame(values: list[float], oth
     assert within_the_frame(drawn)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(positive, finite), max_size=60))
 def test_any_chart_can_be_drawn_within_its_frame(points: list[tuple[float, float]]) -> None:
     figure = Chart(
@@ -96,6 +101,7 @@ def test_any_chart_can_be_drawn_within_its_frame(points: list[tuple[float, float
     assert within_the_frame(drawn)
 
 
+@settings(deadline=None)
 @given(st.lists(positive, min_size=1, max_size=500), st.sampled_from([0.0, 50.0, 90.0, 99.0, 100.0]))
 def test_a_percentile_is_a_value_that_was_seen_and_has_that_share_at_or_below_it(
     values: list[float], percent: float
@@ -138,3 +144,9 @@ def test_a_long_life_is_drawn_by_its_beginning_and_its_end() -> None:
 
 def test_a_life_of_nothing_can_be_drawn() -> None:
     assert "<svg" in draw_timeline(Timeline(id="l", job_id="j", check="c", trouble="t", entries=()))
+
+
+def test_the_hub_is_grey_wherever_it_stands_and_what_is_beside_it_begins_with_blue() -> None:
+    assert styles(["simulator of the hub", "API", "hub, p99", "new stack"]) == ["hub", "s0", "hub", "s1"]
+    drawn = str(draw_chart(Chart(id="a", title="t", unit="MB", lines=(Line.of("hub", [(0, 1)]),))))
+    assert 'class="line hub"' in drawn

@@ -50,7 +50,7 @@ async def gather_steady(context: RunContext) -> PhaseResult:
             for life in await lives(context, f"steady-{number}", attempt)
         ],
         distributions=distributions_of(shown, _limits(context)),
-        charts=charts_of(shown),
+        charts=charts_of(shown, _limits(context)),
     )
 
 

@@ -56,6 +56,21 @@ def test_a_series_tells_the_percentiles_of_its_histogram(values: list[float], pe
     assert histogram.series("all").at(percent) == histogram.percentile_ms(percent)
 
 
+def test_the_slowest_jobs_of_each_window_are_named_whoever_saw_them() -> None:
+    master, workers = Recorder(), [Recorder(), Recorder()]
+    for number, latency in enumerate([0.5, 0.1, 0.9, 0.7, 0.2, 0.8]):
+        for _ in range(2):
+            workers[number % 2].record(
+                Metric.ENDED, Transport.SSE, second=4.5, latency_s=latency, job_id=f"job-{number}"
+            )
+    workers[0].record(Metric.ENDED, Transport.WEBSOCKET, second=9, latency_s=0.3, job_id="alone")
+    for worker in workers:
+        master.merge(msgspec.json.decode(msgspec.json.encode(worker.take()), type=list[Cell]))
+    assert master.slowest(Metric.ENDED) == {4: {"job-2": 900, "job-5": 800, "job-3": 700}, 9: {"alone": 300}}
+    assert list(master.slowest(Metric.ENDED)[4]) == ["job-2", "job-5", "job-3"]
+    assert master.slowest(Metric.CLAIMED) == {}
+
+
 def test_a_value_is_counted_where_its_cause_lies() -> None:
     recorder = Recorder(window_s=2)
     recorder.record(Metric.ENDED, Transport.SSE, second=3.9, latency_s=30)

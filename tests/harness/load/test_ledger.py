@@ -32,8 +32,8 @@ def heard(
 def test_latencies_count_from_the_intended_moment_not_from_the_sending() -> None:
     ledger = Ledger()
     late = ledger.submit(job(), Transport.SSE, "user-1", intended=100.0, sent=103.0)
-    assert late == [Latency(Metric.SENT, Transport.SSE, 100.0, 3.0)]
-    assert ledger.accept("j", 103.5) == [Latency(Metric.ACCEPTED, Transport.SSE, 100.0, 3.5)]
+    assert late == [Latency(Metric.SENT, Transport.SSE, 100.0, 3.0, "j")]
+    assert ledger.accept("j", 103.5) == [Latency(Metric.ACCEPTED, Transport.SSE, 100.0, 3.5, "j")]
     assert heard(ledger, EventKind.CLAIMED, seen=104.0, at=103.75)[0] == {Metric.CLAIM_SEEN: 4.0, Metric.CLAIMED: 3.75}
     assert heard(ledger, EventKind.COMPLETED, seen=105.0)[0] == {Metric.ENDED: 5.0}
 
