@@ -4,6 +4,8 @@ import { clock, moment } from "./format.js";
 const HEIGHT = 190;
 const HOUR_S = 3600;
 
+const lonely = (values) => values.flatMap((value, at) => (value != null && values[at - 1] == null && values[at + 1] == null ? [at] : []));
+
 /** What one line is: `label`, `values`, the CSS variable of its colour, and whether the area below it is filled. */
 class TimeChart extends HTMLElement {
   #plot = null;
@@ -77,14 +79,15 @@ class TimeChart extends HTMLElement {
         { ...axis, values: (_plot, splits) => splits.map(format), size: 62 },
       ],
       series: [
-        { label: "Time", value: (_plot, s) => (s == null ? "" : moment(s * 1000, now())) },
+        { label: "", value: (_plot, s) => (s == null ? "" : moment(s * 1000, now())) },
         ...lines.map(({ label, colour: name, fill }) => ({
           label,
           stroke: colour(name),
           width: 1.75,
           fill: fill ? `color-mix(in srgb, ${colour(name)} 14%, transparent)` : undefined,
-          points: { show: false },
-          value: (_plot, value) => format(value),
+          // No line leads to a value between two that are not known: it is a point.
+          points: { show: true, size: 5, width: 0, fill: colour(name), filter: (_plot, index) => lonely(lines[index - 1].values) },
+          value: (_plot, value, _series, index) => (index == null ? "" : format(value)),
         })),
       ],
     };

@@ -74,7 +74,7 @@ export function failuresView(page) {
       if (!found) return html`<p class="empty" role="status">Reading…</p>`;
       const total = found.groups.reduce((sum, one) => sum + one.count, 0);
       return html`
-        ${found.groups.length ? html`<p class="soft">${plural(total, "job")} failed for ${plural(found.groups.length, "reason")}. What differs from job to job, such as numbers and ids, is written N or ….</p>${bar()}` : nothing}
+        ${found.groups.length ? html`<p class="soft">${plural(total, "job")} failed for ${plural(found.groups.length, "reason")}. What differs from job to job is left out: N stands for a number, … for an id.</p>${bar()}` : nothing}
         ${found.groups.length ? found.groups.map(group) : html`<p class="empty">No job has failed.</p>`}
         ${limits(found.more ? `Failed jobs older than the newest ${count(found.looked_at)}.` : `All failed jobs that the server keeps are counted (${count(found.looked_at)}).`,
           "Attempts that failed and were followed by one that did not.")}`;

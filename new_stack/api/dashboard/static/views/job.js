@@ -104,7 +104,7 @@ export function jobView(page) {
   </div>`;
 
   const why = () => state.why && html`<section class="card"><h2>Who can take it</h2>
-    <p>${state.why.sentence}</p>${state.job.waiting_reason ? html`<p class="bad">It waits since ${span(now() - state.job.unserved_since_ms)}: ${state.job.waiting_reason}.</p>` : nothing}
+    <p>${state.why.sentence}</p>${state.job.waiting_reason ? html`<p class="bad">For ${span(now() - (state.job.unserved_since_ms ?? state.job.paused_since_ms))}: ${state.job.waiting_reason}.</p>` : nothing}
     ${state.why.unable.length ? html`<details ?open=${!state.why.able.length}><summary>${state.why.unable.length} cannot</summary>
       <ul class="plain">${state.why.unable.slice(0, 50).map((worker) => html`<li><code>${worker.worker_id}</code> ${worker.reason}</li>`)}</ul></details>` : nothing}</section>`;
 
@@ -126,12 +126,15 @@ export function jobView(page) {
       ${cut ? html`<button type="button" @click=${() => { state.whole = true; page.redraw(); }}>Show all of it</button>` : nothing}</section>`;
   };
 
-  const bodies = () => html`
+  const bodies = () => {
+    const beside = [body("result", "Result"), body("extra", "Fields of its submitter")].filter((one) => one !== nothing);
+    return html`
     <div class="chips" role="group" aria-label="How payload and result are shown">
       ${[["laid out", false], ["as they came", true]].map(([name, raw]) => html`<button type="button" class="chip" aria-pressed=${state.raw === raw ? "true" : "false"}
         @click=${() => { state.raw = raw; page.redraw(); }}>${name}</button>`)}
     </div>
-    <div class="pair">${body("payload", "Payload")} ${body("extra", "Fields of its submitter")} ${body("result", "Result")}</div>`;
+    <div class="pair bodies">${body("payload", "Payload")} ${beside.length ? html`<div class="stack">${beside}</div>` : nothing}</div>`;
+  };
 
   const life = (job) => {
     const all = events();

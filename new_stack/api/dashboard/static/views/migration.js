@@ -79,7 +79,7 @@ export function migrationView(page) {
   };
 
   const message = ([name, use]) => html`<li><code>${name}</code> ${count(use.count)}×${name === "refused" ? " turned away"
-    : use.instead === null ? html` <b class="bad">HTTP and SSE have nothing for it</b>` : use.instead ? html` <span class="soft">→ <code>${use.instead}</code></span>` : nothing}</li>`;
+    : use.instead === null ? html` <b class="bad">HTTP and SSE have nothing for it</b>` : use.instead ? html` <span class="soft">→ ${use.instead.startsWith("not needed") ? use.instead : html`<code>${use.instead}</code>`}</span>` : nothing}</li>`;
 
   const row = (client, way, index) => html`<tr>
     <th scope="row">${index ? nothing : jobsWhere({ client: client.client }, client.client)}${!index && client.connected ? html`<small class="badge">${plural(client.connected, "socket")} open</small>` : nothing}</th>

@@ -20,7 +20,7 @@ const failedShare = (total) => (total ? percent(total.failed, total.completed + 
 export function servicesTable(services, since, buttons = null) {
   return html`<div class="card scroll" tabindex="0" role="region" aria-label="Services"><table>
     <thead><tr><th scope="col">Service</th><th scope="col" class="r">Waiting</th><th scope="col" class="r">Oldest</th><th scope="col" class="r">Workers</th>
-      <th scope="col" class="r">Completed ${since}</th><th scope="col" class="r">Failed</th><th scope="col" class="r">Wait p50 / p99</th><th scope="col" class="r">Run p50 / p99</th>${buttons ? html`<th scope="col"><span class="unseen">Actions</span></th>` : nothing}</tr></thead>
+      <th scope="col" class="r">Completed ${since}</th><th scope="col" class="r">Failed</th><th scope="col" class="r">Wait p50 / p99</th><th scope="col" class="r">Run p50 / p99</th>${buttons ? html`<th scope="col" class="act"><span class="unseen">Actions</span></th>` : nothing}</tr></thead>
     <tbody>${services.map((one) => html`<tr>
       <th scope="row">${jobsWhere({ service: one.service }, one.service)}
         ${one.paused_since ? html`<small class="badge">paused for ${span(now() - one.paused_since)}</small>` : nothing}
@@ -32,7 +32,7 @@ export function servicesTable(services, since, buttons = null) {
       <td data-name="Failed" class="r">${one.total?.failed ? jobsWhere({ service: one.service, state: "failed" }, failedShare(one.total)) : failedShare(one.total)}</td>
       <td data-name="Wait p50 / p99" class="r">${span(one.total?.wait_ms.p50)} / ${span(one.total?.wait_ms.p99)}</td>
       <td data-name="Run p50 / p99" class="r">${span(one.total?.run_ms.p50)} / ${span(one.total?.run_ms.p99)}</td>
-      ${buttons ? html`<td class="r">${buttons(one)}</td>` : nothing}
+      ${buttons ? html`<td class="r act">${buttons(one)}</td>` : nothing}
     </tr>`)}</tbody></table></div>`;
 }
 

@@ -44,14 +44,14 @@ export function workersView(page) {
       <td data-name="Version" title=${`${worker.host} ${worker.pid || ""}`}>${worker.version || "–"}</td>
       <td data-name="Told of itself"><details><summary>${worker.connectors.join(", ") || "capabilities"}</summary>
         <pre tabindex="0" aria-label=${`Capabilities of ${worker.worker_id}`}>${pretty(worker.capabilities)}</pre></details></td>
-      <td class="r">${worker.draining_since ? action(page, "Claim again", () => change(worker, "resume", `${worker.worker_id} claims again.`), "main")
+      <td class="r act">${worker.draining_since ? action(page, "Claim again", () => change(worker, "resume", `${worker.worker_id} claims again.`), "main")
         : worker.alive ? action(page, "Drain…", () => drain(worker)) : nothing}</td>
     </tr>`;
   };
 
   const columns = [["Worker"], ["State"], ["Places taken", "r"], ["Runs"], ["Serves"], ["Completed", "r"], ["Last seen", "r"], ["Up for", "r"], ["Version"], ["Told of itself"]];
   const table = () => html`<div class="card scroll" tabindex="0" role="region" aria-label="Workers"><table>
-    <thead><tr>${columns.map(([name, kind = ""]) => html`<th scope="col" class=${kind}>${name}</th>`)}<th scope="col"><span class="unseen">Actions</span></th></tr></thead>
+    <thead><tr>${columns.map(([name, kind = ""]) => html`<th scope="col" class=${kind}>${name}</th>`)}<th scope="col" class="act"><span class="unseen">Actions</span></th></tr></thead>
     <tbody>${repeat(workers, (worker) => worker.worker_id, row)}</tbody></table></div>`;
 
   return {
