@@ -19,9 +19,12 @@ judge_scenarios: Final = suites.judge_suites(ID, PromiseResults)
 
 
 class Limits(suites.Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many rules may be broken besides in the history of the load with brown-outs."""
+    """How many rules may be broken besides in the history of the load with brown-outs, and how many clients be refused
+    that had to be served, or without a word.
+    """
 
     broken_rules: int
+    wrong_refusals: int
 
 
 class Least(suites.Least, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,10 +57,17 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     load = migration.load
     broken = [violation for check in load.checks.values() for violation in check.violations]
     failed, which = failed_demands([load])
-    wrong = [f"{number} x {kind}" for kind, number in unexplained_errors(load).most_common(2)]
+    unexplained = unexplained_errors(load)
+    refusals = sum(_beginning(unexplained, how) for how in (SENT_AWAY, SENT_AWAY_IN_FLIGHT, BY_REST))
+    wrong = [f"{number} x {kind}" for kind, number in unexplained.most_common(2)]
     return replace(
         judged,
-        measurements=[*judged.measurements, count("rules broken", len(broken), limits.broken_rules), failed],
+        measurements=[
+            *judged.measurements,
+            count("rules broken", len(broken), limits.broken_rules),
+            count("clients refused wrongly or without a word", refusals, limits.wrong_refusals),
+            failed,
+        ],
         evidence=[*judged.evidence, *_evidence(migration, least)],
         explanation=" ".join([judged.explanation, *(one.sentence for one in broken[:2]), *which, *wrong]).strip(),
     )

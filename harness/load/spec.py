@@ -61,14 +61,14 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, users: int, shape: Shape = Shape.STEADY) -> Self:
         """The usual mix of that many: half legacy, 40 % SSE, 10 % monitors.
 
-        In a migration, who submits is hybrid, but for two in ten: an old client that is not ported, and one by REST.
+        In a migration, who submits is hybrid, but for three in ten: an old client that is not ported, and two by REST.
         """
         monitors = max(1, users // 10)
         by_socket = (monitors + 1) // 2
         watching = {"monitors": by_socket, "sse_monitors": monitors - by_socket}
         if shape is Shape.MIGRATION:
             old = users // 10
-            return cls(legacy=old, sse=0, hybrid=users - monitors - 2 * old, rest=old, **watching)
+            return cls(legacy=old, sse=0, hybrid=users - monitors - 3 * old, rest=2 * old, **watching)
         legacy = users // 2
         return cls(legacy=legacy, sse=max(0, users - legacy - monitors), **watching)
 

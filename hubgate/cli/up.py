@@ -40,14 +40,25 @@ An old client: ws{ws}/ws/client/me    Stop all of it with Ctrl-C.
 @options.redis_url("Use this Redis instead of the embedded Valkey.", docker=True)
 @options.token
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep logs and jobs in this folder.")
-def up(workers: int, port: int | None, redis: str | None, token: str | None, data: Path | None) -> None:
+@click.option(
+    "--deprecation",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="HUBGATE_DEPRECATION_FILE",
+    show_envvar=True,
+    help="The file with notices, brown-outs and the final switch of the hub's protocols.",
+)
+def up(
+    workers: int, port: int | None, redis: str | None, token: str | None, data: Path | None, deprecation: Path | None
+) -> None:
     """Run the new stack on this machine until Ctrl-C: Valkey (kept in an append-only file), API, workers, dashboard."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     folder = data or Path(tempfile.mkdtemp(prefix="hubgate-"))
     with Processes(folder) as processes, contextlib.suppress(KeyboardInterrupt):
         server = open_redis(redis, processes, appendonly=True)
-        setup = Setup(token=token, port=port or (DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port()))
+        told = {"HUBGATE_DEPRECATION_FILE": str(deprecation.resolve())} if deprecation else {}
+        port = port or (DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port())
+        setup = Setup(token=token, port=port, environment=told)
         stack = Deployment.start(processes, setup, server)
         launches = [stack.worker_launch(f"worker-{n}", connector=SIMULATION) for n in range(1, workers + 1)]
         stack.start_workers(launches)

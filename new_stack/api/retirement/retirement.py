@@ -62,6 +62,8 @@ class Retirement:
         elif self._path:
             self._stamp = _stamp(self._path)
             self._config = read_deprecation_file(self._path)
+            if self._stamp is None:
+                log.warning("deprecation_not_there", path=str(Path(self._path).resolve()))
         self._running = rules.running(self._config, clock())
 
     async def run(self) -> None:

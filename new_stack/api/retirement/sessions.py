@@ -30,6 +30,7 @@ class RetiringSession(ABC):
         self.connection = connection
         self.subscriber = subscriber
         self.caller = connection.caller
+        self._connected_at = services.clock()
         self._draining: str | None = None
         """Why it may submit no more jobs."""
         self.retired = False
@@ -63,7 +64,7 @@ class RetiringSession(ABC):
         if self._introduction is not None:
             self._introduction.cancel()
             self._introduction = None
-            self.services.usage.count(self.caller, CONNECT)
+            self.services.usage.count(self.caller, CONNECT, self._connected_at)
 
     def speaks_later_dialect(self) -> None:
         """From now on the caller is known to speak it. Raises Refusal where that dialect is not served now."""

@@ -29,16 +29,17 @@ class UsageCounter:
         self._refusals: dict[str, list[Refused]] = {}
         self.uncounted = 0
 
-    def count(self, caller: Caller, message: str, often: int = 1) -> None:
-        """A client has sent a message, or made a request or a connection."""
+    def count(self, caller: Caller, message: str, at: float | None = None) -> None:
+        """A client has sent a message, or made a request or a connection: now, or at that time (s since the epoch)."""
+        at = self._clock() if at is None else at
         use = self._uses.get((caller, message))
         if use is not None:
-            use[0] += often
-            use[1] = self._clock()
+            use[0] += 1
+            use[1] = max(use[1], at)
         elif len(self._uses) < HELD:
-            self._uses[caller, message] = [often, self._clock()]
+            self._uses[caller, message] = [1, at]
         else:
-            self.uncounted += often
+            self.uncounted += 1
 
     def refuse(self, caller: Caller, began_at: float | None, in_flight: int) -> None:
         """A client was turned away; `began_at` (s) is the beginning of the brown-out, None where the switch is off."""

@@ -61,7 +61,8 @@ local function refuse(record, start, at, in_flight)
     record.b[#record.b + 1] = last
     if #record.b > BROWNOUTS_KEPT then table.remove(record.b, 1) end
   end
-  last[2], last[3], last[4] = math.max(last[2], at), last[3] + 1, last[4] + in_flight
+  if last[5] == '' then last[2] = math.max(last[2], at) end
+  last[3], last[4] = last[3] + 1, last[4] + in_flight
 end
 
 -- The first use after a refusal says how the client came back.

@@ -308,7 +308,9 @@ def judged_retirement(
     collected = Collected()
     collected.add(PromiseResults(scenarios=[told], log=""))
     collected.add(MigrationLoad(load=seen, strikes=[strike(EventKind.BROWN_OUT)]))
-    return retirement.CRITERION.judged(collected, retirement.Limits(failed_scenarios=0, broken_rules=0), RETIRED)
+    return retirement.CRITERION.judged(
+        collected, retirement.Limits(failed_scenarios=0, broken_rules=0, wrong_refusals=0), RETIRED
+    )
 
 
 def test_a_retirement_is_judged_by_its_scenarios_and_by_its_load() -> None:
@@ -327,9 +329,10 @@ def test_a_retirement_is_judged_by_its_scenarios_and_by_its_load() -> None:
     ],
 )
 def test_a_refusal_outside_of_its_brown_out_or_of_its_kind_fails_and_is_named(second: int, kind: str) -> None:
-    judged = judged_retirement({**TOLD, (second, kind): 7})
+    number = 1 if REASON in kind or NO_WORD in kind else 7
+    judged = judged_retirement({**TOLD, (second, kind): number})
     assert judged.verdict is Verdict.FAIL
-    assert f"7 x {kind}" in judged.explanation
+    assert f"{number} x {kind}" in judged.explanation
 
 
 def test_brown_outs_that_met_too_little_are_inconclusive() -> None:

@@ -17,6 +17,7 @@ from harness.gate.retirement import MODERN
 from harness.results import About, Criterion, Machine, Parts, Run, Verdict, conclude, save
 from harness.testing.waiting import until
 from hubgate.cli import cli
+from new_stack.api.legacy.session import Connection
 from new_stack.api.retirement import rules
 from new_stack.api.retirement.callers import CLIENT_HEADER, Caller
 from new_stack.api.retirement.deprecation import read_deprecation
@@ -176,6 +177,26 @@ async def test_a_brown_out_ends_idle_connections_with_4410_and_answers_410(board
     [record] = usage["clients"][0]["brown_outs"]
     assert record["refused"] >= 2
     assert (record["jobs_in_flight"], record["came_back"]) == (0, "websocket hub")
+
+
+async def test_who_had_said_nothing_before_it_was_refused_has_not_come_back(
+    board: Switchboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = await board.api()
+    close = Connection.close
+
+    async def close_slowly(connection: Connection, code: int = 1000, reason: str = "") -> None:
+        await asyncio.sleep(0.05)
+        await close(connection, code, reason)
+
+    monkeypatch.setattr(Connection, "close", close_slowly)
+    socket = await api.client("silent")
+    board.write(ALWAYS)
+    assert await socket.closed() == 4410
+    await until(lambda: not api.services.retirement.sessions)
+    [client] = (await api.get("/api/usage", params={"client": "silent"}))["clients"]
+    assert client["ways"][0]["messages"]["connect"]["count"] == 1
+    assert client["brown_outs"][0]["came_back"] is None
 
 
 async def test_a_client_with_jobs_in_flight_is_spared_until_they_have_ended(board: Switchboard, work: Work) -> None:

@@ -42,6 +42,15 @@ async def used(queue: Queue, command: str, *words: Any) -> Any:
     return await queue._caller.connection.call(command, *words)
 
 
+async def test_who_came_back_by_http_and_is_refused_again_came_back_when_it_did(queue: Queue) -> None:
+    now = now_ms() - 60_000
+    for refused_at, used_at in ((now, now + 1_000), (now + 5_000, now + 6_000)):
+        uses = [("http modern", "submit", used_at, 1)]
+        await queue.usage.add([count("a", *uses, refusals=[Refused(now - 10_000, refused_at, 0)])])
+    [record] = (await queue.usage.page()).clients["a"].brown_outs
+    assert (record.refused, record.way, record.refused_at, record.back_at) == (2, "http modern", now, now + 1_000)
+
+
 async def test_uses_add_up_by_client_way_message_and_day(queue: Queue) -> None:
     now = now_ms()
     await queue.usage.add([count("a", ("websocket hub", "submit_job", now - 2 * DAY_MS, 3))])
