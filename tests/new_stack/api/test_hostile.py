@@ -20,7 +20,7 @@ from harness.testing.waiting import until
 from new_stack.queue import Completed, NewJob, ProgressUpdate, Queue, QueueSettings
 
 from ..conftest import ValkeyProcess
-from .conftest import Api, StartApi, Work
+from .conftest import Api, StartApi
 
 
 async def handshake(base: str, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -79,15 +79,16 @@ async def keep_sending(writer: asyncio.StreamWriter, data: bytes) -> None:
         await writer.drain()
 
 
-async def test_one_that_never_reads_is_cut_off(start_api: StartApi, work: Work) -> None:
+@pytest.mark.parametrize("role", ["client", "monitor"])
+async def test_one_that_never_reads_is_cut_off(start_api: StartApi, role: str) -> None:
     api = await start_api(send_timeout_ms=300, messages_per_second=100_000)
-    _, writer = await handshake(api.base, "/ws/client/a")
+    _, writer = await handshake(api.base, f"/ws/{role}/a")
     writer.transport.set_write_buffer_limits(high=0)
     nonsense = frame(json.dumps({"type": "x" * 60_000}).encode())
     flood = asyncio.create_task(keep_sending(writer, nonsense))
     with pytest.raises(ConnectionError):
         await asyncio.wait_for(flood, 20)
-    await until(lambda: not (api.services.connections.counts()["client"]), within=5)
+    await until(lambda: not (api.services.connections.counts()[role]), within=5)
     assert api.services.fanout.figures()["subscribers"] == 0
 
 

@@ -34,6 +34,14 @@ async def test_a_monitor_is_greeted_with_stats_and_their_ack(api: Api) -> None:
     assert (ack["original_id"], ack["original_type"]) == (stats["message_id"], "stats_broadcast")
 
 
+async def test_stats_list_the_newest_hundred_and_count_all(api: Api) -> None:
+    jobs = [await api.submit() for _ in range(102)]
+    socket = await api.socket("/ws/monitor/monitor-a")
+    shown = (await socket.until("stats_broadcast"))["system"]["jobs"]
+    assert {job["id"] for job in shown["active_jobs"]} == set(jobs[2:])
+    assert (shown["total"], shown["status"]) == (102, {"pending": 102})
+
+
 async def test_a_monitor_sees_every_job_with_its_client(api: Api, work: Work) -> None:
     socket = await monitor(api)
     client = await api.client()
@@ -204,6 +212,36 @@ async def test_topics_and_filters_hold(api: Api, work: Work) -> None:
     assert await socket.silent()
     await socket.send(type="subscribe", topics=["dancing"])
     assert "dancing" in (await socket.receive())["error"]
+
+
+async def test_a_monitor_may_follow_single_workers(start_api: StartApi, work: Work) -> None:
+    api = await start_api(stats_changed_ms=50)
+    socket = await later(api, "jobs:progress", "workers", worker_ids=["worker-b"])
+    for name in ("worker-a", "worker-b"):
+        await work.queue.heartbeat(WorkerReport(worker_id=name, status="idle"))
+    assert (await socket.until("worker_connected"))["worker_id"] == "worker-b"
+    for name, percent in (("worker-a", 10), ("worker-b", 20)):
+        await api.submit()
+        await Work(work.queue, name).whole_job(percent)
+    busy, step, idle = [await socket.receive() for _ in range(3)]
+    assert {message["worker_id"] for message in (busy, step, idle)} == {"worker-b"}
+    assert (busy["new_status"], step["progress"], idle["new_status"]) == ("busy", 20, "idle")
+    assert await socket.silent()
+
+
+async def test_a_full_state_holds_the_last_hundred_that_completed_and_that_failed(api: Api, work: Work) -> None:
+    done = [await api.submit() for _ in range(103)]
+    for _ in done:
+        await work.whole_job()
+    failed = [await api.submit(max_retries=0) for _ in range(102)]
+    for _ in failed:
+        await work.queue.end(Failed(lease=await work.claim(), error="broken"))
+    socket = await api.socket("/ws/monitor/m")
+    await socket.send(type="monitor_connect", monitor_id="m", request_full_state=True, timestamp=1)
+    state = (await socket.until("full_state_snapshot"))["data"]
+    jobs = {name: [job["id"] for job in found] for name, found in state["jobs"].items()}
+    assert jobs == {"pending": [], "active": [], "completed": done[:2:-1], "failed": failed[:1:-1]}
+    assert (state["system_stats"]["completed_jobs"], state["system_stats"]["failed_jobs"]) == (103, 102)
 
 
 async def test_workers_come_change_and_go(start_api: StartApi, work: Work) -> None:

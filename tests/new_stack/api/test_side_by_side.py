@@ -13,9 +13,11 @@ import msgspec
 import pytest
 
 from new_stack.api.legacy.hub import event_frame
+from new_stack.api.legacy.v2.monitor import event_message
 from new_stack.queue import Failed, LeaseLost, Queue
 
 from .conftest import Api, Socket, SseEvent, StartApi, Work
+from .test_monitors import later, monitor
 
 
 async def follow(instances: list[Api], path: str, chance: random.Random, until: int) -> list[str]:
@@ -104,14 +106,19 @@ async def listen(client: Socket, ended: asyncio.Event) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_old_clients_are_told_exactly_what_the_streams_hold(start_api: StartApi, queue: Queue, seed: int) -> None:
-    """Jobs come over WebSockets, some are cancelled over HTTP, attempts fail: each client hears of its own jobs."""
+    """Jobs come over WebSockets, some are cancelled over HTTP, attempts fail: each client hears of its own jobs, and
+    monitors of both dialects of all of them, whichever client and server they came by: each event once and in order.
+    """
     chance = random.Random(seed)
     instances = [await start_api(), await start_api()]
     clients = {name: await chance.choice(instances).client(name) for name in ("ann", "bob", "eve")}
+    wall = await monitor(chance.choice(instances), "wall")
+    page = await later(chance.choice(instances), "jobs")
     done = asyncio.Event()
     mine: dict[str, str] = {}
     async with asyncio.timeout(40), asyncio.TaskGroup() as group:
         heard = {name: group.create_task(listen(client, done)) for name, client in clients.items()}
+        watched, shown = group.create_task(listen(wall, done)), group.create_task(listen(page, done))
         for name in ("a", "b"):
             group.create_task(toil(queue, name, chance, 24, done))
         for number in range(24):
@@ -124,10 +131,17 @@ async def test_old_clients_are_told_exactly_what_the_streams_hold(start_api: Sta
                 await asyncio.sleep(0.01)
                 await chance.choice(instances).session.post(f"{instances[0].base}/api/jobs/job-{number}/cancel")
     for job_id, owner in mine.items():
-        frames = [event_frame(event) for event in await queue.history(job_id)]
+        history = await queue.history(job_id)
+        frames = [event_frame(event) for event in history]
         expected = [json.loads(msgspec.json.encode(frame)) for frame in frames if frame is not None]
         accepted, *told = [message for message in heard[owner].result() if message["job_id"] == job_id]
         assert accepted["type"] == "job_accepted"
         assert told == expected
         others = [name for name in clients if name != owner]
         assert not any(message["job_id"] == job_id for name in others for message in heard[name].result())
+        seen = [message for message in watched.result() if message.get("job_id") == job_id]
+        assert seen == [message | {"client_id": owner} for message in expected]
+        known = [
+            (message["type"], message["timestamp"]) for message in shown.result() if message.get("job_id") == job_id
+        ]
+        assert known == [(message["type"], message["timestamp"]) for message in map(event_message, history)]

@@ -69,6 +69,14 @@ class TestTheHubsPage:
             assert page.stats.system.queues == {"priority": 1, "standard": 0, "total": 1}
             assert page.stats.system.jobs.status == {"pending": 1}
 
+    async def test_it_shows_whose_jobs_are_followed(self, start_api: StartApi) -> None:
+        api = await start_api()
+        async with HubClient(ws_url(api), "shop") as client, OldMonitorPage(ws_url(api)) as page:
+            job_id = await client.submit("pictures", {})
+            stats = await page.shows(lambda page: page.stats and page.job(job_id) and page.stats)
+            assert stats.subscriptions["jobs"] == {job_id: "shop"}
+            assert (stats.connections["clients"], stats.connections["monitors"]) == (["shop"], ["page"])
+
     async def test_jobs_without_a_priority_stand_in_the_standard_queue(self, start_api: StartApi) -> None:
         api = await start_api()
         for priority in (0, -3, 7, 2**40):
@@ -93,7 +101,8 @@ class TestTheHubsPage:
         await api.queue.end(Failed(lease=lease, error="no memory", retryable=False))
         async with OldMonitorPage(ws_url(api)) as page:
             row = await page.shows(lambda page: page.job(failed))
-            assert row.status == "failed"
+            assert (row.status, row.worker_id) == ("failed", "w1")
+            assert row.created_at <= row.updated_at < time.time() + 60
 
     async def test_it_receives_every_status_of_a_worker(self, start_api: StartApi, start_worker: StartWorker) -> None:
         api = await start_api()
