@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from harness.defects.mutants.mutant import Place
+from harness.defects.mutants.mutant import Place, other_numbers
 
 _TOKEN: Final = re.compile(
     r"(?P<comment>--\[\[.*?\]\]|--[^\n]*)"
@@ -32,6 +32,8 @@ COMPARISONS: Final = {
 }
 ARITHMETIC: Final = {"+": "-", "-": "+", "*": "/", "/": "*"}
 LOGIC: Final = {"and": "or", "or": "and", "true": "false", "false": "true"}
+_SIZE: Final = re.compile(r"^local [A-Z][A-Z_]* = [\d.* ]+$", re.MULTILINE)
+"""A named amount (docs/trust.md): it is not drawn."""
 _OPERAND_ENDS: Final = frozenset(")]}")
 _CALL: Final = re.compile(r"^(?P<indent> *)(?:redis\.p?call|[a-z_]+)\((?P<arguments>.*)\)$")
 
@@ -65,10 +67,11 @@ def _replaced(text: str, start: int, end: int, new: str) -> str:
 
 
 def _tokens(text: str) -> list[Token]:
+    amounts = {at for amount in _SIZE.finditer(text) for at in range(*amount.span())}
     return [
         Token(match.lastgroup or "", match.group(), match.start(), match.end())
         for match in _TOKEN.finditer(text)
-        if match.lastgroup != "comment"
+        if match.lastgroup != "comment" and match.start() not in amounts
     ]
 
 
@@ -87,8 +90,8 @@ def _token_changes(text: str) -> Iterator[tuple[int, str, int, str]]:
         elif token.kind == "word" and token.text == "not":
             yield token.start, "negation dropped", token.end, ""
         elif token.kind == "number":
-            for step in (1, -1):
-                yield token.start, f"constant {step:+d}", token.end, _stepped(token.text, step)
+            for operator, new in other_numbers(token.text):
+                yield token.start, operator, token.end, new
         before = token
 
 
@@ -99,11 +102,6 @@ def _ends_operand(token: Token | None) -> bool:
     if token.kind == "symbol":
         return token.text in _OPERAND_ENDS
     return token.kind != "word" or token.text not in {"return", "and", "or", "not", "then", "do", "in"}
-
-
-def _stepped(number: str, step: int) -> str:
-    value = float(number) + step if "." in number else int(number) + step
-    return str(value) if value >= 0 else f"({value})"
 
 
 def _call_changes(text: str) -> Iterator[tuple[int, str, int, str]]:

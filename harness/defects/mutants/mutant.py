@@ -9,11 +9,15 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from harness.defects.defect import PACKAGE, source_of_stack
 from harness.errors import CouldNotRun
+
+SMALL: Final = 10
+"""Up to here a number in the code is a count or a place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,21 @@ class Place:
     """Path inside the stack's package."""
     line: int
     ways: tuple[tuple[str, Callable[[], str]], ...]
+
+
+def other_numbers(number: str) -> list[tuple[str, str]]:
+    """What a literal number becomes, each with the operator's name.
+
+    Small whole ones are counts and places, which one more or less makes wrong. Larger ones and fractions are amounts:
+    of those no run tells one from the next, so they become ten times as much, or a tenth.
+    """
+    if not number.isdecimal():
+        value = float(number) if number.replace(".", "").isdecimal() else 0.0
+        return [("number x10", repr(value * 10)), ("number /10", repr(value / 10))] if value else []
+    whole = int(number)
+    if whole > SMALL:
+        return [("number x10", str(whole * 10)), ("number /10", str(whole // 10))]
+    return [("number +1", str(whole + 1)), ("number -1", str(whole - 1) if whole else "(-1)")]
 
 
 class Mutant(msgspec.Struct, frozen=True, kw_only=True):
