@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hubgate")
     group.addoption("--prefix", metavar="TEXT", default="", help="the prefix of the given stack's keys in Redis")
     group.addoption("--overlay", metavar="DIR", type=Path, help="a folder whose new_stack is run in place of ours")
+    group.addoption("--write-books", action="store_true", help="write the answers of the stack into scenarios/books")
 
 
 def pytest_configure(config: pytest.Config) -> None:

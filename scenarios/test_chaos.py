@@ -14,7 +14,7 @@ from harness.history import check_all, explain
 from scenarios.chaos import BY_JOURNAL, LIMITS, Chaos
 from scenarios.stacks import ours
 
-pytestmark = [pytest.mark.criterion("mixed-clients"), pytest.mark.long, pytest.mark.fast]
+pytestmark = [pytest.mark.criterion("mixed-clients"), pytest.mark.long]
 
 SLOWEST_S: Final = 120
 """A stack that loses jobs makes everybody wait for them."""

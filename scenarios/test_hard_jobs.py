@@ -34,6 +34,7 @@ def brittle(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
         yield own
 
 
+@pytest.mark.fast
 @pytest.mark.timeout(60)
 async def test_a_job_whose_every_worker_dies_is_given_up_and_says_why(brittle: OwnStack) -> None:
     async with brittle.modern() as client:
@@ -50,6 +51,7 @@ async def test_a_job_whose_every_worker_dies_is_given_up_and_says_why(brittle: O
         assert "lost its worker" in (await client.job(job_id))["error"]
 
 
+@pytest.mark.fast
 async def test_a_record_that_is_none_stops_no_other_job(isolated_stack: OwnStack) -> None:
     async with isolated_stack.modern() as client:
         broken = await client.submit(script(50), priority=9)
@@ -75,6 +77,7 @@ async def test_a_job_that_waits_for_its_next_attempt_is_cancelled_and_has_none(b
         assert (job["status"], job["failures"]) == ("cancelled", 1)
 
 
+@pytest.mark.fast
 async def test_each_job_of_a_batch_is_answered_in_its_place_and_a_bad_one_spoils_no_other(
     isolated_stack: OwnStack,
 ) -> None:

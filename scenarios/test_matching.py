@@ -73,6 +73,7 @@ async def test_four_workers_with_four_free_places_share_four_jobs(isolated_stack
     assert sorted(claimed_by(events)[0] for events in stories) == sorted(worker.name for worker in workers)
 
 
+@pytest.mark.fast
 async def test_each_job_is_run_by_a_worker_that_can_do_it(matching: OwnStack) -> None:
     small = await able(matching, "small", hardware={"gpu_memory_gb": 8}, models=["sdxl"], region="eu")
     large = await able(matching, "large", hardware={"gpu_memory_gb": 80}, models="all", region="us")
@@ -111,6 +112,7 @@ async def test_jobs_that_nobody_can_do_hide_no_other(matching: OwnStack) -> None
         assert kinds(await client.follow_to_end(behind))[-1] == "completed"
 
 
+@pytest.mark.fast
 async def test_a_jobs_own_retry_policy_holds(isolated_stack: OwnStack) -> None:
     await isolated_stack.workers(2, "draws", connector="simulation:services=draw")
     quick = {"backoff_base_ms": 20, "backoff_factor": 1}

@@ -13,7 +13,7 @@ from harness.testing import Server
 from scenarios.received_facts import facts_by_events, facts_by_websocket, kinds, progress_of, reached, story
 from scenarios.stacks import OwnStack, Payload, fail, script, wait
 
-pytestmark = pytest.mark.criterion("mixed-clients")
+pytestmark = [pytest.mark.criterion("mixed-clients"), pytest.mark.fast]
 
 FREE_AGAIN_S = 5.0
 ERROR = "worker lost its GPU: error 79"

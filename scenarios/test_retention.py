@@ -76,6 +76,7 @@ async def test_the_newest_are_kept_and_the_others_leave_nothing(by_number: OwnSt
     assert {job["job_id"] for job in listed} == {waiting, *job_ids[-FEW:]}
 
 
+@pytest.mark.fast
 async def test_events_go_first_then_the_job_and_what_has_not_ended_stays(by_age: OwnStack) -> None:
     await by_age.worker()
     async with by_age.modern() as client:

@@ -70,6 +70,7 @@ async def test_no_job_is_run_by_a_worker_that_does_not_serve_it(isolated_stack: 
     assert {service for _, service in by_crew} == set(JOBS)
 
 
+@pytest.mark.fast
 async def test_the_next_job_is_the_best_of_those_that_the_worker_serves(isolated_stack: OwnStack) -> None:
     async with isolated_stack.modern() as client:
         order = [("draw", 0), ("caption", 5), ("translate", 9), ("draw", 5), ("caption", 0), ("draw", 9)]
@@ -143,6 +144,7 @@ async def test_workers_that_serve_the_same_share_the_claims(isolated_stack: OwnS
     assert min(shares.values()) >= 45 / 3 / 3, shares
 
 
+@pytest.mark.fast
 async def test_a_killed_workers_job_goes_to_one_that_serves_it(isolated_stack: OwnStack) -> None:
     victim = await isolated_stack.worker("draws", connector=connector("draw"))
     await isolated_stack.worker("writes", connector=connector("caption"))

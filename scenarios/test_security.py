@@ -15,7 +15,7 @@ from harness.protocols.hub import websocket_url
 from harness.testing import Server, fresh
 from scenarios.stacks import OwnStack, ours, script
 
-pytestmark = pytest.mark.criterion("security")
+pytestmark = [pytest.mark.criterion("security"), pytest.mark.fast]
 
 WRONG: Final = "open-barley"
 SESSION: Final = "/api/session"

@@ -23,6 +23,7 @@ async def submit_without_retries(isolated_stack: OwnStack, payload: Payload) -> 
         return await client.submit(payload, job_id=fresh("job"), max_retries=0)
 
 
+@pytest.mark.fast
 async def test_a_worker_that_is_told_to_stop_hands_its_job_back_uncounted(isolated_stack: OwnStack) -> None:
     leaving = await isolated_stack.worker("leaving", worker_shutdown_grace_ms=100)
     job_id = await submit_without_retries(isolated_stack, script(10, wait(1_000), result="done by the next one"))
@@ -51,6 +52,7 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_it_can(isolated_stack
         assert kinds(await client.follow_to_end(waiting))[-1] == "completed"
 
 
+@pytest.mark.fast
 async def test_a_killed_workers_job_runs_again(isolated_stack: OwnStack) -> None:
     doomed = await isolated_stack.worker("doomed")
     job_id = await submit_without_retries(isolated_stack, script(10, wait(400), result="at last"))

@@ -120,14 +120,12 @@ def _unseen(file: str, text: str) -> list[Span]:
     """What no run could tell from the original, as the module's docstring says."""
     tree = ast.parse(text)
     found = [*_unevaluated(tree), *_amounts(tree, settings=Path(file).name == "settings.py")]
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Assert)
-            or (isinstance(node, ast.keyword) and node.arg == "strict")
-            or (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _name(node.func.value) in LOGS)
-        ):
-            found.append(node)
-    return _spans(found)
+    return _spans([*found, *(node for node in ast.walk(tree) if _only_forbids_or_tells(node))])
+
+
+def _only_forbids_or_tells(node: ast.AST) -> bool:
+    is_log = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _name(node.func.value) in LOGS
+    return is_log or isinstance(node, ast.Assert) or (isinstance(node, ast.keyword) and node.arg == "strict")
 
 
 def _name(node: ast.AST) -> str:

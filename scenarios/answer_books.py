@@ -1,0 +1,297 @@
+"""Books of answers: what the stack is asked, line by line, and below each line what it answers, word for word.
+
+    worker w1 services=draw                    start a worker of that name; what is in capitals are settings
+    kill w1                                    kill it; `stop w1` ends it in order
+    POST /api/jobs {"id": "a"}                 ask; headers may stand between: `<Name: value>`
+    until GET /api/jobs/a status=completed     ask again and again until the answer has that (`=*`: anything)
+    follow /api/jobs/a/progress                all events of a stream until its end; `follow 3 /…`: so many
+    socket alice /ws/client/alice              connect
+    alice says {"type": "submit_job"}          a frame; bare text is sent as it stands
+    alice hears complete_job                   all frames up to the first of that type, or so many
+
+What nobody can know beforehand is masked: times by where they lie, ids of events, what memory and moments take. Nulls
+and what the clock alone brings about are left out. `pytest scenarios -k books --write-books` writes the answers down anew;
+then they have to be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import websockets
+
+from harness.clients import ModernClient
+from harness.processes import Process
+from scenarios.stacks import OwnStack
+
+AGENT: Final = "a reader of books"
+FOLDER: Final = Path(__file__).parent / "books"
+STEP_S: Final = 15.0
+WRITING_S: Final = 4.0
+LOOK_S: Final = 0.03
+HOUR_MS: Final = 3_600_000
+LONG_AGO_MS: Final = 100 * 24 * HOUR_MS
+HEADERS: Final = ("location", "allow", "retry-after", "deprecation", "sunset", "link", "www-authenticate", "etag")
+VARIES: Final = (
+    "redis_ms",
+    "used_bytes",
+    "peak_bytes",
+    "retry_after_s",
+    "uptime",
+    "uptime_seconds",
+    "cpu_cores",
+    "ram_gb",
+    "pid",
+    "jobs_processed",
+    "p50",
+    "p95",
+    "p99",
+)
+BY_THE_CLOCK: Final = frozenset({"unserved", "unserved_since", "unserved_since_ms", "unworkable_since", "points"})
+"""Fields that say when somebody last looked; where they matter, the book waits for them."""
+UNASKED: Final = ("stats_broadcast", "system_status", "heartbeat")
+"""Frames that come by the clock."""
+_VARIES: Final = re.compile(rf'"({"|".join(VARIES)})": ?-?[\d.e]+')
+_UNSERVED: Final = re.compile(r"(?<=Unworkable) since <past>|, \"waiting_reason\": \"no worker [^\"]*\"")
+_OURS: Final = re.compile(r'"(host|version)": "[^"]*"')
+_HERE: Final = re.compile(r"(?:127\.0\.0\.1|localhost):\d+")
+_UUID: Final = re.compile(r"\b[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b")
+_EVENT: Final = re.compile(r"\b\d{13}-\d+\b")
+_NUMBER: Final = re.compile(r"(?<![\d.\w])\d{10}(?:\d{3})?(?:\.\d+)?(?![\d\w])")
+_ISO: Final = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
+_ORDER: Final = ("created_at_ms", "claimed_at_ms", "ended_at_ms")
+
+
+def books() -> list[str]:
+    """The names of all books."""
+    return sorted(path.stem for path in FOLDER.glob("*.book"))
+
+
+def lines_of(text: str) -> Iterator[tuple[str, list[str]]]:
+    """What is asked, each with what stands below it."""
+    asked: str | None = None
+    below: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("  "):
+            below.append(line.strip())
+            continue
+        if asked is not None:
+            yield asked, below
+        asked, below = line, []
+    if asked is not None:
+        yield asked, below
+
+
+def masked(text: str) -> str:
+    """An answer without what nobody can know beforehand."""
+    now_ms = time.time() * 1000
+
+    def where(ms: float, found: str) -> str:
+        if not now_ms - LONG_AGO_MS < ms < now_ms + HOUR_MS:
+            return found
+        return "<past>" if ms <= now_ms + 1 else "<future>"
+
+    def number(match: re.Match[str]) -> str:
+        digits = match[0].partition(".")[0]
+        return where(float(match[0]) * (1 if len(digits) > 10 else 1000), match[0])
+
+    def iso(match: re.Match[str]) -> str:
+        at = datetime.fromisoformat(match[0])
+        return where((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000, match[0])
+
+    text = _EVENT.sub("<event>", _HERE.sub("<here>", _UUID.sub("<uuid>", text)))
+    text = _NUMBER.sub(number, _ISO.sub(iso, text)).replace(datetime.now(UTC).date().isoformat(), "<today>")
+    text = _UNSERVED.sub("", text)
+    return _VARIES.sub(r'"\1": <number>', _OURS.sub(r'"\1": "<text>"', text))
+
+
+def shown(value: Any) -> str:
+    """An answer as it stands in the book."""
+    return masked(json.dumps(_settled(value), ensure_ascii=False))
+
+
+def _settled(value: Any) -> Any:
+    if isinstance(value, dict):
+        moments = [value[name] for name in _ORDER if isinstance(value.get(name), int)]
+        assert moments == sorted(moments), f"a job was created, claimed and ended at {moments}"
+        left_out = BY_THE_CLOCK | ({"waiting"} if "wait_ms" in value else set())
+        return {name: _settled(one) for name, one in value.items() if one is not None and name not in left_out}
+    return [_settled(one) for one in value] if isinstance(value, list) else value
+
+
+class Player:
+    """Asks a stack what a book asks."""
+
+    def __init__(self, stack: OwnStack, http: httpx.AsyncClient, client: ModernClient, patience_s: float) -> None:
+        self._stack = stack
+        self._http = http
+        self._client = client
+        self._patience_s = patience_s
+        self._workers: dict[str, Process] = {}
+        self._sockets: dict[str, websockets.ClientConnection] = {}
+
+    async def answers(self, asked: str, opened: AsyncExitStack) -> list[str]:
+        """What one line is answered, masked."""
+        word, _, rest = asked.partition(" ")
+        async with asyncio.timeout(2 * self._patience_s):
+            match word:
+                case "" | "#":
+                    return []
+                case "worker":
+                    return await self._start_worker(*rest.split())
+                case "kill" | "stop":
+                    return await self._end_worker(rest, kill=word == "kill")
+                case "until":
+                    return await self._until(rest)
+                case "follow":
+                    return await self._follow(rest)
+                case "socket":
+                    name, path = rest.split()
+                    url = f"{self._stack.ws_url}{path}"
+                    self._sockets[name] = await opened.enter_async_context(
+                        websockets.connect(url, max_size=None, user_agent_header=AGENT)
+                    )
+                    return []
+            if word in self._sockets:
+                does, _, what = rest.partition(" ")
+                return await (self._says(word, what) if does == "says" else self._hears(word, what))
+            return await self._ask(asked)
+
+    async def _start_worker(self, name: str, *settings: str) -> list[str]:
+        pairs = dict(setting.split("=", 1) for setting in settings)
+        environment = {key: value for key, value in pairs.items() if key.isupper()}
+        connector = f"simulation:services={pairs.get('services', '*')}"
+        launch = self._stack.deployment.worker_launch(
+            name, concurrency=int(pairs.get("places", "1")), connector=connector, environment=environment
+        )
+        [self._workers[name]] = await self._stack.deployment.astart_workers([launch])
+        return []
+
+    async def _end_worker(self, name: str, *, kill: bool) -> list[str]:
+        worker = self._workers.pop(name)
+        await asyncio.to_thread(worker.kill if kill else worker.stop)
+        return []
+
+    async def _until(self, asked: str) -> list[str]:
+        method, url, wanted = asked.split(" ", 2)
+        question = f"{method} {url}"
+        path, _, value = wanted.partition("=")
+        while True:
+            found = _at((await self._response(question)).json(), path)
+            if str(found) == value or (value == "*" and found is not None):
+                return []
+            await asyncio.sleep(LOOK_S)
+
+    async def _follow(self, rest: str) -> list[str]:
+        count, _, path = rest.rpartition(" ")
+        path, _, last = path.partition("#")
+        found: list[str] = []
+        async with aclosing(self._client.events(path, last_event_id=last)) as stream:
+            async for event in stream:
+                found.append(f"{event.kind} {shown(event.data)}")
+                if len(found) == int(count or 0):
+                    break
+        return found
+
+    async def _says(self, name: str, what: str) -> list[str]:
+        await self._sockets[name].send(what)
+        return []
+
+    async def _hears(self, name: str, kind: str) -> list[str]:
+        heard: list[str] = []
+        while True:
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    frame = json.loads(await self._sockets[name].recv())
+            except TimeoutError:
+                return [*heard, "silence"]
+            except websockets.ConnectionClosed as closed:
+                why = closed.rcvd
+                return [*heard, f"closed {why.code} {why.reason}" if why else "closed"]
+            if frame["type"] in UNASKED and frame["type"] != kind:
+                continue
+            heard.append(shown(frame))
+            if frame["type"] == kind or str(len(heard)) == kind:
+                return heard
+
+    async def _ask(self, asked: str) -> list[str]:
+        return _told(await self._response(asked))
+
+    async def _response(self, asked: str) -> httpx.Response:
+        method, path, rest = (*asked.split(" ", 2), "", "")[:3]
+        headers: dict[str, str] = {}
+        while rest.startswith("<"):
+            header, _, rest = rest[1:].partition(">")
+            name, _, value = header.partition(": ")
+            headers[name] = value
+            rest = rest.lstrip()
+        if rest:
+            headers.setdefault("Content-Type", "application/json")
+        headers.setdefault("User-Agent", AGENT)
+        return await self._http.request(method, path, content=rest.encode(), headers=headers)
+
+
+def _told(answer: httpx.Response) -> list[str]:
+    headers = "".join(f" {name}: {masked(answer.headers[name])};" for name in HEADERS if name in answer.headers)
+    kind = answer.headers.get("content-type", "")
+    body = shown(answer.json()) if "json" in kind else kind
+    return [f"{answer.status_code}{headers} {body}".rstrip()]
+
+
+def _at(value: Any, path: str) -> Any:
+    """What stands at `queue.pending`; of a list, how many there are at `jobs.#`."""
+    for part in path.split("."):
+        if part == "#":
+            return len(value)
+        if isinstance(value, list):
+            value = value[int(part)] if int(part) < len(value) else None
+        else:
+            value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+async def played(text: str, stack: OwnStack) -> str:
+    """The book with what this stack answers. Raises AssertionError at the first answer that differs from the book's."""
+    return "".join([line async for line in _played(text, stack, compare=True)])
+
+
+async def written(text: str, stack: OwnStack) -> str:
+    """The book with what this stack answers, whatever stood there."""
+    return "".join([line async for line in _played(text, stack, compare=False)])
+
+
+async def _played(text: str, stack: OwnStack, *, compare: bool) -> Any:
+    async with AsyncExitStack() as opened:
+        http = await opened.enter_async_context(stack.http())
+        client = await opened.enter_async_context(stack.modern())
+        player = Player(stack, http, client, STEP_S if compare else WRITING_S)
+        for asked, below in lines_of(text):
+            try:
+                found = await player.answers(asked, opened)
+            except (TimeoutError, httpx.HTTPError, OSError, ValueError) as error:
+                if compare:
+                    raise AssertionError(f"{asked}: {type(error).__name__} {error}") from error
+                found = [f"!! {type(error).__name__} {error}"]
+            if compare:
+                assert found == below, difference(asked, below, found)
+            yield "".join(f"{line}\n" for line in (asked, *(f"  {one}" for one in found)))
+
+
+def difference(asked: str, below: list[str], found: list[str]) -> str:
+    """The first line of an answer that is not the book's, from a little before where they part."""
+    for number, line in enumerate(found):
+        book = below[number] if number < len(below) else "nothing"
+        if book != line:
+            at = next((at for at, (one, other) in enumerate(zip(book, line, strict=False)) if one != other), 0)
+            begin = max(0, at - 40)
+            return f"{asked[:90]}: answered …{line[begin : at + 90]}… and not …{book[begin : at + 90]}…"
+    return f"{asked[:90]}: after {len(found)} lines nothing more, and not {below[len(found)][:120]}"

@@ -1,0 +1,89 @@
+"""The figures over time say what the jobs themselves say: how many, for whom, how long they waited and ran."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from harness.testing import until
+from scenarios.stacks import OwnStack, Payload, fail, script, wait
+
+pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.fast]
+
+SERVICES: Final = ("draw", "cut")
+RUNS_MS: Final = (0, 5, 20, 45, 90, 160, 240, 330)
+"""How long the jobs of each service run, the last ones without a result."""
+NEAR: Final = 0.05
+"""How far a sketch's quantile may be from the true one: half a bucket of an eighth of an octave."""
+
+
+def payload(run_ms: int) -> Payload:
+    return script(wait(run_ms), fail("too long")) if run_ms > 200 else script(wait(run_ms), result="done")
+
+
+async def all_ended(http: httpx.AsyncClient, count: int) -> list[dict[str, Any]]:
+    """The jobs, once they have ended."""
+    found: list[dict[str, Any]] = []
+
+    async def ended() -> bool:
+        jobs = (await http.get("/api/jobs", params={"limit": 100})).json()["jobs"]
+        found[:] = [job for job in jobs if job["ended_at_ms"] is not None]
+        return len(found) == count
+
+    await until(ended, 20, "the end of all jobs")
+    return found
+
+
+def assert_near(told: dict[str, Any], true_ms: Sequence[int], what: str) -> None:
+    """Quantiles by rank, each within a bucket of the true one."""
+    ordered = sorted(true_ms)
+    assert told["count"] == len(ordered), what
+    for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+        true = ordered[math.ceil(share * len(ordered)) - 1]
+        assert abs(told[name] - true) <= NEAR * true + 1, f"{what}: {name} is {told[name]}, of {ordered}"
+
+
+async def test_the_figures_over_time_say_what_the_jobs_say(isolated_stack: OwnStack) -> None:
+    async with isolated_stack.http() as http:
+        jobs = [
+            {"service_required": service, "payload": payload(run_ms), "max_retries": 0, "id": f"{service}-{run_ms}"}
+            for service in SERVICES
+            for run_ms in RUNS_MS
+        ]
+        await http.post("/api/jobs", json=[*jobs, {"service_required": "draw", "not_before": 2**41, "id": "late"}])
+        await http.post("/api/jobs/late/cancel")
+        await isolated_stack.worker("draws", connector="simulation:services=draw")
+        await isolated_stack.worker("cuts", connector="simulation:services=cut", concurrency=3)
+        ended = await all_ended(http, len(jobs) + 1)
+        for asked in ("range=1h&by=service", "range=24h&by=service", "range=7d&by=service", "range=90d&by=service"):
+            found = (await http.get(f"/api/history?{asked}")).json()
+            totals = {one["service"]: one["total"] for one in found["series"]}
+            assert sorted(totals) == sorted(SERVICES)
+            for service, told in totals.items():
+                assert_told(told, [job for job in ended if job["service_required"] == service], f"{service}, {asked}")
+            for one in found["series"]:
+                for name in ("submitted", "completed", "failed", "cancelled"):
+                    assert sum(point[name] for point in one["points"]) == one["total"][name], f"{name} of the slots"
+                slots = [point["at"] for point in one["points"]]
+                assert slots == sorted(slots)
+                assert all(at % found["step_ms"] == 0 and found["from"] <= at < found["until"] for at in slots)
+        [everything] = (await http.get("/api/history")).json()["series"]
+        assert_told(everything["total"], ended, "all services")
+        [cut] = (await http.get("/api/history?service=cut")).json()["series"]
+        assert_told(cut["total"], [job for job in ended if job["service_required"] == "cut"], "the service cut")
+
+
+def assert_told(told: dict[str, Any], jobs: Sequence[dict[str, Any]], what: str) -> None:
+    """What was counted of these jobs, and how long they took."""
+    states = [job["status"] for job in jobs]
+    counted = {name: told[name] for name in ("submitted", "completed", "failed", "cancelled")}
+    assert counted == {"submitted": len(jobs)} | {
+        state: states.count(state) for state in ("completed", "failed", "cancelled")
+    }, what
+    ran = [job for job in jobs if job["claimed_at_ms"] is not None]
+    assert_near(told["run_ms"], [job["ended_at_ms"] - job["claimed_at_ms"] for job in ran], f"run of {what}")
+    assert_near(told["wait_ms"], [job["claimed_at_ms"] - job["created_at_ms"] for job in ran], f"wait of {what}")
