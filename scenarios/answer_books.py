@@ -3,14 +3,14 @@
     worker w1 services=draw                    start a worker of that name; what is in capitals are settings
     kill w1                                    kill it; `stop w1` ends it in order
     POST /api/jobs {"id": "a"}                 ask; headers may stand between: `<Name: value>`
-    until GET /api/jobs/a status=completed     ask again and again until the answer has that (`=*`: anything)
+    until GET /api/jobs/a status=completed     ask until the answer has that (`=*`: anything)
     follow /api/jobs/a/progress                all events of a stream until its end; `follow 3 /…`: so many
     socket alice /ws/client/alice              connect
     alice says {"type": "submit_job"}          a frame; bare text is sent as it stands
     alice hears complete_job                   all frames up to the first of that type, or so many
 
 What nobody can know beforehand is masked: times by where they lie, ids of events, what memory and moments take. Nulls
-and what the clock alone brings about are left out. `pytest scenarios -k books --write-books` writes the answers down anew;
+    until GET /api/jobs/a status=completed     ask until the answer has that (`=*`: anything)
 then they have to be read.
 """
 

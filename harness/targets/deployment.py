@@ -253,9 +253,8 @@ class Deployment:
 
     def remove(self) -> None:
         """End it at once and leave nothing of it in its Redis, where an API that runs on writes when it last reaped."""
-        for worker in self.workers:
-            worker.kill()
-        self.stop()
+        for process in (*self.workers, *self.servers):
+            process.kill()
         self.empty()
 
     @property
