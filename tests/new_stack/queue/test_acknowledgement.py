@@ -36,6 +36,10 @@ def kept(url: str, acknowledgement: str, **changes: int) -> QueueSettings:
     return QueueSettings(redis_url=url, acknowledgement=acknowledgement, **changes)
 
 
+def is_loading(server: ValkeyProcess) -> bool:
+    return server.ping().startswith(b"-LOADING")
+
+
 async def test_disk_waits_for_the_append_only_file_and_says_so_where_it_does_not_come(on_disk: ValkeyProcess) -> None:
     queue = await Queue.connect(kept(on_disk.url, "disk", call_timeout_ms=1_500))
     with redis.Redis(port=on_disk.port) as admin:
@@ -57,21 +61,19 @@ async def test_disk_waits_for_the_append_only_file_and_says_so_where_it_does_not
 async def test_disk_is_served_again_by_a_server_that_was_met_while_it_loaded(on_disk: ValkeyProcess) -> None:
     """While it loads its append-only file, a server says that it has none."""
     queue = await Queue.connect(kept(on_disk.url, "disk"))
-    await queue.submit_many([NewJob(id=f"old-{number}") for number in range(1_000)])
+    with redis.Redis(port=on_disk.port) as admin, admin.pipeline(transaction=False) as commands:
+        for _ in range(40_000):  # it answers after each 1,024 of what it loads
+            commands.incr("loads-long")
+        commands.execute()
     on_disk.kill()
-    on_disk.options = (*on_disk.options, "--key-load-delay", "400")
-    met_while_loading = False
-
-    async def submitted() -> bool:
-        nonlocal met_while_loading
-        try:
-            return (await queue.submit(NewJob(id="new"))).created
-        except QueueUnavailable as error:
-            met_while_loading = met_while_loading or "cannot be reached" not in str(error)
-            return False
-
-    await asyncio.gather(asyncio.to_thread(on_disk.start), until(submitted, 20))
-    assert met_while_loading
+    on_disk.options = (*on_disk.options, "--key-load-delay", "1")
+    starting = asyncio.create_task(asyncio.to_thread(on_disk.start))
+    await until(lambda: is_loading(on_disk), 20)
+    with pytest.raises(QueueUnavailable):
+        await queue.submit(NewJob(id="too soon"))
+    assert is_loading(on_disk), "it had loaded before it was asked: nothing was tried"
+    await starting
+    assert (await queue.submit(NewJob(id="new"))).created
     await queue.close()
 
 
