@@ -93,12 +93,20 @@ local function count_in(totals, day, name, count)
   totals[day][name] = (totals[day][name] or 0) + count
 end
 
+-- Uses and refusals in the order in which they were, so that each stands between its neighbours.
 local function count_client(q, client, uses, refusals, totals)
   local packed = redis.call('HGET', q.prefix .. 'usage', client)
   local record = packed and cmsgpack.unpack(packed) or { t = 0, w = {} }
-  for _, refusal in ipairs(refusals) do refuse(record, unpack(refusal)) end
+  local refused = 0
+  local function refuse_until(at)
+    while refusals[refused + 1] and refusals[refused + 1][2] <= at do
+      refused = refused + 1
+      refuse(record, unpack(refusals[refused]))
+    end
+  end
   for _, use in ipairs(uses) do
     local name, agent, message, at, count = unpack(use)
+    refuse_until(at)
     at = math.min(at, q.now)
     local day, second = math.floor(at / DAY_MS), math.floor(at / 1000)
     if day >= q.oldest then
@@ -111,6 +119,7 @@ local function count_client(q, client, uses, refusals, totals)
       count_in(totals, day, name .. ' ' .. message, count)
     end
   end
+  refuse_until(math.huge)
   without_old(record, q.oldest)
   if not next(record.w) then return 0 end
   local forgotten = packed and 0 or make_room(q, q.clients)

@@ -51,6 +51,14 @@ async def test_who_came_back_by_http_and_is_refused_again_came_back_when_it_did(
     assert (record.refused, record.way, record.refused_at, record.back_at) == (2, "http modern", now, now + 1_000)
 
 
+async def test_who_came_back_between_two_refusals_that_are_added_at_once_came_back(queue: Queue) -> None:
+    now = now_ms() - 60_000
+    refusals = [Refused(now - 10_000, now, 0), Refused(now - 10_000, now + 2_000, 0)]
+    await queue.usage.add([count("a", ("http modern", "submit", now + 1_000, 1), refusals=refusals)])
+    [record] = (await queue.usage.page()).clients["a"].brown_outs
+    assert (record.refused, record.way, record.refused_at, record.back_at) == (2, "http modern", now, now + 1_000)
+
+
 async def test_uses_add_up_by_client_way_message_and_day(queue: Queue) -> None:
     now = now_ms()
     await queue.usage.add([count("a", ("websocket hub", "submit_job", now - 2 * DAY_MS, 3))])
