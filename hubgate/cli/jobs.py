@@ -70,9 +70,12 @@ def failures(
         found = ask("GET", f"/api/failures{query}", **api)
         rows = [group for group in found["groups"] if reason in (None, group["reason"])]
         told = [f"{group['count']:>7}  {group['service']}: {group['reason']}" for group in rows]
+        if found["more"]:
+            told.append(f"Failed jobs older than the newest {found['looked_at']:,} are not counted.")
     else:
         wanted = {name: value for name, value in (("service", service), ("reason", reason)) if value}
         body = {"action": action, "filter": wanted, "dry_run": not yes, "limit": 10_000}
         found = ask("POST", "/api/jobs/bulk", **api, body=body)
         told = [f"{found['changed']} jobs: done." if yes else f"{found['matched']} jobs are meant; --yes does it."]
+        told += ["There may be more: do it again."] if found["more"] else []
     click.echo(json.dumps(found, indent=1) if as_json else "\n".join(told or ["No job has failed."]))

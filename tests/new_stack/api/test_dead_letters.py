@@ -40,6 +40,12 @@ async def bulk(api: Api, **body: Any) -> Any:
     return await api.post("/api/jobs/bulk", body, 200)
 
 
+async def run(api: Api, *options: str) -> str:
+    done = await asyncio.to_thread(CliRunner().invoke, cli, ["failures", "--target", api.base, *options])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
 async def test_failed_jobs_are_listed_by_service_and_reason(api: Api) -> None:
     first, second = await fail(api, "draw", "timed out after 5 s"), await fail(api, "draw", "timed out after 7 s")
     cut = await fail(api, "cut", "no disk")
@@ -60,6 +66,10 @@ async def test_only_the_newest_are_grouped_where_there_are_many(api: Api, monkey
     found = await api.get("/api/failures")
     assert [(group["count"], group["examples"]) for group in found["groups"]] == [(4, jobs[:2:-1])]
     assert (found["looked_at"], found["more"]) == (4, True)
+    assert (await run(api)).splitlines() == [
+        "      4  draw: no disk N",
+        "Failed jobs older than the newest 4 are not counted.",
+    ]
     assert (await bulk(api, action="retry", dry_run=False))["changed"] == 6
 
 
@@ -107,12 +117,7 @@ async def test_a_request_that_makes_no_sense_is_refused_with_its_field(api: Api,
 async def test_the_command_lists_and_acts_only_when_told_yes(api: Api) -> None:
     await fail(api, "draw", "no disk")
 
-    async def run(*options: str) -> str:
-        done = await asyncio.to_thread(CliRunner().invoke, cli, ["failures", "--target", api.base, *options])
-        assert done.exit_code == 0, done.output
-        return done.output
-
-    assert "1  draw: no disk" in await run()
-    assert "1 jobs are meant" in await run("--reason", "no disk", "--drop")
-    assert "1 jobs: done" in await run("--reason", "no disk", "--drop", "--yes")
-    assert "No job has failed" in await run()
+    assert "1  draw: no disk" in await run(api)
+    assert "1 jobs are meant" in await run(api, "--reason", "no disk", "--drop")
+    assert "1 jobs: done" in await run(api, "--reason", "no disk", "--drop", "--yes")
+    assert "No job has failed" in await run(api)
