@@ -1,11 +1,15 @@
 // The events of all jobs, live. What a break of the connection made us miss comes with the next one.
-import { withQuery } from "./api.js";
+import { now, withQuery } from "./api.js";
 
 const KINDS = [
   ...["submitted", "claimed", "progress", "completed", "attempt_failed", "failed", "cancelled", "released"],
   ...["lease_expired", "retried"],
 ];
 const AGAIN_MS = 2000;
+/** Who was away for longer begins anew: thousands of events would have to be read for what one page of a list says. */
+const AWAY_MS = 60_000;
+/** The events of this time before a beginning are read, too: what was read meanwhile may be older than they are. */
+const LAG_MS = 1000;
 
 /** The state that a job has after an event of this kind. */
 export const STATE_AFTER = {
@@ -31,12 +35,18 @@ function whileSeen(open) {
   };
 }
 
-/** Follow all jobs from `since` (ms) on; `gap` is called where events were missed for good. Answers what ends it. */
-export function followAll({ since, event, gap }) {
+/** Follow all jobs from now on; `gap` is called where events were missed for good. Answers what ends it. */
+export function followAll({ event, gap }) {
   let last = null;
+  let since = now() - LAG_MS;
+  let leftAt = Infinity;
   return whileSeen(() => {
     let source = null;
     let again = 0;
+    if (now() - leftAt > AWAY_MS) {
+      [last, since] = [null, now() - LAG_MS];
+      gap();
+    }
     const open = () => {
       source = new EventSource(withQuery("/api/events", last ? { last_event_id: last } : { since: Math.round(since) }));
       for (const kind of KINDS) {
@@ -53,6 +63,7 @@ export function followAll({ since, event, gap }) {
     };
     open();
     return () => {
+      leftAt = now();
       clearTimeout(again);
       source.close();
     };

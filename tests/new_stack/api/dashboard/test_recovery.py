@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import sys
+import time
 
 import httpx
 import psutil
@@ -28,8 +31,8 @@ TOKEN = "s3cret-of-the-test"
 READ_TOKEN = "may-only-look"
 WORKERS = 48
 SEEN_WITHIN_MS = 500
-BUSY_PERCENT = 30
-"""From there on, others use the machine: how late an event is then says nothing of the stack."""
+OTHERS_CORES = 0.3
+"""Where others use more of the machine, how late an event is says nothing of the stack."""
 
 
 async def submit_directly(stack: Stack, count: int) -> None:
@@ -70,33 +73,43 @@ def test_a_page_that_nobody_sees_holds_no_connection_and_misses_nothing(tab: Tab
     def streams(count: int) -> None:
         asyncio.run(until(lambda: stack.get("/api/stats")["connections"]["sse"] == count))
 
-    for view in ("/jobs", "/jobs/held-unseen"):
-        if view != "/jobs":
-            stack.submit({"id": "held-unseen", "service_required": "nobody-serves-it"})
-        visit(tab, stack, view)
+    visit(tab, stack, "/jobs")
+    for minutes_away in (0, 2):
         streams(1)
-        _seen(tab, hidden=True)
+        _seen(tab, hidden=True, minutes_ago=minutes_away)
         streams(0)
-        stack.submit(order(f"unseen{view.replace('/', '-')}", 1))
-        if view != "/jobs":
-            stack.post("/api/jobs/held-unseen/cancel", {})
-            stack.cancelled.append("held-unseen")
+        stack.submit(order(f"unseen-{minutes_away}", 1))
         stack.settled()
         _seen(tab, hidden=False)
-        shows(tab, "unseen-jobs" if view == "/jobs" else "cancelled")
-        streams(1 if view == "/jobs" else 0)
-        tab.call("Page.navigate", url="about:blank")
-        streams(0)
+        shows(tab, f"unseen-{minutes_away}")
+        newest = [job["job_id"] for job in stack.get("/api/jobs", limit=20)["jobs"]]
+        tab.wait(f"JSON.stringify({ROW_IDS}.slice(0, 20)) === {json.dumps(json.dumps(newest, separators=(',', ':')))}")
+    tab.call("Page.navigate", url="about:blank")
+    streams(0)
+    stack.submit({"id": "held-unseen", "service_required": "nobody-serves-it"})
+    visit(tab, stack, "/jobs/held-unseen")
+    streams(1)
+    _seen(tab, hidden=True)
+    streams(0)
+    stack.post("/api/jobs/held-unseen/cancel", {})
+    stack.cancelled.append("held-unseen")
+    _seen(tab, hidden=False)
+    shows(tab, "cancelled")
+    streams(0)
 
 
-def _seen(tab: Tab, *, hidden: bool) -> None:
-    """What a page is told when another tab is chosen."""
+ROW_IDS = "[...document.querySelectorAll('long-list .id')].map(e => e.textContent)"
+
+
+def _seen(tab: Tab, *, hidden: bool, minutes_ago: int = 0) -> None:
+    """What a page is told when another tab is chosen, or it again."""
+    tab.tell(f"window.today = Date.now, Date.now = () => today() - {minutes_ago * 60_000}, 0")
     tab.tell(
         "Object.defineProperty(document, 'hidden', { value: true, configurable: true })"
         if hidden
         else "delete document.hidden"
     )
-    tab.tell("document.dispatchEvent(new Event('visibilitychange'))")
+    tab.tell("document.dispatchEvent(new Event('visibilitychange')), Date.now = today, 0")
 
 
 def test_ages_are_the_servers_on_an_idle_system_whatever_the_readers_clock_says(tab: Tab, stack: Stack) -> None:
@@ -151,7 +164,6 @@ def test_what_48_workers_say_is_on_the_page_within_half_a_second(
     tab.look(1400, 3_000)
     visit(tab, stack, "/jobs?service=watched")
     tab.tell(WATCH)
-    idle = psutil.cpu_percent(0.5) < BUSY_PERCENT
 
     async def run() -> dict[str, list[tuple[float, float]]]:
         async with fleet(stack.deployment.target, WORKERS, "watched", stack.journal):
@@ -160,21 +172,33 @@ def test_what_48_workers_say_is_on_the_page_within_half_a_second(
             await asyncio.to_thread(stack.settled)
         return await sent_at(stack.deployment.target, jobs)
 
+    began = _used()
     sent = asyncio.run(run())
     tab.wait(f"Object.values(seen).filter(steps => steps.at(-1)[0] === 100).length === {WORKERS}")
+    wall, machine, own = (after - before for after, before in zip(_used(), began, strict=True))
     seen = tab.tell("seen")
     late = sorted(
-        next(at for shown, at in seen[job_id] if shown >= step) - began
+        next(at for shown, at in seen[job_id] if shown >= step) - said_at
         for job_id in jobs
-        for step, began in sent[job_id]
+        for step, said_at in sent[job_id]
     )
     assert len(late) == WORKERS * len(script)
     p50, p99 = (late[int(share * len(late))] for share in (0.5, 0.99))
     with capsys.disabled():
         sys.stdout.write(f" {len(late)} steps of {WORKERS} workers: p50 {p50:.0f} ms, p99 {p99:.0f} ms ")
     assert late[0] > 0
-    if idle:
+    if machine - own < OTHERS_CORES * wall:
         assert p99 < SEEN_WITHIN_MS
+
+
+def _used() -> tuple[float, float, float]:
+    """The time, and the processor time of the whole machine and of this process and all that it started, in seconds."""
+    times, me = psutil.cpu_times(), psutil.Process()
+    own = 0.0
+    for process in (me, *me.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            own += sum(process.cpu_times()[:2])
+    return time.monotonic(), sum(times[:3]), own
 
 
 def _busy(tab: Tab) -> tuple[float, float]:

@@ -12,7 +12,6 @@ const FILTERS = ["q", "state", "service", "worker", "client"];
 const STATES = ["pending", "claimed", "completed", "failed", "cancelled"];
 const TYPING_MS = 300;
 const NARROW = matchMedia("(max-width: 700px)");
-const EVENTS_LAG_MS = 1000;
 
 export function jobsView(page) {
   const filters = () => Object.fromEntries(FILTERS.map((name) => [name, page.route.query[name] ?? ""]));
@@ -32,7 +31,6 @@ export function jobsView(page) {
 
   function follow() {
     unfollow ??= followAll({
-      since: now() - EVENTS_LAG_MS,
       event: (event) => {
         if (list.take({ ...event, state: STATE_AFTER[event.kind] }, scrollY < 200)) reloadSoon();
         page.redraw();
