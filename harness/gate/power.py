@@ -21,7 +21,7 @@ from harness.gate.context import Options
 from harness.gate.phases.cassettes import scenarios_folder
 from harness.gate.profiles import FAST
 from harness.gate.run import describe, new_folder
-from harness.gate.selftest import Report, Tester, Write
+from harness.gate.selftest import Report, Tester, Write, few_at_once
 from harness.results import (
     Comparison,
     Criterion,
@@ -41,7 +41,6 @@ from harness.results import (
     scores,
 )
 
-AT_ONCE: Final = 2
 LONGEST_S: Final = 120.0
 """A run that takes longer is broken off; it tells nothing."""
 LEAST_PERCENT: Final = 85.0
@@ -112,26 +111,20 @@ class _Trials:
         self._options = options
         self._tester = tester
         self._equivalents = equivalents
-        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def all(self, mutants: Sequence[Mutant]) -> list[MutantRow]:
         """What became of each."""
-        async with asyncio.TaskGroup() as running:
-            tasks = [
-                running.create_task(self._tried(mutant, f"{number} of {len(mutants)}"))
-                for number, mutant in enumerate(mutants, 1)
-            ]
-        return [task.result() for task in tasks]
+        places = (f"{number} of {len(mutants)}" for number in range(1, len(mutants) + 1))
+        return await few_at_once([self._tried(mutant, place) for mutant, place in zip(mutants, places, strict=True)])
 
     async def _tried(self, mutant: Mutant, place: str) -> MutantRow:
-        async with self._room:
-            began = time.monotonic()
-            try:
-                async with asyncio.timeout(LONGEST_S):
-                    fate, caught_by, explanation = await self._judged(mutant, f"{place}: {mutant.file}:{mutant.line}")
-            except (TimeoutError, CouldNotRun) as error:
-                why = str(error) or f"Its run took longer than {LONGEST_S:.0f} s."
-                fate, caught_by, explanation = Fate.UNDECIDED, (), why
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                fate, caught_by, explanation = await self._judged(mutant, f"{place}: {mutant.file}:{mutant.line}")
+        except (TimeoutError, CouldNotRun) as error:
+            why = str(error) or f"Its run took longer than {LONGEST_S:.0f} s."
+            fate, caught_by, explanation = Fate.UNDECIDED, (), why
         return MutantRow(
             id=mutant.name,
             room=mutant.room,

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from harness import defects
 from harness.criteria.definition import AnySpec, Collected, NotMeasured, discover
@@ -47,6 +48,9 @@ from harness.targets import Side
 Report = Callable[[Phase, PhaseStatus, str], None]
 """Takes how far a phase is, with a sentence."""
 Show = Callable[[Sequence[PreflightRow]], None]
+
+SIDE_BY_SIDE: Final = 3
+"""Phases at once. They wait more than they compute: three leave a part of two cores free."""
 
 
 def silent(phase: Phase, status: PhaseStatus, sentence: str) -> None:
@@ -124,12 +128,20 @@ def _chosen(specs: dict[str, AnySpec], limits: LimitsFile, options: Options) -> 
 async def _carry_out_all(
     groups: Sequence[Sequence[Phase]], context: RunContext, report: Report
 ) -> list[PhaseResult | PhaseFailure]:
-    """The phases that serve a criterion of this run: one group after the other, those of a group side by side."""
+    """The phases that serve a criterion of this run: one group after the other, of a group a few side by side."""
+    lanes = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def in_turn(phase: Phase) -> PhaseResult | PhaseFailure:
+        if phase.background:
+            return await _carry_out(phase, context, report)
+        async with lanes:
+            return await _carry_out(phase, context, report)
+
     async with asyncio.TaskGroup() as running:
         tasks = []
         for group in groups:
             chosen = [phase for phase in group if context.options.spoken or phase.serves(context.wanted)]
-            begun = [(phase, running.create_task(_carry_out(phase, context, report))) for phase in chosen]
+            begun = [(phase, running.create_task(in_turn(phase))) for phase in chosen]
             tasks += [task for _, task in begun]
             for phase, task in begun:
                 await (_until_waiting(task, context) if phase.background else asyncio.wait([task]))

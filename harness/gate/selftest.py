@@ -6,12 +6,13 @@ by the accident of a crash; and the sound stack has to pass under the same amoun
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from harness import defects
 from harness.defects import Defect
@@ -41,6 +42,10 @@ COST: Final = (
     *("claims", "progress", "nothing-lost", "recovery", "restarts", "chaos", "latencies", "resources"),
 )
 """The criteria by what they cost: a defect is put to the cheapest of those that should catch it first."""
+AT_ONCE: Final = 2
+"""Stacks that are tried at the same time."""
+NEED_THE_MACHINE: Final = frozenset({"claims", "progress", "latencies", "resources"})
+"""Criteria that cannot tell where something else runs beside: what only they catch is tried alone, at the end."""
 STATEMENT: Final = Statement(
     id="selftest",
     title="The gate catches what it should",
@@ -50,6 +55,7 @@ STATEMENT: Final = Statement(
 )
 Write = Callable[[Run, Path], object]
 Report = Callable[[str], None]
+T = TypeVar("T")
 
 
 async def selftest(names: Sequence[str], options: Options, *, write: Write, report: Report) -> tuple[Run, Path]:
@@ -61,7 +67,7 @@ async def selftest(names: Sequence[str], options: Options, *, write: Write, repo
     tester = Tester(trial, write=write, report=report)
     expected = {which for defect in chosen for which in defect.caught_by}
     sound = await tester.sound(sorted(expected, key=cost))
-    rows = [await tester.defect(defect, f"{number} of {len(chosen)}") for number, defect in enumerate(chosen, 1)]
+    rows = await tester.defects(chosen)
     about = describe(options, folder.name, started, time.monotonic() - clock)
     criterion = judge(rows, sound, least=min(LEAST_DEFECTS, len(chosen)))
     parts = Parts(criteria=[criterion], defects=rows)
@@ -87,6 +93,16 @@ class Tester:
         run, folder = await self.run("the sound stack", self._options, criteria)
         self._write(run, folder)
         return run
+
+    async def defects(self, chosen: Sequence[Defect]) -> list[DefectRow]:
+        """Each defect, in the order given."""
+        places = {defect.name: f"{number} of {len(chosen)}" for number, defect in enumerate(chosen, 1)}
+        alone = [defect for defect in chosen if NEED_THE_MACHINE.issuperset(defect.caught_by)]
+        others = [defect for defect in chosen if defect not in alone]
+        rows = await few_at_once([self.defect(defect, places[defect.name]) for defect in others])
+        rows += [await self.defect(defect, places[defect.name]) for defect in alone]
+        by_name = {row.id: row for row in rows}
+        return [by_name[defect.name] for defect in chosen]
 
     async def defect(self, defect: Defect, place: str) -> DefectRow:
         """One defect, put to the criteria that should catch it until one does, for the reason that it should."""
@@ -124,6 +140,19 @@ class Tester:
                 self._report(f"{what}: {phase.name}: {sentence}")
 
         return await run_gate(only, show, hub_replays=self._hub_replays)
+
+
+async def few_at_once(trials: Sequence[Awaitable[T]]) -> list[T]:
+    """What each comes to, AT_ONCE of them side by side."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def tried(trial: Awaitable[T]) -> T:
+        async with room:
+            return await trial
+
+    async with asyncio.TaskGroup() as running:
+        tasks = [running.create_task(tried(trial)) for trial in trials]
+    return [task.result() for task in tasks]
 
 
 def says(run: Run, criterion: Criterion, reasons: Sequence[str]) -> bool:

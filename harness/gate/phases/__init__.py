@@ -19,12 +19,11 @@ GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (
     (CASSETTES,),
     (STEADY,),
     (POLLING,),
-    (MEMORY, RESTARTS, PROMISES),
-    (FAULTS, CHAOS, MIGRATION, SCENARIOS),
+    (PROMISES, SCENARIOS, RESTARTS, FAULTS, CHAOS, MIGRATION, MEMORY),
     (CONTENTION, CODE_SIZE, RESOURCES),
 )
-"""Groups are carried out one after the other, the phases of a group side by side. Latencies need the machine for
-themselves."""
+"""Groups are carried out one after the other, the phases of a group side by side, a few at once, the long ones first.
+Latencies need the machine for themselves."""
 
 SPOKEN_GROUPS: Final[tuple[tuple[Phase, ...], ...]] = ((SPOKEN,),)
 """Of a run that knows a target's protocol alone."""
