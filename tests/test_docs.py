@@ -66,8 +66,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TYPED = [
     (page.relative_to(ROOT), line.removeprefix("timeout --signal INT 3600 ").partition(" || ")[0])
     for page in PAGES
-    for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
-    for line in block.splitlines()
+    for block in re.findall(r"```(?:sh|text)\n(.*?)```", page.read_text(), re.DOTALL)
+    for line in re.sub(r"^\$ ", "", block, flags=re.MULTILINE).splitlines()
     if re.match(r"(?:timeout \S+ \S+ \d+ )?hubgate ", line)
 ]
 IN_A_SENTENCE = {text for page in PAGES for text in re.findall(r"`(hubgate [a-z][^`]*)`", page.read_text())}
