@@ -86,7 +86,7 @@ class TimeChart extends HTMLElement {
           width: 1.75,
           fill: fill ? `color-mix(in srgb, ${colour(name)} 14%, transparent)` : undefined,
           // No line leads to a value between two that are not known: it is a point.
-          points: { show: true, size: 5, width: 0, fill: colour(name), filter: (_plot, index) => lonely(lines[index - 1].values) },
+          points: { show: true, size: 5, width: 0, fill: colour(name), filter: (_plot, index) => lonely(this.#data.lines[index - 1].values) },
           value: (_plot, value, _series, index) => (index == null ? "" : format(value)),
         })),
       ],
