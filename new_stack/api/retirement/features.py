@@ -37,7 +37,7 @@ INSTEAD: Final[dict[str, str | None]] = {
     "POST /api/jobs": "POST /api/jobs with service_required",
     "POST /api/jobs with wait": f"POST /api/jobs, then {_FOLLOW}",
     "POST /jobs": "POST /api/jobs",
-    "GET /jobs": "GET /api/jobs",
+    "GET /jobs": f"GET /api/jobs, its bodies by {_JOB}",
     "GET /jobs/{job_id}": _JOB,
     "GET /workers": "GET /api/workers",
     "GET /queue/{what}": _STATS,
