@@ -1,6 +1,7 @@
 """Books of answers: what the stack is asked, line by line, and below each line what it answers, word for word.
 
     worker w1 services=draw                    start a worker of that name; what is in capitals are settings
+    refused new_stack.worker WORKER_ID=        start a process that is set up wrongly: its status and last line
     kill w1                                    kill it; `stop w1` ends it in order
     POST /api/jobs {"id": "a"}                 ask; headers may stand between: `<Name: value>`
     until GET /api/jobs/a status=completed     ask until the answer has that (`=*`: anything)
@@ -18,7 +19,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -40,28 +43,32 @@ WRITING_S: Final = 4.0
 LOOK_S: Final = 0.03
 HOUR_MS: Final = 3_600_000
 LONG_AGO_MS: Final = 100 * 24 * HOUR_MS
-HEADERS: Final = ("location", "allow", "retry-after", "deprecation", "sunset", "link", "www-authenticate", "etag")
+HEADERS: Final = (
+    *("location", "allow", "retry-after", "deprecation", "sunset", "link", "www-authenticate", "etag", "cache-control"),
+    *("access-control-allow-origin", "access-control-allow-methods", "access-control-allow-headers"),
+)
 VARIES: Final = (
-    "redis_ms",
-    "used_bytes",
-    "peak_bytes",
-    "retry_after_s",
-    "uptime",
-    "uptime_seconds",
-    "cpu_cores",
-    "ram_gb",
-    "pid",
-    "jobs_processed",
-    "p50",
-    "p95",
-    "p99",
+    *(
+        "redis_ms",
+        "used_bytes",
+        "peak_bytes",
+        "retry_after_s",
+        "uptime",
+        "uptime_seconds",
+        "cpu_cores",
+        "ram_gb",
+        "pid",
+    ),
+    *("jobs_processed", "p50", "p95", "p99", "after_s"),
 )
 BY_THE_CLOCK: Final = frozenset({"unserved", "unserved_since", "unserved_since_ms", "unworkable_since", "points"})
 """Fields that say when somebody last looked; where they matter, the book waits for them."""
+NOT_SHOWN: Final = ("#", "hubgate_jobs_unserved")
 UNASKED: Final = ("stats_broadcast", "system_status", "heartbeat")
 """Frames that come by the clock."""
 _VARIES: Final = re.compile(rf'"({"|".join(VARIES)})": ?-?[\d.e]+')
 _UNSERVED: Final = re.compile(r"(?<=Unworkable) since <past>|, \"waiting_reason\": \"no worker [^\"]*\"")
+_UNTIL: Final = re.compile(r"until \d\d:\d\d UTC")
 _OURS: Final = re.compile(r'"(host|version)": "[^"]*"')
 _HERE: Final = re.compile(r"(?:127\.0\.0\.1|localhost):\d+")
 _UUID: Final = re.compile(r"\b[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b")
@@ -110,7 +117,7 @@ def masked(text: str) -> str:
 
     text = _EVENT.sub("<event>", _HERE.sub("<here>", _UUID.sub("<uuid>", text)))
     text = _NUMBER.sub(number, _ISO.sub(iso, text)).replace(datetime.now(UTC).date().isoformat(), "<today>")
-    text = _UNSERVED.sub("", text)
+    text = _UNTIL.sub("until <time>", _UNSERVED.sub("", text))
     return _VARIES.sub(r'"\1": <number>', _OURS.sub(r'"\1": "<text>"', text))
 
 
@@ -148,6 +155,8 @@ class Player:
                     return []
                 case "worker":
                     return await self._start_worker(*rest.split())
+                case "refused":
+                    return await self._refused(*rest.split())
                 case "kill" | "stop":
                     return await self._end_worker(rest, kill=word == "kill")
                 case "until":
@@ -156,11 +165,7 @@ class Player:
                     return await self._follow(rest)
                 case "socket":
                     name, path = rest.split()
-                    url = f"{self._stack.ws_url}{path}"
-                    self._sockets[name] = await opened.enter_async_context(
-                        websockets.connect(url, max_size=None, user_agent_header=AGENT)
-                    )
-                    return []
+                    return await self._connect(name, path, opened)
             if word in self._sockets:
                 does, _, what = rest.partition(" ")
                 return await (self._says(word, what) if does == "says" else self._hears(word, what))
@@ -175,6 +180,34 @@ class Player:
         )
         [self._workers[name]] = await self._stack.deployment.astart_workers([launch])
         return []
+
+    async def _connect(self, name: str, path: str, opened: AsyncExitStack) -> list[str]:
+        connecting = websockets.connect(f"{self._stack.ws_url}{path}", max_size=None, user_agent_header=AGENT)
+        try:
+            self._sockets[name] = await opened.enter_async_context(connecting)
+        except websockets.InvalidStatus as refused:
+            return [f"refused {refused.response.status_code}"]
+        return []
+
+    async def _refused(self, module: str, *settings: str) -> list[str]:
+        """How a process of the stack ends that is set up wrongly: its status, and the last line that it says."""
+        setup, target = self._stack.deployment.setup, self._stack.target
+        paths = [str(setup.overlay)] if setup.overlay else []
+        environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
+        environment |= {"REDIS_URL": getattr(target, "redis_url", ""), "API_PORT": "0"}
+        environment |= dict(setting.split("=", 1) for setting in settings)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module),
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            said = (await process.communicate())[0].decode().splitlines()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        return [f"{process.returncode} {masked(said[-1]) if said else ''}"]
 
     async def _end_worker(self, name: str, *, kill: bool) -> list[str]:
         worker = self._workers.pop(name)
@@ -216,7 +249,7 @@ class Player:
                 return [*heard, "silence"]
             except websockets.ConnectionClosed as closed:
                 why = closed.rcvd
-                return [*heard, f"closed {why.code} {why.reason}" if why else "closed"]
+                return [*heard, masked(f"closed {why.code} {why.reason}".strip()) if why else "closed"]
             if frame["type"] in UNASKED and frame["type"] != kind:
                 continue
             heard.append(shown(frame))
@@ -244,7 +277,19 @@ def _told(answer: httpx.Response) -> list[str]:
     headers = "".join(f" {name}: {masked(answer.headers[name])};" for name in HEADERS if name in answer.headers)
     kind = answer.headers.get("content-type", "")
     body = shown(answer.json()) if "json" in kind else kind
-    return [f"{answer.status_code}{headers} {body}".rstrip()]
+    lines = answer.text.splitlines() if "version=0.0.4" in kind else []
+    return [
+        f"{answer.status_code}{headers} {body}".rstrip(),
+        *(_metric(line) for line in lines if not line.startswith(NOT_SHOWN)),
+    ]
+
+
+def _metric(line: str) -> str:
+    """A line of a page for Prometheus, without how long things took."""
+    name, _, value = line.rpartition(" ")
+    is_duration = "_seconds_" in name and 'le="+Inf"' not in name and "_count" not in name
+    varies = is_duration or name.endswith('{direction="out",role="monitor"}')
+    return f"{name} {'<number>' if varies else value}"
 
 
 def _at(value: Any, path: str) -> Any:
