@@ -58,10 +58,12 @@ class WorkerSession:
         """The services of the jobs that it asked for: an assignment does not name it."""
         self._chunks = ChunkAssembler()
         self._busy = False
+        self._asking = False
+        """Whether a claim is not answered yet. It has room for one job, so it makes no second claim meanwhile."""
 
     def connected(self) -> list[Frame]:
         """What has to be sent on a new connection. A job of an earlier one is lost."""
-        self.registered, self._busy, self._chunks = False, False, ChunkAssembler()
+        self.registered, self._busy, self._asking, self._chunks = False, False, False, ChunkAssembler()
         return [hub.register(self.worker_id, self._services)]
 
     def receive(self, data: str | bytes) -> tuple[list[Frame], Assignment | None]:
@@ -70,14 +72,16 @@ class WorkerSession:
         match self._chunks.feed(frame) if frame is not None else None:
             case {"type": "worker_registered"}:
                 self.registered = True
-            case {"type": "job_available", "job_id": str(job_id)} if not self._busy:
+            case {"type": "job_available", "job_id": str(job_id)} if not (self._busy or self._asking):
+                self._asking = True
                 self._offered = {job_id: str(frame.get("job_type") or "") if frame else ""}
                 return [hub.claim(self.worker_id, job_id)], None
             case {"type": "job_assigned", "job_id": str(job_id), "params": payload}:
-                self._busy = True
+                self._busy, self._asking = True, False
                 return [], Assignment(job_id, payload, self._offered.get(job_id, ""))
             case {"type": "error"} if not self._busy:
                 # A claim was rejected: who does not report idle is not offered anything again.
+                self._asking = False
                 return [hub.worker_status(self.worker_id, "idle")], None
         return [], None
 

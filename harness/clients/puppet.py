@@ -127,6 +127,11 @@ class Puppet:
         await self._report("idle")
         self._renewing = asyncio.create_task(self._renew(), name=f"leases of {self._actor}")
 
+    @property
+    def holds(self) -> str:
+        """The job that it was given last and has not ended; empty where there is none."""
+        return next(reversed(self._leases), "")
+
     async def act(self, message: Any, *, granted: bool, patience_s: float) -> bool:
         """Do what a message of a hub's worker means; false where it means nothing to a stack, so nothing can follow.
 
@@ -153,7 +158,7 @@ class Puppet:
             case {"type": "worker_status" | "worker_heartbeat"}:
                 await self._report(str(message.get("status") or "idle"))
             case {"type": "claim_job"}:
-                return await self._claim(str(message.get("job_id")), patience_s if granted else 0.0)
+                return await self._claim(str(message.get("job_id")), patience_s, granted=granted)
             case {"type": "update_job_progress" | "complete_job" | "fail_job", "job_id": str(job_id)}:
                 if job_id not in self._leases:
                     self._remark(f"{self._actor} sends {message['type']} of {job_id}, which it does not hold: not sent")
@@ -164,14 +169,13 @@ class Puppet:
                 return False
         return True
 
-    async def _claim(self, wanted: str, patience_s: float) -> bool:
-        if self._leases:
-            self._remark(f"{self._actor} is busy and does not ask for {wanted}")
-            return False
-        if not await self._ask_for_work(patience_s):
-            self._remark(f"{self._actor} asked for work and got none; the recording has it claim {wanted}")
-            return False
-        return True
+    async def _claim(self, wanted: str, patience_s: float, *, granted: bool) -> bool:
+        if not self._leases and await self._ask_for_work(patience_s if granted else 0.0):
+            return True
+        if granted:
+            found = "is busy and does not ask" if self._leases else "asked for work and got none"
+            self._remark(f"{self._actor} {found}; the recording has it claim {wanted}")
+        return False
 
     async def look_for_work(self, seconds: float) -> None:
         """Be idle for a while, as a real worker is: whatever there is to do it takes."""

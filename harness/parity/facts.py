@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.cassettes import Closed, Event, Open, Receive, Role, Send
+from harness.cassettes import Closed, Event, Open, Receive, Request, Response, Role, Send
 from harness.protocols import EventKind, JobEvent, JobState, JobStatus, hub, stack
 
 Fact = dict[str, Any]
@@ -77,15 +77,19 @@ def as_facts(events: Sequence[Event]) -> tuple[Event, ...]:
     """A recording of old clients and workers in which each client is told facts, and nothing that is no fact.
 
     What is told twice at once, as the hub tells a cancellation, is one fact. Monitors and actors that make requests
-    are left out, and so is the end of a client's connection: a client of another kind has none.
+    are left out, and so is the end of a client's connection: a client of another kind has none. What stays is the
+    submission of a job that a worker then takes.
     """
     roles = {event.actor: event.role for event in events if isinstance(event, Open)}
     asking: dict[tuple[str, str], bool] = {}
     cancelled: set[tuple[str, str]] = set()
     found: list[Event] = []
-    for event in events:
+    submissions = _worked_on(events)
+    for place, event in enumerate(events):
         role = roles.get(event.actor)
-        if role is Role.WORKER or (role is Role.CLIENT and not isinstance(event, Receive | Closed)):
+        if place in submissions:
+            found.append(event)
+        elif role is Role.WORKER or (role is Role.CLIENT and not isinstance(event, Receive | Closed)):
             found.append(event)
             if isinstance(event, Send) and isinstance(event.content, dict):
                 key = (event.actor, str(event.content.get("job_id")))
@@ -99,6 +103,22 @@ def as_facts(events: Sequence[Event]) -> tuple[Event, ...]:
             if fact["type"] == "cancelled":
                 cancelled.add(key)
     return tuple(found)
+
+
+def _worked_on(events: Sequence[Event]) -> set[int]:
+    """The places of the requests, and of their answers, that submit a job which a worker of the recording claims."""
+    said = [event.content for event in events if isinstance(event, Send) and isinstance(event.content, dict)]
+    claimed = {content.get("job_id") for content in said if content.get("type") == "claim_job"}
+    asking: dict[str, int] = {}
+    found: set[int] = set()
+    for place, event in enumerate(events):
+        if isinstance(event, Request) and event.method == "POST":
+            asking[event.actor] = place
+        elif isinstance(event, Response) and event.actor in asking:
+            asked = asking.pop(event.actor)
+            if isinstance(event.body, dict) and event.body.get("job_id") in claimed:
+                found |= {asked, place}
+    return found
 
 
 def asks_for_facts(events: Sequence[Event]) -> bool:

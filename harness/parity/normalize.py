@@ -46,7 +46,7 @@ def normalized(value: Any, name: str = "", span: Span | None = None) -> Any:
         return time_text(value, span)
     if isinstance(value, str) and (found := _CLOCK_IN_ID.match(value)):
         return f"<{found[1]}-seconds>"
-    return value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def normalized_frame(message: Any, span: Span | None = None) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from harness.cassettes import Event, Open, Outgoing, Receive, Request, Role, Send, kind_of
+from harness.cassettes.events import told_by
 from harness.cassettes.timers import STATS
 
 _GREETINGS: Final = frozenset({"connection_established", STATS, "ack"})
@@ -92,19 +95,57 @@ def _said(events: Sequence[Event]) -> Iterator[dict[str, Any]]:
             yield content
 
 
-def claim_was_granted(events: Sequence[Event], index: int) -> bool:
-    """Whether the hub gave the job that the worker's `claim_job` at that place asked for."""
-    actor = events[index].actor
-    for event in events[index + 1 :]:
-        if event.actor != actor:
-            continue
-        if not isinstance(event, Receive) or not isinstance(event.content, dict):
-            return False
-        if "job_assigned" in {event.content.get("type"), event.content.get("original_type")}:
-            return True
-        if event.content.get("type") == "error":
-            return False
-    return False
+def granted_claims(events: Sequence[Event]) -> frozenset[int]:
+    """The places of the claims whose jobs the hub gave.
+
+    A worker may have asked for several jobs, and for one several times: the hub answers in that order.
+    """
+    asked: dict[str, dict[str, deque[int]]] = defaultdict(lambda: defaultdict(deque))
+    granted: set[int] = set()
+    for place, event in enumerate(events):
+        content, own = told(event), asked[event.actor]
+        if isinstance(event, Open):
+            own.clear()
+        elif is_claim(event):
+            own[str(content.get("job_id"))].append(place)
+        elif isinstance(event, Receive) and content.get("type") == "error":
+            for places in (places for job, places in own.items() if places and _names(content, job)):
+                places.popleft()
+        elif isinstance(event, Receive) and "job_assigned" in {content.get("type"), content.get("original_type")}:
+            whole = content.get("type") == "job_assigned" or content.get("chunk_id") == 0
+            places = own[str(content.get("job_id"))]
+            if whole and places:
+                granted.add(places.popleft())
+    return frozenset(granted)
+
+
+def _names(error: dict[str, Any], job: str) -> bool:
+    return re.search(rf"\bjob {re.escape(job)}(:|$)", str(error.get("error"))) is not None
+
+
+def told(event: Event) -> dict[str, Any]:
+    """What an event says, as fields; none where it is no object."""
+    content = event.content if isinstance(event, Send) else event.body if isinstance(event, Request) else told_by(event)
+    return content if isinstance(content, dict) else {}
+
+
+def sent(event: Event) -> str:
+    """The kind of a message that an actor sends; empty for everything else."""
+    return str(told(event).get("type")) if isinstance(event, Send) else ""
+
+
+def is_claim(event: Event) -> bool:
+    """Whether a worker asks for a job by it."""
+    return sent(event) == "claim_job"
+
+
+def job_of(event: Event) -> str | None:
+    """The job that it is about, in the words of a client, a worker or the hub."""
+    content = told(event)
+    named = content.get("job_id")
+    if named is None and (sent(event) == "submit_job" or isinstance(event, Request)):
+        named = content.get("message_id") or content.get("id")
+    return named if isinstance(named, str) else None
 
 
 def kind_and_actor(event: Event) -> str:

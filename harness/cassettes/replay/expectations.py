@@ -58,6 +58,15 @@ class Expectations:
         self._open[actor] = [place for place in self._open[actor] if place > index]
         self._strays[actor].clear()
 
+    def rearrange(self, events: Sequence[Event], places: Sequence[int]) -> None:
+        """The recording has another order from now on; `places` says where each event stands then. What has come, or
+        was given up, stays so.
+        """
+        self._events = events
+        self._awaited = {places[place] for place in self._awaited}
+        for actor, due in self._open.items():
+            self._open[actor] = sorted(places[place] for place in due)
+
     def arrive(self, event: Incoming) -> int | None:
         """Find the recorded event that this one is, bind the ids of the two, and answer its place; None if none is."""
         # The first expectation is not always the one: frames about different jobs may change places. The likest within

@@ -13,6 +13,7 @@ import msgspec
 from harness.cassettes import Cassette, Event, Receive, Response, load
 from harness.cassettes.replay.compatibility import LeftOut, check_compatible, needs_of
 from harness.cassettes.replay.expectations import Deadlines
+from harness.cassettes.replay.order_of_work import followed, order_findings, without_crossings
 from harness.cassettes.replay.player import DEFAULT_DEADLINES, Transcript, replay
 from harness.errors import CouldNotRun
 from harness.parity import Finding, Noise, parity_of
@@ -190,14 +191,15 @@ def judged(played: Played, against: Against) -> CassetteResult:
     reference = tuple(against.references.get(cassette.name, cassette.events))
     if played.view is View.FACTS:
         reference = as_facts(reference)
+    reference = without_crossings(followed(reference, transcript.exchanges))
     on_stack = transcript.target == Side.STACK.value
     parity = parity_of(reference, transcript.events, workers_by_facts=on_stack, began=transcript.began_s)
     findings = against.noise.get(cassette.name, Noise()).mark(parity.findings)
+    order = order_findings(transcript.exchanges)
+    findings, frames = [*(each for each, _ in order), *findings], [*(frame for _, frame in order), *parity.frames]
     if on_stack:
-        findings = against.deviations.declare(
-            findings, cassette.name, against.today, played.view, parity.frames, parity.jobs
-        )
-    findings = folded(findings, parity.frames)
+        findings = against.deviations.declare(findings, cassette.name, against.today, played.view, frames, parity.jobs)
+    findings = folded(findings, frames)
     verdict, reason = verdict_of(findings, transcript, reference)
     return CassetteResult(
         path=played.path,

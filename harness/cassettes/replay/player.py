@@ -33,7 +33,6 @@ from harness.cassettes import (
 )
 from harness.cassettes.replay.causality import (
     chosen_ids,
-    claim_was_granted,
     connected_ids,
     described,
     effects_of,
@@ -44,6 +43,8 @@ from harness.cassettes.replay.causality import (
 )
 from harness.cassettes.replay.compatibility import clean_up, needs_of
 from harness.cassettes.replay.expectations import Deadlines, Expectations, noted_wait_s
+from harness.cassettes.replay.order_of_work import Exchange
+from harness.cassettes.replay.plan import Plan
 from harness.cassettes.replay.transports import (
     ActorConnection,
     Arrived,
@@ -64,6 +65,8 @@ from harness.targets import Side, StackTarget, Target
 
 DEFAULT_DEADLINES = Deadlines()
 MOST_EVENTS = 200_000
+SOON_S = 1.0
+"""For a job that the worker which asks for it has failed: by then the wait before its next attempt is over."""
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +80,8 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     """The cassette's ids to those that the target really gave."""
     incidents: tuple[str, ...] = ()
     """What did not go as recorded, in sentences: a frame waited for in vain, a send on a closed connection."""
+    exchanges: tuple[Exchange, ...] = ()
+    """Where the stack's order of work was another one than the recording's, and was followed."""
     cut_short: str = ""
     """A sentence where a recorded wait was not waited out: then a difference proves nothing."""
     left_behind: tuple[str, ...] = ()
@@ -130,7 +135,6 @@ class _Player:
         modern_clients: bool,
     ) -> None:
         self._cassette, self._target, self._deadlines, self._clock = cassette, target, deadlines, clock
-        self._events = cassette.events
         self._modern_clients = modern_clients
         self._adds_token = needs_of(cassette).token is None
         """Recorded where no token was demanded: a target that demands one gets it."""
@@ -138,6 +142,9 @@ class _Player:
         workers = frozenset(actor for actor, role in cassette.roles.items() if role == Role.WORKER.value)
         self._puppet_actors = workers if target.side is Side.STACK else frozenset()
         self._expectations = Expectations(cassette.events, self._bindings, ignored=self._puppet_actors)
+        self._plan = Plan(cassette.events, self._expectations, has_puppets=bool(self._puppet_actors))
+        self._put_off = False
+        """Whether what was to be done has to wait: another actor does it later."""
         self._observed: list[Event] = []
         self._incidents: list[str] = []
         self._cut_short = ""
@@ -154,6 +161,10 @@ class _Player:
         self._http: dict[str, HttpActor] = {}
         self._client = Http(target.http_url)
 
+    @property
+    def _events(self) -> Sequence[Event]:
+        return self._plan.events
+
     async def play(self) -> Transcript:
         if isinstance(self._target, StackTarget) and self._puppet_actors:
             self._puppets = await Puppets.open(
@@ -161,15 +172,21 @@ class _Player:
             )
         else:
             self._choose_fresh_ids()
-        for index, event in enumerate(self._events):
+        index = 0
+        while index < len(self._events):
+            event = self._events[index]
             if isinstance(event, Outgoing):
                 await self._causes_of(index)
                 await self._perform(index, event)
+                if self._put_off:
+                    self._put_off = False
+                    continue
             elif isinstance(event, Closed) and event.actor in self._playing:
                 await self._playing.pop(event.actor).leave()  # the hub had sent it away
             elif isinstance(event, Note):
                 await self._causes_of(index)
                 await self._settle(event)
+            index += 1
         await self._causes_of(len(self._events))
         if not self._target.owned:
             named = {*services_of(self._events), *connected_ids(self._events)}
@@ -195,6 +212,7 @@ class _Player:
             events=tuple(translated(event, self._bindings) for event in self._observed),
             bindings=self._bindings.table(),
             incidents=tuple(self._bindings.incoming(text) for text in self._incidents),
+            exchanges=tuple(self._plan.exchanges),
             cut_short=self._cut_short,
             left_behind=self._left_behind,
             took_s=self._clock() - self._began,
@@ -301,13 +319,23 @@ class _Player:
 
     async def _send(self, index: int, event: Send) -> None:
         content = self._bindings.outgoing(event.content)
-        if event.actor in self._playing:
-            patience_s = self._deadlines.deadline_s + self._lease_s()
-            granted = claim_was_granted(self._events, index)
-            if not await self._playing[event.actor].act(content, granted=granted, patience_s=patience_s):
-                self._expectations.give_up(self._outstanding_of(effects_of(self._events, index)))
-        else:
+        if event.actor not in self._playing:
             await self._connections[event.actor].send(content, is_text=event.message is msgspec.UNSET)
+        elif self._plan.asks_in_vain(index) or not await self._act(index, event.actor, content):
+            self._expectations.give_up(self._outstanding_of(effects_of(self._events, index)))
+
+    async def _act(self, index: int, actor: str, content: Any) -> bool:
+        """Have a puppet do something. Where the stack gives it another job than the hub did, go on in that order."""
+        puppet, granted = self._playing[actor], self._plan.granted(index)
+        doubtful = granted and self._plan.is_for_another(index)
+        patience_s = SOON_S if doubtful else self._deadlines.deadline_s + self._lease_s()
+        if not await puppet.act(content, granted=granted, patience_s=patience_s):
+            self._put_off = doubtful and self._plan.hand_over(index)
+            return self._put_off
+        given = self._bindings.incoming(puppet.holds)
+        if content["type"] == "claim_job" and not self._plan.given(index, given):
+            self._incidents.append(f"{actor} was given {given}, which no worker of the recording goes on to do")
+        return True
 
     async def _ask(self, event: Request) -> None:
         actor = self._http.get(event.actor)

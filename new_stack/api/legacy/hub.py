@@ -11,6 +11,7 @@ from typing import Any, Final
 from new_stack.api.http.http_io import encode
 from new_stack.api.http.schemas import CLEARED, plain_number
 from new_stack.api.legacy.dialect import Action, Dialect, Frame, as_text
+from new_stack.api.retirement.callers import REST, UNNAMED
 from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import Job, JobState
 
@@ -79,7 +80,8 @@ def event_frame(event: Event) -> Frame | None:
 def monitor_text(event: Event) -> str:
     """The same frame as monitors see it, with the client whose job it is; empty where there is none."""
     found = event_frame(event)
-    return "" if found is None else encode(found | {"client_id": event.client_id}).decode()
+    client_id = None if event.client_id == UNNAMED[REST] else event.client_id  # to such a job nobody has subscribed
+    return "" if found is None else encode(found | {"client_id": client_id}).decode()
 
 
 def _status(job: Job, now: float) -> Frame:

@@ -1,0 +1,239 @@
+"""The order in which jobs were given to workers: a recording as it would be with the order that a stack has chosen.
+
+A hub offers a job to a worker that was idle then; a stack gives the best job there is to the worker that asks now.
+Where one that is better has come meanwhile, or one waits for its next attempt, both are right.
+Pure: events in, events out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from harness.cassettes import Close, Drop, Event, Open, Outgoing, Role, Send
+from harness.cassettes.replay.causality import granted_claims, is_claim, job_of, sent, told
+from harness.cassettes.replay.rearranging import Rearrangement, Turn, unsure
+from harness.cassettes.timers import STATS
+from harness.parity.findings import sentence_of
+from harness.results import Finding, FindingKind
+
+_ENDINGS: Final = frozenset({"complete_job", "fail_job"})
+_ANSWERS_TO_WORKERS: Final = frozenset({"job_assigned", "job_completed_ack", "job_failed_ack"})
+_ASKING: Final = frozenset({"submit_job", "get_system_status"})
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker was given another job than in the recording. Ids are the recording's."""
+
+    worker: str
+    claim: int
+    """Which of its claims it was, counted from 0, with the exchanges before."""
+    wanted: str
+    given: str
+    promised: bool = False
+    """Whether the recording's job had to come first: it had the higher priority, or the same and was older."""
+    handed_to: str = ""
+    """The worker that has to try the job instead, since this one has failed it: then it is given none."""
+
+
+class Schedule:
+    """A recording, which of the claims in it were granted, and how it reads with two of its turns exchanged."""
+
+    def __init__(self, events: Sequence[Event], granted: frozenset[int] | None = None) -> None:
+        self.events: Final = tuple(events)
+        self._granted: Final = granted_claims(events) if granted is None else granted
+        self.turns: Final = [self._turn(place) for place in sorted(self._granted)]
+
+    def _turn(self, place: int) -> Turn:
+        claim = self.events[place]
+        job, worker_id = str(job_of(claim)), str(told(claim).get("worker_id") or claim.actor)
+        later = range(place + 1, len(self.events))
+        own = (at for at in later if self.events[at].actor == claim.actor)
+        end = next((at for at in own if _ends(self.events[at], job)), None)
+        ended = end is not None and isinstance(self.events[end], Send)
+        return Turn(claim.actor, worker_id, job, place, end if ended else None)
+
+    def granted(self, place: int) -> bool:
+        """Whether the claim at that place was."""
+        return place in self._granted
+
+    def is_refused_with_work_left(self, place: int) -> bool:
+        """Whether a claim is made there that the hub refuses while other jobs wait. A worker of a stack names no job:
+        it would be given one of those.
+        """
+        if not is_claim(self.events[place]) or self.granted(place):
+            return False
+        known = {job for event in self.events[:place] if (job := job_of(event)) is not None and not is_claim(event)}
+        told_over = {job_of(event) for event in self.events[:place] if told(event).get("status") == "cancelled"}
+        last = {turn.job: turn for turn in self.turns if turn.claim < place}
+        taken = {job for job, turn in last.items() if not (_is_over(turn, place) and self._fails(turn))}
+        return bool(known - told_over - taken)
+
+    def exchange_at(self, place: int, given: str) -> Exchange:
+        """What it means that the worker that claims a job at that place was given another one."""
+        worker, wanted = self.events[place].actor, str(job_of(self.events[place]))
+        promised = self.granted(place) and not self._may_come_before(place, given=given, wanted=wanted)
+        claim = self._claims_of(worker).index(place)
+        return Exchange(worker=worker, claim=claim, wanted=wanted, given=given, promised=promised)
+
+    def _claims_of(self, worker: str) -> list[int]:
+        return [at for at, event in enumerate(self.events) if event.actor == worker and is_claim(event)]
+
+    def hand_over_at(self, place: int) -> Exchange | None:
+        """Who has to try the job that is claimed at that place, if the worker that claims it has failed it by now."""
+        worker, wanted = self.events[place].actor, str(job_of(self.events[place]))
+        failed = self._failed(wanted, place)
+        if not self.granted(place) or worker not in failed:
+            return None
+        there: dict[str, bool] = {}
+        for event in self.events[:place]:
+            if isinstance(event, Open) and event.role is Role.WORKER:
+                there[event.actor] = True
+            elif isinstance(event, Close | Drop):
+                there[event.actor] = False
+        others = [one for one, is_there in there.items() if is_there and one not in failed]
+        claim = self._claims_of(worker).index(place)
+        return Exchange(worker=worker, claim=claim, wanted=wanted, given="", handed_to=others[0]) if others else None
+
+    def _failed(self, job: str, place: int) -> set[str]:
+        """The workers that failed the job before that place."""
+        ended = [turn for turn in self.turns if turn.job == job and turn.claim < place and turn.end is not None]
+        return {turn.worker for turn in ended if self._fails(turn)}
+
+    def _fails(self, turn: Turn) -> bool:
+        return turn.end is not None and sent(self.events[turn.end]) == "fail_job"
+
+    def _may_come_before(self, place: int, *, given: str, wanted: str) -> bool:
+        if self._failed(wanted, place):
+            return True  # when the next attempt is due is the server's to say
+        ranks = self._ranks()
+        return ranks.get(given, (0, 0)) > ranks.get(wanted, (0, 0))
+
+    def _ranks(self) -> dict[str, tuple[float, int]]:
+        """Each job's priority, and how early it was submitted."""
+        ranks: dict[str, tuple[float, int]] = {}
+        for place, event in enumerate(self.events):
+            job, priority = job_of(event), told(event).get("priority")
+            if job is not None and (job not in ranks or isinstance(priority, int | float)):
+                age = ranks[job][1] if job in ranks else -place
+                ranks[job] = (priority if isinstance(priority, int | float) else 0, age)
+        return ranks
+
+    def with_exchange(self, exchange: Exchange) -> tuple[Schedule, list[int]] | None:
+        """With that worker's turn and the next one of the job that it was given in each other's places; and where each
+        event stands now. What went before keeps its place.
+
+        None where the recording has no such turn, or one that a worker left unended.
+        """
+        claims = self._claims_of(exchange.worker)
+        if exchange.claim >= len(claims):
+            return None
+        slot = claims[exchange.claim]
+        here = next((turn for turn in self.turns if turn.claim == slot), None)
+        if exchange.handed_to:
+            return self._handed_over(here, exchange.handed_to)
+        there = next((turn for turn in self.turns if turn.claim > slot and turn.job == exchange.given), None)
+        if there is None or there.end is None or (here is not None and here.end is None):
+            return None
+        if any(turn.job == exchange.given and turn.claim < slot and not _is_over(turn, slot) for turn in self.turns):
+            return None  # it is given to a second one at once
+        plan = Rearrangement(self.events, slot, self.turns)
+        worker_id = str(told(self.events[slot]).get("worker_id") or exchange.worker)
+        plan.move(there, exchange.worker, worker_id, slot, here)
+        if here is not None:  # its later attempts stay behind it
+            again = [turn for turn in self.turns if turn.job == here.job and slot < turn.claim < there.claim]
+            for turn, place in zip([here, *again], [*again, there], strict=True):
+                plan.move(turn, place.worker, place.worker_id, place.claim, place)
+        return self._after(plan, there.claim)
+
+    def _handed_over(self, turn: Turn | None, worker: str) -> tuple[Schedule, list[int]] | None:
+        """With that turn done by another worker, once it has ended what it holds."""
+        if turn is None or turn.end is None:
+            return None
+        its = [one for one in self.turns if one.worker == worker]
+        held = [one.end + 0.5 for one in its if one.claim < turn.claim and one.end is not None]
+        plan = Rearrangement(self.events, turn.claim, self.turns)
+        plan.move(turn, worker, its[0].worker_id if its else worker, max([turn.claim, *held]), None)
+        return self._after(plan)
+
+    def _after(self, plan: Rearrangement, *first: int) -> tuple[Schedule, list[int]]:
+        events, places = plan.carried_out(*first)
+        return Schedule(events, frozenset(places[place] for place in self._granted)), places
+
+
+def without_crossings(events: Sequence[Event]) -> tuple[Event, ...]:
+    """The recording without places in the queue and figures that were asked for while the hub had a worker to answer:
+    which of the two it read first was chance.
+    """
+    begun: dict[tuple[str, str], int] = {}
+    spans: list[tuple[int, int]] = []
+    for place, event in enumerate(events):
+        of = (event.actor, str(job_of(event)))
+        if sent(event) in _ENDINGS or is_claim(event):
+            begun[of] = place
+        elif told(event).get("type") in _ANSWERS_TO_WORKERS:
+            spans.append((begun.pop(of, place), place))
+    asked: dict[str, int] = {}
+    found = list(events)
+    for place, event in enumerate(events):
+        if sent(event) in _ASKING:
+            asked[event.actor] = place
+        elif told(event).get("type") in {"job_accepted", STATS}:
+            began = asked.get(event.actor, place)
+            if any(claimed < place and answered > began for claimed, answered in spans):
+                found[place] = unsure(event)
+    return tuple(found)
+
+
+def followed(events: Sequence[Event], exchanges: Iterable[Exchange]) -> tuple[Event, ...]:
+    """The recording with the stack's order of work."""
+    schedule: Schedule | None = None
+    for exchange in exchanges:
+        schedule = schedule or Schedule(events)
+        changed = schedule.with_exchange(exchange)
+        schedule = changed[0] if changed else schedule
+    return schedule.events if schedule else tuple(events)
+
+
+def _is_over(turn: Turn, place: int) -> bool:
+    return turn.end is not None and turn.end < place
+
+
+def order_findings(exchanges: Sequence[Exchange]) -> list[tuple[Finding, Any]]:
+    """What is to be told of the order, each with its message: once that it was another one, and once what no order
+    that anybody promised allows.
+    """
+    found = []
+    for promised in (False, True):
+        alike = [one for one in exchanges if one.promised is promised and one.given]
+        if not alike:
+            continue
+        one, kind = alike[0], FindingKind.CHANGED if promised else FindingKind.REORDERED
+        values = (one.wanted, one.given)
+        sentence = (
+            sentence_of(kind, one.worker, "job_assigned", "job_id", values)
+            if promised
+            else f"{one.worker} was given {one.given} where the recording has {one.wanted}, and no order was promised: "
+            f"the replay follows the stack's order of work from there on."
+        )
+        finding = Finding(
+            kind=kind,
+            actor=one.worker,
+            role="worker",
+            sentence=sentence,
+            message_type="job_assigned",
+            field="job_id" if promised else "order",
+            expected=one.wanted,
+            observed=one.given,
+            times=len(alike),
+        )
+        found.append((finding, {"type": "job_assigned", "job_id": one.given, "promised": promised}))
+    return found
+
+
+def _ends(event: Event, job: str) -> bool:
+    """Whether a worker ends that job by it, or leaves."""
+    ends = sent(event) in _ENDINGS and job_of(event) == job
+    return ends or (isinstance(event, Outgoing) and not isinstance(event, Send))
