@@ -70,7 +70,7 @@ async def _connect(request: web.Request, role: str | None, name: str) -> web.Str
 
 async def _admit(services: Services, connection: Connection, role: str | None, name: str) -> None:
     """Serve it, unless the hub's protocols are refused to this caller now: it is told why and closed."""
-    decision = services.retirement.of_call(connection.caller)
+    decision = services.retirement.of_call(connection.caller, name)
     if decision.standing is Standing.REFUSED:
         await connection.send(error(decision.sentence, services.clock()) | {"code": GONE_CODE})
         await connection.close(GONE_CODE, decision.sentence)

@@ -88,9 +88,10 @@ class Retirement:
         """How a WebSocket is served that is open; a refusal is counted."""
         return self._decide(session.caller, awaits=session.awaits_jobs, connected=True)
 
-    def of_call(self, caller: Caller) -> Decision:
-        """How a new connection or a call is served; a refusal is counted."""
-        return self._decide(caller, awaits=False, connected=False)
+    def of_call(self, caller: Caller, name: str = "") -> Decision:
+        """How a new connection or a call is served, `name` being the one in its path; a refusal is counted."""
+        awaits = bool(name) and self._in_flight.count(name) > 0
+        return self._decide(caller, awaits=awaits, connected=False)
 
     def _decide(self, caller: Caller, *, awaits: bool, connected: bool) -> Decision:
         if self._config.legacy and not self._running:

@@ -213,6 +213,20 @@ async def test_a_client_with_jobs_in_flight_is_spared_until_they_have_ended(boar
     assert await socket.closed() == 4410
 
 
+async def test_a_client_that_says_its_id_is_spared_under_the_name_in_its_path_as_well(board: Switchboard) -> None:
+    api = await board.api()
+    named = {CLIENT_HEADER: "app"}
+    async with api.session.ws_connect(f"{api.base}/ws/client/tab-1", headers=named) as socket:
+        await socket.receive_json()
+        await socket.send_json({"type": "submit_job", "job_type": "simulation", "payload": {}})
+        assert (await socket.receive_json())["type"] == "job_accepted"
+    board.write(ALWAYS)
+    await until(lambda: refuses(api, "someone-else"))
+    for path, greeting in (("tab-1", "connection_established"), ("tab-2", "error")):
+        async with api.session.ws_connect(f"{api.base}/ws/client/{path}", headers=named) as again:
+            assert (await again.receive_json())["type"] == greeting
+
+
 @pytest.mark.parametrize("path", ["/api/jobs", "/jobs"])
 async def test_a_client_of_the_legacy_rest_is_spared_under_its_own_name(
     board: Switchboard, work: Work, path: str

@@ -134,10 +134,14 @@ async def test_one_client_cannot_fill_the_memory(queue: Queue) -> None:
 
 @pytest.mark.timeout(300)
 async def test_90_days_of_10000_clients_take_at_most_10_mb(lone: Queue) -> None:
-    """Every client, every day, by two ways, with four messages: some of them hundreds of times a day."""
+    """Every client, every day, by two ways, with four messages: some of them hundreds of times a day.
+
+    Every other one met as many brown-outs as are kept, with a job in flight, and came back from each.
+    """
     drawn = random.Random(18)
     before = int((await used(lone, "INFO", "memory")).decode().split("used_memory:")[1].split()[0])
     today = now_ms()
+    brown_outs = [today - days * DAY_MS for days in range(88, 0, -11)]
     for first in range(0, CLIENTS, counting.CLIENTS_AT_ONCE):
         rows = []
         for number in range(first, first + counting.CLIENTS_AT_ONCE):
@@ -148,7 +152,8 @@ async def test_90_days_of_10000_clients_take_at_most_10_mb(lone: Queue) -> None:
                 for days in range(DAYS - 1, -1, -1)
                 for way, message in (("websocket hub", drawn.choice(MESSAGES)), ("http modern", "submit"))
             ]
-            rows.append(ClientCount(f"client-{number:05}", uses, []))
+            met = [Refused(at, at + drawn.randrange(900_000), 1) for at in brown_outs if number % 2]
+            rows.append(ClientCount(f"client-{number:05}", uses, met))
         await lone.usage.add(rows)
     took = int((await used(lone, "INFO", "memory")).decode().split("used_memory:")[1].split()[0]) - before
     assert int(await used(lone, "HLEN", "usage")) == CLIENTS
