@@ -149,6 +149,8 @@ class Session(RetiringSession):
 
     async def receive(self, text: str) -> None:
         """Serve one message; whatever is wrong with it is answered, and the connection stays open."""
+        if self.retired:
+            return  # the refusal that comes next answers it, too
         kind: object = None
         try:
             fields = read_message(text)

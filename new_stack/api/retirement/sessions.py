@@ -79,6 +79,11 @@ class RetiringSession(ABC):
         """Whether it waits for the end of a job."""
         return False
 
+    @property
+    def is_submitting(self) -> bool:
+        """Whether a job is being taken from it, and it has not been told so yet."""
+        return False
+
     def retire(self, decision: Decision) -> None:
         """Serve on, take no more submissions, or end the connection with the reason."""
         self._draining = decision.sentence if decision.standing is Standing.DRAINING else None

@@ -21,7 +21,9 @@ from new_stack.api.legacy.session import Connection
 from new_stack.api.retirement import rules
 from new_stack.api.retirement.callers import CLIENT_HEADER, Caller
 from new_stack.api.retirement.deprecation import read_deprecation
+from new_stack.api.retirement.retirement import LOOK_SECONDS
 from new_stack.api.retirement.usage import UsageCounter
+from new_stack.queue.jobs import NewJob, Submission
 from new_stack.queue.usage import ClientCount, Counted, Refused
 from new_stack.settings import SettingsError
 
@@ -98,7 +100,11 @@ async def submitted(socket: Socket) -> str:
     return str((await socket.until("job_accepted"))["job_id"])
 
 
-async def test_without_a_configuration_nothing_changes(api: Api) -> None:
+@pytest.mark.parametrize("text", [None, "", "legacy = true", NOTICE + 'clients = ["others-*"]\n'])
+async def test_without_a_configuration_that_means_a_client_nothing_changes_for_it(
+    board: Switchboard, start_api: StartApi, text: str | None
+) -> None:
+    api = await start_api() if text is None else await board.api(text)
     socket, greeting = await greeted(api, "/ws/client/a")
     assert set(greeting) == {"type", "timestamp", "message"}
     assert not {"Deprecation", "Sunset", "Link"} & set(socket._response.headers)
@@ -260,6 +266,32 @@ async def test_a_brown_out_may_interrupt(board: Switchboard) -> None:
     [record] = client["brown_outs"]
     assert (record["came_back"], record["refused"]) == ("http modern", 1)
     assert (await api.get(f"/api/jobs/{job_id}"))["status"] == "pending"
+
+
+async def test_a_brown_out_that_interrupts_answers_a_submission_that_it_has_taken(
+    board: Switchboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = await board.api()
+    socket = await api.client("busy")
+    taken, go_on = asyncio.Event(), asyncio.Event()
+    submit = api.services.queue.submit
+
+    async def submit_slowly(job: NewJob) -> Submission:
+        found = await submit(job)
+        taken.set()
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(api.services.queue, "submit", submit_slowly)
+    await socket.send(type="submit_job", job_type="simulation", payload={}, message_id="taken")
+    await asyncio.wait_for(taken.wait(), 10)
+    board.write(ALWAYS + "interrupt = true\n")
+    await until(lambda: refuses(api, "someone-else"))
+    await asyncio.sleep(LOOK_SECONDS)
+    go_on.set()
+    assert (await socket.receive())["type"] == "job_accepted"
+    assert (await socket.receive())["code"] == 4410
+    assert await socket.closed() == 4410
 
 
 async def test_jobs_of_before_the_brown_out_was_known_count_as_in_flight(
