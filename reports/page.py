@@ -18,6 +18,7 @@ from harness.results import (
     Column,
     Criterion,
     DeclaredBy,
+    Distribution,
     Line,
     Link,
     LinkTo,
@@ -41,6 +42,8 @@ from reports.transcripts import ShownTranscript, transcript
 PAGE_LIMIT: Final = 2_900_000
 """Bytes. Beyond it transcripts are left out, those that tell nothing new first."""
 CAUSES_SHOWN: Final = 5
+FIGURES_SHOWN: Final = 2
+"""So many are not folded, whatever the criteria say."""
 TIMELINES_DRAWN: Final = 40
 SCRIPTS: Final = ("page", "diagram", "hover")
 LIVES_SHOWN: Final = 2
@@ -99,6 +102,7 @@ def _render(environment: Environment, run: Run, transcripts: Sequence[ShownTrans
     scripts = (environment.loader.get_source(environment, f"{name}.js")[0] for name in SCRIPTS)  # type: ignore[union-attr]
     script = "".join(scripts)
     drawn, left = _timelines(run)
+    shown, folded = _figures(run)
     found = causes(run)
     rows = {row_id(each.ref, row.place) for each in transcripts for row in each.rows or ()}
     return environment.get_template(
@@ -120,6 +124,8 @@ def _render(environment: Environment, run: Run, transcripts: Sequence[ShownTrans
         changed=labels.changed_most(run),
         changes=labels.describe_changes(run),
         lives={criterion.id: _lives(criterion, run) for criterion in run.criteria},
+        figures=shown,
+        figures_left=folded,
         columns=[column for column in Column if any(row.cell(column) for row in run.matrix)],
         calm={row.name for row in run.matrix if _calm(row)},
         differs=bool(labels.differing(run)),
@@ -259,7 +265,8 @@ def _words(row: ScenarioRow) -> str:
 
 
 def _calm(row: ScenarioRow) -> bool:
-    quiet = {CellVerdict.SAME, CellVerdict.NOT_APPLICABLE}
+    """Whether nothing is wrong with it: what differs is declared."""
+    quiet = {CellVerdict.SAME, CellVerdict.DECLARED, CellVerdict.NOT_APPLICABLE}
     return all(cell.verdict in quiet for cell in row.cells)
 
 
@@ -279,6 +286,19 @@ def _timelines(run: Run) -> tuple[Sequence[Timeline], Sequence[Timeline]]:
     linked = {link.ref for criterion in run.criteria for link in criterion.links}
     ordered = sorted(run.timelines, key=lambda timeline: timeline.id not in linked)
     return ordered[:TIMELINES_DRAWN], ordered[TIMELINES_DRAWN:]
+
+
+def _figures(run: Run) -> tuple[list[Distribution | Chart], list[Distribution | Chart]]:
+    """All that criteria which do not pass lead to, then what others lead to; and the rest, which is folded."""
+    linked: dict[str, bool] = {}
+    for criterion in run.criteria:
+        for link in criterion.links:
+            if link.to is LinkTo.FIGURE:
+                linked[link.ref] = linked.get(link.ref, False) or criterion.verdict is not Verdict.PASS
+    every: list[Distribution | Chart] = [*run.distributions, *run.charts]
+    ordered = sorted(every, key=lambda figure: [True, False, None].index(linked.get(figure.id)))
+    shown = max(FIGURES_SHOWN, sum(linked.values()))
+    return ordered[:shown], ordered[shown:]
 
 
 def _describe_timelines(run: Run) -> str:

@@ -45,7 +45,7 @@ def judge_suites(which: str, kind: type[ScenarioResults]) -> Judge:
             measurements=[count("scenarios that failed", len(failed), limits.failed_scenarios)],
             evidence=[
                 Evidence(what="scenarios", had=len(ran), least=max(least.scenarios - left_out, 1)),
-                Evidence(what="suites that ran to their end", had=int(results.complete), least=1),
+                Evidence(what="complete run of the suites", had=int(results.complete), least=1),
             ],
             links=[
                 *(Link(to=LinkTo.SUITE, ref=one.row.ref, label=one.name) for one in failed[:SHOWN]),

@@ -169,6 +169,23 @@ def others() -> list[Criterion]:
     ]  # fmt: skip
 
 
+def promise(number: int) -> Criterion:
+    """One of the many that pass in a whole run, with three figures."""
+    measured = [
+        Measurement(what=f"what counts of it, of the {place} kind", observed=0, unit="", counterexample=True,
+                    threshold=limit(Comparison.AT_MOST, 0))
+        for place in ("first", "second", "third")
+    ]  # fmt: skip
+    statement = Statement(
+        id=f"promise-{number}",
+        title=f"What the plan says in its sentence {number} holds",
+        sentence="It holds for everybody, always.",
+        source="The plan.",
+        measured="By what the clients saw.",
+    )
+    return Criterion.judged(statement, measurements=measured, evidence=[Evidence(what="jobs", had=2_000, least=100)])
+
+
 def spread(random: Random, median: float, sigma: float, count: int) -> list[float]:
     return [random.lognormvariate(math.log(median), sigma) for _ in range(count)]
 
@@ -431,6 +448,7 @@ def full(lost: int = 1) -> Run:
                 latency("progress", "Progress arrives at once", "progress", 18.9, 30, 500, 12_000),
                 nothing_lost(lost, 0, 112),
                 *others(),
+                *(promise(number) for number in range(1, 15)),
             ],
             matrix=[scenario(name) for name in NAMES],
             distributions=distributions(random),

@@ -32,7 +32,7 @@ def test_each_figure_is_printed_beside_its_limit() -> None:
 
 
 def test_a_narrow_terminal_still_gets_the_whole_verdict() -> None:
-    assert "1 of 9 criteria fails." in " ".join(printed(full(), width=60).split())
+    assert "1 of 23 criteria fails." in " ".join(printed(full(), width=60).split())
 
 
 def test_no_text_of_others_becomes_markup_or_moves_the_cursor() -> None:
