@@ -47,7 +47,7 @@ class Queue(queue.Queue):
 
     async def __aenter__(self) -> Self:
         try:
-            await self._caller.start()
+            await self.start()
         except BaseException:
             await self.close()
             raise

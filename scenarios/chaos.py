@@ -8,22 +8,25 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from harness.clients import LegacyClient, ModernClient, Refused, SubmissionRefused
 from harness.clients.recorders import RedisRecorder, WorkerWatch, recorded, survey
 from harness.faults import Cuts, KillRedis, Nemesis, OnTrigger, Proxy, Signal, Trigger, Waves
 from harness.history import History, HistoryWriter, Limits
 from harness.processes import Process, Processes, start_valkey
 from harness.protocols import EventKind
-from harness.targets import Deployment, Setup
+from harness.targets import Deployment
+from harness.testing import QUICK
 
-LEASE_MS: Final = 2_000
-FAST: Final = {
+LEASE_MS: Final = QUICK.lease_ms
+QUICKER: Final = {
     "HUBGATE_HEARTBEAT_TTL_MS": "2000",
     "HUBGATE_RETRY_BACKOFF_MAX_MS": "250",
-    "WORKER_HEARTBEAT_INTERVAL_MS": "400",
     "WORKER_REAP_INTERVAL_MS": "500",
     "WORKER_SHUTDOWN_GRACE_MS": "100",
 }
+"""What is shorter here than in other scenarios."""
 LIMITS: Final = Limits(
     lease_ms=LEASE_MS, recovery_slack_ms=1_500, retry_backoff_ms=240, stuck_after_ms=5_000, cancel_within_ms=1_200
 )
@@ -75,7 +78,8 @@ class Chaos:
         async with AsyncExitStack() as open_:
             processes = await open_.enter_async_context(Processes(self.folder))
             self.valkey = start_valkey(processes, appendonly=True)
-            setup = Setup(lease_ms=LEASE_MS, retry_backoff_ms=250, poll_ms=250, environment=FAST, overlay=self.overlay)
+            shorter = {**QUICK.environment, **QUICKER}
+            setup = replace(QUICK, retry_backoff_ms=250, environment=shorter, overlay=self.overlay)
             stack = await Deployment.astart(processes, setup, self.valkey)
             self.api = stack.servers[0]
             workers = await stack.astart_workers(stack.worker_launches(5))

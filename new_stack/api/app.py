@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from typing import Final
 
 from aiohttp import web
@@ -22,11 +22,10 @@ from new_stack.api.operation import controls, health, openapi, overview
 from new_stack.api.retirement import routes as retirement
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.sse import event_feed, follow
+from new_stack.api.streaming.fanout import SNAPSHOTS
 from new_stack.api.streaming.reader import read_events
 from new_stack.log import log
 from new_stack.queue.errors import QueueError, QueueUnavailable
-
-Died = Callable[[str, BaseException], None]
 
 PARTS: Final = (sockets, http_jobs, jobs, cassette, failures, follow, event_feed, health, controls, overview, openapi)
 PAGES: Final = (session, retirement, dashboard)
@@ -34,45 +33,43 @@ ROUTES: Final = tuple(route for part in (*PARTS, *PAGES) for route in part.ROUTE
 """Method, path and handler of everything that is served; each part has its own."""
 
 
-def create_app(services: Services, died: Died | None = None) -> web.Application:
-    """Build the application around its services; `died` is called with a background task that ended with an error."""
+def create_app(services: Services) -> web.Application:
+    """Build the application around its services."""
     app = web.Application(client_max_size=services.settings.body_limit, middlewares=[middleware.middleware])
     app[SERVICES] = services
     for method, path, handler in ROUTES + (later_rest.ROUTES if services.settings.later_rest else ()):
         app.router.add_route(method, path, handler)
     app.on_response_prepare.append(middleware.add_headers)
 
-    async def background(_app: web.Application) -> AsyncIterator[None]:
+    async def in_background(_app: web.Application) -> AsyncIterator[None]:
         await services.compare_clocks()
         after = await services.queue.last_event_id()  # before anybody can follow a job: what happens then is read
-        tasks = [
-            _start("events", read_events(services.queue, services.fanout, after), died),
-            _start("stats", broadcast_stats(services), died),
-            _start("reap", reap(services), died),
-            _start("usage", services.usage.run(), died),
-            _start("retirement", services.retirement.run(), died),
-            _start("descriptors", watch_descriptors(), died),
-        ]
+        background = {
+            "events": read_events(services.queue, services.fanout, after),
+            "stats": broadcast_stats(services),
+            "reap": reap(services),
+            "usage": services.usage.run(),
+            "retirement": services.retirement.run(),
+            "descriptors": watch_descriptors(),
+        }
+        tasks = [asyncio.create_task(_work(services, name, work)) for name, work in background.items()]
         yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    app.cleanup_ctx.append(background)
+    app.cleanup_ctx.append(in_background)
     return app
 
 
-def _start(name: str, work: Awaitable[None], died: Died | None) -> asyncio.Future[None]:
-    task = asyncio.ensure_future(work)
-
-    def ended(done: asyncio.Future[None]) -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
-            log.error("background_died", task=name, error=repr(error))
-            if died is not None:
-                died(name, error)
-
-    task.add_done_callback(ended)
-    return task
+async def _work(services: Services, name: str, work: Awaitable[None]) -> None:
+    """Do some background work, without which the process is not to go on."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 - whatever it is: it is logged whole, and ends the process
+        log.error("background_died", task=name, error=repr(error))
+        services.failed = True
+        services.stopping.set()
 
 
 async def broadcast_stats(services: Services) -> None:
@@ -82,7 +79,7 @@ async def broadcast_stats(services: Services) -> None:
     while True:
         await asyncio.sleep(settings.stats_changed_ms / 1000)
         waited += settings.stats_changed_ms
-        if not services.fanout.watched:
+        if not services.fanout.followers(SNAPSHOTS):
             waited = 0
             continue
         try:

@@ -28,15 +28,8 @@ async def serve(settings: ApiSettings) -> int:
     listener = _listen(settings.host, settings.port)
     queue = await Queue.connect(settings.queue)
     services = Services(queue, settings)
-    failed = False
-
-    def died(_name: str, _error: BaseException) -> None:
-        nonlocal failed
-        failed = True
-        services.stopping.set()
-
     runner = web.AppRunner(
-        create_app(services, died),
+        create_app(services),
         access_log=None,
         handler_cancellation=True,
         shutdown_timeout=settings.shutdown_grace_ms / 1000,
@@ -65,7 +58,7 @@ async def serve(settings: ApiSettings) -> int:
         )
         await services.stopping.wait()
         log.info("api_stopping", streams=services.connections.counts()["sse"])
-        if not failed:
+        if not services.failed:
             with suppress(TimeoutError):
                 async with asyncio.timeout(settings.shutdown_notice_ms / 1000):
                     await at_once.wait()
@@ -75,16 +68,13 @@ async def serve(settings: ApiSettings) -> int:
         await runner.cleanup()
         await queue.close()
     log.info("api_stopped")
-    return 3 if failed else 0
+    return 3 if services.failed else 0
 
 
 def _listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises OSError with a sentence."""
     try:
-        return socket.create_server((host, port), reuse_port=False, family=_family(host))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), reuse_port=False, family=family)
     except OSError as error:
         raise OSError(f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.") from error
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -82,6 +82,8 @@ class Services:
         self.retirement = Retirement(settings, self.usage, InFlight(queue, self.fanout), clock)
         self.snapshots = Snapshots(queue)
         self.stopping = asyncio.Event()
+        self.failed = False
+        """Whether it stops because some of its background work has failed."""
         self._redis_ahead_ms = 0
         self.large_results = asyncio.Semaphore(LARGE_RESULTS)
         self._large: WeakValueDictionary[str, Published] = WeakValueDictionary()

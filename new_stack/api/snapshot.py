@@ -48,10 +48,6 @@ class Snapshots:
                     self._queue.jobs(state=JobState.PENDING, limit=ACTIVE_JOBS_SHOWN, bodies=False),
                     self._queue.jobs(state=JobState.FAILED, limit=ACTIVE_JOBS_SHOWN, bodies=False),
                 )
-                by_name = tuple(sorted(workers, key=_worker_id))
-                self._last, self._began = Snapshot(counts, by_name, active.jobs, pending.jobs, failed.jobs), began
+                self._last = Snapshot(counts, tuple(workers), active.jobs, pending.jobs, failed.jobs)
+                self._began = began
             return self._last
-
-
-def _worker_id(worker: WorkerInfo) -> str:
-    return worker.report.worker_id

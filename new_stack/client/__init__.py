@@ -1,6 +1,7 @@
 """Clients of the server: `HybridClient` for asyncio, `BlockingClient` for everybody else."""
 
-from new_stack.client.client import BlockingClient, HybridClient, Mode, Wanted
+from new_stack.client.blocking import BlockingClient
+from new_stack.client.client import HybridClient, Mode, Wanted
 from new_stack.client.errors import (
     ClientError,
     Conflict,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from new_stack.queue.batcher import Batcher
 from new_stack.queue.connection import Argument, Command, Connection, Reply
@@ -70,8 +71,10 @@ class Acknowledgement:
         wait_ms, replicas = self._wait_ms, self._replicas
         wait: Command = ("WAIT", replicas, wait_ms) if replicas else ("WAITAOF", 1, 0, wait_ms)
         barrier: Command = ("SET", self._barrier, "1", "PX", BARRIER_MS)
-        patience = 2 * wait_ms / 1000
-        *replies, _, had = await self._connection.call_each(*commands, barrier, wait, patience=patience)
+        due = await self._connection.ensure_open() + 2 * wait_ms / 1000
+        sent = [self._connection.send(command, due) for command in (*commands, barrier, wait)]
+        answers: list[Any] = await asyncio.gather(*sent, return_exceptions=True)
+        *replies, _, had = answers
         if isinstance(had, QueueError):
             error = QueueUnavailable(f"Redis has carried it out, but cannot confirm it: {had}")
         elif (had if replicas else had[0]) < (replicas or 1):

@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 import hiredis
 
-from new_stack.queue.errors import QueueError, QueueUnavailable
+from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.failover.endpoint import Endpoint, Opened, Server
 from new_stack.queue.failover.refusals import REOPEN, RedisMoved, as_queue_error, first_word
 
@@ -67,19 +67,13 @@ class Connection(asyncio.Protocol):
                 self.close()
             return await self._call(commands, patience)
 
-    async def call_each(self, *commands: Command, patience: float = 0) -> list[Reply | QueueError]:
-        """Send commands in one go; a reply or an error for each. Raises QueueUnavailable where none was sent."""
-        deadline = await self.ensure_open()
-        futures = [self._send(arguments, deadline + patience) for arguments in commands]
-        return await asyncio.gather(*futures, return_exceptions=True)
-
     async def _call(self, commands: tuple[Command, ...], patience: float) -> list[Reply]:
         deadline = (
             await self.ensure_open() if self._transport is None else self._loop.time() + self._timeout
         ) + patience
         if len(commands) == 1:
-            return [await self._send(commands[0], deadline)]
-        return await asyncio.gather(*(self._send(arguments, deadline) for arguments in commands))
+            return [await self.send(commands[0], deadline)]
+        return await asyncio.gather(*(self.send(arguments, deadline) for arguments in commands))
 
     def close(self) -> None:
         """Close the connection at once; calls in flight fail with QueueUnavailable."""
@@ -129,7 +123,8 @@ class Connection(asyncio.Protocol):
             task.exception()  # those who wait have it; where nobody waits any more, nobody needs it
 
     # sending
-    def _send(self, arguments: Command, due: float) -> asyncio.Future[Reply]:
+    def send(self, arguments: Command, due: float) -> asyncio.Future[Reply]:
+        """Send one command over the connection, which is open; its reply, or its error, is due then."""
         packed = _pack(arguments)
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting.append((due, future))

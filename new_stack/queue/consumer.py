@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -50,6 +50,9 @@ TRACEBACK_LIMIT: Final = 8_192
 """Of an error's type and of its traceback, whose end says most."""
 
 
+Wait = tuple[str, str, str, float]
+"""A BLPOP on a worker's signals and wake-ups, and how many seconds it lasts."""
+
 Answer = tuple[list[JobState | QueueError], list[Lease]]
 """The new state of each job that was to end, or why not, and the new leases."""
 
@@ -63,10 +66,8 @@ class Consumer:
 
     def __init__(self, caller: FunctionCaller) -> None:
         self._caller = caller
-        self._claiming: dict[str, Connection] = {}
         self._idle: set[str] = set()
         """Workers that count as idle in Redis and will be woken; the wait of any other begins with a claim."""
-        self._handing_back: set[asyncio.Future[None]] = set()
 
     async def claim(self, worker: str | Claimant, count: int = 1, *, running: int = 0) -> list[Lease]:
         """Take up to `count` jobs, highest priority first, then oldest, each with a lease."""
@@ -123,9 +124,7 @@ class Consumer:
         try:
             words, leases = await asyncio.shield(answer)
         except asyncio.CancelledError:
-            handing_back = asyncio.ensure_future(self._hand_back(answer))
-            self._handing_back.add(handing_back)
-            handing_back.add_done_callback(self._handing_back.discard)
+            await self._take_back(claimant.worker_id, answer)
             raise
         if idle_ms and len(leases) < count:
             self._note_idle(claimant, idle=True)
@@ -139,12 +138,21 @@ class Consumer:
         words, claimed = await call("end_and_claim", *_class_row(claimant), *places, len(rows), *flat)
         return words, [lease_of(claimant.worker_id, row) for row in claimed]
 
-    async def _hand_back(self, answer: Awaitable[tuple[object, list[Lease]]]) -> None:
-        """Release the leases that nobody waits for any more. Where Redis is gone they run out."""
-        with suppress(QueueError):
-            _, leases = await answer
-            if leases:
-                await self.end_and_claim(leases[0].worker_id, [Released(lease=lease) for lease in leases], 0)
+    async def _take_back(
+        self, worker_id: str, answer: asyncio.Future[tuple[Any, list[Lease]]], *, blocked: int = 0
+    ) -> None:
+        """Release what a call that was broken off claims; one that blocks a connection (its number) ends first.
+
+        Where Redis is gone or does not answer, leases run out.
+        """
+        with suppress(QueueError, TimeoutError):
+            async with asyncio.timeout(BREAK_OFF_SECONDS):
+                if blocked:
+                    await self._caller.connection.call("CLIENT", "UNBLOCK", blocked)
+                _, leases = await answer
+                if leases:
+                    await self.end_and_claim(worker_id, [Released(lease=lease) for lease in leases], 0)
+        answer.cancel()
 
     async def wait_for_signal(self, worker_id: str, *, timeout_ms: int) -> Signal | None:
         """Block until there is a signal for this worker, or the time-out."""
@@ -171,20 +179,26 @@ class Consumer:
         claim = self._caller.change("end_and_claim", *_class_row(claimant), running, idle_ms, count, 0)
         wait_s = timeout_ms / 1000 if claimant.worker_id in self._idle else 0.001
         wait = ("BLPOP", keys.signals(claimant.worker_id), keys.wake(claimant.worker_id), wait_s)
-        async with self._caller.blocking() as connection, self._known(claimant.worker_id, connection):
-            both = asyncio.ensure_future(connection.call_together(wait, claim, patience=wait_s))
+        async with self._caller.blocking() as connection:
+            both = asyncio.ensure_future(self._wait_and_claim(connection, claimant.worker_id, wait, claim))
             try:
-                woken, (_, rows) = await asyncio.shield(both)
+                woken, leases = await asyncio.shield(both)
             except asyncio.CancelledError:
-                await self._break_off(claimant.worker_id, connection, both)
+                await self._take_back(claimant.worker_id, both, blocked=connection.client_id)
                 raise
             except RedisRefused as refused:
                 if not is_missing(refused):
                     raise
                 await self._caller.reinstall(refused)
                 return [], None
-        self._note_idle(claimant, idle=len(rows) < count)
-        return [lease_of(claimant.worker_id, row) for row in rows], _signal(woken, wait[1])
+        self._note_idle(claimant, idle=len(leases) < count)
+        return leases, _signal(woken, wait[1])
+
+    async def _wait_and_claim(
+        self, connection: Connection, worker_id: str, wait: Wait, claim: Command
+    ) -> tuple[Reply, list[Lease]]:
+        woken, (_, rows) = await connection.call_together(wait, claim, patience=wait[-1])
+        return woken, [lease_of(worker_id, row) for row in rows]
 
     def _note_idle(self, claimant: Claimant, *, idle: bool) -> None:
         """A claim that filled every place left the worker unknown among the idle: nobody would wake its next wait."""
@@ -192,28 +206,6 @@ class Consumer:
             self._idle.add(claimant.worker_id)
         else:
             self._idle.discard(claimant.worker_id)
-
-    @asynccontextmanager
-    async def _known(self, worker_id: str, connection: Connection) -> AsyncIterator[None]:
-        self._claiming[worker_id] = connection
-        try:
-            yield
-        finally:
-            del self._claiming[worker_id]
-
-    async def _break_off(self, worker_id: str, connection: Connection, both: asyncio.Future[list[Reply]]) -> None:
-        """End a wait early and hand back what its claim took."""
-        try:
-            async with asyncio.timeout(BREAK_OFF_SECONDS):
-                await self._caller.connection.call("CLIENT", "UNBLOCK", connection.client_id)
-                _, (_, rows) = await both
-                ends = [Released(lease=lease_of(worker_id, row)) for row in rows]
-                if ends:
-                    await self.end_and_claim(worker_id, ends, 0)
-        except (QueueError, TimeoutError):
-            return  # Redis is gone or does not answer: leases, if there are any, run out
-        finally:
-            both.cancel()
 
     async def reap(self) -> list[str]:
         """Put back jobs whose lease ran out, promote delayed retries that are due, forget dead workers and old ends."""
@@ -239,18 +231,12 @@ class Consumer:
 
     async def poll(self, worker: str | Claimant, report: WorkerReport | None = None, *, idle_ms: int = 0) -> PollResult:
         """Do what is due (retries, leases that ran out); with a report, also a heartbeat. A worker that counts as idle
-        does so for `idle_ms` more.
+        does so for `idle_ms` more; where there is a job for it, it is woken.
         """
         claimant = _claimant(worker) if report is None else self.claimant_of(report)
         encoded = msgspec.json.encode(report) if report is not None else ""
         ready, reaped = await self._caller.write("poll", *_class_row(claimant), encoded, idle_ms)
         return PollResult(ready=ready, reaped=tuple(job_id.decode() for job_id in reaped))
-
-    async def end_wait(self, worker_id: str) -> None:
-        """Make a `wait_and_claim` of this worker return now, with what there is to claim."""
-        connection = self._claiming.get(worker_id)
-        if connection is not None and connection.client_id:
-            await self._caller.connection.call("CLIENT", "UNBLOCK", connection.client_id)
 
     async def unregister(self, worker_id: str) -> None:
         """Forget a worker that left in order."""

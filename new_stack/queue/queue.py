@@ -31,13 +31,20 @@ class Queue(Producer, Consumer, Reader, Operator):
 
         Raises QueueUnavailable, RedisTooOld, SettingsError.
         """
-        caller = FunctionCaller(settings, install=install)
+        queue = cls(FunctionCaller(settings, install=install))
         try:
-            await caller.start()
+            await queue.start()
         except BaseException:
-            caller.close()
+            await queue.close()
             raise
-        return cls(caller)
+        return queue
+
+    async def start(self) -> None:
+        """Look whether the server can do what the settings ask for, and load the library where it is missing.
+
+        Raises QueueUnavailable, RedisTooOld, SettingsError.
+        """
+        await self._caller.start()
 
     async def close(self) -> None:
         """Close the connections."""

@@ -6,6 +6,8 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
+import msgspec
+
 from new_stack.queue.decoding import counts_of, event_of, job_of, worker_of
 from new_stack.queue.events import Event
 from new_stack.queue.explanation import WORKERS_LIMIT, Explanation, explanation_of
@@ -67,22 +69,14 @@ class Reader:
         """
         if cursor is not None and not cursor.isdecimal():
             raise ValueError("the cursor is not one that this listing gave out")
+        fields = {"state": state, "service_required": service, "worker_id": worker_id, "client_id": client_id}
+        wanted = msgspec.msgpack.encode({name: value for name, value in fields.items() if value})
         found: list[Job] = []
         below, looked_at = cursor or "+inf", 0
         for _ in range(INSPECT_ROUNDS):
-            after, rows, inspected = await self._caller.read(
-                "list",
-                state or "",
-                service or "",
-                worker_id or "",
-                below,
-                limit - len(found),
-                INSPECT_LIMIT,
-                PAGE_BYTES,
-                client_id or "",
-                text or "",
-                "" if bodies else "1",
-            )
+            bounds = (below, limit - len(found), INSPECT_LIMIT, PAGE_BYTES)
+            answer = await self._caller.read("list", wanted, text or "", *bounds, "" if bodies else "1")
+            after, rows, inspected = answer
             below, looked_at = after.decode(), looked_at + inspected
             found += [job for row in rows if (job := job_of(row))]
             if not below or len(found) >= limit or _size(found) >= PAGE_BYTES:
@@ -145,11 +139,8 @@ class Reader:
         entries = await self._caller.connection.call("XREVRANGE", self._caller.keys.events, "+", "-", "COUNT", 1)
         return entries[0][0].decode() if entries else "0-0"
 
-    async def first_event_id(self, job_id: str | None = None) -> str:
-        """The oldest id still kept of `events`, or of one job's stream; "0-0" where there is none."""
-        if job_id is not None:
-            first = await self.history(job_id, count=1)
-            return first[0].id if first else "0-0"
+    async def first_event_id(self) -> str:
+        """The oldest id still kept of `events` ("0-0" where there is none)."""
         entries = await self._caller.connection.call("XRANGE", self._caller.keys.events, "-", "+", "COUNT", 1)
         return entries[0][0].decode() if entries else "0-0"
 

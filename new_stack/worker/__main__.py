@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,14 +12,13 @@ from typing import Final
 from new_stack.log import EventLog
 from new_stack.loop import run
 from new_stack.queue import Queue
-from new_stack.queue.errors import QueueError, QueueUnavailable
+from new_stack.queue.errors import QueueError
+from new_stack.queue.function_caller import FunctionCaller
 from new_stack.queue.settings import QueueSettings
 from new_stack.settings import SettingsError, read_options
 from new_stack.worker.connector_registry import ConnectorRegistry, ConnectorUnusable
-from new_stack.worker.connectors.spec import BUILT_IN, parse_list
-from new_stack.worker.context import RedisBackoff
+from new_stack.worker.connector_spec import BUILT_IN, parse_list
 from new_stack.worker.settings import WorkerSettings
-from new_stack.worker.unique_name import ensure_unique_name
 from new_stack.worker.worker import Worker
 
 USAGE: Final = 2
@@ -76,49 +74,15 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> W
 
 
 async def _work(settings: WorkerSettings, connectors: ConnectorRegistry, log: EventLog) -> int:
-    worker: Worker | None = None
-    stopped = asyncio.Event()
-
-    def stop() -> None:
-        stopped.set()
-        if worker is not None:
-            worker.stop()
-
+    queue = Queue(FunctionCaller(settings.queue, install=True))
+    worker = Worker(settings, queue, connectors, log)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    queue = await _connect(settings, log, stopped)
-    if queue is None:
-        return 0
+        loop.add_signal_handler(number, worker.stop)
     try:
-        worker = Worker(settings, queue, connectors, log)
-        if stopped.is_set():
-            return 0
         return 1 if await worker.run() else 0
     finally:
         await queue.close()
-
-
-async def _connect(settings: WorkerSettings, log: EventLog, stopped: asyncio.Event) -> Queue | None:
-    """Open the queue under a name that is the worker's alone, waiting a while for Redis; None where told to stop."""
-    backoff = RedisBackoff(log, random.Random())  # noqa: S311 - jitter needs no secrecy
-    loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + settings.connect_timeout_ms / 1000
-    queue: Queue | None = None
-    while not stopped.is_set():
-        try:
-            queue = queue or await Queue.connect(settings.queue)
-            await ensure_unique_name(queue, settings.worker_id, heartbeat_ttl_ms=settings.queue.heartbeat_ttl_ms)
-        except QueueUnavailable as error:
-            if loop.time() >= give_up_at:
-                raise
-            await backoff.pause(error)
-        else:
-            backoff.succeeded()
-            return queue
-    if queue is not None:
-        await queue.close()
-    return None
 
 
 if __name__ == "__main__":

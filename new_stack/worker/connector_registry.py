@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any, Final, Self
 
+from new_stack.worker.connector_spec import ConnectorSpec
 from new_stack.worker.connectors import Connector
-from new_stack.worker.connectors.spec import ConnectorSpec
 
 CATCH_ALL: Final = "*"
 """Among a connector's services: every service that no other connector of the worker takes."""
@@ -28,6 +29,7 @@ class ConnectorRegistry:
         self._connectors = [(spec.name, connector) for spec, connector in entries]
         self._by_service: dict[str, Connector] = {}
         self._catch_all: Connector | None = None
+        self._opened = AsyncExitStack()
         self.names = tuple(spec.name for spec, _ in entries)
         for spec, connector in entries:
             connector.name = spec.name
@@ -58,23 +60,15 @@ class ConnectorRegistry:
 
     async def open(self) -> None:
         """Open every connector; where one cannot be opened, close the others again. Raises ConnectorUnusable."""
-        opened: list[Connector] = []
-        for name, connector in self._connectors:
-            try:
-                await connector.open()
-            except Exception as error:
-                for earlier in reversed(opened):
-                    await earlier.close()
-                raise ConnectorUnusable(f"connector {name} could not be opened: {error}") from error
-            opened.append(connector)
+        async with AsyncExitStack() as opened:
+            for name, connector in self._connectors:
+                try:
+                    await connector.open()
+                except Exception as error:
+                    raise ConnectorUnusable(f"connector {name} could not be opened: {error}") from error
+                opened.push_async_callback(connector.close)
+            self._opened = opened.pop_all()
 
     async def close(self) -> None:
-        """Close every connector, whatever one of them raises; the first error is raised at the end."""
-        errors: list[Exception] = []
-        for _, connector in reversed(self._connectors):
-            try:
-                await connector.close()
-            except Exception as error:  # noqa: BLE001 - the others still have to be closed
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        """Close every connector, the last one first, whatever one of them raises; the error is raised at the end."""
+        await self._opened.aclose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from new_stack.queue import QueueError
@@ -18,43 +17,21 @@ class JobFetcher:
         self._context = context
         self._running = running
         self._unsure = unsure
-        self._wait: asyncio.Task[None] | None = None
-
-    @property
-    def waiting(self) -> bool:
+        self.waiting = False
         """Whether it is waiting for work now."""
-        return self._wait is not None
-
-    async def woken(self, within_s: float) -> bool:
-        """Whether the wait that is on now ends within that time."""
-        wait = self._wait
-        if wait is None:
-            return True
-        done, _ = await asyncio.wait([wait], timeout=within_s)
-        return bool(done)
-
-    def break_off(self) -> None:
-        """End the wait; what it may claim meanwhile is released. It begins anew if there is room."""
-        if self._wait is not None:
-            self._wait.cancel()
 
     async def run(self) -> None:
-        """Fetch jobs for ever."""
+        """Fetch jobs for ever. Cancelled, it releases what its wait may claim meanwhile."""
         while True:
             await self._running.until_room()
-            self._wait = asyncio.create_task(self._fetch())
+            self.waiting = True
             try:
-                await self._wait
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    self._wait.cancel()
-                    raise
+                await self._fetch()
             except QueueError as error:
                 self._unsure()
                 await self._context.redis_backoff.pause(error)
             finally:
-                self._wait = None
+                self.waiting = False
 
     async def _fetch(self) -> None:
         with self._running.reserved() as places:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from new_stack.queue import QueueError
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.heartbeat import Heartbeat
 from new_stack.worker.job_fetcher import JobFetcher
 
-UNWOKEN_S: Final = 0.05
-"""How long after a poll that found work the wake-up may take."""
-
 
 async def poll_loop(context: WorkerContext, fetcher: JobFetcher, heartbeat: Heartbeat) -> None:
-    """While the worker waits for work, make good lost wake-ups: where a poll finds work, end the wait, which claims."""
+    """While the worker waits for work, make good lost wake-ups: a poll that finds work ends the wait, which claims."""
     while True:
         await asyncio.sleep(context.settings.poll_interval_ms / 1000 * (0.9 + 0.2 * context.chance.random()))
         if not fetcher.waiting:
@@ -27,8 +23,6 @@ async def poll_loop(context: WorkerContext, fetcher: JobFetcher, heartbeat: Hear
                 heartbeat.delivered()
             if found.reaped:
                 context.log.warning("leases_expired", job_ids=found.reaped)
-            if found.ready and not await fetcher.woken(UNWOKEN_S):
-                await context.queue.end_wait(context.worker_id)
         except QueueError as error:
             await context.redis_backoff.pause(error)
         else:

@@ -12,7 +12,7 @@ import msgspec
 from new_stack.queue.settings import QueueSettings
 from new_stack.settings import Settings, SettingsError
 from new_stack.worker.capabilities import parse as parse_capabilities
-from new_stack.worker.connectors.spec import BUILT_IN, ConnectorSpec, parse_list
+from new_stack.worker.connector_spec import BUILT_IN, ConnectorSpec, parse_list
 
 
 def fresh_worker_id() -> str:

@@ -10,7 +10,7 @@ from typing import Final
 
 from new_stack.log import EventLog
 from new_stack.matching import CapabilitiesError, offered
-from new_stack.queue import Queue, QueueError
+from new_stack.queue import Queue, QueueError, QueueUnavailable
 from new_stack.settings import SettingsError
 from new_stack.worker.acknowledger import Acknowledger
 from new_stack.worker.attempt import Stop
@@ -23,6 +23,7 @@ from new_stack.worker.job_fetcher import JobFetcher
 from new_stack.worker.polling import poll_loop, reap_loop
 from new_stack.worker.running_jobs import RunningJobs
 from new_stack.worker.settings import WorkerSettings
+from new_stack.worker.unique_name import ensure_unique_name
 
 LAST_ENDS_S: Final = 5.0
 """How long a leaving worker tries to deliver its last ends."""
@@ -48,6 +49,7 @@ class Worker:
         )
         self._stopping = asyncio.Event()
         self._hurried = asyncio.Event()
+        self._fetching: asyncio.Task[None] | None = None
         self._running = RunningJobs(context)
         self._acknowledger = Acknowledger(context, self._running)
         self._running.on_end = self._acknowledger.end
@@ -60,7 +62,8 @@ class Worker:
             self._hurried.set()
         self._stopping.set()
         self._running.closed = True
-        self._fetcher.break_off()
+        if self._fetching is not None:
+            self._fetching.cancel()
 
     async def run(self) -> int:
         """Work until stopped. Answers how many jobs could not be handed over: their leases will run out.
@@ -71,12 +74,13 @@ class Worker:
         await context.connectors.open()
         try:
             tell(context)
-            await self._register()
+            if not await self._register():
+                return 0
             async with asyncio.TaskGroup() as group:
                 heartbeat = group.create_task(self._heartbeat.run())
+                self._fetching = group.create_task(self._fetcher.run())
                 loops = [
                     group.create_task(self._acknowledger.run()),
-                    group.create_task(self._fetcher.run()),
                     group.create_task(watch_for_cancellations(context, self._running)),
                     group.create_task(poll_loop(context, self._fetcher, self._heartbeat)),
                     group.create_task(reap_loop(context)),
@@ -90,20 +94,30 @@ class Worker:
             await context.connectors.close()
         return left
 
-    async def _register(self) -> None:
-        """Send the first heartbeat before anything is claimed."""
-        context = self._context
+    async def _register(self) -> bool:
+        """Say that the worker is there, under a name that is its own, before anything is claimed; false where stopped.
+
+        Waits a while for Redis. Raises QueueError where it cannot be used, SettingsError where the name is taken.
+        """
+        context, loop = self._context, asyncio.get_running_loop()
+        settings, queue = context.settings, context.queue
+        give_up_at = loop.time() + settings.connect_timeout_ms / 1000
         while not self._stopping.is_set():
             try:
-                await context.queue.heartbeat(self._heartbeat.report())
-            except QueueError as error:
+                await queue.start()
+                await ensure_unique_name(queue, context.worker_id, heartbeat_ttl_ms=settings.queue.heartbeat_ttl_ms)
+                await queue.heartbeat(self._heartbeat.report())
+            except QueueUnavailable as error:
+                if loop.time() >= give_up_at:
+                    raise
                 await context.redis_backoff.pause(error)
             else:
                 context.redis_backoff.succeeded()
                 self._heartbeat.delivered()
-                concurrency = context.settings.max_concurrent_jobs
+                concurrency = settings.max_concurrent_jobs
                 context.log.info("worker_ready", connectors=context.connectors.names, concurrency=concurrency)
-                return
+                return True
+        return False
 
     async def _leave(self, heartbeat: asyncio.Task[None]) -> int:
         context = self._context

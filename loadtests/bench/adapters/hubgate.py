@@ -21,7 +21,7 @@ from new_stack.worker import (
     Worker,
     WorkerSettings,
 )
-from new_stack.worker.connectors.spec import ConnectorSpec
+from new_stack.worker.connector_spec import ConnectorSpec
 
 
 class Bench(Connector):

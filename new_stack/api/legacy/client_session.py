@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +15,7 @@ from new_stack.api.legacy.session import Connection, Session
 from new_stack.api.legacy.v2.client import V2, is_v2_message
 from new_stack.api.services import Services
 from new_stack.api.sse.over_sockets import SocketStreams
-from new_stack.api.streaming.fanout import DeliveryBarrier, Published
+from new_stack.api.streaming.fanout import DeliveryBarrier, Published, of_client, of_job
 from new_stack.queue.errors import InvalidTransition, JobConflict, JobNotFound
 from new_stack.queue.events import ENDINGS, parse_id
 from new_stack.queue.jobs import Job, JobState, NewJob
@@ -32,7 +31,6 @@ class ClientSession(Session):
         super().__init__(services, connection, name)
         self._dialect: Dialect = HUB
         self._followed: dict[str, None] = {}
-        self._buffered: dict[str, list[Published]] = {}
         self._ends = LateEnds(services, self._loop.time)
         self._streams = SocketStreams(services, connection, self.refuse)
         self._message_id: object = None
@@ -48,7 +46,7 @@ class ClientSession(Session):
             Action.SUBSCRIBE_STATS: self._subscribe_stats,
             Action.SYNC: self._sync,
         }
-        services.fanout.follow_client(self.subscriber, name)
+        services.fanout.follow(self.subscriber, of_client(name))
 
     async def greet(self) -> None:
         """The welcome."""
@@ -57,7 +55,7 @@ class ClientSession(Session):
     @property
     def awaits_jobs(self) -> bool:
         """Whether it waits for the end of a job."""
-        return bool(self._ends.awaited or self._buffered or self._streams.count)
+        return bool(self._ends.awaited or self.delivering.locked() or self._streams.count)
 
     @property
     def is_submitting(self) -> bool:
@@ -67,7 +65,7 @@ class ClientSession(Session):
     def leave(self) -> None:
         """Forget all subscriptions."""
         self._streams.cancel()
-        self.services.fanout.remove(self.subscriber, jobs=self._followed, client_id=self.name)
+        self.services.fanout.remove(self.subscriber)
 
     async def handle(self, fields: Fields) -> None:
         """Serve one message."""
@@ -87,21 +85,13 @@ class ClientSession(Session):
         await self.connection.send(self._dialect.error(sentence, self._message_id, self.now) | more)
 
     async def deliver(self, item: Published) -> None:
-        """Send an event, unless it has to wait for the answer to the submission it belongs to."""
-        job_id = item.event.job_id
-        if not self._dialect.follows_own_jobs and job_id not in self._followed:
-            return
-        self._ends.awaits(job_id)
-        buffered = self._buffered.get(job_id)
-        if buffered is None:
-            await self._send_event(item)
-        else:
-            buffered.append(item)
-
-    async def _send_event(self, item: Published) -> None:
+        """Send an event, unless the client has had the job's end."""
         event = item.event
+        if not self._dialect.follows_own_jobs and event.job_id not in self._followed:
+            return
+        self._ends.awaits(event.job_id)
         if self._ends.had(event):
-            return  # the client has had the job's end
+            return
         await item.complete(self.services.with_result)
         text = item.encoded(self._dialect.text)
         if text:
@@ -118,7 +108,7 @@ class ClientSession(Session):
         job = request.job or NewJob()
         job_id = job.id or f"job-{self.services.new_id()}"
         job = msgspec.structs.replace(job, id=job_id)
-        async with self._answering(job_id):
+        async with self.delivering:
             try:
                 submission = await self.services.queue.submit(job)
             except JobConflict as error:
@@ -158,7 +148,7 @@ class ClientSession(Session):
     async def _subscribe(self, request: Request) -> None:
         job_id = request.job_id
         followed = job_id in self._followed
-        async with self._answering(job_id):
+        async with self.delivering:
             self._follow(job_id)
             await self.connection.send(self._dialect.subscribed(job_id, self.now))
             job = await self.services.job_once_ended(job_id)
@@ -224,17 +214,6 @@ class ClientSession(Session):
             await self._send_after_pending(None)
             await self._send_ending(job)
 
-    @asynccontextmanager
-    async def _answering(self, job_id: str) -> AsyncIterator[None]:
-        """What happens to the job meanwhile is delivered after the answer; nothing overtakes it."""
-        buffered = self._buffered[job_id] = []
-        try:
-            yield
-        finally:
-            while buffered:
-                await self._send_event(buffered.pop(0))
-            del self._buffered[job_id]
-
     def _hears_of(self, job: Job) -> bool:
         return job.id in self._followed or self._owns(job)
 
@@ -242,7 +221,7 @@ class ClientSession(Session):
         return self._dialect.follows_own_jobs and job.client_id == self.name
 
     def _follow(self, job_id: str) -> None:
-        self.services.fanout.follow_job(self.subscriber, job_id)
+        self.services.fanout.follow(self.subscriber, of_job(job_id))
         self._followed.pop(job_id, None)
         self._followed[job_id] = None
         if len(self._followed) > self.services.settings.subscriptions_per_connection:
@@ -251,4 +230,4 @@ class ClientSession(Session):
     def _unfollow(self, job_id: str) -> None:
         self._followed.pop(job_id, None)
         self._ends.awaits_no_more(job_id)
-        self.services.fanout.leave_job(self.subscriber, job_id)
+        self.services.fanout.leave(self.subscriber, of_job(job_id))

@@ -20,6 +20,7 @@ UNLESS_SAID: Final[dict[str, Frame]] = {
     "response_job_status": dict.fromkeys(("progress", "worker_id", "started_at", "completed_at", "result", "message")),
     "subscription_confirmed": {"monitor_id": None, "channels": None},
     "error": {"details": None},
+    "worker_status": {"capabilities": None, "connector_statuses": None},
 }
 """The fields that a frame of the hub has even where it says nothing in them."""
 

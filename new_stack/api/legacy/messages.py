@@ -19,7 +19,6 @@ _fields: Final = msgspec.json.Decoder(dict[str, Raw])
 _any: Final = msgspec.json.Decoder()
 
 RETRIES_LIMIT: Final = 1_000
-PYTHON_NAMES: Final = {b"[": "list", b'"': "str", b"t": "bool", b"f": "bool", b"n": "NoneType"}
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure
@@ -32,27 +31,19 @@ def read_message(text: str) -> Fields:
         return _fields.decode(text)
     except msgspec.ValidationError:
         # Valid JSON so far, but no object. The hub lets Python's own words through; clients know them.
-        _require_json(text)
-        raise Refusal(
-            f"Server error processing message: {_python_name(text)!r} object has no attribute 'get'"
-        ) from None
+        name = type(_decoded(text)).__name__
+        raise Refusal(f"Server error processing message: {name!r} object has no attribute 'get'") from None
     except (msgspec.DecodeError, UnicodeEncodeError):
         raise Refusal("Invalid JSON format") from None
     except RecursionError:
         raise Refusal("Invalid JSON format: nested too deeply") from None
 
 
-def _require_json(text: str) -> None:
+def _decoded(text: str) -> object:
     try:
-        _any.decode(text)
+        return _any.decode(text)
     except (msgspec.DecodeError, RecursionError):
         raise Refusal("Invalid JSON format") from None
-
-
-def _python_name(text: str) -> str:
-    trimmed = text.strip()
-    name = PYTHON_NAMES.get(trimmed[:1].encode())
-    return name or ("float" if any(mark in trimmed for mark in ".eE") else "int")
 
 
 def value(fields: Fields, name: str, default: Any = None) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from new_stack.api.http.schemas import plain_number
+from new_stack.api.legacy.hub import frame
 from new_stack.api.snapshot import Snapshot
 from new_stack.queue.events import ENDINGS, Event, EventKind
 from new_stack.queue.jobs import Job, JobState, QueueCounts, WorkerInfo
@@ -32,19 +33,16 @@ def stats_broadcast(snapshot: Snapshot, connected: Connected, now: float, *, bri
     """The message; `brief`, as right after `subscribe`, leaves out the lists of jobs and workers at work."""
     alive = [worker for worker in snapshot.workers if worker.alive]
     names = [worker.report.worker_id for worker in alive]
-    return {
-        "type": "stats_broadcast",
-        "timestamp": now,
-        "message_id": f"stats-{int(now)}",
-        "connections": {"workers": names, **connected},
-        "workers": {worker.report.worker_id: _worker(worker) for worker in alive},
-        "subscriptions": {
-            "stats": [],
-            "job_notifications": names,
-            "jobs": {job.id: job.client_id for job in _not_completed(snapshot) if job.client_id is not None},
-        },
-        "system": _system(snapshot, alive, brief=brief),
-    }
+    followed = {job.id: job.client_id for job in _not_completed(snapshot) if job.client_id is not None}
+    return frame(
+        "stats_broadcast",
+        now,
+        message_id=f"stats-{int(now)}",
+        connections={"workers": names, **connected},
+        workers={worker.report.worker_id: _worker(worker) for worker in alive},
+        subscriptions={"stats": [], "job_notifications": names, "jobs": followed},
+        system=_system(snapshot, alive, brief=brief),
+    )
 
 
 def change_key(snapshot: Snapshot, connected: Connected) -> object:
@@ -121,32 +119,20 @@ def _active_worker(worker: WorkerInfo) -> dict[str, Any]:
 
 def ack(message: Mapping[str, Any], now: float) -> dict[str, Any]:
     """The message that follows a broadcast."""
-    return {
-        "type": "ack",
-        "timestamp": now,
-        "message_id": f"ack-{int(now)}",
-        "original_id": message.get("message_id", "unknown"),
-        "original_type": message["type"],
-    }
+    answered = {"original_id": message.get("message_id", "unknown"), "original_type": message["type"]}
+    return frame("ack", now, message_id=f"ack-{int(now)}", **answered)
 
 
 def worker_status(worker_id: str, status: str, now: float) -> dict[str, Any]:
     """A worker's new status."""
-    return {
-        "type": "worker_status",
-        "timestamp": now,
-        "message_id": f"worker-status-{int(now)}",
-        "worker_id": worker_id,
-        "status": status,
-        "capabilities": None,
-        "connector_statuses": None,
-    }
+    message_id = f"worker-status-{int(now)}"
+    return frame("worker_status", now, message_id=message_id, worker_id=worker_id, status=status)
 
 
 def service_request(event: Event) -> dict[str, Any]:
     """What a worker asks of its back end: `service`, `request_type` and `content`."""
-    about = {"timestamp": event.at / 1000, "job_id": event.job_id, "worker_id": event.worker_id}
-    return {"type": "service_request"} | about | (event.details or {})
+    about = frame("service_request", event.at / 1000, job_id=event.job_id, worker_id=event.worker_id)
+    return about | (event.details or {})
 
 
 StatusChange = tuple[str, str, str]

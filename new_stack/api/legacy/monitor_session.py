@@ -19,7 +19,7 @@ from new_stack.api.legacy.v2.monitor import is_v2_message
 from new_stack.api.legacy.v2.monitor_session import LaterMonitor
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
-from new_stack.api.streaming.fanout import DeliveryBarrier, Published
+from new_stack.api.streaming.fanout import ALL, SNAPSHOTS, DeliveryBarrier, Published
 from new_stack.queue.events import EventKind
 
 WARNING: Final = "deprecation_warning"
@@ -33,8 +33,8 @@ class MonitorSession(Session):
         self._channels: frozenset[Any] | None = None
         self._later: LaterMonitor | None = None
         self._statuses = WorkerStatuses()
-        services.fanout.follow_all(self.subscriber)
-        services.fanout.follow_snapshots(self.subscriber)
+        services.fanout.follow(self.subscriber, ALL)
+        services.fanout.follow(self.subscriber, SNAPSHOTS)
 
     def leave(self) -> None:
         """Forget all subscriptions."""

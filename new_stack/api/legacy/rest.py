@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import NoneType
 from typing import Any, Final
 
@@ -18,15 +18,11 @@ from new_stack.api.modern.schemas import job_view
 from new_stack.api.retirement.callers import HUB_DIALECT
 from new_stack.api.retirement.requests import admit_rest
 from new_stack.api.services import SERVICES, Services
-from new_stack.api.streaming.fanout import Item, Published
-from new_stack.queue.events import ENDINGS
+from new_stack.api.sse.follow import following
 from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob, Submission
 
 DOCUMENTS: Final = "https://errors.pydantic.dev/2.14/v/"
 """Part of the hub's answer: the page of the validator it uses, one for each kind of error."""
-
-READ_SECONDS: Final = 5.0
-"""How often one who waits reads the job itself, should the event of its end be lost."""
 
 _any: Final = msgspec.json.Decoder()
 _raw: Final = msgspec.json.Decoder(Raw)
@@ -159,32 +155,22 @@ async def _submit(services: Services, job: NewJob) -> Submission:
 
 
 async def _submit_and_wait(services: Services, job: NewJob, seconds: float) -> web.Response:
-    job_id = job.id or ""
-    subscriber = services.fanout.subscriber()
-    services.fanout.follow_job(subscriber, job_id)
+    job_id = (await _submit(services, job)).job_id
     try:
-        ended = (await _submit(services, job)).state.ended
-        try:
-            async with asyncio.timeout(seconds):
-                while not ended:
-                    items = await subscriber.take(READ_SECONDS)
-                    if subscriber.closed is not None:
-                        return await _so_far(services, job_id, subscriber.closed)
-                    ended = await _ended(services, job_id, items)
-        except TimeoutError:
-            late = f"Timeout: Job did not complete within {seconds} seconds"
-            return await _so_far(services, job_id, late)
-        return await _so_far(services, job_id, None)
-    finally:
-        services.fanout.remove(subscriber, jobs=(job_id,))
+        async with asyncio.timeout(seconds):
+            with following(services, job_id, None) as follower:
+                await follower.prepare()
+                error = None if await follower.run(_Unheard()) else follower.closed
+    except TimeoutError:
+        error = f"Timeout: Job did not complete within {seconds} seconds"
+    return await _so_far(services, job_id, error)
 
 
-async def _ended(services: Services, job_id: str, items: list[Item]) -> bool:
-    """Whether the job has ended, by its events; it is read only where there are none, or some were missed."""
-    if items and all(isinstance(item, Published) for item in items):
-        return any(isinstance(item, Published) and item.event.kind in ENDINGS for item in items)
-    job = await services.queue.job(job_id, bodies=False)
-    return job is None or job.state.ended
+class _Unheard:
+    """Who waits for the end of a job only hears nothing of what leads to it."""
+
+    async def write_all(self, parts: Iterable[bytes]) -> None:
+        pass
 
 
 async def _so_far(services: Services, job_id: str, error: str | None) -> web.Response:

@@ -11,10 +11,11 @@ from new_stack.api.http.access import Access, access_of
 from new_stack.api.http.http_io import answer
 from new_stack.api.http.problems import invalid
 from new_stack.api.legacy.client_session import ClientSession
+from new_stack.api.legacy.dialect import Frame
 from new_stack.api.legacy.hub import INVALID_TOKEN, error, greeting
 from new_stack.api.legacy.messages import Refusal, read_message
 from new_stack.api.legacy.monitor_session import MonitorSession
-from new_stack.api.legacy.session import Connection, ConnectionGone, Session, run_session
+from new_stack.api.legacy.session import Connection, ConnectionGone, run_session
 from new_stack.api.legacy.v2.monitor import is_v2_message
 from new_stack.api.retirement.callers import CALLER, HUB_DIALECT, WEBSOCKET, caller_of
 from new_stack.api.retirement.rules import GONE_CODE, Standing
@@ -52,12 +53,13 @@ async def _connect(request: web.Request, role: str | None, name: str) -> web.Str
         connection = Connection(services, role or "client", caller)
         await connection.accept(request)
         try:
-            access = access_of(request, services.settings, services.clock())
-            if access is Access.WRITE or (access is Access.READ and role == "monitor"):
-                await _admit(services, connection, role, name)
+            refusal = _refusal(request, connection, role, name)
+            if refusal is None:
+                await _serve(services, connection, role, name)
             else:
-                await connection.send(INVALID_TOKEN)
-                await connection.close()
+                frame, code, reason = refusal
+                await connection.send(frame)
+                await connection.close(code, reason)
         except ConnectionGone:
             pass
         except Exception as failure:  # noqa: BLE001 - no response can be sent any more: log it whole and close
@@ -68,22 +70,26 @@ async def _connect(request: web.Request, role: str | None, name: str) -> web.Str
         return connection.response
 
 
-async def _admit(services: Services, connection: Connection, role: str | None, name: str) -> None:
-    """Serve it, unless the hub's protocols are refused to this caller now: it is told why and closed."""
+def _refusal(
+    request: web.Request, connection: Connection, role: str | None, name: str
+) -> tuple[Frame, int, str] | None:
+    """Why a connection is not served: what it is told, and the code and the reason with which it is closed."""
+    services = request.app[SERVICES]
+    access = access_of(request, services.settings, services.clock())
+    if access is not Access.WRITE and not (access is Access.READ and role == "monitor"):
+        return INVALID_TOKEN, WSCloseCode.OK, ""
     decision = services.retirement.of_call(connection.caller, name)
     if decision.standing is Standing.REFUSED:
-        await connection.send(error(decision.sentence, services.clock()) | {"code": GONE_CODE})
-        await connection.close(GONE_CODE, decision.sentence)
-    else:
-        await _serve(services, connection, role, name)
+        told = error(decision.sentence, services.clock()) | {"code": GONE_CODE}
+        return told, GONE_CODE, decision.sentence
+    if role == "worker":
+        reason = "workers talk to Redis: set REDIS_URL"
+        return {"type": "error", "error": WORKERS}, WSCloseCode.POLICY_VIOLATION, reason
+    return None
 
 
 async def _serve(services: Services, connection: Connection, role: str | None, name: str) -> None:
-    """Without a role, the first message tells it. A hub's worker is told where to go."""
-    if role == "worker":
-        await connection.send({"type": "error", "error": WORKERS})
-        await connection.close(WSCloseCode.POLICY_VIOLATION, "workers talk to Redis: set REDIS_URL")
-        return
+    """Without a role, the first message tells it."""
     messages = connection.messages()
     first: str | None = None
     if role is None:
@@ -94,14 +100,8 @@ async def _serve(services: Services, connection: Connection, role: str | None, n
             return
         role = "monitor" if _is_monitor(first) else "client"
     with services.connections.counted(role, name):
-        session: Session = _SESSIONS[role](services, connection, name)
-        await run_session(session, messages, first)
-
-
-_SESSIONS: Final[dict[str, type[ClientSession | MonitorSession]]] = {
-    "client": ClientSession,
-    "monitor": MonitorSession,
-}
+        kind = MonitorSession if role == "monitor" else ClientSession
+        await run_session(kind(services, connection, name), messages, first)
 
 
 def _is_monitor(text: str) -> bool:

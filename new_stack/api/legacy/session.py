@@ -20,7 +20,7 @@ from new_stack.api.retirement.rules import GONE_CODE
 from new_stack.api.retirement.sessions import RetiringSession
 from new_stack.api.services import Services
 from new_stack.api.snapshot import Snapshot
-from new_stack.api.streaming.fanout import SHUTTING_DOWN, DeliveryBarrier, Published
+from new_stack.api.streaming.fanout import SHUTTING_DOWN, DeliveryBarrier, Item, Published
 from new_stack.log import log
 from new_stack.queue.errors import QueueError, QueueUnavailable
 
@@ -111,6 +111,8 @@ class Session(RetiringSession):
         super().__init__(services, connection, services.fanout.subscriber())
         self.name = name
         self._loop = asyncio.get_running_loop()
+        self.delivering = asyncio.Lock()
+        """Held while events are sent, and by an answer that nothing may overtake."""
 
     @property
     def now(self) -> float:
@@ -171,17 +173,22 @@ class Session(RetiringSession):
             if self._loop.time() - checked_at >= seconds:
                 checked_at = self._loop.time()
                 await self._check(missed=False)
-            for item in await self.subscriber.take(seconds):
-                if isinstance(item, Published):
-                    await self.deliver(item)
-                elif isinstance(item, Snapshot):
-                    await self.deliver_snapshot(item)
-                elif isinstance(item, DeliveryBarrier):
-                    if item.frame is not None:
-                        await self.connection.send(item.frame)
-                    item.sent.set()
-                else:
-                    await self._check(missed=True)
+            items = await self.subscriber.take(seconds)
+            async with self.delivering:
+                for item in items:
+                    await self._hand_over(item)
+
+    async def _hand_over(self, item: Item) -> None:
+        if isinstance(item, Published):
+            await self.deliver(item)
+        elif isinstance(item, Snapshot):
+            await self.deliver_snapshot(item)
+        elif isinstance(item, DeliveryBarrier):
+            if item.frame is not None:
+                await self.connection.send(item.frame)
+            item.sent.set()
+        else:
+            await self._check(missed=True)
 
     async def close(self) -> None:
         """Close the connection with the reason for which the subscriber was closed."""
@@ -209,18 +216,13 @@ async def run_session(session: Session, messages: AsyncIterator[str], first: str
 
 
 async def _serve(session: Session, messages: AsyncIterator[str], first: str | None) -> None:
-    tasks = [
-        asyncio.create_task(_until_gone(session.pump()), name=f"pump {session.name}"),
-        asyncio.create_task(_until_gone(_read(session, messages, first)), name=f"read {session.name}"),
-    ]
+    """Deliver and read at the same time, until one of the two ends."""
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_then_gone(session.pump()), name=f"pump {session.name}")
+            group.create_task(_then_gone(_read(session, messages, first)), name=f"read {session.name}")
+    except* ConnectionGone:
+        pass
     if session.subscriber.closed is not None:
         await session.close()  # once nobody reads: aiohttp does not await the other side's answer where somebody does
 
@@ -232,8 +234,6 @@ async def _read(session: Session, messages: AsyncIterator[str], first: str | Non
         await session.receive(text)
 
 
-async def _until_gone(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        await work
-    except ConnectionGone:
-        return
+async def _then_gone(work: Coroutine[Any, Any, None]) -> None:
+    await work
+    raise ConnectionGone

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from typing import Final
 
-from new_stack.api.streaming.fanout import FanOut, Gap, Item, Published
+from new_stack.api.streaming.fanout import ALL, FanOut, Gap, Item, Published
 from new_stack.log import log
 from new_stack.queue.errors import QueueError, QueueUnavailable
 from new_stack.queue.events import ENDINGS, FOR_MONITORS
@@ -43,7 +43,7 @@ class InFlight:
         """Read them all, then follow all events; again after a gap, and later where there are too many."""
         while True:
             subscriber = self._fanout.subscriber(HELD)
-            self._fanout.follow_all(subscriber)
+            self._fanout.follow(subscriber, ALL)
             try:
                 await self._list()
                 self._known = self._fits

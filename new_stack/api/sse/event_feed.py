@@ -12,7 +12,7 @@ from new_stack.api.http.problems import invalid
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.sse import stream as sse
 from new_stack.api.sse.cursor import PageSize, before, text_of
-from new_stack.api.streaming.fanout import Gap, Published, Subscriber
+from new_stack.api.streaming.fanout import ALL, Gap, Published, Subscriber
 from new_stack.queue.events import Event, EventKind, StreamId, parse_id
 
 LATEST_MS: Final = 10**14
@@ -77,7 +77,7 @@ class EventFeed:
             self._last = (since, 0)
         if cursor or since is not None:
             await self._read_on()
-        self._services.fanout.follow_all(self._subscriber)
+        self._services.fanout.follow(self._subscriber, ALL)
         if cursor or since is not None:
             await self._read_on()
         seconds = self._services.settings.keepalive_ms / 1000

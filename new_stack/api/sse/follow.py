@@ -15,7 +15,7 @@ from aiohttp import web
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.sse import stream as sse
 from new_stack.api.sse.cursor import PageSize, Resume, before, resume, text_of
-from new_stack.api.streaming.fanout import Published, Subscriber
+from new_stack.api.streaming.fanout import Published, Subscriber, of_job
 from new_stack.queue.errors import JobNotFound, QueueUnavailable
 from new_stack.queue.events import ENDINGS, Event, EventKind, StreamId, parse_id
 from new_stack.queue.jobs import Job, JobState
@@ -47,6 +47,11 @@ class Follower:
         self._last: StreamId = (0, 0)
         self._plan = Resume()
 
+    @property
+    def closed(self) -> str | None:
+        """Why the server breaks off."""
+        return self._subscriber.closed
+
     async def prepare(self) -> bool:
         """Find where the stream goes on; false where the reader has had the ending already. Raises JobNotFound."""
         oldest = await self._history("0", 1)
@@ -69,8 +74,8 @@ class Follower:
     async def run(self, stream: sse.Writer) -> bool:
         """Send everything from the history on; true where the job ended, false where the server has to break off."""
         if self._plan.gap is not None:
-            oldest = await self._services.queue.first_event_id(self._job_id)
-            await stream.write_all([sse.gap_frame(self._plan.gap, "" if oldest == "0-0" else oldest)])
+            oldest = await self._history("0", 1)
+            await stream.write_all([sse.gap_frame(self._plan.gap, oldest[0].id if oldest else "")])
         ended = await self._send_history(stream)
         if not ended and not self._plan.complete:
             ended = await self._send_unseen_ending(stream)
@@ -147,11 +152,11 @@ class Follower:
 def following(services: Services, job_id: str, cursor: str | None) -> Iterator[Follower]:
     """A follower that hears of the job from now on."""
     subscriber = services.fanout.subscriber()
-    services.fanout.follow_job(subscriber, job_id)
+    services.fanout.follow(subscriber, of_job(job_id))
     try:
         yield Follower(services, job_id, cursor, subscriber)
     finally:
-        services.fanout.remove(subscriber, jobs=(job_id,))
+        services.fanout.remove(subscriber)
 
 
 def ending_of(job: Job) -> Event:

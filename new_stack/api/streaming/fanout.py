@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeVar
 
 from new_stack.api.snapshot import Snapshot
-from new_stack.queue.events import FOR_MONITORS, Event, StreamId, parse_id
+from new_stack.queue.events import FOR_MONITORS, Event, StreamId
 
 T = TypeVar("T")
 
@@ -64,19 +65,38 @@ class DeliveryBarrier:
         self.sent = asyncio.Event()
 
 
+Topic = tuple[str, str]
+"""What one may follow: everything, the periodic snapshots, a job, or the jobs of a client."""
+
+ALL: Final[Topic] = ("all", "")
+SNAPSHOTS: Final[Topic] = ("snapshots", "")
+
+
+def of_job(job_id: str) -> Topic:
+    """One job."""
+    return "job", job_id
+
+
+def of_client(client_id: str) -> Topic:
+    """Every job of this client: so a client that reconnects hears of the jobs it left behind."""
+    return "client", client_id
+
+
 Item = Published | Gap | Snapshot | DeliveryBarrier
 
 
 class Subscriber:
     """One reader's bounded queue. What it takes it takes in order; once `closed` says why, nothing more comes."""
 
-    __slots__ = ("_items", "_limit", "_waiter", "closed")
+    __slots__ = ("_items", "_limit", "_waiter", "closed", "topics")
 
     def __init__(self, limit: int) -> None:
         self._items: deque[Item] = deque()
         self._limit = limit
         self._waiter: asyncio.Future[None] | None = None
         self.closed: str | None = None
+        self.topics: set[Topic] = set()
+        """What it follows."""
 
     def put(self, item: Item) -> None:
         """Add an item; a full queue closes the subscriber and drops what it holds, so memory stays bounded."""
@@ -116,14 +136,11 @@ class Subscriber:
 
 
 class FanOut:
-    """Which subscriber gets which event: by job, by the client that a job belongs to, or all of them."""
+    """Which subscriber gets which event, by the topics that it follows."""
 
     def __init__(self, queue_limit: int) -> None:
         self._limit = queue_limit
-        self._by_job: defaultdict[str, set[Subscriber]] = defaultdict(set)
-        self._by_client: defaultdict[str, set[Subscriber]] = defaultdict(set)
-        self._all: set[Subscriber] = set()
-        self._monitors: set[Subscriber] = set()
+        self._followers: defaultdict[Topic, set[Subscriber]] = defaultdict(set)
         self._subscribers: set[Subscriber] = set()
         self._stopping = False
         self.too_slow = 0
@@ -139,53 +156,34 @@ class FanOut:
             subscriber.close(SHUTTING_DOWN)
         return subscriber
 
-    def follow_job(self, subscriber: Subscriber, job_id: str) -> None:
-        """From now on it hears of this job."""
-        self._by_job[job_id].add(subscriber)
+    def follow(self, subscriber: Subscriber, topic: Topic) -> None:
+        """From now on it hears of this."""
+        self._followers[topic].add(subscriber)
+        subscriber.topics.add(topic)
 
-    def leave_job(self, subscriber: Subscriber, job_id: str) -> None:
-        """It hears of this job no more."""
-        _discard(self._by_job, job_id, subscriber)
+    def leave(self, subscriber: Subscriber, topic: Topic) -> None:
+        """It hears of this no more."""
+        subscriber.topics.discard(topic)
+        self._followers[topic].discard(subscriber)
+        if not self._followers[topic]:
+            del self._followers[topic]
 
-    def follow_client(self, subscriber: Subscriber, client_id: str) -> None:
-        """It hears of every job of this client: so a client that reconnects hears of the jobs it left behind."""
-        self._by_client[client_id].add(subscriber)
-
-    def follow_all(self, subscriber: Subscriber) -> None:
-        """It hears of everything."""
-        self._all.add(subscriber)
-
-    def follow_snapshots(self, subscriber: Subscriber) -> None:
-        """It gets the periodic snapshots."""
-        self._monitors.add(subscriber)
-
-    @property
-    def watched(self) -> bool:
-        """Whether anybody wants snapshots."""
-        return bool(self._monitors)
+    def followers(self, topic: Topic) -> AbstractSet[Subscriber]:
+        """Who hears of this."""
+        return self._followers.get(topic, _NOBODY)
 
     def publish_snapshot(self, snapshot: Snapshot) -> None:
         """Hand a snapshot to everybody who follows them."""
-        for subscriber in self._monitors:
+        for subscriber in self.followers(SNAPSHOTS):
             subscriber.put(snapshot)
 
-    def remove(self, subscriber: Subscriber, *, jobs: Iterable[str] = (), client_id: str | None = None) -> None:
-        """Forget a subscriber; it names what it followed."""
+    def remove(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber, and what it followed."""
         self._subscribers.discard(subscriber)
-        self._all.discard(subscriber)
-        self._monitors.discard(subscriber)
-        for job_id in jobs:
-            _discard(self._by_job, job_id, subscriber)
-        if client_id is not None:
-            _discard(self._by_client, client_id, subscriber)
+        for topic in tuple(subscriber.topics):
+            self.leave(subscriber, topic)
         if subscriber.closed == TOO_SLOW:
             self.too_slow += 1
-
-    def publish(self, events: Sequence[Event]) -> None:
-        """Hand each event once to every subscriber that follows it."""
-        self._hand_out(events)
-        if events:
-            self.read_to(parse_id(events[-1].id) or (0, 0))
 
     def read_to(self, at: StreamId) -> None:
         """Everything up to this id has been handed out."""
@@ -206,14 +204,15 @@ class FanOut:
         await asyncio.wait({future}, timeout=seconds)
         future.cancel()
 
-    def _hand_out(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[Event]) -> None:
+        """Hand each event once to every subscriber that follows it."""
         for event in events:
             self.published += 1
             item = Published(event)
-            concerned = self._all
+            concerned = self.followers(ALL)
             if event.kind not in FOR_MONITORS:
-                followers = self._by_job.get(event.job_id, _NOBODY)
-                concerned = concerned.union(followers, self._by_client.get(event.client_id or "", _NOBODY))
+                concerned = concerned | self.followers(of_job(event.job_id))
+                concerned = concerned | self.followers(of_client(event.client_id or ""))
             for subscriber in concerned:
                 subscriber.put(item)
 
@@ -232,11 +231,3 @@ class FanOut:
         """What metrics show of it."""
         figures = {"subscribers": len(self._subscribers), "events_published": self.published}
         return figures | {"slow_readers": self.too_slow}
-
-
-def _discard(index: defaultdict[str, set[Subscriber]], key: str, subscriber: Subscriber) -> None:
-    followers = index.get(key)
-    if followers is not None:
-        followers.discard(subscriber)
-        if not followers:
-            del index[key]

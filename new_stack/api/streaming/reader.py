@@ -42,8 +42,7 @@ async def read_events(queue: Queue, fanout: FanOut, after: str) -> None:
             await backoff.pause()
             continue
         after = end  # entries of a kind that only a newer version knows are passed over
-        if events:
-            fanout.publish(events)
+        fanout.publish(events)
         fanout.read_to(parse_id(end) or (0, 0))
         await asyncio.sleep(max(0.0, PAUSE_SECONDS - (loop.time() - began)))
 

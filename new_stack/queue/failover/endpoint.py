@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.failover import sentinel
 from new_stack.queue.failover.address import Address, Node
-from new_stack.queue.failover.opener import Opener, opener_to
+from new_stack.queue.opener import Opener, opener_to
 from new_stack.settings import SettingsError
 
 SECTIONS: Final = ("server", "replication", "cluster")

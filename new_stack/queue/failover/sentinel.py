@@ -7,7 +7,7 @@ from redis.exceptions import RedisError
 
 from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.failover.address import Address, Node
-from new_stack.queue.failover.opener import opener_to
+from new_stack.queue.opener import opener_to
 
 
 async def primary(address: Address, *, within_s: float) -> Node:

@@ -3,20 +3,14 @@
 -- Keys: `ready`. Arguments: the terms; job id; reason.
 -- Reply: {'cancelled', the record's row, 0}, {'refused', its state} or {'missing'}.
 -- Invariant: from here on nothing of the job's old attempt is accepted. A repeat changes nothing.
-redis.register_function{
-  function_name = 'hubgate_cancel',
-  flags = { 'allow-oom' },
-  callback = function(keys, args)
-    local q = open(keys, args)
-    local job = read_job(q, args[q.first])
-    if not job then return { 'missing' } end
-    if job.state == 'completed' or job.state == 'failed' then return { 'refused', job.state } end
-    if job.state ~= 'cancelled' then
-      if job.state == 'claimed' then signal(q, job) end
-      job.cancel_reason = args[q.first + 1]
-      finish(q, job, 'cancelled')
-      save_tallies(q)
-    end
-    return { 'cancelled', row_of(q, job), 0 }
-  end,
-}
+changes('cancel', function(q, args)
+  local job = read_job(q, args[q.first])
+  if not job then return { 'missing' } end
+  if job.state == 'completed' or job.state == 'failed' then return { 'refused', job.state } end
+  if job.state ~= 'cancelled' then
+    if job.state == 'claimed' then signal(q, job) end
+    job.cancel_reason = args[q.first + 1]
+    finish(q, job, 'cancelled')
+  end
+  return { 'cancelled', row_of(q, job), 0 }
+end)

@@ -5,15 +5,10 @@
 -- Invariant: what has not ended is never dropped.
 local ENDED = { completed = true, failed = true, cancelled = true }
 
-redis.register_function{
-  function_name = 'hubgate_drop',
-  flags = { 'allow-oom' },
-  callback = function(keys, args)
-    local q = open(keys, args)
-    local job = read_job(q, args[q.first])
-    if not job then return 'missing' end
-    if not ENDED[job.state] then return { 'refused', job.state } end
-    forget(q, { job.id })
-    return 'dropped'
-  end,
-}
+changes('drop', function(q, args)
+  local job = read_job(q, args[q.first])
+  if not job then return 'missing' end
+  if not ENDED[job.state] then return { 'refused', job.state } end
+  forget(q, { job.id })
+  return 'dropped'
+end)

@@ -16,23 +16,17 @@ local function end_one(q, kind, id, attempt, worker_id, body, retryable, error_t
   return release(q, id, attempt, worker_id)
 end
 
-redis.register_function{
-  function_name = 'hubgate_end_and_claim',
-  flags = { 'allow-oom' },
-  callback = function(keys, args)
-    local q = open(keys, args)
-    local worker = {
-      id = args[q.first], class = args[q.first + 1], services = args[q.first + 2],
-      running = tonumber(args[q.first + 3]), wait_ms = tonumber(args[q.first + 4]),
-    }
-    local ends, count, number = {}, tonumber(args[q.first + 5]), tonumber(args[q.first + 6])
-    for index = 1, number do
-      local at = q.first - 1 + index * 8
-      local kind, id, attempt, worker_id, body, again, error_type, trace = unpack(args, at, at + 7)
-      ends[index] = end_one(q, kind, id, tonumber(attempt), worker_id, body, again, error_type, trace)
-    end
-    local leases = count > 0 and claim(q, worker, count) or {}
-    save_tallies(q)
-    return { ends, leases }
-  end,
-}
+changes('end_and_claim', function(q, args)
+  local worker = {
+    id = args[q.first], class = args[q.first + 1], services = args[q.first + 2],
+    running = tonumber(args[q.first + 3]), wait_ms = tonumber(args[q.first + 4]),
+  }
+  local ends, count, number = {}, tonumber(args[q.first + 5]), tonumber(args[q.first + 6])
+  for index = 1, number do
+    local at = q.first - 1 + index * 8
+    local kind, id, attempt, worker_id, body, again, error_type, trace = unpack(args, at, at + 7)
+    ends[index] = end_one(q, kind, id, tonumber(attempt), worker_id, body, again, error_type, trace)
+  end
+  local leases = count > 0 and claim(q, worker, count) or {}
+  return { ends, leases }
+end)

@@ -39,21 +39,16 @@ local function verdicts(q, job, limit)
   return found, false
 end
 
-redis.register_function{
-  function_name = 'hubgate_explain',
-  flags = { 'no-writes', 'allow-stale' },
-  callback = function(keys, args)
-    local q = open_reader(keys)
-    q.now = clock()
-    local job = read_job(q, args[1])
-    if not job then return {} end
-    local since, due, rows, more = '', '', {}, false
-    if job.state == 'pending' then
-      since = redis.call('HGET', q.prefix .. 'unserved', group_of(job)) or ''
-      due = redis.call('ZSCORE', q.prefix .. 'delayed', job.id) or ''
-      rows, more = verdicts(q, job, tonumber(args[2]))
-      if more then table.remove(rows) end
-    end
-    return { row_of(q, job), since, due, rows, more and '1' or '' }
-  end,
-}
+reads('explain', function(q, args)
+  q.now = clock()
+  local job = read_job(q, args[1])
+  if not job then return {} end
+  local since, due, rows, more = '', '', {}, false
+  if job.state == 'pending' then
+    since = redis.call('HGET', q.prefix .. 'unserved', group_of(job)) or ''
+    due = redis.call('ZSCORE', q.prefix .. 'delayed', job.id) or ''
+    rows, more = verdicts(q, job, tonumber(args[2]))
+    if more then table.remove(rows) end
+  end
+  return { row_of(q, job), since, due, rows, more and '1' or '' }
+end)

@@ -3,12 +3,7 @@
 -- Keys: `ready`. Arguments: the terms; worker id, class, services; its report (JSON).
 -- Reply: 'ok'.
 -- Invariant: a worker is alive for heartbeat_ttl_ms after its last word, by Redis's clock.
-redis.register_function{
-  function_name = 'hubgate_heartbeat',
-  flags = { 'allow-oom' },
-  callback = function(keys, args)
-    local q = open(keys, args)
-    beat(q, unpack(args, q.first, q.first + 3))
-    return 'ok'
-  end,
-}
+changes('heartbeat', function(q, args)
+  beat(q, unpack(args, q.first, q.first + 3))
+  return 'ok'
+end)

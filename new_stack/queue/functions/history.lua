@@ -14,21 +14,16 @@ local function is_later(id, than)
   return ms > other_ms or (ms == other_ms and number > other_number)
 end
 
-redis.register_function{
-  function_name = 'hubgate_history',
-  flags = { 'no-writes', 'allow-stale' },
-  callback = function(keys, args)
-    local q = open_reader(keys)
-    q.inline_result_limit = tonumber(args[4])
-    local entries = redis.call('XRANGE', q.prefix .. 'events:' .. args[1], '(' .. args[2], '+', 'COUNT', args[3])
-    if #entries > 0 then return entries end
-    local job = read_job(q, args[1])
-    if not job or (job.streamed and redis.call('EXISTS', q.prefix .. 'events:' .. args[1]) == 1) then return {} end
-    if job.streamed then job.submitted_id, job.claimed_id = nil, nil end  -- what came between is gone: only the end
-    local found = {}
-    for _, event in ipairs(remembered(q, job)) do
-      if is_later(event[1], args[2]) and #found < tonumber(args[3]) then found[#found + 1] = event end
-    end
-    return found
-  end,
-}
+reads('history', function(q, args)
+  q.inline_result_limit = tonumber(args[4])
+  local entries = redis.call('XRANGE', q.prefix .. 'events:' .. args[1], '(' .. args[2], '+', 'COUNT', args[3])
+  if #entries > 0 then return entries end
+  local job = read_job(q, args[1])
+  if not job or (job.streamed and redis.call('EXISTS', q.prefix .. 'events:' .. args[1]) == 1) then return {} end
+  if job.streamed then job.submitted_id, job.claimed_id = nil, nil end  -- what came between is gone: only the end
+  local found = {}
+  for _, event in ipairs(remembered(q, job)) do
+    if is_later(event[1], args[2]) and #found < tonumber(args[3]) then found[#found + 1] = event end
+  end
+  return found
+end)

@@ -4,17 +4,12 @@
 -- Reply: {} where there is none, else {the record's row, its position, since when nobody serves it or '', since when its service
 -- is paused or ''}.
 -- Invariant: changes nothing; O(log n).
-redis.register_function{
-  function_name = 'hubgate_job',
-  flags = { 'no-writes', 'allow-stale' },
-  callback = function(keys, args)
-    local q = open_reader(keys)
-    local job = read_job(q, args[1])
-    if not job then return {} end
-    local place, since = position(q, job), ''
-    if place > 0 then since = redis.call('HGET', q.prefix .. 'unserved', group_of(job)) or '' end
-    if args[2] ~= '1' then job.payload_apart, job.result_apart = nil, nil end
-    local paused = job.state == 'pending' and paused_since(q, 'service', job.service_required) or ''
-    return { row_of(q, job), place, since, paused }
-  end,
-}
+reads('job', function(q, args)
+  local job = read_job(q, args[1])
+  if not job then return {} end
+  local place, since = position(q, job), ''
+  if place > 0 then since = redis.call('HGET', q.prefix .. 'unserved', group_of(job)) or '' end
+  if args[2] ~= '1' then job.payload_apart, job.result_apart = nil, nil end
+  local paused = job.state == 'pending' and paused_since(q, 'service', job.service_required) or ''
+  return { row_of(q, job), place, since, paused }
+end)

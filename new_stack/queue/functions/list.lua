@@ -1,8 +1,8 @@
 --@include context record ready
 -- list: one page of jobs, newest first, those that match every filter.
--- Keys: `ready`. Arguments: state, service_required, worker id ('' for any); the sequence number below which to look
--- ('+inf' to begin); how many; how many to look at; how many bytes; client id ('' for any); a text that stands in the id,
--- the client id or the error ('' for any); '1' to leave out bodies (payload, result, own fields, log, traceback).
+-- Keys: `ready`. Arguments: what fields of the record have to be (MessagePack); a text that stands in the id, the client
+-- id or the error ('' for any); the sequence number below which to look ('+inf' to begin); how many; how many to look at;
+-- how many bytes; '1' to leave out bodies (payload, result, own fields, log, traceback).
 -- Reply: {the sequence number to go on below, or '' on the last page; the records' rows; how many were looked at}. A
 -- page may be short and yet not the last: the work of one call is bounded.
 -- Invariant: changes nothing; filters first, then cuts, so no page hides a job.
@@ -69,41 +69,32 @@ local function summary_of(q, job)
   return row_of(q, job)
 end
 
-local function matching(q, id, state, service, worker_id, client_id, text)
-  local job = read_job(q, id)
-  if not job or (state ~= '' and job.state ~= state) then return nil end
-  if service ~= '' and job.service_required ~= service then return nil end
-  if worker_id ~= '' and job.worker_id ~= worker_id then return nil end
-  if client_id ~= '' and job.client_id ~= client_id then return nil end
-  if text ~= '' and not says(job, text) then return nil end
-  return job
+local function is_wanted(job, wanted, text)
+  for field, value in pairs(wanted) do
+    if job[field] ~= value then return false end
+  end
+  return text == '' or says(job, text)
 end
 
-redis.register_function{
-  function_name = 'hubgate_list',
-  flags = { 'no-writes', 'allow-stale' },
-  callback = function(keys, args)
-    local q = open_reader(keys)
-    local state, cursor = args[1], args[4]
-    local limit, inspect, bytes = tonumber(args[5]), tonumber(args[6]), tonumber(args[7])
-    local few = gathered(q, state)
-    local page, client_id, text = {}, args[8] or '', string.lower(args[9] or '')
-    local shown = args[10] == '1' and summary_of or row_of
-    local looked_at = 0
-    while true do
-      local found = below(q, INDEXES[state] or 'jobs', few, cursor)
-      if #found == 0 then return { '', page, looked_at } end
-      for _, one in ipairs(found) do
-        local job = matching(q, one[1], state, args[2], args[3], client_id, text)
-        looked_at = looked_at + 1
-        if job then
-          local row = shown(q, job)
-          page[#page + 1] = row
-          bytes = bytes - #row[2] - #row[3] - #row[4]
-        end
-        cursor = string.format('%.0f', one[2])
-        if #page >= limit or looked_at >= inspect or bytes <= 0 then return { cursor, page, looked_at } end
+reads('list', function(q, args)
+  local wanted, text, cursor = cmsgpack.unpack(args[1]), string.lower(args[2]), args[3]
+  local limit, inspect, bytes = tonumber(args[4]), tonumber(args[5]), tonumber(args[6])
+  local few = gathered(q, wanted.state)
+  local shown = args[7] == '1' and summary_of or row_of
+  local page, looked_at = {}, 0
+  while true do
+    local found = below(q, INDEXES[wanted.state] or 'jobs', few, cursor)
+    if #found == 0 then return { '', page, looked_at } end
+    for _, one in ipairs(found) do
+      local job = read_job(q, one[1])
+      looked_at = looked_at + 1
+      if job and is_wanted(job, wanted, text) then
+        local row = shown(q, job)
+        page[#page + 1] = row
+        bytes = bytes - #row[2] - #row[3] - #row[4]
       end
+      cursor = string.format('%.0f', one[2])
+      if #page >= limit or looked_at >= inspect or bytes <= 0 then return { cursor, page, looked_at } end
     end
-  end,
-}
+  end
+end)

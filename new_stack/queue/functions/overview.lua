@@ -39,11 +39,8 @@ local function services_of(q, limit)
       if name ~= '*' then load_of(name) end
     end
   end
-  paused_since(q, 'service', '')
-  for name in pairs(q.paused) do
-    local service = string.match(name, '^service (.*)$')
-    if service then load_of(service) end
-  end
+  local paused = paused_services(q)
+  for index = 1, #paused, 2 do load_of(paused[index]) end
   return names, found
 end
 
@@ -57,18 +54,13 @@ local function leases_until(q, latest, limit)
   return rows
 end
 
-redis.register_function{
-  function_name = 'hubgate_overview',
-  flags = { 'no-writes', 'allow-stale' },
-  callback = function(keys, args)
-    local q = open_reader(keys)
-    q.now = clock()
-    local names, found = services_of(q, tonumber(args[1]))
-    local services = {}
-    for index, name in ipairs(names) do
-      local ready, oldest = unpack(found[name])
-      services[index] = { name, ready, oldest < math.huge and oldest or '', alive_for(q, name) }
-    end
-    return { q.now, services, leases_until(q, q.now + tonumber(args[2]), tonumber(args[3])) }
-  end,
-}
+reads('overview', function(q, args)
+  q.now = clock()
+  local names, found = services_of(q, tonumber(args[1]))
+  local services = {}
+  for index, name in ipairs(names) do
+    local ready, oldest = unpack(found[name])
+    services[index] = { name, ready, oldest < math.huge and oldest or '', alive_for(q, name) }
+  end
+  return { q.now, services, leases_until(q, q.now + tonumber(args[2]), tonumber(args[3])) }
+end)

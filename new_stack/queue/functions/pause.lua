@@ -19,26 +19,21 @@ local function wake_for_service(q, service)
   end
 end
 
-redis.register_function{
-  function_name = 'hubgate_pause',
-  flags = { 'allow-oom' },
-  callback = function(keys, args)
-    local q = open(keys, args)
-    local kind, name, wanted = args[q.first], args[q.first + 1], args[q.first + 2] == '1'
-    if kind == 'worker' and redis.call('HEXISTS', q.prefix .. 'reports', name) == 0 then return 'missing' end
-    local since = paused_since(q, kind, name)
-    if wanted then
-      if since then return since end
-      since = string.format('%.0f', q.now)
-      redis.call('HSET', q.prefix .. 'paused', kind .. ' ' .. name, since)
-      if kind == 'worker' then pass_on(q, name) end
-      return since
-    end
-    if since then
-      redis.call('HDEL', q.prefix .. 'paused', kind .. ' ' .. name)
-      q.paused = nil
-      if kind == 'worker' then wake_worker(q, name) else wake_for_service(q, name) end
-    end
-    return ''
-  end,
-}
+changes('pause', function(q, args)
+  local kind, name, wanted = args[q.first], args[q.first + 1], args[q.first + 2] == '1'
+  if kind == 'worker' and redis.call('HEXISTS', q.prefix .. 'reports', name) == 0 then return 'missing' end
+  local since = paused_since(q, kind, name)
+  if wanted then
+    if since then return since end
+    since = string.format('%.0f', q.now)
+    redis.call('HSET', q.prefix .. 'paused', kind .. ' ' .. name, since)
+    if kind == 'worker' then pass_on(q, name) end
+    return since
+  end
+  if since then
+    redis.call('HDEL', q.prefix .. 'paused', kind .. ' ' .. name)
+    q.paused = nil
+    if kind == 'worker' then wake_worker(q, name) else wake_for_service(q, name) end
+  end
+  return ''
+end)

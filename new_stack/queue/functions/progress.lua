@@ -15,32 +15,27 @@ local function keep_line(q, job, level, message)
   job.logs[#job.logs + 1] = { at = q.now, level = level, message = message }
 end
 
-redis.register_function{
-  function_name = 'hubgate_progress',
-  flags = { 'allow-oom' },
-  callback = function(keys, args)
-    local q = open(keys, args)
-    local attempt, worker_id, kind = tonumber(args[q.first + 1]), args[q.first + 2], args[q.first + 3]
-    local progress, status, message = unpack(args, q.first + 4, q.first + 6)
-    local job = read_job(q, args[q.first])
-    if not keeps(q, job, attempt, worker_id) then return refusal(job, attempt) end
-    redis.call('ZADD', q.prefix .. 'leases', 'XX', q.now + q.lease_ms, job.id)
-    if is_repeated(job, attempt, args[q.first + 8]) then return 'held' end
-    local said = { 'worker_id', worker_id }
-    for index, field in ipairs(SAID) do
-      local value = args[q.first + 3 + index]
-      if value ~= '' then said[#said + 1], said[#said + 2] = field, value end
-    end
-    if kind == 'service_request' then
-      tell_all(q, job, kind, said)
-    else
-      open_stream(q, job)
-      if kind == 'log' then keep_line(q, job, status, message) end
-      if kind == 'progress' then job.progress = tonumber(progress) end
-      if kind == 'progress' and message ~= '' then job.status_message = message end
-      emit(q, job, kind, said)
-    end
-    save_job(q, job)
-    return 'held'
-  end,
-}
+changes('progress', function(q, args)
+  local attempt, worker_id, kind = tonumber(args[q.first + 1]), args[q.first + 2], args[q.first + 3]
+  local progress, status, message = unpack(args, q.first + 4, q.first + 6)
+  local job = read_job(q, args[q.first])
+  if not keeps(q, job, attempt, worker_id) then return refusal(job, attempt) end
+  redis.call('ZADD', q.prefix .. 'leases', 'XX', q.now + q.lease_ms, job.id)
+  if is_repeated(job, attempt, args[q.first + 8]) then return 'held' end
+  local said = { 'worker_id', worker_id }
+  for index, field in ipairs(SAID) do
+    local value = args[q.first + 3 + index]
+    if value ~= '' then said[#said + 1], said[#said + 2] = field, value end
+  end
+  if kind == 'service_request' then
+    tell_all(q, job, kind, said)
+  else
+    open_stream(q, job)
+    if kind == 'log' then keep_line(q, job, status, message) end
+    if kind == 'progress' then job.progress = tonumber(progress) end
+    if kind == 'progress' and message ~= '' then job.status_message = message end
+    emit(q, job, kind, said)
+  end
+  save_job(q, job)
+  return 'held'
+end)

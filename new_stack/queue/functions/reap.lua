@@ -23,20 +23,14 @@ local function forget_workers(q, limit)
   for _, id in ipairs(gone) do forget_worker(q, id) end
 end
 
-redis.register_function{
-  function_name = 'hubgate_reap',
-  flags = { 'allow-oom' },
-  callback = function(keys, args)
-    local q = open(keys, args)
-    local limit = tonumber(args[q.first])
-    local reaped, more = expire_leases(q, limit)
-    more = promote(q, limit) == limit or more
-    more = fail_overdue(q, limit) == limit or more
-    more = forget_ended(q, limit) or more
-    save_tallies(q)
-    more = fold_due(q, TALLIES_FOLDED) == TALLIES_FOLDED or more
-    forget_workers(q, limit)
-    note_unserved(q)
-    return { reaped, more and '1' or '0' }
-  end,
-}
+changes('reap', function(q, args)
+  local limit = tonumber(args[q.first])
+  local reaped, more = expire_leases(q, limit)
+  more = promote(q, limit) == limit or more
+  more = fail_overdue(q, limit) == limit or more
+  more = forget_ended(q, limit) or more
+  more = fold_due(q, TALLIES_FOLDED) == TALLIES_FOLDED or more
+  forget_workers(q, limit)
+  note_unserved(q)
+  return { reaped, more and '1' or '0' }
+end)

@@ -4,22 +4,17 @@
 -- Reply: for each 'held', 'lost' or 'cancelled'.
 -- Invariant: only the newest attempt's holder keeps a lease, or regains one that ran out while nobody else has claimed
 -- the job. Runs when Redis is out of memory: it stores nothing new.
-redis.register_function{
-  function_name = 'hubgate_renew',
-  flags = { 'allow-oom' },
-  callback = function(keys, args)
-    local q = open(keys, args)
-    local replies = {}
-    for index = 1, tonumber(args[q.first]) do
-      local at = q.first + 1 + (index - 1) * 3
-      local job = read_job(q, args[at])
-      if keeps(q, job, tonumber(args[at + 1]), args[at + 2]) then
-        redis.call('ZADD', q.prefix .. 'leases', 'XX', q.now + q.lease_ms, args[at])
-        replies[index] = 'held'
-      else
-        replies[index] = refusal(job, tonumber(args[at + 1]))
-      end
+changes('renew', function(q, args)
+  local replies = {}
+  for index = 1, tonumber(args[q.first]) do
+    local at = q.first + 1 + (index - 1) * 3
+    local job = read_job(q, args[at])
+    if keeps(q, job, tonumber(args[at + 1]), args[at + 2]) then
+      redis.call('ZADD', q.prefix .. 'leases', 'XX', q.now + q.lease_ms, args[at])
+      replies[index] = 'held'
+    else
+      replies[index] = refusal(job, tonumber(args[at + 1]))
     end
-    return replies
-  end,
-}
+  end
+  return replies
+end)

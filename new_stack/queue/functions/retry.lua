@@ -8,8 +8,7 @@ local FORGOTTEN = {
   'not_before', 'cancel_reason', 'ended_at', 'ended_id', 'progress', 'status_message', 'logs',
 }
 
-redis.register_function('hubgate_retry', function(keys, args)
-  local q = open(keys, args)
+adds('retry', function(q, args)
   local id = args[q.first]
   local job = read_job(q, id)
   if not job then return { 'missing' } end

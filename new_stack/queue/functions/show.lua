@@ -3,8 +3,7 @@
 -- Keys: `ready`. Arguments: the terms; job id.
 -- Reply: '1', or '' where there is no such job.
 -- Invariant: changes no job.
-redis.register_function('hubgate_show', function(keys, args)
-  local q = open(keys, args)
+adds('show', function(q, args)
   local job = read_job(q, args[q.first])
   if not job then return '' end
   tell_all(q, job, 'state', { 'status', job.state, 'worker_id', job.worker_id or '' })

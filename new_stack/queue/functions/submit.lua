@@ -52,15 +52,13 @@ local function submit_one(q, args, at, at_most)
   return { 'created', 'pending', position(q, job), q.now, job.deadline_at or '' }
 end
 
-redis.register_function('hubgate_submit', function(keys, args)
-  local q = open(keys, args)
+adds('submit', function(q, args)
   q.rows_bytes, q.created = 0, {}
   local count = tonumber(args[q.first])
   local replies = {}
   for index = 1, count do
     replies[index] = submit_one(q, args, q.first + 1 + (index - 1) * 4, count - index + 1)
   end
-  save_tallies(q)
   for group, created in pairs(q.created) do wake(q, group, created) end
   return replies
 end)

@@ -3,21 +3,16 @@
 -- Keys: `ready`. Arguments: seconds of a slot; the number of the first one and of the last; '1' where tallies are wanted.
 -- Reply: {for each slot its MessagePack or '', for each tally {its minute, its text}}.
 -- Invariant: changes nothing; what is counted is in a slot or in a tally, never in both.
-redis.register_function{
-  function_name = 'hubgate_timeseries',
-  flags = { 'no-writes', 'allow-stale' },
-  callback = function(keys, args)
-    local q = open_reader(keys)
-    local seconds, first, last = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
-    local names, tallies = {}, {}
-    for number = first, last do names[#names + 1] = string.format('%sslot:%d:%d', q.prefix, seconds, number) end
-    local slots = redis.call('MGET', unpack(names))
-    for index = 1, #names do slots[index] = slots[index] or '' end
-    if args[4] == '1' then
-      for _, minute in ipairs(redis.call('ZRANGE', q.prefix .. 'tallies', 0, -1)) do
-        tallies[#tallies + 1] = { minute, redis.call('GET', q.prefix .. 'tally:' .. minute) or '' }
-      end
+reads('timeseries', function(q, args)
+  local seconds, first, last = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
+  local names, tallies = {}, {}
+  for number = first, last do names[#names + 1] = string.format('%sslot:%d:%d', q.prefix, seconds, number) end
+  local slots = redis.call('MGET', unpack(names))
+  for index = 1, #names do slots[index] = slots[index] or '' end
+  if args[4] == '1' then
+    for _, minute in ipairs(redis.call('ZRANGE', q.prefix .. 'tallies', 0, -1)) do
+      tallies[#tallies + 1] = { minute, redis.call('GET', q.prefix .. 'tally:' .. minute) or '' }
     end
-    return { slots, tallies }
-  end,
-}
+  end
+  return { slots, tallies }
+end)

@@ -4,14 +4,9 @@
 -- Keys: `ready`. Arguments: the terms; worker id.
 -- Reply: 'ok'.
 -- Invariant: nothing of the worker is left but what its jobs say of it.
-redis.register_function{
-  function_name = 'hubgate_unregister',
-  flags = { 'allow-oom' },
-  callback = function(keys, args)
-    local q = open(keys, args)
-    local woken = redis.call('LLEN', q.prefix .. 'wake:' .. args[q.first])
-    forget_worker(q, args[q.first])
-    if woken > 0 then wake_others(q) end
-    return 'ok'
-  end,
-}
+changes('unregister', function(q, args)
+  local woken = redis.call('LLEN', q.prefix .. 'wake:' .. args[q.first])
+  forget_worker(q, args[q.first])
+  if woken > 0 then wake_others(q) end
+  return 'ok'
+end)

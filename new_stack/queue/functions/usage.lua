@@ -4,17 +4,12 @@
 -- Reply: {the next cursor, '0' at the end; {client, its record (see usage_count), …}; on the first page {day, what all
 -- used together, …}}.
 -- Invariant: changes nothing. A client that is there throughout comes at least once.
-redis.register_function{
-  function_name = 'hubgate_usage',
-  flags = { 'no-writes', 'allow-stale' },
-  callback = function(keys, args)
-    local q = open_reader(keys)
-    local days = args[1] == '0' and redis.call('HGETALL', q.prefix .. 'usage:days') or {}
-    if args[3] ~= '' then
-      local packed = redis.call('HGET', q.prefix .. 'usage', args[3])
-      return { '0', packed and { args[3], packed } or {}, days }
-    end
-    local page = redis.call('HSCAN', q.prefix .. 'usage', args[1], 'COUNT', args[2])
-    return { page[1], page[2], days }
-  end,
-}
+reads('usage', function(q, args)
+  local days = args[1] == '0' and redis.call('HGETALL', q.prefix .. 'usage:days') or {}
+  if args[3] ~= '' then
+    local packed = redis.call('HGET', q.prefix .. 'usage', args[3])
+    return { '0', packed and { args[3], packed } or {}, days }
+  end
+  local page = redis.call('HSCAN', q.prefix .. 'usage', args[1], 'COUNT', args[2])
+  return { page[1], page[2], days }
+end)

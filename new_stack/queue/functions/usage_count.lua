@@ -140,8 +140,7 @@ local function save_totals(q, totals)
   end
 end
 
-redis.register_function('hubgate_usage_count', function(keys, args)
-  local q = open(keys, args)
+adds('usage_count', function(q, args)
   q.clients = tonumber(args[q.first])
   local today, forgotten, totals = math.floor(q.now / DAY_MS), 0, {}
   q.oldest = today - tonumber(args[q.first + 1]) + 1

@@ -18,6 +18,7 @@ from harness.testing.waiting import until
 from new_stack.api.app import create_app
 from new_stack.api.services import Services
 from new_stack.api.settings import ApiSettings
+from new_stack.api.streaming.fanout import of_job
 from new_stack.queue import Completed, Lease, ProgressUpdate, Queue, QueueSettings
 
 
@@ -83,7 +84,7 @@ class Api:
 
     async def followed(self, job_id: str, by: int = 1) -> None:
         """Wait until so many readers follow the job."""
-        await until(lambda: len(self.services.fanout._by_job.get(job_id, ())) >= by)
+        await until(lambda: len(self.services.fanout.followers(of_job(job_id))) >= by)
 
     async def pending(self, count: int = 1) -> None:
         """Wait until so many jobs are pending."""

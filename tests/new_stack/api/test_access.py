@@ -114,11 +114,7 @@ async def test_a_reader_that_leaves_is_forgotten(api: Api, work: Work) -> None:
     await client.receive()
     await client.raw.close()
     async with asyncio.timeout(5):
-        while (
-            api.services.fanout.figures()["subscribers"]
-            or api.services.fanout._by_job
-            or api.services.fanout._by_client
-        ):
+        while api.services.fanout.figures()["subscribers"] or api.services.fanout._followers:
             await asyncio.sleep(0.02)
     assert not seen
 

@@ -11,6 +11,7 @@ import pytest
 from harness.testing.waiting import until
 from new_stack.api.retirement import in_flight
 from new_stack.api.retirement.in_flight import InFlight
+from new_stack.api.streaming.fanout import ALL
 from new_stack.queue import Failed, Queue
 from new_stack.queue.jobs import NewJob
 
@@ -63,7 +64,7 @@ async def test_after_a_gap_in_the_events_all_is_read_anew(api: Api, known: InFli
 
 async def test_whoever_cannot_be_told_of_everything_reads_anew_and_does_not_spin(api: Api, known: InFlight) -> None:
     await until(lambda: not known.may_have(IDLE))
-    [subscriber] = api.services.fanout._all
+    [subscriber] = api.services.fanout.followers(ALL)
     subscriber.close("too slow to read what is sent")
     await submit(api, "a")
     await until(lambda: known.count(BUSY) == 1 and not known.may_have(IDLE))

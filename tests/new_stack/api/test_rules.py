@@ -27,7 +27,7 @@ from new_stack.api.settings import ApiSettings
 from new_stack.api.snapshot import Snapshot
 from new_stack.api.sse.cursor import PageSize, before, resume
 from new_stack.api.sse.stream import event_frame
-from new_stack.api.streaming.fanout import TOO_SLOW, FanOut, Published
+from new_stack.api.streaming.fanout import ALL, TOO_SLOW, FanOut, Published, of_client, of_job
 from new_stack.queue import PRIORITY_LIMIT, Event, EventKind, QueueCounts, SettingsError
 from new_stack.queue.events import FOR_MONITORS, parse_id
 
@@ -201,11 +201,11 @@ def test_each_subscriber_gets_what_it_follows_once_and_in_order(
     fanout = FanOut(100)
     subscriber = fanout.subscriber()
     for job_id in jobs:
-        fanout.follow_job(subscriber, job_id)
+        fanout.follow(subscriber, of_job(job_id))
     for client_id in clients:
-        fanout.follow_client(subscriber, client_id)
+        fanout.follow(subscriber, of_client(client_id))
     if everything:
-        fanout.follow_all(subscriber)
+        fanout.follow(subscriber, ALL)
     events = [
         event(EventKind.PROGRESS, number, job_id=job_id, client_id=client_id)
         for number, (job_id, client_id) in enumerate(happened)
@@ -214,17 +214,16 @@ def test_each_subscriber_gets_what_it_follows_once_and_in_order(
     items = asyncio.run(subscriber.take(0))
     got = [item.event for item in items if isinstance(item, Published)]
     assert got == [entry for entry in events if everything or entry.job_id in jobs or entry.client_id in clients]
-    fanout.remove(subscriber, jobs=jobs, client_id=next(iter(clients), None))
+    fanout.remove(subscriber)
     assert fanout.figures()["subscribers"] == 0
-    assert not fanout._by_job
-    assert not fanout._by_client
+    assert not fanout._followers
 
 
 def test_a_full_queue_closes_its_subscriber_only() -> None:
     fanout = FanOut(2)
     slow, quick = fanout.subscriber(), fanout.subscriber()
     for subscriber in (slow, quick):
-        fanout.follow_all(subscriber)
+        fanout.follow(subscriber, ALL)
     for number in range(3):
         fanout.publish([event(EventKind.PROGRESS, number)])
         assert len(asyncio.run(quick.take(0))) == 1

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from harness.testing.waiting import until
+from new_stack.api.streaming.fanout import ALL
 from new_stack.queue import Failed, QueueSettings
 from new_stack.queue.events import parse_id
 
@@ -179,7 +180,7 @@ async def test_everybodys_events_are_filtered(api: Api, work: Work) -> None:
                 return
 
     reader = asyncio.create_task(read())
-    await until(lambda: api.services.fanout._all)
+    await until(lambda: api.services.fanout.followers(ALL))
     await api.submit()
     await work.whole_job()
     image = await api.submit(service_required="image")
@@ -219,7 +220,7 @@ async def test_a_slow_reader_is_disconnected_with_a_reason_and_resumes(start_api
     reader, writer = await asyncio.open_connection("127.0.0.1", int(api.base.rpartition(":")[2]), limit=2**24)
     writer.write(b"GET /api/events HTTP/1.0\r\nHost: x\r\n\r\n")
     assert await reader.readuntil(b"retry: 1000\n\n")
-    subscriber = next(iter(api.services.fanout._all))
+    subscriber = next(iter(api.services.fanout.followers(ALL)))
     await api.submit()
     lease = await work.claim()
     events = await api.queue.history(lease.job_id)

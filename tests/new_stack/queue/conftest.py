@@ -58,6 +58,10 @@ class Redis:
         [[word], _] = await self.write("end_and_claim", *worker, 0, 1, *end)
         return word
 
+    async def listed(self, below: str, limit: int, inspect: int, size: int, **wanted: str) -> Any:
+        """A page of the jobs whose records have these fields, with their bodies."""
+        return await self.read("list", msgspec.msgpack.encode(wanted), "", below, limit, inspect, size, "1")
+
     async def record(self, job_id: str) -> dict[str, Any]:
         packed = await self.command("GET", f"record:{job_id}")
         return msgspec.msgpack.decode(packed, type=dict[str, Any])

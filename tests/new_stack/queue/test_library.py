@@ -34,7 +34,7 @@ async def put(connection: Connection, version: int) -> None:
 @pytest.mark.parametrize("path", FUNCTIONS, ids=lambda path: path.stem)
 def test_a_file_holds_one_function_named_like_it_with_a_whole_header(path: Path) -> None:
     text = path.read_text()
-    assert re.findall(r"hubgate_(\w+)", text) == [path.stem]
+    assert re.findall(r"^(?:reads|changes|adds)\('(\w+)'", text, re.MULTILINE) == [path.stem]
     header = "\n".join(line for line in text.splitlines() if line.startswith("--"))
     for word in ("Keys:", "Arguments:", "Reply:", "Invariant:"):
         assert word in header, f"{path.name}: no {word} in its header"

@@ -265,6 +265,8 @@ class QueueMachine(RuleBasedStateMachine):
         seen = self.run(self.queue.poll(worker_id))
         assert set(seen.reaped) == self.model.reap()
         assert seen.ready == len(self.model.line())
+        if seen.ready:
+            self.model.woken.add(worker_id)
 
     @rule(target=leases, lease=leases, worker_id=workers, kind=st.sampled_from(KINDS))
     def a_slow_worker_ends_what_was_given_to_another(self, lease: Lease, worker_id: str, kind: str) -> Any:

@@ -108,9 +108,11 @@ async def live(queue: Queue) -> None:
     await asyncio.sleep(0.11)
     await queue.poll("w1", WorkerReport(worker_id="w1"))
     await queue.reap()
-    waiting = asyncio.create_task(queue.wait_and_claim("w3", 1, timeout_ms=5_000))
-    await queue.end_wait("w3")
-    await drain(queue, (await waiting)[0])
+    await drain(queue, await queue.claim("w3", 9))
+    await queue.wait_and_claim("w3", 1, timeout_ms=10)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):  # a wait that is broken off
+            await queue.wait_and_claim("w3", 1, timeout_ms=5_000)
     await read(queue, held)
     await asyncio.sleep(0.11)
     await queue.reap()

@@ -19,8 +19,8 @@ import pytest
 from harness.testing.waiting import until
 from new_stack.queue import Job, NewJob, Queue, QueueSettings, QueueUnavailable
 from new_stack.worker import Connector, ConnectorRegistry, EventLog, Worker, WorkerSettings
+from new_stack.worker.connector_spec import ConnectorSpec
 from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
-from new_stack.worker.connectors.spec import ConnectorSpec
 
 ROOT = Path(__file__).parents[3]
 

@@ -6,9 +6,9 @@ import pytest
 
 from new_stack.settings import SettingsError
 from new_stack.worker.connector_registry import ConnectorRegistry
+from new_stack.worker.connector_spec import BUILT_IN, ConnectorSpec, find, parse_list
 from new_stack.worker.connectors import Connector
 from new_stack.worker.connectors.rest import RestSyncConnector
-from new_stack.worker.connectors.spec import BUILT_IN, ConnectorSpec, find, parse_list
 
 
 def test_a_list_is_read_without_ambiguity() -> None:

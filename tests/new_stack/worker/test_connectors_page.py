@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from new_stack.queue import NewJob, Queue
-from new_stack.worker.connectors.spec import BUILT_IN, find
+from new_stack.worker.connector_spec import BUILT_IN, find
 from tests.new_stack.worker.conftest import ROOT, StartProcess, ended
 
 PAGE = (ROOT / "docs/connectors.md").read_text()

@@ -12,7 +12,6 @@ local function open(keys, args)
     first = tonumber(args[1]) + 2,
     prefix = string.sub(keys[1], 1, -1 - #'ready'),
     now = clock(),
-    tallies = {},
     job_stream_length = args[2],
     events_stream_length = args[3],
     lease_ms = tonumber(args[4]),
@@ -32,3 +31,24 @@ end
 local function open_reader(keys)
   return { prefix = string.sub(keys[1], 1, -1 - #'ready') }
 end
+
+-- The three kinds of functions: those that read; those that change something, though memory be full; and those that are
+-- refused then, since they add something.
+local function register(name, flags, callback)
+  redis.register_function{ function_name = 'hubgate_' .. name, flags = flags, callback = callback }
+end
+
+local function reads(name, work)
+  register(name, { 'no-writes', 'allow-stale' }, function(keys, args) return work(open_reader(keys), args) end)
+end
+
+local function adds(name, work, flags)
+  register(name, flags or {}, function(keys, args)
+    local q = open(keys, args)
+    local reply = work(q, args)
+    if q.at_end then q.at_end(q) end
+    return reply
+  end)
+end
+
+local function changes(name, work) adds(name, work, { 'allow-oom' }) end

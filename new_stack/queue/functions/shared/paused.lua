@@ -17,3 +17,14 @@ local function drained_workers(q)
   for name in pairs(q.paused) do found[#found + 1] = string.match(name, '^worker (.*)$') end
   return found
 end
+
+-- The services that are paused: {name, since when, …}.
+local function paused_services(q)
+  paused_since(q, 'service', '')
+  local found = {}
+  for name, at in pairs(q.paused) do
+    local service = string.match(name, '^service (.*)$')
+    if service then found[#found + 1], found[#found + 2] = service, at end
+  end
+  return found
+end

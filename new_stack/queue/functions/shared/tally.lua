@@ -16,17 +16,17 @@ local function bucket_of(ms)
   return math.min(241, 1 + math.floor(math.log(ms) / OCTAVE_PART))
 end
 
--- Count once more; a function that counts saves it all at its end.
-local function tally(q, service, what, value)
-  q.tallies[service] = (q.tallies[service] or '') .. string.char(what, value)
-end
-
 local function save_tallies(q)
   local text = ''
   for service, pairs_of_bytes in pairs(q.tallies) do text = text .. service .. '\n' .. pairs_of_bytes .. '\0' end
-  if text == '' then return end
   local minute = math.floor(q.now / MINUTE_MS)
   local size = redis.call('APPEND', q.prefix .. 'tally:' .. minute, text)
   if size == #text then redis.call('ZADD', q.prefix .. 'tallies', minute, minute) end
   if size > TALLY_BYTES then fold(q, minute) end
+end
+
+-- Count once more; all that a call counts is saved at its end.
+local function tally(q, service, what, value)
+  q.tallies, q.at_end = q.tallies or {}, save_tallies
+  q.tallies[service] = (q.tallies[service] or '') .. string.char(what, value)
 end

@@ -14,3 +14,15 @@ local function note_unserved(q)
   end
   for group in pairs(known) do redis.call('HDEL', q.prefix .. 'unserved', group) end
 end
+
+-- The services that nobody alive serves: {name, since when, …}.
+local function unserved_services(q)
+  local since, found = {}, {}
+  local flat = redis.call('HGETALL', q.prefix .. 'unserved')
+  for index = 1, #flat, 2 do
+    local service, at = service_of(flat[index]), tonumber(flat[index + 1])
+    since[service] = math.min(since[service] or at, at)
+  end
+  for service, at in pairs(since) do found[#found + 1], found[#found + 2] = service, string.format('%.0f', at) end
+  return found
+end

@@ -28,11 +28,11 @@ life = [event(1, K.SUBMITTED), event(2, K.CLAIMED), event(3, K.PROGRESS), event(
 async def delivered():
     fanout = FanOut(100)
     first, second = fanout.subscriber(), fanout.subscriber()
-    fanout.follow_client(first, "c")
-    fanout.follow_job(first, "a")
-    fanout.follow_job(second, "a")
+    fanout.follow(first, ("client", "c"))
+    fanout.follow(first, ("job", "a"))
+    fanout.follow(second, ("job", "a"))
     other = fanout.subscriber()
-    fanout.follow_job(other, "a")
+    fanout.follow(other, ("job", "a"))
     fanout.publish(life)
     return [[item.event.id for item in await one.take(0.01)] for one in (first, second, other)]
 
@@ -45,9 +45,6 @@ class History:
 
     async def job(self, job_id, *, bodies=True):
         return None
-
-    async def first_event_id(self, job_id=None):
-        return life[0].id
 
 
 class Writer:

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from new_stack.queue import EventKind, Lease, ProgressUpdate
 from new_stack.worker import Connector, JobContext
-from new_stack.worker.connectors.spec import ConnectorSpec
+from new_stack.worker.connector_spec import ConnectorSpec
 
 
 class Heard:

@@ -10,7 +10,7 @@ import pytest
 from new_stack.queue import NewJob, Queue
 from new_stack.settings import SettingsError
 from new_stack.worker.connector_registry import ConnectorRegistry
-from new_stack.worker.connectors.spec import parse_list
+from new_stack.worker.connector_spec import parse_list
 from new_stack.worker.connectors.tasks import TaskConnector, TaskSettings, task
 from tests.new_stack.worker.conftest import StartProcess, StartWorker, ended
 

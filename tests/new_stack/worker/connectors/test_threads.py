@@ -12,7 +12,7 @@ import pytest
 from harness.testing.waiting import until
 from new_stack.settings import SettingsError
 from new_stack.worker import Connector, ConnectorSettings, JobContext, JobFailed
-from new_stack.worker.connectors.spec import ConnectorSpec
+from new_stack.worker.connector_spec import ConnectorSpec
 from new_stack.worker.connectors.threads import ThreadedConnector
 from tests.new_stack.worker.connectors.conftest import GivenJob, stopped
 

@@ -14,21 +14,22 @@ from new_stack.worker.connectors import Connector
 from new_stack.worker.connectors.threads import ThreadedConnector
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoints
+    from importlib.metadata import EntryPoint
 
 GROUP: Final = "hubgate.connectors"
 """The entry-point group under which a package names its connectors."""
 
+_OURS: Final = "new_stack.worker.connectors"
 BUILT_IN: Final[Mapping[str, str]] = {
-    "simulation": "simulation:SimulationConnector",
-    "rest-sync": "rest:RestSyncConnector",
-    "rest-async": "rest:RestAsyncConnector",
-    "websocket": "websocket:WebSocketConnector",
-    "comfyui": "comfyui:ComfyUIConnector",
-    "a1111": "a1111:A1111Connector",
-    "tasks": "tasks:TaskConnector",
+    "simulation": f"{_OURS}.simulation:SimulationConnector",
+    "rest-sync": f"{_OURS}.rest:RestSyncConnector",
+    "rest-async": f"{_OURS}.rest:RestAsyncConnector",
+    "websocket": f"{_OURS}.websocket:WebSocketConnector",
+    "comfyui": f"{_OURS}.comfyui:ComfyUIConnector",
+    "a1111": f"{_OURS}.a1111:A1111Connector",
+    "tasks": f"{_OURS}.tasks:TaskConnector",
 }
-"""Our own, in new_stack.worker.connectors: each is imported only where it is used."""
+"""Our own: each is imported only where it is used."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CLASS = re.compile(r"([A-Za-z_][\w.]*:[A-Z]\w*)(?::(.*))?", re.DOTALL)
@@ -100,36 +101,20 @@ def parse_list(text: str) -> tuple[ConnectorSpec, ...]:
 
 def find(name: str) -> type[Connector]:
     """The class behind a name. Raises SettingsError with what there is."""
-    if name in BUILT_IN:
-        module, _, attribute = BUILT_IN[name].partition(":")
-        found = getattr(import_module(f"new_stack.worker.connectors.{module}"), attribute)
-    else:
-        found = _load_class(name) if ":" in name else _load(name)
+    module, colon, attribute = BUILT_IN.get(name, name).partition(":")
+    try:
+        found = getattr(import_module(module), attribute) if colon else _installed(name).load()
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"connector {name}: its code could not be loaded: {error}") from error
     if not (isinstance(found, type) and issubclass(found, Connector)):
         raise SettingsError(f"connector {name}: that is no Connector class")
     return found
 
 
-def _installed() -> EntryPoints:
+def _installed(name: str) -> EntryPoint:
     from importlib.metadata import entry_points  # noqa: PLC0415 - a worker of built-in connectors starts faster without
 
-    return entry_points(group=GROUP)
-
-
-def _load(name: str) -> object:
-    installed = {entry.name: entry for entry in _installed()}
+    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in installed:
-        there_are = ", ".join(sorted({*BUILT_IN, *installed}))
-        raise SettingsError(f"there is no connector {name!r}; there are: {there_are}")
-    try:
-        return installed[name].load()
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(f"connector {name}: its code could not be loaded: {error}") from error
-
-
-def _load_class(name: str) -> object:
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(f"connector {name}: its code could not be loaded: {error}") from error
+        raise SettingsError(f"there is no connector {name!r}; there are: {', '.join(sorted({*BUILT_IN, *installed}))}")
+    return installed[name]
