@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -20,9 +20,6 @@ PAGE_BYTES: Final = 4_000_000
 
 WORKERS_PAGE: Final = 100
 """About how many workers one call brings back: it takes Redis a millisecond, ten thousand in one call a hundred."""
-
-IN_FLIGHT_PAGE: Final = 500
-"""How many records one call of `in_flight` reads: some two milliseconds of Redis."""
 
 INSPECT_ROUNDS: Final = 20
 """How many such calls one page may take: a filter that hardly any job passes gives short pages, never long waits."""
@@ -82,19 +79,6 @@ class Reader:
             if not below or len(found) >= limit or _size(found) >= PAGE_BYTES:
                 break
         return Page(jobs=tuple(found), cursor=below or None, looked_at=looked_at)
-
-    async def in_flight(self, *, page: int = IN_FLIGHT_PAGE) -> AsyncIterator[list[tuple[str, str]]]:
-        """The jobs that have not ended, each with its client's id ("" for none), in pages of about so many.
-
-        One that moves meanwhile, from the ready ones to a worker, say, may come twice or not at all: its events tell.
-        """
-        set_name, cursor = b"", b"0"
-        while True:
-            set_name, cursor, flat = await self._caller.read("in_flight", set_name, cursor, page)
-            words = iter(flat)
-            yield [(job_id.decode(), client.decode()) for job_id, client in zip(words, words, strict=True)]
-            if not set_name:
-                return
 
     async def explain(self, job_id: str) -> Explanation | None:
         """Why a job waits: who could take it, and who cannot and why not; None where there is no such job."""

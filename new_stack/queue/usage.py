@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import msgspec
@@ -14,6 +14,9 @@ DAYS_KEPT: Final = 90
 CLIENTS_KEPT: Final = 10_000
 CLIENTS_AT_ONCE: Final = 100
 """How many clients one call counts: each takes Redis some 10 µs."""
+
+IN_FLIGHT_PAGE: Final = 500
+"""How many records one call of `in_flight` reads: some two milliseconds of Redis."""
 
 REFUSED: Final = "refused"
 """Stands in the place of a message where the client was turned away."""
@@ -94,7 +97,7 @@ _counts: Final = msgspec.msgpack.Decoder(dict[str, int])
 
 
 class UsageStore:
-    """Counts and reads what clients use."""
+    """Counts and reads what clients use, and which jobs they wait for."""
 
     def __init__(self, caller: FunctionCaller) -> None:
         self._caller = caller
@@ -112,3 +115,16 @@ class UsageStore:
             days={int(day): _counts.decode(packed) for day, packed in pairs(days)},
             cursor=None if after == b"0" else after.decode(),
         )
+
+    async def in_flight(self, *, page: int = IN_FLIGHT_PAGE) -> AsyncIterator[list[tuple[str, str]]]:
+        """The jobs that have not ended, each with its client's id ("" for none), in pages of about so many.
+
+        One that moves meanwhile, from the ready ones to a worker, say, may come twice or not at all: its events tell.
+        """
+        set_name, cursor = b"", b"0"
+        while True:
+            set_name, cursor, flat = await self._caller.read("in_flight", set_name, cursor, page)
+            words = iter(flat)
+            yield [(job_id.decode(), client.decode()) for job_id, client in zip(words, words, strict=True)]
+            if not set_name:
+                return

@@ -69,7 +69,7 @@ class InFlight:
 
     async def _list(self) -> None:
         """Read all jobs that have not ended. What happens meanwhile is applied afterwards, and again harmless."""
-        async for page in self._queue.in_flight():
+        async for page in self._queue.usage.in_flight():
             for job_id, client in page:
                 self._add(job_id, client)
             if not self._fits:

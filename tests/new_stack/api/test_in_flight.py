@@ -87,7 +87,7 @@ async def test_with_too_many_jobs_every_client_may_have_some_and_none_of_them_is
 
 
 async def pages(queue: Queue) -> list[list[tuple[str, str]]]:
-    return [page async for page in queue.in_flight(page=10)]
+    return [page async for page in queue.usage.in_flight(page=10)]
 
 
 async def test_a_listing_has_ids_alone_of_all_that_have_not_ended_and_of_nothing_else(
