@@ -31,7 +31,7 @@ class ProgressPublisher:
         self._refused = refused
         self._backoff = backoff
         self._unsent: deque[tuple[ProgressUpdate, bool]] = deque(maxlen=BACKLOG)
-        self._lock: asyncio.Lock | None = None
+        self._lock = asyncio.Lock()
         self._sender: asyncio.Task[None] | None = None
         self._closed = False
         self._said = 0
@@ -52,7 +52,7 @@ class ProgressPublisher:
 
     async def flush(self) -> None:
         """Send all there is, through an outage if need be. Nothing is taken after that."""
-        while self._lock is not None and not self._closed:
+        while not self._closed:
             await self._send_all()
             if not self._unsent:
                 break
@@ -72,7 +72,6 @@ class ProgressPublisher:
             self._unsent.append((msgspec.structs.replace(update, number=self._said), replaceable))
 
     async def _send_all(self) -> None:
-        self._lock = self._lock or asyncio.Lock()
         async with self._lock:
             while self._unsent:
                 entry = self._unsent.popleft()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from new_stack.queue.jobs import End, Failed, Lease, Released
 from new_stack.worker.attempt import Attempt, Stop
@@ -57,27 +56,22 @@ class RunningJobs:
         self._room_changed.set()
 
     @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """What runs, for any thread: a tuple of a dict's values is made in one step."""
+        return tuple(self._attempts.values())
+
+    @property
     def leases(self) -> tuple[Lease, ...]:
         """The leases of the running jobs."""
-        return tuple(attempt.lease for attempt in list(self._attempts.values()))
+        return tuple(attempt.lease for attempt in self.attempts)
 
     def renewable(self) -> list[Lease]:
-        """The leases to renew, asked for from the heartbeat's thread (`list` of a dict's values is one step).
+        """The leases to renew.
 
         Without a time-out all of them; else those of jobs that are not long past theirs: a connector that blocks the
         loop for ever does not hold its job for ever.
         """
-        return [attempt.lease for attempt in list(self._attempts.values()) if not attempt.overdue]
-
-    @property
-    def connectors(self) -> set[str]:
-        """The names of the connectors at work."""
-        return {attempt.connector_name for attempt in list(self._attempts.values())}
-
-    def connector_of(self, task: asyncio.Task[Any]) -> str | None:
-        """The name of the connector that runs in a task."""
-        names = (attempt.connector_name for attempt in list(self._attempts.values()) if attempt.task is task)
-        return next(names, None)
+        return [attempt.lease for attempt in self.attempts if not attempt.overdue]
 
     def begin(self, lease: Lease) -> None:
         """Start the job of a lease just claimed; once closed, hand it back."""
@@ -100,17 +94,17 @@ class RunningJobs:
 
     def stop_all(self, reason: Stop) -> None:
         """Stop every attempt."""
-        for attempt in tuple(self._attempts.values()):
+        for attempt in self.attempts:
             attempt.stop(reason)
 
     def abandon_all(self) -> None:
         """End everything that was stopped, whether or not its connector has given way."""
-        for attempt in tuple(self._attempts.values()):
+        for attempt in self.attempts:
             attempt.abandon()
 
     def drop_all(self) -> None:
         """Stop everything without ends: for a worker that cannot go on."""
-        for attempt in self._attempts.values():
+        for attempt in self.attempts:
             attempt.drop()
 
     async def until_empty(self) -> None:
