@@ -9,13 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from new_stack.worker.connectors.spec import ConnectorSpec
-
 from harness.protocols.events import EventKind
 from harness.targets import Target
 from harness.workers.journal import Journal, NoJournal, entries_in, journal_in
 from new_stack.queue import Queue, QueueSettings
 from new_stack.worker import ConnectorRegistry, EventLog, JobContext, JobFailed, Worker, WorkerSettings
+from new_stack.worker.connector_spec import ConnectorSpec
 from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
 
 CONNECTOR: Final = f"{__name__}:JournaledSimulation"
