@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ class ClientSession(Session):
         super().__init__(services, connection, name)
         self._dialect: Dialect = HUB
         self._followed: dict[str, None] = {}
+        self._taking = asyncio.Lock()
+        """Held while a job is taken, or followed, until the client has been told so."""
         self._ends = LateEnds(services, self._loop.time)
         self._streams = SocketStreams(services, connection, self.refuse)
         self._message_id: object = None
@@ -55,12 +58,12 @@ class ClientSession(Session):
     @property
     def awaits_jobs(self) -> bool:
         """Whether it waits for the end of a job."""
-        return bool(self._ends.awaited or self.delivering.locked() or self._streams.count)
+        return bool(self._ends.awaited or self._taking.locked() or self._streams.count)
 
     @property
     def is_submitting(self) -> bool:
         """Whether a job is being taken from it, and it has not been told so yet."""
-        return bool(self._buffered)
+        return self._taking.locked()
 
     def leave(self) -> None:
         """Forget all subscriptions."""
@@ -108,7 +111,7 @@ class ClientSession(Session):
         job = request.job or NewJob()
         job_id = job.id or f"job-{self.services.new_id()}"
         job = msgspec.structs.replace(job, id=job_id)
-        async with self.delivering:
+        async with self._taking, self.delivering:
             try:
                 submission = await self.services.queue.submit(job)
             except JobConflict as error:
@@ -148,7 +151,7 @@ class ClientSession(Session):
     async def _subscribe(self, request: Request) -> None:
         job_id = request.job_id
         followed = job_id in self._followed
-        async with self.delivering:
+        async with self._taking, self.delivering:
             self._follow(job_id)
             await self.connection.send(self._dialect.subscribed(job_id, self.now))
             job = await self.services.job_once_ended(job_id)
