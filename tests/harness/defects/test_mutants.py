@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.defects.defect import source_of_stack
 from harness.defects.mutants import Mutant, Place, apply, load_equivalents, places, sample
 from harness.defects.mutants.lua_places import lua_places
+from harness.defects.mutants.mutant import other_numbers
 from harness.defects.mutants.python_places import python_places
 
 PYTHON = '''
@@ -16,7 +17,22 @@ def place(x: int | None, least: int = 3) -> bool:
     """Not 4 == 5."""
     return x is not None and x + 1 >= least
 '''
+UNSEEN = """
+PAGE: Final = 60 * 500
+TERMS: Final = {"week": 7}
+
+@dataclass(frozen=True)
+class Settings:
+    port: int = 8000
+
+def f(rows):
+    assert len(rows) > 1
+    log.info("rows", count=len(rows) + 1)
+    self._log.error("rows", count=len(rows) + 1)
+    return dict(zip(rows, rows, strict=True))
+"""
 LUA = """
+local PAGE = 500
 -- a == b
 local function f(q, id)
   if q.now >= 2 and not known(id) then
@@ -41,6 +57,21 @@ def test_python_is_changed_where_it_is_evaluated() -> None:
         ast.parse(text)
 
 
+def test_what_no_run_can_tell_is_not_changed() -> None:
+    assert made(python_places("queue/settings.py", UNSEEN)) == {UNSEEN.replace("7", "8"), UNSEEN.replace("7", "6")}
+    assert UNSEEN.replace("8000", "80000") in made(python_places("queue/other.py", UNSEEN))
+    files = {place.file for place in places(rooms=("worker", "api", "matching"))}
+    assert "worker/connectors/simulation.py" in files
+    assert not files & {"worker/connectors/comfyui.py", "api/dashboard/__init__.py", "matching/oracle.py"}
+
+
+def test_amounts_become_another_order_of_magnitude_and_counts_one_more_or_less() -> None:
+    assert dict(other_numbers("1000")) == {"number x10": "10000", "number /10": "100"}
+    assert dict(other_numbers("0.5")) == {"number x10": "5.0", "number /10": "0.05"}
+    assert dict(other_numbers("1")) == {"number +1": "2", "number -1": "0"}
+    assert dict(other_numbers("0")) == {"number +1": "1", "number -1": "(-1)"}
+
+
 def test_lua_is_changed_outside_of_strings_and_comments() -> None:
     texts = made(lua_places("f.lua", LUA))
     assert LUA.replace(">= 2", "> 2") in texts
@@ -48,7 +79,7 @@ def test_lua_is_changed_outside_of_strings_and_comments() -> None:
     assert LUA.replace(" and not known", " or not known") in texts
     assert LUA.replace("redis.call('ZADD', key, q.now, id)", "do end") in texts
     assert LUA.replace("q.now, id)", "id, q.now)") in texts
-    assert all("-- a == b" in text and "'a < b'" in text for text in texts)
+    assert all("-- a == b" in text and "'a < b'" in text and "PAGE = 500" in text for text in texts)
 
 
 def test_every_handler_that_is_found_can_be_changed() -> None:
