@@ -113,7 +113,6 @@ async def have_all_of_their_jobs(busy: LegacyClient, job_id: str, modern: Modern
     await closed(busy)
 
 
-@pytest.mark.fast
 async def test_a_notice_is_told_and_breaks_no_old_client(retiring: Retiring) -> None:
     name = fresh("old")
     async with retiring.stack.http() as http:
@@ -152,7 +151,6 @@ async def test_usage_names_each_client_with_what_it_used(retiring: Retiring) -> 
     await until(all_counted, WITHIN_S, "the count of each client's own submissions")
 
 
-@pytest.mark.fast
 async def test_a_brown_out_spares_jobs_in_flight_and_loses_no_event(retiring: Retiring) -> None:
     busy, idle = retiring.stack.legacy(fresh("busy")), await retiring.serves(fresh("idle"))
     async with busy, retiring.stack.modern() as modern, retiring.stack.http() as http:
@@ -175,7 +173,6 @@ async def test_a_brown_out_spares_jobs_in_flight_and_loses_no_event(retiring: Re
         await until(came_back, WITHIN_S, "how the idle client came back")
 
 
-@pytest.mark.fast
 async def test_the_switch_drains_ends_in_words_and_goes_back(retiring: Retiring) -> None:
     busy, idle = retiring.stack.legacy(fresh("busy")), await retiring.serves(fresh("idle"))
     async with busy, retiring.stack.modern() as modern, retiring.stack.http() as http:

@@ -48,7 +48,7 @@ LEAST_MUTANTS: Final = 30
 """With fewer the interval is wider than any use of it."""
 STAGES: Final = (
     ("modern-clients", "mixed-clients"),
-    ("monitors", "later-clients", "security", "routing", "retirement", "retention"),
+    ("monitors", "later-clients", "security", "routing", "retention"),
     ("legacy-clients", "same-facts"),
 )
 """A mutant is put to what catches most in the least time first, and no more is run of what caught it."""

@@ -94,7 +94,7 @@ FAST: Final = Profile(
     longest_recording_ms=8_000,
     criteria=(
         *("modern-clients", "mixed-clients"),
-        *("monitors", "later-clients", "security", "routing", "retirement", "retention"),
+        *("monitors", "later-clients", "security", "routing", "retention"),
         *("legacy-clients", "same-facts"),
     ),
     scenarios="fast",
