@@ -17,6 +17,7 @@ from new_stack.api.legacy.hub import HUB
 from new_stack.api.legacy.v2 import monitor as v2_monitor
 from new_stack.api.legacy.v2 import rest as later_rest
 from new_stack.api.legacy.v2.client import ACTIONS
+from new_stack.api.retirement import usage
 from new_stack.api.retirement.callers import CLIENT_HEADER, Caller
 from new_stack.api.retirement.features import INSTEAD
 from new_stack.api.retirement.usage import UsageCounter
@@ -144,6 +145,14 @@ async def test_what_waits_for_redis_is_bounded(api: Api) -> None:
     for number in range(30_000):
         counter.count(Caller(f"c{number}", "", "http", "modern"), "list")
     assert counter.uncounted == 10_000
+
+
+async def test_what_is_much_does_not_wait(api: Api) -> None:
+    counter = api.services.usage
+    for number in range(12_000):
+        counter.count(Caller(f"c{number}", "", "http", "modern"), "list")
+    await until(lambda: not counter._uses, within=usage.FLUSH_SECONDS / 2)
+    assert not counter.uncounted
 
 
 async def test_the_command_names_clients_with_what_they_use(api: Api) -> None:
