@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     competitors.prepare(folder, wanted)
     with tempfile.TemporaryDirectory(prefix="hubgate-bench-") as logs, Processes(Path(logs)) as processes:
         run = _run(processes, folder, wanted, given)
-    sys.stdout.write(msgspec.json.encode(run).decode() + "\n" if given.json else show(run.cores, run.systems, run.own))
+    table = show(run.cores, run.systems, run.own, markdown=given.markdown)
+    sys.stdout.write(msgspec.json.encode(run).decode() + "\n" if given.json else table)
     return 0 if run.systems and run.systems[0].p50_ms is not None else 3
 
 
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a quarter of everything: for a look, not for figures")
     parser.add_argument("--only", action="append", metavar="NAME", choices=(OURS, *competitors.NAMES))
     parser.add_argument("--venv", default="out/bench-venv", help="where the other systems are installed")
+    parser.add_argument("--markdown", action="store_true", help="print the table for a page in Markdown")
     parser.add_argument("--json", action="store_true", help="print JSON and no table")
     return parser
 

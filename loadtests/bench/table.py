@@ -7,6 +7,7 @@ from io import StringIO
 from typing import Final
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -40,19 +41,24 @@ COLUMNS: Final = (
 )
 
 
-def show(cores: int, systems: Sequence[Measured], own: Own | None) -> str:
-    """The table and what it means, as text."""
+def show(cores: int, systems: Sequence[Measured], own: Own | None, *, markdown: bool = False) -> str:
+    """The table and what it means, as text for a terminal or for a page in Markdown."""
     out = StringIO()
-    console = Console(file=out, width=WIDTH)
-    table = Table(title=f"40 workers, one Valkey, {cores} cores; in brackets: how many times better ours is")
+    console = Console(file=out, width=2 * WIDTH if markdown else WIDTH)
+    about = f"40 workers, one Valkey, {cores} cores; in brackets: how many times better ours is"
+    table = Table(box=box.MARKDOWN) if markdown else Table(title=about)
     table.add_column("system")
     ours = next((system for system in systems if system.name == OURS), Measured(name=OURS))
     for column in COLUMNS:
         table.add_column(column.title, justify="right")
     for system in systems:
         cells = [_cell(column, system, ours) for column in COLUMNS]
-        table.add_row(f"{system.name} {system.version}\n{system.shape}", *cells)
+        table.add_row(
+            ("{}, {}" if markdown else "{}\n{}").format(f"{system.name} {system.version}", system.shape), *cells
+        )
     console.print(table)
+    if markdown:
+        console.print(f"{about}.\n")
     for system in systems:
         if system.note:
             console.print(f"{system.name}: {system.note}")

@@ -61,6 +61,16 @@ def test_ratios_say_how_many_times_better_ours_is_either_way() -> None:
     assert "20 of 20 ran again within 11.5 s" in text
 
 
+def test_the_table_can_stand_on_a_page() -> None:
+    ours = Measured(name="hubgate", version="1", shape="4 processes of 10", p50_ms=0.5)
+    header, rule, row, *rest = show(2, [ours], None, markdown=True).strip().splitlines()
+    assert header.startswith("| system")
+    assert set(rule) <= set("|-: ")
+    assert row.startswith("| hubgate 1, 4 processes of 10 | ")
+    assert header.count("|") == rule.count("|") == row.count("|")
+    assert "40 workers, one Valkey, 2 cores" in "\n".join(rest)
+
+
 def test_claims_are_measured_by_service_and_by_signature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue_microbench, "WAITING", 1_000)
     monkeypatch.setattr(queue_microbench, "ROUNDS", 1)
