@@ -208,6 +208,15 @@ def plain_http(base_url: str, token: str | None, timeout_s: float) -> httpx.Asyn
     return httpx.AsyncClient(base_url=base_url, headers=headers, timeout=timeout_s, limits=limits, trust_env=False)
 
 
+async def require_answer(url: str, path: str = "/", *, within_s: float = 5.0) -> None:
+    """Raises Unreachable where nothing answers there, with whatever status."""
+    async with plain_http(url, None, within_s) as http:
+        try:
+            await http.get(path)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise Unreachable(f"nothing answers at {url}: {error or type(error).__name__}") from error
+
+
 class Http:
     """HTTP and event streams of one server, as an async context."""
 

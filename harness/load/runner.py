@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
+from harness.clients.transport import require_answer
 from harness.errors import CouldNotRun
 from harness.faults import Waves
 from harness.history import HistoryWriter
@@ -95,11 +95,7 @@ async def _given(spec: LoadSpec, url: str, processes: Processes, out: Path) -> D
             why = "give its URL, or --fleet 0 where workers are there"
             raise CouldNotRun(f"a fleet of ours needs the stack's Redis: {why}")
         target = StackTarget.at(url, redis_url=spec.redis or "", prefix=spec.prefix, token=spec.token)
-    async with httpx.AsyncClient(timeout=5) as http:
-        try:
-            await http.get(target.http_url + ("/" if spec.side is Side.HUB else "/health"))
-        except httpx.TransportError as error:
-            raise CouldNotRun(f"nothing answers at {target.http_url}: {error or type(error).__name__}") from error
+    await require_answer(target.http_url, "/" if spec.side is Side.HUB else "/health")
     return Deployment(target, setup=_setup(spec, out), processes=processes)
 
 

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 import secrets
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -20,7 +19,8 @@ import pytest_asyncio
 
 from harness.cassettes import Event, Open, Receive, Role, Send
 from harness.cassettes.replay.files import Against, CassetteResult, judged, play_file
-from harness.clients import LegacyClient, ModernClient, Monitor, RecordingSocket
+from harness.clients import LegacyClient, ModernClient, Monitor, RecordingSocket, Unreachable
+from harness.clients.transport import require_answer
 from harness.parity import parity_of
 from harness.parity.deviations import Deviations
 from harness.processes import Processes, RedisServer, RedisUnusable, open_redis
@@ -43,7 +43,6 @@ COULD_NOT_RUN: Final = 3
 _HUB_EVENTS = pytest.StashKey[dict[str, list[Event]]]()
 """What the actors of a test saw on the hub, by the test without its parameters."""
 
-CONNECT_S: Final = 5.0
 _Given = TypeVar("_Given", HubTarget, StackTarget)
 Play = Callable[[str | Path], Awaitable[CassetteResult]]
 
@@ -203,12 +202,10 @@ def _pool(request: pytest.FixtureRequest, target: Server) -> TargetPool:
 
 def _answering(target: _Given) -> _Given:
     """The target that was given. Where nothing listens there, the run ends with exit status 3."""
-    parts = urlsplit(target.http_url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        socket.create_connection((parts.hostname or "", port), timeout=CONNECT_S).close()
-    except OSError as error:
-        pytest.exit(f"nothing answers at {target.http_url}: {error}", returncode=COULD_NOT_RUN)
+        asyncio.run(require_answer(target.http_url))
+    except Unreachable as error:
+        pytest.exit(str(error), returncode=COULD_NOT_RUN)
     return target
 
 

@@ -36,7 +36,10 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     """Parse, serve, and answer the exit status: 0 stopped, 2 wrong usage, 3 could not run."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        return _run(_settings(given, os.environ if environment is None else environment))
+        settings = _settings(given, os.environ if environment is None else environment)
+        from new_stack.api.server import serve  # noqa: PLC0415 - a wrong option is told before 30 MB are imported
+
+        return run(serve(settings))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return USAGE
@@ -51,12 +54,6 @@ def _settings(arguments: Sequence[str], environment: Mapping[str, str]) -> ApiSe
     about, kinds = "Serve the API of the job stack.", (ApiSettings, QueueSettings)
     given = read_options(arguments, OPTIONS, kinds, prog="python -m new_stack.api", description=about)
     return ApiSettings.from_environment(environment, given)
-
-
-def _run(settings: ApiSettings) -> int:
-    from new_stack.api.server import serve  # noqa: PLC0415 - a wrong option is told before 30 MB are imported
-
-    return run(serve(settings))
 
 
 if __name__ == "__main__":

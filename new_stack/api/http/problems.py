@@ -13,7 +13,6 @@ from new_stack.queue.errors import (
     InvalidTransition,
     JobConflict,
     JobNotFound,
-    LeaseLost,
     QueueError,
     QueueUnavailable,
     RedisTooOld,
@@ -101,7 +100,7 @@ def from_queue(error: QueueError, job_id: str = "") -> ProblemError:
         return invalid(error.field, error.reason)
     if isinstance(error, JobNotFound):
         return not_found(job_id) if job_id else problem(404, str(error))
-    if isinstance(error, JobConflict | InvalidTransition | LeaseLost):
+    if isinstance(error, JobConflict | InvalidTransition):
         return problem(409, str(error))
     if isinstance(error, QueueUnavailable | RedisTooOld):
         return unavailable(str(error))
