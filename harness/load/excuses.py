@@ -30,14 +30,16 @@ NO_WORD: Final = "without a word"
 BROWNED_OUT: Final = "Brown-out of the hub's protocols"
 """How the stack's reason begins; another one, or none, is not excused."""
 BY_REST: Final = "HTTP 410 "
+CANNOT_SEND: Final = "cannot send: "
+"""Its connection was closed just then."""
+TOO_LATE: Final = "Failed to cancel job "
+"""A cancellation that was held up."""
+REFUSED: Final = (BROWNED_OUT, SENT_AWAY + BROWNED_OUT, BY_REST + BROWNED_OUT, CANNOT_SEND)
 IN_BROWN_OUTS: Final[Excuses] = {
-    Part.LEGACY: (BROWNED_OUT, SENT_AWAY + BROWNED_OUT, BY_REST + BROWNED_OUT),
-    Part.ALL_LEGACY: (
-        *(BROWNED_OUT, SENT_AWAY + BROWNED_OUT, BY_REST + BROWNED_OUT),
-        SENT_AWAY_IN_FLIGHT + BROWNED_OUT,
-    ),
+    Part.LEGACY: REFUSED,
+    Part.ALL_LEGACY: (*REFUSED, SENT_AWAY_IN_FLIGHT + BROWNED_OUT, TOO_LATE),
 }
-"""What clients of the hub's protocols are told in a brown-out, by whether it spares those with jobs in flight."""
+"""What clients of the hub's protocols meet in a brown-out, by whether it spares those with jobs in flight."""
 
 ErrorCount = tuple[int, str, int]
 """(second since the epoch, kind, how many)"""

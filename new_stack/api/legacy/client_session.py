@@ -60,11 +60,6 @@ class ClientSession(Session):
         """Whether it waits for the end of a job."""
         return bool(self._ends.awaited or self._taking.locked() or self._streams.count)
 
-    @property
-    def is_submitting(self) -> bool:
-        """Whether a job is being taken from it, and it has not been told so yet."""
-        return self._taking.locked()
-
     def leave(self) -> None:
         """Forget all subscriptions."""
         self._streams.cancel()

@@ -154,6 +154,7 @@ class Session(RetiringSession):
         if self.retired:
             return  # the refusal that comes next answers it, too
         kind: object = None
+        self.answering = True
         try:
             fields = read_message(text)
             kind = value(fields, "type")
@@ -163,6 +164,8 @@ class Session(RetiringSession):
             await self.refuse(str(refusal))
         except QueueError as error:
             await self.refuse(f"Server error processing message: {error}")
+        finally:
+            self.answering = False
         self.count(kind)
 
     async def pump(self) -> None:

@@ -27,14 +27,12 @@ class Watched(Protocol):
 
     caller: Caller
     retired: bool
+    answering: bool
+    """Whether a message is being served: its answer is waited for."""
 
     @property
     def awaits_jobs(self) -> bool:
         """Whether it waits for the end of a job."""
-
-    @property
-    def is_submitting(self) -> bool:
-        """Whether a job is being taken from it, and it has not been told so yet."""
 
     def retire(self, decision: Decision) -> None:
         """Do as was decided."""
@@ -81,7 +79,7 @@ class Retirement:
                 self._running = rules.running(self._config, self._clock(), self._running)
                 self._warn_of_changes()
                 if self._running or not self._config.legacy:
-                    for session in [one for one in self.sessions if not one.retired and not one.is_submitting]:
+                    for session in [one for one in self.sessions if not one.retired and not one.answering]:
                         session.retire(self.of_session(session))
                 await asyncio.sleep(LOOK_SECONDS)
         finally:

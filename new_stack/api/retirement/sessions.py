@@ -34,6 +34,7 @@ class RetiringSession(ABC):
         self._draining: str | None = None
         """Why it may submit no more jobs."""
         self.retired = False
+        self.answering = False
         wait = asyncio.get_running_loop().call_later
         self._introduction: asyncio.TimerHandle | None = wait(INTRODUCTION_SECONDS, self.introduce)
         services.retirement.sessions.add(self)
@@ -77,11 +78,6 @@ class RetiringSession(ABC):
     @property
     def awaits_jobs(self) -> bool:
         """Whether it waits for the end of a job."""
-        return False
-
-    @property
-    def is_submitting(self) -> bool:
-        """Whether a job is being taken from it, and it has not been told so yet."""
         return False
 
     def retire(self, decision: Decision) -> None:

@@ -64,6 +64,8 @@ def test_what_nemeses_note_of_servers_and_redis_is_an_absence_and_what_they_do_t
         (46, f"sent away: {BROWN_OUT}", 0),
         (51, f"sent away with jobs in flight: {BROWN_OUT}", 3),
         (51, "connection lost: closed", 0),
+        (41, "Failed to cancel job <id>", 0),
+        (51, "Failed to cancel job <id>", 3),
     ],
 )
 def test_an_error_is_excused_for_its_kind_and_its_moment(second: int, kind: str, excused: int) -> None:

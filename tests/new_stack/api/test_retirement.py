@@ -294,6 +294,32 @@ async def test_a_brown_out_that_interrupts_answers_a_submission_that_it_has_take
     assert await socket.closed() == 4410
 
 
+async def test_a_brown_out_waits_for_the_answer_to_a_request_that_was_begun(
+    board: Switchboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = await board.api()
+    socket = await api.client("busy")
+    job_id = await submitted(socket)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    last_event_id = api.services.queue.last_event_id
+
+    async def told_slowly() -> str:
+        begun.set()
+        await go_on.wait()
+        return await last_event_id()
+
+    monkeypatch.setattr(api.services.queue, "last_event_id", told_slowly)
+    await socket.send(type="cancel_job", job_id=job_id)
+    await asyncio.wait_for(begun.wait(), 10)
+    assert (await socket.receive())["status"] == "cancelled"
+    board.write(ALWAYS)
+    await until(lambda: refuses(api, "someone-else"))
+    await asyncio.sleep(LOOK_SECONDS)
+    go_on.set()
+    assert (await socket.receive())["status"] == "cancelled", "the answer, behind the notice"
+    assert (await socket.receive())["code"] == 4410
+
+
 async def test_jobs_of_before_the_brown_out_was_known_count_as_in_flight(
     board: Switchboard, start_api: StartApi
 ) -> None:
