@@ -56,6 +56,11 @@ def command_of(line: str) -> tuple[click.Command, list[str]]:
     return command, words
 
 
+def like(line: str) -> re.Pattern[str]:
+    """What a line of a page stands for: … is anything."""
+    return re.compile(".*".join(re.escape(piece.strip()) for piece in line.strip().split("…")))
+
+
 class Terminal:
     """Where a page's commands are typed: a folder, and the addresses that stand for those of the page."""
 
@@ -91,8 +96,7 @@ class Terminal:
     def sees(self, part: str, text: str) -> None:
         """Hold what was printed against what the page says that one sees; … stands for anything."""
         for line in self.said(self.parts.get(f"sees {part}", "")).splitlines():
-            pattern = ".*".join(re.escape(piece.strip()) for piece in line.strip().split("…"))
-            assert re.search(pattern, text), f"{part}: nothing like {line!r} in\n{text}"
+            assert like(line).search(text), f"{part}: nothing like {line!r} in\n{text}"
 
     @asynccontextmanager
     async def running(self, script: str) -> AsyncIterator[None]:
