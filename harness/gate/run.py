@@ -125,6 +125,14 @@ def _chosen(specs: dict[str, AnySpec], limits: LimitsFile, options: Options) -> 
     return chosen
 
 
+def phases_of(options: Options) -> list[Phase]:
+    """What a run with these options carries out, in order. Raises CouldNotRun for a criterion that is not there."""
+    specs = discover()
+    wanted = _chosen(specs, load_limits(specs, options.thresholds or DEFAULT), options)
+    groups = SPOKEN_GROUPS if options.spoken else GROUPS
+    return [phase for group in groups for phase in group if options.spoken or phase.serves(wanted)]
+
+
 async def _carry_out_all(
     groups: Sequence[Sequence[Phase]], context: RunContext, report: Report
 ) -> list[PhaseResult | PhaseFailure]:

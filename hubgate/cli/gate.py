@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import click
 import msgspec
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -22,14 +22,13 @@ from harness import defects
 from harness.criteria.definition import discover
 from harness.criteria.waivers import DEFAULT as WAIVERS
 from harness.gate.context import Options, Phase, PhaseStatus
-from harness.gate.phases import PHASES
-from harness.gate.phases.spoken import SPOKEN
 from harness.gate.power import measure_power
 from harness.gate.preflight import Refused, lines
 from harness.gate.profiles import PROFILES, SELFTEST
-from harness.gate.run import Report, Show, run_gate
+from harness.gate.run import Report, Show, phases_of, run_gate
 from harness.gate.selftest import selftest as run_selftest
 from harness.results import PreflightRow, Run, Verdict, load
+from harness.results.formatting import plural
 from harness.results.trend import name_of, trend
 from hubgate.cli import options
 from hubgate.cli.compare import FAIL_ON_WORSE, runs_in, show_comparison, source
@@ -114,7 +113,7 @@ def gate(*, baseline: str | Path | None, fail_on_worse: bool, as_json: bool, ope
         for line in lines(rows):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    with Display((SPOKEN,) if given.spoken else PHASES, console) as display:
+    with Display(phases_of(given), console) as display:
         try:
             run, folder = asyncio.run(_until_stopped(given, display.report, show))
         except Refused as refused:
@@ -228,6 +227,7 @@ _STYLE: Final = {
 _MARK: Final = {PhaseStatus.WAITING: "·", PhaseStatus.RUNNING: "▸", PhaseStatus.DONE: "✓", PhaseStatus.BROKEN: "✗"}
 
 LOG_EVERY_S: Final = 15.0
+BAR_CELLS: Final = 40
 
 
 class Display:
@@ -239,7 +239,7 @@ class Display:
         self._since: dict[str, float] = {}
         self._took: dict[str, float] = {}
         self._told_at = time.monotonic()
-        self._live = Live(get_renderable=self._table, console=console, refresh_per_second=4, transient=True)
+        self._live = Live(get_renderable=self.shown, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -269,6 +269,13 @@ class Display:
             return False
         self._told_at = now
         return True
+
+    def shown(self) -> Group:
+        """A line for each phase of this run, and below them how much of it is over and how much is left."""
+        over = sum(status in {PhaseStatus.DONE, PhaseStatus.BROKEN} for status, _ in self._rows.values())
+        bar = "━" * (BAR_CELLS * over // max(1, len(self._rows)))
+        left = Text(f"{bar:╌<{BAR_CELLS}} {plural(over, 'phase')} over, {len(self._rows) - over} left", "bold")
+        return Group(self._table(), left)
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 1))
