@@ -101,7 +101,7 @@ class Retirement:
         in_flight = awaits or (self._config.legacy and self._in_flight.may_have(caller.client))
         found = rules.decide(self._config, self._running, caller, in_flight=in_flight, connected=connected)
         if found.standing is Standing.REFUSED:
-            self._usage.refuse(caller, found.began_at, self._in_flight.count(caller.client))
+            self._usage.refuse(caller, found.began_at, max(self._in_flight.count(caller.client), int(awaits)))
         return found
 
     def headers(self, caller: Caller) -> dict[str, str]:
@@ -155,8 +155,8 @@ class Retirement:
         log.info("deprecation_read", legacy=self._config.legacy, notices=len(self._config.notice))
 
     def _follow_jobs(self) -> None:
-        """Know who has jobs in flight as long as there are brown-outs that spare them."""
-        wanted = any(not rule.interrupt for rule in self._config.brown_out)
+        """Know who has jobs in flight as long as there are brown-outs: they spare them, or tell what they met."""
+        wanted = bool(self._config.brown_out)
         if wanted and (self._following is None or self._following.done()):
             self._following = asyncio.create_task(self._in_flight.run(), name="jobs in flight")
         elif not wanted and self._following is not None:

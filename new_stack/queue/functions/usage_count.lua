@@ -5,7 +5,7 @@
 -- Reply: how many clients were forgotten to make room.
 -- Invariant: nothing is kept of earlier days, nor of more clients. A client's record (`usage`: client → MessagePack) has
 -- t: last use; w: way → {f: first day, n: uses by day, m: message → {uses, first, last}, a: the same by user agent};
--- b: {{start, last refusal, refusals, jobs in flight, way of coming back, when}, …}. `usage:days` has by day what all
+-- b: {{start, last refusal, refusals, most jobs in flight, way of coming back, when}, …}. `usage:days` has by day what all
 -- used together. Days are counted and uses told in s since the epoch, brown-outs in ms.
 local DAY_MS = 86400000
 local KEPT = { m = 32, a = 8 }
@@ -62,7 +62,7 @@ local function refuse(record, start, at, in_flight)
     if #record.b > BROWNOUTS_KEPT then table.remove(record.b, 1) end
   end
   if last[5] == '' then last[2] = math.max(last[2], at) end
-  last[3], last[4] = last[3] + 1, last[4] + in_flight
+  last[3], last[4] = last[3] + 1, math.max(last[4], in_flight)
 end
 
 -- The first use after a refusal says how the client came back.

@@ -264,7 +264,7 @@ async def test_a_brown_out_may_interrupt(board: Switchboard) -> None:
     await api.get("/api/jobs", headers={CLIENT_HEADER: "busy"})
     [client] = (await api.get("/api/usage", params={"client": "busy"}))["clients"]
     [record] = client["brown_outs"]
-    assert (record["came_back"], record["refused"]) == ("http modern", 1)
+    assert (record["came_back"], record["refused"], record["jobs_in_flight"]) == ("http modern", 1, 1)
     assert (await api.get(f"/api/jobs/{job_id}"))["status"] == "pending"
 
 

@@ -59,6 +59,14 @@ async def test_who_came_back_between_two_refusals_that_are_added_at_once_came_ba
     assert (record.refused, record.way, record.refused_at, record.back_at) == (2, "http modern", now, now + 1_000)
 
 
+async def test_jobs_in_flight_of_a_client_that_is_refused_again_and_again_count_once(queue: Queue) -> None:
+    now = now_ms() - 60_000
+    refusals = [Refused(now, now + number, jobs) for number, jobs in enumerate((2, 2, 1))]
+    await queue.usage.add([count("a", ("websocket hub", "refused", now + 2, 3), refusals=refusals)])
+    [record] = (await queue.usage.page()).clients["a"].brown_outs
+    assert (record.refused, record.in_flight) == (3, 2)
+
+
 async def test_uses_add_up_by_client_way_message_and_day(queue: Queue) -> None:
     now = now_ms()
     await queue.usage.add([count("a", ("websocket hub", "submit_job", now - 2 * DAY_MS, 3))])
