@@ -59,7 +59,7 @@ VARIES: Final = (
         "ram_gb",
         "pid",
     ),
-    *("jobs_processed", "p50", "p95", "p99", "after_s"),
+    *("jobs_processed", "p50", "p95", "p99", "after_s", "at"),
 )
 BY_THE_CLOCK: Final = frozenset({"unserved", "unserved_since", "unserved_since_ms", "unworkable_since", "points"})
 """Fields that say when somebody last looked; where they matter, the book waits for them."""
@@ -131,6 +131,8 @@ def _settled(value: Any) -> Any:
         moments = [value[name] for name in _ORDER if isinstance(value.get(name), int)]
         assert moments == sorted(moments), f"a job was created, claimed and ended at {moments}"
         left_out = BY_THE_CLOCK | ({"waiting"} if "wait_ms" in value else set())
+        if "traceback" in value:
+            value = value | {"traceback": value["traceback"] and "<text>"}
         return {name: _settled(one) for name, one in value.items() if one is not None and name not in left_out}
     return [_settled(one) for one in value] if isinstance(value, list) else value
 
@@ -276,6 +278,11 @@ class Player:
 def _told(answer: httpx.Response) -> list[str]:
     headers = "".join(f" {name}: {masked(answer.headers[name])};" for name in HEADERS if name in answer.headers)
     kind = answer.headers.get("content-type", "")
+    if "jsonl" in kind:
+        return [
+            f"{answer.status_code}{headers} {kind}",
+            *(shown(json.loads(line)) for line in answer.text.splitlines()),
+        ]
     body = shown(answer.json()) if "json" in kind else kind
     lines = answer.text.splitlines() if "version=0.0.4" in kind else []
     return [

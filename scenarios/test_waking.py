@@ -1,0 +1,114 @@
+"""Idle workers are woken by what gives them work: here they would look on their own only once a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import httpx
+import msgspec
+import pytest
+
+from harness.testing import fresh, until
+from scenarios.stacks import OwnStack, fail, ours, script, wait
+
+pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.fast, pytest.mark.timeout(60)]
+
+WITHIN_S: Final = 12
+"""Far less than the minute after which a worker looks by itself, and far more than a busy machine takes."""
+
+
+@pytest.fixture(scope="module")
+def _patient(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
+    settings = {"worker_reap_interval_ms": 60_000, "hubgate_reap_ms": 300}
+    with ours(request, "workers that it can set up").stack("patient", settings=settings) as own:
+        own.deployment.setup = msgspec.structs.replace(own.deployment.setup, poll_ms=60_000)
+        yield own
+
+
+@pytest.fixture
+def patient(_patient: OwnStack) -> Iterator[OwnStack]:
+    """A stack whose workers wait long, with none but those that the test brings."""
+    yield _patient
+    _patient.deployment.empty()
+
+
+async def submit(http: httpx.AsyncClient, **fields: Any) -> str:
+    """Submit a job of the service `draw`; its id."""
+    job = {"id": fresh("job"), "service_required": "draw", "payload": script(50, result="done")} | fields
+    answer = await http.post("/api/jobs", json=job)
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+    return str(job["id"])
+
+
+async def ends(http: httpx.AsyncClient, job_id: str, status: str = "completed") -> dict[str, Any]:
+    """Wait for a job's end."""
+    found: dict[str, Any] = {}
+
+    async def ended() -> bool:
+        found.update((await http.get(f"/api/jobs/{job_id}")).json())
+        return bool(found["status"] == status)
+
+    await until(ended, WITHIN_S, f"{job_id} as {status}")
+    return found
+
+
+async def test_what_gives_work_wakes_who_can_do_it(patient: OwnStack) -> None:
+    worker = await patient.worker("draws", connector="simulation:services=draw")
+    await patient.worker("cuts", connector="simulation:services=cut")
+    async with patient.http() as http:
+        await ends(http, await submit(http))
+
+        await http.post("/api/services/draw/pause")
+        paused = await submit(http)
+        await http.post("/api/services/draw/resume")
+        await ends(http, paused)
+
+        await http.post(f"/api/workers/{worker.name}/drain")
+        held = await submit(http)
+        await http.post(f"/api/workers/{worker.name}/resume")
+        await ends(http, held)
+
+        failed = await submit(http, payload=script(fail("no ink")), max_retries=0)
+        await ends(http, failed, "failed")
+        await http.post(f"/api/jobs/{failed}/retry")
+        assert (await ends(http, failed, "failed"))["attempt"] == 2
+
+        again = await submit(http, payload=script(fail("no ink", attempts=1)), retry_policy={"backoff_base_ms": 300})
+        assert (await ends(http, again))["attempt"] == 2
+        later = await submit(http, not_before=(await ends(http, again))["ended_at_ms"] + 1_500)
+        found = await ends(http, later)
+        assert found["claimed_at_ms"] >= found["not_before_ms"]
+
+
+async def test_who_is_free_again_takes_the_next_and_who_has_places_fills_them(patient: OwnStack) -> None:
+    async with patient.http() as http:
+        jobs = [await submit(http, payload=script(wait(200), result="done")) for _ in range(5)]
+        await patient.worker("draws", connector="simulation:services=draw", concurrency=2)
+        found = [await ends(http, job_id) for job_id in jobs]
+        spans = sorted((job["claimed_at_ms"], job["ended_at_ms"]) for job in found)
+        at_once = [sum(begun <= at < ended for begun, ended in spans) for at, _ in spans]
+        assert max(at_once) == 2, f"a worker with two places ran {at_once} at once"
+
+
+async def test_a_job_that_is_not_done_by_its_deadline_fails(patient: OwnStack) -> None:
+    async with patient.http() as http:
+        waiting = await submit(http, retry_policy={"deadline_ms": 400})
+        later = await submit(http, retry_policy={"deadline_ms": 60_000})
+        assert "deadline" in str((await ends(http, waiting, "failed"))["error"])
+        assert (await http.get(f"/api/jobs/{later}")).json()["status"] == "pending"
+
+
+async def test_a_killed_workers_job_is_given_to_one_that_waits(patient: OwnStack) -> None:
+    killed = await patient.worker("killed", connector="simulation:services=draw")
+    async with patient.http() as http:
+        job_id = await submit(http, payload=script(wait(60_000)), max_retries=0)
+        await ends(http, job_id, "claimed")
+        other = await patient.worker("other", connector="simulation:services=draw")
+        killed.kill()
+
+        async def has_it() -> bool:
+            return bool((await http.get(f"/api/jobs/{job_id}")).json()["worker_id"] == other.name)
+
+        await until(has_it, WITHIN_S, "the job at the other worker")
+        await http.post(f"/api/jobs/{job_id}/cancel")
