@@ -16,12 +16,11 @@ ROOMS: Final = ("queue", "matching", "worker", "api")
 """The parts of the stack whose mistakes a gate can see: `client` is a library of the clients' own."""
 NOT_RUN: Final = (
     *("worker/connectors/a1111.py", "worker/connectors/comfyui.py", "worker/connectors/http.py"),
-    *("worker/connectors/rest.py", "worker/connectors/result.py", "worker/connectors/tasks.py"),
-    *("worker/connectors/threads.py", "worker/connectors/websocket.py"),
-    *("api/dashboard/", "queue/failover/", "matching/oracle.py", "worker/blocked_loop.py"),
+    *("worker/connectors/rest.py", "worker/connectors/tasks.py", "worker/connectors/threads.py"),
+    *("worker/connectors/websocket.py", "api/dashboard/", "queue/failover/sentinel.py", "matching/oracle.py"),
 )
-"""What no run of the gate carries out, as docs/trust.md says: the connectors to back ends, the dashboard's pages, a
-Redis behind Sentinels or TLS, the rule in Python that only tests call, and what is only logged of a blocked loop."""
+"""What no run of the gate carries out, as docs/trust.md says: the connectors to back ends, the dashboard's pages, Redis
+behind Sentinels, and the rule in Python that only tests call."""
 _READERS: Final[dict[str, Callable[[str, str], list[Place]]]] = {".py": python_places, ".lua": lua_places}
 
 
