@@ -57,5 +57,5 @@ class QueueSettings(Settings, frozen=True, kw_only=True):
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], options: Mapping[str, Any] | None = None) -> Self:
         """Read every field from HUBGATE_<FIELD>, `redis_url` also from REDIS_URL; options win. Raises SettingsError."""
-        url = {"HUBGATE_REDIS_URL": environment["REDIS_URL"]} if "REDIS_URL" in environment else {}
-        return super().from_environment(url | dict(environment), options)
+        url = environment.get("HUBGATE_REDIS_URL") or environment.get("REDIS_URL", "")
+        return super().from_environment({**environment, "HUBGATE_REDIS_URL": url}, options)

@@ -22,6 +22,7 @@ def test_every_field_is_read_by_its_name() -> None:
     assert QueueSettings.from_environment({"HUBGATE_REDIS_URL": "redis://a", "REDIS_URL": "redis://b"}) == (
         QueueSettings(redis_url="redis://a")
     )
+    assert QueueSettings.from_environment({"HUBGATE_REDIS_URL": "", "REDIS_URL": "redis://b"}).redis_url == "redis://b"
 
 
 @pytest.mark.parametrize(
