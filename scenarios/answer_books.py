@@ -11,7 +11,7 @@
     alice hears complete_job                   all frames up to the first of that type, or so many
 
 What nobody can know beforehand is masked: times by where they lie, ids of events, what memory and moments take. Nulls
-    until GET /api/jobs/a status=completed     ask until the answer has that (`=*`: anything)
+and what the clock alone brings about are left out. `pytest scenarios -k books --write-books` writes the answers down anew;
 then they have to be read.
 """
 
