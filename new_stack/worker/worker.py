@@ -49,7 +49,6 @@ class Worker:
         )
         self._stopping = asyncio.Event()
         self._hurried = asyncio.Event()
-        self._fetching: asyncio.Task[None] | None = None
         self._running = RunningJobs(context)
         self._acknowledger = Acknowledger(context, self._running)
         self._running.on_end = self._acknowledger.end
@@ -62,8 +61,6 @@ class Worker:
             self._hurried.set()
         self._stopping.set()
         self._running.closed = True
-        if self._fetching is not None:
-            self._fetching.cancel()
 
     async def run(self) -> int:
         """Work until stopped. Answers how many jobs could not be handed over: their leases will run out.
@@ -78,7 +75,7 @@ class Worker:
                 return 0
             async with asyncio.TaskGroup() as group:
                 heartbeat = group.create_task(self._heartbeat.run())
-                self._fetching = group.create_task(self._fetcher.run())
+                fetching = group.create_task(self._fetcher.run())
                 loops = [
                     group.create_task(self._acknowledger.run()),
                     group.create_task(watch_for_cancellations(context, self._running)),
@@ -86,6 +83,7 @@ class Worker:
                     group.create_task(reap_loop(context)),
                 ]
                 await self._stopping.wait()
+                fetching.cancel()
                 left = await self._leave(heartbeat)
                 for loop in loops:
                     loop.cancel()

@@ -10,8 +10,10 @@ import pytest
 
 from harness.testing.waiting import until
 from new_stack.queue import Claimant, NewJob, Queue, RetryPolicy
-from new_stack.worker import Connector, JobContext, JobFailed
+from new_stack.worker import Connector, ConnectorRegistry, EventLog, JobContext, JobFailed, Worker, WorkerSettings
 from new_stack.worker.attempt import Stop
+from new_stack.worker.connector_spec import ConnectorSpec
+from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
 from tests.new_stack.worker.conftest import (
     StartWorker,
     at_work,
@@ -342,6 +344,19 @@ async def test_a_stopped_worker_takes_no_more_and_finishes_what_it_has(queue: Qu
     assert await worker.stop() == 0
     assert (await queue.job(running)).state == "completed"  # type: ignore[union-attr]
     assert (await queue.job(waiting)).state == "pending"  # type: ignore[union-attr]
+    assert await queue.workers() == []
+
+
+async def test_a_worker_that_is_told_to_stop_while_it_registers_ends(queue: Queue) -> None:
+    def stop_once_registered(line: str) -> None:
+        if msgspec.json.decode(line)["event"] == "worker_ready":
+            worker.stop()
+
+    connector = SimulationConnector(SimulationSettings())
+    connectors = ConnectorRegistry([(ConnectorSpec(name="simulation", services=("*",)), connector)])
+    worker = Worker(WorkerSettings(queue=queue.settings), queue, connectors, EventLog(stop_once_registered))
+    async with asyncio.timeout(20):
+        assert await worker.run() == 0
     assert await queue.workers() == []
 
 
