@@ -11,8 +11,8 @@
     alice hears complete_job                   all frames up to the first of that type, or so many
 
 What nobody can know beforehand is masked: times by where they lie, ids of events, what memory and moments take. Nulls
-and what the clock alone brings about are left out. `pytest scenarios -k books --write-books` writes the answers down anew;
-then they have to be read.
+and what the clock alone brings about are left out. `pytest scenarios -k books --write-books` writes the answers down
+anew; then they have to be read.
 """
 
 from __future__ import annotations
