@@ -282,10 +282,11 @@ def _deviations(run: Run) -> list[tuple[str, DeclaredBy]]:
 
 
 def _timelines(run: Run) -> tuple[Sequence[Timeline], Sequence[Timeline]]:
-    """Those that are drawn (what the criteria link to first), and the rest."""
+    """Those that are drawn (what the criteria link to first), and the rest, of which most have no life told."""
     linked = {link.ref for criterion in run.criteria for link in criterion.links}
-    ordered = sorted(run.timelines, key=lambda timeline: timeline.id not in linked)
-    return ordered[:TIMELINES_DRAWN], ordered[TIMELINES_DRAWN:]
+    ordered = sorted(run.timelines, key=lambda timeline: (not timeline.entries, timeline.id not in linked))
+    drawn = min(TIMELINES_DRAWN, sum(bool(timeline.entries) for timeline in ordered))
+    return ordered[:drawn], ordered[drawn:]
 
 
 def _figures(run: Run) -> tuple[list[Distribution | Chart], list[Distribution | Chart]]:

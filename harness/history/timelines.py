@@ -13,7 +13,7 @@ from harness.protocols import EventKind
 from harness.results import Tally, Timeline, TimelineEntry
 
 MOST: Final = 5
-"""Timelines per checker: enough to see what is wrong, and a report that stays small."""
+"""Lives per checker: enough to see what is wrong, and a report that stays small."""
 BAD: Final = (FinalState.LOST,)
 MARGIN_MS: Final = 1_000.0
 """Faults so long before the job's first event still belong to its story."""
@@ -66,16 +66,16 @@ def describe(event: HistoryEvent) -> str:
 def timelines_of(
     history: History, results: Iterable[CheckResult], *, side: str = "stack", most: int = MOST
 ) -> list[Timeline]:
-    """The lives of the first jobs in trouble of each checker, with the entry that it objects to marked."""
+    """Every job in trouble of each checker; the lives of the first ones, with the entry that it objects to marked."""
     return [
-        _timeline(history, result.name, violation, f"{side}-{result.name}-{number}", side)
+        _timeline(history, result.name, violation, f"{side}-{result.name}-{number}", side, told=number <= most)
         for result in results
-        for number, violation in enumerate(result.violations[:most], 1)
+        for number, violation in enumerate(result.violations, 1)
     ]
 
 
-def _timeline(history: History, check: str, violation: Violation, name: str, side: str) -> Timeline:
-    events = timeline(history, violation.job_id)
+def _timeline(history: History, check: str, violation: Violation, name: str, side: str, *, told: bool) -> Timeline:
+    events = timeline(history, violation.job_id) if told else []
     begin_ms = events[0].at_ms if events else 0.0
     wrong = _nearest(events, violation)
     return Timeline(

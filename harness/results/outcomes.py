@@ -36,6 +36,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     check: str
     trouble: str
     entries: tuple[TimelineEntry, ...]
+    """Its life; of the first jobs of a checker alone."""
     side: str = "stack"
 
 

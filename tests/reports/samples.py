@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
 
+from msgspec.structs import replace
+
 from harness.results import (
     About,
     Change,
@@ -464,6 +466,13 @@ def full(lost: int = 1) -> Run:
             logs=LOGS,
         ),
     )
+
+
+def many_lost() -> Run:
+    """A full gate that lost 2,000 jobs; the lives of ten are told."""
+    run = full(2_000)
+    lives = [one if place < 10 else replace(one, entries=()) for place, one in enumerate(run.timelines)]
+    return replace(run, timelines=lives)
 
 
 SAMPLES: dict[str, Callable[[], Run]] = {

@@ -13,7 +13,7 @@ from reports import write
 from reports.plots.svg import LEFT, RIGHT, WIDTH
 from tests.browser import PATH, Tab, browser
 from tests.reports.sample_transcripts import NAMES
-from tests.reports.samples import fails, full, many_causes
+from tests.reports.samples import fails, full, many_causes, many_lost
 from tests.reports.test_page import SCRIPT, hostile
 
 pytestmark = pytest.mark.skipif(PATH is None, reason="chromium is not installed: the report was not tried in a browser")
@@ -28,6 +28,7 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "fails": fails(),
         "full": full(3),
         "causes": many_causes(),
+        "lost": many_lost(),
         "hostile": hostile({"type": SCRIPT, "deep": {SCRIPT: [SCRIPT]}}),
     }
     return {name: write(run, folder / name).page.as_uri() for name, run in runs.items()}
@@ -243,6 +244,16 @@ def test_the_values_of_a_figure_are_told_where_the_pointer_is(tab: Tab, addresse
     assert told[-1] == "limit for p99: 20 ms"
     tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=2, y=2)
     assert tab.tell("document.getElementById('tip').hidden")
+
+
+def test_every_job_in_trouble_has_a_row_however_many_there_are(tab: Tab, addresses: dict[str, str]) -> None:
+    page = Path(addresses["lost"].removeprefix("file://"))
+    assert page.stat().st_size < 5_000_000
+    tab.open(addresses["lost"])
+    assert tab.tell("document.querySelectorAll('.jobs li').length") == 1_990
+    assert tab.tell("document.querySelectorAll('details.life').length") == 10
+    tab.open(f"{addresses['lost']}#timeline-lost-1999")
+    tab.wait("document.getElementById('timeline-lost-1999').checkVisibility()")
 
 
 def test_a_click_on_a_spike_leads_to_its_jobs_and_from_there_to_their_lives(

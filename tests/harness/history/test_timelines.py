@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.history import CHECKERS, History, Limits, explain
-from harness.history.timelines import tally_of, timelines_of
+from harness.history.timelines import MOST, tally_of, timelines_of
 from harness.protocols import EventKind, JobState
 from tests.harness.history.sound import LIMITS
 from tests.harness.history.story import Story
@@ -28,6 +28,17 @@ def test_a_timeline_tells_the_jobs_life_with_its_faults_and_marks_what_is_wrong(
     ]
     assert [entry.kind for entry in timeline.entries if entry.wrong] == ["claimed"]
     assert timeline.entries[0].at_ms == 0
+
+
+def test_each_job_in_trouble_has_its_row_and_the_first_ones_their_lives() -> None:
+    story = Story()
+    for number in range(MOST + 3):
+        story.job(f"j{number}").claim(f"j{number}", "w1").claim(f"j{number}", "w2")
+    history = History(story.settle().events)
+    found = timelines_of(history, [CHECKERS["double_claim"](history, LIMITS)])
+    assert {one.job_id for one in found} == {f"j{number}" for number in range(MOST + 3)}
+    assert [bool(one.entries) for one in found] == [True] * MOST + [False] * (len(found) - MOST)
+    assert all(one.trouble for one in found)
 
 
 def test_the_same_as_text() -> None:
