@@ -16,6 +16,7 @@ import pytest
 from harness.processes import Processes, RedisServer
 from harness.targets import Deployment, HubTarget, Setup, Side, StackTarget, Target
 from harness.testing import Server
+from harness.testing.fixtures import answering
 from scenarios.stacks import GivenStack, OwnStack, Stacks, died, ours
 
 HERE: Final = Path(__file__).parent
@@ -63,7 +64,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Server]:
     if given:
         option = request.config.getoption
         token, redis = option("--token"), option("--redis")
-        target = StackTarget.at(given, redis_url=redis or "", prefix=option("--prefix"), token=token)
+        target = answering(StackTarget.at(given, redis_url=redis or "", prefix=option("--prefix"), token=token))
         if not redis:
             yield Server(target)
             return
@@ -102,7 +103,7 @@ def hub(request: pytest.FixtureRequest) -> Target:
     """The hub that is replaced: the one that was given, or the simulator, on the stack's own Redis if it is ours."""
     given: str | None = request.config.getoption("--legacy")
     if given:
-        return HubTarget.at(given, token=request.config.getoption("--token"))
+        return answering(HubTarget.at(given, token=request.config.getoption("--token")))
     stacks: Stacks = request.getfixturevalue("stacks")
     redis = stacks.redis if stacks.redis.owned else None
     return Deployment.start(stacks.processes, Setup(side=Side.HUB), redis).target

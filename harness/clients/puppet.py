@@ -70,6 +70,7 @@ class Puppets:
         )
         try:
             queue = await Queue.connect(settings, install=False)
+            await queue.counts()
         except (QueueError, SettingsError) as error:
             raise CouldNotRun(f"the stack's queue at {target.redis_url} cannot be used: {error}") from error
         return cls(queue, target, notify, remark, everything=everything)

@@ -20,6 +20,7 @@ import httpx
 import redis
 
 from harness.clients import ExpectationTimeout, Monitor, Unreachable
+from harness.clients.recognition import OTHER_WORDS, NotRecognised, TokenWrong, stack_answers
 from harness.clients.transport import plain_http
 from harness.errors import CouldNotRun
 from harness.processes import RedisUnusable, check_redis
@@ -109,7 +110,7 @@ class _Look:
             if self.protocol is not None:
                 self._spoken(self.protocol)
             elif isinstance(self.target, StackTarget):
-                await self._stack(http)
+                await self._stack(self.target)
                 await asyncio.to_thread(self._redis, self.target)
             else:
                 await self._hub(self.target)
@@ -141,16 +142,13 @@ class _Look:
             note = "They would take the jobs of others: name {services} in its command, or give --namespace."
             self.row("workers", "take every service", note, stops=not self.exclusive)
 
-    async def _stack(self, http: httpx.AsyncClient) -> None:
-        stats, workers = await http.get("/api/stats"), await http.get("/api/workers")
-        if stats.status_code in {401, 403}:
-            self.row("token", "demanded, and none or a wrong one is given", "Give it with --token.", stops=True)
-            raise _Stopped
-        counts, told = _fields(stats).get("queue"), _fields(workers).get("workers")
-        if not isinstance(counts, Mapping) or not isinstance(told, list):
-            note = "GET /api/stats and /api/workers have to answer as docs/protocol.md says."
-            self.row("protocol", "not that of a stack", note, stops=True)
-            raise _Stopped
+    async def _stack(self, target: StackTarget) -> None:
+        try:
+            answers = await stack_answers(target)
+        except NotRecognised as error:
+            self.row("token" if isinstance(error, TokenWrong) else "protocol", str(error).removesuffix("."), stops=True)
+            raise _Stopped from error
+        counts, told = answers["/api/stats"]["queue"], answers["/api/workers"]["workers"]
         self.row("protocol", "hubgate's stack: HTTP, events and the hub's WebSocket")
         self.row("token", "given and taken" if self.target.token else "none is demanded")
         self._workers([worker for worker in told if worker.get("alive")])
@@ -166,7 +164,7 @@ class _Look:
                     raise _Stopped
                 shown = await monitor.expect("stats_broadcast", timeout_s=ANSWER_S)
         except (ExpectationTimeout, Unreachable) as error:
-            self.row("protocol", f"not that of a hub: {error}", stops=True)
+            self.row("protocol", f"not that of a hub: {error}", OTHER_WORDS, stops=True)
             raise _Stopped from error
         self.row("protocol", "the hub's WebSocket dialect")
         self.row("token", "given and taken" if target.token else "none is demanded")
@@ -254,14 +252,6 @@ def _may(client: Any, user: str, name: str) -> bool:
     command, *sub = name.split("|")
     rest = {"fcall": ["hubgate", "0"], "xread": ["STREAMS", "x", "0"], "scan": ["0"]}.get(command, sub)
     return bool(client.execute_command("ACL", "DRYRUN", user, command, *rest) in {"OK", b"OK"})
-
-
-def _fields(answer: httpx.Response) -> Mapping[str, Any]:
-    try:
-        found = answer.json()
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _name(worker: Mapping[str, Any]) -> str:

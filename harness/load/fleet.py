@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import psutil
 
-from harness.errors import ProcessDied
+from harness.errors import CouldNotRun, ProcessDied
 from harness.history import HistoryEvent
 from harness.load.latencies import Histogram
 from harness.load.results import FleetResult, WorkerExit
@@ -68,8 +68,11 @@ class Fleet:
         slots = asyncio.Semaphore(AT_ONCE)
         launches = self._deployment.crew_launches(crews, count, journal)
         launches = [msgspec.structs.replace(one, environment=one.environment | dict(environment)) for one in launches]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._start_one(launch, slots)) for launch in launches]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._start_one(launch, slots)) for launch in launches]
+        except ExceptionGroup as failed:
+            raise next((one for one in failed.exceptions if isinstance(one, CouldNotRun)), failed) from None
         self._deployment.workers += [task.result() for task in tasks]
         self._started_s = time.monotonic() - began
         self._size = len(launches)

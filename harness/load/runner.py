@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from harness.clients.transport import require_answer
+from harness.clients.recognition import recognise
 from harness.errors import CouldNotRun
 from harness.faults import Waves
 from harness.history import HistoryWriter
@@ -95,7 +95,7 @@ async def _given(spec: LoadSpec, url: str, processes: Processes, out: Path) -> D
             why = "give its URL, or --fleet 0 where workers are there"
             raise CouldNotRun(f"a fleet of ours needs the stack's Redis: {why}")
         target = StackTarget.at(url, redis_url=spec.redis or "", prefix=spec.prefix, token=spec.token)
-    await require_answer(target.http_url, "/" if spec.side is Side.HUB else "/health")
+    await recognise(target, workers=spec.fleet > 0)
     return Deployment(target, setup=_setup(spec, out), processes=processes)
 
 

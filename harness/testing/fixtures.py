@@ -19,8 +19,9 @@ import pytest_asyncio
 
 from harness.cassettes import Event, Open, Receive, Role, Send
 from harness.cassettes.replay.files import Against, CassetteResult, judged, play_file
-from harness.clients import LegacyClient, ModernClient, Monitor, RecordingSocket, Unreachable
-from harness.clients.transport import require_answer
+from harness.clients import LegacyClient, ModernClient, Monitor, RecordingSocket
+from harness.clients.recognition import recognise
+from harness.errors import CouldNotRun
 from harness.parity import parity_of
 from harness.parity.deviations import Deviations
 from harness.processes import Processes, RedisServer, RedisUnusable, open_redis
@@ -103,7 +104,7 @@ def hub(request: pytest.FixtureRequest) -> Server:
     given: str | None = request.config.getoption("--legacy")
     token: str | None = request.config.getoption("--token")
     if given:
-        return Server(_answering(HubTarget.at(given, token=token)))
+        return Server(answering(HubTarget.at(given, token=token)))
     processes: Processes = request.getfixturevalue("processes")
     deployment = Deployment.start(processes, Setup(side=Side.HUB, token=token))
     deployment.start_workers(deployment.worker_launches(request.config.getoption("--workers")))
@@ -117,7 +118,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Server]:
     token: str | None = request.config.getoption("--token")
     if given:
         redis_url: str = request.config.getoption("--redis") or ""
-        yield Server(_answering(StackTarget.at(given, redis_url=redis_url, token=token)))
+        yield Server(answering(StackTarget.at(given, redis_url=redis_url, token=token)))
         return
     redis: RedisServer = request.getfixturevalue("redis_server")
     namespace = Namespace(redis.url, f"scenarios-{secrets.token_hex(4)}:")
@@ -200,11 +201,11 @@ def _pool(request: pytest.FixtureRequest, target: Server) -> TargetPool:
     return StackPool(processes, request.getfixturevalue("redis_server"))
 
 
-def _answering(target: _Given) -> _Given:
-    """The target that was given. Where nothing listens there, the run ends with exit status 3."""
+def answering(target: _Given) -> _Given:
+    """The target that was given. Where nothing there speaks as our clients do, the run ends with exit status 3."""
     try:
-        asyncio.run(require_answer(target.http_url))
-    except Unreachable as error:
+        asyncio.run(recognise(target))
+    except CouldNotRun as error:
         pytest.exit(str(error), returncode=COULD_NOT_RUN)
     return target
 

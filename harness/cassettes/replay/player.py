@@ -57,6 +57,7 @@ from harness.cassettes.replay.transports import (
 )
 from harness.cassettes.tokens import Bindings, tokens_of
 from harness.clients.puppet import Puppet, Puppets
+from harness.clients.recognition import recognise
 from harness.clients.transport import Http
 from harness.errors import CouldNotRun
 from harness.parity.comparison import translated
@@ -167,6 +168,8 @@ class _Player:
 
     async def play(self) -> Transcript:
         if isinstance(self._target, StackTarget) and self._puppet_actors:
+            if not self._target.owned:
+                await recognise(self._target)
             self._puppets = await Puppets.open(
                 self._target, self._puppet_received, self._incidents.append, everything=self._choose_fresh_ids()
             )
