@@ -37,7 +37,7 @@ async def recognise(target: Target, *, workers: bool = False) -> None:
                 await _greeted(target, role)
         else:
             await stack_answers(target)
-    except (httpx.HTTPError, OSError) as error:
+    except (httpx.HTTPError, OSError, Unreachable) as error:
         raise Unreachable(f"nothing answers at {target.http_url}: {error or type(error).__name__}") from error
 
 
