@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 
 from harness.clients.hub_clients import ExpectationTimeout, RecordingSocket
-from harness.clients.transport import HandshakeRefused, Unreachable, plain_http
+from harness.clients.transport import HandshakeRefused, plain_http, require_answer
 from harness.errors import CouldNotRun
 from harness.targets import HubTarget, StackTarget, Target
 
@@ -31,14 +31,12 @@ async def recognise(target: Target, *, workers: bool = False) -> None:
 
     Raises NotRecognised, and Unreachable.
     """
-    try:
-        if isinstance(target, HubTarget):
-            for role in ("client", *(["worker"] if workers else [])):
-                await _greeted(target, role)
-        else:
-            await stack_answers(target)
-    except (httpx.HTTPError, OSError, Unreachable) as error:
-        raise Unreachable(f"nothing answers at {target.http_url}: {error or type(error).__name__}") from error
+    await require_answer(target.http_url)
+    if not isinstance(target, HubTarget):
+        await stack_answers(target)
+        return
+    for role in ("client", *(["worker"] if workers else [])):
+        await _greeted(target, role)
 
 
 async def stack_answers(target: StackTarget) -> dict[str, dict[str, Any]]:
