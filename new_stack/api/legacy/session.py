@@ -151,10 +151,13 @@ class Session(RetiringSession):
 
     async def receive(self, text: str) -> None:
         """Serve one message; whatever is wrong with it is answered, and the connection stays open."""
-        if self.retired:
-            return  # the refusal that comes next answers it, too
+        if not self.retired:  # if so, the refusal that comes next answers it, too
+            with self.answering():
+                self.count(await self._answer(text))
+
+    async def _answer(self, text: str) -> object:
+        """Do what a message asks for, and answer; its type, as far as it has one."""
         kind: object = None
-        self.answering = True
         try:
             fields = read_message(text)
             kind = value(fields, "type")
@@ -164,9 +167,7 @@ class Session(RetiringSession):
             await self.refuse(str(refusal))
         except QueueError as error:
             await self.refuse(f"Server error processing message: {error}")
-        finally:
-            self.answering = False
-        self.count(kind)
+        return kind
 
     async def pump(self) -> None:
         """Deliver events until the subscriber is closed."""

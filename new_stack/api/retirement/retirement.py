@@ -27,15 +27,13 @@ class Watched(Protocol):
 
     caller: Caller
     retired: bool
-    answering: bool
-    """Whether a message is being served: its answer is waited for."""
 
     @property
     def awaits_jobs(self) -> bool:
         """Whether it waits for the end of a job."""
 
-    def retire(self, decision: Decision) -> None:
-        """Do as was decided."""
+    def decide_soon(self) -> None:
+        """Do as is decided for it, once it has answered."""
 
     def warn(self, fields: dict[str, Any]) -> None:
         """Tell it where it is a monitor."""
@@ -78,9 +76,8 @@ class Retirement:
                 self._follow_jobs()
                 self._running = rules.running(self._config, self._clock(), self._running)
                 self._warn_of_changes()
-                if self._running or not self._config.legacy:
-                    for session in [one for one in self.sessions if not one.retired and not one.answering]:
-                        session.retire(self.of_session(session))
+                for session in [one for one in self.sessions if not one.retired]:
+                    session.decide_soon()
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             if self._following is not None:

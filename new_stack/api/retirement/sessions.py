@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -34,7 +36,7 @@ class RetiringSession(ABC):
         self._draining: str | None = None
         """Why it may submit no more jobs."""
         self.retired = False
-        self.answering = False
+        self._answering = self._due = False
         wait = asyncio.get_running_loop().call_later
         self._introduction: asyncio.TimerHandle | None = wait(INTRODUCTION_SECONDS, self.introduce)
         services.retirement.sessions.add(self)
@@ -79,6 +81,23 @@ class RetiringSession(ABC):
     def awaits_jobs(self) -> bool:
         """Whether it waits for the end of a job."""
         return False
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """While a message is served: what is to be decided meanwhile waits for its answer, and comes before the next."""
+        self._answering = True
+        try:
+            yield
+        finally:
+            self._answering = False
+        if self._due:
+            self.decide_soon()
+
+    def decide_soon(self) -> None:
+        """Do as is decided for it, once it has answered."""
+        self._due = self._answering
+        if not self._due:
+            self.retire(self.services.retirement.of_session(self))
 
     def retire(self, decision: Decision) -> None:
         """Serve on, take no more submissions, or end the connection with the reason."""
