@@ -1,8 +1,8 @@
 """The functions library: how it is put together and loaded into Redis, and how its functions are called.
 
 A function set is global to a server, whatever the database or prefix. So a process loads its library only where none
-is loaded or an older one is: processes of two versions side by side settle on the newer and do not flap. Arguments
-may be added at the end by a newer version, never moved.
+is loaded or an older one is: processes of two versions side by side settle on the newer and do not flap. Arguments of
+a released version may be added to at the end, never moved: where they are, the older processes have to stop first.
 """
 
 from __future__ import annotations

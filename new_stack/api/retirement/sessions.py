@@ -84,7 +84,7 @@ class RetiringSession(ABC):
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """While a message is served: what is to be decided meanwhile waits for its answer, and comes before the next."""
+        """While a message is served: what is to be decided meanwhile waits for its answer, and not for the next."""
         self._answering = True
         try:
             yield
