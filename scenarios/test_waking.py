@@ -18,19 +18,23 @@ WITHIN_S: Final = 12
 """Far less than the minute after which a worker looks by itself, and far more than a busy machine takes."""
 
 
-@pytest.fixture(scope="module")
-def _patient(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
-    settings = {"worker_reap_interval_ms": 60_000, "hubgate_reap_ms": 300}
-    with ours(request, "workers that it can set up").stack("patient", settings=settings) as own:
+def of(request: pytest.FixtureRequest, name: str, reap_ms: int) -> Iterator[OwnStack]:
+    settings = {"worker_reap_interval_ms": 60_000, "hubgate_reap_ms": reap_ms}
+    with ours(request, "workers that it can set up").stack(name, settings=settings) as own:
         own.deployment.setup = msgspec.structs.replace(own.deployment.setup, poll_ms=60_000)
         yield own
 
 
 @pytest.fixture
-def patient(_patient: OwnStack) -> Iterator[OwnStack]:
-    """A stack whose workers wait long, with none but those that the test brings."""
-    yield _patient
-    _patient.deployment.empty()
+def patient(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
+    """A stack in which nobody looks at what the clock brings about, and workers wait until they are woken."""
+    yield from of(request, "patient", 60_000)
+
+
+@pytest.fixture
+def reaping(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
+    """One in which the API does look, and workers wait until they are woken."""
+    yield from of(request, "reaping", 300)
 
 
 async def submit(http: httpx.AsyncClient, **fields: Any) -> str:
@@ -91,20 +95,20 @@ async def test_who_is_free_again_takes_the_next_and_who_has_places_fills_them(pa
         assert max(at_once) == 2, f"a worker with two places ran {at_once} at once"
 
 
-async def test_a_job_that_is_not_done_by_its_deadline_fails(patient: OwnStack) -> None:
-    async with patient.http() as http:
+async def test_a_job_that_is_not_done_by_its_deadline_fails(reaping: OwnStack) -> None:
+    async with reaping.http() as http:
         waiting = await submit(http, retry_policy={"deadline_ms": 400})
         later = await submit(http, retry_policy={"deadline_ms": 60_000})
         assert "deadline" in str((await ends(http, waiting, "failed"))["error"])
         assert (await http.get(f"/api/jobs/{later}")).json()["status"] == "pending"
 
 
-async def test_a_killed_workers_job_is_given_to_one_that_waits(patient: OwnStack) -> None:
-    killed = await patient.worker("killed", connector="simulation:services=draw")
-    async with patient.http() as http:
+async def test_a_killed_workers_job_is_given_to_one_that_waits(reaping: OwnStack) -> None:
+    killed = await reaping.worker("killed", connector="simulation:services=draw")
+    async with reaping.http() as http:
         job_id = await submit(http, payload=script(wait(60_000)), max_retries=0)
         await ends(http, job_id, "claimed")
-        other = await patient.worker("other", connector="simulation:services=draw")
+        other = await reaping.worker("other", connector="simulation:services=draw")
         killed.kill()
 
         async def has_it() -> bool:
