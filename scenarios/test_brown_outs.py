@@ -94,5 +94,9 @@ async def test_a_server_that_starts_in_a_brown_out_knows_whose_jobs_are_in_fligh
             say(path, "* * * * *", 5)
             late = await stack.another_api()
             for name in ("somebody", "ends"):
-                await until(lambda name=name: is_refused(late, name), 15, f"the refusal of {name}")
+
+                async def refused(name: str = name) -> bool:
+                    return await is_refused(late, name)
+
+                await until(refused, 15, f"the refusal of {name}")
             assert [await is_refused(late, name) for name in ("runs", "waits", "comes-later")] == [False, False, False]
