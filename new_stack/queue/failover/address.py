@@ -24,6 +24,24 @@ def _truth(text: str) -> bool:
     return text.lower() in {"1", "true", "yes"}
 
 
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text
+
+
+def _name(text: str) -> str:
+    if " " in text:  # Redis refuses it
+        raise ValueError
+    return _text(text)
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError
+    return int(text)
+
+
 def _verification(text: str) -> str:
     if text not in {"required", "optional", "none"}:
         raise ValueError
@@ -31,18 +49,16 @@ def _verification(text: str) -> str:
 
 
 OPTIONS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "client_name": str,
-    "db": int,
-    "sentinel_password": str,
-    "sentinel_username": str,
+    "client_name": _name,
+    "db": _number,
+    "sentinel_password": _text,
+    "sentinel_username": _text,
     "socket_keepalive": _truth,
-    "ssl_ca_certs": str,
-    "ssl_ca_path": str,
+    "ssl_ca_certs": _text,
     "ssl_cert_reqs": _verification,
-    "ssl_certfile": str,
+    "ssl_certfile": _text,
     "ssl_check_hostname": _truth,
-    "ssl_keyfile": str,
-    "ssl_password": str,
+    "ssl_keyfile": _text,
 }
 """What may stand behind the `?` of a Redis URL."""
 
@@ -64,27 +80,28 @@ class Address(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, url: str) -> Address:
         """Raises SettingsError with one sentence; it does not repeat the password."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise SettingsError("The Redis URL's host cannot be read.") from None
         if parts.scheme not in SCHEMES:
             raise SettingsError(f"The Redis URL must start with {', '.join(f'{name}://' for name in SCHEMES)}.")
-        sentinel, tls = parts.scheme.endswith("sentinel"), parts.scheme.startswith("rediss")
-        options = _options(parts.query, sentinel=sentinel, tls=tls)
+        if parts.fragment:
+            raise SettingsError("The Redis URL must not have a '#'; in a password it is written %23.")
+        options = _options(parts.query, parts.scheme)
         user, _, hosts = parts.netloc.rpartition("@")
         username, _, password = user.partition(":")
-        path = [] if parts.scheme == "unix" else [unquote(part) for part in parts.path.split("/") if part]
-        service = path.pop(0) if sentinel and path else ""
-        if sentinel and not service:
-            raise SettingsError("The Redis URL must name the service: redis+sentinel://host,host/service/0.")
-        if len(path) > 1 or not all(part.isdecimal() for part in path):
-            raise SettingsError("The Redis URL's path must be the number of the database.")
+        if parts.scheme == "unix":
+            if hosts or not parts.path:
+                raise SettingsError("The Redis URL of a socket must be unix:///path, with three slashes.")
+            where: dict[str, Any] = {"path": unquote(parts.path)}
+        else:
+            where = _server(parts.scheme, hosts, [unquote(part) for part in parts.path.split("/") if part], options)
         return cls(
-            nodes=tuple(_node(host, SENTINEL_PORT if sentinel else REDIS_PORT) for host in hosts.split(",")),
-            path=unquote(parts.path) if parts.scheme == "unix" else "",
-            service=service,
-            tls=tls,
+            **where,
             username=unquote(username),
             password=unquote(password),
-            database=options.pop("db", int(path[0]) if path else 0),
+            database=options.pop("db", 0),
             options=options,
         )
 
@@ -104,24 +121,61 @@ class Address(msgspec.Struct, frozen=True):
             raise SettingsError(f"The Redis URL's certificates cannot be used: {error}.") from None
 
 
-def _options(query: str, *, sentinel: bool, tls: bool) -> dict[str, Any]:
+def _server(scheme: str, hosts: str, path: list[str], options: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an address over TCP. The database of its path becomes the option `db`."""
+    sentinel = scheme.endswith("sentinel")
+    service = path.pop(0) if sentinel and path else ""
+    if sentinel and not service:
+        raise SettingsError("The Redis URL must name the service: redis+sentinel://host,host/service/0.")
+    if len(path) > 1 or not all(part.isdecimal() for part in path):
+        raise SettingsError("The Redis URL's path must be the number of the database.")
+    if path and "db" in options:
+        raise SettingsError("The Redis URL names its database twice, in its path and as its option 'db'.")
+    if path:
+        options["db"] = int(path[0])
+    port = SENTINEL_PORT if sentinel else REDIS_PORT
+    nodes = tuple(_node(host, port) for host in hosts.split(",")) if hosts else (("127.0.0.1", port),)
+    return {"nodes": nodes, "service": service, "tls": scheme.startswith("rediss")}
+
+
+def _fits(name: str, scheme: str) -> bool:
+    """Whether the option says anything with this scheme."""
+    if name.startswith("ssl_"):
+        return scheme.startswith("rediss")
+    if name.startswith("sentinel_"):
+        return scheme.endswith("sentinel")
+    return name != "socket_keepalive" or scheme != "unix"
+
+
+def _options(query: str, scheme: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in OPTIONS:
             raise SettingsError(f"The Redis URL has no option {name!r}; there are {', '.join(OPTIONS)}.")
-        if (name.startswith("ssl_") and not tls) or (name.startswith("sentinel_") and not sentinel):
+        if not _fits(name, scheme):
             raise SettingsError(f"The Redis URL's option {name!r} does not go with its scheme.")
+        if name in found:
+            raise SettingsError(f"The Redis URL has its option {name!r} twice.")
         try:
             found[name] = OPTIONS[name](text)
         except ValueError:
             raise SettingsError(f"The Redis URL's option {name!r} cannot be {text!r}.") from None
+    if ("ssl_certfile" in found) != ("ssl_keyfile" in found):
+        raise SettingsError("The Redis URL's options 'ssl_certfile' and 'ssl_keyfile' go together.")
     return found
 
 
 def _node(text: str, default_port: int) -> Node:
-    parts = urlsplit(f"//{text}")
     try:
-        port = parts.port or default_port
+        parts = urlsplit(f"//{text}")
     except ValueError:
-        raise SettingsError("The Redis URL's port must be a whole number.") from None
+        raise SettingsError(f"The Redis URL's host {text!r} cannot be read.") from None
+    try:
+        port = default_port if parts.port is None else parts.port
+    except ValueError:
+        port = 0
+    if not port:
+        raise SettingsError("The Redis URL's port must be a whole number from 1 to 65535.")
+    if not text:
+        raise SettingsError("The Redis URL has a comma too many among its hosts.")
     return parts.hostname or "127.0.0.1", port
