@@ -1,4 +1,4 @@
-"""What the queue costs Redis: commands a job, memory a waiting job, time with ten thousand workers."""
+"""What the queue costs Redis: commands a job, memory a waiting and an ended job, time with ten thousand workers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from new_stack.queue import Completed, NewJob, Queue, QueueSettings, WorkerReport
+from harness.testing.waiting import until
+from new_stack.queue import Completed, NewJob, ProgressUpdate, Queue, QueueSettings, WorkerReport
 from tests.new_stack.conftest import ValkeyProcess
 
 JOBS = 400
 WAITING = 20_000
+ENDED = 5_000
 WORKERS = 10_000
 COMMANDS_A_JOB = 24
 BYTES_A_JOB = 1_300
 """260 MB for 200,000 waiting jobs of 200 B."""
+PAYLOAD = msgspec.Raw(b'{"text":"%b"}' % (b"x" * 189))
+assert len(bytes(PAYLOAD)) == 200
 CALL_US = 2_000
 
 
@@ -57,12 +61,34 @@ async def test_a_job_costs_at_most_24_commands_from_its_submission_to_its_end(lo
 
 async def test_a_waiting_job_of_200_bytes_takes_at_most_1300(lone: Queue) -> None:
     before = await fact(lone, "memory", "used_memory")
-    payload = msgspec.Raw(msgspec.json.encode({"text": "x" * 189}))
-    assert len(bytes(payload)) == 200
     for _ in range(WAITING // 1_000):
-        await lone.submit_many([NewJob(service_required="s", payload=payload) for _ in range(1_000)])
+        await lone.submit_many([NewJob(service_required="s", payload=PAYLOAD) for _ in range(1_000)])
     used = await fact(lone, "memory", "used_memory") - before
     assert used / WAITING <= BYTES_A_JOB
+
+
+async def test_an_ended_job_takes_at_most_1300_once_its_events_are_gone(own_valkey: ValkeyProcess) -> None:
+    """Jobs that told progress, so that each had a stream of its own. The stream of all events is bounded apart."""
+    settings = QueueSettings(redis_url=own_valkey.url, events_ttl_ms=3_000, events_stream_length=1)
+    queue = await Queue.connect(settings)
+    before = await fact(queue, "memory", "used_memory")
+    streams: list[str] = []
+    for _ in range(ENDED // 500):
+        await queue.submit_many([NewJob(service_required="s", payload=PAYLOAD) for _ in range(500)])
+        leases = await queue.claim("w1", 500)
+        await asyncio.gather(*(queue.progress(lease, ProgressUpdate(progress=50, message="half")) for lease in leases))
+        await queue.end_and_claim("w1", [Completed(lease=lease, result=PAYLOAD) for lease in leases], 0)
+        streams += [queue._caller.keys.prefix + "events:" + lease.job_id for lease in leases]
+        assert await command(queue, "EXISTS", streams[-1])
+
+    async def gone() -> bool:
+        return not await command(queue, "EXISTS", *streams)
+
+    await until(gone, within=50)
+    assert (await queue.counts()).completed == ENDED
+    used = await fact(queue, "memory", "used_memory") - before
+    assert used / ENDED <= BYTES_A_JOB
+    await queue.close()
 
 
 async def test_ten_thousand_workers_are_listed_and_reaped_in_calls_of_at_most_2_ms(lone: Queue) -> None:
