@@ -76,6 +76,8 @@ def failures(
         wanted = {name: value for name, value in (("service", service), ("reason", reason)) if value}
         body = {"action": action, "filter": wanted, "dry_run": not yes, "limit": 10_000}
         found = ask("POST", "/api/jobs/bulk", **api, body=body)
-        told = [f"{found['changed']} jobs: done." if yes else f"{found['matched']} jobs are meant; --yes does it."]
-        told += ["There may be more: do it again."] if found["more"] else []
+        if yes:
+            told = [f"{found['changed']} jobs: done.", *(["There may be more: do it again."] if found["more"] else [])]
+        else:
+            told = [f"{'At least ' if found['more'] else ''}{found['matched']} jobs are meant; --yes does it."]
     click.echo(json.dumps(found, indent=1) if as_json else "\n".join(told or ["No job has failed."]))

@@ -70,7 +70,11 @@ async def test_only_the_newest_are_grouped_where_there_are_many(api: Api, monkey
         "      4  draw: no disk N",
         "Failed jobs older than the newest 4 are not counted.",
     ]
-    assert (await bulk(api, action="retry", dry_run=False))["changed"] == 6
+    monkeypatch.setattr(dead_letters, "LOOKED_AT", 3)
+    assert (await run(api, "--drop")).splitlines() == ["At least 4 jobs are meant; --yes does it."]
+    assert (await run(api, "--drop", "--yes")).splitlines() == ["4 jobs: done.", "There may be more: do it again."]
+    monkeypatch.setattr(dead_letters, "LOOKED_AT", 100)
+    assert (await bulk(api, action="retry", dry_run=False))["changed"] == 2
 
 
 async def test_a_filter_says_which_are_retried_and_a_dry_run_changes_nothing(api: Api) -> None:
