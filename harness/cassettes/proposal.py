@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from harness.cassettes.events import Cassette, Event, Open, Receive, Request, Role, Send
+from harness.cassettes.events import Cassette, Event, Open, Receive, Request, Response, Role, Send
 from harness.protocols import EventKind
 from harness.results.formatting import plural
 
@@ -39,6 +39,7 @@ PLACES: Final = {
     "job_id": ("job_id", "jobId", "message_id", "id"),
 }
 """The names under which a client's frames carry what is filled in."""
+MOST_SUCCESSFUL: Final = 300
 MS_FROM: Final = 1e11
 """A time that is larger is told in ms."""
 SHOWN: Final = 100
@@ -60,7 +61,8 @@ def proposed(cassette: Cassette) -> str:
         "told = true  # whether who submits a job is told of it without asking",
         *_times(told),
     ]
-    parts = [head, *_actions(sent, told), *_requests(cassette.events), *_rules(told), [WORKER]]
+    by_request = {} if any(_meaning(kind, ACTIONS) == "submit" for kind in sent) else _by_request(cassette.events)
+    parts = [head, *_actions(sent, told), *by_request.values(), *_requests(cassette.events), *_rules(told), [WORKER]]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
@@ -122,6 +124,29 @@ def _template(frame: Mapping[str, Any], action: str) -> dict[str, Any]:
             found[name] = _template(value, action)
         else:
             found[name] = value
+    return found
+
+
+def _by_request(events: Sequence[Event]) -> dict[str, list[str]]:
+    """Where a job is submitted by a request: that request, and what is asked of the job that it was answered with."""
+    found: dict[str, list[str]] = {}
+    asked: Request | None = None
+    job_id = ""
+    for event in events:
+        if isinstance(event, Response) and asked is not None and isinstance(event.body, dict):
+            job_id = next((str(event.body[name]) for name in PLACES["job_id"] if event.body.get(name)), "")
+            if job_id and event.status < MOST_SUCCESSFUL:
+                body = _toml(_template(asked.body, "submit"))
+                found["submit"] = ["[submit]", f"request = {_toml(f'POST {asked.path}')}", f"body = {body}"]
+            asked = None
+        elif isinstance(event, Request) and event.method == "POST" and isinstance(event.body, dict) and not found:
+            asked = event
+        elif isinstance(event, Open) or (isinstance(event, Request) and event.method == "GET"):
+            path = event.path.partition("?")[0]
+            name = "ask" if path.endswith(job_id) and isinstance(event, Request) else "follow"
+            if found and job_id in path:
+                said = _toml(f"GET {path.replace(job_id, '{job_id}')}")
+                found.setdefault(name, [f"[{name}]", f"request = {said}"])
     return found
 
 

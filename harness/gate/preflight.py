@@ -134,7 +134,11 @@ class _Look:
         """What a protocol lets one know: who else is there it does not tell."""
         self.row("protocol", f"{protocol.name}, by its description", protocol.description.about)
         worker = protocol.description.worker
-        if worker is None:
+        has_redis = not isinstance(self.target, StackTarget) or bool(self.target.redis_url)
+        if worker is not None and worker.needs("{redis}") and not has_redis:
+            note = "Give it with --redis: it is filled in for {redis} of [worker]."
+            self.row("workers", "need the URL of their Redis, and none is given", note, stops=True)
+        elif worker is None:
             self.row("workers", "its protocol does not say how one is started", "What needs workers is not judged.")
         elif worker.keeps_to_services:
             self.row("workers", "this run starts some", "They take the jobs of this run alone: a service of its own.")

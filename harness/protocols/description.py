@@ -83,7 +83,11 @@ class Worker(Part, frozen=True, kw_only=True):
     @property
     def keeps_to_services(self) -> bool:
         """Whether it can be told to take the jobs of this run alone."""
-        return any("{services}" in text for text in (*self.command, *self.environment.values()))
+        return self.needs("{services}")
+
+    def needs(self, name: str) -> bool:
+        """Whether that `{name}` is filled in where it is started."""
+        return any(name in text for text in (*self.command, *self.environment.values()))
 
 
 class Description(Part, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 import reports
 from harness.cassettes import Receive, load
 from harness.protocols import EventKind, Submission
+from harness.protocols.events import HttpRequest
 from harness.protocols.known import protocol_of
 from harness.results import Run
 from hubgate.cli import cli
@@ -164,6 +165,31 @@ def test_the_first_scenario_is_python_that_pytest_collects(folder: Path) -> None
     init("scenario")
     names = compile((folder / SCENARIO).read_text(), SCENARIO, "exec").co_names
     assert "test_a_job_is_completed" in names
+
+
+BY_HTTP = """\
+{"cassette": 1, "scenario": "http"}
+{"at": 0, "actor": "http", "event": "request", "method": "POST", "path": "/api/jobs", "body": \
+{"service_required": "image", "payload": {"prompt": "a cat"}, "priority": 5}}
+{"at": 1, "actor": "http", "event": "response", "status": 200, "body": {"success": true, "job_id": "j-17"}}
+{"at": 2, "actor": "sse", "event": "open", "role": "sse", "path": "/api/jobs/j-17/progress"}
+{"at": 3, "actor": "http", "event": "request", "method": "GET", "path": "/api/jobs/j-17"}
+{"at": 4, "actor": "http", "event": "response", "status": 200, "body": {"job": {"id": "j-17"}}}
+{"at": 5, "actor": "sse", "event": "closed", "code": 1000}
+"""
+
+
+def test_a_protocol_of_requests_is_begun_from_a_recording(folder: Path) -> None:
+    (folder / "http.jsonl").write_text(BY_HTTP)
+    init("protocol", "http.jsonl", "mine.toml")
+    with (folder / "mine.toml").open("a") as file:
+        file.write('[[events]]\nkind = "completed"\nwhen = { state = "done" }\n')  # what it cannot tell
+    told = protocol_of(str(folder / "mine.toml"))
+    job = Submission(service="other", payload={"prompt": "a dog"}, priority=1)
+    body = {"service_required": "other", "payload": {"prompt": "a dog"}, "priority": 1}
+    assert told.submit(job) == HttpRequest("POST", "/api/jobs", body)
+    assert told.ask("a/b") == HttpRequest("GET", "/api/jobs/a%2Fb", None)
+    assert told.subscribe("a") == HttpRequest("GET", "/api/jobs/a/progress", None)
 
 
 def test_a_protocol_is_begun_from_a_recording(folder: Path) -> None:

@@ -109,6 +109,15 @@ async def test_each_fault_is_told_by_its_criterion_in_the_words_of_the_readme(
     assert like(said[place]).search(found.explanation), found.explanation
 
 
+async def test_workers_whose_redis_is_not_given_are_not_started(
+    processes: Processes, valkey: Valkey, tmp_path: Path
+) -> None:
+    with running(processes, valkey.url_of(10)) as server:
+        options = Options(out=tmp_path, candidate=server.http_url, protocol=described())
+        with pytest.raises(Refused, match="Give it with --redis"):
+            await run_gate(options)
+
+
 async def test_workers_that_would_take_the_jobs_of_others_are_not_started(
     processes: Processes, valkey: Valkey, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import re
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -85,16 +86,13 @@ def test_what_is_no_protocol_is_refused_in_a_sentence(tmp_path: Path, name: str,
         protocol_of(str(path) if "." in name else name)
 
 
-def test_what_a_table_cannot_say_a_class_does(tmp_path: Path) -> None:
-    path = tmp_path / "shouting.py"
-    path.write_text(
-        "from harness.protocols.description import Described\n"
-        "from harness.protocols.known import HUB\n"
-        "class Shouting(Described):\n"
-        "    def event_of(self, message, name='', event_id=''):\n"
-        "        return super().event_of({**message, 'type': message['type'].lower()}, name, event_id)\n"
-        "PROTOCOL = Shouting(HUB.description)\n"
-    )
+def test_what_a_table_cannot_say_the_class_of_the_docs_does(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    page = (root / "docs" / "your-own.md").read_text()
+    (shown,) = re.findall(r"<!-- class -->\n```python\n(.*?)```", page, re.DOTALL)
+    path = tmp_path / "mine.py"
+    path.write_text(shown)
+    shutil.copy(root / "harness" / "protocols" / "shipped" / "hub.toml", tmp_path / "mine.toml")
     event = protocol_of(str(path)).event_of({"type": "JOB_ACCEPTED", "job_id": "a"})
     assert event is not None
     assert event.kind is EventKind.ACCEPTED
