@@ -146,6 +146,8 @@ class Restarts(msgspec.Struct, frozen=True, kw_only=True):
 
     load: LoadResult
     strikes: list[Strike]
+    ends_met: int
+    """Runs whose end alone met an outage of Redis."""
 
 
 class MigrationLoad(msgspec.Struct, frozen=True, kw_only=True):

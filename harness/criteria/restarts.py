@@ -19,9 +19,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Least(LeastMet, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Acknowledged jobs, kills of either, and what the fullest kill of either has to meet."""
+    """Acknowledged jobs, kills of either, ends that found no Redis, and what the fullest kill of either has to meet."""
 
     jobs: int
+    ends_met: int
     redis_kills: int
     api_kills: int
 
@@ -45,6 +46,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             Evidence(what="acknowledged jobs", had=acknowledged, least=least.jobs),
             Evidence(what="kills of Redis", had=counts.get("redis_down", 0), least=least.redis_kills),
             Evidence(what="kills of the API", had=counts.get("killed", 0), least=least.api_kills),
+            Evidence(what="runs that ended while Redis was away", had=restarts.ends_met, least=least.ends_met),
             *at_the_fullest_strike(of_redis, least, " against Redis"),
             *at_the_fullest_strike(of_api, least, " against the API"),
         ],

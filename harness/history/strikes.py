@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from harness.history.absences import SHARED_FAULTS, WORKER_FAULTS
+from harness.history.absences import SHARED_FAULTS, WORKER_FAULTS, Part
 from harness.history.events import HistoryEvent
-from harness.history.history import History
+from harness.history.history import History, JobHistory, WorkerRun
 from harness.protocols import ENDS, EventKind
 
 STRIKES = WORKER_FAULTS | SHARED_FAULTS | {EventKind.BROWN_OUT}
@@ -31,6 +31,21 @@ class Strike(msgspec.Struct, frozen=True, kw_only=True):
 def strikes_of(history: History) -> list[Strike]:
     """Every fault of a history, in order, by the system's own account and the clients' subscriptions up to it."""
     return list(_strikes(history))
+
+
+def ends_met(history: History) -> int:
+    """How many runs ended while Redis was away and had said all else before: nothing but their end met the outage."""
+    away = [(one.from_s * 1000, one.to_s * 1000) for one in history.absences if one.part is Part.REDIS]
+    return sum(
+        from_ms < run.until_ms < to_ms and _last_word_ms(job, run) < from_ms
+        for job in history.jobs.values()
+        for run in job.runs
+        for from_ms, to_ms in away
+    )
+
+
+def _last_word_ms(job: JobHistory, run: WorkerRun) -> float:
+    return max(event.at_ms for event in job.events if event.at_ms < run.until_ms and run.takes(event))
 
 
 def _strikes(history: History) -> Iterator[Strike]:

@@ -79,7 +79,9 @@ LONG: Final = [{"progress": 5, "stamp": True}, *({"sleep_ms": 250} for _ in rang
 SCRIPTS: Final[Mapping[Kind, list[dict[str, Any]]]] = {
     Kind.PLAIN: [*UPDATES, LAST],
     Kind.INSTANT: [],
-    Kind.SLOW: [step for at in (10, 25, 40, 55, 70, 85) for step in ({"progress": at, "stamp": True}, PAUSE)] + [LAST],
+    # In the end it is silent for a while: only an end that nothing is left to say before meets an outage by itself.
+    Kind.SLOW: [step for at in (10, 40, 70) for step in ({"progress": at, "stamp": True}, PAUSE)]
+    + [LAST, *3 * [PAUSE]],
     Kind.RETRIED: [*UPDATES, {"fail": "the first attempt is meant to fail", "attempts": 1}, LAST],
     Kind.FAILING: [{"progress": 10, "stamp": True}, {"fail": "each attempt is meant to fail"}],
     Kind.CANCELLED_WAITING: LONG,

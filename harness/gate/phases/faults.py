@@ -13,7 +13,7 @@ from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.gate.load_runs import load_folder, run_load, spec_for
 from harness.history import CheckResult, HistoryWriter
 from harness.history.absences import Part
-from harness.history.strikes import strikes_of
+from harness.history.strikes import ends_met, strikes_of
 from harness.history.timelines import tally_of, timelines_of
 from harness.load.population import read_population
 from harness.load.recording import history_in, until_submitted
@@ -172,7 +172,7 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
     history = await asyncio.to_thread(history_in, load_folder(context, "restarts"))
     accounting = load.checks["accounting"]
     return PhaseResult(
-        evidence=[Restarts(load=load, strikes=strikes_of(history))],
+        evidence=[Restarts(load=load, strikes=strikes_of(history), ends_met=ends_met(history))],
         histories=[("restarts", load.checks)],
         tallies=[tally_of(accounting, id="restarts", title="Where every job is after the restarts")],
         timelines=timelines_of(history, load.checks.values(), side="stack, restarts"),
@@ -184,7 +184,7 @@ async def _kills(context: RunContext, deployment: Deployment, writer: HistoryWri
     seed = context.options.seed
     await until_submitted(writer, context.profile.restart_jobs // 3)
     if isinstance(deployment.redis, Valkey):
-        async with KillRedis(deployment.redis, writer, seed=seed, times=1, every_s=0.1, down_s=1.0) as killing:
+        async with KillRedis(deployment.redis, writer, seed=seed, times=2, every_s=1.0, down_s=1.0) as killing:
             await killing.done()
     if deployment.servers:
         async with KillServers(deployment.servers, writer, seed=seed, times=2, every_s=seconds / 6) as killing_servers:

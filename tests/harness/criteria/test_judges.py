@@ -197,10 +197,10 @@ def strike(kind: EventKind, **met: int) -> Strike:
 STRIKES = (strike(EventKind.REDIS_DOWN), strike(EventKind.KILLED))
 
 
-def judged_restarts(restarted: LoadResult, *strikes: Strike) -> Criterion:
+def judged_restarts(restarted: LoadResult, *strikes: Strike, ends_met: int = 1) -> Criterion:
     collected = Collected()
-    collected.add(Restarts(load=restarted, strikes=list(strikes or STRIKES)))
-    least = restarts.Least(jobs=1, redis_kills=1, api_kills=1, **MET)
+    collected.add(Restarts(load=restarted, strikes=list(strikes or STRIKES), ends_met=ends_met))
+    least = restarts.Least(jobs=1, redis_kills=1, api_kills=1, ends_met=1, **MET)
     return restarts.CRITERION.judged(collected, restarts.Limits(broken_rules=0), least)
 
 
@@ -209,6 +209,10 @@ def test_restarts_that_met_too_little_are_inconclusive_for_redis_and_api_apart(f
     for kind in (EventKind.REDIS_DOWN, EventKind.KILLED):
         strikes = [one for one in STRIKES if one.kind is not kind]
         assert judged_restarts(load(), *strikes, strike(kind, **{field: 1})).verdict is Verdict.INCONCLUSIVE
+
+
+def test_an_outage_that_no_end_met_is_inconclusive() -> None:
+    assert judged_restarts(load(), ends_met=0).verdict is Verdict.INCONCLUSIVE
 
 
 def judged_chaos(

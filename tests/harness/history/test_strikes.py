@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.history import History
-from harness.history.strikes import strikes_of
+from harness.history import History, Source
+from harness.history.strikes import ends_met, strikes_of
 from harness.protocols import EventKind
 from tests.harness.history.story import Story
 
@@ -24,6 +24,23 @@ def test_a_fault_meets_what_runs_waits_is_in_back_off_and_is_followed_at_that_mo
     )
     story.claim("back", "w3").say(EventKind.RELEASED, "back").fault(EventKind.KILLED)
     assert met(story) == [(0, 0, 0, 0), (1, 2, 1, 4)]
+
+
+def test_an_end_meets_an_outage_where_nothing_was_left_to_say_before_it() -> None:
+    story = Story()
+
+    def ran(job_id: str, *says: EventKind) -> None:
+        for kind in says:
+            story.add(Source.WORKER, kind, job_id, worker_id="w1", attempt=1, pid=7)
+
+    for job_id in ("silent", "speaking", "later"):
+        ran(job_id, EventKind.STARTED, EventKind.PROGRESS)
+    story.fault(EventKind.REDIS_DOWN, target="redis")
+    ran("silent", EventKind.FINISHED)
+    ran("speaking", EventKind.PROGRESS, EventKind.FINISHED)
+    story.fault(EventKind.REDIS_UP, target="redis")
+    ran("later", EventKind.FINISHED)
+    assert ends_met(History(story.events)) == 1
 
 
 def test_who_has_left_is_not_struck() -> None:
