@@ -26,7 +26,7 @@ from new_stack.queue.failover.address import Address
 from new_stack.queue.failover.endpoint import Endpoint
 from new_stack.queue.settings import QueueSettings
 
-VERSION: Final = 10
+VERSION: Final = 11
 """Raise it with every change of a Lua file."""
 
 NAME: Final = "hubgate"

@@ -72,6 +72,19 @@ local function come_back(record, way, at)
   end
 end
 
+-- Another server may have told already how a client came back that this one refused: by a use that is known as later.
+local function look_back(record)
+  for _, brownout in ipairs(record.b or {}) do
+    for name, way in pairs(brownout[5] == '' and record.w or {}) do
+      for message, use in pairs(way.m) do
+        local at = use[3] * 1000
+        local first = at > brownout[2] and (brownout[5] == '' or at < brownout[6])
+        if first and message ~= 'refused' then brownout[5], brownout[6] = name, at end
+      end
+    end
+  end
+end
+
 -- Of a few clients drawn at random the one that was silent the longest goes.
 local function make_room(q, limit)
   local forgotten = 0
@@ -120,6 +133,7 @@ local function count_client(q, client, uses, refusals, totals)
     end
   end
   refuse_until(math.huge)
+  if refused > 0 then look_back(record) end
   without_old(record, q.oldest)
   if not next(record.w) then return 0 end
   local forgotten = packed and 0 or make_room(q, q.clients)

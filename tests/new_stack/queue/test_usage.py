@@ -67,6 +67,16 @@ async def test_jobs_in_flight_of_a_client_that_is_refused_again_and_again_count_
     assert (record.refused, record.in_flight) == (3, 2)
 
 
+async def test_who_was_refused_by_one_server_came_back_by_another_that_told_it_sooner(queue: Queue) -> None:
+    now = now_ms() // 1000 * 1000 - 60_000
+    for used_at in (now - 5_000, now + 9_000, now + 4_000):
+        await queue.usage.add([count("a", (f"http {used_at}", "submit", used_at, 1))])
+    refused = ("websocket hub", "refused", now + 1_000, 1)
+    await queue.usage.add([count("a", refused, refusals=[Refused(now - 10_000, now, 0)])])
+    [record] = (await queue.usage.page()).clients["a"].brown_outs
+    assert (record.way, record.back_at) == (f"http {now + 4_000}", now + 4_000)
+
+
 async def test_uses_add_up_by_client_way_message_and_day(queue: Queue) -> None:
     now = now_ms()
     await queue.usage.add([count("a", ("websocket hub", "submit_job", now - 2 * DAY_MS, 3))])
