@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from new_stack.queue import Failed, ProgressUpdate, QueueSettings, WorkerReport
+from new_stack.queue import Failed, ProgressUpdate, QueueSettings, QueueUnavailable, WorkerReport
 from new_stack.queue.events import EventKind
 
 from ..conftest import ValkeyProcess
@@ -46,6 +46,20 @@ async def test_a_submission_is_created_where_its_location_says(api: Api) -> None
     shown = await api.get(location)
     assert shown.pop("job")["id"] == "order 1 ä"
     assert shown == created
+
+
+async def test_a_submission_without_an_id_reads_nothing_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Redis breaks right after the job is stored, a 503 would make its caller submit it a second time."""
+
+    async def gone(*_: object, **__: object) -> None:
+        raise QueueUnavailable("Redis cannot be reached")
+
+    monkeypatch.setattr(api.queue._caller, "read", gone)
+    created = await api.post("/api/jobs", {"service_required": "simulation"})
+    assert (created["status"], created["position"]) == ("pending", 0)
+    assert (await api.post("/api/jobs", {"job_type": "simulation", "payload": {}}, 200))["success"]
+    monkeypatch.undo()
+    assert (await api.queue.counts()).pending == 2
 
 
 async def test_the_same_submission_again_is_the_same_job_and_another_is_a_conflict(api: Api) -> None:

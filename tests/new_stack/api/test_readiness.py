@@ -95,6 +95,18 @@ async def test_a_server_that_goes_says_so_first_and_serves_meanwhile(process: Pr
     assert process.returncode == 0
 
 
+async def test_descriptors_that_are_nearly_used_up_are_told(process: Process) -> None:
+    """The limit of the running process is lowered, to where a few connections come near it."""
+    used = sum(1 for _ in Path(f"/proc/{process.pid}/fd").iterdir())
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (used + 60, used + 60))
+    port = int(process.http_url.rpartition(":")[2])
+    writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(55)]
+    await until(lambda: "descriptors_nearly_used_up" in process.log_text(), within=20)
+    for writer in writers:
+        writer.close()
+    await until(lambda: "descriptors_free_again" in process.log_text(), within=20)
+
+
 async def test_connections_that_send_no_headers_keep_nobody_out(process: Process) -> None:
     """More of them than the 1,024 descriptors that a process begins with."""
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] > 3_000, "this machine allows too few descriptors"

@@ -96,6 +96,21 @@ async def test_the_only_worker_with_a_free_place_gets_back_what_it_failed(connec
     assert again[0].attempt == 2
 
 
+async def test_a_job_that_kills_its_workers_takes_no_job_beside_it_along(connect, redis: Redis) -> None:
+    queue = await connect(max_deliveries=10)
+    innocents = ["b", "c", "d"]
+    await queue.submit_many([NewJob(id=job_id) for job_id in ("poison", *innocents)])
+    while leases := await queue.claim("w1", count=4):
+        if "poison" in {lease.job_id for lease in leases}:
+            for lease in leases:
+                await redis.command("ZADD", "leases", 1, lease.job_id)
+            await queue.reap()
+        else:
+            await queue.end_and_claim("w1", [Completed(lease=lease) for lease in leases], 0)
+    assert (await queue.job("poison")).state == "failed"
+    assert [(await queue.job(job_id)).state for job_id in innocents] == ["completed"] * 3
+
+
 async def test_backoff_doubles_up_to_its_limit(connect, redis: Redis) -> None:
     queue = await connect(retry_backoff_ms=1000, retry_backoff_max_ms=3000)
     await queue.submit(NewJob(id="a", max_retries=9))
