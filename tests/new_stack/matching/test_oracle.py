@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -13,10 +15,12 @@ from hypothesis import strategies as st
 
 from new_stack.matching import Reason, why_not
 from new_stack.matching.library import source
+from new_stack.matching.wording import _SENTENCES
 from tests.new_stack.conftest import ValkeyProcess
 
 NAMES = st.sampled_from(["a", "b", "c", "*", "all"])
 LISTS = st.one_of(st.none(), NAMES, st.lists(NAMES, max_size=3))
+SOME = st.one_of(NAMES, st.lists(NAMES, min_size=1, max_size=3))
 AMOUNT = st.one_of(st.none(), st.just("all"), st.integers(0, 3), st.sampled_from([0.5, 1.5]))
 NONSENSE = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-2, 2), NAMES),
@@ -25,42 +29,61 @@ NONSENSE = st.recursive(
 )
 
 
-def some(fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects with any of these fields, now and then with nonsense in one."""
-    odd = {name: st.one_of(*[value] * 12, NONSENSE) for name, value in fields.items()}
-    return st.fixed_dictionaries({}, optional=odd)
+@st.composite
+def some(draw: st.DrawFn, fields: dict[str, st.SearchStrategy[Any]], least: int, most: int) -> dict[str, Any]:
+    """So many of these fields, now and then with nonsense in one."""
+    names = draw(st.lists(st.sampled_from(sorted(fields)), unique=True, min_size=least, max_size=most))
+    return {name: draw(NONSENSE if draw(st.integers(0, 40)) == 20 else fields[name]) for name in names}
 
 
 AMOUNTS = dict.fromkeys(("gpu_memory_gb", "gpu_count", "cpu_cores", "ram_gb", "disk_gb"), AMOUNT)
 ISOLATION = st.sampled_from([None, "none", "loose", "strict"])
-EXCLUDED = some(dict.fromkeys(("region", "gpu_model", "models", "components", "workers"), LISTS))
-REQUIREMENTS = some(
-    {
-        "hardware": some({**AMOUNTS, "gpu_model": LISTS}),
-        "models": LISTS,
-        "components": LISTS,
-        "workflow": st.one_of(st.none(), NAMES),
-        "region": LISTS,
-        "isolation": ISOLATION,
-        "exclude": EXCLUDED,
-    }
+HARDWARE = some({**AMOUNTS, "gpu_model": LISTS}, 1, 2)
+EXCLUDED = some(dict.fromkeys(("region", "gpu_model", "models", "components", "workers"), SOME), 1, 2)
+OTHERS = {
+    "models": LISTS,
+    "components": LISTS,
+    "workflow": st.one_of(st.none(), NAMES),
+    "region": LISTS,
+    "isolation": ISOLATION,
+}
+REQUIREMENTS = st.one_of(
+    st.none(),
+    some({"hardware": HARDWARE}, 1, 1),
+    some({"exclude": EXCLUDED}, 1, 1),
+    some({"hardware": HARDWARE, "exclude": EXCLUDED, **OTHERS}, 1, 3),
 )
 CAPABILITIES = some(
     {
-        "services": st.one_of(st.just(["*"]), st.just("all"), LISTS),
-        "hardware": some({**AMOUNTS, "gpu_model": st.one_of(st.none(), NAMES)}),
+        "hardware": some({**AMOUNTS, "gpu_model": st.one_of(st.none(), NAMES)}, 4, 6),
         "models": LISTS,
         "components": LISTS,
         "workflows": LISTS,
-        "customers": some({"isolation": ISOLATION, "allow": LISTS, "deny": LISTS}),
+        "customers": some({"isolation": ISOLATION, "allow": LISTS, "deny": LISTS}, 0, 3),
         "region": st.one_of(st.none(), NAMES),
-    }
+    },
+    2,
+    6,
 )
-JOBS = st.fixed_dictionaries(
-    {"service": NAMES, "customer": st.one_of(st.none(), NAMES), "requirements": st.one_of(st.none(), REQUIREMENTS)}
+SERVICES = some({"services": LISTS}, 0, 1).map(lambda own: own or {"services": ["*"]})
+JOBS = st.fixed_dictionaries({"service": NAMES, "customer": st.one_of(st.none(), NAMES), "requirements": REQUIREMENTS})
+WORKERS = st.builds(
+    lambda worker_id, served, offers: {"id": worker_id, "capabilities": {**offers, **served}},
+    NAMES,
+    SERVICES,
+    CAPABILITIES,
 )
-WORKERS = st.fixed_dictionaries({"id": NAMES, "capabilities": CAPABILITIES})
-PAIRS = st.lists(st.tuples(JOBS, WORKERS), min_size=40, max_size=40)
+SIDE = 14
+"""So many jobs and so many workers are drawn at once, and each job is held against each worker."""
+LEAST_BY_A_RULE = 5
+"""Different pairs; the rarest rule has some 30 in the mean."""
+
+
+def unlike(one: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """So many that are all different: left to itself Hypothesis draws the same ones again and again."""
+    return st.lists(
+        one, min_size=SIDE, max_size=SIDE, unique_by=lambda drawn: msgspec.json.encode(drawn, order="sorted")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,20 +99,31 @@ def decided(server: redis.Redis, job: Any, worker: Any) -> Reason | None:
     return Reason(*(part.decode() for part in reply)) if reply else None
 
 
+RULES = {*_SENTENCES} - {"matching", "failed_last", "service.paused", "worker.draining"}
+"""What a pair alone decides."""
+
+
 @pytest.mark.timeout(600)
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(PAIRS)
-def test_lua_and_python_decide_the_same(
-    server: redis.Redis, pairs: list[tuple[dict[str, Any], dict[str, Any]]]
-) -> None:
-    """At least 300 lists of 20 to 60 pairs: well over 6,000, and over 10,000 in the mean."""
-    with server.pipeline(transaction=False) as pipe:
-        for job, worker in pairs:
-            pipe.fcall_ro("hubgate_why_not", 0, msgspec.json.encode(job), msgspec.json.encode(worker))
-        replies: list[Any] = pipe.execute()
-    for (job, worker), reply in zip(pairs, replies, strict=True):
-        in_lua = Reason(*(part.decode() for part in reply)) if reply else None
-        assert in_lua == why_not(job, worker), (job, worker)
+def test_lua_and_python_decide_the_same(server: redis.Redis) -> None:
+    """Each of at least 10,000 different pairs; and each rule decides many of them, as an answer does, too."""
+    decided_by: dict[str | None, set[bytes]] = defaultdict(set)
+
+    @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(unlike(JOBS), unlike(WORKERS))
+    def the_same(jobs: list[dict[str, Any]], workers: list[dict[str, Any]]) -> None:
+        pairs = list(product(jobs, workers))
+        with server.pipeline(transaction=False) as pipe:
+            for job, worker in pairs:
+                pipe.fcall_ro("hubgate_why_not", 0, msgspec.json.encode(job), msgspec.json.encode(worker))
+            replies: list[Any] = pipe.execute()
+        for (job, worker), reply in zip(pairs, replies, strict=True):
+            in_lua = Reason(*(part.decode() for part in reply)) if reply else None
+            assert in_lua == why_not(job, worker), (job, worker)
+            decided_by[in_lua.rule if in_lua else None].add(msgspec.json.encode((job, worker)))
+
+    the_same()
+    assert sum(map(len, decided_by.values())) >= 10_000
+    assert [rule for rule in (None, *sorted(RULES)) if len(decided_by[rule]) < LEAST_BY_A_RULE] == []
 
 
 def test_text_that_is_no_json_is_malformed(server: redis.Redis) -> None:

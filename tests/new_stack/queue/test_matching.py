@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -195,19 +194,13 @@ async def test_requirements_that_no_rule_can_read_are_refused_with_their_field(
     assert (await (await connect(matching=False)).submit(submitted)).created
 
 
-async def test_one_submission_wakes_one_idle_worker_that_can_do_it(queue: Queue) -> None:
-    waits = {}
-    for name, models in (("w1", ["a"]), ("w2", ["b"]), ("w3", ["b"])):
-        claimant = await live(queue, worker(name, models=models))
-        await queue.wait_and_claim(claimant, 1, timeout_ms=1)
-        waits[name] = asyncio.create_task(queue.wait_and_claim(claimant, 1, timeout_ms=5_000))
-    await asyncio.wait(waits.values(), timeout=0.1)
-    await queue.submit(job("b", {"models": ["b"]}))
-    done, _ = await asyncio.wait(waits.values(), timeout=5, return_when=asyncio.FIRST_COMPLETED)
-    [woken] = done
-    leases, _ = woken.result()
-    assert ids(leases) == ["b"]
-    assert not waits["w1"].done()
-    for wait in waits.values():
-        wait.cancel()
-    await asyncio.gather(*waits.values(), return_exceptions=True)
+async def test_one_submission_wakes_one_idle_worker_that_can_do_it(queue: Queue, redis: Redis) -> None:
+    crew = [await live(queue, worker(f"w{number}", models=[model])) for number, model in enumerate("abb")]
+    for claimant in crew:
+        _, leases = await queue.end_and_claim(claimant, [], 1, idle_ms=60_000)
+        assert leases == []
+    for number in range(2):
+        await queue.submit(job(f"j{number}", {"models": ["b"]}))
+        woken = [await redis.command("LLEN", f"wake:{claimant.worker_id}") for claimant in crew]
+        assert woken == [0, 1, number]
+    assert [ids(await queue.claim(claimant)) for claimant in crew] == [[], ["j0"], ["j1"]]

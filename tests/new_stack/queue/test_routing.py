@@ -56,9 +56,9 @@ redis.call('INCRBY', ARGV[3], ARGV[1])
 """Puts waiting jobs into the line, without their records: to submit so many would take a minute."""
 
 
-async def commands_and_us(queue: Queue, claimant: Claimant, turns: int = 50) -> tuple[float, float]:
+async def commands_and_us(queue: Queue, claimant: Claimant, priority: int, turns: int = 50) -> tuple[float, float]:
     """What one claim and end of it takes: Redis's commands, and the µs that Redis itself says its function took."""
-    await queue.submit_many([NewJob(service_required="mine", priority=10)] * (turns + 1))
+    await queue.submit_many([NewJob(service_required="mine", priority=priority)] * (turns + 1))
     [lease] = await queue.claim(claimant)
     connection = queue._caller.connection
     await connection.call("CONFIG", "RESETSTAT")
@@ -72,9 +72,11 @@ async def commands_and_us(queue: Queue, claimant: Claimant, turns: int = 50) -> 
     return calls / turns, float(figures["cmdstat_fcall"]["usec_per_call"])
 
 
-@pytest.mark.parametrize("served", [("mine",), ("*",)], ids=["by name", "all"])
+@pytest.mark.parametrize(
+    ("served", "priority"), [(("mine",), 0), (("*",), 10)], ids=["by name, behind them all", "all, before them"]
+)
 async def test_a_claim_costs_the_same_however_many_other_services_wait(
-    own_valkey: ValkeyProcess, served: tuple[str, ...]
+    own_valkey: ValkeyProcess, served: tuple[str, ...], priority: int
 ) -> None:
     costs = {}
     for prefix, ahead in (("alone:", 0), ("crowded:", AHEAD)):
@@ -82,7 +84,7 @@ async def test_a_claim_costs_the_same_however_many_other_services_wait(
         if ahead:
             call = ("EVAL", FILL, 1, f"{prefix}ready", ahead, SERVICES, f"{prefix}sequence")
             await queue._caller.connection.call(*call, patience=60)
-        costs[prefix] = await commands_and_us(queue, Claimant(worker_id="w", services=served))
+        costs[prefix] = await commands_and_us(queue, Claimant(worker_id="w", services=served), priority)
         await queue.close()
     (plain_commands, plain_us), (commands, us) = costs.values()
     assert commands == pytest.approx(plain_commands, abs=0.2)
