@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from harness.history.absences import BROWN_OUTS, Absence, Part
+from harness.load.latencies import Transport
 
 Excuses = Mapping[Part, tuple[str, ...]]
 """How the errors begin that clients have while a part is away."""
@@ -54,9 +55,19 @@ def excused_errors(errors: Iterable[ErrorCount], absences: Sequence[Absence], ex
     return found
 
 
-def excused_moments(moments: Iterable[float], absences: Sequence[Absence], excuses: Excuses) -> int:
-    """How many submissions of those moments may have got no answer for what was away then."""
-    return sum(any(_covers(one, moment) and one.part in excuses for one in absences) for moment in moments)
+def excused_moments(moments: Iterable[tuple[float, Transport]], absences: Sequence[Absence], excuses: Excuses) -> int:
+    """How many submissions of those moments may have got no answer for what was away then. In a brown-out those over a
+    WebSocket may: it is closed before they are read.
+    """
+    return sum(
+        any(
+            _covers(one, moment)
+            and one.part in excuses
+            and (one.part not in BROWN_OUTS or transport is Transport.WEBSOCKET)
+            for one in absences
+        )
+        for moment, transport in moments
+    )
 
 
 def _covers(absence: Absence, second: float) -> bool:

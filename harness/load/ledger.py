@@ -61,8 +61,8 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of the jobs in the outcomes that somebody will want to look at, at most `NAMED` each."""
     kinds: dict[Kind, int] = {}
     """How many jobs of each kind of the population were submitted."""
-    unanswered_at: list[float] = []
-    """The intended moments of the jobs without an answer, in seconds since the epoch."""
+    unanswered_at: list[tuple[float, Transport]] = []
+    """The intended moments (seconds since the epoch) and the protocols of the jobs without an answer."""
 
     @property
     def ended(self) -> int:
@@ -160,7 +160,7 @@ class Ledger:
         """The ids of jobs with the outcomes that somebody will want to look at."""
         self._submitted = 0
         self._kinds: Counter[Kind] = Counter()
-        self._unanswered_at: list[float] = []
+        self._unanswered_at: list[tuple[float, Transport]] = []
         self._acknowledged = 0
 
     @property
@@ -268,14 +268,14 @@ class Ledger:
             kinds=dict(self._kinds),
             unanswered_at=[
                 *self._unanswered_at,
-                *(one.intended for one in self._open.values() if not one.acknowledged),
+                *((one.intended, one.transport) for one in self._open.values() if not one.acknowledged),
             ],
         )
 
     def _close(self, entry: Entry, outcome: Outcome) -> None:
         self._closed[outcome] += 1
         if outcome is Outcome.UNANSWERED:
-            self._unanswered_at.append(entry.intended)
+            self._unanswered_at.append((entry.intended, entry.transport))
         if outcome not in (Outcome.COMPLETED, Outcome.REFUSED):
             self._named.setdefault(outcome, []).append(entry.job_id)
 

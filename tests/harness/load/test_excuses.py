@@ -7,6 +7,7 @@ import pytest
 from harness.history import History, HistoryEvent, Source
 from harness.history.absences import Absence, Part, absences_of
 from harness.load.excuses import IN_BROWN_OUTS, excused_errors, excused_moments
+from harness.load.latencies import Transport
 from harness.protocols import EventKind
 
 EXCUSES = {**IN_BROWN_OUTS, Part.SERVER: ("connection lost",), Part.REDIS: ("HTTP 503",)}
@@ -76,5 +77,12 @@ def test_an_error_is_excused_for_its_kind_and_its_moment(second: int, kind: str,
 
 def test_an_answer_may_be_missing_while_something_is_away_that_the_load_excuses() -> None:
     away = [Absence(Part.SERVER, 20, 22)]
-    assert excused_moments([19.5, 21, 40], away, EXCUSES) == 2
-    assert excused_moments([21], away, {}) == 0
+    assert excused_moments([(at, Transport.SSE) for at in (19.5, 21, 40)], away, EXCUSES) == 2
+    assert excused_moments([(21, Transport.SSE)], away, {}) == 0
+
+
+@pytest.mark.parametrize("part", [Part.LEGACY, Part.ALL_LEGACY])
+def test_in_a_brown_out_answers_may_be_missing_to_those_whose_protocol_is_refused_alone(part: Part) -> None:
+    away = [Absence(part, 40, 42)]
+    assert excused_moments([(41, Transport.WEBSOCKET)], away, EXCUSES) == 1
+    assert excused_moments([(41, Transport.SSE)], away, EXCUSES) == 0
