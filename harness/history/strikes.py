@@ -45,7 +45,8 @@ def ends_met(history: History) -> int:
 
 
 def _last_word_ms(job: JobHistory, run: WorkerRun) -> float:
-    return max(event.at_ms for event in job.events if event.at_ms < run.until_ms and run.takes(event))
+    said = (event.at_ms for event in job.events if event.at_ms < run.until_ms and run.takes(event))
+    return max(said, default=run.started.at_ms)
 
 
 def _strikes(history: History) -> Iterator[Strike]:

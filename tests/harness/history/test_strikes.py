@@ -38,6 +38,9 @@ def test_an_end_meets_an_outage_where_nothing_was_left_to_say_before_it() -> Non
     story.fault(EventKind.REDIS_DOWN, target="redis")
     ran("silent", EventKind.FINISHED)
     ran("speaking", EventKind.PROGRESS, EventKind.FINISHED)
+    ran("instant", EventKind.STARTED)
+    story.now_ms -= 10  # as soon as its clock can tell
+    ran("instant", EventKind.FINISHED)
     story.fault(EventKind.REDIS_UP, target="redis")
     ran("later", EventKind.FINISHED)
     assert ends_met(History(story.events)) == 1
