@@ -65,6 +65,16 @@ def test_the_tables_of_settings_are_whole_and_true() -> None:
     assert dict(rows) == defaults()
 
 
+SIZES = RUNNING.partition("## What does it take?")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("row", [line for line in SIZES.splitlines() if line.startswith("| ")][2:])
+def test_each_size_on_the_page_is_held_by_a_test(row: str) -> None:
+    held_by = re.search(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+    assert held_by
+    assert f"def {held_by[2]}(" in (ROOT / held_by[1]).read_text()
+
+
 def test_every_environment_name_on_the_page_is_known() -> None:
     named = set(re.findall(r"\b(?:WORKER|HUBGATE|API|REDIS|CORS|WEBSOCKET)_[A-Z_]+\b", RUNNING + SETTINGS))
     assert named <= set(defaults())
