@@ -47,8 +47,22 @@ An old client: ws{ws}/ws/client/me    Stop all of it with Ctrl-C.
     show_envvar=True,
     help="The file with notices, brown-outs and the final switch of the hub's protocols.",
 )
+@click.option(
+    "--matching",
+    is_flag=True,
+    envvar="HUBGATE_MATCHING",
+    show_envvar=True,
+    help="A job goes only to workers whose capabilities meet its requirements.",
+)
 def up(
-    workers: int, port: int | None, redis: str | None, token: str | None, data: Path | None, deprecation: Path | None
+    *,
+    workers: int,
+    port: int | None,
+    redis: str | None,
+    token: str | None,
+    data: Path | None,
+    deprecation: Path | None,
+    matching: bool,
 ) -> None:
     """Run the new stack on this machine until Ctrl-C: Valkey (kept in an append-only file), API, workers, dashboard."""
     stopped = threading.Event()
@@ -57,6 +71,7 @@ def up(
     with Processes(folder) as processes, contextlib.suppress(KeyboardInterrupt):
         server = open_redis(redis, processes, appendonly=True)
         told = {"HUBGATE_DEPRECATION_FILE": str(deprecation.resolve())} if deprecation else {}
+        told |= {"HUBGATE_MATCHING": "true"} if matching else {}
         port = port or (DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port())
         setup = Setup(token=token, port=port, environment=told)
         stack = Deployment.start(processes, setup, server)
