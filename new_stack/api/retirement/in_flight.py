@@ -45,7 +45,8 @@ class InFlight:
             subscriber = self._fanout.subscriber(HELD)
             self._fanout.follow(subscriber, ALL)
             try:
-                await self._list()
+                if subscriber.closed is None:  # else the server is about to go
+                    await self._list()
                 self._known = self._fits
                 while self._known and subscriber.closed is None:
                     items = await subscriber.take(WAIT_SECONDS)

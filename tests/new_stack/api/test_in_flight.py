@@ -11,7 +11,7 @@ import pytest
 from harness.testing.waiting import until
 from new_stack.api.retirement import in_flight
 from new_stack.api.retirement.in_flight import InFlight
-from new_stack.api.streaming.fanout import ALL
+from new_stack.api.streaming.fanout import ALL, Subscriber
 from new_stack.queue import Failed, Queue
 from new_stack.queue.jobs import NewJob
 
@@ -68,6 +68,30 @@ async def test_whoever_cannot_be_told_of_everything_reads_anew_and_does_not_spin
     subscriber.close("too slow to read what is sent")
     await submit(api, "a")
     await until(lambda: known.count(BUSY) == 1 and not known.may_have(IDLE))
+
+
+async def test_a_server_that_is_about_to_go_reads_nothing_more(
+    api: Api, known: InFlight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_flight, "RETRY_SECONDS", 0.01)
+    await until(lambda: not known.may_have(IDLE))
+    begun: list[str] = []
+    read, subscriber = api.services.queue._caller.read, api.services.fanout.subscriber
+
+    async def noted_read(function: str, *arguments: Any) -> Any:
+        begun.append(function)
+        return await read(function, *arguments)
+
+    def noted_subscriber(limit: int = 0) -> Subscriber:
+        begun.append("subscriber")
+        return subscriber(limit)
+
+    monkeypatch.setattr(api.services.queue._caller, "read", noted_read)
+    monkeypatch.setattr(api.services.fanout, "subscriber", noted_subscriber)
+    api.services.fanout.stop()
+    await until(lambda: begun.count("subscriber") >= 3)
+    assert "in_flight" not in begun
+    assert known.may_have(IDLE)
 
 
 async def test_with_too_many_jobs_every_client_may_have_some_and_none_of_them_is_held(
