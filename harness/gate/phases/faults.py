@@ -45,6 +45,8 @@ up comes too late, or its job was never taken. No other is excused.
 RESTART_RATE: Final = 15.0
 RESTART_USERS: Final = 20
 RESTART_WORKERS: Final = 6
+BETWEEN_KILLS_S: Final = 3.0
+"""Longer than what a killed Redis may forget: an end that met the first kill is not excused by the second."""
 """So few that jobs wait when Redis and the API are killed."""
 
 
@@ -180,11 +182,11 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
 
 
 async def _kills(context: RunContext, deployment: Deployment, writer: HistoryWriter, seconds: float) -> None:
-    """Redis once a third of the jobs are there, so that it meets some in every state, then the API twice."""
+    """Redis twice once a third of the jobs are there, so that it meets some in every state, then the API twice."""
     seed = context.options.seed
     await until_submitted(writer, context.profile.restart_jobs // 3)
     if isinstance(deployment.redis, Valkey):
-        async with KillRedis(deployment.redis, writer, seed=seed, times=2, every_s=1.0, down_s=1.0) as killing:
+        async with KillRedis(deployment.redis, writer, seed=seed, times=2, every_s=BETWEEN_KILLS_S) as killing:
             await killing.done()
     if deployment.servers:
         async with KillServers(deployment.servers, writer, seed=seed, times=2, every_s=seconds / 6) as killing_servers:

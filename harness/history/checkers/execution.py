@@ -54,7 +54,7 @@ def _without_cause(
         run.worker_id, began_ms - limits.clock_slack_ms, again_ms, besides=REDIS_AWAY
     ):
         return None
-    unsaved = _unsaved(history, began_ms) or (run.finished and _unsaved(history, run.finished.at_ms))
+    unsaved = run.finished is not None and _unsaved(history, run.finished.at_ms)
     if unsaved or _heard_too_late(job, following, history):
         return None
     if run.until_ms > again_ms + limits.clock_slack_ms:

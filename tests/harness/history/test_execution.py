@@ -36,6 +36,24 @@ def test_what_was_done_to_a_worker_before_its_claim_excuses_nothing() -> None:
     assert ran(story, "w1", 1, EventKind.RELEASED).forms("run_twice") == [("a", "work repeated")]
 
 
+def outlasted(after_ms: float) -> Story:
+    """Done by w1 while Redis was away, which is killed again so much later; then run by w2 all the same."""
+    story = Story().job("a").claim("a", "w1").add(Source.WORKER, EventKind.STARTED, "a", worker_id="w1", attempt=1)
+    story.fault(EventKind.REDIS_DOWN, target="redis").wait(400)
+    story.add(Source.WORKER, EventKind.FINISHED, "a", worker_id="w1", attempt=1, of=EventKind.COMPLETED)
+    story.wait(100).fault(EventKind.REDIS_UP, target="redis").wait(after_ms)
+    story.fault(EventKind.REDIS_DOWN, target="redis").fault(EventKind.REDIS_UP, target="redis").wait(1_000)
+    return ran(story.say(EventKind.RELEASED, "a").claim("a", "w2"), "w2", 2, EventKind.COMPLETED).complete("a")
+
+
+def test_an_end_that_waited_for_redis_is_told_when_it_is_back() -> None:
+    assert outlasted(2_500).forms("run_twice") == [("a", "work repeated")]
+
+
+def test_what_redis_was_told_just_before_it_was_killed_it_may_forget() -> None:
+    assert outlasted(500).forms("run_twice") == []
+
+
 def test_a_lease_that_is_still_held_excuses_nothing() -> None:
     """It was stopped, but in time: then its claim itself, of what was done already, is the fault."""
     story = Story().job("a").claim("a", "w2")
