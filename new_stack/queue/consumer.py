@@ -11,7 +11,7 @@ import msgspec
 
 from new_stack.matching import offered
 from new_stack.queue.connection import Argument, Command, Connection, Reply
-from new_stack.queue.decoding import lease_of
+from new_stack.queue.decoding import leases_of
 from new_stack.queue.errors import LeaseLost, QueueError, RedisRefused
 from new_stack.queue.events import EventKind
 from new_stack.queue.function_caller import FunctionCaller, is_missing
@@ -136,7 +136,7 @@ class Consumer:
         call = self._caller.commit if rows else self._caller.write
         flat = (value for row in rows for value in row)
         words, claimed = await call("end_and_claim", *_class_row(claimant), *places, len(rows), *flat)
-        return words, [lease_of(claimant.worker_id, row) for row in claimed]
+        return words, leases_of(claimant.worker_id, claimed)
 
     async def _take_back(
         self, worker_id: str, answer: asyncio.Future[tuple[Any, list[Lease]]], *, blocked: int = 0
@@ -198,7 +198,7 @@ class Consumer:
         self, connection: Connection, worker_id: str, wait: Wait, claim: Command
     ) -> tuple[Reply, list[Lease]]:
         woken, (_, rows) = await connection.call_together(wait, claim, patience=wait[-1])
-        return woken, [lease_of(worker_id, row) for row in rows]
+        return woken, leases_of(worker_id, rows)
 
     def _note_idle(self, claimant: Claimant, *, idle: bool) -> None:
         """A claim that filled every place left the worker unknown among the idle: nobody would wake its next wait."""

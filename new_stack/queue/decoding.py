@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -43,9 +44,19 @@ def _some(name: str, body: bytes) -> dict[str, bytes]:
     return {name: body} if body else {}
 
 
-def lease_of(worker_id: str, row: Sequence[Any]) -> Lease:
-    """One row of a claim's reply. Field by field: every job passes here on its way to a worker."""
-    job_id, attempt, service, payload, priority, client_id, max_retries, failures, expires_at, alone, extra, limit = row
+def leases_of(worker_id: str, rows: Iterable[Sequence[Any]]) -> list[Lease]:
+    """The rows of a claim's reply. What makes no sense is left out: its lease runs out, until it fails for that."""
+    leases: list[Lease] = []
+    for row in rows:
+        with suppress(AttributeError, TypeError, UnicodeDecodeError):
+            leases.append(_lease_of(worker_id, row))
+    return leases
+
+
+def _lease_of(worker_id: str, row: Sequence[Any]) -> Lease:
+    """Field by field: every job passes here on its way to a worker."""
+    job_id, attempt, service, payload, priority, client_id, max_retries, failures, expires_at, *more = row
+    alone, extra, limit = more[:3]  # a newer library may say more
     return Lease(
         job_id=job_id.decode(),
         attempt=attempt,

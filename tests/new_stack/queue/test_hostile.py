@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
+from harness.testing.waiting import until
 from new_stack.queue import (
     Completed,
     Failed,
@@ -18,6 +19,7 @@ from new_stack.queue import (
     WorkerReport,
     reader,
 )
+from new_stack.queue.decoding import leases_of
 from tests.new_stack.queue.conftest import Redis
 
 
@@ -61,6 +63,29 @@ async def test_followers_of_a_malformed_job_hear_that_it_failed(queue: Queue, re
     last = (await queue.history("bad"))[-1]
     assert (last.kind, last.error) == ("failed", "its record in Redis is malformed")
     assert await redis.command("SMEMBERS", "malformed") == [b"bad"]
+
+
+@pytest.mark.parametrize(("field", "value"), [("client_id", 7), ("service_required", 5), ("payload", 3)])
+async def test_a_job_of_which_a_field_makes_no_sense_harms_no_other_and_fails_in_the_end(
+    connect, redis: Redis, field: str, value: int
+) -> None:
+    queue = await connect(lease_ms=1, max_deliveries=1)
+    await queue.submit(NewJob(id="bad", priority=1))
+    record = msgspec.msgpack.decode(await redis.command("GET", "record:bad"))
+    await redis.command("SET", "record:bad", msgspec.msgpack.encode(record | {field: value}))
+    await queue.submit(NewJob(id="good"))
+    assert [lease.job_id for lease in await queue.claim("w1", count=2)] == ["good"]
+
+    async def given_up() -> bool:
+        await queue.reap()
+        return msgspec.msgpack.decode(await redis.command("GET", "record:bad"))["state"] == "failed"
+
+    await until(given_up)
+
+
+def test_a_newer_library_may_say_more_of_a_claimed_job() -> None:
+    row = [b"a", 1, b"s", b"{}", 0, b"c", 3, 0, 99, b"0", b"", b""]
+    assert leases_of("w1", [[*row, b"new"]]) == leases_of("w1", [row]) != []
 
 
 async def waits(redis: Redis, worker_id: str, for_ms: int = 60_000) -> None:
