@@ -45,9 +45,9 @@ up comes too late, or its job was never taken. No other is excused.
 RESTART_RATE: Final = 15.0
 RESTART_USERS: Final = 20
 RESTART_WORKERS: Final = 6
+"""So few that jobs wait when Redis and the API are killed."""
 BETWEEN_KILLS_S: Final = 3.0
 """Longer than what a killed Redis may forget: an end that met the first kill is not excused by the second."""
-"""So few that jobs wait when Redis and the API are killed."""
 
 
 async def gather_faults(context: RunContext) -> PhaseResult:
