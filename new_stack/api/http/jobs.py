@@ -20,7 +20,9 @@ async def submit(request: web.Request) -> web.Response:
     """POST /api/jobs: the hub's body, or a modern job or a list of them, told apart by what they hold."""
     services = request.app[SERVICES]
     async with received(request) as body:
-        return await submit_modern(services, body) or await submit_legacy(request, body)
+        answered = await submit_modern(services, body) or await submit_legacy(request, body)
+    del body  # who waits for the end of a job may wait long
+    return answered if isinstance(answered, web.Response) else await answered
 
 
 async def status(request: web.Request) -> web.Response:

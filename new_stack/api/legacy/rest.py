@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import ExitStack
 from types import NoneType
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Raw, UnsetType
 
+from new_stack.api.guard.limits import address_of
 from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.http.problems import FieldError, ProblemError, not_found, problem
 from new_stack.api.legacy.messages import Fields
@@ -19,7 +21,7 @@ from new_stack.api.retirement.callers import HUB_DIALECT
 from new_stack.api.retirement.requests import admit_rest
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.sse.follow import following
-from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob, Submission
+from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob
 
 DOCUMENTS: Final = "https://errors.pydantic.dev/2.14/v/"
 """Part of the hub's answer: the page of the validator it uses, one for each kind of error."""
@@ -127,15 +129,20 @@ def _refusal(errors: list[Refused]) -> ProblemError:
     return problem(422, errors, errors=[FieldError(".".join(error["loc"]), error["msg"]) for error in errors])
 
 
-async def submit_legacy(request: web.Request, body: bytes) -> web.Response:
-    """Submit a legacy body; with `wait`, answer when the job has ended or the time is up."""
+async def submit_legacy(request: web.Request, body: bytes) -> web.Response | Coroutine[Any, Any, web.Response]:
+    """Submit a legacy body. With `wait`, what answers when the job has ended or the time is up: it needs no body."""
     services = request.app[SERVICES]
     wanted = _read(body, services.new_id())
     caller = admit_rest(request, HUB_DIALECT, "POST /api/jobs with wait" if wanted.wait else "POST /api/jobs")
     job = msgspec.structs.replace(wanted.job, client_id=caller.client)
-    if wanted.wait:
-        return await _submit_and_wait(services, job, wanted.timeout)
-    job_id = (await _submit(services, job)).job_id
+    with ExitStack() as place:
+        if wanted.wait:
+            address = address_of(request, trust_forwarded=services.settings.trust_forwarded)
+            place.enter_context(services.limiter.connection(address))
+        job_id = (await services.queue.submit(job)).job_id
+        services.metrics.submitted["legacy_http"] += 1
+        if wanted.wait:
+            return _answer_at_end(services, job_id, wanted.timeout, place.pop_all())
     message = f"Job submitted successfully with ID: {job_id}"
     return answer({"success": True, "job_id": job_id, "message": message})
 
@@ -148,19 +155,13 @@ def _read(body: bytes, new_id: str) -> LegacyJob:
     return read_legacy_job({name: raw for name, raw in known.items() if raw is not UNSET}, new_id, found)
 
 
-async def _submit(services: Services, job: NewJob) -> Submission:
-    submission = await services.queue.submit(job)
-    services.metrics.submitted["legacy_http"] += 1
-    return submission
-
-
-async def _submit_and_wait(services: Services, job: NewJob, seconds: float) -> web.Response:
-    job_id = (await _submit(services, job)).job_id
+async def _answer_at_end(services: Services, job_id: str, seconds: float, place: ExitStack) -> web.Response:
     try:
-        async with asyncio.timeout(seconds):
-            with following(services, job_id, None) as follower:
-                await follower.prepare()
-                error = None if await follower.run(_Unheard()) else follower.closed
+        with place:
+            async with asyncio.timeout(seconds):
+                with following(services, job_id, None) as follower:
+                    await follower.prepare()
+                    error = None if await follower.run(_Unheard()) else follower.closed
     except TimeoutError:
         error = f"Timeout: Job did not complete within {seconds} seconds"
     return await _so_far(services, job_id, error)

@@ -380,6 +380,18 @@ async def test_who_waits_is_answered_when_the_job_ends_or_the_time_is_up(api: Ap
     assert (late["status"], late["error"]) == ("pending", "Timeout: Job did not complete within 0.1 seconds")
 
 
+async def test_who_waits_keeps_no_room_that_others_need_for_their_bodies(start_api: StartApi) -> None:
+    api = await start_api(bodies_limit=3_000_000, connections_per_address=2)
+    large = {"job_type": "simulation", "payload": {"image": "x" * 1_300_000}, "wait": True, "timeout": 20}
+    waiting = [asyncio.create_task(api.post("/api/jobs", large, 200)) for _ in range(2)]
+    await api.pending(2)
+    await api.submit(payload={"image": "x" * 1_300_000})
+    assert "open connections" in (await api.post("/api/jobs", large, 429))["detail"]
+    assert (await api.queue.counts()).pending == 3
+    for task in waiting:
+        task.cancel()
+
+
 async def test_one_slash_too_many_is_sent_to_the_page_without_it(api: Api) -> None:
     job = {"job_type": "simulation", "payload": {}}
     assert (await api.post("/api/jobs/", job, 200))["success"]
