@@ -19,12 +19,12 @@ SCHEDULES: Final[list[tuple[str, Callable[[datetime], bool]]]] = [
     ("3-9/3,59 */5 * * *", lambda at: at.minute in {3, 6, 9, 59} and at.hour % 5 == 0),
     ("30 4 1,15 * *", lambda at: (at.minute, at.hour) == (30, 4) and at.day in {1, 15}),
     ("0 12 * * 0", lambda at: (at.minute, at.hour, at.isoweekday()) == (0, 12, 7)),
-    ("0 12 * * 7", lambda at: (at.minute, at.hour, at.isoweekday()) == (0, 12, 7)),
     ("15 0 * * 1-5", lambda at: (at.minute, at.hour) == (15, 0) and at.isoweekday() <= 5),
+    ("0 12 * * 7", lambda at: (at.minute, at.hour, at.isoweekday()) == (0, 12, 7)),
     ("0 0 13 * 5", lambda at: (at.minute, at.hour) == (0, 0) and (at.day == 13 or at.isoweekday() == 5)),
     ("59 23 31 12 *", lambda at: (at.minute, at.hour, at.day, at.month) == (59, 23, 31, 12)),
 ]
-"""A schedule, and the same as a condition on a minute."""
+"""A schedule, and the same as a condition on a minute: no two neighbours mean the same one."""
 
 
 def next_minute(holds: Callable[[datetime], bool]) -> int:
