@@ -81,7 +81,7 @@ async def test_the_next_job_is_the_best_of_those_that_the_worker_serves(isolated
         mine = [job_id for job_id, (service, _) in job_ids.items() if service != "translate"]
         stories = {job_id: await client.follow_to_end(job_id) for job_id in mine}
         claims = sorted(
-            (next(event.id for event in events if event.kind == "claimed"), job_id)
+            (next([int(part) for part in event.id.split("-")] for event in events if event.kind == "claimed"), job_id)
             for job_id, events in stories.items()
         )
         left = next(job_id for job_id, (service, _) in job_ids.items() if service == "translate")
