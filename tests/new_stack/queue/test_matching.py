@@ -9,7 +9,17 @@ import msgspec
 import pytest
 
 from new_stack.matching import offered
-from new_stack.queue import Claimant, InvalidJob, Lease, NewJob, Queue, QueueSettings, WorkerReport
+from new_stack.queue import (
+    Claimant,
+    Failed,
+    InvalidJob,
+    Lease,
+    NewJob,
+    Queue,
+    QueueSettings,
+    RetryPolicy,
+    WorkerReport,
+)
 from tests.new_stack.queue.conftest import Redis, submission
 
 Connect = Callable[..., Any]
@@ -109,6 +119,32 @@ async def test_a_job_that_excludes_a_worker_by_name_wakes_and_reaches_another(qu
     assert await redis.command("LLEN", "wake:w2") == 1
     assert ids(await queue.claim(worker("w1"), 1)) == []
     assert ids(await queue.claim(worker("w2"), 1)) == ["not on w1"]
+
+
+@pytest.mark.parametrize(
+    ("other", "goes_back"),
+    [
+        (worker("able", models=["a"]), False),
+        (worker("of another service", ("cut",), models=["a"]), True),
+        (worker("not able", models=["b"]), True),
+        (worker("excluded", models=["a"]), True),
+    ],
+    ids=lambda value: value.worker_id if isinstance(value, Claimant) else None,
+)
+async def test_a_failed_job_goes_back_where_nobody_else_that_is_idle_can_do_it(
+    queue: Queue, redis: Redis, other: Claimant, goes_back: bool
+) -> None:
+    failing = await live(queue, worker("failing", models=["a"]))
+    await live(queue, other)
+    asks = {"models": ["a"], "exclude": {"workers": ["excluded"]}}
+    await queue.submit(job("j", asks, retry_policy=RetryPolicy(backoff_base_ms=3_600_000, backoff_cap_ms=3_600_000)))
+    [lease] = await queue.claim(failing)
+    await queue.end(Failed(lease=lease, error="no"))
+    _, leases = await queue.end_and_claim(other, [], 1, idle_ms=60_000)
+    assert leases == []
+    await redis.command("ZADD", "delayed", "XX", 5, "j")
+    assert ids(await queue.claim(failing)) == (["j"] if goes_back else [])
+    assert ids(await queue.claim(other)) == ([] if goes_back else ["j"])
 
 
 MALFORMED = [
