@@ -11,7 +11,7 @@ import pytest
 from harness.clients import ModernClient
 from harness.testing import fresh, until
 from scenarios.received_facts import claimed_by, kinds, reached
-from scenarios.stacks import OwnStack, script, wait
+from scenarios.stacks import OwnStack, fail, script, wait
 
 pytestmark = pytest.mark.criterion("routing")
 
@@ -154,3 +154,13 @@ async def test_a_killed_workers_job_goes_to_one_that_serves_it(isolated_stack: O
         victim.kill()
         heir = await isolated_stack.worker("does-both", connector=connector("draw", "caption"))
         assert claimed_by(await client.follow_to_end(job_id)) == [victim.name, heir.name]
+
+
+@pytest.mark.fast
+async def test_a_failed_job_goes_back_to_the_only_worker_that_serves_it(isolated_stack: OwnStack) -> None:
+    """One that is idle and does not serve it is nobody to wait for."""
+    alone = await isolated_stack.worker("draws", connector=connector("draw"))
+    await isolated_stack.worker("writes", connector=connector("caption"))
+    async with isolated_stack.modern() as client:
+        job_id = await client.submit(script(fail("once", attempts=1), 50), service="draw")
+        assert claimed_by(await client.follow_to_end(job_id)) == [alone.name, alone.name]
