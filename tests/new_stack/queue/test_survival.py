@@ -19,6 +19,7 @@ from tests.new_stack.conftest import ValkeyProcess
 
 JOBS = 400
 DISK_MS = 30
+SLOW_DISK_MS = 1_500
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +37,9 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Machine:
     """A Valkey with an append-only file, on a machine whose power can be cut."""
 
-    def __init__(self, shim: Path, notes: Path, fsync: str) -> None:
+    def __init__(self, shim: Path, notes: Path, fsync: str, disk_ms: int = DISK_MS) -> None:
         self.notes = notes
-        self._environment = {"LD_PRELOAD": str(shim), "SYNCED": str(notes), "SYNC_MS": str(DISK_MS)}
+        self._environment = {"LD_PRELOAD": str(shim), "SYNCED": str(notes), "SYNC_MS": str(disk_ms)}
         self.server = ValkeyProcess("--appendonly", "yes", "--appendfsync", fsync)
         self.start()
 
@@ -60,11 +61,11 @@ class Machine:
 
 
 @pytest.fixture
-def machine(shim: Path, tmp_path: Path) -> Iterator[Callable[[str], Machine]]:
+def machine(shim: Path, tmp_path: Path) -> Iterator[Callable[..., Machine]]:
     made: list[Machine] = []
 
-    def build(fsync: str) -> Machine:
-        made.append(Machine(shim, tmp_path, fsync))
+    def build(fsync: str, disk_ms: int = DISK_MS) -> Machine:
+        made.append(Machine(shim, tmp_path, fsync, disk_ms))
         return made[-1]
 
     yield build
@@ -100,13 +101,38 @@ async def lost(url: str, stored: list[str]) -> int:
     [("memory", "everysec", False), ("memory", "always", True), ("disk", "always", True)],
 )
 async def test_a_power_cut(
-    machine: Callable[[str], Machine], acknowledgement: str, fsync: str, *, survives: bool
+    machine: Callable[..., Machine], acknowledgement: str, fsync: str, *, survives: bool
 ) -> None:
     one = machine(fsync)
     settings = QueueSettings(redis_url=one.server.url, acknowledgement=acknowledgement)
     queue = await Queue.connect(settings)
     stored = await submitted(queue, JOBS)
     one.cut_power()
+    one.start()
+    await queue.close()
+    gone = await lost(one.server.url, stored)
+    assert (gone == 0) is survives, f"{gone} of {len(stored)} are lost"
+
+
+@pytest.mark.parametrize(
+    ("acknowledgement", "fsync", "disk_ms", "survives"),
+    [
+        ("memory", "everysec", SLOW_DISK_MS, False),
+        ("memory", "always", DISK_MS, True),
+        ("disk", "always", DISK_MS, True),
+    ],
+)
+async def test_a_kill(
+    machine: Callable[..., Machine], acknowledgement: str, fsync: str, disk_ms: int, *, survives: bool
+) -> None:
+    """With everysec Redis holds back what it would write while the disk is still at work on what came before."""
+    one = machine(fsync, disk_ms)
+    queue = await Queue.connect(QueueSettings(redis_url=one.server.url, acknowledgement=acknowledgement))
+    stored = await submitted(queue, 20)
+    with redis.Redis(port=one.server.port) as admin:
+        await until(lambda: fsync == "always" or admin.info("persistence")["aof_pending_bio_fsync"])
+    stored += [(await queue.submit(NewJob(id=f"late-{number}"))).job_id for number in range(20)]
+    one.server.kill()
     one.start()
     await queue.close()
     gone = await lost(one.server.url, stored)
@@ -145,7 +171,7 @@ async def test_a_failover_to_a_replica_that_lags(
 @pytest.mark.xfail(
     strict=True, reason="Valkey 9.1's WAITAOF does not wait with appendfsync everysec; so `disk` refuses it"
 )
-async def test_waitaof_waits_for_the_disk_with_everysec(machine: Callable[[str], Machine]) -> None:
+async def test_waitaof_waits_for_the_disk_with_everysec(machine: Callable[..., Machine]) -> None:
     """Where this begins to pass, `FunctionCaller._check_disk` may let `everysec` in for such a server."""
     one = machine("everysec")
     synced = one.notes / "appendonly.aof.1.incr.aof"
