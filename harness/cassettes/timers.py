@@ -10,6 +10,7 @@ from harness.cassettes.events import Closed, Event, Open, Receive, Role, Send
 
 STATS: Final = "stats_broadcast"
 WORKER_STATUS: Final = "worker_status"
+OFFER: Final = "job_available"
 SILENT_MS: Final = 60_000
 """The hub sends away a worker that did not say for so long that it lives, in the next of its rounds of 30 s."""
 _SAYS_IT_LIVES: Final = frozenset({"register_worker", "worker_heartbeat"})
@@ -20,6 +21,7 @@ def timer_frames(events: Sequence[Event]) -> frozenset[int]:
     """Indices of the statistics that nobody had asked for, of a worker's status where it is what was told last, and of
     their acknowledgements.
 
+    So is an offer that repeats the last one: the hub offers a job again whenever anything happens, until it is taken.
     A monitor asks for statistics by connecting, by `get_system_status` and by `subscribe`; all others are periodic, and
     so is a status that a worker repeats with its heartbeat.
     """
@@ -37,14 +39,10 @@ def timer_frames(events: Sequence[Event]) -> frozenset[int]:
         elif isinstance(event, Send) and word in _ASKED_BY:
             due[actor] += 1
         elif isinstance(event, Receive) and isinstance(content, dict):
-            by_clock = False
+            by_clock = _repeats(told, actor, content)
             if word == STATS:
                 by_clock = due[actor] == 0
                 due[actor] = max(0, due[actor] - 1)
-            elif word == WORKER_STATUS:
-                worker = (actor, str(content.get("worker_id")))
-                by_clock = told.get(worker) == content.get("status")
-                told[worker] = content.get("status")
             elif word == "ack":
                 acks[actor, str(content.get("original_type"))].append(index)
             if by_clock:
@@ -53,6 +51,21 @@ def timer_frames(events: Sequence[Event]) -> frozenset[int]:
     for key, places in acks.items():  # they come in the order of what they acknowledge
         found.update(place for place, by_clock in zip(places, broadcasts[key], strict=False) if by_clock)
     return frozenset(found)
+
+
+def _repeats(told: dict[tuple[str, str], Any], actor: str, content: dict[str, Any]) -> bool:
+    """Whether an actor is told once more what it was told last of a worker, or of a job that it may have."""
+    match content.get("type"):
+        case "worker_status":
+            key, value = (actor, str(content.get("worker_id"))), content.get("status")
+        case "job_available":
+            key, value = (actor, OFFER), content.get("job_id")
+        case kind:
+            if kind == "job_assigned":
+                told.pop((actor, OFFER), None)
+            return False
+    last, told[key] = told.get(key), value
+    return bool(last == value)
 
 
 def sent_away_by_clock(events: Sequence[Event]) -> frozenset[int]:

@@ -5,6 +5,7 @@ from typing import Any
 from harness.cassettes import Event, Open, Receive, Role, Send
 from harness.cassettes.replay.causality import granted_claims, job_of, sent, told
 from harness.cassettes.replay.order_of_work import Exchange, Schedule, followed, order_findings, without_crossings
+from harness.parity import compare
 
 
 class Story:
@@ -158,6 +159,21 @@ def test_a_place_in_the_queue_is_unsure_where_a_claim_was_under_way() -> None:
     story.submit("three")
     accepted = [told(one) for one in without_crossings(story.events) if told(one).get("type") == "job_accepted"]
     assert [one.get("position") for one in accepted] == [1, None, 1]
+
+
+def test_how_often_a_job_is_offered_until_it_is_taken_is_no_difference() -> None:
+    def offered(*jobs: str) -> list[Event]:
+        story = Story()
+        for job in jobs:
+            story.receive("a", "job_available", job_id=job)
+        story.claim("a", jobs[-1])
+        story.receive("a", "job_available", job_id=jobs[-1])
+        return story.events
+
+    once = offered("one")
+    assert compare(once, offered("one", "one")) == []
+    assert len(compare(once, once[:-1])) == 1, "again after it was given is another offer"
+    assert compare(once, offered("two", "one")) != []
 
 
 def test_another_order_is_told_once_and_a_broken_promise_as_a_difference() -> None:
