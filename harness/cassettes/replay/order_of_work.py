@@ -33,7 +33,9 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     wanted: str
     given: str
     promised: bool = False
-    """Whether the recording's job had to come first: it had the higher priority, or the same and was older."""
+    """Whether the recording's job had to come first: it had the higher priority, or the same and was older; or the
+    worker does not list the type of the job that it was given.
+    """
     handed_to: str = ""
     """The worker that has to try the job instead, since this one has failed it: then it is given none."""
 
@@ -75,8 +77,19 @@ class Schedule:
         """What it means that the worker that claims a job at that place was given another one."""
         worker, wanted = self.events[place].actor, str(job_of(self.events[place]))
         promised = self.granted(place) and not self._may_come_before(place, given=given, wanted=wanted)
+        promised = promised or not self._lists(worker, given)
         claim = self._claims_of(worker).index(place)
         return Exchange(worker=worker, claim=claim, wanted=wanted, given=given, promised=promised)
+
+    def _lists(self, worker: str, job: str) -> bool:
+        """Whether a hub offers the worker such a job: it lists its type, or no type at all."""
+        listed: object = None
+        for event in self.events:
+            if event.actor == worker and sent(event) == "register_worker":
+                capabilities = told(event).get("capabilities")
+                listed = capabilities.get("supported_job_types") if isinstance(capabilities, dict) else None
+        kinds = {told(event).get("job_type") for event in self.events if job_of(event) == job} - {None}
+        return not isinstance(listed, list) or not listed or not kinds or bool(kinds & {*map(str, listed)})
 
     def _claims_of(self, worker: str) -> list[int]:
         return [at for at, event in enumerate(self.events) if event.actor == worker and is_claim(event)]

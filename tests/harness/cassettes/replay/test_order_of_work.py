@@ -115,6 +115,22 @@ def test_what_a_worker_has_failed_is_handed_to_the_other_one() -> None:
     assert schedule.hand_over_at(schedule.turns[0].claim) is None
 
 
+def test_no_order_of_work_gives_a_worker_a_job_of_a_type_that_it_does_not_list() -> None:
+    story = Story()
+    for worker, listed in (("a", ["draw"]), ("b", ["caption", "draw"])):
+        story.send(worker, "register_worker", capabilities={"supported_job_types": listed})
+    for job, kind in (("caption-1", "caption"), ("draw-1", "draw"), ("draw-2", "draw")):
+        story.receive("a", "job_available", job_id=job, job_type=kind)
+    story.run("a", "draw-2")
+    story.run("b", "draw-1")
+    story.run("b", "caption-1")
+    schedule = Schedule(story.events)
+    ones = {given: schedule.exchange_at(schedule.turns[0].claim, given) for given in ("caption-1", "draw-1")}
+    assert {given: one.promised for given, one in ones.items()} == {"caption-1": True, "draw-1": False}
+    [(finding, _)] = order_findings([ones["caption-1"]])
+    assert finding.field == "job_id"
+
+
 def test_a_job_that_is_given_to_two_at_once_is_no_order_of_work() -> None:
     story = Story()
     story.submit("one")
