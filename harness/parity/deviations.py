@@ -193,9 +193,9 @@ class Deviations:
             by = None
             for entry in () if finding.noise else entries:
                 unit, most = entry.counted(finding, about, jobs)
-                if used[unit] < most and entry.covers(finding, about):
+                if used[unit] + finding.times <= most and entry.covers(finding, about):
                     by = entry.result()
-                    used[unit] += 1
+                    used[unit] += finding.times
                     break
             marked.append(msgspec.structs.replace(finding, declared=by))
         return marked

@@ -191,7 +191,7 @@ def judged(played: Played, against: Against) -> CassetteResult:
     reference = tuple(against.references.get(cassette.name, cassette.events))
     if played.view is View.FACTS:
         reference = as_facts(reference)
-    reference = without_crossings(followed(reference, transcript.exchanges))
+    reference = followed(without_crossings(reference), transcript.exchanges)
     on_stack = transcript.target == Side.STACK.value
     parity = parity_of(reference, transcript.events, workers_by_facts=on_stack, began=transcript.began_s)
     findings = against.noise.get(cassette.name, Noise()).mark(parity.findings)

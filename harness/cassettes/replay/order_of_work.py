@@ -7,18 +7,20 @@ Pure: events in, events out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from harness.cassettes import Close, Drop, Event, Open, Outgoing, Role, Send
 from harness.cassettes.replay.causality import granted_claims, is_claim, job_of, sent, told
+from harness.cassettes.replay.queue_states import QueueState, states_of
 from harness.cassettes.replay.rearranging import Rearrangement, Turn, unsure
 from harness.cassettes.timers import STATS
 from harness.parity.findings import sentence_of
 from harness.results import Finding, FindingKind
 
+LAST: Final = (float("-inf"), 0)
 _ENDINGS: Final = frozenset({"complete_job", "fail_job"})
 _ANSWERS_TO_WORKERS: Final = frozenset({"job_assigned", "job_completed_ack", "job_failed_ack"})
 _ASKING: Final = frozenset({"submit_job", "get_system_status"})
@@ -43,9 +45,13 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
 class Schedule:
     """A recording, which of the claims in it were granted, and how it reads with two of its turns exchanged."""
 
-    def __init__(self, events: Sequence[Event], granted: frozenset[int] | None = None) -> None:
+    def __init__(
+        self, events: Sequence[Event], granted: frozenset[int] | None = None, recorded: Sequence[Hashable] | None = None
+    ) -> None:
         self.events: Final = tuple(events)
         self._granted: Final = granted_claims(events) if granted is None else granted
+        self._recorded: Final = states_of(events, self._granted) if recorded is None else recorded
+        """How the queue stood in the recording, by the places that its events have here."""
         self.turns: Final = [self._turn(place) for place in sorted(self._granted)]
 
     def _turn(self, place: int) -> Turn:
@@ -67,17 +73,19 @@ class Schedule:
         """
         if not is_claim(self.events[place]) or self.granted(place):
             return False
-        known = {job for event in self.events[:place] if (job := job_of(event)) is not None and not is_claim(event)}
-        told_over = {job_of(event) for event in self.events[:place] if told(event).get("status") == "cancelled"}
-        last = {turn.job: turn for turn in self.turns if turn.claim < place}
-        taken = {job for job, turn in last.items() if not (_is_over(turn, place) and self._fails(turn))}
-        return bool(known - told_over - taken)
+        return bool(self._waiting(place))
+
+    def _waiting(self, place: int) -> dict[str, int]:
+        """The jobs that wait there, each with how often it has failed."""
+        state = QueueState()
+        for at in range(place):
+            state.go_on(self.events[at], granted=at in self._granted)
+        return state.waiting
 
     def exchange_at(self, place: int, given: str) -> Exchange:
         """What it means that the worker that claims a job at that place was given another one."""
         worker, wanted = self.events[place].actor, str(job_of(self.events[place]))
-        promised = self.granted(place) and not self._may_come_before(place, given=given, wanted=wanted)
-        promised = promised or not self._lists(worker, given)
+        promised = not self._may_come_first(place, given) or not self._lists(worker, given)
         claim = self._claims_of(worker).index(place)
         return Exchange(worker=worker, claim=claim, wanted=wanted, given=given, promised=promised)
 
@@ -118,11 +126,14 @@ class Schedule:
     def _fails(self, turn: Turn) -> bool:
         return turn.end is not None and sent(self.events[turn.end]) == "fail_job"
 
-    def _may_come_before(self, place: int, *, given: str, wanted: str) -> bool:
-        if self._failed(wanted, place):
-            return True  # when the next attempt is due is the server's to say
-        ranks = self._ranks()
-        return ranks.get(given, (0, 0)) > ranks.get(wanted, (0, 0))
+    def _may_come_first(self, place: int, given: str) -> bool:
+        """Whether no other job that waits for its first attempt, and that the worker serves, ranks before it.
+
+        When the next attempt of one that failed is due is the server's to say.
+        """
+        worker, ranks = self.events[place].actor, self._ranks()
+        fresh = [job for job, failed in self._waiting(place).items() if not failed and job != given]
+        return all(ranks.get(given, LAST) > ranks.get(job, LAST) for job in fresh if self._lists(worker, job))
 
     def _ranks(self) -> dict[str, tuple[float, int]]:
         """Each job's priority, and how early it was submitted."""
@@ -173,7 +184,14 @@ class Schedule:
 
     def _after(self, plan: Rearrangement, *first: int) -> tuple[Schedule, list[int]]:
         events, places = plan.carried_out(*first)
-        return Schedule(events, frozenset(places[place] for place in self._granted)), places
+        granted = frozenset(places[place] for place in self._granted)
+        recorded: list[Hashable] = [None] * len(events)
+        for old, new in enumerate(places):
+            recorded[new] = self._recorded[old]
+        # What tells of the queue is compared where the queue stands as it did in the recording.
+        now = zip(events, recorded, states_of(events, granted), strict=True)
+        sure = [event if then == state else unsure(event) for event, then, state in now]
+        return Schedule(sure, granted, recorded), places
 
 
 def without_crossings(events: Sequence[Event]) -> tuple[Event, ...]:
@@ -215,35 +233,38 @@ def _is_over(turn: Turn, place: int) -> bool:
 
 
 def order_findings(exchanges: Sequence[Exchange]) -> list[tuple[Finding, Any]]:
-    """What is to be told of the order, each with its message: once that it was another one, and once what no order
-    that anybody promised allows.
+    """What is to be told of the order, each with its message and how often it was so: that it was another one, that a
+    job was tried by another worker, and what no order that was promised allows.
     """
+    broken = [one for one in exchanges if one.promised]
+    handed = [one for one in exchanges if one.handed_to and not one.promised]
+    free = [one for one in exchanges if not one.promised and not one.handed_to]
     found = []
-    for promised in (False, True):
-        alike = [one for one in exchanges if one.promised is promised and one.given]
-        if not alike:
-            continue
-        one, kind = alike[0], FindingKind.CHANGED if promised else FindingKind.REORDERED
-        values = (one.wanted, one.given)
-        sentence = (
-            sentence_of(kind, one.worker, "job_assigned", "job_id", values)
-            if promised
-            else f"{one.worker} was given {one.given} where the recording has {one.wanted}, and no order was promised: "
-            f"the replay follows the stack's order of work from there on."
-        )
+    for alike in filter(None, (free, handed, broken)):
+        one = alike[0]
+        kind = FindingKind.CHANGED if one.promised else FindingKind.REORDERED
         finding = Finding(
             kind=kind,
             actor=one.worker,
             role="worker",
-            sentence=sentence,
+            sentence=_sentence(one),
             message_type="job_assigned",
-            field="job_id" if promised else "order",
+            field="job_id" if one.promised else "order",
             expected=one.wanted,
-            observed=one.given,
+            observed=one.given or None,
             times=len(alike),
         )
-        found.append((finding, {"type": "job_assigned", "job_id": one.given, "promised": promised}))
+        found.append((finding, {"type": "job_assigned", "promised": one.promised}))
     return found
+
+
+def _sentence(one: Exchange) -> str:
+    if one.promised:
+        return sentence_of(FindingKind.CHANGED, one.worker, "job_assigned", "job_id", (one.wanted, one.given))
+    goes_on = "and no order was promised: the replay follows the stack's order of work from there on."
+    if one.handed_to:
+        return f"{one.worker} had failed {one.wanted} in the stack's order, {one.handed_to} tries it, {goes_on}"
+    return f"{one.worker} was given {one.given} where the recording has {one.wanted}, {goes_on}"
 
 
 def _ends(event: Event, job: str) -> bool:

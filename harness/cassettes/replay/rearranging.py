@@ -66,13 +66,7 @@ class Rearrangement:
         rest = [place for place in range(self._slot, len(self._old)) if place not in first]
         order = [*range(self._slot), *first, *self._sorted(rest)]
         times = [event.at for event in self._old]
-        events = tuple(
-            msgspec.structs.replace(
-                self._events[old] if new <= self._slot or old in self._moved else unsure(self._events[old]),
-                at=times[new],
-            )
-            for new, old in enumerate(order)
-        )
+        events = tuple(msgspec.structs.replace(self._events[old], at=times[new]) for new, old in enumerate(order))
         places = [0] * len(order)
         for new, old in enumerate(order):
             places[old] = new

@@ -60,7 +60,9 @@ async def test_a_sound_stack_differs_in_nothing_but_the_order_of_work_and_that_i
     assert result.verdict in {CellVerdict.SAME, CellVerdict.DECLARED}, result.reason
     declared = [finding for finding in result.findings if finding.declared and finding.declared.name in ORDER]
     assert result.transcript is not None
-    assert len(declared) == bool(result.transcript.exchanges)
+    kinds = {bool(one.handed_to) for one in result.transcript.exchanges}
+    assert len(declared) == len(kinds)
+    assert sum(finding.times for finding in declared) == len(result.transcript.exchanges)
     assert all("no order was promised" in finding.sentence for finding in declared)
 
 

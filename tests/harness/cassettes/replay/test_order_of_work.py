@@ -26,6 +26,13 @@ class Story:
     def receive(self, actor: str, kind: str, **fields: Any) -> None:
         self.events.append(Receive(at=self.at, actor=actor, message={"type": kind, **fields}))
 
+    def insert(self, place: int, actor: str, kind: str, **fields: Any) -> None:
+        at = self.events[place - 1].at + 0.5
+        self.events.insert(place, Receive(at=at, actor=actor, message={"type": kind, **fields}))
+
+    def place_of(self, kind: str, job: str) -> int:
+        return next(at for at, one in enumerate(self.events) if sent(one) == kind and job_of(one) == job)
+
     def submit(self, job: str, priority: int = 0) -> None:
         self.send("c", "submit_job", message_id=job, priority=priority)
         self.receive("c", "job_accepted", job_id=job, position=1)
@@ -79,14 +86,43 @@ def test_a_job_that_ranks_first_may_come_first_and_one_that_does_not_breaks_a_pr
     assert exchange(two_jobs(first=5), 0, "two").promised
 
 
-def test_when_the_next_attempt_is_due_was_never_promised() -> None:
+def test_when_the_next_attempt_is_due_was_never_promised_but_the_order_of_the_others_was() -> None:
     story = Story()
-    for job in ("one", "two"):
+    for job in ("one", "two", "three"):
         story.submit(job)
     story.run("a", "one", "fail_job")
     story.run("b", "one")
     story.run("b", "two")
+    story.run("a", "three")
     assert not exchange(story, 1, "two").promised
+    assert exchange(story, 1, "three").promised, "that one has failed excuses no other order for ever"
+
+
+def test_only_what_the_worker_serves_ranks_before_another_job() -> None:
+    story = Story()
+    story.send("a", "register_worker", capabilities={"supported_job_types": ["image"]})
+    for job, service in (("one", "image"), ("two", "text"), ("three", "image")):
+        story.send("c", "submit_job", message_id=job, job_type=service)
+        story.receive("c", "job_accepted", job_id=job)
+    story.run("a", "one", "fail_job")
+    story.run("b", "one")
+    story.run("a", "three")
+    story.run("b", "two")
+    schedule = Schedule(story.events)
+    again = schedule.turns[0].claim
+    assert schedule.exchange_at(again, "three").promised, "`one` waits for its first attempt"
+    assert not schedule.exchange_at(schedule.turns[2].claim, "three").promised
+
+
+def test_places_and_figures_are_compared_while_the_queue_stands_as_in_the_recording() -> None:
+    story = two_jobs(second=5)
+    story.insert(story.place_of("complete_job", "one") + 3, "c", "stats_broadcast", system={"jobs": 1})
+    story.submit("three")
+    story.receive("c", "stats_broadcast", system={"jobs": 3})
+    changed = followed(story.events, [exchange(story, 0, "two")])
+    shown = [told(one).get("system") for one in changed if told(one).get("type") == "stats_broadcast"]
+    assert shown == [None, {"jobs": 3}]
+    assert [told(one).get("position") for one in changed if told(one).get("type") == "job_accepted"] == [1, 1, 1]
 
 
 def test_the_attempts_of_a_job_keep_their_order() -> None:
@@ -194,10 +230,12 @@ def test_how_often_a_job_is_offered_until_it_is_taken_is_no_difference() -> None
 
 def test_another_order_is_told_once_and_a_broken_promise_as_a_difference() -> None:
     free = Exchange(worker="a", claim=0, wanted="one", given="two")
+    handed = Exchange(worker="a", claim=1, wanted="one", given="", handed_to="b")
     broken = Exchange(worker="b", claim=0, wanted="one", given="two", promised=True)
-    found = [finding for finding, _ in order_findings([free, free, broken])]
+    found = [finding for finding, _ in order_findings([free, handed, free, broken])]
     assert [(finding.kind.value, finding.field, finding.times) for finding in found] == [
         ("reordered", "order", 2),
+        ("reordered", "order", 1),
         ("changed", "job_id", 1),
     ]
     assert order_findings([]) == []
