@@ -264,6 +264,9 @@ _OPENING: Final = {
 }
 
 
+WHAT_COULD_BE_ASKED: Final = "All that could be asked speaks for it"
+"""Of a run that passes, but could not ask its target everything: that is not yet that it can replace the hub."""
+
 _VERBS: Final = {
     Verdict.PASS: ("passes", "pass"),
     Verdict.FAIL: ("fails", "fail"),
@@ -282,7 +285,8 @@ def headline_of(verdict: Verdict, criteria: Sequence[Criterion], in_all: int | N
         passed = "1 criterion passes" if count - waivers == 1 else f"{count - waivers} criteria pass"
         tried = f"{passed}{_and(waivers)}, of the {in_all} that a whole run has{beyond}"
         return f"What was tried passes{with_waivers}: {tried}."
-    return f"{_OPENING[verdict]}{with_waivers}: {_detail(verdict, count, decisive, waivers)}{beyond}."
+    opening = WHAT_COULD_BE_ASKED if verdict is Verdict.PASS and beyond else _OPENING[verdict]
+    return f"{opening}{with_waivers}: {_detail(verdict, count, decisive, waivers)}{beyond}."
 
 
 def _detail(verdict: Verdict, count: int, decisive: int, waivers: int) -> str:

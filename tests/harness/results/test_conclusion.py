@@ -140,7 +140,10 @@ def test_a_criterion_that_the_target_cannot_be_asked_for_is_outside_the_verdict_
     left_out = msgspec.structs.replace(criterion(Verdict.INCONCLUSIVE, id="memory"), left_out=True)
     run = conclude(ABOUT, Parts(criteria=[criterion(Verdict.PASS), left_out]), criteria_in_all=2)
     assert run.verdict is Verdict.PASS
-    assert run.headline.endswith("the one criterion that was tried passes; 1 cannot be asked of this target.")
+    assert run.headline == (
+        "All that could be asked speaks for it: the one criterion that was tried passes; "
+        "1 cannot be asked of this target."
+    )
     assert conclude(ABOUT, Parts(criteria=[left_out])).verdict is Verdict.INCONCLUSIVE
     assert left_out.outcome == "not judged"
 
