@@ -24,7 +24,7 @@ up: $(VENV)/.gate ## Run the new stack on this machine: Valkey, API, workers, da
 	@$(BIN)/hubgate up $(ARGS)
 
 test: $(VENV)/.dev ## All tests
-	$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.dev ## Ruff, silent when all is well
 	@$(BIN)/ruff check .
