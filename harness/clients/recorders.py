@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from harness.clients.sessions import Clock, HubSession, Observe, StackSession
 from harness.clients.stack_client import ModernClient, read_patiently
 from harness.clients.transport import Background, Http, Socket, Unreachable
+from harness.few_at_once import few_at_once
 from harness.history import HistoryEvent, HistoryWriter, Source, client_event, log_event
 from harness.protocols import LOG_KINDS, EventKind, JobEvent, JobState, hub, stack
 
@@ -201,18 +202,7 @@ async def survey(
     A job that is not there is `unknown`; a server that does not answer raises httpx.HTTPError or Refused after some
     patience, for no answer is no evidence.
     """
-    states: dict[str, JobState] = {}
-    slots = asyncio.Semaphore(SURVEYED_AT_ONCE)
     client = ModernClient(url, token=token, patience_s=SURVEY_PATIENCE_S, **recorded(writer, ""))
-
-    async def ask(job_id: str) -> None:
-        async with slots:
-            states[job_id] = await client.state(job_id)
-
-    try:
-        async with client, asyncio.TaskGroup() as group:
-            for job_id in job_ids:
-                group.create_task(ask(job_id))
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return states
+    async with client:
+        states = await few_at_once(client.state, job_ids, SURVEYED_AT_ONCE)
+    return dict(zip(job_ids, states, strict=True))

@@ -17,11 +17,12 @@ from typing import Final
 
 from harness.defects.mutants import Equivalent, Mutant, load_equivalents, places, sample
 from harness.errors import CouldNotRun
+from harness.few_at_once import few_at_once
 from harness.gate.context import Options
 from harness.gate.phases.cassettes import scenarios_folder
 from harness.gate.profiles import FAST
 from harness.gate.run import describe, new_folder
-from harness.gate.selftest import Report, Tester, Write, few_at_once
+from harness.gate.selftest import AT_ONCE, Report, Tester, Write
 from harness.results import (
     Comparison,
     Criterion,
@@ -114,8 +115,12 @@ class _Trials:
 
     async def all(self, mutants: Sequence[Mutant]) -> list[MutantRow]:
         """What became of each."""
-        places = (f"{number} of {len(mutants)}" for number in range(1, len(mutants) + 1))
-        return await few_at_once([self._tried(mutant, place) for mutant, place in zip(mutants, places, strict=True)])
+
+        async def tried(numbered: tuple[int, Mutant]) -> MutantRow:
+            number, mutant = numbered
+            return await self._tried(mutant, f"{number} of {len(mutants)}")
+
+        return await few_at_once(tried, enumerate(mutants, 1), AT_ONCE)
 
     async def _tried(self, mutant: Mutant, place: str) -> MutantRow:
         began = time.monotonic()

@@ -6,16 +6,16 @@ by the accident of a crash; and the sound stack has to pass under the same amoun
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from harness import defects
 from harness.defects import Defect
+from harness.few_at_once import few_at_once
 from harness.gate.context import HubReplayCache, Options, Phase, PhaseStatus
 from harness.gate.profiles import SELFTEST
 from harness.gate.run import describe, new_folder, run_gate
@@ -55,7 +55,6 @@ STATEMENT: Final = Statement(
 )
 Write = Callable[[Run, Path], object]
 Report = Callable[[str], None]
-T = TypeVar("T")
 
 
 async def selftest(names: Sequence[str], options: Options, *, write: Write, report: Report) -> tuple[Run, Path]:
@@ -99,8 +98,11 @@ class Tester:
         places = {defect.name: f"{number} of {len(chosen)}" for number, defect in enumerate(chosen, 1)}
         alone = [defect for defect in chosen if NEED_THE_MACHINE.issuperset(defect.caught_by)]
         others = [defect for defect in chosen if defect not in alone]
-        rows = await few_at_once([self.defect(defect, places[defect.name]) for defect in others])
-        rows += [await self.defect(defect, places[defect.name]) for defect in alone]
+
+        async def tried(defect: Defect) -> DefectRow:
+            return await self.defect(defect, places[defect.name])
+
+        rows = [*await few_at_once(tried, others, AT_ONCE), *await few_at_once(tried, alone, 1)]
         by_name = {row.id: row for row in rows}
         return [by_name[defect.name] for defect in chosen]
 
@@ -140,19 +142,6 @@ class Tester:
                 self._report(f"{what}: {phase.name}: {sentence}")
 
         return await run_gate(only, show, hub_replays=self._hub_replays)
-
-
-async def few_at_once(trials: Sequence[Awaitable[T]]) -> list[T]:
-    """What each comes to, AT_ONCE of them side by side."""
-    room = asyncio.Semaphore(AT_ONCE)
-
-    async def tried(trial: Awaitable[T]) -> T:
-        async with room:
-            return await trial
-
-    async with asyncio.TaskGroup() as running:
-        tasks = [running.create_task(tried(trial)) for trial in trials]
-    return [task.result() for task in tasks]
 
 
 def says(run: Run, criterion: Criterion, reasons: Sequence[str]) -> bool:

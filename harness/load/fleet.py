@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 import psutil
 
-from harness.errors import CouldNotRun, ProcessDied
+from harness.errors import ProcessDied
+from harness.few_at_once import few_at_once
 from harness.history import HistoryEvent
 from harness.load.latencies import Histogram
 from harness.load.results import FleetResult, WorkerExit
@@ -65,15 +66,10 @@ class Fleet:
         """Start so many workers, which write their journals there, and wait until each is ready. Raises CouldNotRun."""
         self._journal = journal
         began = time.monotonic()
-        slots = asyncio.Semaphore(AT_ONCE)
         launches = self._deployment.crew_launches(crews, count, journal)
         launches = [msgspec.structs.replace(one, environment=one.environment | dict(environment)) for one in launches]
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._start_one(launch, slots)) for launch in launches]
-        except ExceptionGroup as failed:
-            raise next((one for one in failed.exceptions if isinstance(one, CouldNotRun)), failed) from None
-        self._deployment.workers += [task.result() for task in tasks]
+        started = await few_at_once(self._start_one, launches, AT_ONCE)
+        self._deployment.workers += started
         self._started_s = time.monotonic() - began
         self._size = len(launches)
 
@@ -99,14 +95,13 @@ class Fleet:
             exits=sorted(exits, key=lambda one: one.at),
         )
 
-    async def _start_one(self, launch: Launch, slots: asyncio.Semaphore) -> Process:
-        async with slots:
-            began = time.monotonic()
-            worker = await self._processes.astart(launch)
-            self._start.record(time.monotonic() - began)
-            spent = psutil.Process(worker.pid).cpu_times()
-            self._start_cpu.record(spent.user + spent.system)
-            return worker
+    async def _start_one(self, launch: Launch) -> Process:
+        began = time.monotonic()
+        worker = await self._processes.astart(launch)
+        self._start.record(time.monotonic() - began)
+        spent = psutil.Process(worker.pid).cpu_times()
+        self._start_cpu.record(spent.user + spent.system)
+        return worker
 
     async def _bring_back(self, worker: Process) -> None:
         """Start it again. Whoever strikes it meanwhile brings it back; where it ends on its own, the next look does."""

@@ -16,6 +16,7 @@ from harness.cassettes.replay.expectations import Deadlines
 from harness.cassettes.replay.order_of_work import followed, order_findings, without_crossings
 from harness.cassettes.replay.player import DEFAULT_DEADLINES, Transcript, replay
 from harness.errors import CouldNotRun
+from harness.few_at_once import few_at_once
 from harness.parity import Finding, Noise, parity_of
 from harness.parity.alignment import Place
 from harness.parity.deviations import Deviations, View
@@ -129,18 +130,15 @@ async def play_files(
 
     With the view FACTS the clients are played as clients of the stack's own kind.
     """
-    slots = asyncio.Semaphore(at_once)
 
     async def one(path: Path) -> Played:
-        async with slots:
-            played = await play_file(path, pool, deadlines=deadlines, view=view)
+        played = await play_file(path, pool, deadlines=deadlines, view=view)
         done(played)
         return played
 
     longest_first = sorted(set(files), key=recorded_ms, reverse=True)
-    async with asyncio.TaskGroup() as tasks:
-        running = {path: tasks.create_task(one(path)) for path in longest_first}
-    return [running[path].result() for path in files]
+    made = dict(zip(longest_first, await few_at_once(one, longest_first, at_once), strict=True))
+    return [made[path] for path in files]
 
 
 async def play_file(
