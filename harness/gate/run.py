@@ -130,7 +130,12 @@ def phases_of(options: Options) -> list[Phase]:
     specs = discover()
     wanted = _chosen(specs, load_limits(specs, options.thresholds or DEFAULT), options)
     groups = SPOKEN_GROUPS if options.spoken else GROUPS
-    return [phase for group in groups for phase in group if options.spoken or phase.serves(wanted)]
+    return [phase for group in groups for phase in _serving(group, options, wanted)]
+
+
+def _serving(group: Sequence[Phase], options: Options, wanted: Sequence[AnySpec]) -> list[Phase]:
+    """The phases of a group that a run with these criteria needs."""
+    return [phase for phase in group if options.spoken or phase.serves(wanted)]
 
 
 async def _carry_out_all(
@@ -148,7 +153,7 @@ async def _carry_out_all(
     async with asyncio.TaskGroup() as running:
         tasks = []
         for group in groups:
-            chosen = [phase for phase in group if context.options.spoken or phase.serves(context.wanted)]
+            chosen = _serving(group, context.options, context.wanted)
             begun = [(phase, running.create_task(in_turn(phase))) for phase in chosen]
             tasks += [task for _, task in begun]
             for phase, task in begun:
