@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from harness.processes import Process, Processes, Valkey, services, start_valkey
+from harness.processes import Process, Processes, Valkey, services
 from tests.harness.gate.test_by_protocol import running
 
 ROOT = Path(__file__).parents[2]
@@ -17,17 +17,6 @@ SAID = "does not speak as"
 POINTER = "hubgate gate --protocol FILE"
 LOAD = ("--duration", "2", "--users", "2", "--fleet", "1")
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with Processes(tmp_path_factory.mktemp("foreign-targets")) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def valkey(processes: Processes) -> Valkey:
-    return start_valkey(processes)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """The scripted actors against a real hub and a real stack: the same script, the same facts."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -14,12 +14,6 @@ FAILS_ONCE = {
     "simulate": [{"progress": 10, "message": "ten"}, {"fail": "no memory", "attempts": 1}, {"result": {"n": 1}}]
 }
 SLOW = {"simulate": [{"progress": 5}, {"sleep_ms": 300}, {"progress": 60}, {"result": {"ok": True}}]}
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with Processes(tmp_path_factory.mktemp("actors")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from harness.gate.context import Options
 from harness.gate.preflight import Refused
 from harness.gate.run import run_gate
-from harness.processes import Launch, Process, Processes, Valkey, free_port, http_ok, start_valkey
+from harness.processes import Launch, Process, Processes, Valkey, free_port, http_ok
 from harness.protocols.description import Described
 from harness.protocols.known import protocol_of
 from harness.results import Criterion, Verdict
@@ -32,17 +32,6 @@ JUDGED = (
     *("legacy-clients", "modern-clients", "same-facts", "mixed-clients", "migration"),
     *("claims", "progress", "nothing-lost"),
 )
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with Processes(tmp_path_factory.mktemp("foreign")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def valkey(processes: Processes) -> Valkey:
-    return start_valkey(processes)
 
 
 def described(fault: str = "") -> Described:

@@ -1,7 +1,6 @@
 """A gate of targets that others use: what they have there is, at the end, as it was."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,13 @@ from harness.clients import HubWorker, LegacyClient
 from harness.gate.context import Options
 from harness.gate.preflight import Refused
 from harness.gate.run import run_gate
-from harness.processes import Processes, Valkey, services, start_valkey
+from harness.processes import Processes, Valkey, services
 from harness.results import PreflightRow, Run
 
 OLDER = {"job:old": {"id": "old", "service_required": "simulation", "status": "pending"}}
 """The first new stack's layout."""
 SERVES_OTHERS = f"{services.SERVING}something"
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with Processes(tmp_path_factory.mktemp("bystanders")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def valkey(processes: Processes) -> Valkey:
-    return start_valkey(processes)
 
 
 class Bystander:

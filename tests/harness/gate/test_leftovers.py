@@ -1,9 +1,6 @@
 """What is left of a run's jobs on somebody else's target is ended; what is not the run's stays."""
 
-from collections.abc import Iterator
-
 import httpx
-import pytest
 
 from harness.clients import LegacyClient
 from harness.gate.leftovers import end_what_is_left
@@ -11,12 +8,6 @@ from harness.processes import Processes, services, start_valkey
 from harness.targets import HubTarget, StackTarget
 
 OURS = ("simulation-0f3a", "render-0f3a")
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with Processes(tmp_path_factory.mktemp("leftovers")) as running:
-        yield running
 
 
 async def test_on_a_stack_the_runs_own_jobs_are_ended_and_no_others(processes: Processes) -> None:

@@ -1,7 +1,6 @@
 """What is looked at on a target that somebody else runs, and what stops a run."""
 
 import contextlib
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -15,17 +14,6 @@ from harness.targets import HubTarget, StackTarget
 
 PREFIX = "theirs:"
 TOKEN = "s3cret-and-nobody-elses"
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with Processes(tmp_path_factory.mktemp("preflight")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def valkey(processes: Processes) -> Valkey:
-    return start_valkey(processes)
 
 
 @pytest.fixture(scope="module")

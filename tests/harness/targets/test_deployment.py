@@ -1,6 +1,5 @@
 """A hub or a stack that the harness starts, or is given."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -8,7 +7,7 @@ import pytest
 import redis
 
 from harness.errors import CouldNotRun
-from harness.processes import ExternalRedis, Processes, Valkey, start_valkey
+from harness.processes import ExternalRedis, Processes, Valkey
 from harness.targets import (
     Crew,
     Deployment,
@@ -23,17 +22,6 @@ from harness.targets import (
 )
 
 TOKEN = "s3cret-and-nobody-elses"
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with Processes(tmp_path_factory.mktemp("targets")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def valkey(processes: Processes) -> Valkey:
-    return start_valkey(processes)
 
 
 def statuses(target: StackTarget | HubTarget) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import socket
-from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -15,24 +14,13 @@ from harness.cassettes.record import Per, Recorder, Redaction, Sessions
 from harness.cassettes.replay.files import Against, run_files
 from harness.clients import HubWorker, LegacyClient, ModernClient, Monitor
 from harness.errors import CouldNotRun
-from harness.processes import Processes, Valkey, free_port, services, start_valkey
+from harness.processes import Processes, Valkey, free_port, services
 from harness.results import CellVerdict
 from harness.targets import HubPool, Setup, Side
 from harness.testing.waiting import until
 
 TODAY = dt.date(2026, 11, 24)
 SCRIPT = {"simulate": [{"progress": 30}, {"progress": 60, "message": "more"}, {"result": {"ok": True}}]}
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with Processes(tmp_path_factory.mktemp("record")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def valkey(processes: Processes) -> Valkey:
-    return start_valkey(processes)
 
 
 async def ends_on_its_own(sessions: Sessions) -> None:
