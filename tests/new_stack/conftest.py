@@ -103,8 +103,9 @@ def settings(valkey: ValkeyProcess, prefix: str) -> QueueSettings:
 
 @pytest.fixture
 async def queue(settings: QueueSettings) -> AsyncIterator[Queue]:
-    """A queue of the test's own."""
+    """A queue of the test's own, reaped once: leases get a term of grace where nobody ever has."""
     opened = await Queue.connect(settings)
+    await opened.reap()
     yield opened
     await opened.close()
 

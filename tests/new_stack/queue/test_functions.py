@@ -382,6 +382,14 @@ class TestReap:
         await redis.command("ZADD", "leases", 5, "a")
         assert await redis.write("reap", 100) == [[b"a"], b"0"]
 
+    async def test_a_queue_that_nobody_has_reaped_yet_gives_every_lease_a_whole_term(self, redis: Redis) -> None:
+        await redis.submit("a")
+        await redis.claim("w1", 1)
+        await redis.command("DEL", "reaped_at")
+        await redis.command("ZADD", "leases", 5, "a")
+        assert await redis.write("reap", 100) == [[], b"0"]
+        assert await redis.write("renew", 1, "a", 1, "w1") == [b"held"]
+
     async def test_a_clock_set_back_leaves_no_lease_longer_than_a_term(self, redis: Redis) -> None:
         await redis.submit("a")
         await redis.claim("w1", 1)

@@ -85,6 +85,7 @@ class QueueMachine(RuleBasedStateMachine):
             max_deliveries=MAX_DELIVERIES,
         )
         self.queue = self.run(Queue.connect(options))
+        self.run(self.queue.reap())
         for worker_id in WORKERS:
             self.run(self.queue.heartbeat(WorkerReport(worker_id=worker_id)))
 

@@ -9,6 +9,8 @@ local ALONE_AFTER = 2
 local function tick(q)
   local key = q.prefix .. 'reaped_at'
   local last, grace = string.match(redis.call('GET', key) or '', '^(%d+) (%d+)$')
+  -- Where nobody has reaped yet, nothing says that Redis was there while the leases that there are could be renewed.
+  if not last and redis.call('ZCARD', q.prefix .. 'leases') > 0 then last = 0 end
   last, grace = tonumber(last or q.now), tonumber(grace or 0)
   if q.now - last > QUIET_MS or last - q.now > QUIET_MS then grace = q.now + q.lease_ms end
   if last - q.now > QUIET_MS then
