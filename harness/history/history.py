@@ -39,6 +39,11 @@ class LeaseInterval:
         last = self.end or self.ended_by_claim
         return last.at_ms if last else None
 
+    def regained_by(self, claim: HistoryEvent) -> bool:
+        """Whether that claim goes on with this attempt: a lapsed lease may be renewed until somebody else claims."""
+        same = (self.worker_id, self.claim.attempt) == (claim.worker_id, claim.attempt)
+        return same and self.end is not None and self.end.kind is EventKind.LEASE_EXPIRED
+
 
 class WorkerRun:
     """One run of a job in a worker's process, by the worker's own journal."""
@@ -117,6 +122,15 @@ class JobHistory:
             elif run and event.kind is EventKind.POISONED:
                 run.poisoned = True
         return runs
+
+    def attempt_under(self, lease: LeaseInterval) -> list[HistoryEvent]:
+        """What happened in the attempt that ended under this lease, also before its worker regained it."""
+        events = list(lease.events)
+        for earlier in reversed(self.leases[: self.leases.index(lease)]):
+            if not earlier.regained_by(lease.claim):
+                break
+            events = earlier.events + events
+        return events
 
     def lease_of(self, run: WorkerRun) -> LeaseInterval | None:
         """The lease under which it was run: the claim of that worker with that attempt, or the last before the run.

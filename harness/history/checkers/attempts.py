@@ -67,7 +67,7 @@ def check_steps(history: History, _limits: Limits) -> CheckResult:
         if steps is None or lease is None:
             continue
         found.examined += 1
-        seen = [e.progress for e in lease.events if e.kind is EventKind.PROGRESS and e.progress is not None]
+        seen = [e.progress for e in job.attempt_under(lease) if e.kind is EventKind.PROGRESS and e.progress is not None]
         if wrong := _compare(list(steps), seen):
             found.accuse(job.id, wrong[0], lease.until_ms or lease.claim.at_ms, wrong[1])
     return found.result()

@@ -26,17 +26,11 @@ def _overlaps(job: JobHistory, history: History, found: Findings) -> None:
         if lease.ended_by_claim and not _excused(lease, claim, history):
             sentence = f"claimed by {following.worker_id} while {lease.worker_id} still held it"
             found.accuse(job.id, "two at once", claim.at_ms, sentence)
-        elif claim.attempt and claim.attempt <= lease.claim.attempt and not _regained(lease, claim):
+        elif claim.attempt and claim.attempt <= lease.claim.attempt and not lease.regained_by(claim):
             sentence = (
                 f"claimed as attempt {claim.attempt} after attempt {lease.claim.attempt}: the fence does not rise"
             )
             found.accuse(job.id, "fence not rising", claim.at_ms, sentence)
-
-
-def _regained(lease: LeaseInterval, claim: HistoryEvent) -> bool:
-    """A lease that ran out may be renewed until somebody else claims the job: the same attempt goes on."""
-    same = (lease.worker_id, lease.claim.attempt) == (claim.worker_id, claim.attempt)
-    return same and lease.end is not None and lease.end.kind is EventKind.LEASE_EXPIRED
 
 
 def _excused(lease: LeaseInterval, claim: HistoryEvent, history: History) -> bool:

@@ -106,3 +106,10 @@ def test_steps_of_an_attempt_that_was_cut_short_are_not_missed() -> None:
     story = Story().job("a", steps=(10.0, 50.0)).claim("a", "w1").progress("a", 10).say(EventKind.RELEASED, "a")
     story.claim("a", "w2").progress("a", 10).progress("a", 50).progress("a", 100).complete("a")
     assert story.forms("steps") == []
+
+
+def test_steps_told_before_its_worker_regained_the_lease_count() -> None:
+    story = Story().job("a", steps=(10.0, 50.0)).claim("a", "w1").progress("a", 10).say(EventKind.LEASE_EXPIRED, "a")
+    assert story.claim("a", "w1", attempt=1).progress("a", 50).complete("a").forms("steps") == []
+    story = Story().job("a", steps=(10.0, 50.0)).claim("a", "w1").progress("a", 10).say(EventKind.LEASE_EXPIRED, "a")
+    assert story.claim("a", "w2").progress("a", 50).complete("a").forms("steps") == [("a", "dropped")]
