@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from harness.processes import RedisServer
+from harness.processes import Valkey
 from hubgate import InvalidJob, NewJob, Queue, QueueSettings
 
 
-async def test_jobs_are_plain_values_and_the_queue_a_context(redis_server: RedisServer) -> None:
-    async with Queue(redis_server.url) as queue:
+async def test_jobs_are_plain_values_and_the_queue_a_context(valkey: Valkey) -> None:
+    async with Queue(valkey.url) as queue:
         one = await queue.submit(NewJob(id="front-1", service_required="s", payload={"size": 64}))
         two, three = await queue.submit_many(
             [{"id": "front-2", "service_required": "s", "payload": {"size": 1}}, NewJob(id="front-3", extra={"a": 1})]
@@ -20,7 +20,7 @@ async def test_jobs_are_plain_values_and_the_queue_a_context(redis_server: Redis
         job = await queue.job("front-1")
     assert (one.job_id, bytes(job.payload) if job else None) == ("front-1", b'{"size":64}')
     assert [answer.job_id for answer in (two, three)] == ["front-2", "front-3"]  # type: ignore[union-attr]
-    async with Queue(QueueSettings(redis_url=redis_server.url, prefix="other:")) as elsewhere:
+    async with Queue(QueueSettings(redis_url=valkey.url, prefix="other:")) as elsewhere:
         assert await elsewhere.job("front-1") is None
 
 
@@ -38,7 +38,7 @@ def test_an_error_names_the_field(fields: dict[str, Any], says: str) -> None:
         NewJob(**fields)
 
 
-async def test_a_dict_with_an_unknown_field_names_it_and_those_that_there_are(redis_server: RedisServer) -> None:
-    async with Queue(redis_server.url) as queue:
+async def test_a_dict_with_an_unknown_field_names_it_and_those_that_there_are(valkey: Valkey) -> None:
+    async with Queue(valkey.url) as queue:
         with pytest.raises(InvalidJob, match="service: is no field of a job; there are payload, service_required"):
             await queue.submit({"service": "s"})
