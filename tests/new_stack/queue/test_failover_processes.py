@@ -21,9 +21,9 @@ from harness.processes import free_port
 from tests.new_stack.conftest import ValkeyProcess
 
 RESUMES_S = 5.0
-LEASE_MS = 6_000
-LASTS_S = 7.0
-RUNS_MS = 11_000
+LEASE_MS = 4_000
+LASTS_S = 5.0
+RUNS_MS = 8_000
 ALONE: dict[str, Any] = {"service_required": "simulation"}
 
 
