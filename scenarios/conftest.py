@@ -51,9 +51,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stacks(request: pytest.FixtureRequest, processes: Processes, redis_server: RedisServer) -> Stacks:
+def stacks(request: pytest.FixtureRequest, hubgate_processes: Processes, hubgate_redis: RedisServer) -> Stacks:
     """The Redis and the processes of this run. Without a Redis nothing can be said of the stack."""
-    return Stacks(processes, redis_server, overlay=request.config.getoption("--overlay"))
+    return Stacks(hubgate_processes, hubgate_redis, overlay=request.config.getoption("--overlay"))
 
 
 @pytest.fixture(scope="session")

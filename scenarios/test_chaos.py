@@ -21,9 +21,9 @@ SLOWEST_S: Final = 120
 
 
 @pytest.mark.timeout(SLOWEST_S)
-async def test_every_rule_holds_whatever_is_broken(request: pytest.FixtureRequest, run_folder: Path) -> None:
+async def test_every_rule_holds_whatever_is_broken(request: pytest.FixtureRequest, hubgate_run_folder: Path) -> None:
     stacks = ours(request, "a stack whose processes it can kill")
-    history = await Chaos(run_folder / "chaos", overlay=stacks.overlay).run()
+    history = await Chaos(hubgate_run_folder / "chaos", overlay=stacks.overlay).run()
     results = check_all(history, LIMITS)
     wrong = [result for result in results if not result.clean]
     assert not wrong, "\n".join(

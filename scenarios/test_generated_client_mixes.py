@@ -284,8 +284,8 @@ class Found:
 
 
 @pytest.mark.timeout(120)
-def test_whatever_clients_do_at_once_both_kinds_are_told_what_happened(stack: Server, run_folder: Path) -> None:
-    found = Found(run_folder)
+def test_whatever_clients_do_at_once_both_kinds_are_told_what_happened(stack: Server, hubgate_run_folder: Path) -> None:
+    found = Found(hubgate_run_folder)
 
     @settings(
         max_examples=EXAMPLES,

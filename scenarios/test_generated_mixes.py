@@ -58,11 +58,11 @@ def pool(request: pytest.FixtureRequest) -> StackPool:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, min_size=1, max_size=20).map(tuple))
 def test_whatever_clients_do_is_told_alike(
-    steps: tuple[Move, ...], pool: StackPool, hub: HubTarget, run_folder: Path
+    steps: tuple[Move, ...], pool: StackPool, hub: HubTarget, hubgate_run_folder: Path
 ) -> None:
     deviations = Deviations.load(Path(__file__).with_name("deviations.toml"))
     found = asyncio.run(compare_on_both(steps, hub, pool, deviations, dt.datetime.now(dt.UTC).date()))
     if found.sentences:
-        smallest = run_folder / "smallest-mix.jsonl"
+        smallest = hubgate_run_folder / "smallest-mix.jsonl"
         save(found.cassette, smallest)
         pytest.fail(f"{found.sentences[0]} The smallest recording that shows it is {smallest}.", pytrace=False)

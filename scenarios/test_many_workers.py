@@ -28,9 +28,9 @@ LIMITS: Final = Limits(lease_ms=LEASE_MS)
 
 
 @pytest.fixture
-def writer(run_folder: Path) -> Iterator[HistoryWriter]:
+def writer(hubgate_run_folder: Path) -> Iterator[HistoryWriter]:
     """The history of what everybody sees, kept in the run's folder."""
-    with HistoryWriter(run_folder / "many-workers.history.jsonl", about="many workers") as opened:
+    with HistoryWriter(hubgate_run_folder / "many-workers.history.jsonl", about="many workers") as opened:
         yield opened
 
 

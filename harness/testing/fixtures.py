@@ -1,6 +1,8 @@
 """What a failure shows, and the fixtures:
 
 `hub`, `stack`, `target`, `legacy_client`, `modern_client`, `monitor`, `nemesis`, `cassette`.
+
+They stand on fixtures whose names begin with `hubgate_` or `_hubgate_`: one of a user's own may have any other name.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from harness.targets import (
 from harness.testing.servers import QUICK, Nemeses, OwnServer, Server
 
 COULD_NOT_RUN: Final = 3
+TARGET: Final = "_hubgate_target"
 _HUB_EVENTS = pytest.StashKey[dict[str, list[Event]]]()
 """What the actors of a test saw on the hub, by the test without its parameters."""
 
@@ -50,17 +53,17 @@ Play = Callable[[str | Path], Awaitable[CassetteResult]]
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test of `target` runs on the stack, or on the sides that its marker names."""
-    if "target" in metafunc.fixturenames:
+    if TARGET in metafunc.fixturenames:
         marked = {marker.name for marker in metafunc.definition.iter_markers()}
         sides = ["hub", "stack"] if "both_sides" in marked else ["hub"] if "on_hub" in marked else ["stack"]
-        metafunc.parametrize("target", sides, indirect=True, scope="session")
+        metafunc.parametrize(TARGET, sides, indirect=True, scope="session")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the actors said and heard where a test failed; on the stack beside what they did on the hub."""
     report = yield
-    server = getattr(item, "funcargs", {}).get("target")
+    server = getattr(item, "funcargs", {}).get(TARGET)
     if report.when == "call" and isinstance(server, Server) and server.actors:
         events, name = events_of(server.actors), f"{item.path}::{getattr(item, 'originalname', item.name)}"
         seen = item.session.stash.setdefault(_HUB_EVENTS, {})
@@ -74,24 +77,24 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(scope="session")
-def run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hubgate_run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where this run's logs go."""
     given: str | None = request.config.getoption("--run-folder")
     return Path(given).resolve() if given else tmp_path_factory.mktemp("scenarios")
 
 
 @pytest.fixture(scope="session")
-def processes(run_folder: Path) -> Iterator[Processes]:
+def hubgate_processes(hubgate_run_folder: Path) -> Iterator[Processes]:
     """The processes of this run; all are gone at its end."""
-    with Processes(run_folder / "logs") as running:
+    with Processes(hubgate_run_folder / "logs") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def redis_server(request: pytest.FixtureRequest, processes: Processes) -> Iterator[RedisServer]:
+def hubgate_redis(request: pytest.FixtureRequest, hubgate_processes: Processes) -> Iterator[RedisServer]:
     """The Redis of this run. Without one nothing can be said of a stack: the run ends with exit status 3."""
     try:
-        server = open_redis(request.config.getoption("--redis"), processes)
+        server = open_redis(request.config.getoption("--redis"), hubgate_processes)
     except RedisUnusable as error:
         pytest.exit(str(error), returncode=COULD_NOT_RUN)
     yield server
@@ -99,20 +102,26 @@ def redis_server(request: pytest.FixtureRequest, processes: Processes) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def hub(request: pytest.FixtureRequest) -> Server:
+def _hubgate_hub(request: pytest.FixtureRequest) -> Server:
     """The hub: the one that was given, or the simulator with workers, started here."""
     given: str | None = request.config.getoption("--legacy")
     token: str | None = request.config.getoption("--token")
     if given:
         return Server(answering(HubTarget.at(given, token=token)))
-    processes: Processes = request.getfixturevalue("processes")
+    processes: Processes = request.getfixturevalue("hubgate_processes")
     deployment = Deployment.start(processes, Setup(side=Side.HUB, token=token))
     deployment.start_workers(deployment.worker_launches(request.config.getoption("--workers")))
     return Server(deployment.target)
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest) -> Iterator[Server]:
+def hub(_hubgate_hub: Server) -> Server:
+    """The hub of this run."""
+    return _hubgate_hub
+
+
+@pytest.fixture(scope="session")
+def _hubgate_stack(request: pytest.FixtureRequest) -> Iterator[Server]:
     """The stack: the one that was given, or our own with several workers, started here."""
     given: str | None = request.config.getoption("--candidate")
     token: str | None = request.config.getoption("--token")
@@ -120,59 +129,70 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Server]:
         redis_url: str = request.config.getoption("--redis") or ""
         yield Server(answering(StackTarget.at(given, redis_url=redis_url, token=token)))
         return
-    redis: RedisServer = request.getfixturevalue("redis_server")
+    redis: RedisServer = request.getfixturevalue("hubgate_redis")
     namespace = Namespace(redis.url, f"scenarios-{secrets.token_hex(4)}:")
     setup = msgspec.structs.replace(QUICK, token=token)
-    deployment = Deployment.start(request.getfixturevalue("processes"), setup, redis, namespace)
+    deployment = Deployment.start(request.getfixturevalue("hubgate_processes"), setup, redis, namespace)
     deployment.start_workers(deployment.worker_launches(request.config.getoption("--workers")))
     yield OwnServer(deployment)
     deployment.remove()
 
 
 @pytest.fixture(scope="session")
-def target(request: pytest.FixtureRequest) -> Server:
-    """The side that this test runs on: the stack, or what its marker says (`both_sides`, `on_hub`)."""
-    side: Server = request.getfixturevalue(request.param)
+def stack(_hubgate_stack: Server) -> Server:
+    """The stack of this run."""
+    return _hubgate_stack
+
+
+@pytest.fixture(scope="session")
+def _hubgate_target(request: pytest.FixtureRequest) -> Server:
+    side: Server = request.getfixturevalue(f"_hubgate_{request.param}")
     return side
+
+
+@pytest.fixture(scope="session")
+def target(_hubgate_target: Server) -> Server:
+    """The side that this test runs on: the stack, or what its marker says (`both_sides`, `on_hub`)."""
+    return _hubgate_target
 
 
 @pytest.fixture(autouse=True)
 def _actors_of_one_test(request: pytest.FixtureRequest) -> None:
-    if "target" in request.fixturenames:
-        request.getfixturevalue("target").actors.clear()
+    if TARGET in request.fixturenames:
+        request.getfixturevalue(TARGET).actors.clear()
 
 
 @pytest_asyncio.fixture
-async def legacy_client(target: Server) -> AsyncIterator[LegacyClient]:
+async def legacy_client(_hubgate_target: Server) -> AsyncIterator[LegacyClient]:
     """An old client of the side under test, connected."""
-    async with target.legacy() as client:
+    async with _hubgate_target.legacy() as client:
         yield client
 
 
 @pytest_asyncio.fixture
-async def monitor(target: Server) -> AsyncIterator[Monitor]:
+async def monitor(_hubgate_target: Server) -> AsyncIterator[Monitor]:
     """An old monitor of the side under test, connected."""
-    async with target.monitor() as watching:
+    async with _hubgate_target.monitor() as watching:
         yield watching
 
 
 @pytest_asyncio.fixture
-async def modern_client(stack: Server) -> AsyncIterator[ModernClient]:
+async def modern_client(_hubgate_stack: Server) -> AsyncIterator[ModernClient]:
     """A client of the stack over HTTP and events; a hub has none."""
-    async with stack.modern() as client:
+    async with _hubgate_stack.modern() as client:
         yield client
 
 
 @pytest.fixture
-def nemesis(request: pytest.FixtureRequest, stack: Server) -> Nemeses:
+def nemesis(request: pytest.FixtureRequest, _hubgate_stack: Server) -> Nemeses:
     """What may be broken of the stack. A test with it is skipped where the stack was given."""
-    if not isinstance(stack, OwnServer):
+    if not isinstance(_hubgate_stack, OwnServer):
         pytest.skip("a stack that was given is not broken")
-    return Nemeses(stack, seed=request.config.getoption("--nemesis-seed"))
+    return Nemeses(_hubgate_stack, seed=request.config.getoption("--nemesis-seed"))
 
 
 @pytest.fixture
-def cassette(request: pytest.FixtureRequest, target: Server) -> Play:
+def cassette(request: pytest.FixtureRequest, _hubgate_target: Server) -> Play:
     """Plays a cassette against the side under test: `await cassette("order.jsonl")`, a path or one beside the test.
 
     Fails the test where what the actors are told is not what was recorded, and no declared difference says so.
@@ -182,7 +202,7 @@ def cassette(request: pytest.FixtureRequest, target: Server) -> Play:
     today = dt.datetime.now(dt.UTC).date()
 
     async def play(name: str | Path) -> CassetteResult:
-        played = await play_file(request.path.parent / name, _pool(request, target))
+        played = await play_file(request.path.parent / name, _pool(request, _hubgate_target))
         result = judged(played, Against(deviations=deviations, today=today))
         if result.verdict not in {CellVerdict.SAME, CellVerdict.DECLARED}:
             pytest.fail("\n".join([result.describe(), *_evidence(result)]), pytrace=False)
@@ -195,10 +215,10 @@ def _pool(request: pytest.FixtureRequest, target: Server) -> TargetPool:
     """A recording brings its own workers: of our own servers it gets one that has none."""
     if not target.target.owned:
         return GivenPool(target.target)
-    processes: Processes = request.getfixturevalue("processes")
+    processes: Processes = request.getfixturevalue("hubgate_processes")
     if target.target.side is Side.HUB:
         return HubPool(processes)
-    return StackPool(processes, request.getfixturevalue("redis_server"))
+    return StackPool(processes, request.getfixturevalue("hubgate_redis"))
 
 
 def answering(target: _Given) -> _Given:

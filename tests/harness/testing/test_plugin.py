@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[3]
 CASSETTE = ROOT / "scenarios" / "cassettes" / "happy-path.jsonl"
 LIMIT_S = 60
@@ -37,6 +38,46 @@ async def test_a_killed_worker_loses_nothing(legacy_client, nemesis):
         job_id = await legacy_client.submit({"simulate": [{"sleep_ms": 800}, {"result": {"n": 1}}]})
         await killing.done()
     assert (await legacy_client.ended(job_id))["result"] == {"n": 1}
+"""
+NAMES_OF_THEIR_OWN = """
+import pytest
+
+
+@pytest.fixture(scope="module")
+def processes():
+    return "theirs"
+
+
+@pytest.fixture
+def redis_server(processes):
+    return processes
+
+
+@pytest.fixture
+def run_folder():
+    return "theirs"
+
+
+@pytest.fixture
+def hub():
+    return "theirs"
+
+
+@pytest.fixture
+def stack():
+    return "theirs"
+
+
+@pytest.mark.parametrize("target", ["theirs"])
+def test_only_theirs(target, processes, redis_server, run_folder, hub, stack):
+    assert {target, processes, redis_server, run_folder, hub, stack} == {"theirs"}
+
+
+@pytest.mark.both_sides
+async def test_theirs_beside_ours(legacy_client, modern_client, nemesis, processes, redis_server, hub, stack):
+    job_id = await legacy_client.submit({"simulate": [{"progress": 50}, {"result": {"n": 1}}]})
+    assert (await legacy_client.ended(job_id))["result"] == {"n": 1}
+    assert {processes, redis_server, hub, stack} == {"theirs"}
 """
 FAILING = """
 import pytest
@@ -102,3 +143,11 @@ def test_without_a_server_at_the_url_it_says_so(tmp_path: Path) -> None:
     ended = run(tmp_path, "--candidate", "http://127.0.0.1:9", "-k", "modern")
     assert ended.returncode == 3
     assert "nothing answers at http://127.0.0.1:9" in ended.stdout
+
+
+@pytest.mark.timeout(LIMIT_S + 10)
+def test_fixtures_of_a_users_own_may_have_any_name(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(NAMES_OF_THEIR_OWN)
+    ended = pytester.runpytest_subprocess("-p", "harness.testing.plugin", "--workers", "1", timeout=LIMIT_S)
+    ended.assert_outcomes(passed=3)
