@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from new_stack.queue.batcher import Batcher
-from new_stack.queue.connection import Argument, Command, Connection, Reply
+from new_stack.queue.connection import MOVES, Argument, Command, Connection, Reply
 from new_stack.queue.errors import QueueError, QueueUnavailable
+from new_stack.queue.failover.refusals import RedisMoved
 from new_stack.settings import SettingsError
 
 MEMORY: Final = "memory"
@@ -51,6 +52,9 @@ class Acknowledgement:
     async def call(self, *command: Argument) -> Reply:
         """Send one command. Raises QueueUnavailable, also where it was carried out and that cannot be confirmed."""
         reply = await self._commits.add(command)
+        for _ in range(MOVES):
+            if isinstance(reply, RedisMoved):  # not carried out, and the node that has the keys is opened next
+                reply = await self._commits.add(command)
         if isinstance(reply, QueueError):
             raise reply
         return reply

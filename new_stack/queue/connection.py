@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, cast
+from typing import Any, Final, cast
 from weakref import WeakSet
 
 import hiredis
@@ -12,6 +12,9 @@ import hiredis
 from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.failover.endpoint import Endpoint, Opened, Server
 from new_stack.queue.failover.refusals import REOPEN, RedisMoved, as_queue_error, first_word
+
+MOVES: Final = 4
+"""How often in a row a call follows from node to node: their views differ only while a slot is on its way."""
 
 Argument = str | bytes | int | float
 Command = tuple[Argument, ...]
@@ -60,12 +63,12 @@ class Connection(asyncio.Protocol):
 
     async def call_together(self, *commands: Command, patience: float = 0) -> list[Reply]:
         """Send commands in one go; the replies in their order. Raises the first error."""
-        try:
-            return await self._call(commands, patience)
-        except RedisMoved as moved:  # not carried out: it may be sent again, to the node that has the keys
-            if self._endpoint.moved(moved.node):
-                self.close()
-            return await self._call(commands, patience)
+        for _ in range(MOVES):
+            try:
+                return await self._call(commands, patience)
+            except RedisMoved:  # not carried out: it may be sent again, to the node that has the keys
+                continue
+        return await self._call(commands, patience)
 
     async def _call(self, commands: tuple[Command, ...], patience: float) -> list[Reply]:
         deadline = (
@@ -162,8 +165,11 @@ class Connection(asyncio.Protocol):
                 _, future = self._waiting.popleft()
                 if isinstance(reply, hiredis.ReplyError):
                     reopen = reopen or first_word(reply) in REOPEN
+                    error = as_queue_error(reply)
+                    if isinstance(error, RedisMoved):
+                        self._endpoint.moved(error.node)
                     if not future.done():
-                        future.set_exception(as_queue_error(reply))
+                        future.set_exception(error)
                 elif not future.done():
                     future.set_result(reply)
         except (hiredis.ProtocolError, IndexError):

@@ -23,9 +23,10 @@ from new_stack.queue import Queue, QueueSettings
 
 
 class ValkeyProcess:
-    """A Valkey that a test may kill and start again on the same port."""
+    """A Valkey, or another server of the kind, that a test may kill and start again on the same port."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, program: str | None = None) -> None:
+        self.program = program or str(get_binary_path())
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.folder = Path(tempfile.mkdtemp(prefix="hubgate-valkey-"))
@@ -33,10 +34,10 @@ class ValkeyProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command = [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         command += ["--save", "", "--loglevel", "warning", *self.options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             if self.ping().startswith(b"+PONG"):
                 return

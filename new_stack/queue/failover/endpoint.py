@@ -50,10 +50,9 @@ class Endpoint:
         self._moved_to: Node | None = None
         address.check_certificates()
 
-    def moved(self, node: Node) -> bool:
-        """A node of a cluster says that the keys are there; whether that is news."""
-        news, self._moved_to = self._moved_to != node, node
-        return news
+    def moved(self, node: Node) -> None:
+        """A node of a cluster says that the keys are there: it is opened next."""
+        self._moved_to = node
 
     def unavailable(self, what: str, why: str, node: Node | None = None) -> QueueUnavailable:
         """The error that clients are told as `what`, and operators with the address and why."""
@@ -66,14 +65,16 @@ class Endpoint:
 
     async def open(self) -> Opened:
         """Open one connection to the primary and greet. Raises QueueUnavailable, SettingsError."""
-        home, self._moved_to = self._moved_to, None
+        home = self._moved_to
         try:
             async with asyncio.timeout(self._timeout):
-                opened = await self._open_first((home,) if home else await self._nodes())
-        except TimeoutError:
+                return await self._open_first((home,) if home else await self._nodes())
+        except (QueueUnavailable, TimeoutError) as error:
+            if self._moved_to == home:
+                self._moved_to = None  # it is gone: whoever can be reached says next time where the keys are
+            if isinstance(error, QueueUnavailable):
+                raise
             raise self.unreachable("no answer", home) from None
-        self._moved_to = home
-        return opened
 
     async def _nodes(self) -> tuple[Node, ...]:
         address = self._address

@@ -7,33 +7,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from harness.processes import free_port
 from new_stack.queue import Completed, NewJob, Queue, QueueSettings, QueueUnavailable, SettingsError, WorkerReport
 from tests.new_stack.conftest import ValkeyProcess
+from tests.new_stack.queue.clusters import SLOTS, cluster_of
 from tests.new_stack.queue.conftest import connection_to
-
-SLOTS = 16384
 
 
 @pytest.fixture
-async def cluster() -> AsyncIterator[tuple[ValkeyProcess, ValkeyProcess]]:
+async def cluster() -> AsyncIterator[list[ValkeyProcess]]:
     """Two nodes that share the slots half and half."""
-    nodes = [ValkeyProcess("--cluster-enabled", "yes", "--cluster-port", str(free_port())) for _ in range(2)]
-    try:
-        for node in nodes:
-            node.start()
-        connections = [connection_to(node.url) for node in nodes]
-        for connection, start in zip(connections, (0, SLOTS // 2), strict=True):
-            await connection.call("CLUSTER", "ADDSLOTSRANGE", start, start + SLOTS // 2 - 1)
-        await connections[0].call("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].options[-1])
-        async with asyncio.timeout(30):
-            for connection in connections:
-                while b"cluster_state:ok" not in await connection.call("CLUSTER", "INFO"):
-                    await asyncio.sleep(0.1)
-        yield nodes[0], nodes[1]
-    finally:
-        for node in nodes:
-            node.remove()
+    async with cluster_of([(0, SLOTS // 2 - 1), (SLOTS // 2, SLOTS - 1)]) as nodes:
+        yield nodes
 
 
 @pytest.mark.parametrize("asked", [0, 1])
