@@ -1,6 +1,5 @@
 """A long session at a hub, recorded: hundreds of frames of two workers, three clients, a monitor and a program."""
 
-import asyncio
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -81,4 +80,9 @@ async def _round(
     await shop.drop()
     await shop.open()
     await shop.status(jobs[0][1])
-    await asyncio.sleep(0.3)
+    await until(lambda: "busy" not in _statuses(monitor).values(), what="that every worker has nothing to do")
+
+
+def _statuses(monitor: Monitor) -> dict[str, str]:
+    """What each worker said last of itself, as the hub's monitors are told it."""
+    return {told["worker_id"]: told["status"] for told in monitor.messages("worker_status")}
