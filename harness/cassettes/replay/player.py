@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -34,11 +33,8 @@ from harness.cassettes import (
 from harness.cassettes.replay.causality import (
     chosen_ids,
     connected_ids,
-    described,
     effects_of,
     greetings_of,
-    kind_and_actor,
-    recorded_wait_ms,
     services_of,
 )
 from harness.cassettes.replay.compatibility import clean_up, needs_of
@@ -55,6 +51,7 @@ from harness.cassettes.replay.transports import (
     SseActor,
     WebSocketActor,
 )
+from harness.cassettes.replay.waiting import Waiting
 from harness.cassettes.tokens import Bindings, tokens_of
 from harness.clients.puppet import Puppet, Puppets
 from harness.clients.recognition import recognise
@@ -151,10 +148,9 @@ class _Player:
         self._cut_short = ""
         self._left_behind: tuple[str, ...] = ()
         self._flooded = False
-        self._changed = asyncio.Event()
-        self._matched = self._overdue = 0
-        self._silent: set[str] = set()
-        self._last_arrival = self._began = clock()
+        remark = self._incidents.append
+        self._waiting = Waiting(self._plan, self._expectations, deadlines, clock, remark, self._check)
+        self._began = clock()
         self._began_s = time.time()
         self._connections: dict[str, ActorConnection] = {}
         self._puppets: Puppets | None = None
@@ -179,7 +175,7 @@ class _Player:
         while index < len(self._events):
             event = self._events[index]
             if isinstance(event, Outgoing):
-                await self._causes_of(index)
+                await self._waiting.for_causes_of(index)
                 await self._perform(index, event)
                 if self._put_off:
                     self._put_off = False
@@ -187,10 +183,10 @@ class _Player:
             elif isinstance(event, Closed) and event.actor in self._playing:
                 await self._playing.pop(event.actor).leave()  # the hub had sent it away
             elif isinstance(event, Note):
-                await self._causes_of(index)
+                await self._waiting.for_causes_of(index)
                 await self._settle(event)
             index += 1
-        await self._causes_of(len(self._events))
+        await self._waiting.for_causes_of(len(self._events))
         if not self._target.owned:
             named = {*services_of(self._events), *connected_ids(self._events)}
             jobs = [there for here, there in self._bindings.table().items() if here not in named]
@@ -228,13 +224,9 @@ class _Player:
     # what is received
     def _arrived(self, event: Incoming) -> None:
         self._flooded = len(self._observed) >= MOST_EVENTS
-        if self._flooded:
-            return
-        self._observed.append(event)
-        self._last_arrival = self._clock()
-        if self._expectations.arrive(event) is not None:
-            self._matched += 1
-        self._changed.set()
+        if not self._flooded:
+            self._observed.append(event)
+            self._waiting.arrived(event)
 
     def _reports_of(self, actor: str) -> tuple[str, Arrived, Remark, ReplayClock]:
         return actor, self._arrived, self._incidents.append, self._now_ms
@@ -242,60 +234,21 @@ class _Player:
     def _puppet_received(self, actor: str, message: dict[str, Any]) -> None:
         self._observed.append(Receive(at=self._now_ms(), actor=actor, message=contracted(message)))
 
-    async def _causes_of(self, index: int) -> None:
-        """Wait for all that the recording has before this place."""
-        await self._wait_for(lambda: self._expectations.outstanding(index))
-
-    async def _wait_for(self, missing: Callable[[], list[int]]) -> None:
-        """Wait until nothing is missing; give up what is overdue."""
-        # A recorded frame is a cause of every later action: whoever acted may have acted because of it. So each
-        # action waits for all frames before it, and not for a recorded time. A frame that took long in the recording
-        # may take that long again, beyond the deadline; each frame that does come starts the deadline anew, since a
-        # busy server that still answers is slow and not silent.
-        recorded_ms = max((recorded_wait_ms(self._events, place) for place in missing()), default=0.0)
-        limit = self._clock() + self._base_deadline_s(missing()) + min(recorded_ms / 1000, self._deadlines.patience_s)
-        seen = self._matched
-        while places := missing():
-            if self._flooded:
-                raise CouldNotRun(f"the target sent more than {MOST_EVENTS:,} frames: the replay reads no more")
-            for asking in self._http.values():
-                asking.check()
-            if self._matched != seen:
-                limit, seen = max(limit, self._clock() + self._base_deadline_s(places)), self._matched
-            left = limit - self._clock()
-            if left <= 0:
-                self._give_up(places)
-                return
-            self._changed.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), left)
-
-    def _base_deadline_s(self, places: Sequence[int]) -> float:
-        """Less for kinds of frames that did not come before, and once so many did not that others will not either."""
-        # A stack that leaves out one kind of frame leaves it out every time: without this a long cassette would
-        # spend its whole deadline on each of them.
-        expected_in_vain = all(kind_and_actor(self._events[place]) in self._silent for place in places)
-        hurried = len(self._silent) > 0 and (expected_in_vain or self._overdue >= self._deadlines.hurry_after)
-        return self._deadlines.hurried_deadline_s if hurried else self._deadlines.deadline_s
-
-    def _outstanding_of(self, places: Sequence[int]) -> list[int]:
-        return sorted(set(places) & set(self._expectations.outstanding(len(self._events))))
-
-    def _give_up(self, missing: Sequence[int]) -> None:
-        self._overdue += len(missing)
-        for place in missing:
-            self._silent.add(kind_and_actor(self._events[place]))
-            self._incidents.append(f"waited in vain for {described(self._events[place])}")
-        self._expectations.give_up(missing)
+    def _check(self) -> None:
+        """Raises where what is missing cannot come any more."""
+        if self._flooded:
+            raise CouldNotRun(f"the target sent more than {MOST_EVENTS:,} frames: the replay reads no more")
+        for asking in self._http.values():
+            asking.check()
 
     # what is done
     async def _perform(self, index: int, event: Outgoing) -> None:
         if isinstance(event, Close | Drop):
-            await self._linger(index)
+            await self._waiting.linger(index)
         self._observed.append(msgspec.structs.replace(event, at=self._now_ms()))
         if isinstance(event, Open):
             await self._open(index, event)
-            await self._wait_for(lambda: self._outstanding_of(greetings_of(self._events, index)))
+            await self._waiting.for_all(greetings_of(self._events, index))
         elif isinstance(event, Send):
             await self._send(index, event)
         elif isinstance(event, Request):
@@ -325,7 +278,7 @@ class _Player:
         if event.actor not in self._playing:
             await self._connections[event.actor].send(content, is_text=event.message is msgspec.UNSET)
         elif self._plan.asks_in_vain(index) or not await self._act(index, event.actor, content):
-            self._expectations.give_up(self._outstanding_of(effects_of(self._events, index)))
+            self._waiting.give_up_all(effects_of(self._events, index))
 
     async def _act(self, index: int, actor: str, content: Any) -> bool:
         """Have a puppet do something. Where the stack gives it another job than the hub did, go on in that order."""
@@ -355,19 +308,6 @@ class _Player:
             await self._connections[event.actor].close(event.code)
         else:
             await self._connections[event.actor].drop()
-
-    async def _linger(self, index: int) -> None:
-        """Where the recording lingered before an actor left, give what was not recorded a chance to show."""
-        # Waiting for expected frames alone would never see one too many: an actor that leaves at once cannot receive
-        # anything twice. It stays as long as it did, but no longer than until nothing has come for a moment.
-        gap_s = (self._events[index].at - self._events[index - 1].at) / 1000 if index else 0.0
-        if gap_s < self._deadlines.linger_gap_s:
-            return
-        limit = self._clock() + gap_s
-        quiet_at = max(self._last_arrival, self._clock()) + self._deadlines.quiet_s
-        while (now := self._clock()) < min(quiet_at, limit):
-            await asyncio.sleep(min(quiet_at, limit) - now)
-            quiet_at = max(quiet_at, self._last_arrival + self._deadlines.quiet_s)
 
     async def _settle(self, note: Note) -> None:
         """Wait as the recording does, with nothing to come. On a stack a lost lease is over within its term."""
