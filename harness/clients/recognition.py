@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import httpx
@@ -54,11 +55,18 @@ async def stack_answers(target: StackTarget) -> dict[str, dict[str, Any]]:
     return found
 
 
+@asynccontextmanager
+async def greeting(target: HubTarget, role: str, name: str) -> AsyncIterator[tuple[RecordingSocket, dict[str, Any]]]:
+    """A connection to a hub, and its first message on it. Raises ExpectationTimeout and Unreachable."""
+    async with RecordingSocket(target.ws_url, role, name, token=target.token) as client:
+        yield client, await client.wait_for(lambda _: True, "a greeting", timeout_s=ANSWER_S)
+
+
 async def _greeted(target: HubTarget, role: str) -> None:
     name = f"hubgate-looks-{secrets.token_hex(4)}"
     try:
-        async with RecordingSocket(target.ws_url, role, name, token=target.token) as client:
-            first = await client.wait_for(lambda _: True, "a greeting", timeout_s=ANSWER_S)
+        async with greeting(target, role, name) as (_, first):
+            pass
     except (ExpectationTimeout, HandshakeRefused) as error:
         why = f"at /ws/{role}/{name} it does not greet ({error})"
         raise NotRecognised(f"{target.http_url} does not speak as the hub: {why}. {OTHER_WORDS}") from error

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import httpx
 import redis
 
-from harness.clients import ExpectationTimeout, Monitor, Unreachable
-from harness.clients.recognition import OTHER_WORDS, NotRecognised, TokenWrong, stack_answers
+from harness.clients import ExpectationTimeout, Unreachable
+from harness.clients.recognition import ANSWER_S, OTHER_WORDS, NotRecognised, TokenWrong, greeting, stack_answers
 from harness.clients.transport import plain_http
 from harness.errors import CouldNotRun
 from harness.processes import RedisUnusable, check_redis
@@ -30,7 +30,6 @@ from harness.results import PreflightRow
 from harness.results.formatting import listed, plural, quantity
 from harness.targets import LOOPBACK, HubTarget, Side, StackTarget, Target
 
-ANSWER_S: Final = 5.0
 ASKED: Final = 5
 """Requests whose median is the latency."""
 SAMPLED: Final = 2_000
@@ -161,8 +160,7 @@ class _Look:
     async def _hub(self, target: HubTarget) -> None:
         name = f"hubgate-preflight-{secrets.token_hex(4)}"
         try:
-            async with Monitor(target.ws_url, name, token=target.token) as monitor:
-                first = await monitor.wait_for(lambda _: True, "a greeting", timeout_s=ANSWER_S)
+            async with greeting(target, "monitor", name) as (monitor, first):
                 if first.get("type") == "error":
                     self.row("token", str(first.get("error")), "Give it with --token.", stops=True)
                     raise _Stopped
