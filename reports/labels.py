@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 from harness.results import (
     Cell,
     CellVerdict,
-    Change,
     Column,
     Criterion,
     Detection,
@@ -35,17 +34,15 @@ _LOOK: Final[dict[str, tuple[str, str]]] = {
     CellVerdict.DECLARED: ("≈", "declared"),
     CellVerdict.DIFFERENT: ("✗", "bad"),
     CellVerdict.NOT_APPLICABLE: ("—", "none"),
-    Standing.WORSE: ("✗", "bad"),
+    Standing.WORSE: ("▼", "bad"),
     Standing.SAME: ("✓", "good"),
     Standing.BETTER: ("▲", "good"),
     Standing.ALONE: ("—", "none"),
     SuiteOutcome.PASSED: ("✓", "good"),
     SuiteOutcome.FAILED: ("✗", "bad"),
     SuiteOutcome.SKIPPED: ("—", "none"),
-    Change.WORSE: ("▼", "bad"),
-    Change.BETTER: ("▲", "good"),
-    Change.NEW: ("—", "none"),
-    Change.ELSEWHERE: ("—", "none"),
+    Standing.NEW: ("—", "none"),
+    Standing.ELSEWHERE: ("—", "none"),
     Detection.CAUGHT: ("✓", "good"),
     Detection.ELSEWHERE: ("✗", "bad"),
     Detection.MISSED: ("✗", "bad"),
@@ -185,7 +182,7 @@ def caught(run: Run) -> int:
 
 def changed_most(run: Run, most: int = 3) -> list[FigureTrend]:
     """What changed most since the baseline: what is worse first, then by its share; without a baseline nothing."""
-    order = (Change.WORSE, Change.BETTER, Change.SAME)
+    order = (Standing.WORSE, Standing.BETTER, Standing.SAME)
     compared = [one for one in run.changes if one.change in order and one.before]
     return sorted(compared, key=lambda one: (order.index(one.change), -abs(one.share)))[:most]
 
@@ -193,7 +190,7 @@ def changed_most(run: Run, most: int = 3) -> list[FigureTrend]:
 def describe_changes(run: Run) -> str:
     """`2 worse, 20 the same, 1 better`, of the figures that both have."""
     counted = Counter(one.change for one in run.changes)
-    words = {Change.WORSE: "worse", Change.SAME: "the same", Change.BETTER: "better", Change.NEW: "new"}
+    words = {Standing.WORSE: "worse", Standing.SAME: "the same", Standing.BETTER: "better", Standing.NEW: "new"}
     return ", ".join(f"{counted[change]} {word}" for change, word in words.items() if counted[change])
 
 

@@ -107,7 +107,7 @@ def _difference(row: ScenarioRow, cell: Cell, finding: Finding) -> tuple[str, st
 
 
 def _faults(run: Run) -> list[str]:
-    rows = [(f"{glyph(fault.standing)} {fault.standing.value}", plain(fault.title)) for fault in run.faults]
+    rows = [(f"{glyph(fault.standing)} {fault.standing.beside('the hub')}", plain(fault.title)) for fault in run.faults]
     return ["<details><summary>Faults</summary>", "", *_table(("", "Fault"), rows), "</details>", ""] if rows else []
 
 

@@ -1,7 +1,5 @@
 """What a run found, as data: the one thing that the gate fills and every report is made from (docs/reports.md)."""
 
-from harness.results.changes import Change as Change
-from harness.results.changes import FigureTrend as FigureTrend
 from harness.results.criteria import Comparison as Comparison
 from harness.results.criteria import Criterion as Criterion
 from harness.results.criteria import Evidence as Evidence
@@ -44,7 +42,6 @@ from harness.results.outcomes import FaultOutcome as FaultOutcome
 from harness.results.outcomes import FaultRow as FaultRow
 from harness.results.outcomes import MutantRow as MutantRow
 from harness.results.outcomes import Score as Score
-from harness.results.outcomes import Standing as Standing
 from harness.results.outcomes import SuiteOutcome as SuiteOutcome
 from harness.results.outcomes import SuiteRow as SuiteRow
 from harness.results.outcomes import Tally as Tally
@@ -65,3 +62,5 @@ from harness.results.run import conclude as conclude
 from harness.results.run import decode as decode
 from harness.results.run import load as load
 from harness.results.run import save as save
+from harness.results.standing import FigureTrend as FigureTrend
+from harness.results.standing import Standing as Standing

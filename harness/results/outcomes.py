@@ -10,6 +10,7 @@ from typing import Final, Self
 import msgspec
 
 from harness.results.criteria import Link
+from harness.results.standing import Standing
 
 
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -102,17 +103,6 @@ class SuiteRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{self.suite}/{self.name}"
 
 
-class Standing(StrEnum):
-    """The stack under a fault, held against the hub under the same one."""
-
-    WORSE = "worse than the hub"
-    SAME = "same as the hub"
-    BETTER = "better than the hub"
-    ALONE = "not comparable"
-    """The fault has no meaning on the hub, or the hub was not put through it."""
-    INCONCLUSIVE = "inconclusive"
-
-
 class FaultOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one side came to under the fault; `figures` such as `{"lost": 0, "recovered after, ms": 5200}`."""
 
@@ -127,6 +117,7 @@ class FaultRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: str
     how: str
     standing: Standing
+    """Of the stack, beside the hub under the same fault."""
     stack: FaultOutcome | None = None
     hub: FaultOutcome | None = None
     explanation: str = ""

@@ -17,12 +17,12 @@ import msgspec
 import psutil
 
 from harness.errors import CouldNotRun
-from harness.results.changes import FigureTrend
 from harness.results.criteria import Criterion, Link, LinkTo, Verdict, combine
 from harness.results.figures import Chart, Distribution
 from harness.results.formatting import listed, plural, quantity
 from harness.results.matrix import ScenarioRow
 from harness.results.outcomes import DefectRow, FaultRow, MutantRow, Score, SuiteRow, Tally, Timeline
+from harness.results.standing import FigureTrend
 
 SCHEMA: Final = 2
 """The version of run.json. A field may be added under the same number; one that goes or changes meaning raises it."""

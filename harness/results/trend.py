@@ -12,10 +12,10 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from harness.results.changes import Change, FigureTrend
 from harness.results.criteria import Comparison, Measurement
 from harness.results.formatting import plural
 from harness.results.run import Run
+from harness.results.standing import FigureTrend, Standing
 from harness.results.switching import stack_version
 
 MATTERS: Final = 0.10
@@ -65,14 +65,14 @@ def _trend(name: Name, figure: Measurement, known: Sequence[tuple[bool, dict[Nam
     had = [(same, figures[name].observed) for same, figures in known if name in figures]
     values = [value for same, value in had if value is not None and (same or not figure.unit)]
     after = figure.observed or 0.0
-    unknown = Change.ELSEWHERE if had else Change.NEW
+    unknown = Standing.ELSEWHERE if had else Standing.NEW
     change = change_of(values, after, figure) if values else unknown
     return FigureTrend(
         criterion=name[0], what=name[1], unit=figure.unit, after=after, before=tuple(values), change=change
     )
 
 
-def change_of(before: Sequence[float], after: float, figure: Measurement) -> Change:
+def change_of(before: Sequence[float], after: float, figure: Measurement) -> Standing:
     """The rule above."""
     sign = 1 if figure.threshold.comparison in LOWER_IS_BETTER else -1
     earlier, now = [sign * value for value in before], sign * after
@@ -81,5 +81,5 @@ def change_of(before: Sequence[float], after: float, figure: Measurement) -> Cha
         share = MATTERS if len(before) > 1 else MATTERS_OF_ONE
         matters = max(share * abs(statistics.median(before)), max(before) - min(before))
     if now > max(earlier) + matters:
-        return Change.WORSE
-    return Change.BETTER if now < min(earlier) - matters else Change.SAME
+        return Standing.WORSE
+    return Standing.BETTER if now < min(earlier) - matters else Standing.SAME

@@ -14,13 +14,13 @@ from rich.text import Text
 
 from harness.errors import CouldNotRun
 from harness.results import Run, decode, load
-from harness.results.changes import Change
 from harness.results.formatting import plural, quantity
 from harness.results.run import FILE_NAME
+from harness.results.standing import Standing
 from harness.results.trend import environment_of
 from harness.results.trend import trend as trend_of
 
-STYLE: Final = {Change.WORSE: "bold red", Change.BETTER: "green"}
+STYLE: Final = {Standing.WORSE: "bold red", Standing.BETTER: "green"}
 BARS: Final = "▁▂▃▄▅▆▇█"
 FAIL_ON_WORSE: Final = click.option(
     "--fail-on-worse", is_flag=True, help="Exit with 1 where a figure is worse, within its limit or not."
@@ -101,13 +101,13 @@ def trend(folder: str | Path) -> None:
 def show_comparison(before: Sequence[Run], after: Run, *, fail_on_worse: bool) -> None:
     """Print what changed, worst first; leave with 1 where something is worse and that is to fail."""
     changes = trend_of(before, after)
-    order = [Change.WORSE, Change.BETTER, Change.SAME, Change.NEW, Change.ELSEWHERE]
+    order = [Standing.WORSE, Standing.BETTER, Standing.SAME, Standing.NEW, Standing.ELSEWHERE]
     shown = table("Change", "Criterion", "Figure")
     for one in sorted(changes, key=lambda change: order.index(change.change)):
         shown.add_row(_word(one.change), one.criterion, one.describe())
     console = Console()
     console.print(shown)
-    worse = [one for one in changes if one.change is Change.WORSE]
+    worse = [one for one in changes if one.change is Standing.WORSE]
     console.print(
         f"{plural(len(worse), 'figure is', 'figures are')} worse than in {plural(len(before), 'earlier run')}."
     )
@@ -131,7 +131,7 @@ def _environments(earlier: Sequence[Run], run: Run) -> str:
     return f"Environment {here}: so had {same} of {plural(len(others), 'earlier run')}."
 
 
-def _word(change: Change) -> Text:
+def _word(change: Standing) -> Text:
     return Text(change.value, STYLE.get(change, ""))
 
 

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from harness.results import (
     About,
-    Change,
     Chart,
     Comparison,
     Criterion,
@@ -365,13 +364,13 @@ def suites() -> list[SuiteRow]:
 
 
 def changes() -> list[FigureTrend]:
-    def one(criterion: str, what: str, before: float, after: float, change: Change) -> FigureTrend:
+    def one(criterion: str, what: str, before: float, after: float, change: Standing) -> FigureTrend:
         return FigureTrend(criterion=criterion, what=what, unit="ms", after=after, before=(before,), change=change)
 
     return [
-        one("claim", "p99 of claims", 8.4, 9.1, Change.SAME),
-        one("progress", "p99 of progress", 14.0, 18.9, Change.WORSE),
-        one("recovery", "slowest recovery", 16_100, 16_120, Change.SAME),
+        one("claim", "p99 of claims", 8.4, 9.1, Standing.SAME),
+        one("progress", "p99 of progress", 14.0, 18.9, Standing.WORSE),
+        one("recovery", "slowest recovery", 16_100, 16_120, Standing.SAME),
     ]
 
 

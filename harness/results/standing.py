@@ -1,4 +1,6 @@
-"""How a figure came out against earlier runs; `trend` has the rule."""
+"""How something came out against what it is held against: a figure against earlier runs (`trend`), the stack against
+the hub.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,23 @@ import msgspec
 from harness.results.formatting import quantity
 
 
-class Change(StrEnum):
-    """How a figure came out against earlier ones."""
+class Standing(StrEnum):
+    """How it came out."""
 
     WORSE = "worse"
     SAME = "same"
     BETTER = "better"
     NEW = "new"
-    """No earlier run has it."""
+    """No earlier run has the figure."""
     ELSEWHERE = "another machine"
     """Measured there, it says nothing of here."""
+    ALONE = "not comparable"
+    """What was done has no meaning on the hub, or was not done to it."""
+
+    def beside(self, other: str) -> str:
+        """`worse than the hub`, `same as the hub`; what could not be compared stays so."""
+        word = {Standing.WORSE: "than", Standing.SAME: "as", Standing.BETTER: "than"}.get(self)
+        return f"{self.value} {word} {other}" if word else self.value
 
 
 class FigureTrend(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -31,7 +40,7 @@ class FigureTrend(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     after: float
     before: tuple[float, ...]
     """Of the earlier runs, the oldest first."""
-    change: Change
+    change: Standing
 
     @property
     def median(self) -> float | None:
