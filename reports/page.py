@@ -98,16 +98,14 @@ def _without_rows(each: ShownTranscript) -> ShownTranscript:
 
 
 def _render(environment: Environment, run: Run, transcripts: Sequence[ShownTranscript]) -> str:
-    style, _, _ = environment.loader.get_source(environment, "page.css")  # type: ignore[union-attr]  # it has one
-    scripts = (environment.loader.get_source(environment, f"{name}.js")[0] for name in SCRIPTS)  # type: ignore[union-attr]
-    script = "".join(scripts)
-    drawn, left = _timelines(run)
+    style, script = _source(environment, "page.css"), "".join(_source(environment, f"{name}.js") for name in SCRIPTS)
     shown, folded = _figures(run)
     found = causes(run)
     rows = {row_id(each.ref, row.place) for each in transcripts for row in each.rows or ()}
     return environment.get_template(
         "page.html.j2"
     ).render(
+        _about_jobs(run),
         run=run,
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
@@ -123,7 +121,6 @@ def _render(environment: Environment, run: Run, transcripts: Sequence[ShownTrans
         facts=run_facts(run),
         changed=labels.changed_most(run),
         changes=labels.describe_changes(run),
-        lives={criterion.id: _lives(criterion, run) for criterion in run.criteria},
         figures=shown,
         figures_left=folded,
         columns=[column for column in Column if any(row.cell(column) for row in run.matrix)],
@@ -131,16 +128,29 @@ def _render(environment: Environment, run: Run, transcripts: Sequence[ShownTrans
         differs=bool(labels.differing(run)),
         matrix_summary=describe_matrix(run),
         deviations=_deviations(run),
-        timelines=drawn,
-        life_of={timeline.job_id: timeline.id for timeline in reversed(run.timelines)},
-        timelines_left=left,
-        timelines_summary=_describe_timelines(run),
         suites=sorted(run.suites, key=lambda one: one.outcome is not SuiteOutcome.FAILED),
         suites_failed=sum(one.outcome is SuiteOutcome.FAILED for one in run.suites),
         words={word for row in run.matrix for word in _words(row).split()} | {one.outcome.value for one in run.suites},
         defects_summary=describe_defects(run),
         transcripts=transcripts,
     )
+
+
+def _source(environment: Environment, name: str) -> str:
+    """A style sheet or a script of ours."""
+    text: str = environment.loader.get_source(environment, name)[0]  # type: ignore[union-attr]  # it has one
+    return text
+
+
+def _about_jobs(run: Run) -> dict[str, object]:
+    drawn, left = _timelines(run)
+    return {
+        "lives": {criterion.id: _lives(criterion, run) for criterion in run.criteria},
+        "timelines": drawn,
+        "life_of": {timeline.job_id: timeline.id for timeline in reversed(run.timelines)},
+        "timelines_left": left,
+        "timelines_summary": _describe_timelines(run),
+    }
 
 
 def _environment() -> Environment:

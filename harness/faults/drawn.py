@@ -110,19 +110,17 @@ class Reach:
                 Kind.FAILOVER_ORDERED: ("redis", lambda: Failover(group, writer, plan=plan, by=FailoverBy.ORDER)),
             }
         if self.servers:
-            servers = self.servers
             found |= {
-                Kind.API_KILLED: ("api", lambda: KillServers(servers, writer, seed=seed, times=1, every_s=SOON_S)),
-                Kind.API_TERMINATED: (
-                    "api",
-                    lambda: KillServers(servers, writer, seed=seed, how=Signal.TERMINATE, times=1, every_s=SOON_S),
-                ),
-                Kind.CLOCK_AHEAD: (
-                    "api",
-                    lambda: ClockAhead(servers, writer, seed=seed, how=Signal.TERMINATE, times=1, every_s=SOON_S),
-                ),
+                Kind.API_KILLED: ("api", self._strike(KillServers, Signal.KILL, writer, seed)),
+                Kind.API_TERMINATED: ("api", self._strike(KillServers, Signal.TERMINATE, writer, seed)),
+                Kind.CLOCK_AHEAD: ("api", self._strike(ClockAhead, Signal.TERMINATE, writer, seed)),
             }
         return found
+
+    def _strike(
+        self, nemesis: type[KillServers], how: Signal, writer: HistoryWriter, seed: int
+    ) -> Callable[[], Nemesis]:
+        return lambda: nemesis(self.servers, writer, seed=seed, how=how, times=1, every_s=SOON_S)
 
     def _waves(self, writer: HistoryWriter, seed: int, how: Signal, down_s: float) -> Callable[[], Nemesis]:
         return lambda: Waves(

@@ -40,10 +40,10 @@ from harness.gate.profiles import PROFILES
 from harness.gate.spoken.checks import ASKED
 from harness.gate.spoken.judge import SpokenResults, cannot_be_asked, judged_by_protocol
 from harness.processes import Processes, check_redis
-from harness.protocols.description import Described
-from harness.results import About, Criterion, LogFile, Machine, PreflightRow, Run, Target, conclude
+from harness.results import About, Criterion, LogFile, Machine, PreflightRow, Run, conclude
+from harness.results import Target as JudgedTarget
 from harness.results.switching import STACK
-from harness.targets import Side
+from harness.targets import Side, Target
 
 Report = Callable[[Phase, PhaseStatus, str], None]
 """Takes how far a phase is, with a sentence."""
@@ -75,15 +75,8 @@ async def run_gate(
     limits = load_limits(specs, options.thresholds or DEFAULT)
     wanted = _chosen(specs, limits, options)
     waivers = load_waivers(specs, options.waivers) if options.waivers else []
-    if options.redis and options.redis != "docker":
-        await asyncio.to_thread(check_redis, options.redis)
     given = [target for target in (options.given_hub, options.given_stack) if target is not None]
-    looked = await preflight(
-        *given,
-        allowed_hosts=options.allow_load_on,
-        exclusive=options.namespace is not None,
-        protocols=_protocols(options),
-    )
+    looked = await _looked_at(given, options)
     show(looked)
     started, folder = datetime.now(UTC), new_folder(options)
     clock = time.monotonic()
@@ -107,10 +100,17 @@ async def run_gate(
     return _concluded(about, found, context, waivers, in_all=len(specs)), folder
 
 
-def _protocols(options: Options) -> dict[Side, Described]:
-    """What the given sides speak, where that is all that is known of them."""
+async def _looked_at(given: Sequence[Target], options: Options) -> list[PreflightRow]:
+    """What is found at the given sides, and whether the given Redis can be used, before anything is sent."""
+    if options.redis and options.redis != "docker":
+        await asyncio.to_thread(check_redis, options.redis)
     told = {Side.HUB: options.legacy_protocol, Side.STACK: options.protocol}
-    return {side: protocol for side, protocol in told.items() if protocol is not None}
+    return await preflight(
+        *given,
+        allowed_hosts=options.allow_load_on,
+        exclusive=options.namespace is not None,
+        protocols={side: protocol for side, protocol in told.items() if protocol is not None},
+    )
 
 
 def _chosen(specs: dict[str, AnySpec], limits: LimitsFile, options: Options) -> tuple[AnySpec, ...]:
@@ -300,8 +300,8 @@ def describe(options: Options, run_id: str, started: datetime, seconds: float) -
         machine=Machine.here(),
         versions=versions(),
         targets=(
-            Target(name="hub", kind="a hub", url=options.legacy or "", started_by_us=not options.legacy),
-            Target(
+            JudgedTarget(name="hub", kind="a hub", url=options.legacy or "", started_by_us=not options.legacy),
+            JudgedTarget(
                 name=STACK,
                 kind="a stack",
                 url=options.candidate or "",

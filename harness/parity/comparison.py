@@ -13,7 +13,7 @@ from harness.cassettes.events import Closed, Event, Receive, Response, told_by
 from harness.cassettes.tokens import Bindings, Exchange, tokens_of
 from harness.parity.alignment import Alignment, Place, align, out_of_order, side_by_side
 from harness.parity.findings import Signature, differences, is_critical, sentence_of, signature
-from harness.parity.frames import ReceivedFrame, StreamKey, streams
+from harness.parity.frames import ReceivedFrame, StreamKey, Streams, streams
 from harness.parity.statistics import statistics_differences, statistics_of
 from harness.results import Finding, FindingKind
 
@@ -52,15 +52,7 @@ def parity_of(
     same_ids = with_ids_of(expected, observed, workers_by_facts=workers_by_facts)
     left = streams(expected, workers_by_facts=workers_by_facts)
     right = streams(same_ids, workers_by_facts=workers_by_facts, began=began)
-    found: list[tuple[Finding, Place]] = []
-    places: list[Place] = []
-    for key in sorted({*left, *right}, key=lambda key: _first_place(left, right, key)):
-        ours, theirs = left.get(key, []), right.get(key, [])
-        alignment = align(ours, theirs)
-        found += _stream_findings(ours, theirs, alignment)
-        places += [(ours[one].index, theirs[other].index) for one, other in alignment.pairs]
-        places += [(ours[one].index, None) for one in alignment.missing]
-        places += [(None, theirs[other].index) for other in alignment.extra]
+    found, places = _compared(left, right)
     found += _statistics_findings(expected, same_ids, began)
     rows = side_by_side(expected, observed, places)
     row_of = {side: row for row, place in enumerate(rows) for side in (("expected", place[0]), ("observed", place[1]))}
@@ -79,6 +71,20 @@ def parity_of(
         ],
         len({value for event in expected if isinstance(value := _job_of(told_by(event)), str)}),
     )
+
+
+def _compared(left: Streams, right: Streams) -> tuple[list[tuple[Finding, Place]], list[Place]]:
+    """What differs stream by stream, and which places belong together."""
+    found: list[tuple[Finding, Place]] = []
+    places: list[Place] = []
+    for key in sorted({*left, *right}, key=lambda key: _first_place(left, right, key)):
+        ours, theirs = left.get(key, []), right.get(key, [])
+        alignment = align(ours, theirs)
+        found += _stream_findings(ours, theirs, alignment)
+        places += [(ours[one].index, theirs[other].index) for one, other in alignment.pairs]
+        places += [(ours[one].index, None) for one in alignment.missing]
+        places += [(None, theirs[other].index) for other in alignment.extra]
+    return found, places
 
 
 def _job_of(content: object) -> object:
@@ -138,9 +144,7 @@ def _with_content(event: Event, content: object) -> Event:
     return msgspec.structs.replace(event, body=content) if isinstance(event, Response) else event
 
 
-def _first_place(
-    left: dict[StreamKey, list[ReceivedFrame]], right: dict[StreamKey, list[ReceivedFrame]], key: StreamKey
-) -> tuple[int, StreamKey]:
+def _first_place(left: Streams, right: Streams, key: StreamKey) -> tuple[int, StreamKey]:
     return (left.get(key) or right[key])[0].index, key
 
 

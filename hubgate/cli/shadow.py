@@ -51,6 +51,7 @@ def _share(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
 @click.option("--deviations", type=click.Path(path_type=Path, dir_okay=False), help="Another file than the project's.")
 @click.option(
     "--patience",
+    "patience_s",
     type=click.FloatRange(min=1),
     default=30.0,
     show_default=True,
@@ -71,21 +72,7 @@ def _share(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
     show_default=True,
     help="With --report: with fewer jobs it is inconclusive.",
 )
-def shadow(  # noqa: PLR0913 - as many as options
-    *,
-    primary: str | None,
-    candidate: str | None,
-    sample: float,
-    listen: tuple[str, int],
-    page: tuple[str, int],
-    out: Path,
-    token: str | None,
-    deviations: Path | None,
-    patience: float,
-    report_dir: Path | None,
-    least_jobs: int,
-    **secrets: Any,
-) -> None:
+def shadow(*, listen: tuple[str, int], out: Path, report_dir: Path | None, least_jobs: int, **asked: Any) -> None:
     """Stand between clients and a hub: they get the hub's answers alone, and what some of them say is said to a stack
     as well. What the stack answers otherwise is counted by cause, on a live page and in a file, until Ctrl-C.
 
@@ -96,25 +83,26 @@ def shadow(  # noqa: PLR0913 - as many as options
         written = reports.write(run, report_dir)
         reports.print_run(run, Console(), written.page)
         raise SystemExit(run.verdict.exit_status)
-    if not primary or not candidate:
+    asyncio.run(_follow(_settings(out, **asked), *listen))
+    click.echo(f"What was found is in {out}; hubgate shadow --report {out} says what it means.", err=True)
+
+
+def _settings(out: Path, page: tuple[str, int], deviations: Path | None, **asked: Any) -> Settings:
+    """What was asked for. Raises UsageError and CouldNotRun for what cannot be followed."""
+    if not asked["primary"] or not asked["candidate"]:
         raise click.UsageError("two servers are needed, --primary URL and --candidate URL; or --report DIR")
     declared = deviations or scenarios_folder() / "deviations.toml"
     Deviations.load(declared)
-    settings = Settings(
-        primary=primary,
-        candidate=candidate,
+    rules = Rules(**{name: asked.pop(name) for name in Rules.__struct_fields__})
+    rules.redaction()  # a rule that is none is told now
+    return Settings(
+        **asked,
         out=out.resolve(),
         began=time.monotonic(),
-        sample=sample,
         page=(page[0], page[1] or free_port()),
-        token=token,
         deviations=declared.resolve(),
-        rules=Rules(**secrets),
-        patience_s=patience,
+        rules=rules,
     )
-    settings.rules.redaction()  # a rule that is none is told now
-    asyncio.run(_follow(settings, *listen))
-    click.echo(f"What was found is in {out}; hubgate shadow --report {out} says what it means.", err=True)
 
 
 async def _follow(settings: Settings, host: str, port: int) -> None:

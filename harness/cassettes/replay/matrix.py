@@ -7,6 +7,7 @@ import datetime as dt
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -59,30 +60,24 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
     The hub's runs that `recall` holds are not played again; where it is empty they are put into it.
     """
     runs = [] if recall is None else recall
+    play_these = partial(play_files, deadlines=deadlines, at_once=at_once)
 
     async def play(column: Column, pool: TargetPool) -> list[Played]:
         view = VIEWS.get(column, View.FRAMES)
-        return await play_files(
-            files, pool, deadlines=deadlines, at_once=at_once, view=view, done=lambda played: done(column, played)
-        )
+        return await play_these(files, pool, view=view, done=lambda played: done(column, played))
 
     async def play_hub() -> None:
         if not runs:
             first, again = await asyncio.gather(play(Column.HUB, hub), play(Column.HUB_AGAIN, hub))
             unsure = [one.path for one, other in zip(first, again, strict=True) if _differ(one, other)]
-            runs.extend([first, again, await play_files(unsure, hub, deadlines=deadlines, at_once=at_once)])
+            runs.extend([first, again, await play_these(unsure, hub)])
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(play_hub())
         websocket = tasks.create_task(play(Column.STACK_WEBSOCKET, stack))
         sse = tasks.create_task(play(Column.STACK_SSE, stack))
     first, again, *_ = runs
-    played = {
-        Column.HUB: first,
-        Column.HUB_AGAIN: again,
-        Column.STACK_WEBSOCKET: websocket.result(),
-        Column.STACK_SSE: sse.result(),
-    }
+    played = dict(zip(Column, (first, again, websocket.result(), sse.result()), strict=True))
     columns = judge_columns(played, _noise(runs), deviations, today)
     problems = problems_of(columns, deviations, today)
     return Matrix(columns=columns, rows=rows_of(columns), problems=problems)

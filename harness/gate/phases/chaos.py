@@ -17,8 +17,9 @@ from harness.history.strikes import strikes_of
 from harness.history.timelines import tally_of, timelines_of
 from harness.load.population import read_population
 from harness.load.recording import history_in, until_submitted
-from harness.load.spec import Demands, Mix
-from harness.processes import start_valkey
+from harness.load.results import LoadResult
+from harness.load.spec import Demands, LoadSpec, Mix
+from harness.processes import Valkey, start_valkey
 from harness.processes.redis import KEEPS_ALL
 from harness.targets import Deployment, Side
 
@@ -47,37 +48,7 @@ async def gather(context: RunContext) -> PhaseResult:
     )
     try:
         async with Proxy("127.0.0.1", valkey.port, name="redis over a line") as link:
-            seconds = context.profile.chaos_jobs / RATE
-            spec = spec_for(
-                context,
-                Side.STACK,
-                rate=RATE,
-                seconds=seconds,
-                mix=Mix.of(USERS),
-                population=read_population().slower().calm(),
-                fleet=WORKERS,
-                lease_ms=LEASE_MS,
-                drain_s=SETTLE_S,
-                demands=Demands(excused_errors=EXCUSED),
-                redis=f"redis://127.0.0.1:{link.port}/0",
-                prefix="",
-            )
-            drawn: list[Drawn] = []
-
-            async def disturb(deployment: Deployment, writer: HistoryWriter) -> None:
-                reach = Reach(
-                    workers=deployment.workers,
-                    servers=deployment.servers,
-                    valkey=valkey,
-                    link=link,
-                    stopped_s=LEASE_MS / 1000 + 1,
-                )
-                await until_submitted(writer, FIRST_JOBS)
-                async with Drawn(reach, writer, seed=context.options.seed, for_s=seconds * 0.8) as nemesis:
-                    drawn.append(nemesis)
-                    await nemesis.done()
-
-            load = await run_load(context, NAME, spec, disturb)
+            load, drawn = await _load_under_faults(context, valkey, link)
     finally:
         await asyncio.to_thread(valkey.close)
     history = await asyncio.to_thread(history_in, load_folder(context, NAME))
@@ -93,6 +64,38 @@ async def gather(context: RunContext) -> PhaseResult:
         histories=[(NAME, load.checks)],
         timelines=timelines_of(history, load.checks.values(), side="stack, chaos"),
         tallies=[tally_of(load.checks["accounting"], id=NAME, title="Where every job is after the chaos")],
+    )
+
+
+async def _load_under_faults(context: RunContext, valkey: Valkey, link: Proxy) -> tuple[LoadResult, list[Drawn]]:
+    spec = _spec(context, f"redis://127.0.0.1:{link.port}/0")
+    drawn: list[Drawn] = []
+
+    async def disturb(deployment: Deployment, writer: HistoryWriter) -> None:
+        workers, servers = deployment.workers, deployment.servers
+        reach = Reach(workers=workers, servers=servers, valkey=valkey, link=link, stopped_s=LEASE_MS / 1000 + 1)
+        await until_submitted(writer, FIRST_JOBS)
+        async with Drawn(reach, writer, seed=context.options.seed, for_s=spec.plan.duration_s * 0.8) as nemesis:
+            drawn.append(nemesis)
+            await nemesis.done()
+
+    return await run_load(context, NAME, spec, disturb), drawn
+
+
+def _spec(context: RunContext, redis_url: str) -> LoadSpec:
+    return spec_for(
+        context,
+        Side.STACK,
+        rate=RATE,
+        seconds=context.profile.chaos_jobs / RATE,
+        mix=Mix.of(USERS),
+        population=read_population().slower().calm(),
+        fleet=WORKERS,
+        lease_ms=LEASE_MS,
+        drain_s=SETTLE_S,
+        demands=Demands(excused_errors=EXCUSED),
+        redis=redis_url,
+        prefix="",
     )
 
 
