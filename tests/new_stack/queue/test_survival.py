@@ -16,6 +16,7 @@ import redis
 from harness.testing.waiting import until
 from new_stack.queue import NewJob, Queue, QueueSettings, QueueUnavailable
 from tests.new_stack.conftest import ValkeyProcess
+from tests.new_stack.queue.test_failover import able
 
 JOBS = 400
 DISK_MS = 30
@@ -37,10 +38,11 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Machine:
     """A Valkey with an append-only file, on a machine whose power can be cut."""
 
-    def __init__(self, shim: Path, notes: Path, fsync: str, disk_ms: int = DISK_MS) -> None:
+    def __init__(self, shim: Path, notes: Path, fsync: str, *options: str, disk_ms: int = DISK_MS) -> None:
         self.notes = notes
+        notes.mkdir()
         self._environment = {"LD_PRELOAD": str(shim), "SYNCED": str(notes), "SYNC_MS": str(disk_ms)}
-        self.server = ValkeyProcess("--appendonly", "yes", "--appendfsync", fsync)
+        self.server = ValkeyProcess("--appendonly", "yes", "--appendfsync", fsync, *options)
         self.start()
 
     def start(self) -> None:
@@ -64,8 +66,8 @@ class Machine:
 def machine(shim: Path, tmp_path: Path) -> Iterator[Callable[..., Machine]]:
     made: list[Machine] = []
 
-    def build(fsync: str, disk_ms: int = DISK_MS) -> Machine:
-        made.append(Machine(shim, tmp_path, fsync, disk_ms))
+    def build(fsync: str, *options: str, disk_ms: int = DISK_MS) -> Machine:
+        made.append(Machine(shim, tmp_path / str(len(made)), fsync, *options, disk_ms=disk_ms))
         return made[-1]
 
     yield build
@@ -126,7 +128,7 @@ async def test_a_kill(
     machine: Callable[..., Machine], acknowledgement: str, fsync: str, disk_ms: int, *, survives: bool
 ) -> None:
     """With everysec Redis holds back what it would write while the disk is still at work on what came before."""
-    one = machine(fsync, disk_ms)
+    one = machine(fsync, disk_ms=disk_ms)
     queue = await Queue.connect(QueueSettings(redis_url=one.server.url, acknowledgement=acknowledgement))
     stored = await submitted(queue, 20)
     with redis.Redis(port=one.server.port) as admin:
@@ -139,14 +141,59 @@ async def test_a_kill(
     assert (gone == 0) is survives, f"{gone} of {len(stored)} are lost"
 
 
-@pytest.mark.parametrize(("acknowledgement", "survives"), [("memory", False), ("replicas=1", True)])
+async def test_without_an_append_only_file_a_kill_loses_everything(own_valkey: ValkeyProcess) -> None:
+    queue = await Queue.connect(QueueSettings(redis_url=own_valkey.url))
+    stored = await submitted(queue, 20)
+    own_valkey.kill()
+    own_valkey.start()
+    await queue.close()
+    assert await lost(own_valkey.url, stored) == len(stored)
+
+
+@pytest.mark.parametrize(
+    ("strikes", "fsync", "survives"),
+    [
+        ("primary killed", "everysec", True),
+        ("primary's power", "everysec", True),
+        ("power of both", "everysec", False),
+        ("power of both", "always", True),
+    ],
+)
+async def test_replicas_when_the_primary_is_gone(
+    machine: Callable[..., Machine], strikes: str, fsync: str, *, survives: bool
+) -> None:
+    """A replica confirms what it has in memory; with `always` it has written that to its disk before."""
+    primary = machine(fsync)
+    replica = machine(fsync, "--replicaof", f"127.0.0.1 {primary.server.port}", "--repl-diskless-sync-delay", "0")
+    with redis.Redis(port=replica.server.port) as there:
+        await until(lambda: there.info("replication")["master_link_status"] == "up")
+        await until(lambda: not there.info("persistence")["aof_rewrite_in_progress"])
+        queue = await Queue.connect(QueueSettings(redis_url=primary.server.url, acknowledgement="replicas=1"))
+        stored = await submitted(queue, JOBS)
+        if strikes == "primary killed":
+            primary.server.kill()
+        else:
+            primary.cut_power()
+        if strikes == "power of both":
+            replica.cut_power()
+            replica.start()
+        await queue.close()
+        there.replicaof("NO", "ONE")
+        gone = await lost(replica.server.url, stored)
+    assert (gone == 0) is survives, f"{gone} of {len(stored)} are lost"
+
+
+@pytest.mark.parametrize(("acknowledgement", "survives"), [("memory", False), ("disk", False), ("replicas=1", True)])
 async def test_a_failover_to_a_replica_that_lags(
     own_valkey: ValkeyProcess, acknowledgement: str, *, survives: bool
 ) -> None:
     replica = ValkeyProcess("--replicaof", f"127.0.0.1 {own_valkey.port}", "--repl-diskless-sync-delay", "0")
     replica.start()
     settings = QueueSettings(redis_url=own_valkey.url, acknowledgement=acknowledgement, call_timeout_ms=500)
-    queue = await Queue.connect(settings)
+    with redis.Redis(port=own_valkey.port) as admin:
+        admin.config_set("appendfsync", "always")
+        admin.config_set("appendonly", "yes" if acknowledgement == "disk" else "no")
+    queue = await able(lambda: Queue.connect(settings))
     try:
         with redis.Redis(port=replica.port) as there:
             await until(lambda: there.info("replication")["master_link_status"] == "up")
@@ -172,7 +219,7 @@ async def test_a_failover_to_a_replica_that_lags(
     strict=True, reason="Valkey 9.1's WAITAOF does not wait with appendfsync everysec; so `disk` refuses it"
 )
 async def test_waitaof_waits_for_the_disk_with_everysec(machine: Callable[..., Machine]) -> None:
-    """Where this begins to pass, `FunctionCaller._check_disk` may let `everysec` in for such a server."""
+    """Where this begins to pass, `Acknowledgement.check` may let `everysec` in for such a server."""
     one = machine("everysec")
     synced = one.notes / "appendonly.aof.1.incr.aof"
     with redis.Redis(port=one.server.port) as client:
