@@ -16,6 +16,7 @@ import pytest
 
 from harness.processes import Process, Processes, services
 from harness.testing.waiting import until
+from new_stack.api.retirement.usage import FLUSH_SECONDS
 from new_stack.api.settings import ApiSettings
 from new_stack.queue import NewJob, Queue
 
@@ -92,6 +93,21 @@ async def test_sigterm_ends_streams_with_a_word_and_the_process_with_0(process: 
     assert process.returncode == 0
     lines = [json.loads(line) for line in process.log_text().splitlines() if line.startswith("{")]
     assert [line["event"] for line in lines] == ["api_ready", "api_stopping", "api_stopped"]
+    assert (await queue.usage.page()).clients.keys() == {"a", "http-client", "rest-api-client"}
+
+
+async def test_a_killed_server_has_said_by_then_who_used_it(process: Process, queue: Queue) -> None:
+    async def counted() -> int:
+        known = (await queue.usage.page(client="old-1")).clients
+        return known["old-1"].ways["websocket hub"].messages["connect"].count if known else 0
+
+    async with aiohttp.ClientSession() as session:
+        client = await session.ws_connect(f"{process.http_url}/ws/client/old-1")
+        await client.receive()
+        await until(counted, within=FLUSH_SECONDS / 3)
+        process.signal(signal.SIGKILL)
+        await until(lambda: not process.alive)
+    assert await counted() == 1
 
 
 async def test_an_idle_server_is_small(process: Process) -> None:

@@ -20,7 +20,7 @@ from new_stack.api.legacy.v2.client import ACTIONS
 from new_stack.api.retirement import usage
 from new_stack.api.retirement.callers import CLIENT_HEADER, Caller
 from new_stack.api.retirement.features import INSTEAD
-from new_stack.api.retirement.usage import UsageCounter
+from new_stack.api.retirement.usage import UsageCounter, silence_for
 from new_stack.queue import QueueSettings
 
 from .conftest import Api, StartApi
@@ -145,6 +145,10 @@ async def test_what_waits_for_redis_is_bounded(api: Api) -> None:
     for number in range(30_000):
         counter.count(Caller(f"c{number}", "", "http", "modern"), "list")
     assert counter.uncounted == 10_000
+
+
+def test_what_few_use_waits_a_second_and_what_many_use_half_a_minute() -> None:
+    assert [silence_for(uses) for uses in (1, 50, 500, 1_500, 9_999, 10_000)] == [0.02, 1.0, 10.0, 30.0, 30.0, 1.0]
 
 
 async def test_what_is_much_does_not_wait(api: Api) -> None:
