@@ -104,11 +104,16 @@ def settings(valkey: ValkeyProcess, prefix: str) -> QueueSettings:
 
 @pytest.fixture
 async def queue(settings: QueueSettings) -> AsyncIterator[Queue]:
-    """A queue of the test's own, reaped once: leases get a term of grace where nobody ever has."""
+    """A queue of the test's own."""
     opened = await Queue.connect(settings)
-    await opened.reap()
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def reaped_before(queue: Queue) -> None:
+    """Somebody has reaped before the test's first lease; otherwise the first reaping gives leases a term more."""
+    await queue.reap()
 
 
 @pytest.fixture

@@ -128,6 +128,7 @@ class TestClaim:
         await redis.write("unregister", "w1")
         assert await redis.command("LLEN", "wake:w2") == 1
 
+    @pytest.mark.usefixtures("reaped_before")
     async def test_a_job_that_lost_two_workers_runs_alone(self, redis: Redis) -> None:
         await redis.submit("poison")
         for _ in range(2):
@@ -195,6 +196,7 @@ class TestEnds:
         assert words == [b"completed"]
         assert [row[0] for row in rows] == [b"b"]
 
+    @pytest.mark.usefixtures("reaped_before")
     async def test_a_late_end_is_accepted_while_nobody_has_claimed_the_job_since(self, redis: Redis) -> None:
         for job_id in "ab":
             await redis.submit(job_id)
@@ -312,6 +314,7 @@ class TestCancelAndRetry:
 
 
 class TestReap:
+    @pytest.mark.usefixtures("reaped_before")
     async def test_puts_back_what_ran_out_and_leaves_the_rest(self, redis: Redis) -> None:
         for job_id in "ab":
             await redis.submit(job_id)
@@ -323,6 +326,7 @@ class TestReap:
         record = await redis.record("a")
         assert (record["deliveries"], record["failures"], record["attempt"]) == (1, 0, 1)
 
+    @pytest.mark.usefixtures("reaped_before")
     async def test_gives_up_a_job_that_loses_every_worker(self, redis: Redis) -> None:
         await redis.submit("a")
         for _ in range(10):
@@ -333,6 +337,7 @@ class TestReap:
         assert (record["state"], record["deliveries"]) == ("failed", 10)
         assert (await redis.kinds("a"))[-1] == "failed"
 
+    @pytest.mark.usefixtures("reaped_before")
     async def test_says_when_there_may_be_more_to_do(self, redis: Redis) -> None:
         for job_id in "ab":
             await redis.submit(job_id)

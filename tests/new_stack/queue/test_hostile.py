@@ -121,6 +121,7 @@ async def test_the_only_worker_with_a_free_place_gets_back_what_it_failed(connec
     assert again[0].attempt == 2
 
 
+@pytest.mark.usefixtures("reaped_before")
 async def test_a_job_that_kills_its_workers_takes_no_job_beside_it_along(connect, redis: Redis) -> None:
     queue = await connect(max_deliveries=10)
     innocents = ["b", "c", "d"]
@@ -149,6 +150,7 @@ async def test_backoff_doubles_up_to_its_limit(connect, redis: Redis) -> None:
     assert delays == [1000, 2000, 3000, 3000]
 
 
+@pytest.mark.usefixtures("reaped_before")
 async def test_the_place_in_line_does_not_depend_on_when_but_on_the_turn(connect, redis: Redis) -> None:
     """A job given back, reaped or retried stands where it stood; no score ever holds a time."""
     queue = await connect(retry_backoff_ms=0)

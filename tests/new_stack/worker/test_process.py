@@ -47,6 +47,7 @@ async def test_after_the_grace_period_jobs_are_handed_back_uncounted(queue: Queu
     assert await queue.workers() == []
 
 
+@pytest.mark.usefixtures("reaped_before")
 async def test_a_worker_frozen_past_its_lease_goes_on_with_a_job_that_nobody_else_has_claimed(
     queue: Queue, start_process: StartProcess
 ) -> None:

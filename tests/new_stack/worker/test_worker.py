@@ -319,6 +319,7 @@ async def test_a_long_job_keeps_its_lease(queue: Queue, start_worker: StartWorke
     assert (job.state, job.attempt) == ("completed", 1)
 
 
+@pytest.mark.usefixtures("reaped_before")
 async def test_a_job_that_another_claimed_after_its_lease_ran_out_is_dropped_by_who_had_it(
     queue: Queue, start_worker: StartWorker
 ) -> None:
