@@ -77,7 +77,6 @@ async def test_no_worker_exits_whatever_redis_answers(
 async def test_the_lease_of_an_end_that_waits_for_redis_is_renewed(queue: Queue, start_worker: StartWorker) -> None:
     quick = {"lease_ms": 600, "heartbeat_ttl_ms": 600}
     worker = await start_worker(queue=quick, heartbeat_interval_ms=100)
-    await start_worker(queue=quick, heartbeat_interval_ms=100, poll_interval_ms=50, max_concurrent_jobs=2)
     taken = asyncio.Event()
     own = worker.worker._context.queue
     end_and_claim = own.end_and_claim
@@ -88,25 +87,15 @@ async def test_the_lease_of_an_end_that_waits_for_redis_is_renewed(queue: Queue,
         return await end_and_claim(worker, ends, *rest, **more)
 
     own.end_and_claim = refused  # type: ignore[method-assign]
-    job_id = await on_worker(queue, "w1", {"sleep_ms": 50}, {"result": "kept"})
+    job_id = await simulate(queue, {"result": "kept"})
     await until(lambda: worker.worker._acknowledger.waiting)
+    await start_worker(queue=quick, heartbeat_interval_ms=100, poll_interval_ms=50, max_concurrent_jobs=2)
     for _ in range(10):  # a lease and a half of polls by the other worker
         await queue.reap()
         await other_job(queue)
     taken.set()
     job = await ended(queue, job_id)
     assert (job.state, job.attempt, job.worker_id) == ("completed", 1, "w1")
-
-
-async def on_worker(queue: Queue, worker_id: str, *steps: dict[str, Any]) -> str:
-    """Submit a job until the given worker gets it; its id."""
-    for _ in range(50):
-        job_id = await simulate(queue, *steps)
-        job = await in_state(queue, job_id, "claimed", within=5)
-        if job.worker_id == worker_id:
-            return job_id
-        await ended(queue, job_id)
-    raise AssertionError(f"{worker_id} got no job")
 
 
 async def other_job(queue: Queue) -> None:
