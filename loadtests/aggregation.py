@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 import msgspec
 
@@ -12,7 +11,6 @@ from harness.load.excuses import ErrorCount
 from harness.load.latencies import Cell, Histogram, Metric, Recorder, Transport
 from harness.load.ledger import Jobs
 from harness.load.swarm import Count, LatencyResult, LiveLine, SwarmResult, Window, throughput_of
-from harness.results import Series
 from loadtests.load import Load
 
 
@@ -46,10 +44,6 @@ def report_of(load: Load, *, whole: bool = True) -> Report:
         watched=dict(load.watched),
         throughput=load.throughput.dump(),
     )
-
-
-ByLocust = Callable[[Metric, Transport], Series | None]
-"""What Locust itself says of a latency."""
 
 
 class Aggregation:
@@ -94,14 +88,13 @@ class Aggregation:
             ended_p99_ms=self._lately(Metric.ENDED),
         )
 
-    def latencies(self, by_locust: ByLocust | None = None) -> dict[Metric, LatencyResult]:
+    def latencies(self) -> dict[Metric, LatencyResult]:
         """Every latency that has values."""
         totals = {metric: self._recorder.total(metric) for metric in Metric}
-        return {metric: self._latency(metric, total, by_locust) for metric, total in totals.items() if total.count}
+        return {metric: self._latency(metric, total) for metric, total in totals.items() if total.count}
 
-    def _latency(self, metric: Metric, total: Histogram, by_locust: ByLocust | None) -> LatencyResult:
+    def _latency(self, metric: Metric, total: Histogram) -> LatencyResult:
         parts = {transport: self._recorder.total(metric, transport) for transport in Transport}
-        locusts = {transport: by_locust(metric, transport) for transport in Transport} if by_locust else {}
         slowest = self._recorder.slowest(metric)
         return LatencyResult(
             overall=total.series("all"),
@@ -109,19 +102,9 @@ class Aggregation:
             over_time=[
                 _window(second, one, slowest.get(second, {})) for second, one in self._recorder.over_time(metric)
             ],
-            by_locust={one: series for one, series in locusts.items() if series},
         )
 
-    def result(
-        self,
-        plan: Plan,
-        *,
-        host: str,
-        users: dict[str, int],
-        started_at: float,
-        seconds: float,
-        by_locust: ByLocust | None = None,
-    ) -> SwarmResult:
+    def result(self, plan: Plan, *, host: str, users: dict[str, int], started_at: float, seconds: float) -> SwarmResult:
         """The whole load, when it is over."""
         errors: Counter[str] = Counter()
         watched: dict[str, int] = {}
@@ -136,7 +119,7 @@ class Aggregation:
             started_at=started_at,
             seconds=round(seconds, 3),
             jobs=self._jobs(),
-            latencies=self.latencies(by_locust),
+            latencies=self.latencies(),
             over_time=throughput_of((report.throughput for report in self.reports), self._recorder.window_s),
             errors=dict(errors.most_common()),
             errors_at=sorted(one for report in self.reports for one in report.errors_at),

@@ -20,8 +20,6 @@ from locust import LoadTestShape
 from locust.runners import MasterRunner, WorkerRunner
 
 from harness.history import Clock, HistoryWriter
-from harness.load.latencies import Metric, Transport
-from harness.results import Percentile, Series
 from loadtests.aggregation import Aggregation, Report, report_of
 from loadtests.load import Load
 from loadtests.options import LoadOptions, add_arguments, read_options
@@ -202,15 +200,6 @@ class LocustPlugin:
             with (self.options.out / LIVE).open("ab") as file:
                 file.write(msgspec.json.encode(line) + b"\n")
 
-    def _by_locust(self, metric: Metric, transport: Transport) -> Series | None:
-        """Locust's own, rounded percentiles of a latency."""
-        entry = self.environment.stats.entries.get((str(metric), str(transport)))
-        if entry is None or not entry.num_requests:
-            return None
-        points = [Percentile(percent, entry.get_response_time_percentile(percent / 100)) for percent in (50.0, 99.0)]
-        points.append(Percentile(100.0, entry.max_response_time))
-        return Series(label=str(transport), count=entry.num_requests, percentiles=tuple(points))
-
     def _write_result(self) -> None:
         runner = self.environment.runner
         users = runner.final_user_classes_count or runner.target_user_classes_count
@@ -220,7 +209,6 @@ class LocustPlugin:
             users={name: count for name, count in users.items() if count},
             started_at=self.load.start_at or self.clock(),
             seconds=max(0.0, self.load.second),
-            by_locust=self._by_locust,
         )
         if self.options.out:
             (self.options.out / "swarm.json").write_bytes(msgspec.json.encode(result))

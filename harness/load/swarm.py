@@ -38,8 +38,6 @@ class LatencyResult(msgspec.Struct, frozen=True, kw_only=True):
     overall: Series
     by_transport: dict[str, Series] = {}
     over_time: list[Window] = []
-    by_locust: dict[str, Series] = {}
-    """Locust's own, rounded percentiles by protocol, beside the exact ones."""
 
 
 NOT_MEASURED: Final = LatencyResult(overall=Series(label="all", count=0, percentiles=()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from csv import DictReader
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ FOUR_USERS = ("--shape", "steady", "--rate", "25", "--duration", "2", "--legacy-
 
 def test_both_kinds_of_users_and_monitors_see_every_job_through(tmp_path: Path) -> None:
     with serving() as (host, server):
-        result = swarm(host, tmp_path, *FOUR_USERS, "--monitor-users", "1", "--sse-monitor-users", "1")
+        monitors = ("--monitor-users", "1", "--sse-monitor-users", "1", "--csv", str(tmp_path / "locust"))
+        result = swarm(host, tmp_path, *FOUR_USERS, *monitors)
     assert (
         result.jobs.submitted == result.jobs.outcomes[Outcome.COMPLETED] == server.submitted == result.plan.jobs == 50
     )
@@ -30,11 +32,12 @@ def test_both_kinds_of_users_and_monitors_see_every_job_through(tmp_path: Path) 
     assert result.latencies[Metric.PROGRESS_SEEN].overall.count == 150
     assert result.latencies[Metric.PROGRESS_WATCHED].overall.count == 300
     assert_seen(tmp_path)
-    for found in result.latencies.values():
-        for transport, rounded in found.by_locust.items():
-            assert rounded.count == found.by_transport[transport].count
-            exact = found.by_transport[transport].at(99)
-            assert rounded.at(99) == pytest.approx(exact, rel=0.05, abs=1), "rounded, not exact"
+    rounded = {(row["Name"], row["Type"]): row for row in DictReader((tmp_path / "locust_stats.csv").open())}
+    for metric, found in result.latencies.items():
+        for transport, exact in found.by_transport.items():
+            by_locust = rounded[metric, transport]
+            assert int(by_locust["Request Count"]) == exact.count
+            assert float(by_locust["99%"]) == pytest.approx(exact.at(99), rel=0.05, abs=1), "rounded, not exact"
     # the server claims 20 ms after the submission and works for 60 ms more
     assert result.latencies[Metric.CLAIMED].overall.at(0) >= 18
     assert result.latencies[Metric.ENDED].overall.at(0) >= 78
