@@ -24,7 +24,6 @@ from new_stack.queue.jobs import (
     JobState,
     Lease,
     LeaseState,
-    PollResult,
     ProgressUpdate,
     Released,
     Signal,
@@ -229,14 +228,18 @@ class Consumer:
         """Say that a worker is alive and what it is doing. It serves `report.services`, or all where it names none."""
         await self._caller.write("heartbeat", *_class_row(self.claimant_of(report)), msgspec.json.encode(report))
 
-    async def poll(self, worker: str | Claimant, report: WorkerReport | None = None, *, idle_ms: int = 0) -> PollResult:
+    async def poll(
+        self, worker: str | Claimant, report: WorkerReport | None = None, *, idle_ms: int = 0
+    ) -> tuple[bool, list[str]]:
         """Do what is due (retries, leases that ran out); with a report, also a heartbeat. A worker that counts as idle
         does so for `idle_ms` more; where there is a job for it, it is woken.
+
+        Answers whether there is a job for it, and which jobs had lost their worker.
         """
         claimant = _claimant(worker) if report is None else self.claimant_of(report)
         encoded = msgspec.json.encode(report) if report is not None else ""
-        ready, reaped = await self._caller.write("poll", *_class_row(claimant), encoded, idle_ms)
-        return PollResult(ready=ready, reaped=tuple(job_id.decode() for job_id in reaped))
+        has_work, reaped = await self._caller.write("poll", *_class_row(claimant), encoded, idle_ms)
+        return has_work == b"1", [job_id.decode() for job_id in reaped]
 
     async def unregister(self, worker_id: str) -> None:
         """Forget a worker that left in order."""

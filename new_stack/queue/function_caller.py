@@ -12,6 +12,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
 from weakref import WeakSet
@@ -39,28 +40,14 @@ _INCLUDE: Final = re.compile(r"^--@include +(.+)$", re.MULTILINE)
 
 @cache
 def source() -> str:
-    """The library's Lua text."""
-    pieces: dict[str, str] = {}
-    functions = sorted(FOLDER.glob("*.lua"))
-    for function in functions:
-        for name in _includes(function.read_text()):
-            _collect(name, pieces)
-    bodies = [f"do\n{function.read_text()}end\n" for function in functions]
-    return "\n".join([f"#!lua name={NAME}\nlocal VERSION = {VERSION}\n", *pieces.values(), *bodies])
-
-
-def _includes(text: str) -> list[str]:
-    return [name for line in _INCLUDE.findall(text) for name in line.split()]
-
-
-def _collect(name: str, pieces: dict[str, str]) -> None:
-    """Add a shared piece after those that it needs itself, once."""
-    if name in pieces:
-        return
-    text = rule() if name == RULE else (FOLDER / "shared" / f"{name}.lua").read_text()
-    for needed in _includes(text):
-        _collect(needed, pieces)
-    pieces[name] = text
+    """The library's Lua text: each shared piece after those that it needs itself, then the functions."""
+    pieces = {path.stem: path.read_text() for path in sorted((FOLDER / "shared").glob("*.lua"))} | {RULE: rule()}
+    needed = {name: " ".join(_INCLUDE.findall(text)).split() for name, text in pieces.items()}
+    order = TopologicalSorter(needed).static_order()
+    functions = (path.read_text() for path in sorted(FOLDER.glob("*.lua")))
+    # Each is a Lua function, whose locals are its own: a whole chunk may have 200.
+    bodies = [f"do local function define()\n{text}end define() end\n" for text in functions]
+    return "\n".join([f"#!lua name={NAME}\nlocal VERSION = {VERSION}\n", *map(pieces.__getitem__, order), *bodies])
 
 
 async def loaded_version(connection: Connection, key: str) -> int:
@@ -154,28 +141,15 @@ class FunctionCaller:
         if (kind := settings.acknowledgement) != MEMORY:
             barrier, wait_ms = f"{settings.prefix}barrier", settings.call_timeout_ms
             self._acknowledged = Acknowledgement(kind, self._connect(), barrier, wait_ms=wait_ms)
-        terms: tuple[Argument, ...] = (
-            settings.progress_stream_length,
-            settings.events_stream_length,
-            settings.lease_ms,
-            settings.finished_ttl_ms,
-            settings.inline_result_limit,
-            settings.retry_backoff_ms,
-            settings.retry_backoff_max_ms,
-            settings.max_deliveries,
-            settings.heartbeat_ttl_ms,
-            settings.forget_worker_ms,
-            settings.finished_limit,
-            settings.events_ttl_ms,
-        )
-        self._terms = (len(terms), *terms)
+        numbers = (field.name for field in msgspec.structs.fields(settings) if field.type is int)
+        self._terms = msgspec.msgpack.encode({name: getattr(settings, name) for name in numbers})
 
     def _connect(self) -> Connection:
         return Connection(self._endpoint, timeout=self._timeout, others=self._connections)
 
     def change(self, function: str, *arguments: Argument) -> Command:
         """The command that calls a function which changes something."""
-        return ("FCALL", f"hubgate_{function}", 1, self.keys.ready, *self._terms, *arguments)
+        return ("FCALL", f"hubgate_{function}", 1, self.keys.ready, self._terms, *arguments)
 
     async def write(self, function: str, *arguments: Argument) -> Reply:
         """Call a function that changes something."""

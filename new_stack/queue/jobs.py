@@ -244,13 +244,6 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Since when it is to take no more jobs; None where it may."""
 
 
-class PollResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a poll found: how many jobs are ready that the worker serves, and which ones had lost their worker."""
-
-    ready: int
-    reaped: tuple[str, ...] = ()
-
-
 class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many jobs are in each state, and how many of the pending ones for each service.
 

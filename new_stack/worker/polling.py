@@ -18,11 +18,11 @@ async def poll_loop(context: WorkerContext, fetcher: JobFetcher, heartbeat: Hear
             continue
         try:
             report = heartbeat.report_for_poll()
-            found = await context.queue.poll(context.claimant, report, idle_ms=context.settings.idle_ms)
+            _, reaped = await context.queue.poll(context.claimant, report, idle_ms=context.settings.idle_ms)
             if report is not None:
                 heartbeat.delivered()
-            if found.reaped:
-                context.log.warning("leases_expired", job_ids=found.reaped)
+            if reaped:
+                context.log.warning("leases_expired", job_ids=reaped)
         except QueueError as error:
             await context.redis_backoff.pause(error)
         else:

@@ -6,7 +6,7 @@
 local ENDED = { completed = true, failed = true, cancelled = true }
 
 changes('drop', function(q, args)
-  local job = read_job(q, args[q.first])
+  local job = read_job(q, args[1])
   if not job then return 'missing' end
   if not ENDED[job.state] then return { 'refused', job.state } end
   forget(q, { job.id })

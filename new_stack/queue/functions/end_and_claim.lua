@@ -18,12 +18,12 @@ end
 
 changes('end_and_claim', function(q, args)
   local worker = {
-    id = args[q.first], class = args[q.first + 1], services = args[q.first + 2],
-    running = tonumber(args[q.first + 3]), wait_ms = tonumber(args[q.first + 4]),
+    id = args[1], class = args[2], services = args[3],
+    running = tonumber(args[4]), wait_ms = tonumber(args[5]),
   }
-  local ends, count, number = {}, tonumber(args[q.first + 5]), tonumber(args[q.first + 6])
+  local ends, count, number = {}, tonumber(args[6]), tonumber(args[7])
   for index = 1, number do
-    local at = q.first - 1 + index * 8
+    local at = index * 8
     local kind, id, attempt, worker_id, body, again, error_type, trace = unpack(args, at, at + 7)
     ends[index] = end_one(q, kind, id, tonumber(attempt), worker_id, body, again, error_type, trace)
   end

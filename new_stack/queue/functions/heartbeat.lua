@@ -4,6 +4,6 @@
 -- Reply: 'ok'.
 -- Invariant: a worker is alive for heartbeat_ttl_ms after its last word, by Redis's clock.
 changes('heartbeat', function(q, args)
-  beat(q, unpack(args, q.first, q.first + 3))
+  beat(q, unpack(args, 1, 4))
   return 'ok'
 end)

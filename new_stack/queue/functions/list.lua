@@ -1,4 +1,4 @@
---@include context record ready
+--@include context record ready filter
 -- list: one page of jobs, newest first, those that match every filter.
 -- Keys: `ready`. Arguments: what fields of the record have to be (MessagePack); a text that stands in the id, the client
 -- id or the error ('' for any); the sequence number below which to look ('+inf' to begin); how many; how many to look at;
@@ -16,14 +16,10 @@ local function by_sequence(a, b) return a[2] > b[2] end
 
 -- Where few are in a state that has no index: all of them, as {id, sequence}, newest first; nil where they are many.
 local function gathered(q, state)
-  local sets = {}
-  if state == 'claimed' then
-    sets = { 'leases' }
-  elseif state == 'pending' then
-    sets = { 'delayed' }
+  local sets = state == 'claimed' and { 'leases' } or state == 'pending' and { 'delayed' }
+  if not sets then return nil end
+  if state == 'pending' then
     for _, group in ipairs(ready_groups(q, 0)) do sets[#sets + 1] = 'ready:' .. group end
-  else
-    return nil
   end
   local found = {}
   for _, set in ipairs(sets) do
@@ -40,40 +36,15 @@ end
 
 -- The next jobs below the cursor, as {id, sequence}, newest first.
 local function below(q, index, few, cursor)
-  local found = {}
-  if few then
-    for _, one in ipairs(few) do
-      if cursor == '+inf' or one[2] < tonumber(cursor) then found[#found + 1] = one end
-      if #found == LIST_PAGE then break end
-    end
-    return found
+  local found, top = {}, tonumber(cursor) or math.huge
+  for _, one in ipairs(few or {}) do
+    if one[2] < top then found[#found + 1] = one end
   end
-  local from = cursor == '+inf' and '+inf' or '(' .. cursor
-  local rows = redis.call('ZREVRANGEBYSCORE', q.prefix .. index, from, '-inf', 'WITHSCORES', 'LIMIT', 0, LIST_PAGE)
+  if few then return found end
+  local bounds = { '(' .. cursor, '-inf', 'WITHSCORES', 'LIMIT', 0, LIST_PAGE }
+  local rows = redis.call('ZREVRANGEBYSCORE', q.prefix .. index, unpack(bounds))
   for at = 1, #rows, 2 do found[#found + 1] = { rows[at], tonumber(rows[at + 1]) } end
   return found
-end
-
-local function says(job, text)
-  for _, field in ipairs({ 'id', 'client_id', 'error' }) do
-    if job[field] and string.find(string.lower(job[field]), text, 1, true) then return true end
-  end
-  return false
-end
-
--- The row of a job without what may be large.
-local function summary_of(q, job)
-  for _, field in ipairs({ 'payload', 'payload_apart', 'result', 'result_apart', 'extra', 'logs', 'traceback' }) do
-    job[field] = nil
-  end
-  return row_of(q, job)
-end
-
-local function is_wanted(job, wanted, text)
-  for field, value in pairs(wanted) do
-    if job[field] ~= value then return false end
-  end
-  return text == '' or says(job, text)
 end
 
 reads('list', function(q, args)

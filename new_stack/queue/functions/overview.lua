@@ -1,4 +1,4 @@
---@include context record ready workers paused
+--@include context record ready alive paused
 -- overview: how much waits for each service, since when, and for how many live workers; which leases are about to run out.
 -- Keys: `ready`. Arguments: how many services at most; the ms within which a lease runs out that is about to; how many
 -- such leases at most.

@@ -20,7 +20,7 @@ local function wake_for_service(q, service)
 end
 
 changes('pause', function(q, args)
-  local kind, name, wanted = args[q.first], args[q.first + 1], args[q.first + 2] == '1'
+  local kind, name, wanted = args[1], args[2], args[3] == '1'
   if kind == 'worker' and redis.call('HEXISTS', q.prefix .. 'reports', name) == 0 then return 'missing' end
   local since = paused_since(q, kind, name)
   if wanted then

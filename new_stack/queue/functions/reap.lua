@@ -1,4 +1,4 @@
---@include context expire finish overdue workers unserved forget tally
+--@include context expire delayed overdue workers unserved forget tally
 -- reap: what the clock alone brings about. Anyone may call it, at any time, any number at once.
 -- Keys: `ready`. Arguments: the terms; how many of each kind at most.
 -- Reply: {ids of jobs put back or given up, '1' if there may be more to do}.
@@ -24,7 +24,7 @@ local function forget_workers(q, limit)
 end
 
 changes('reap', function(q, args)
-  local limit = tonumber(args[q.first])
+  local limit = tonumber(args[1])
   local reaped, more = expire_leases(q, limit)
   more = promote(q, limit) == limit or more
   more = fail_overdue(q, limit) == limit or more

@@ -6,8 +6,8 @@
 -- the job. Runs when Redis is out of memory: it stores nothing new.
 changes('renew', function(q, args)
   local replies = {}
-  for index = 1, tonumber(args[q.first]) do
-    local at = q.first + 1 + (index - 1) * 3
+  for index = 1, tonumber(args[1]) do
+    local at = 2 + (index - 1) * 3
     local job = read_job(q, args[at])
     if keeps(q, job, tonumber(args[at + 1]), args[at + 2]) then
       redis.call('ZADD', q.prefix .. 'leases', 'XX', q.now + q.lease_ms, args[at])

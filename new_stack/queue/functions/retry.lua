@@ -9,7 +9,7 @@ local FORGOTTEN = {
 }
 
 adds('retry', function(q, args)
-  local id = args[q.first]
+  local id = args[1]
   local job = read_job(q, id)
   if not job then return { 'missing' } end
   if job.state ~= 'failed' and job.state ~= 'cancelled' then return { 'refused', job.state } end

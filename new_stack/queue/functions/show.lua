@@ -4,7 +4,7 @@
 -- Reply: '1', or '' where there is no such job.
 -- Invariant: changes no job.
 adds('show', function(q, args)
-  local job = read_job(q, args[q.first])
+  local job = read_job(q, args[1])
   if not job then return '' end
   tell_all(q, job, 'state', { 'status', job.state, 'worker_id', job.worker_id or '' })
   return '1'

@@ -1,4 +1,4 @@
---@include context record events ready wake deadline tally
+--@include context record events ready repeated delayed wake deadline tally
 -- submit: make jobs ready, each once.
 -- Keys: `ready`. Arguments: the terms; the number of jobs; for each: id, digest of the content, its record as far as
 -- the submitter says it (MessagePack of service_required, priority, max_retries and, where there is one, client_id,
@@ -6,22 +6,6 @@
 -- Reply: for each {'created', 'pending', position, created_at, when its deadline is or ''}, {'same', state, position, the
 -- record's row} or {'conflict'}. Of rows that are large together, those that would exceed ROWS_BYTES come empty.
 -- Invariant: an id names one job for as long as its record lives; a repeat changes nothing.
-local ROWS_BYTES = 65536
-
-local function submitted_before(q, id, digest)
-  local job, why = read_job(q, id)
-  if why == 'missing' then return nil end
-  if not job or job.digest ~= digest then return { 'conflict' } end
-  local row = row_of(q, job)
-  local size = #row[2] + #row[3] + #row[4]
-  if q.rows_bytes + size > ROWS_BYTES then
-    row = {}
-  else
-    q.rows_bytes = q.rows_bytes + size
-  end
-  return { 'same', job.state, position(q, job), row }
-end
-
 local function next_sequence(q, at_most)
   if not q.sequence then q.sequence = redis.call('INCRBY', q.prefix .. 'sequence', at_most) - at_most end
   q.sequence = q.sequence + 1
@@ -38,26 +22,22 @@ local function submit_one(q, args, at, at_most)
   set_deadline(q, job)
   keep_body(q, job, 'payload', args[at + 3])
   redis.call('ZADD', q.prefix .. 'jobs', job.sequence, id)
-  local ready = (job.not_before or 0) <= q.now
-  if ready then
-    enter_ready(q, job)
-  else
-    redis.call('ZADD', q.prefix .. 'delayed', job.not_before, id)
+  if not starts_later(q, job) then
+    local group = enter_ready(q, job)
+    q.created[group] = (q.created[group] or 0) + 1
   end
   emit(q, job, 'submitted', {})
   save_job(q, job)
   tally(q, job.service_required, SUBMITTED, 1)
-  local group = group_of(job)
-  if ready then q.created[group] = (q.created[group] or 0) + 1 end
   return { 'created', 'pending', position(q, job), q.now, job.deadline_at or '' }
 end
 
 adds('submit', function(q, args)
   q.rows_bytes, q.created = 0, {}
-  local count = tonumber(args[q.first])
+  local count = tonumber(args[1])
   local replies = {}
   for index = 1, count do
-    replies[index] = submit_one(q, args, q.first + 1 + (index - 1) * 4, count - index + 1)
+    replies[index] = submit_one(q, args, 2 + (index - 1) * 4, count - index + 1)
   end
   for group, created in pairs(q.created) do wake(q, group, created) end
   return replies

@@ -5,8 +5,8 @@
 -- Reply: 'ok'.
 -- Invariant: nothing of the worker is left but what its jobs say of it.
 changes('unregister', function(q, args)
-  local woken = redis.call('LLEN', q.prefix .. 'wake:' .. args[q.first])
-  forget_worker(q, args[q.first])
+  local woken = redis.call('LLEN', q.prefix .. 'wake:' .. args[1])
+  forget_worker(q, args[1])
   if woken > 0 then wake_others(q) end
   return 'ok'
 end)

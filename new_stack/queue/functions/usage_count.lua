@@ -155,10 +155,10 @@ local function save_totals(q, totals)
 end
 
 adds('usage_count', function(q, args)
-  q.clients = tonumber(args[q.first])
+  q.clients = tonumber(args[1])
   local today, forgotten, totals = math.floor(q.now / DAY_MS), 0, {}
-  q.oldest = today - tonumber(args[q.first + 1]) + 1
-  for _, client in ipairs(cmsgpack.unpack(args[q.first + 2])) do
+  q.oldest = today - tonumber(args[2]) + 1
+  for _, client in ipairs(cmsgpack.unpack(args[3])) do
     forgotten = forgotten + count_client(q, client[1], client[2], client[3], totals)
   end
   if forgotten > 0 then count_in(totals, today, 'forgotten', forgotten) end

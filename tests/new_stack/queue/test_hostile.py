@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
@@ -34,13 +35,24 @@ from tests.new_stack.queue.conftest import Redis
         {"service_required": None},
         {"state": None},
         {"state": "completed"},
+        {"deliveries": "many"},
+        {"max_retries": "3"},
+        {"created_at": "today"},
+        {"policy": 5},
+        {"policy": {"timeout_ms": "soon"}},
+        {"policy": {"retry_on": "text"}},
+        {"deadline_at": "soon"},
+        {"not_before": "later"},
+        {"failed_by": "w1", "offered_to": [1]},
+        {"group": 7},
+        {"rank": "first"},
         "another type",
         "nothing",
     ],
     ids=str,
 )
 async def test_a_broken_record_at_the_head_leaves_the_ready_jobs_and_the_next_one_is_claimed(
-    queue: Queue, redis: Redis, damage: str | bytes | dict[str, str | None]
+    queue: Queue, redis: Redis, damage: str | bytes | dict[str, Any]
 ) -> None:
     await queue.submit(NewJob(id="bad", priority=9))
     await queue.submit(NewJob(id="good"))

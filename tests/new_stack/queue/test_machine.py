@@ -263,10 +263,11 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(worker_id=workers)
     def poll(self, worker_id: str) -> None:
-        seen = self.run(self.queue.poll(worker_id))
-        assert set(seen.reaped) == self.model.reap()
-        assert seen.ready == len(self.model.line())
-        if seen.ready:
+        has_work, reaped = self.run(self.queue.poll(worker_id))
+        assert set(reaped) == self.model.reap()
+        assert has_work == bool(self.model.line())
+        assert sum(self.run(self.queue.counts()).by_service.values()) == len(self.model.line())
+        if has_work:
             self.model.woken.add(worker_id)
 
     @rule(target=leases, lease=leases, worker_id=workers, kind=st.sampled_from(KINDS))

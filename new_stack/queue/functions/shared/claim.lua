@@ -1,4 +1,4 @@
---@include record events ready workers wake finish overdue walk share tally
+--@include record events ready workers wake overdue walk delayed set_aside share alone tally
 -- Claim up to `count` jobs that the worker serves: highest priority first, then oldest, over all of its groups together.
 -- Each leaves the ready jobs and goes onto a lease in this one step, under a new attempt number.
 --
@@ -6,7 +6,6 @@
 -- claim looks at as many groups as it has to, never at all jobs.
 local CLAIM_PAGE = 100
 local CLAIM_INSPECTED = 5000
-local ALONE_FROM = 2
 
 local function hold(q, job, worker)
   if job.attempt > 0 then
@@ -24,7 +23,7 @@ local function hold(q, job, worker)
   return {
     job.id, job.attempt, job.service_required, body_of(q, job, 'payload'), job.priority,
     job.client_id or '', job.max_retries, job.failures, expires_at,
-    job.deliveries >= ALONE_FROM and '1' or '0', job.extra or '', attempt_ms(q, job),
+    runs_alone(job) and '1' or '0', job.extra or '', attempt_ms(q, job),
   }
 end
 
@@ -36,24 +35,6 @@ local function is_for_another(q, job, worker, group)
   if not job.offered_to or redis.call('EXISTS', q.prefix .. 'wake:' .. job.offered_to) == 0 then return false end
   local alive_until = redis.call('ZSCORE', q.prefix .. 'workers', job.offered_to)
   return alive_until and tonumber(alive_until) >= q.now
-end
-
--- A record that no rule can work with must not stop the rest: it is taken out, listed in `malformed`, replaced by one
--- that says so, and its followers hear that it failed.
-local function set_aside(q, id, group, score, why)
-  if why == 'missing' then redis.call('ZREM', q.prefix .. 'jobs', id) end
-  if why ~= 'malformed' then return end
-  redis.call('SADD', q.prefix .. 'malformed', id)
-  local job = {
-    id = id, state = 'failed', service_required = service_of(group), priority = 0, attempt = 0,
-    sequence = redis.call('ZSCORE', q.prefix .. 'jobs', id) or 0, max_retries = 0, failures = 0, deliveries = 0,
-    created_at = q.now, ended_at = q.now, error = 'its record in Redis is malformed',
-  }
-  redis.call('ZADD', q.prefix .. 'ended', q.now, id)
-  redis.call('ZADD', q.prefix .. 'failed', job.sequence, id)
-  tally(q, job.service_required, ENDED.failed, 1)
-  emit(q, job, 'failed', { 'error', job.error })
-  save_job(q, job)
 end
 
 -- What becomes of the places that a claim left empty: the worker is idle from now on; or, where it left jobs to
@@ -68,43 +49,36 @@ local function wait_for_more(q, worker, left_some)
 end
 
 local function claim(q, worker, count)
-  local leases, passed, taken = {}, {}, {}
+  local leases, passed, inspected = {}, {}, 0
   promote(q, CLAIM_PAGE)
-  local walk = begin_walk(q, worker)
-  local shared = count > 1 and worker.wait_ms > 0
-  local limit = shared and share_of(q, count) or count
-  local left_some, inspected = false, 0
-  while #leases < limit and inspected < CLAIM_INSPECTED do
+  local walk, share = begin_walk(q, worker), begin_share(q, worker, count)
+  while #leases < share.limit and inspected < CLAIM_INSPECTED do
     local member, score, group = take_best(q, walk)
     if not member then break end
     inspected = inspected + 1
     local job, why = read_job(q, id_of(member))
-    local keep = false
     if not job or job.state ~= 'pending' then
-      set_aside(q, id_of(member), group, score, why)
+      set_aside(q, id_of(member), group, why)
     elseif job.deadline_at and job.deadline_at <= q.now then
       fail_late(q, job)
-    elseif job.deliveries >= ALONE_FROM and worker.running + #leases > 0 then
+    elseif runs_alone(job) and worker.running + #leases > 0 then
       passed[#passed + 1] = { group, score, member }
-      break  -- it runs alone: this worker takes nothing more until it has nothing else
+      break  -- this worker takes nothing more until it has nothing else
     elseif is_for_another(q, job, worker, group) then
       passed[#passed + 1] = { group, score, member }
-    elseif shared and taken[group] and taken[group] >= share_of_group(q, group) then
+    elseif has_its_share(q, share, group) then
       redis.call('ZADD', q.prefix .. 'ready:' .. group, score, member)
       table.remove(walk.groups, walk.groups[1].group == group and 1 or 2)
-      left_some = true
     else
-      taken[group] = (taken[group] or 0) + 1
       leases[#leases + 1] = hold(q, job, worker)
-      if job.deliveries >= ALONE_FROM then break end
+      if runs_alone(job) then break end
     end
   end
   for _, one in ipairs(passed) do
     redis.call('ZADD', q.prefix .. 'ready:' .. one[1], one[2], one[3])
     redis.call('ZADD', bounds_of(q, one[1]), 'GT', one[2], one[1])
   end
-  left_some = left_some or (#leases == limit and limit < count)
-  if #leases < count and #passed == 0 then wait_for_more(q, worker, left_some) end
-  if #passed > 0 and worker.wait_ms > 0 then park(q, worker.id, worker.class, worker.wait_ms) end
+  local left_some = share.left_some or (#leases == share.limit and share.limit < count)
+  if #leases < count or #passed > 0 then wait_for_more(q, worker, #passed == 0 and left_some) end
   return leases
 end

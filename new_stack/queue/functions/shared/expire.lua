@@ -1,8 +1,6 @@
---@include record finish outage
+--@include record finish outage alone
 -- Leases that ran out: their jobs go back to their old places, or fail for good after losing too many workers.
 
--- A job that has lost ALONE_AFTER workers runs alone from then on, and only what it loses alone counts against it: a
--- job that kills its worker takes those beside it along, and they must not fail for it.
 local function expire_lease(q, id)
   local job = read_job(q, id)
   if not job or job.state ~= 'claimed' then
@@ -10,9 +8,8 @@ local function expire_lease(q, id)
     return false
   end
   local worker_id = job.worker_id or ''
-  job.deliveries = job.deliveries + 1
-  if job.deliveries > ALONE_AFTER then job.lost_alone = (job.lost_alone or 0) + 1 end
-  if job.deliveries >= q.max_deliveries and ALONE_AFTER + (job.lost_alone or 0) >= q.max_deliveries then
+  count_loss(job, 1)
+  if has_lost_too_many(q, job) then
     job.error_type, job.traceback = nil, nil
     job.error = 'lost its worker ' .. job.deliveries .. ' times; the last one was ' .. worker_id
     finish(q, job, 'failed')

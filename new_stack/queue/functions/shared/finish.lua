@@ -1,7 +1,5 @@
 --@include record events ready wake deadline tally
 -- How a job ends, whoever ends it: off its lease, listed by when it ended, and due to be forgotten.
-local LISTED = { failed = true, cancelled = true }
-
 local function finish(q, job, state)
   -- Its worker ends it: the one that holds it, or whose lease ran out while nobody else has claimed it.
   local ran = job.state == 'claimed' or (job.lost_by and job.lost_by == job.worker_id)
@@ -15,7 +13,7 @@ local function finish(q, job, state)
   if job.deadline_at then redis.call('ZREM', q.prefix .. 'deadlines', job.id) end
   redis.call('ZADD', q.prefix .. 'ended', q.now, job.id)
   -- Few end so among many: an index of their own keeps their listing short.
-  if LISTED[state] then redis.call('ZADD', q.prefix .. state, job.sequence, job.id) end
+  if state ~= 'completed' then redis.call('ZADD', q.prefix .. state, job.sequence, job.id) end
   job.state, job.ended_at, job.lost_by = state, q.now, nil
   emit(q, job, state, said_of_end(q, job))
   save_job(q, job)
@@ -33,18 +31,4 @@ local function make_ready(q, job)
   enter_ready(q, job)
   local woken = wake(q, group_of(job), 1, job.failed_by)
   job.offered_to = job.failed_by and woken
-end
-
--- Put up to `limit` failed jobs whose back-off is over back in their old places; how many.
-local function promote(q, limit)
-  local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'delayed', '-inf', q.now, 'LIMIT', 0, limit)
-  for _, id in ipairs(due) do
-    redis.call('ZREM', q.prefix .. 'delayed', id)
-    local job = read_job(q, id)
-    if job and job.state == 'pending' then
-      make_ready(q, job)
-      save_job(q, job)
-    end
-  end
-  return #due
 end

@@ -1,7 +1,6 @@
---@include record finish
+--@include record finish alone
 -- Leases know outages of Redis, and jumps of its clock.
 local QUIET_MS = 3000
-local ALONE_AFTER = 2
 
 -- Whoever reaps leaves the time behind; where that is too long ago, Redis was away (or its clock jumped), nobody could
 -- renew, and every lease gets one whole term before any may run out. Where it lies ahead, the clock was set back, and what
@@ -36,8 +35,7 @@ local function keeps(q, job, attempt, worker_id)
   if not may_end(job, attempt, worker_id) then return false end
   if job.state == 'claimed' then return true end
   leave_ready(q, job)
-  if job.deliveries > ALONE_AFTER then job.lost_alone = job.lost_alone - 1 end
-  job.deliveries = job.deliveries - 1
+  count_loss(job, -1)
   job.state, job.worker_id, job.lost_by, job.offered_to = 'claimed', worker_id, nil, nil
   redis.call('ZADD', q.prefix .. 'leases', q.now + q.lease_ms, job.id)
   emit(q, job, 'claimed', { 'worker_id', worker_id })

@@ -22,10 +22,10 @@ end
 
 local function append(q, job, id, entry)
   local stream = q.prefix .. 'events:' .. job.id
-  local added = redis.pcall('XADD', stream, 'MAXLEN', '~', q.job_stream_length, id, unpack(entry))
+  local added = redis.pcall('XADD', stream, 'MAXLEN', '~', q.progress_stream_length, id, unpack(entry))
   if type(added) == 'table' and added.err then
     -- `events` was deleted by hand and the clock stands behind this stream's last id.
-    redis.call('XADD', stream, 'MAXLEN', '~', q.job_stream_length, '*', unpack(entry))
+    redis.call('XADD', stream, 'MAXLEN', '~', q.progress_stream_length, '*', unpack(entry))
   end
 end
 

@@ -40,10 +40,12 @@ local function ready_groups(q, limit)
   return found
 end
 
+-- Answers the job's group.
 local function enter_ready(q, job)
   local group, score = group_of(job), score_of(job)
   redis.call('ZADD', q.prefix .. 'ready:' .. group, score, member_of(job))
   redis.call('ZADD', bounds_of(q, group), 'GT', score, group)
+  return group
 end
 
 -- Take the job out; whether it was there. The group's bound stays: the next claim corrects it.

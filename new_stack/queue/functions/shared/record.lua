@@ -1,9 +1,8 @@
---@include context
+--@include context malformed
 -- The record of a job: a table, kept as MessagePack under `record:{id}`. One read and one write a change, and a tenth
 -- of the memory of a hash. What is absent is nil. Bodies over APART_BYTES have keys of their own (`payload:{id}`,
 -- `result:{id}`), because a record is written whole with every progress.
 local APART_BYTES = 1024
-local NEEDED = { 'service_required', 'priority', 'sequence', 'max_retries', 'attempt', 'failures', 'deliveries' }
 
 -- The job, or nil and why: 'missing' (no record) or 'malformed' (a record that no rule can work with).
 local function read_job(q, id)
@@ -12,10 +11,7 @@ local function read_job(q, id)
   if type(raw) == 'table' and not string.find(raw.err, 'WRONGTYPE', 1, true) then error(raw, 0) end
   if type(raw) ~= 'string' then return nil, 'malformed' end
   local fine, job = pcall(cmsgpack.unpack, raw)
-  if not fine or type(job) ~= 'table' or type(job.state) ~= 'string' then return nil, 'malformed' end
-  for _, field in ipairs(NEEDED) do
-    if job[field] == nil then return nil, 'malformed' end
-  end
+  if not fine or is_malformed(job) then return nil, 'malformed' end
   job.id = id
   return job
 end
@@ -57,16 +53,6 @@ end
 local function may_end(job, attempt, worker_id)
   return holds(job, attempt, worker_id)
     or (job and job.state == 'pending' and job.attempt == attempt and job.lost_by == worker_id)
-end
-
--- Whether an attempt has said this before (its answer got lost). An attempt numbers what it says, upwards; 0 is no number.
--- The caller saves the record.
-local function is_repeated(job, attempt, number)
-  number = tonumber(number or 0)
-  if number == 0 then return false end
-  if job.said_by == attempt and number <= job.said then return true end
-  job.said_by, job.said = attempt, number
-  return false
 end
 
 -- Why a worker that does not hold the job is refused: 'cancelled' or 'lost'.

@@ -1,4 +1,4 @@
---@include context ready workers
+--@include context ready alive
 -- Jobs that nobody alive serves wait; `unserved` has their groups, and since when. Kept by whoever reaps.
 local GROUPS_LOOKED_AT = 1000
 

@@ -39,6 +39,7 @@ class Life:
         return leases[0] if leases else None
 
     async def run(self):
+        await self.queue.reap()  # where nobody ever has, leases get a term of grace
         for worker in ("w1", "w2"):
             await self.queue.heartbeat(WorkerReport(worker_id=worker))
         held = await self.line()

@@ -1,0 +1,27 @@
+--@include record ready
+-- What is sent again, since its answer got lost: a submission, or what an attempt says.
+local ROWS_BYTES = 65536
+
+local function submitted_before(q, id, digest)
+  local job, why = read_job(q, id)
+  if why == 'missing' then return nil end
+  if not job or job.digest ~= digest then return { 'conflict' } end
+  local row = row_of(q, job)
+  local size = #row[2] + #row[3] + #row[4]
+  if q.rows_bytes + size > ROWS_BYTES then
+    row = {}
+  else
+    q.rows_bytes = q.rows_bytes + size
+  end
+  return { 'same', job.state, position(q, job), row }
+end
+
+-- Whether an attempt has said this before (its answer got lost). An attempt numbers what it says, upwards; 0 is no number.
+-- The caller saves the record.
+local function is_repeated(job, attempt, number)
+  number = tonumber(number or 0)
+  if number == 0 then return false end
+  if job.said_by == attempt and number <= job.said then return true end
+  job.said_by, job.said = attempt, number
+  return false
+end
