@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from types import TracebackType
@@ -19,11 +20,12 @@ class CassetteWriter:
     def __init__(self, path: Path, header: Header) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._file = path.open("w", encoding="utf-8")
+        self._file = path.open("wb", buffering=0)
+        self._size = 0
         self._put(msgspec.to_builtins(header))
 
     def write(self, event: Event) -> None:
-        """Add one event; its long strings are contracted."""
+        """Add one event; its long strings are contracted. Raises OSError, and then keeps no part of its line."""
         self._put(event_as_line(event))
 
     def close(self) -> None:
@@ -31,8 +33,16 @@ class CassetteWriter:
         self._file.close()
 
     def _put(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
+        data = f"{json.dumps(line, ensure_ascii=False)}\n".encode(errors="replace")
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._size)
+            raise
+        self._size += len(data)
 
     def __enter__(self) -> Self:
         return self

@@ -23,11 +23,30 @@ from harness.targets import GivenPool, HubPool, HubTarget, StackPool, StackTarge
 from hubgate.cli import options
 
 
+def _check_new(out: Path) -> None:
+    """Refuse a file that cannot be made, before anybody comes whose traffic would be lost."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.touch(exist_ok=False)
+        out.unlink()
+    except FileExistsError:
+        raise click.UsageError(f"--out {out} is there already") from None
+    except OSError as error:
+        raise click.UsageError(f"--out {out} cannot be written: {error.strerror}") from error
+
+
 @click.command("record")
 @options.target_url("--target", "The real hub (ws:// or http://).", required=True)
-@click.option("--listen", type=click.IntRange(0, 65535), default=0, metavar="PORT", help="0 takes a free one.")
+@click.option(
+    "--listen", type=click.IntRange(0, 65535), default=0, metavar="PORT", show_default=True, help="0 takes a free one."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The first cassette.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The first cassette, a file that is not there yet.",
+)
 @click.option(
     "--per",
     type=click.Choice([*map(str, Per)]),
@@ -42,8 +61,15 @@ def record(*, target: str, listen: int, host: str, out: Path, per: str, about: s
 
     What looks like a secret is blanked out before anything is written; at the end it says what was.
     """
-    redaction = Redaction(**asked)
-    sessions = Sessions(out, per=Per(per), about=about, today=dt.datetime.now(dt.UTC).date().isoformat())
+    _check_new(out)
+    redaction, failures = Redaction(**asked), list[str]()
+
+    def failed(sentence: str) -> None:
+        failures.append(sentence)
+        click.echo(f"hubgate: {sentence}. Nothing more is recorded; everything is still passed on.", err=True)
+
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    sessions = Sessions(out, per=Per(per), about=about, today=today, on_failure=failed)
     recorder = Recorder(target, sessions, redaction=redaction, host=host, port=listen)
     asyncio.run(_record(recorder))
     if not sessions.written:
@@ -52,6 +78,8 @@ def record(*, target: str, listen: int, host: str, out: Path, per: str, about: s
         click.echo(f"Blanked: {place}, {times} times.", err=True)
     for path in sessions.written:
         click.echo(path)
+    if failures:
+        raise SystemExit(Verdict.INCONCLUSIVE.exit_status)
 
 
 async def _record(recorder: Recorder) -> None:

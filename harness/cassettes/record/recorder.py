@@ -73,13 +73,13 @@ class _Recorded:
         self._parser = SseParser()
         self._until_over = ExitStack()
         self._actor = self._until_over.enter_context(name)
-        sessions.begin(self._actor)
-        self._until_over.callback(sessions.end, self._actor)
+        sessions.apart(lambda: sessions.begin(self._actor))
+        self._until_over.callback(sessions.apart, lambda: sessions.end(self._actor))
 
     def put(self, kind: Callable[..., Event], **fields: Any) -> None:
-        """Record an event of this actor's."""
+        """Record an event of this actor's, if it can be recorded."""
         event = kind(at=self._sessions.now_ms(), actor=self._actor, **fields)
-        self._sessions.put(self._redaction.event(event))
+        self._sessions.apart(lambda: self._sessions.put(self._redaction.event(event)))
 
     def sent(self, data: str | bytes) -> None:
         self.put(Send, **frame_fields(data))

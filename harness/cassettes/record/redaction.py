@@ -125,13 +125,23 @@ class Redaction:
         found: dict[str, Any] = {}
         for name in ("message", "body"):
             if (value := getattr(event, name, msgspec.UNSET)) is not msgspec.UNSET:
-                found[name] = contracted(self.json(value))
+                try:
+                    found[name] = contracted(self.json(value))
+                except RecursionError:
+                    found[name] = self._flat(value)
         for name in ("text", "reason"):
             if isinstance(value := getattr(event, name, None), str):
                 found[name] = contracted(self.text(value))
         if isinstance(event, Open | Request):
             found["path"] = self.path(event.path)
         return msgspec.structs.replace(event, **found)
+
+    def _flat(self, value: Any) -> Any:
+        """Of a message that is nested too deeply to be gone through for secrets, what is not nested."""
+        self.blanked["what is nested too deeply to be gone through"] += 1
+        if not isinstance(value, dict):
+            return BLANKED
+        return self.json({key: BLANKED if isinstance(part, dict | list) else part for key, part in value.items()})
 
     def _is_secret(self, name: str, named: set[str]) -> bool:
         return not self._keeps(name) and (name.lower() in named or is_secret_name(name))

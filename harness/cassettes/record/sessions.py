@@ -4,6 +4,7 @@ actors are called.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from harness.cassettes import (
 )
 
 FORMAT: Final = 1
+log = logging.getLogger(__name__)
 
 
 class Per(StrEnum):
@@ -53,9 +55,12 @@ class Sessions:
         target: str = "hub",
         today: str = "",
         clock: Callable[[], float] = time.monotonic,
+        on_failure: Callable[[str], None] = log.error,
     ) -> None:
+        """`on_failure` is told once why nothing more is recorded."""
         self._out, self._per, self._about, self._target, self._today = out, per, about, target, today
-        self._clock = clock
+        self._clock, self._on_failure = clock, on_failure
+        self._broken_off = False
         self._writer: CassetteWriter | None = None
         self._began = 0.0
         self._open: set[object] = set()
@@ -65,14 +70,27 @@ class Sessions:
         """Something goes on (a connection, a request): the session lasts at least until it has ended."""
         if self._writer is None:
             path = numbered(self._out, len(self.written) + 1)
-            self.written.append(path)
             scenario = path.stem
             header = Header(
                 cassette=FORMAT, scenario=scenario, about=self._about, target=self._target, recorded=self._today
             )
             self._writer = CassetteWriter(path, header)
+            self.written.append(path)
             self._began = self._clock()
         self._open.add(activity)
+
+    def apart(self, do: Callable[[], None]) -> None:
+        """Do something that records. Where it fails, the recording ends, which is told, and the traffic goes on."""
+        if self._broken_off:
+            return
+        try:
+            do()
+        except Exception as error:  # noqa: BLE001 - whatever it is, clients must not feel it
+            self._broken_off = True
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+            self._on_failure(f"{self._out}: {getattr(error, 'strerror', None) or repr(error)}")
 
     @property
     def is_open(self) -> bool:

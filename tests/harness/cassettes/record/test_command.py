@@ -63,3 +63,31 @@ async def test_a_rule_that_is_none_ends_with_one_sentence(processes: Processes, 
     assert await ended(process) == 3
     assert process.log_text().startswith("hubgate: key is no JSON path")
     assert "Traceback" not in process.log_text()
+
+
+@pytest.mark.parametrize(("out", "says"), [("kept.jsonl", "is there already"), ("no/dir/x.jsonl", "cannot be written")])
+async def test_a_file_that_cannot_become_the_recording_is_refused_before_anybody_comes(
+    processes: Processes, tmp_path: Path, out: str, says: str
+) -> None:
+    (tmp_path / "kept.jsonl").write_text("yesterday")
+    (tmp_path / "no").write_text("a file, where a folder would have to be")
+    arguments = ("record", "--target", "http://127.0.0.1:1", "--out", str(tmp_path / out))
+    process = processes.start(hubgate("refused", *arguments, ready=None))
+    assert await ended(process) == 2
+    assert says in process.log_text()
+    assert (tmp_path / "kept.jsonl").read_text() == "yesterday"
+
+
+async def test_a_recording_that_broke_off_says_so_at_once_and_at_its_end(processes: Processes, tmp_path: Path) -> None:
+    hub = await processes.astart(services.hub(name="longer-hub"))
+    port, out = free_port(), tmp_path / "odd.jsonl"
+    arguments = ("record", "--target", hub.ws_url, "--listen", str(port), "--out", str(out))
+    recorder = await processes.astart(hubgate("full", *arguments, ready="Recording on", port=port))
+    out.mkdir()  # in the place of the file
+    async with LegacyClient(recorder.ws_url, "client-a") as client:
+        await client.submit({})
+    assert "Is a directory. Nothing more is recorded; everything is still passed on." in recorder.log_text()
+    recorder.expected_to_live = False
+    recorder.signal(signal.SIGINT)
+    assert await ended(recorder) == 3
+    assert "Traceback" not in recorder.log_text()
