@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import http.client
 import itertools
+import os
 import random
 import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -16,7 +20,7 @@ LOWEST: Final = 20_000
 ATTEMPTS: Final = 200
 _PLACES: Final = itertools.count(random.SystemRandom().randrange(1 << 20))
 """Each port is given once: two servers that start at the same moment on one port would both seem to be ready. Processes
-begin at places of their own."""
+begin at places of their own, and none gives out what another one that runs has given."""
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -38,9 +42,25 @@ def free_port(host: str = "127.0.0.1") -> int:
     """
     for _ in range(ATTEMPTS):
         port = LOWEST + next(_PLACES) % (max(LOWEST + 1_000, _ephemeral_from()) - LOWEST)
-        if is_free(port, host):
+        if is_free(port, host) and _is_ours_to_give(port):
             return port
     raise OSError(f"no free port was found on {host} from {LOWEST} on")
+
+
+def _is_ours_to_give(port: int) -> bool:
+    """Lock the byte of that port in a file that all our processes know, until this one ends: a server may take seconds
+    from the answer to its listening, in which another process would find the port free, too."""
+    try:
+        fcntl.lockf(_given_ports(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+@functools.cache
+def _given_ports() -> int:
+    path = Path(tempfile.gettempdir()) / f"hubgate-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
 
 def _ephemeral_from() -> int:
