@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
@@ -203,9 +205,20 @@ class Refused(CouldNotRun):
 
 def plain_http(base_url: str, token: str | None, timeout_s: float) -> httpx.AsyncClient:
     """The one opener of HTTP: requests of a server carry its token, and no proxy is asked."""
-    limits = httpx.Limits(max_connections=1_000)
-    headers = stack.authorization(token)
-    return httpx.AsyncClient(base_url=base_url, headers=headers, timeout=timeout_s, limits=limits, trust_env=False)
+    return httpx.AsyncClient(
+        base_url=base_url,
+        headers=stack.authorization(token),
+        timeout=timeout_s,
+        limits=httpx.Limits(max_connections=1_000),
+        trust_env=False,
+        verify=_authorities(),
+    )
+
+
+@functools.cache
+def _authorities() -> ssl.SSLContext:
+    """Whom to trust, read once: it takes longer than all else of opening a client."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def require_answer(url: str, path: str = "/", *, within_s: float = 5.0) -> None:
