@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import compileall
 import functools
 import importlib.util
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -91,11 +93,19 @@ def apply(defect: Defect, into: Path, *, source: Path | None = None) -> Path:
     then.
     """
     source = source or source_of_stack()
-    changed = {name: _changed(defect, source, name) for name in _files(defect)}
+    return copy_with({name: _changed(defect, source, name) for name in _files(defect)}, into, source)
+
+
+def copy_with(changed: Mapping[str, str], into: Path, source: Path) -> Path:
+    """Copy the stack into a folder with other texts of some files; answers the folder.
+
+    It is compiled here, once: the processes that are started with it keep nothing of what they compile.
+    """
     target = into / PACKAGE
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     for name, text in changed.items():
         (target / name).write_text(text, encoding="utf-8")
+    compileall.compile_dir(target, quiet=2, force=True)
     return into
 
 

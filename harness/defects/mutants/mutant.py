@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import hashlib
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from harness.defects.defect import PACKAGE, source_of_stack
+from harness.defects.defect import copy_with, source_of_stack
 from harness.errors import CouldNotRun
 
 SMALL: Final = 10
@@ -81,10 +80,7 @@ def mutant_of(place: Place, operator: str, text: str, original: str) -> Mutant:
 
 def apply(mutant: Mutant, into: Path, *, source: Path | None = None) -> Path:
     """Copy the stack into a folder, with the mutant; answers the folder to put first on `PYTHONPATH`."""
-    target = into / PACKAGE
-    shutil.copytree(source or source_of_stack(), target, ignore=shutil.ignore_patterns("__pycache__"))
-    (target / mutant.file).write_text(mutant.text, encoding="utf-8")
-    return into
+    return copy_with({mutant.file: mutant.text}, into, source or source_of_stack())
 
 
 class Equivalent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
