@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hubgate")
     group.addoption("--prefix", metavar="TEXT", default="", help="the prefix of the given stack's keys in Redis")
     group.addoption("--overlay", metavar="DIR", type=Path, help="a folder whose new_stack is run in place of ours")
+    group.addoption("--apart", action="store_true", help="with -n: scenarios go together only where they share a stack")
     group.addoption("--write-books", action="store_true", help="write the answers of the stack into scenarios/books")
 
 
@@ -39,15 +40,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "xdist_group(name): run by the same process (pytest-xdist)")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if HERE not in item.path.parents:
             continue
         if item.get_closest_marker("criterion") is None:
             raise pytest.UsageError(f"{item.nodeid} does not say which criterion it is evidence for")
-        item.add_marker(pytest.mark.xdist_group("scenarios"))
+        if group := _shared_stack(item) if config.getoption("--apart") else "scenarios":
+            item.add_marker(pytest.mark.xdist_group(group))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(LONGEST_S))
+
+
+def _shared_stack(item: pytest.Item) -> str | None:
+    """The stack that a scenario shares with others; None for one that starts its own."""
+    fixtures = getattr(item, "fixturenames", ())
+    shared = next((name for name in ("stack", "guarded") if name in fixtures), None)
+    return shared or (item.path.stem if "isolated_stack" in fixtures else None)
 
 
 @pytest.fixture(scope="session")

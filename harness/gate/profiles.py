@@ -47,6 +47,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Those that a run of this profile judges, where the user names none; empty for all."""
     scenarios: str = ""
     """Which scenarios are run, as an expression of their markers; empty for all."""
+    suite_processes: int = 1
+    """Over how many processes the scenarios of a phase are spread."""
+    together: bool = False
+    """Whether no phase waits for another, as nothing is timed that the others would disturb."""
     fault_lease_ms: int = LEASE_MS
     """The stack's lease while its workers are killed."""
     fault_kinds_left_out: tuple[Kind, ...] = ()
@@ -99,6 +103,8 @@ FAST: Final = Profile(
         *("legacy-clients", "same-facts"),
     ),
     scenarios="fast",
+    suite_processes=4,
+    together=True,
     fault_lease_ms=2_500,
     fault_kinds_left_out=(Kind.OVERLONG, Kind.HUGE),
 )

@@ -141,8 +141,13 @@ def _serving(group: Sequence[Phase], options: Options, wanted: Sequence[AnySpec]
 async def _carry_out_all(
     groups: Sequence[Sequence[Phase]], context: RunContext, report: Report
 ) -> list[PhaseResult | PhaseFailure]:
-    """The phases that serve a criterion of this run: one group after the other, of a group a few side by side."""
+    """The phases that serve a criterion of this run: one group after the other, of a group a few side by side.
+
+    Where the profile wants them together they are one group.
+    """
     lanes = asyncio.Semaphore(SIDE_BY_SIDE)
+    if context.profile.together:
+        groups = [[phase for group in groups for phase in group]]
 
     async def in_turn(phase: Phase) -> PhaseResult | PhaseFailure:
         if phase.background:

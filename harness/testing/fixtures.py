@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -80,7 +81,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def hubgate_run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where this run's logs go."""
     given: str | None = request.config.getoption("--run-folder")
-    return Path(given).resolve() if given else tmp_path_factory.mktemp("scenarios")
+    if not given:
+        return tmp_path_factory.mktemp("scenarios")
+    return Path(given).resolve() / os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from harness import defects
 from harness.criteria.definition import discover
 from harness.criteria.waivers import DEFAULT as WAIVERS
 from harness.gate.context import Options, Phase, PhaseStatus
+from harness.gate.power import AT_ONCE as MUTANTS_AT_ONCE
 from harness.gate.power import measure_power
 from harness.gate.preflight import Refused, lines
 from harness.gate.profiles import PROFILES, SELFTEST
@@ -163,9 +164,19 @@ async def _until_stopped(given: Options, report: Report, show: Show) -> tuple[Ru
     help="Instead: draw N small changes of the stack by chance, and tell what share the fast profile catches.",
 )
 @click.option("--seed", type=int, default=1729, show_default=True, help="The seed by which mutants are drawn.")
+@click.option(
+    "--at-once",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=MUTANTS_AT_ONCE,
+    show_default=True,
+    help="How many mutants are tried side by side.",
+)
 @OUT
 @AS_JSON
-def selftest(*, names: tuple[str, ...], listed: bool, mutants: int | None, as_json: bool, **asked: Any) -> None:
+def selftest(
+    *, names: tuple[str, ...], listed: bool, mutants: int | None, at_once: int, as_json: bool, **asked: Any
+) -> None:
     """Run the gate against the seeded defects NAMES (default: all): each must be caught by the criterion that should,
     for the reason that should.
 
@@ -181,7 +192,9 @@ def selftest(*, names: tuple[str, ...], listed: bool, mutants: int | None, as_js
     given = Options(**asked, command=("hubgate", *sys.argv[1:]))
     with console.status("selftest") as status:
         terms: dict[str, Any] = {"write": reports.write, "report": status.update}
-        trial = measure_power(mutants, given, **terms) if mutants else run_selftest(names, given, **terms)
+        trial = (
+            measure_power(mutants, given, at_once=at_once, **terms) if mutants else run_selftest(names, given, **terms)
+        )
         run, folder = asyncio.run(trial)
     _write(run, folder, as_json=as_json)
     raise SystemExit(run.verdict.exit_status)

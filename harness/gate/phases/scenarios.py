@@ -22,13 +22,15 @@ LIMIT_S: Final = 300
 INTERRUPT_S: Final = 15
 LOOK_S: Final = 0.2
 PYTEST: Final = (
-    *("-p", "harness.testing.plugin", "-p", "no:cacheprovider"),
+    *("-p", "harness.testing.plugin", "-p", "pytest_asyncio.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
     *("-o", "asyncio_mode=auto", "-o", "addopts=--strict-markers"),
     *("--tb=short", "-v", "--color=no"),
 )
 HEARD_OUT: Final = (0, 1, 2)
 """pytest's exit statuses for: all passed, some failed, interrupted."""
-DONE: Final = re.compile(r"::test_(\w+)\S* (?:PASSED|FAILED|ERROR|SKIPPED).*?\[ *(\d+)%\]")
+DONE: Final = re.compile(r"^(?=.*\b(?:PASSED|FAILED|ERROR|SKIPPED)\b)(?=.*\[ *(\d+)%\]).*::test_(\w+)", re.MULTILINE)
+GROUP: Final = re.compile(r"@[\w.]+$")
+"""What pytest-xdist puts behind the name of a test that has to run where others do."""
 WRAPPING: Final = re.compile(r"^(failed on (setup|teardown) with )?\"?([\w.]+\.)?(AssertionError|NotHeard|Failed): ")
 """What pytest puts before the sentence of an assertion."""
 
@@ -46,8 +48,9 @@ async def _run_suites(context: RunContext, name: str, kind: type[ScenarioResults
     """Run the suites and read what they came to."""
     results = context.path(f"{name}.junit.xml")
     # The token goes by the environment, not the command line: that one is in every process list.
-    token = {"WEBSOCKET_AUTH_TOKEN": context.options.token} if context.options.token else {}
-    launch = module_launch("pytest", _arguments(context, name, kind, results), name=name, environment=token)
+    environment = {"WEBSOCKET_AUTH_TOKEN": context.options.token} if context.options.token else {}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # what else is installed takes a second to import
+    launch = module_launch("pytest", _arguments(context, name, kind, results), name=name, environment=environment)
     process = await context.processes.astart(launch)
     process.expected_to_live = False  # it ends by itself
     interrupted = await _until_ended(process, context)
@@ -95,7 +98,7 @@ def _scenario(case: ET.Element) -> Scenario:
     skipped = case.find("skipped") is not None
     return Scenario(
         suite=case.get("classname", ""),
-        name=case.get("name", ""),
+        name=GROUP.sub("", case.get("name", "")),
         criterion=criterion.get("value", ""),
         outcome=ScenarioOutcome.FAILED
         if wrong is not None
@@ -127,7 +130,9 @@ def _arguments(context: RunContext, name: str, kind: type[ScenarioResults], resu
         "--overlay": context.overlay and context.overlay.resolve(),
         "-m": context.profile.scenarios or None,
     }
-    wanted = [f"--criterion={spec.id}" for spec in context.wanted if kind in spec.needs]
+    spread = ["-p", "xdist.plugin", "--apart", "--dist", "loadgroup", "--no-loadscope-reorder", "-n"]
+    wanted = [*spread, str(context.profile.suite_processes)] if context.profile.suite_processes > 1 else []
+    wanted += [f"--criterion={spec.id}" for spec in context.wanted if kind in spec.needs]
     chosen = [part for option, value in given.items() if value is not None for part in (option, str(value))]
     return [str(scenarios_folder()), *PYTEST, *wanted, *chosen]
 
@@ -138,7 +143,7 @@ async def _until_ended(process: Process, context: RunContext) -> bool:
     while process.alive:
         done = DONE.findall(process.log_text())
         if done:
-            name, percent = done[-1]
+            percent, name = done[-1]
             context.report(f"{percent} %: {name.replace('_', ' ')}")
         if time.monotonic() > limit:
             interrupted = True
