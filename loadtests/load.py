@@ -1,27 +1,20 @@
-"""`Load`: what the users of one Locust process share: the plan's arrivals, the ledger, the recorder, the history."""
+"""`Load`: the account of the users of one Locust process, who block until they are told; Locust shows it."""
 
 from __future__ import annotations
 
-import itertools
-import re
-import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import gevent
-import msgspec
 from gevent.event import Event
 
 from harness.clients.sessions import Observe
-from harness.history import Clock, HistoryWriter
-from harness.history.events import client_event
-from harness.load.arrivals import ENDLESS_S, Arrivals, Plan
-from harness.load.latencies import Metric, Recorder, Transport
-from harness.load.ledger import Latency, Ledger
-from harness.load.population import DEFAULT_JOB, PlannedJob, Population, planned
-from harness.load.swarm import ThroughputCounts
-from harness.protocols import ENDED_STATES, ENDS, EventKind, JobEvent, JobState, Submission
+from harness.load.account import Account
+from harness.load.arrivals import Arrivals
+from harness.load.latencies import Metric, Transport
+from harness.load.ledger import Latency
+from harness.load.population import PlannedJob
+from harness.protocols import ENDED_STATES, ENDS, EventKind, JobEvent, JobState
 
 AUDIT_S: Final = 10.0
 """How long a user that stops asks after its jobs."""
@@ -36,41 +29,14 @@ class LocustEnvironment(Protocol):
     parsed_options: Any
 
 
-class Load:
+class Load(Account):
     """One process's share of a load. Users of one Locust environment find it by `Load.of`."""
 
-    def __init__(
-        self,
-        environment: LocustEnvironment,
-        *,
-        plan: Plan | None = None,
-        job: Submission = DEFAULT_JOB,
-        population: Population | None = None,
-        token: str | None = None,
-        history: HistoryWriter | None = None,
-        clock: Callable[[], float] | None = None,
-    ) -> None:
+    def __init__(self, environment: LocustEnvironment, *, token: str | None = None, **account: Any) -> None:
+        super().__init__(**account)
         self.environment = environment
-        self.plan = plan or Plan(rate=1.0, duration_s=ENDLESS_S)
-        self.job = job
-        self.population = population
         self.token = token
-        self.history = history
-        self.clock = clock or Clock().seconds
-        self.recorder = Recorder(window_s=max(1.0, min(self.plan.duration_s, 86_400) / 240))
-        self.throughput = ThroughputCounts(self.recorder.window_s)
-        self.ledger = Ledger()
-        self.errors: Counter[str] = Counter()
-        self.errors_at: Counter[tuple[int, str]] = Counter()
-        """The same, by the second in which they were seen."""
-        self.watched: Counter[str] = Counter()
-        """Ends of jobs that each monitor has seen."""
-        self.start_at: float | None = None
-        self._arrivals: Arrivals | None = None
         self._started = Event()
-        self._numbers: Iterator[int] = itertools.count()
-        """Of the jobs of this process in the population; together the processes have each number once."""
-        self._jobs = self.plan.jobs if population and self.plan.duration_s < ENDLESS_S else 0
         self._to_cancel: dict[str, EventKind] = {}
         """Jobs that their client cancels, and upon which event."""
         self._cancelling: set[str] = set()
@@ -89,16 +55,9 @@ class Load:
         return load
 
     def start(self, start_at: float, part: int = 0, parts: int = 1) -> None:
-        """From that moment on, one of `parts` processes hands out its share of the plan."""
-        self.start_at = start_at
-        self._arrivals = Arrivals.of(self.plan, start_at=start_at, part=part, parts=parts)
-        self._numbers = itertools.count(part, parts)
+        """See `Account`; users that wait for it go on."""
+        super().start(start_at, part, parts)
         self._started.set()
-
-    @property
-    def second(self) -> float:
-        """Seconds since the load began; negative before."""
-        return -1.0 if self.start_at is None else self.clock() - self.start_at
 
     @property
     def legacy_share(self) -> float:
@@ -108,35 +67,21 @@ class Load:
     def arrivals(self) -> Arrivals:
         """The plan's arrivals; blocks the user until the load has begun."""
         self._started.wait()
-        if self._arrivals is None:
-            raise RuntimeError("the load was started without arrivals")
-        return self._arrivals
-
-    @property
-    def finished(self) -> bool:
-        """Whether everything was sent and everything has ended."""
-        return self._arrivals is not None and self._arrivals.used_up and not self.ledger.outstanding
+        return super().arrivals()
 
     # what the clients of the users report
 
-    def next_job(self) -> PlannedJob:
-        """The next job to submit: drawn from the population, or the one job that all are."""
-        job_id = f"load-{uuid.uuid4().hex}"
-        if self.population is None:
-            return planned(msgspec.structs.replace(self.job, job_id=job_id))
-        return self.population.job(next(self._numbers), job_id, seed=self.plan.seed, jobs=self._jobs)
-
     def intend(self, job: PlannedJob, transport: Transport, user: str, intended: float, *, held: bool = False) -> None:
-        """A job is about to be sent, which was intended for that moment; see `Ledger.submit`."""
+        """See `Account`; the job may be one that its client cancels."""
         if job.expected.cancel_on is not None:
             self._to_cancel[job.submission.job_id or ""] = job.expected.cancel_on
-        self._record(self.ledger.submit(job, transport, user, intended=intended, sent=self.clock(), held=held))
+        super().intend(job, transport, user, intended, held=held)
 
     def observer(self, transport: Transport, user: str, cancel: Callable[[str], None]) -> Observe:
         """Takes what a client asks for and sees, and lets it cancel the jobs that are to be cancelled."""
 
         def observe(event: JobEvent) -> None:
-            self._observe(event, transport, user)
+            self.observe(event, transport, user)
             if self._is_to_be_cancelled(event):
                 self._cancelling.add(event.job_id)
                 gevent.spawn(cancel, event.job_id)
@@ -151,34 +96,13 @@ class Load:
             return missed and event.job_id not in self._audits and event.state not in ENDED_STATES
         return upon is event.kind and event.job_id not in self._cancelling
 
-    def _observe(self, event: JobEvent, transport: Transport, user: str) -> None:
-        now = self.clock()
-        if self.history and (seen := client_event(event, user, now * 1000)):
-            self.history.add(seen)
-        match event.kind:
-            case EventKind.ACCEPTED:
-                self._record(self.ledger.accept(event.job_id, now))
-            case EventKind.REFUSED:
-                self.ledger.refuse(event.job_id)
-                self.error(transport, Metric.ACCEPTED, event.error or "refused")
-            case EventKind.GAP:
-                self.error(transport, "stream", f"gap: {event.message}")
-            case EventKind.STATUS:
-                self._answered(event, transport)
-            case _:
-                self._see(event, transport)
-
     def _answered(self, event: JobEvent, transport: Transport) -> None:
-        """How a job stands. An end that a client missed with its connection is seen by that.
-
-        An answer is not a delivery; an end that was delivered meanwhile is not a second one.
-        """
+        """See `Account`; of a job that is asked after at the end, only the answer counts."""
         if event.job_id in self._audits:
             self._audits[event.job_id] = event.state
             self._answer.set()
-        elif event.state in ENDED_STATES and self.ledger.is_open(event.job_id):
-            end = JobEvent(kind=ENDED_STATES[event.state], job_id=event.job_id, result=event.result)
-            self._see(end, transport, answered=True)
+        else:
+            super()._answered(event, transport)
 
     def audit(self, user: str, ask: Callable[[str], None]) -> None:
         """Ask what became of every job of a user whose end it has not seen, and close them in the ledger."""
@@ -213,49 +137,17 @@ class Load:
 
         return observe
 
-    def error(self, transport: str, name: str, what: str) -> None:
-        """Something went wrong that is a failure of this kind in the run's result and on Locust's page."""
-        kind = _without_ids(what)
-        self.errors[kind] += 1
-        self.errors_at[int(self.clock()), kind] += 1
-        self._fire(transport, name, 0.0, LoadError(kind))
-
-    def _see(self, event: JobEvent, transport: Transport, *, answered: bool = False) -> None:
-        latencies, complaints = self.ledger.see(event, self.clock(), answered=answered)
-        self._record(latencies)
-        for complaint in complaints:
-            self.error(transport, Metric.ENDED, complaint)
-
-    def _record(self, latencies: list[Latency]) -> None:
-        for latency in latencies:
-            self.throughput.count(latency.metric, self.second)
-            self.recorder.record(
-                latency.metric,
-                latency.transport,
-                second=max(0.0, latency.intended - (self.start_at or latency.intended)),
-                latency_s=latency.seconds,
-                job_id=latency.job_id,
-            )
-            self._fire(latency.transport, latency.metric, latency.seconds, None)
-
-    def _fire(self, transport: str, name: str, seconds: float, exception: Exception | None) -> None:
+    def shown(self, transport: str, name: str, seconds: float, failure: str | None) -> None:
+        """On Locust's page."""
         self.environment.events.request.fire(
             request_type=transport,
             name=name,
             response_time=max(0.0, seconds) * 1000,
             response_length=0,
-            exception=exception,
+            exception=None if failure is None else LoadError(failure),
             context={},
         )
 
 
 class LoadError(Exception):
     """A failure that Locust shows under its text."""
-
-
-_IDS = re.compile(r"load-[0-9a-f]{8,}|[0-9a-f]{8}-[0-9a-f-]{27}|\b\d{4,}\b")
-
-
-def _without_ids(text: str) -> str:
-    """The text with what differs from job to job taken out, so that errors of one kind count together."""
-    return _IDS.sub("<id>", text)[:200]

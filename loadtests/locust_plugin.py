@@ -20,7 +20,7 @@ from locust import LoadTestShape
 from locust.runners import MasterRunner, WorkerRunner
 
 from harness.history import Clock, HistoryWriter
-from loadtests.aggregation import Aggregation, Report, report_of
+from harness.load.aggregation import Aggregation, Report, report_of
 from loadtests.load import Load
 from loadtests.options import LoadOptions, add_arguments, read_options
 

@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "harness.targets": ("harness.errors", "harness.processes"),
     "harness.workers": GROUND,
     "harness.history": (*GROUND, "harness.results", "harness.workers"),
-    "harness.clients": (*GROUND, "harness.targets", "harness.workers", "harness.history"),
+    "harness.clients": (*GROUND, "harness.processes", "harness.targets", "harness.workers", "harness.history"),
     "harness.faults": (*GROUND, "harness.processes", "harness.targets", "harness.history"),
     "harness.defects": ("harness.errors",),
     "harness.cassettes": (*GROUND, "harness.results", "harness.clients", "harness.targets"),

@@ -15,7 +15,10 @@ from harness.errors import CouldNotRun
 from harness.targets import HubTarget, StackTarget, Target
 
 ANSWER_S: Final = 5.0
-OTHER_WORDS: Final = "One with words of its own is judged by `hubgate gate --protocol FILE` (docs/your-own.md)."
+OTHER_WORDS: Final = (
+    "One with words of its own is judged by `hubgate gate --protocol FILE` and loaded by `hubgate load --protocol FILE`"
+    " (docs/your-own.md)."
+)
 _SHAPE: Final = {"/api/stats": ("queue", Mapping), "/api/workers": ("workers", list)}
 
 

@@ -29,6 +29,10 @@ class NotTold(CouldNotRun):
     """What a client was owed did not come; the sentence says what came instead."""
 
 
+class NotTaken(NotTold):
+    """The server says that it does not take a submission."""
+
+
 class Told(msgspec.Struct, frozen=True):
     """What a client was told, and when: seconds since the epoch."""
 
@@ -47,6 +51,7 @@ class SpokenClient:
         *,
         token: str | None = None,
         submitted: list[str] | None = None,
+        heard: Callable[[JobEvent], None] = lambda _: None,
     ) -> None:
         self.submitted: Final = [] if submitted is None else submitted
         """The jobs that were taken, of all clients that share the list."""
@@ -55,7 +60,8 @@ class SpokenClient:
         self.frames: Final[list[dict[str, Any]]] = []
         """All that it received over its connection, as it came."""
         self._description = protocol.description
-        self._url, self._name, self._token = http_url, name, token
+        self.name: Final = name
+        self._url, self._token, self._heard = http_url, token, heard
         self._http = Http(http_url, token=token, timeout_s=ANSWER_S)
         self._socket = Socket(self._on_data, self._on_closed, name=name) if self._description.socket else None
         self._changed = asyncio.Event()
@@ -64,13 +70,23 @@ class SpokenClient:
         self._streams: dict[str, asyncio.Task[None]] = {}
         self._closed = ""
 
+    @property
+    def connected(self) -> bool:
+        """Whether its connection stands; requests need none."""
+        return not self._closed
+
     async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def open(self) -> None:
+        """Connect, or connect again. Raises HandshakeRefused and Unreachable."""
+        self._closed = ""
         if self._socket is not None:
-            path = self._description.socket.replace("{client}", self._name)
+            path = self._description.socket.replace("{client}", self.name)
             if self._token and self._description.token:
                 path += f"{'&' if '?' in path else '?'}{urlencode({self._description.token: self._token})}"
             await self._socket.open(websocket_url(self._url, path))
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         for stream in self._streams.values():
@@ -85,7 +101,7 @@ class SpokenClient:
     async def submit(self, payload: Any, *, service: str, priority: int = 0, job_id: str | None = None) -> str:
         """Submit a job and be told of it; answers its id. Raises NotTold."""
         job = Submission(service=service, payload=payload, priority=priority, job_id=job_id)
-        action = self.protocol.submit(job, self._name, time.time())
+        action = self.protocol.submit(job, self.name, time.time())
         async with self._one_at_a_time:  # an answer need not name what it answers
             place, first = len(self.told), len(self.frames)
             answer = await self._do(action, "a submission")
@@ -109,7 +125,8 @@ class SpokenClient:
         event = await self._until(found, ANSWER_S)
         if event is None or event.kind is EventKind.REFUSED:
             said = event.error if event else f"nothing that the protocol {self.protocol.name} knows as accepted"
-            raise NotTold(f"a submission was answered with {said}{self._instead(first)}")
+            refused = NotTaken if event else NotTold
+            raise refused(f"a submission was answered with {said}{self._instead(first)}")
         return event.job_id
 
     async def follow(self, job_id: str) -> None:
@@ -164,6 +181,15 @@ class SpokenClient:
             lambda: next((one.event for one in self.of(job_id) if one.event.kind in kinds), None), within_s
         )
 
+    def forget(self, job_id: str) -> None:
+        """Keep nothing of a job, and be told no more of it. Not while a submission is under way."""
+        self.told[:] = [one for one in self.told if one.event.job_id != job_id]
+        named = self._description.job_id
+        self.frames[:] = [frame for frame in self.frames if str(at_place(frame, named)) != job_id]
+        self._answers[:] = [one for one in self._answers if one.job_id != job_id]
+        if (stream := self._streams.pop(job_id, None)) is not None:
+            stream.cancel()
+
     async def ended(self, job_id: str, within_s: float) -> JobEvent | None:
         """The job's end, as it was told."""
         return await self.wait(job_id, ENDS, within_s)
@@ -207,7 +233,7 @@ class SpokenClient:
         if isinstance(action, HttpRequest):
             answer = await self._http_answer(action, what)
             if what == "a submission" and not answer.ok:
-                raise NotTold(
+                raise NotTaken(
                     f"{action.method} {action.path} was refused with {answer.status}: {answer.body or answer.text}"
                 )
             return answer
@@ -248,6 +274,7 @@ class SpokenClient:
             self._answers.append(status)
         if (event := self.protocol.event_of(frame, name, event_id)) is not None:
             self.told.append(Told(time.time(), event))
+            self._heard(event)
         self._changed.set()
 
     def _on_closed(self, code: int, reason: str) -> None:

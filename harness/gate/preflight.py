@@ -21,6 +21,7 @@ import redis
 
 from harness.clients import ExpectationTimeout, Unreachable
 from harness.clients.recognition import ANSWER_S, OTHER_WORDS, NotRecognised, TokenWrong, greeting, stack_answers
+from harness.clients.spoken_side import NO_REDIS, TAKE_ALL
 from harness.clients.transport import plain_http
 from harness.errors import CouldNotRun
 from harness.processes import RedisUnusable, check_redis
@@ -135,15 +136,13 @@ class _Look:
         worker = protocol.description.worker
         has_redis = not isinstance(self.target, StackTarget) or bool(self.target.redis_url)
         if worker is not None and worker.needs("{redis}") and not has_redis:
-            note = "Give it with --redis: it is filled in for {redis} of [worker]."
-            self.row("workers", "need the URL of their Redis, and none is given", note, stops=True)
+            self.row("workers", "need the URL of their Redis, and none is given", NO_REDIS, stops=True)
         elif worker is None:
             self.row("workers", "its protocol does not say how one is started", "What needs workers is not judged.")
         elif worker.keeps_to_services:
             self.row("workers", "this run starts some", "They take the jobs of this run alone: a service of its own.")
         else:
-            note = "They would take the jobs of others: name {services} in its command, or give --namespace."
-            self.row("workers", "take every service", note, stops=not self.exclusive)
+            self.row("workers", "take every service", f"{TAKE_ALL}, or give --namespace.", stops=not self.exclusive)
 
     async def _stack(self, target: StackTarget) -> None:
         try:

@@ -85,6 +85,8 @@ def show_load(console: Console, result: LoadResult) -> None:
     jobs = result.swarm.jobs
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in jobs.outcomes.items() if count)
     console.print(f"{jobs.submitted} submitted, {jobs.acknowledged} acknowledged: {outcomes}", highlight=False)
+    for note in result.notes if result.judgement.verdict is Verdict.PASS else ():  # else the reason has them
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     for series in result.memory:
         least, median, most = (value / 1e6 for value in series.per_process)
         console.print(

@@ -20,7 +20,7 @@ from harness.load.latencies import Histogram
 from harness.load.results import FleetResult, WorkerExit
 from harness.processes import Launch, OwnExit, Process, Processes
 from harness.protocols import EventKind
-from harness.targets import Crew, Deployment
+from harness.targets import Deployment
 from harness.workers.journal import Entry, entries_in
 
 AT_ONCE: Final = 2 * (os.cpu_count() or 1)
@@ -62,11 +62,10 @@ class Fleet:
         """What the workers have written down so far."""
         return entries_in(self._journal) if self._journal else ()
 
-    async def start(self, count: int, *, crews: Sequence[Crew], environment: Mapping[str, str], journal: Path) -> None:
-        """Start so many workers, which write their journals there, and wait until each is ready. Raises CouldNotRun."""
+    async def start(self, launches: Sequence[Launch], *, environment: Mapping[str, str], journal: Path) -> None:
+        """Start these workers, which write their journals there, and wait until each is ready. Raises CouldNotRun."""
         self._journal = journal
         began = time.monotonic()
-        launches = self._deployment.crew_launches(crews, count, journal)
         launches = [msgspec.structs.replace(one, environment=one.environment | dict(environment)) for one in launches]
         started = await few_at_once(self._start_one, launches, AT_ONCE)
         self._deployment.workers += started

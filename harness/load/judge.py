@@ -59,7 +59,7 @@ def judge(loaded: LoadResult) -> Criterion:
             *(count(f"{RULE} {check.name}", len(check.violations)) for check in counted),
         ],
         evidence=[*_evidence(result, demands), *_alive(fleet)],
-        explanation=" ".join([ended, *loaded.died[:1], *_examples(loaded, counted), noise]),
+        explanation=" ".join([ended, *loaded.died[:1], *_examples(loaded, counted), *loaded.notes, noise]),
     )
     return msgspec.structs.replace(judged, seconds=result.seconds)
 

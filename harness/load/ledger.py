@@ -178,6 +178,15 @@ class Ledger:
         self._open[job_id] = Entry(job_id, transport, user, intended, job.expected)
         return [Latency(Metric.SENT, transport, intended, 0.0 if held else sent - intended, job_id)]
 
+    def rename(self, job_id: str, given: str) -> bool:
+        """The server gave the job another id than its client; false where another job has that one."""
+        if given in self._open or given in self._ended:
+            return False
+        entry = self._open.pop(job_id)
+        entry.job_id = given
+        self._open[given] = entry
+        return True
+
     def refuse(self, job_id: str) -> None:
         """The server said no to the submission."""
         entry = self._open.get(job_id)

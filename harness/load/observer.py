@@ -26,9 +26,17 @@ class Observer:
     """Watches a deployment until it is cancelled, then tells what it saw on the load's clock."""
 
     def __init__(
-        self, deployment: Deployment, processes: Processes, live: Path, on_live: OnLive | None, *, every_s: float
+        self,
+        deployment: Deployment,
+        processes: Processes,
+        live: Path,
+        on_live: OnLive | None,
+        *,
+        every_s: float,
+        depth: bool = True,
     ) -> None:
         self._deployment = deployment
+        self._asks_depth = depth and deployment.side is Side.STACK  # asking a hub would be a load of its own
         self._live = live
         self._on_live = on_live
         self._processes = processes
@@ -39,7 +47,7 @@ class Observer:
     async def watch(self) -> None:
         """Until cancelled."""
         async with self._sampler, asyncio.TaskGroup() as group:
-            if self._deployment.side is Side.STACK:  # asking a hub would be a load of its own
+            if self._asks_depth:
                 group.create_task(self._watch_depth())
             if self._on_live:
                 group.create_task(self._follow_live(self._on_live))

@@ -107,6 +107,8 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     surroundings: Surroundings
     died: list[str] = []
     """Processes of the target, other than workers, that ended on their own; each with how it ended."""
+    notes: list[str] = []
+    """What the target could not be asked, or was left with, in a sentence each."""
     checks: dict[str, CheckResult] = {}
     """What each checker says of its history, by the checker's name; empty where nobody asked them."""
 

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from harness.clients.recognition import recognise
+from harness.clients.spoken_side import SpokenSide
+from harness.clients.transport import require_answer
 from harness.errors import CouldNotRun
 from harness.faults import Waves
 from harness.history import HistoryWriter
@@ -26,9 +28,11 @@ from harness.load.observer import Observer, OnLive
 from harness.load.recording import JOURNAL, check, recording, settle
 from harness.load.results import LoadResult, Surroundings
 from harness.load.spec import LoadSpec
+from harness.load.spoken import SpokenSwarm
 from harness.load.swarm import SwarmResult
-from harness.processes import Process, Processes, free_port, open_redis, services
+from harness.processes import Launch, Process, Processes, free_port, open_redis, services
 from harness.processes.services import PROJECT_ROOT
+from harness.protocols.description import Described
 from harness.targets import LOOPBACK, Deployment, HubTarget, Namespace, Setup, Side, StackTarget
 
 LOCUSTFILE: Final = PROJECT_ROOT / "loadtests" / "locustfile.py"
@@ -42,17 +46,25 @@ Load = Callable[..., Awaitable[LoadResult]]
 
 
 async def run(
-    spec: LoadSpec, out: Path, *, on_live: OnLive | None = None, disturb: Disturb | None = None
+    spec: LoadSpec,
+    out: Path,
+    *,
+    protocol: Described | None = None,
+    on_live: OnLive | None = None,
+    disturb: Disturb | None = None,
 ) -> LoadResult:
     """Run one load with everything it needs, and write `out/load.json`.
+
+    Of the target at the spec's `url` no more is known than its `protocol`, where one is given.
 
     `disturb` runs beside the load, may do to the deployment what it likes, and notes it in the history. Raises
     CouldNotRun, and then nothing of it is left running.
     """
     await asyncio.to_thread(_clear, out)
     surroundings = Surroundings.now()
-    async with Processes(out / "logs") as processes, _deployed(spec, processes, out) as deployment:
-        result = await _Run(spec, out, deployment, processes, surroundings).carry_out(on_live, disturb)
+    async with Processes(out / "logs") as processes, _deployed(spec, protocol, processes, out) as deployment:
+        side = _spoken(spec, protocol, deployment, processes) if protocol else None
+        result = await _Run(spec, out, deployment, processes, surroundings, side).carry_out(on_live, disturb)
     await asyncio.to_thread((out / "load.json").write_bytes, msgspec.json.format(msgspec.json.encode(result)))
     return result
 
@@ -66,14 +78,16 @@ def _clear(out: Path) -> None:
 
 
 @asynccontextmanager
-async def _deployed(spec: LoadSpec, processes: Processes, out: Path) -> AsyncIterator[Deployment]:
+async def _deployed(
+    spec: LoadSpec, protocol: Described | None, processes: Processes, out: Path
+) -> AsyncIterator[Deployment]:
     """The target, without workers; what is ours of it is stopped afterwards."""
     if not spec.url:
         redis = await asyncio.to_thread(open_redis, spec.redis, processes, appendonly=spec.durable)
         namespace = Namespace(redis.url, spec.prefix)
         deployment = await Deployment.astart(processes, _setup(spec, out), redis, namespace)
     else:
-        deployment = await _given(spec, spec.url, processes, out)
+        deployment = await _given(spec, spec.url, protocol, processes, out)
     try:
         yield deployment
     finally:
@@ -82,7 +96,7 @@ async def _deployed(spec: LoadSpec, processes: Processes, out: Path) -> AsyncIte
         await asyncio.to_thread(deployment.stop)
 
 
-async def _given(spec: LoadSpec, url: str, processes: Processes, out: Path) -> Deployment:
+async def _given(spec: LoadSpec, url: str, protocol: Described | None, processes: Processes, out: Path) -> Deployment:
     """Somebody else's target; a fleet of ours may still work for it."""
     host = urlsplit(url).hostname or ""
     if host not in LOOPBACK and host not in spec.allowed_hosts:
@@ -91,12 +105,29 @@ async def _given(spec: LoadSpec, url: str, processes: Processes, out: Path) -> D
     if spec.side is Side.HUB:
         target = HubTarget.at(url, token=spec.token)
     else:
-        if spec.fleet and not spec.redis:
+        if spec.fleet and not spec.redis and not protocol:
             why = "give its URL, or --fleet 0 where workers are there"
             raise CouldNotRun(f"a fleet of ours needs the stack's Redis: {why}")
         target = StackTarget.at(url, redis_url=spec.redis or "", prefix=spec.prefix, token=spec.token)
-    await recognise(target, workers=spec.fleet > 0)
+    if protocol:
+        await require_answer(target.http_url, protocol.description.health)
+    else:
+        await recognise(target, workers=spec.fleet > 0)
     return Deployment(target, setup=_setup(spec, out), processes=processes)
+
+
+def _spoken(spec: LoadSpec, protocol: Described, deployment: Deployment, processes: Processes) -> SpokenSide:
+    side = SpokenSide(
+        target=deployment.target,
+        protocol=protocol,
+        processes=processes,
+        redis_url=spec.redis or "",
+        prefix=spec.prefix,
+    )
+    side.require_ends()
+    if spec.fleet:
+        side.require_workers()
+    return side
 
 
 def _setup(spec: LoadSpec, out: Path) -> Setup:
@@ -112,11 +143,19 @@ def _setup(spec: LoadSpec, out: Path) -> Setup:
 
 
 class _Run:
-    """One load on a deployment that is up."""
+    """One load on a deployment that is up; `side` where no more is known of it than its protocol."""
 
     def __init__(
-        self, spec: LoadSpec, out: Path, deployment: Deployment, processes: Processes, surroundings: Surroundings
+        self,
+        spec: LoadSpec,
+        out: Path,
+        deployment: Deployment,
+        processes: Processes,
+        surroundings: Surroundings,
+        side: SpokenSide | None,
     ) -> None:
+        self._side = side
+        self._notes: list[str] = []
         self._spec = spec
         self._out = out
         self._deployment = deployment
@@ -129,13 +168,18 @@ class _Run:
         spec, target = self._spec, self._deployment.target
         if spec.fleet:
             environment, journal = spec.worker_environment, self._out / JOURNAL
-            await self._fleet.start(spec.fleet, crews=spec.crews, environment=environment, journal=journal)
+            await self._fleet.start(await self._launches(journal), environment=environment, journal=journal)
         watch = asyncio.create_task(self._fleet.watch())
         account = recording(target, self._out) if spec.checked else contextlib.nullcontext(HistoryWriter())
         try:
             async with account as writer:
                 observer = Observer(
-                    self._deployment, self._processes, self._out / "live.jsonl", on_live, every_s=spec.sample_s
+                    self._deployment,
+                    self._processes,
+                    self._out / "live.jsonl",
+                    on_live,
+                    every_s=spec.sample_s,
+                    depth=self._side is None,
                 )
                 swarm = await self._load(writer, observer, disturb)
                 result = self._result(swarm, writer, observer)
@@ -149,6 +193,12 @@ class _Run:
         result = msgspec.structs.replace(result, checks=checks)
         return msgspec.structs.replace(result, judgement=judge(result))
 
+    async def _launches(self, journal: Path) -> list[Launch]:
+        if self._side is None:
+            return self._deployment.crew_launches(self._spec.crews, self._spec.fleet, journal)
+        await self._side.check_worker()
+        return [self._side.launch(self._spec.job.service) for _ in range(self._spec.fleet)]
+
     async def _load(self, writer: HistoryWriter, observer: Observer, disturb: Disturb | None) -> SwarmResult:
         """Run the swarm to its end, and beside it all that watches and disturbs."""
         spec = self._spec
@@ -157,14 +207,33 @@ class _Run:
         if spec.brown_outs:
             beside += [brown_out(spec, self._out / FILE, self._deployment.target, writer)]
         beside += [disturb(self._deployment, writer)] if disturb else []
-        swarm = await self._start_swarm()
         tasks = [asyncio.ensure_future(one) for one in beside]
         try:
-            await self._wait_for(swarm[0], tasks)
+            return await (self._by_protocol(self._side, tasks) if self._side else self._by_locust(tasks))
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _by_protocol(self, side: SpokenSide, beside: Sequence[asyncio.Future[None]]) -> SwarmResult:
+        """Clients in this process."""
+        swarm = SpokenSwarm(side, self._spec, self._out)
+        load = asyncio.create_task(swarm.run())
+        try:
+            while not load.done():
+                await asyncio.sleep(0.1)
+                _raise_first(beside)
+        finally:
+            load.cancel()
+            await asyncio.wait({load})
+        self._notes += swarm.notes
+        return load.result()
+
+    async def _by_locust(self, beside: Sequence[asyncio.Future[None]]) -> SwarmResult:
+        swarm = await self._start_swarm()
+        try:
+            await self._wait_for(swarm[0], beside)
+        finally:
             await asyncio.gather(*(asyncio.to_thread(process.stop) for process in swarm))
         try:
             return msgspec.json.decode((self._out / "swarm.json").read_bytes(), type=SwarmResult)
@@ -190,9 +259,7 @@ class _Run:
         """Until the load is over. An observer or a disturbance that breaks takes the run down with it."""
         limit = time.monotonic() + self._spec.plan.duration_s + self._spec.drain_s + SETTLE_S
         while swarm.alive:
-            for other in beside:
-                if other.done() and (error := other.exception()):
-                    raise error
+            _raise_first(beside)
             if time.monotonic() > limit:
                 raise CouldNotRun(f"the load did not end in time; the generator's log says:\n{swarm.tail()}")
             await asyncio.sleep(0.1)
@@ -216,8 +283,16 @@ class _Run:
             history=sorted(path.name for path in self._out.glob("history-*.jsonl")),
             surroundings=self._surroundings,
             died=self._died(),
+            notes=self._notes,
         )
         return msgspec.structs.replace(result, judgement=judge(result))
+
+
+def _raise_first(beside: Sequence[asyncio.Future[None]]) -> None:
+    """What broke beside the load, where something did."""
+    for other in beside:
+        if other.done() and (error := other.exception()):
+            raise error
 
 
 def swarm_arguments(spec: LoadSpec, url: str, out: Path) -> list[str]:

@@ -144,6 +144,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     fleet: int = 48
     """Worker processes of ours (on a hub: connections of one process); 0 where the target has its own."""
     url: str | None = None
+    protocol: str = ""
+    """The name of what the target at `url` is known by alone; empty where it speaks as hubgate's own clients do."""
     redis: str | None = None
     """The Redis to use; without one an embedded Valkey is started."""
     prefix: str = ""

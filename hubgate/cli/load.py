@@ -11,10 +11,11 @@ import sys
 import time
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
+from click.core import ParameterSource
 from rich.console import Console
 
 from harness.errors import CouldNotRun
@@ -30,11 +31,20 @@ from harness.load.runner import run
 from harness.load.saturation import Saturation, find_saturation
 from harness.load.spec import MOVING, BrownOut, Demands, Kills, LoadSpec, Mix, in_order
 from harness.protocols import Submission
+from harness.protocols.description import Described
 from harness.results import Verdict
 from harness.targets import Side
 from hubgate.cli import options
 
 COULD_NOT_RUN, INTERRUPTED = 3, 130
+FEW: Final = 4
+"""Worker processes of a load by protocol, where nobody says how many."""
+OF_OURS: Final = (
+    *("compared", "saturation", "brown_outs", "generators", "population", "kill_waves"),
+    *("legacy_users", "sse_users", "hybrid_users", "monitor_users", "sse_monitor_users"),
+    *("server_env", "overlay", "poll_ms"),
+)
+"""What is asked of targets whose words and processes are hubgate's own."""
 
 
 @click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
@@ -43,6 +53,8 @@ COULD_NOT_RUN, INTERRUPTED = 3, 130
 )
 @options.target_url("--legacy", "Put the load on this hub instead of one that is started.")
 @options.target_url("--candidate", "Put the load on this stack instead of one that is started.")
+@options.target_url("--target", "With --protocol: put the load on this hub or stack.")
+@options.protocol("--protocol", "The target is known by this protocol alone, by name or file (docs/your-own.md).")
 @options.redis_url("Redis to use; without it, an embedded Valkey is started.", docker=True)
 @options.prefix
 @options.token
@@ -60,7 +72,12 @@ COULD_NOT_RUN, INTERRUPTED = 3, 130
 @click.option("--monitor-users", type=click.IntRange(0), help="Monitors by WebSocket.")
 @click.option("--sse-monitor-users", type=click.IntRange(0), help="Monitors by server-sent events.")
 @click.option("--legacy-share", type=click.FloatRange(0, 1), default=0.5, help="Of the hybrid users.")
-@click.option("--fleet", type=click.IntRange(0, 500), default=48, help="Worker processes; 0: the target has its own.")
+@click.option(
+    "--fleet",
+    type=click.IntRange(0, 500),
+    default=48,
+    help=f"Worker processes; 0: the target has its own. By --protocol, as a rule {FEW}.",
+)
 @click.option("--worker-env", multiple=True, metavar="NAME=VALUE", help="Environment of our workers.")
 @click.option("--server-env", multiple=True, metavar="NAME=VALUE", help="Environment of our API or hub.")
 @click.option("--overlay", type=click.Path(exists=True), help="Folder of modules that come first.")
@@ -105,9 +122,16 @@ def load(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, *
     """Put a load on the stack or the hub, measure what clients see, and judge it."""
     if compared and saturation:
         raise click.UsageError("--compare and --saturation exclude each other")
+    protocol: Described | None = asked.pop("protocol")
+    if protocol:
+        _by_protocol(asked, protocol, click.get_current_context())
+    elif asked["target"]:
+        raise click.UsageError("--target needs --protocol; a hub is --legacy URL, and hubgate's stack --candidate URL")
     if asked["legacy"] and asked["candidate"] and not compared:
         raise click.UsageError("one target at a time: --legacy and --candidate together need --compare")
     spec = spec_of(asked, alone=not compared and not saturation)
+    if protocol:
+        spec = _spoken(spec, protocol)
     folder = out or Path("out") / f"load-{time.strftime('%Y%m%d-%H%M%S')}"
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
@@ -117,7 +141,7 @@ def load(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, *
         elif saturation:
             status = _finish(_saturate(spec, folder, (asked["floor"], asked["ceiling"]), console), as_json=as_json)
         else:
-            status = _finish(_load(spec, folder, console), as_json=as_json)
+            status = _finish(_load(spec, protocol, folder, console), as_json=as_json)
     except CouldNotRun as failure:
         console.print(f"could not be run: {failure}", style="red", markup=False)
         sys.exit(COULD_NOT_RUN)
@@ -126,6 +150,44 @@ def load(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, *
         sys.exit(INTERRUPTED)
     console.print(f"files: {folder}", markup=False)
     sys.exit(status)
+
+
+def _by_protocol(asked: dict[str, Any], protocol: Described, context: click.Context) -> None:
+    """Complete what was asked of a target that is known by its protocol alone. Raises click.UsageError."""
+    given = [name for name in ("target", "legacy", "candidate") if asked[name]]
+    if len(given) != 1:
+        raise click.UsageError("--protocol needs one target that runs already: --target URL")
+    said = {
+        option.name: option.opts[0]
+        for option in context.command.params
+        if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+    }
+    if wrong := [said[name] for name in OF_OURS if name in said]:
+        raise click.UsageError(
+            f"{wrong[0]} needs clients or processes of hubgate's own: it cannot be had by --protocol"
+        )
+    if asked["shape"] == Shape.MIGRATION:
+        raise click.UsageError("--shape migration needs clients of two protocols: it cannot be had by --protocol")
+    if given == ["target"]:
+        asked["legacy" if asked["side"] == Side.HUB else "candidate"] = asked["target"]
+        asked["side"] = None
+    asked["fleet"] = asked["fleet"] if "fleet" in said else FEW if protocol.description.worker else 0
+    if not asked["fleet"] and not asked["job"]:
+        untold = "" if protocol.description.worker else f" (the protocol {protocol.name} has no [worker] to start)"
+        raise click.UsageError(f"where the target has its own workers{untold}, --job says what they shall do")
+    if asked["fleet"] and not protocol.description.worker:
+        raise click.UsageError(f"the protocol {protocol.name} does not say how a worker is started: --fleet 0")
+
+
+def _spoken(spec: LoadSpec, protocol: Described) -> LoadSpec:
+    """With clients of that protocol alone. Workers of the load get a service that nobody else's job needs."""
+    by_socket = bool(protocol.description.socket)
+    users = {"legacy": spec.mix.users if by_socket else 0, "sse": 0 if by_socket else spec.mix.users}
+    mix = Mix(hybrid=0, monitors=0, sse_monitors=0, **users)
+    job = spec.job
+    if spec.fleet:
+        job = msgspec.structs.replace(job, service=f"hubgate-{secrets.token_hex(6)}")
+    return msgspec.structs.replace(spec, protocol=protocol.name, mix=mix, job=job, checked=False)
 
 
 def _side(asked: dict[str, Any]) -> Side:
@@ -236,10 +298,12 @@ def _finish(outcome: Awaitable[tuple[Verdict, msgspec.Struct]], *, as_json: bool
     return verdict.exit_status
 
 
-async def _load(spec: LoadSpec, folder: Path, console: Console) -> tuple[Verdict, LoadResult]:
+async def _load(
+    spec: LoadSpec, protocol: Described | None, folder: Path, console: Console
+) -> tuple[Verdict, LoadResult]:
     console.print(f"starting the {spec.side}, {spec.fleet} workers and {spec.mix.users} users", highlight=False)
     with LiveDisplay(console, spec.plan) as live:
-        result = await run(spec, folder, on_live=live.show)
+        result = await run(spec, folder, protocol=protocol, on_live=live.show)
     write_run(result, folder, _command_line())
     show_load(console, result)
     return result.judgement.verdict, result

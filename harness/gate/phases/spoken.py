@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from harness.clients.spoken_client import NotTold
+from harness.clients.spoken_side import NotAsked, SpokenSide
 from harness.clients.transport import Unreachable
 from harness.criteria.evidence import Scenario, ScenarioOutcome
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.gate.load_runs import free_percent
 from harness.gate.spoken.checks import CHECKS, Broken, Pair, Run
 from harness.gate.spoken.judge import SpokenResults
-from harness.gate.spoken.side import NotAsked, SpokenSide
 from harness.processes import ProcessDied
 from harness.protocols.known import shipped
 from harness.results import LogFile

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from harness.cassettes import Event, Receive
 from harness.clients.spoken_client import SpokenClient
-from harness.gate.spoken.side import NotAsked, SpokenSide, steps
+from harness.clients.spoken_side import NotAsked, SpokenSide, steps
 from harness.parity import parity_of
 from harness.protocols import ENDS, EventKind, JobEvent, JobState
 from harness.protocols.description import Described

@@ -173,3 +173,13 @@ def test_the_audit_complains_of_an_end_that_the_script_does_not_lead_to() -> Non
     heard(ledger, EventKind.ATTEMPT_FAILED)
     assert ledger.audit("j", JobState.FAILED) == [Complaint.NOT_EXPECTED]
     assert submitted().audit("j", JobState.COMPLETED) == []
+
+
+def test_a_job_is_known_by_the_id_that_the_server_gave_it_and_no_two_by_one() -> None:
+    ledger = submitted(job("asked"))
+    assert ledger.rename("asked", "j")
+    heard(ledger, EventKind.COMPLETED)
+    assert ledger.jobs().outcomes[Outcome.COMPLETED] == 1
+    ledger.submit(job("other"), Transport.SSE, "user-1", intended=100.0, sent=100.25)
+    assert not ledger.rename("other", "j")
+    assert ledger.jobs().outcomes[Outcome.UNANSWERED] == 1

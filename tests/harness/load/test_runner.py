@@ -230,7 +230,8 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
         valkey = await asyncio.to_thread(start_valkey, processes)
         deployment = await Deployment.astart(processes, Setup(), valkey)
         fleet = Fleet(deployment, processes)
-        await fleet.start(2, crews=[Crew(services=("*",))], environment={}, journal=tmp_path / "journal")
+        launches = deployment.crew_launches([Crew(services=("*",))], 2, tmp_path / "journal")
+        await fleet.start(launches, environment={}, journal=tmp_path / "journal")
         watch = asyncio.create_task(fleet.watch())
         yield fleet, deployment, watch
         watch.cancel()

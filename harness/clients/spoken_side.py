@@ -1,4 +1,4 @@
-"""One side of such a run: its address, its protocol, and the workers that the protocol says how to start."""
+"""A hub or a stack of which only a protocol is known: where it is, its clients, and the workers that can be started."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from msgspec.structs import replace
 
 from harness.clients.spoken_client import NotTold, SpokenClient
 from harness.errors import CouldNotRun, EnvironmentFailure
+from harness.few_at_once import few_at_once
 from harness.processes import Launch, Process, Processes, log_says
 from harness.processes.redis import connect
-from harness.protocols import JobState
+from harness.protocols import ENDS, JobState
 from harness.protocols.description import Described, Worker, filled
 from harness.targets import Target
 
 OVER: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.UNKNOWN})
 LEAVE_S: Final = 1.0
+LEFT_AT_ONCE: Final = 8
+NO_REDIS: Final = "Give it with --redis: it is filled in for {redis} of [worker]."
+TAKE_ALL: Final = "They would take the jobs of others: name {services} in its command"
 START_S: Final = 1.0
 """What a worker gets to start that does not say when it is ready."""
 _numbers = itertools.count(1)
@@ -55,11 +59,11 @@ class SpokenSide:
         """A service that nothing else of this run needs, and nothing of anybody else."""
         return f"hubgate-{secrets.token_hex(4)}-{next(_numbers)}"
 
-    def client(self, protocol: Described | None = None) -> SpokenClient:
+    def client(self, protocol: Described | None = None, **more: Any) -> SpokenClient:
         """A client, not yet connected."""
         spoken = protocol or self.protocol
         name = f"hubgate-{secrets.token_hex(4)}"
-        return SpokenClient(spoken, self.target.http_url, name, token=self.target.token, submitted=self.jobs)
+        return SpokenClient(spoken, self.target.http_url, name, token=self.target.token, submitted=self.jobs, **more)
 
     def payload(self, *steps: dict[str, Any]) -> Any:
         """The payload of a job whose worker plays these steps."""
@@ -68,7 +72,7 @@ class SpokenSide:
     @asynccontextmanager
     async def workers(self, count: int, service: str) -> AsyncIterator[list[Process]]:
         """So many workers for that service alone; they are gone afterwards."""
-        launches = [self._launch(service) for _ in range(count)]
+        launches = [self.launch(service) for _ in range(count)]
         started = await asyncio.gather(*(self.processes.astart(launch) for launch in launches))
         if not self._worker.ready:
             await asyncio.sleep(START_S)
@@ -76,6 +80,20 @@ class SpokenSide:
             yield list(started)
         finally:
             await asyncio.gather(*(asyncio.to_thread(process.stop) for process in started))
+
+    def require_ends(self) -> None:
+        """Raises CouldNotRun where no client is told how a job ended."""
+        told = self.protocol.description.told or self.protocol.description.follow is not None
+        if not told or not self.protocol.tells & ENDS:
+            why = "has no `[follow]` and is not `told`" if not told else "knows no event that ends a job"
+            raise CouldNotRun(f"no client is told how its jobs end: the protocol {self.protocol.name} {why}")
+
+    def require_workers(self) -> None:
+        """Raises CouldNotRun where no worker can be started, or only one that would take the jobs of others."""
+        if self._worker.needs("{redis}") and not self.redis_url:
+            raise CouldNotRun(f"workers need the URL of their Redis, and none is given. {NO_REDIS}")
+        if not self._worker.keeps_to_services:
+            raise CouldNotRun(f"workers of the protocol {self.protocol.name} take every service. {TAKE_ALL}.")
 
     async def check_worker(self) -> None:
         """Start a worker and stop it, before anything is judged by what workers do. Raises CouldNotRun."""
@@ -93,7 +111,7 @@ class SpokenSide:
 
     async def another(self, service: str) -> Process:
         """One more worker, in place of one that was killed."""
-        return await self.processes.astart(self._launch(service))
+        return await self.processes.astart(self.launch(service))
 
     async def in_redis(self, job_id: str) -> str:
         """What its Redis holds of a job, in a sentence; empty where the protocol does not tell how to look."""
@@ -113,17 +131,18 @@ class SpokenSide:
 
     async def leave(self) -> list[str]:
         """Cancel what is left of this run's jobs; answers those that could not be brought to an end."""
-        left = list[str]()
         async with self.client() as client:
-            for job_id in self.jobs:
+
+            async def over(job_id: str) -> bool:
                 with contextlib.suppress(NotTold):
                     if (await client.state(job_id)).state in OVER:
-                        continue
+                        return True
                     await client.cancel(job_id, "the run that submitted it is over")
-                    if (await client.settled(job_id, OVER, LEAVE_S)).state in OVER:
-                        continue
-                left.append(job_id)
-        return left
+                    return (await client.settled(job_id, OVER, LEAVE_S)).state in OVER
+                return False
+
+            ended = await few_at_once(over, self.jobs, LEFT_AT_ONCE)
+        return [job_id for job_id, is_over in zip(self.jobs, ended, strict=True) if not is_over]
 
     @property
     def _worker(self) -> Worker:
@@ -132,7 +151,8 @@ class SpokenSide:
             raise NotAsked(f"The protocol {self.protocol.name} does not say how a worker is started.")
         return worker
 
-    def _launch(self, service: str) -> Launch:
+    def launch(self, service: str) -> Launch:
+        """How one more worker for that service alone is started."""
         worker = self._worker
         worker_id = f"hubgate-{secrets.token_hex(4)}"
         known = {

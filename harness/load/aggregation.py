@@ -6,12 +6,12 @@ from collections import Counter
 
 import msgspec
 
+from harness.load.account import Account
 from harness.load.arrivals import Plan
 from harness.load.excuses import ErrorCount
 from harness.load.latencies import Cell, Histogram, Metric, Recorder, Transport
 from harness.load.ledger import Jobs
 from harness.load.swarm import Count, LatencyResult, LiveLine, SwarmResult, Window, throughput_of
-from loadtests.load import Load
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +28,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     throughput: list[Count]
 
 
-def report_of(load: Load, *, whole: bool = True) -> Report:
+def report_of(load: Account, *, whole: bool = True) -> Report:
     """Take a process's report; what it has recorded is handed over once.
 
     Histograms take tens of ms, in which the process's clients stand still: one that is not `whole` leaves them out.
@@ -83,7 +83,7 @@ class Aggregation:
             ended=jobs.ended,
             outstanding=self.outstanding,
             errors=sum(sum(report.errors.values()) for report in self.reports),
-            claimed_p99_ms=self._lately(Metric.CLAIMED),
+            claimed_p99_ms=self._lately(Metric.CLAIMED) or self._lately(Metric.CLAIM_SEEN),
             progress_p99_ms=self._lately(Metric.PROGRESS_SEEN),
             ended_p99_ms=self._lately(Metric.ENDED),
         )
