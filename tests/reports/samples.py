@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
@@ -11,42 +10,33 @@ from msgspec.structs import replace
 
 from harness.results import (
     About,
-    Chart,
-    Comparison,
     Criterion,
     DefectRow,
     Detection,
-    Distribution,
-    Evidence,
     Fate,
     FaultOutcome,
     FaultRow,
     FigureTrend,
-    Limit,
-    Line,
     Link,
     LinkTo,
     LogFile,
     Machine,
-    Mark,
-    Measurement,
-    Moment,
     MutantRow,
     Parts,
     Run,
-    Series,
     Standing,
     Statement,
     SuiteOutcome,
     SuiteRow,
     Tally,
     Target,
-    Threshold,
     Timeline,
     TimelineEntry,
     conclude,
     scores,
 )
+from tests.reports.sample_criteria import compatibility, latency, nothing_lost, others, promise
+from tests.reports.sample_figures import charts, distributions, spiky
 from tests.reports.sample_transcripts import NAMES, RENAMED, scenario
 
 SMALL = ("happy-path", "submit-with-no-worker", "ask-for-status", "cancel-pending")
@@ -72,196 +62,6 @@ def about(profile: str, seconds: float, baseline: str = "") -> About:
         revision="0123abcd",
         seed=7,
         baseline=baseline,
-    )
-
-
-def limit(comparison: Comparison, value: float, plan: float | None = None) -> Threshold:
-    return Threshold(comparison=comparison, limit=value, plan=plan)
-
-
-def compatibility(different: int, scenarios: int, least: int = 4) -> Criterion:
-    links = (
-        [Link(to=LinkTo.CELL, ref=f"{RENAMED}/stack-websocket", label="the frame that differs")] if different else []
-    )
-    return Criterion.judged(
-        Statement(
-            id="compatibility",
-            title="Old clients work unchanged",
-            sentence="All existing WebSocket clients work unchanged.",
-            source="Plan, success criterion 1",
-            measured="Every cassette is played against the hub twice and against the stack; what differs and is "
-            "neither noise nor declared counts.",
-        ),
-        measurements=[
-            Measurement(
-                what="scenarios that differ undeclared",
-                observed=different,
-                threshold=limit(Comparison.EQUAL, 0),
-                counterexample=True,
-            )
-        ],
-        evidence=[Evidence(what="scenarios", had=scenarios, least=least)],
-        links=links,
-    )
-
-
-def latency(id: str, title: str, what: str, observed: float, most: float, plan: float, jobs: int) -> Criterion:  # noqa: A002
-    return Criterion.judged(
-        Statement(
-            id=id,
-            title=title,
-            sentence=f"{title}, with 48 workers connected.",
-            source="Plan, phase 2B",
-            measured="From the intended moment of the submit, at a steady 50 jobs/s, at full resolution.",
-        ),
-        measurements=[
-            Measurement(
-                what=f"p99 of {what}", observed=observed, unit="ms", threshold=limit(Comparison.BELOW, most, plan)
-            )
-        ],
-        evidence=[Evidence(what="jobs", had=jobs, least=1000), Evidence(what="workers", had=48, least=40)],
-        links=[Link(to=LinkTo.FIGURE, ref=f"{id}-latency", label="the distribution")],
-    )
-
-
-def nothing_lost(lost: int, twice: int, kills: int) -> Criterion:
-    def none(what: str, count: int) -> Measurement:
-        return Measurement(what=what, observed=count, threshold=limit(Comparison.EQUAL, 0), counterexample=True)
-
-    return Criterion.judged(
-        Statement(
-            id="nothing-lost",
-            title="No job lost when workers die",
-            sentence="No acknowledged job is lost or ended twice while workers are killed.",
-            source="Plan, phase 2B",
-            measured="2,000 jobs while a third of the workers is killed in waves; the history of all that clients, "
-            "workers and Redis saw is checked.",
-        ),
-        measurements=[none("jobs lost", lost), none("jobs ended twice", twice)],
-        evidence=[Evidence(what="jobs", had=2000, least=2000), Evidence(what="kills", had=kills, least=100)],
-        links=[Link(to=LinkTo.TALLY, ref="crash-jobs", label="what became of every job")]
-        + ([Link(to=LinkTo.TIMELINE, ref="lost-0001", label="the first lost job")] if lost else []),
-    )
-
-
-def others() -> list[Criterion]:
-    def one(id: str, title: str, what: str, observed: float, unit: str, threshold: Threshold) -> Criterion:  # noqa: A002
-        return Criterion.judged(
-            Statement(
-                id=id,
-                title=title,
-                sentence=f"{title}.",
-                source="Plan, success criteria",
-                measured="As docs/criteria.md says.",
-            ),
-            measurements=[Measurement(what=what, observed=observed, unit=unit, threshold=threshold)],
-            evidence=[Evidence(what="samples", had=60, least=30)],
-        )
-
-    return [
-        one("recovery", "A killed worker's job runs again soon", "slowest recovery", 16_120, "ms",
-            limit(Comparison.AT_MOST, 17_000)),
-        one("memory", "Less memory than the hub", "API's memory against the hub's", 61.4, "%",
-            limit(Comparison.BELOW, 100)),
-        one("conflicts", "Two workers never hold one job", "double claims", 0, "", limit(Comparison.EQUAL, 0)),
-        one("simplicity", "Simpler than the hub", "lines of code against the hub's", 46.8, "%",
-            limit(Comparison.AT_MOST, 50)),
-        one("functionality", "All features are there", "scenario suites failed", 0, "", limit(Comparison.EQUAL, 0)),
-    ]  # fmt: skip
-
-
-def promise(number: int) -> Criterion:
-    """One of the many that pass in a whole run, with three figures."""
-    measured = [
-        Measurement(what=f"what counts of it, of the {place} kind", observed=0, unit="", counterexample=True,
-                    threshold=limit(Comparison.AT_MOST, 0))
-        for place in ("first", "second", "third")
-    ]  # fmt: skip
-    statement = Statement(
-        id=f"promise-{number}",
-        title=f"What the plan says in its sentence {number} holds",
-        sentence="It holds for everybody, always.",
-        source="The plan.",
-        measured="By what the clients saw.",
-    )
-    return Criterion.judged(statement, measurements=measured, evidence=[Evidence(what="jobs", had=2_000, least=100)])
-
-
-def spread(random: Random, median: float, sigma: float, count: int) -> list[float]:
-    return [random.lognormvariate(math.log(median), sigma) for _ in range(count)]
-
-
-def distributions(random: Random) -> list[Distribution]:
-    def one(id: str, title: str, most: float, stack: list[float], hub: list[float]) -> Distribution:  # noqa: A002
-        return Distribution(
-            id=id,
-            title=title,
-            unit="ms",
-            series=(Series.of_values("new stack", stack), Series.of_values("hub", hub)),
-            limits=(Limit(value=most, label="limit for p99", percent=99),),
-            sentence="From the intended moment, 48 workers, 50 jobs/s on the stack and 5 jobs/s on the hub.",
-        )
-
-    return [
-        one("claim-latency", "Submit to claim", 20, spread(random, 3.1, 0.5, 3000), spread(random, 12, 0.35, 300)),
-        one("progress-latency", "Worker's progress to client", 30, spread(random, 4, 0.6, 12_000),
-            spread(random, 3, 0.4, 1200)),
-    ]  # fmt: skip
-
-
-def charts(random: Random) -> list[Chart]:
-    seconds = range(60)
-    kills = tuple(Mark(x=at, label="16 workers killed") for at in (15, 30, 45))
-    depth = [(s, max(0.0, 40 * math.exp(-((s - 16) % 15) / 4) if s > 14 else 2) + random.random() * 3) for s in seconds]
-    return [
-        Chart(id="queue-depth", title="Jobs waiting", unit="jobs", lines=(Line.of("pending", depth),), marks=kills),
-        Chart(
-            id="throughput",
-            title="Jobs ended each second",
-            unit="jobs/s",
-            lines=(Line.of("new stack", [(s, 50 + random.gauss(0, 3)) for s in seconds]),
-                   Line.of("hub", [(s, 5 + random.gauss(0, 0.6)) for s in seconds])),
-            marks=kills,
-        ),
-        Chart(
-            id="memory",
-            title="Memory under the same load",
-            unit="bytes",
-            lines=(Line.of("API (PSS)", [(s, 36e6 + 2e6 * (1 - math.exp(-s / 9))) for s in seconds]),
-                   Line.of("hub (PSS)", [(s, 52e6 + 1.2e5 * s) for s in seconds])),
-        ),
-        Chart(
-            id="saturation",
-            title="The highest rate that holds",
-            unit="ms",
-            x_title="rate",
-            x_unit="jobs/s",
-            lines=(Line.of("new stack, p99", [(25, 9), (50, 11), (100, 14), (200, 22), (400, 61), (800, 4100)]),
-                   Line.of("hub, p99", [(2, 20), (5, 27), (10, 310), (20, 2800)])),
-            limits=(Limit(value=500, label="p99 limit"),),
-        ),
-    ]  # fmt: skip
-
-
-def spiky(random: Random, lives: list[Timeline]) -> Chart:
-    """A latency whose waves of kills are spikes; the first one is of a job whose life is told."""
-    top = [(s, 9 + random.random() + 400 * math.exp(-((s - 15) % 15)) * (s >= 15)) for s in range(60)]
-    spikes = [
-        Moment(
-            x=s,
-            jobs={
-                (lives[0].job_id if lives and (s, n) == (15, 1) else f"load-{s:030d}{n:02d}"): y / n for n in (1, 2, 3)
-            },
-        )
-        for s, y in top
-    ]
-    return Chart(
-        id="claimed-over-time",
-        title="Submit to claimed over time",
-        unit="ms",
-        lines=(Line.of("p50", [(s, 4 + random.random()) for s, _ in top]), Line.of("max", top)),
-        marks=tuple(Mark(x=at, label="16 workers killed", until=at + 2) for at in (15, 30, 45)),
-        moments=tuple(spikes),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from harness.cassettes.replay.files import CassetteResult
 from harness.cassettes.replay.matrix import Matrix
 from harness.criteria import (
-    chaos,
     claims,
     latencies,
     memory,
@@ -20,63 +18,21 @@ from harness.criteria import (
     progress,
     recordings,
     resources,
-    restarts,
-    retirement,
 )
 from harness.criteria.definition import Checks, Collected
 from harness.criteria.evidence import (
-    ChaosLoads,
-    ChaosWorld,
     MemoryLoads,
-    MigrationLoad,
     PollingLoad,
-    PromiseResults,
     ResourceUse,
-    Restarts,
-    Scenario,
-    ScenarioOutcome,
     SteadyLoad,
     WorkerFaults,
 )
-from harness.faults import Kind
-from harness.gate.phases.faults import CUT_OFF
-from harness.history import CHECKERS, CheckResult, Violation
-from harness.history.absences import Absence, Part
-from harness.history.strikes import Strike
-from harness.load.excuses import BY_REST, NO_WORD, SENT_AWAY, SENT_AWAY_IN_FLIGHT
-from harness.load.judge import judge
-from harness.load.latencies import Histogram, Metric, Transport
+from harness.history import CHECKERS
+from harness.load.latencies import Metric
 from harness.load.population import read_population
 from harness.load.results import LoadResult
-from harness.load.spec import Demands
-from harness.load.swarm import LatencyResult
-from harness.protocols import EventKind
 from harness.results import CellVerdict, Column, Criterion, Verdict
-from tests.harness.load.test_judge import fleet, loaded, result
-
-VIOLATION = Violation(job_id="a", form="wrong", sentence="Something is wrong with a.", at_ms=0)
-
-
-def checks(broken: str | None = None) -> Checks:
-    counts = {"acknowledged": 100, "killed": 9, "redis_down": 1}
-    return {
-        name: CheckResult(name=name, examined=9, violations=(VIOLATION,) if name == broken else (), counts=counts)
-        for name in CHECKERS
-    }
-
-
-def load(p99_ms: float = 10, *, broken: str | None = None, **wrong: Any) -> LoadResult:
-    """A load with that latency; `wrong` is what `result` takes."""
-    demands = wrong.pop("demands", None)
-    values = Histogram.of([p99_ms / 1000] * 20)
-    latency = LatencyResult(
-        overall=values.series("all"), by_transport={transport: values.series(transport) for transport in Transport}
-    )
-    swarm = result(**wrong)
-    seen = dict.fromkeys((Metric.CLAIMED, Metric.PROGRESS_SEEN), latency)
-    swarm = msgspec.structs.replace(swarm, latencies={**swarm.latencies, **seen}, users={"user": 5})
-    made = loaded(swarm, demands, checks=checks(broken), fleet=fleet())
-    return msgspec.structs.replace(made, judgement=judge(made))
+from tests.harness.criteria.loads import checks, judged_restarts, load
 
 
 def judged_claims(*attempts: LoadResult, polling: LoadResult | None = None, free: float = 100) -> Criterion:
@@ -185,166 +141,6 @@ def judged_memory(on_stack: LoadResult, *, api_mb: int = 5) -> Criterion:
 def test_the_api_is_held_against_what_the_real_hub_needed() -> None:
     assert judged_memory(load(), api_mb=9).verdict is Verdict.PASS
     assert judged_memory(load(), api_mb=10).verdict is Verdict.FAIL
-
-
-MET: dict[str, Any] = {"in_flight": 8, "waiting": 5, "in_back_off": 0, "subscribed": 10}
-
-
-def strike(kind: EventKind, **met: int) -> Strike:
-    return Strike(kind=kind, target="", **{**MET, **met})
-
-
-STRIKES = (strike(EventKind.REDIS_DOWN), strike(EventKind.KILLED))
-
-
-def judged_restarts(restarted: LoadResult, *strikes: Strike, ends_met: int = 1) -> Criterion:
-    collected = Collected()
-    collected.add(Restarts(load=restarted, strikes=list(strikes or STRIKES), ends_met=ends_met))
-    least = restarts.Least(jobs=1, redis_kills=1, api_kills=1, ends_met=1, **MET)
-    return restarts.CRITERION.judged(collected, restarts.Limits(broken_rules=0), least)
-
-
-@pytest.mark.parametrize("field", ["in_flight", "waiting", "subscribed"])
-def test_restarts_that_met_too_little_are_inconclusive_for_redis_and_api_apart(field: str) -> None:
-    for kind in (EventKind.REDIS_DOWN, EventKind.KILLED):
-        strikes = [one for one in STRIKES if one.kind is not kind]
-        assert judged_restarts(load(), *strikes, strike(kind, **{field: 1})).verdict is Verdict.INCONCLUSIVE
-
-
-def test_an_outage_that_no_end_met_is_inconclusive() -> None:
-    assert judged_restarts(load(), ends_met=0).verdict is Verdict.INCONCLUSIVE
-
-
-def judged_chaos(
-    loaded_: LoadResult, *, offered: frozenset[Kind] = frozenset({Kind.CUT}), strikes: tuple[Strike, ...] = STRIKES
-) -> Criterion:
-    collected = Collected()
-    world = ChaosWorld(name="World", load=loaded_, offered=offered, drawn=[(Kind.CUT,)], strikes=list(strikes))
-    collected.add(ChaosLoads(worlds=[world]))
-    least = chaos.Least(jobs=1, strikes=2, **MET)
-    return chaos.CRITERION.judged(collected, chaos.Limits(broken_rules=0), least)
-
-
-@pytest.mark.parametrize("broken", CHECKERS)
-def test_every_checker_counts_in_chaos(broken: str) -> None:
-    assert judged_chaos(load()).verdict is Verdict.PASS
-    assert judged_chaos(load(broken=broken)).verdict is Verdict.FAIL
-
-
-def test_chaos_that_left_a_kind_out_or_met_too_little_is_inconclusive() -> None:
-    assert judged_chaos(load(), offered=frozenset({Kind.CUT, Kind.REDIS_FULL})).verdict is Verdict.INCONCLUSIVE
-    idle = tuple(strike(one.kind, in_flight=1, waiting=0) for one in STRIKES)
-    assert judged_chaos(load(), strikes=idle).verdict is Verdict.INCONCLUSIVE
-    assert judged_chaos(load(), strikes=STRIKES[:1]).verdict is Verdict.INCONCLUSIVE
-
-
-@pytest.mark.parametrize("broken", CHECKERS)
-def test_every_checker_counts_after_restarts(broken: str) -> None:
-    assert judged_restarts(load()).verdict is Verdict.PASS
-    assert judged_restarts(load(broken=broken)).verdict is Verdict.FAIL
-
-
-@pytest.mark.parametrize(
-    ("errors", "verdict"),
-    [
-        ({(20, "cannot connect: refused"): 80, (24, "stream lost: closed"): 9}, Verdict.PASS),
-        ({(20, "cannot connect: refused"): 80, (20, "HTTP 500"): 9}, Verdict.FAIL),
-        ({(20, "cannot connect: refused"): 80, (40, "stream lost: closed"): 9}, Verdict.FAIL),
-        ({(20, "HTTP 503 The queue is not available"): 9}, Verdict.FAIL),
-    ],
-)
-def test_restarts_excuse_the_errors_that_they_cause_while_they_last_and_no_others(
-    errors: dict[tuple[int, str], int], verdict: Verdict
-) -> None:
-    """The server is away from second 20 to 22."""
-    sums = Counter[str]()
-    for (_, kind), number in errors.items():
-        sums[kind] += number
-    restarted = load(errors=sums, unanswered=20, demands=Demands(excused_errors=CUT_OFF))
-    jobs = msgspec.structs.replace(restarted.swarm.jobs, unanswered_at=[(21.0, Transport.SSE)] * 20)
-    at = [(second, kind, number) for (second, kind), number in errors.items()]
-    swarm = msgspec.structs.replace(restarted.swarm, errors_at=at, jobs=jobs)
-    away = msgspec.structs.replace(restarted, swarm=swarm, absences=[Absence(Part.SERVER, 20, 22)])
-    assert judged_restarts(msgspec.structs.replace(away, judgement=judge(away))).verdict is verdict
-
-
-REASON = "Brown-out of the hub's protocols until 10:15 UTC: use HTTP and SSE."
-TOLD = {
-    (20, f"{SENT_AWAY}{REASON}"): 9,
-    (20, f"{BY_REST}{REASON}"): 2,
-    (30, f"{SENT_AWAY_IN_FLIGHT}{REASON}"): 3,
-}
-RETIRED = retirement.Least(
-    scenarios=1,
-    ended_by_each=20,
-    brown_outs=2,
-    in_flight=5,
-    subscribed=5,
-    refused=9,
-    refused_in_flight=3,
-    refused_by_rest=2,
-)
-
-
-def judged_retirement(
-    errors: dict[tuple[int, str], int] = TOLD,
-    *,
-    broken: str | None = None,
-    outcome: ScenarioOutcome = ScenarioOutcome.PASSED,
-    windows: int = 2,
-) -> Criterion:
-    """Refused from second 20 to 22, and from 30 to 32 to clients with jobs in flight as well."""
-    sums = Counter[str]()
-    for (_, kind), number in errors.items():
-        sums[kind] += number
-    seen = load(errors=sums, broken=broken)
-    values = Histogram.of([0.1] * 20).series("all")
-    ended = LatencyResult(overall=values, by_transport=dict.fromkeys(Transport, values))
-    swarm = msgspec.structs.replace(
-        seen.swarm,
-        errors_at=[(second, kind, number) for (second, kind), number in errors.items()],
-        latencies={**seen.swarm.latencies, Metric.ENDED: ended},
-    )
-    away = [Absence(Part.LEGACY, 20, 22), Absence(Part.ALL_LEGACY, 30, 32)][:windows]
-    seen = msgspec.structs.replace(seen, swarm=swarm, absences=away)
-    seen = msgspec.structs.replace(seen, judgement=judge(seen))
-    told = Scenario(suite="s", name="n", criterion="retirement", outcome=outcome)
-    collected = Collected()
-    collected.add(PromiseResults(scenarios=[told], log=""))
-    collected.add(MigrationLoad(load=seen, strikes=[strike(EventKind.BROWN_OUT)]))
-    return retirement.CRITERION.judged(
-        collected, retirement.Limits(failed_scenarios=0, broken_rules=0, wrong_refusals=0), RETIRED
-    )
-
-
-def test_a_retirement_is_judged_by_its_scenarios_and_by_its_load() -> None:
-    assert judged_retirement().verdict is Verdict.PASS, judged_retirement()
-    assert judged_retirement(outcome=ScenarioOutcome.FAILED).verdict is Verdict.FAIL
-    assert judged_retirement(broken="lost").verdict is Verdict.FAIL
-
-
-@pytest.mark.parametrize(
-    ("second", "kind"),
-    [
-        (25, f"{SENT_AWAY}{REASON}"),
-        (20, f"{SENT_AWAY_IN_FLIGHT}{REASON}"),
-        (30, f"{SENT_AWAY}{NO_WORD}"),
-        (20, "HTTP 500"),
-    ],
-)
-def test_a_refusal_outside_of_its_brown_out_or_of_its_kind_fails_and_is_named(second: int, kind: str) -> None:
-    number = 1 if REASON in kind or NO_WORD in kind else 7
-    judged = judged_retirement({**TOLD, (second, kind): number})
-    assert judged.verdict is Verdict.FAIL
-    assert f"{number} x {kind}" in judged.explanation
-
-
-def test_brown_outs_that_met_too_little_are_inconclusive() -> None:
-    for left_out in TOLD:
-        few = {at: number for at, number in TOLD.items() if at != left_out}
-        assert judged_retirement(few).verdict is Verdict.INCONCLUSIVE
-    none_in_flight = {at: number for at, number in TOLD.items() if not at[1].startswith(SENT_AWAY_IN_FLIGHT)}
-    assert judged_retirement(none_in_flight, windows=1).verdict is Verdict.INCONCLUSIVE
 
 
 def test_all_recordings_that_there_are_have_to_be_compared() -> None:

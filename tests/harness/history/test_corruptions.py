@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from harness.history import CHECKERS, History
-from tests.harness.history import corruptions_of_runs  # noqa: F401 - it adds its own
+from tests.harness.history import corruptions_of_delivery, corruptions_of_runs  # noqa: F401 - they add their own
 from tests.harness.history.corruptions import CORRUPTIONS
 from tests.harness.history.sound import LIMITS, SoundQueue
 

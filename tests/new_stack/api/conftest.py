@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,29 @@ from new_stack.api.services import Services
 from new_stack.api.settings import ApiSettings
 from new_stack.api.streaming.fanout import of_job
 from new_stack.queue import Completed, Lease, ProgressUpdate, Queue, QueueSettings
+
+HUB_FIELDS = {
+    "job_id",
+    "status",
+    "job_type",
+    "client_id",
+    "worker_id",
+    "created_at",
+    "claimed_at",
+    "completed_at",
+    "position",
+    "display_position",
+    "progress",
+    "result",
+    "error",
+    "position_description",
+    "payload",
+    "failures",
+}
+
+
+# the hub's REST
+"""Of a job, as the hub's REST answers it."""
 
 
 class Socket:
@@ -207,3 +231,25 @@ class Work:
 def work(queue: Queue) -> Work:
     """A worker on the same Redis, through a connection of its own."""
     return Work(queue)
+
+
+class Switchboard:
+    """A deprecation.toml that is changed as an operator would: written beside it, then moved there."""
+
+    def __init__(self, path: Path, start: StartApi) -> None:
+        self.path = path
+        self._start = start
+
+    def write(self, text: str) -> None:
+        beside = self.path.with_suffix(".new")
+        beside.write_text(text)
+        beside.replace(self.path)
+
+    async def api(self, text: str = "", **settings: Any) -> Api:
+        self.write(text)
+        return await self._start(deprecation_file=str(self.path), **settings)
+
+
+@pytest.fixture
+def board(tmp_path: Path, start_api: StartApi) -> Switchboard:
+    return Switchboard(tmp_path / "deprecation.toml", start_api)

@@ -11,8 +11,8 @@ import pytest
 
 from harness.testing.waiting import until
 
-from .conftest import Api, StartApi
-from .test_retirement import ALWAYS, Switchboard, refuses, served, submitted
+from .brown_out_clients import ALWAYS, refuses, served, submitted
+from .conftest import Api, StartApi, Switchboard
 
 SUBMISSION = '{"type": "submit_job", "job_type": "simulation", "payload": {}}'
 

@@ -11,11 +11,19 @@ import aiohttp
 import pytest
 
 from harness.processes import Processes, services
+from new_stack.client import Gap, HybridClient, JobEvent, Timeouts
 from tests.new_stack.api.conftest import Api, StartApi, start_api
 
 __all__ = ["Api", "StartApi", "start_api"]
 
 ROOT = Path(__file__).parents[3]
+
+QUICK = Timeouts(request_s=5, connect_s=2, idle_timeout_s=2, retry_budget_s=5)
+
+
+async def collect(client: HybridClient, job_id: str, **more: Any) -> list[JobEvent | Gap]:
+    async with asyncio.timeout(15):
+        return [event async for event in client.follow(job_id, **more)]
 
 
 class Proxy:

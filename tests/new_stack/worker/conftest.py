@@ -18,7 +18,7 @@ import pytest
 
 from harness.testing.waiting import until
 from new_stack.queue import Job, NewJob, Queue, QueueSettings, QueueUnavailable
-from new_stack.worker import Connector, ConnectorRegistry, EventLog, Worker, WorkerSettings
+from new_stack.worker import Connector, ConnectorRegistry, EventLog, JobContext, Worker, WorkerSettings
 from new_stack.worker.connector_spec import ConnectorSpec
 from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
 
@@ -71,6 +71,21 @@ async def simulate(queue: Queue, *steps: dict[str, Any], **more: Any) -> str:
     """Submit a job with a script; its id."""
     payload = msgspec.Raw(msgspec.json.encode({"simulate": list(steps)}))
     return (await queue.submit(NewJob(payload=payload, **more))).job_id
+
+
+class Scripted(Connector):
+    """Runs what the test gives it."""
+
+    def __init__(self, run: Any) -> None:
+        super().__init__(None)
+        self._run = run
+
+    async def run(self, job: JobContext) -> Any:
+        return await self._run(job)
+
+
+async def kinds(queue: Queue, job_id: str) -> list[str]:
+    return [event.kind.value for event in await queue.history(job_id)]
 
 
 class RunningWorker:

@@ -10,33 +10,16 @@ import pytest
 
 from harness.testing.waiting import until
 from new_stack.queue import Claimant, NewJob, Queue, RetryPolicy
-from new_stack.worker import Connector, ConnectorRegistry, EventLog, JobContext, JobFailed, Worker, WorkerSettings
-from new_stack.worker.attempt import Stop
-from new_stack.worker.connector_spec import ConnectorSpec
-from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
+from new_stack.worker import JobContext, JobFailed
 from tests.new_stack.worker.conftest import (
+    Scripted,
     StartWorker,
-    at_work,
     ended,
     in_state,
+    kinds,
     simulate,
     until_blocked,
 )
-
-
-class Scripted(Connector):
-    """Runs what the test gives it."""
-
-    def __init__(self, run: Any) -> None:
-        super().__init__(None)
-        self._run = run
-
-    async def run(self, job: JobContext) -> Any:
-        return await self._run(job)
-
-
-async def kinds(queue: Queue, job_id: str) -> list[str]:
-    return [event.kind.value for event in await queue.history(job_id)]
 
 
 async def test_a_job_is_claimed_reported_on_and_completed(queue: Queue, start_worker: StartWorker) -> None:
@@ -335,87 +318,6 @@ async def test_a_job_that_another_claimed_after_its_lease_ran_out_is_dropped_by_
     await until(taken_over)
     await until(lambda: worker.logged("job_stopped"))
     assert worker.logged("job_stopped")[0]["reason"] == "lease_lost"
-
-
-async def test_a_stopped_worker_takes_no_more_and_finishes_what_it_has(queue: Queue, start_worker: StartWorker) -> None:
-    worker = await start_worker()
-    running = await simulate(queue, {"progress": 1}, {"sleep_ms": 300})
-    waiting = await simulate(queue)
-    await at_work(queue, running)
-    assert await worker.stop() == 0
-    assert (await queue.job(running)).state == "completed"  # type: ignore[union-attr]
-    assert (await queue.job(waiting)).state == "pending"  # type: ignore[union-attr]
-    assert await queue.workers() == []
-
-
-async def test_a_worker_that_is_told_to_stop_while_it_registers_ends(queue: Queue) -> None:
-    def stop_once_registered(line: str) -> None:
-        if msgspec.json.decode(line)["event"] == "worker_ready":
-            worker.stop()
-
-    connector = SimulationConnector(SimulationSettings())
-    connectors = ConnectorRegistry([(ConnectorSpec(name="simulation", services=("*",)), connector)])
-    worker = Worker(WorkerSettings(queue=queue.settings), queue, connectors, EventLog(stop_once_registered))
-    async with asyncio.timeout(20):
-        assert await worker.run() == 0
-    assert await queue.workers() == []
-
-
-async def test_what_does_not_finish_in_the_grace_period_is_handed_back_uncounted(
-    queue: Queue, start_worker: StartWorker
-) -> None:
-    worker = await start_worker(shutdown_grace_ms=100, max_concurrent_jobs=2)
-    first, second = [await simulate(queue, {"hang": True}) for _ in range(2)]
-    for job_id in (first, second):
-        await in_state(queue, job_id, "claimed")
-    assert await worker.stop() == 0
-    for job_id in (first, second):
-        job = await queue.job(job_id)
-        assert job is not None
-        assert (job.state, job.failures) == ("pending", 0)
-        assert await kinds(queue, job_id) == ["submitted", "claimed", "released"]
-
-
-async def test_a_hurried_worker_waits_for_no_connector(queue: Queue, start_worker: StartWorker) -> None:
-    release = asyncio.Event()
-
-    async def run(job: JobContext) -> None:
-        while not release.is_set():
-            try:
-                await release.wait()
-            except asyncio.CancelledError:
-                continue
-
-    worker = await start_worker(Scripted(run), shutdown_grace_ms=60_000)
-    job_id = await simulate(queue)
-    await in_state(queue, job_id, "claimed")
-    worker.worker.stop()
-    worker.worker.stop()
-    async with asyncio.timeout(3):
-        assert await worker.task == 0
-    assert (await queue.job(job_id)).state == "pending"  # type: ignore[union-attr]
-    release.set()
-
-
-async def test_a_job_stopped_before_it_began_gives_its_place_back_at_once(
-    queue: Queue, start_worker: StartWorker
-) -> None:
-    worker = await start_worker(shutdown_grace_ms=0)
-    job_id = await simulate(queue)
-    begin = worker.worker._running.begin
-
-    def begin_and_stop(lease: Any) -> None:
-        begin(lease)
-        worker.worker.stop()
-        worker.worker._running.stop_all(Stop.SHUTDOWN)
-
-    await ended(queue, job_id)
-    worker.worker._running.begin = begin_and_stop  # type: ignore[method-assign]
-    job_id = await simulate(queue)
-    async with asyncio.timeout(3):
-        assert await worker.task == 0
-    assert await kinds(queue, job_id) == ["submitted", "claimed", "released"]
-    assert not worker.logged("connector_ignores_stop")
 
 
 async def test_a_retry_goes_to_another_worker_while_one_is_alive(queue: Queue, start_worker: StartWorker) -> None:
