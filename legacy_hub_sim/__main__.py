@@ -19,7 +19,10 @@ from legacy_hub_sim.settings import Settings
 USAGE, COULD_NOT_RUN = 2, 3
 
 
-@click.command(help="Run the legacy hub: WebSocket for clients, workers and monitors, and REST.")
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Run the legacy hub: WebSocket for clients, workers and monitors, and REST.",
+)
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
 @click.option("--redis", "redis_url", help="Where the jobs are kept; without it in memory. Environment: REDIS_URL.")
@@ -78,4 +81,4 @@ def fail(sentence: str, status: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="hubgate hub")

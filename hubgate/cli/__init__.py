@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+import tempfile
+import traceback
 from typing import Final, NoReturn
 
 import click
@@ -82,7 +84,7 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """The entry point: errors of ours become one sentence and an exit status, never a traceback."""
+    """The entry point: errors become one sentence and an exit status, never a traceback on the terminal."""
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -92,6 +94,17 @@ def main() -> NoReturn:
         click.echo("hubgate: stopped", err=True)
         sys.exit(130)
     except CouldNotRun as error:
-        click.echo(f"hubgate: {error}", err=True)
-        sys.exit(COULD_NOT_RUN)
+        _leave(str(error))
+    except OSError as error:
+        _leave(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+    except Exception as error:  # noqa: BLE001 - the last who can tell it; status 1 would be a verdict
+        with tempfile.NamedTemporaryFile("w", prefix="hubgate-fault-", suffix=".txt", delete=False) as file:
+            traceback.print_exception(error, file=file)
+        what = f"{type(error).__name__}: {error}"
+        _leave(f"this is a fault of hubgate itself ({what}); its traceback is in {file.name}")
     sys.exit(0)
+
+
+def _leave(sentence: str) -> NoReturn:
+    click.echo(f"hubgate: {sentence}", err=True)
+    sys.exit(COULD_NOT_RUN)

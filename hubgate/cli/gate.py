@@ -21,6 +21,7 @@ import reports
 from harness import defects
 from harness.criteria.definition import discover
 from harness.criteria.waivers import DEFAULT as WAIVERS
+from harness.errors import CouldNotRun
 from harness.gate.context import Options, Phase, PhaseStatus
 from harness.gate.power import AT_ONCE as MUTANTS_AT_ONCE
 from harness.gate.power import measure_power
@@ -42,6 +43,16 @@ OUT: Final = click.option(
     help="Where the run's folder is made.",
 )
 AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print run.json at the end instead of tables.")
+
+
+def _known(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+    """Names of seeded defects, refused at once where there is none of that name."""
+    try:
+        for name in (value,) if isinstance(value, str) else value or ():
+            defects.named(name)
+    except CouldNotRun as error:
+        raise click.BadParameter(str(error)) from error
+    return value
 
 
 @click.command("gate")
@@ -73,7 +84,10 @@ AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print run
     help=f"Judge this criterion alone (may be repeated): {', '.join(sorted(discover()))}.",
 )
 @click.option(
-    "--defect", metavar="NAME", help="Judge the stack with this seeded defect (see `hubgate selftest --list`)."
+    "--defect",
+    metavar="NAME",
+    callback=_known,
+    help="Judge the stack with this seeded defect (see `hubgate selftest --list`).",
 )
 @click.option("--thresholds", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A thresholds file.")
 @click.option(
@@ -155,7 +169,7 @@ async def _until_stopped(given: Options, report: Report, show: Show) -> tuple[Ru
 
 
 @click.command("selftest")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, callback=_known)
 @click.option("--list", "listed", is_flag=True, help="Print the defects and leave.")
 @click.option(
     "--mutants",

@@ -57,15 +57,19 @@ def ask(method: str, path: str, target: str | None, token: str | None, body: Any
 @options.token
 @click.option("--service", help="Only jobs of this service.")
 @click.option("--reason", help="Only jobs that failed for this reason, as it is listed.")
-@click.option("--retry", "action", flag_value="retry", help="Run them again.")
-@click.option("--drop", "action", flag_value="drop", help="Forget them.")
+@click.option("--retry", is_flag=True, help="Run them again.")
+@click.option("--drop", is_flag=True, help="Forget them.")
 @click.option("--yes", is_flag=True, help="Do it; without this, --retry and --drop only say how many jobs are meant.")
 @click.option("--json", "as_json", is_flag=True, help="Print what the API answers, as JSON.")
 def failures(
-    *, service: str | None, reason: str | None, action: str | None, yes: bool, as_json: bool, **api: str | None
+    *, service: str | None, reason: str | None, retry: bool, drop: bool, yes: bool, as_json: bool, **api: str | None
 ) -> None:
     """List the jobs that failed for good, by service and reason; with --retry or --drop, do so with all of them."""
-    if action is None:
+    if retry and drop:
+        raise click.UsageError("--retry and --drop exclude each other")
+    if yes and not (retry or drop):
+        raise click.UsageError("--yes goes with --retry or --drop")
+    if not (retry or drop):
         query = f"?service={quote(service, safe='')}" if service else ""
         found = ask("GET", f"/api/failures{query}", **api)
         rows = [group for group in found["groups"] if reason in (None, group["reason"])]
@@ -74,7 +78,7 @@ def failures(
             told.append(f"Failed jobs older than the newest {found['looked_at']:,} are not counted.")
     else:
         wanted = {name: value for name, value in (("service", service), ("reason", reason)) if value}
-        body = {"action": action, "filter": wanted, "dry_run": not yes, "limit": 10_000}
+        body = {"action": "retry" if retry else "drop", "filter": wanted, "dry_run": not yes, "limit": 10_000}
         found = ask("POST", "/api/jobs/bulk", **api, body=body)
         if yes:
             told = [f"{found['changed']} jobs: done.", *(["There may be more: do it again."] if found["more"] else [])]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from harness.errors import CouldNotRun
 from harness.processes import Processes, free_port, open_redis
 from harness.processes.ports import is_free
 from harness.targets import Deployment, Setup
@@ -65,6 +66,8 @@ def up(
     matching: bool,
 ) -> None:
     """Run the new stack on this machine until Ctrl-C: Valkey (kept in an append-only file), API, workers, dashboard."""
+    if port and not is_free(port):
+        raise CouldNotRun(f"cannot listen on 127.0.0.1:{port}: another program has the port")
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     folder = data or Path(tempfile.mkdtemp(prefix="hubgate-"))

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 
 def _settings(arguments: Sequence[str], environment: Mapping[str, str]) -> ApiSettings:
     about, kinds = "Serve the API of the job stack.", (ApiSettings, QueueSettings)
-    given = read_options(arguments, OPTIONS, kinds, prog="python -m new_stack.api", description=about)
+    given = read_options(arguments, OPTIONS, kinds, prog="hubgate api", description=about)
     return ApiSettings.from_environment(environment, given)
 
 

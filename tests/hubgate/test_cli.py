@@ -8,8 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from harness.errors import CouldNotRun
-from hubgate.cli import COMMANDS, cli
+from hubgate.cli import COMMANDS, cli, main
 
 OWN = [name for name in COMMANDS if name not in {"api", "worker", "hub"}]
 """The others become the product's processes and have its options."""
@@ -55,6 +54,10 @@ def test_a_target_is_spelled_alike_everywhere(name: str) -> None:
         (["load", "--compare", "--saturation"], "exclude each other"),
         (["load", "--job", "{"], "--job is no job"),
         (["up", "--workers", "-1"], "not in the range"),
+        (["failures", "--retry", "--drop"], "exclude each other"),
+        (["failures", "--yes"], "--yes goes with"),
+        (["gate", "--defect", "no-such-defect"], "there is no defect 'no-such-defect'"),
+        (["selftest", "no-such-defect"], "there is no defect 'no-such-defect'"),
     ],
 )
 def test_what_is_wrong_is_refused_in_a_sentence(arguments: list[str], says: str) -> None:
@@ -63,9 +66,45 @@ def test_what_is_wrong_is_refused_in_a_sentence(arguments: list[str], says: str)
     assert says in done.output
 
 
-def test_a_selftest_is_told_of_a_defect_that_there_is_not(tmp_path: Path) -> None:
-    with pytest.raises(CouldNotRun, match="there is no defect 'no-such-defect'"):
-        cli.main(["selftest", "no-such-defect", "--out", str(tmp_path)], standalone_mode=False)
+def ended_by(error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """The exit status of a command in which that is raised, and what it prints."""
+
+    def raises(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "main", raises)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code, capsys.readouterr().err  # type: ignore[return-value]
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_a_sentence_and_is_no_verdict(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    commands = (["up", "--data"], ["gate", "--only", "no-conflicts", "--out"], ["init", "scenario"])
+    for words in commands:
+        command = [sys.executable, "-m", "hubgate", *words, str(tmp_path / "file" / "below")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
+        assert f"hubgate: {tmp_path / 'file'}" in done.stderr
+
+
+def test_a_fault_of_our_own_is_no_verdict_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, said = ended_by(ZeroDivisionError("by nothing"), monkeypatch, capsys)
+    assert status == 3
+    sentence, _, where = said.strip().rpartition(" ")
+    assert sentence == "hubgate: this is a fault of hubgate itself (ZeroDivisionError: by nothing); its traceback is in"
+    assert "ZeroDivisionError: by nothing" in Path(where).read_text()
+    Path(where).unlink()
+
+
+def test_what_a_process_of_the_product_says_of_itself_is_the_command_that_was_typed() -> None:
+    for name in ("api", "worker", "hub"):
+        done = subprocess.run(
+            [sys.executable, "-m", "hubgate", name, "-h"], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout[:17].lower().strip()) == (0, f"usage: hubgate {name}"[:17])
 
 
 def test_the_module_is_the_command() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -71,3 +72,12 @@ async def test_with_matching_in_the_environment_no_worker_takes_what_it_cannot_d
 
         await until(behind_is_done, within=WITHIN_S)
         assert await status("large") == "pending"
+
+
+def test_a_port_that_somebody_else_has_is_told_and_nothing_seems_to_be_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "hubgate", "up", "--workers", "0", "--port", port, "--data", "data"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=WITHIN_S)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"hubgate: cannot listen on 127.0.0.1:{port}: another program has the port\n"
