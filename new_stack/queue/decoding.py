@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from new_stack.queue.events import Event
-from new_stack.queue.jobs import Job, Lease, QueueCounts, WorkerInfo, WorkerReport
+from new_stack.queue.jobs import Job, Lease, QueueCounts, Unmet, WorkerInfo, WorkerReport
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -101,11 +101,13 @@ def worker_of(row: Sequence[Any]) -> WorkerInfo | None:
 
 def counts_of(reply: Sequence[Any]) -> QueueCounts:
     """The reply of `count`."""
-    *numbers, services, unserved, urgent, paused = reply
+    *numbers, services, untaken, urgent, paused = reply
+    rows = [(name.decode(), int(since), count, example.decode()) for name, since, count, example in untaken]
     return QueueCounts(
         by_service={name: int(count) for name, count in pairs(services)},
         urgent=int(urgent),
-        unserved={name: int(since) for name, since in pairs(unserved)},
+        unserved={name: since for name, since, _, example in rows if not example},
+        unmet={name: Unmet(since=since, jobs=n, example=example) for name, since, n, example in rows if example},
         paused={name: int(since) for name, since in pairs(paused)},
         **dict(zip(COUNT_FIELDS, numbers, strict=True)),
     )

@@ -244,6 +244,14 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Since when it is to take no more jobs; None where it may."""
 
 
+class Unmet(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs that ask for more than any live worker has that serves their service; `example` is one of them."""
+
+    since: int
+    jobs: int
+    example: str
+
+
 class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many jobs are in each state, and how many of the pending ones for each service.
 
@@ -261,6 +269,8 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Ready ones with a priority above 0."""
     unserved: dict[str, int] = {}
     """Services that no live worker serves though jobs wait for them, with the ms since when."""
+    unmet: dict[str, Unmet] = {}
+    """Services that live workers do serve, and what waits for them that none of those can do."""
     paused: dict[str, int] = {}
     """Services whose jobs nobody may claim for now, with the ms since when."""
 

@@ -97,6 +97,9 @@ def _queue(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge("jobs_pending", "Pending jobs, by service.", "service", _bounded(counts.by_service))
     unserved = {service: counts.by_service.get(service, 0) for service in counts.unserved}
     yield _gauge("jobs_unserved", "Pending jobs that no live worker serves, by service.", "service", _bounded(unserved))
+    unmet = {service: one.jobs for service, one in counts.unmet.items()}
+    text = "Pending jobs that ask for more than any live worker has that serves their service."
+    yield _gauge("jobs_unmet", text, "service", _bounded(unmet))
     workers = {"busy": busy.count(True), "idle": busy.count(False)}
     yield _gauge("workers", "Workers that report in.", "state", workers)
 

@@ -13,11 +13,15 @@ from new_stack.api.http.http_io import answer, whole_number
 from new_stack.api.http.problems import invalid
 from new_stack.api.operation.health import figures_of
 from new_stack.api.services import SERVICES
-from new_stack.queue.jobs import QueueCounts
-from new_stack.queue.operation import LeaseAtRisk, Load, Memory
+from new_stack.queue.jobs import QueueCounts, Unmet
+from new_stack.queue.operation import LeaseAtRisk, Memory
+from new_stack.queue.queue import Queue
 from new_stack.queue.timeseries import RANGES
 
 LATEST_MS: Final = 10**14
+UNMET_SHOWN: Final = 10
+REASONS_SHOWN: Final = 3
+"""Of how many services it is told what their workers lack, and by how many reasons."""
 NEARLY_FULL: Final = 0.8
 """The share of its limit from which on Redis's memory needs a person."""
 
@@ -39,22 +43,24 @@ async def overview(request: web.Request) -> web.Response:
     counts = snapshot.counts
     figures: dict[str, Any] = figures_of(services, snapshot)
     figures["workers"] |= {"draining": sum(worker.draining_since is not None for worker in snapshot.workers)}
-    attention = _attention(counts, load, alive=figures["workers"]["alive"])
-    since = ({"unserved_since": counts.unserved, "paused_since": counts.paused}).items()
+    attention = [
+        *_unserved(counts, figures["workers"]["alive"]),
+        *[await _unmet(services.queue, name, unmet) for name, unmet in list(counts.unmet.items())[:UNMET_SHOWN]],
+        *_paused(counts),
+        *map(_lease, load.about_to_expire),
+        *_memory(load.memory),
+    ]
+    unmet_since = {name: unmet.since for name, unmet in counts.unmet.items()}
+    since = {"unserved_since": counts.unserved, "unmet_since": unmet_since, "paused_since": counts.paused}.items()
     shown = [msgspec.structs.asdict(one) | {name: at.get(one.service) for name, at in since} for one in load.services]
     about = {
         "at": load.at,
         "services": sorted(shown, key=lambda one: (-one["waiting"], one["service"])),
         "leases": {"held": counts.claimed, "about_to_expire": load.about_to_expire},
         "redis": load.memory,
-        "attention": attention,
+        "attention": sorted(attention, key=lambda one: -one.count),
     }
     return answer(about | figures)
-
-
-def _attention(counts: QueueCounts, load: Load, *, alive: int) -> list[Attention]:
-    found = [*_unserved(counts, alive), *_paused(counts), *map(_lease, load.about_to_expire), *_memory(load.memory)]
-    return sorted(found, key=lambda one: -one.count)
 
 
 def _unserved(counts: QueueCounts, alive: int) -> Iterator[Attention]:
@@ -63,6 +69,16 @@ def _unserved(counts: QueueCounts, alive: int) -> Iterator[Attention]:
         why = "no worker serves it" if alive else "there is no worker"
         text = f"{_jobs(count)} for '{service}': {why}"
         yield Attention(kind="unserved", subject=service, count=count, since=since, text=text)
+
+
+async def _unmet(queue: Queue, service: str, unmet: Unmet) -> Attention:
+    """What the workers of a service cannot do, by the reasons why they cannot take one of the jobs."""
+    found = await queue.explain(unmet.example)
+    reasons = {one.reason: one.worker_id for one in found.unable if one.rule != "service"} if found else {}
+    why = "; ".join(f"{unmet.example} on {worker}: {reason}" for reason, worker in [*reasons.items()][:REASONS_SHOWN])
+    text = f"{_jobs(unmet.jobs)} for '{service}': no worker that serves it can do what they ask for"
+    text += f" ({why})" if why else ""
+    return Attention(kind="unmet", subject=service, count=unmet.jobs, since=unmet.since, text=text)
 
 
 def _paused(counts: QueueCounts) -> Iterator[Attention]:

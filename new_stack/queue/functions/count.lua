@@ -1,10 +1,11 @@
 --@include context ready paused unserved
 -- count: how many jobs are in each state, in back-off, and ready for each service.
 -- Keys: `ready`. Arguments: none.
--- Reply: {pending, claimed, completed, failed, cancelled, delayed, {service, count, …}, {service, unserved since, …},
+-- Reply: {pending, claimed, completed, failed, cancelled, delayed, {service, count, …}, what nobody takes (see unserved),
 -- how many of the ready ones have a priority above 0, {paused service, since when, …}}.
 -- Invariant: changes nothing; costs the same whatever the number of jobs.
 reads('count', function(q)
+  q.now = clock()
   local function card(index) return redis.call('ZCARD', q.prefix .. index) end
   local failed, cancelled = card('failed'), card('cancelled')
   local by_service, services, urgent = {}, {}, 0

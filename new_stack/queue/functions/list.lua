@@ -1,4 +1,4 @@
---@include context record ready filter
+--@include context record ready filter paused
 -- list: one page of jobs, newest first, those that match every filter.
 -- Keys: `ready`. Arguments: what fields of the record have to be (MessagePack); a text that stands in the id, the client
 -- id or the error ('' for any); the sequence number below which to look ('+inf' to begin); how many; how many to look at;
@@ -47,6 +47,13 @@ local function below(q, index, few, cursor)
   return found
 end
 
+-- Why a job waits though it is its turn: since when nobody takes it, since when its service is paused.
+local function note_why(q, job)
+  if job.state ~= 'pending' then return end
+  job.unserved_since = redis.call('HGET', q.prefix .. 'unserved', group_of(job)) or nil
+  job.paused_since = paused_since(q, 'service', job.service_required)
+end
+
 reads('list', function(q, args)
   local wanted, text, cursor = cmsgpack.unpack(args[1]), string.lower(args[2]), args[3]
   local limit, inspect, bytes = tonumber(args[4]), tonumber(args[5]), tonumber(args[6])
@@ -60,6 +67,7 @@ reads('list', function(q, args)
       local job = read_job(q, one[1])
       looked_at = looked_at + 1
       if job and is_wanted(job, wanted, text) then
+        note_why(q, job)
         local row = shown(q, job)
         page[#page + 1] = row
         bytes = bytes - #row[2] - #row[3] - #row[4]

@@ -33,8 +33,9 @@ class TestReading:
         await redis.submit("x", service="upscale")
         await redis.write("reap", 100)
         *_, unserved, _, _ = await redis.read("count")
-        assert unserved[0] == b"upscale"
-        assert (await redis.read("job", "x", ""))[2] == unserved[1]
+        [[service, since, count, example]] = unserved
+        assert (service, count, example) == (b"upscale", 1, b"")
+        assert (await redis.read("job", "x", ""))[2] == since
         assert (await redis.read("job", "a", ""))[2] == b""
         await redis.beat("w2", services="upscale\nother")
         await redis.write("reap", 100)

@@ -1,5 +1,6 @@
 --@include context ready alive
--- Jobs that nobody alive serves wait; `unserved` has their groups, and since when. Kept by whoever reaps.
+-- Jobs that nobody alive serves wait; `unserved` has their groups, and since when. Kept by whoever reaps, for the
+-- services and the signatures that are next in line.
 local GROUPS_LOOKED_AT = 1000
 
 local function note_unserved(q)
@@ -15,14 +16,26 @@ local function note_unserved(q)
   for group in pairs(known) do redis.call('HDEL', q.prefix .. 'unserved', group) end
 end
 
--- The services that nobody alive serves: {name, since when, …}.
+-- By service what nobody alive takes: {its name, since when, how many jobs, '' or, where live workers do serve it, one of
+-- the jobs, which asks for more than any of them has}.
 local function unserved_services(q)
-  local since, found = {}, {}
+  local by_service, found = {}, {}
   local flat = redis.call('HGETALL', q.prefix .. 'unserved')
   for index = 1, #flat, 2 do
-    local service, at = service_of(flat[index]), tonumber(flat[index + 1])
-    since[service] = math.min(since[service] or at, at)
+    local group, since = flat[index], tonumber(flat[index + 1])
+    local service, ready = service_of(group), q.prefix .. 'ready:' .. group
+    local row = by_service[service]
+    if not row then
+      row = { service, since, 0, '' }
+      by_service[service], found[#found + 1] = row, row
+      row.served = alive_for(q, service) > 0
+    end
+    if since <= row[2] then
+      local next_one = row.served and redis.call('ZRANGE', ready, 0, 0, 'REV')[1]
+      row[2], row[4] = since, next_one and id_of(next_one) or ''
+    end
+    row[3] = row[3] + redis.call('ZCARD', ready)
   end
-  for service, at in pairs(since) do found[#found + 1], found[#found + 2] = service, string.format('%.0f', at) end
+  for _, row in ipairs(found) do row[2] = string.format('%.0f', row[2]) end
   return found
 end

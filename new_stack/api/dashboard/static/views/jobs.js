@@ -55,7 +55,8 @@ export function jobsView(page) {
   const noteOf = (job) => {
     if (job.note || job.status !== "pending") return job.note ?? "";
     if (queue?.paused?.[job.service_required]) return `the service '${job.service_required}' is paused`;
-    return queue?.unserved[job.service_required] ? `no worker serves '${job.service_required}'` : "";
+    if (queue?.unserved[job.service_required]) return `no worker serves '${job.service_required}'`;
+    return queue?.unmet?.[job.service_required] ? job.waiting_reason ?? "" : "";
   };
 
   const row = (job) => html`

@@ -70,7 +70,7 @@ export function overviewView(page) {
   };
 
   const remedy = ({ kind, subject }) => {
-    if (kind === "unserved") return jobsWhere({ service: subject, state: "pending" }, "Show them");
+    if (kind === "unserved" || kind === "unmet") return jobsWhere({ service: subject, state: "pending" }, "Show them");
     if (kind === "paused") return html`<a href=${to("services")}>See the services</a>`;
     if (kind === "lease" || kind === "no_workers") return html`<a href=${to("workers")}>See the workers</a>`;
     return nothing;

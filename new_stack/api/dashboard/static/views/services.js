@@ -10,7 +10,7 @@ export function withTotals(services, history) {
   const totals = new Map(history.series.map((series) => [series.service, series.total]));
   const known = new Set(services.map(({ service }) => service));
   const past = [...totals.keys()].filter((name) => name && !known.has(name));
-  const quiet = { waiting: 0, oldest_at: null, workers: null, unserved_since: null, paused_since: null };
+  const quiet = { waiting: 0, oldest_at: null, workers: null, unserved_since: null, unmet_since: null, paused_since: null };
   return [...services, ...past.map((service) => ({ service, ...quiet }))].map((one) => ({ ...one, total: totals.get(one.service) ?? null }));
 }
 
@@ -24,7 +24,8 @@ export function servicesTable(services, since, buttons = null) {
     <tbody>${services.map((one) => html`<tr>
       <th scope="row">${jobsWhere({ service: one.service }, one.service)}
         ${one.paused_since ? html`<small class="badge">paused for ${span(now() - one.paused_since)}</small>` : nothing}
-        ${one.unserved_since ? html`<small class="badge bad">no worker for ${span(now() - one.unserved_since)}</small>` : nothing}</th>
+        ${one.unserved_since ? html`<small class="badge bad">no worker for ${span(now() - one.unserved_since)}</small>` : nothing}
+        ${one.unmet_since ? html`<small class="badge bad">jobs ask for more than its workers have, for ${span(now() - one.unmet_since)}</small>` : nothing}</th>
       <td data-name="Waiting" class="r">${one.waiting ? jobsWhere({ service: one.service, state: "pending" }, count(one.waiting)) : "0"}</td>
       <td data-name="Oldest" class="r">${one.oldest_at ? ago(one.oldest_at, now()) : "–"}</td>
       <td data-name="Workers" class="r">${one.workers == null ? "–" : count(one.workers)}</td>
