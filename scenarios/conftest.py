@@ -3,6 +3,7 @@
 python -m pytest scenarios                               everything, on an embedded Valkey
 python -m pytest scenarios -k mixed --redis redis://…    one suite, on your own Redis
 python -m pytest scenarios --candidate http://…          against a stack that you run
+python -m pytest scenarios --candidate http://… --protocol mine.toml    … whose words are its own
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from scenarios.stacks import GivenStack, OwnStack, Stacks, died, ours
 
 HERE: Final = Path(__file__).parent
 LONGEST_S: Final = 20
+OTHER_WORDS: Final = (
+    "it speaks as clients of hubgate's stack do, or looks into its processes, and the target has other words"
+)
 PASSWORD: Final = "open-sesame"  # noqa: S105 - of a stack that lives for one run
 
 
@@ -37,19 +41,25 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cassettes: replays some recordings; the gate replays them all")
     config.addinivalue_line("markers", "long: takes tens of seconds; left out of the gate's quick profile")
     config.addinivalue_line("markers", "fast: run for each mutant, by the gate's fast profile")
+    config.addinivalue_line("markers", "by_protocol: asks what a protocol alone can tell; run where one is given")
     config.addinivalue_line("markers", "xdist_group(name): run by the same process (pytest-xdist)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE not in item.path.parents:
-            continue
+    ours = [item for item in items if HERE in item.path.parents]
+    by_protocol = [item for item in ours if item.get_closest_marker("by_protocol")]
+    for item in ours:
+        if config.getoption("--protocol") and item not in by_protocol:
+            item.add_marker(pytest.mark.skip(reason=OTHER_WORDS))
         if item.get_closest_marker("criterion") is None:
             raise pytest.UsageError(f"{item.nodeid} does not say which criterion it is evidence for")
         if group := _shared_stack(item) if config.getoption("--apart") else "scenarios":
             item.add_marker(pytest.mark.xdist_group(group))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(LONGEST_S))
+    if not config.getoption("--protocol"):
+        config.hook.pytest_deselected(items=by_protocol)
+        items[:] = [item for item in items if item not in by_protocol]
 
 
 def _shared_stack(item: pytest.Item) -> str | None:

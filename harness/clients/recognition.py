@@ -16,8 +16,8 @@ from harness.targets import HubTarget, StackTarget, Target
 
 ANSWER_S: Final = 5.0
 OTHER_WORDS: Final = (
-    "One with words of its own is judged by `hubgate gate --protocol FILE` and loaded by `hubgate load --protocol FILE`"
-    " (docs/your-own.md)."
+    "One with words of its own is judged by `hubgate gate --protocol FILE`; `hubgate load` and pytest take --protocol,"
+    " too (docs/your-own.md)."
 )
 _SHAPE: Final = {"/api/stats": ("queue", Mapping), "/api/workers": ("workers", list)}
 

@@ -1,6 +1,7 @@
 """What a failure shows, and the fixtures:
 
-`hub`, `stack`, `target`, `legacy_client`, `modern_client`, `monitor`, `nemesis`, `cassette`.
+`hub`, `stack`, `target`, `legacy_client`, `modern_client`, `monitor`, `nemesis`, `cassette`, `protocol_side`,
+`protocol_client`.
 
 They stand on fixtures whose names begin with `hubgate_` or `_hubgate_`: one of a user's own may have any other name.
 """
@@ -13,6 +14,7 @@ import json
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -24,10 +26,15 @@ from harness.cassettes import Event, Open, Receive, Role, Send
 from harness.cassettes.replay.files import Against, CassetteResult, judged, play_file
 from harness.clients import LegacyClient, ModernClient, Monitor, RecordingSocket
 from harness.clients.recognition import recognise
+from harness.clients.spoken_client import SpokenClient
+from harness.clients.spoken_side import SpokenSide
+from harness.clients.transport import require_answer
 from harness.errors import CouldNotRun
 from harness.parity import parity_of
 from harness.parity.deviations import Deviations
 from harness.processes import Processes, RedisServer, RedisUnusable, open_redis
+from harness.protocols.description import Described
+from harness.protocols.known import protocol_of, shipped
 from harness.results import CellVerdict
 from harness.targets import (
     Deployment,
@@ -110,7 +117,8 @@ def _hubgate_hub(request: pytest.FixtureRequest) -> Server:
     given: str | None = request.config.getoption("--legacy")
     token: str | None = request.config.getoption("--token")
     if given:
-        return Server(answering(HubTarget.at(given, token=token)))
+        protocol = _protocol(request, "--legacy-protocol")
+        return Server(answering(HubTarget.at(given, token=token), protocol), protocol=protocol)
     processes: Processes = request.getfixturevalue("hubgate_processes")
     deployment = Deployment.start(processes, Setup(side=Side.HUB, token=token))
     deployment.start_workers(deployment.worker_launches(request.config.getoption("--workers")))
@@ -129,8 +137,11 @@ def _hubgate_stack(request: pytest.FixtureRequest) -> Iterator[Server]:
     given: str | None = request.config.getoption("--candidate")
     token: str | None = request.config.getoption("--token")
     if given:
-        redis_url: str = request.config.getoption("--redis") or ""
-        yield Server(answering(StackTarget.at(given, redis_url=redis_url, token=token)))
+        protocol = _protocol(request, "--protocol")
+        given_redis: str = request.config.getoption("--redis") or ""
+        prefix: str = request.config.getoption("--prefix", "")  # an option of hubgate's own suites
+        target = answering(StackTarget.at(given, redis_url=given_redis, prefix=prefix, token=token), protocol)
+        yield Server(target, protocol=protocol)
         return
     redis: RedisServer = request.getfixturevalue("hubgate_redis")
     namespace = Namespace(redis.url, f"scenarios-{secrets.token_hex(4)}:")
@@ -186,6 +197,20 @@ async def modern_client(_hubgate_stack: Server) -> AsyncIterator[ModernClient]:
         yield client
 
 
+@pytest_asyncio.fixture
+async def protocol_side(request: pytest.FixtureRequest, _hubgate_target: Server) -> AsyncIterator[SpokenSide]:
+    """The side under test, by its protocol alone: clients, workers of a service of one's own, and payloads for them."""
+    async with ending(side_of(request, _hubgate_target)) as side:
+        yield side
+
+
+@pytest_asyncio.fixture
+async def protocol_client(protocol_side: SpokenSide) -> AsyncIterator[SpokenClient]:
+    """A client that speaks the protocol of the side under test, connected."""
+    async with protocol_side.client() as client:
+        yield client
+
+
 @pytest.fixture
 def nemesis(request: pytest.FixtureRequest, _hubgate_stack: Server) -> Nemeses:
     """What may be broken of the stack. A test with it is skipped where the stack was given."""
@@ -205,6 +230,8 @@ def cassette(request: pytest.FixtureRequest, _hubgate_target: Server) -> Play:
     today = dt.datetime.now(dt.UTC).date()
 
     async def play(name: str | Path) -> CassetteResult:
+        if _hubgate_target.protocol is not None:
+            pytest.skip("a recording is played by `hubgate replay`: its actors speak as hubgate's own do")
         played = await play_file(request.path.parent / name, _pool(request, _hubgate_target))
         result = judged(played, Against(deviations=deviations, today=today))
         if result.verdict not in {CellVerdict.SAME, CellVerdict.DECLARED}:
@@ -224,10 +251,50 @@ def _pool(request: pytest.FixtureRequest, target: Server) -> TargetPool:
     return StackPool(processes, request.getfixturevalue("hubgate_redis"))
 
 
-def answering(target: _Given) -> _Given:
-    """The target that was given. Where nothing there speaks as our clients do, the run ends with exit status 3."""
+def side_of(request: pytest.FixtureRequest, server: Server) -> SpokenSide:
+    """The server by its protocol: the one that was given, or that of hubgate's own hub and stack."""
+    target = server.target
+    redis_url, prefix = (target.redis_url, target.prefix) if isinstance(target, StackTarget) else ("", "")
+    return SpokenSide(
+        target=target,
+        protocol=server.protocol or shipped(target.side.value),
+        processes=request.getfixturevalue("hubgate_processes"),
+        redis_url=redis_url,
+        prefix=prefix,
+    )
+
+
+@asynccontextmanager
+async def ending(side: SpokenSide) -> AsyncIterator[SpokenSide]:
+    """For one test. What is left of its jobs is cancelled; what cannot be is told."""
+    if side.protocol.description.worker is not None:
+        try:
+            side.require_workers()
+        except CouldNotRun as error:
+            pytest.exit(str(error), returncode=COULD_NOT_RUN)
+    yield side
+    if left := await side.leave():
+        pytest.fail(f"{side.name} still has jobs of this test: {', '.join(left)}", pytrace=False)
+
+
+def _protocol(request: pytest.FixtureRequest, option: str) -> Described | None:
+    named: str | None = request.config.getoption(option)
     try:
-        asyncio.run(recognise(target))
+        return protocol_of(named) if named else None
+    except CouldNotRun as error:
+        pytest.exit(f"{option}: {error}", returncode=COULD_NOT_RUN)
+
+
+def answering(target: _Given, protocol: Described | None = None) -> _Given:
+    """The target that was given. Where nothing there speaks as our clients do, the run ends with exit status 3.
+
+    Where its words are its own, it only has to answer.
+    """
+    try:
+        if protocol is None:
+            asyncio.run(recognise(target))
+        else:
+            asyncio.run(require_answer(target.http_url, protocol.description.health))
     except CouldNotRun as error:
         pytest.exit(str(error), returncode=COULD_NOT_RUN)
     return target

@@ -27,6 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hubgate", "scenarios against a hub and a stack (hubgate)")
     group.addoption("--legacy", metavar="URL", help="a hub that you run (default: the simulator, started here)")
     group.addoption("--candidate", metavar="URL", help="a stack that you run, with its workers (default: started here)")
+    group.addoption("--protocol", metavar="NAME|FILE", help="what the given stack speaks, where its words are its own")
+    group.addoption("--legacy-protocol", metavar="NAME|FILE", help="the same of the given hub")
     token = os.environ.get("WEBSOCKET_AUTH_TOKEN")
     group.addoption("--token", metavar="TEXT", default=token, help="the token that they demand")
     group.addoption("--redis", metavar="URL", help="a Redis or Valkey that you run (default: an embedded one)")
@@ -39,6 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and the fixtures where they can work."""
+    for protocol, target in (("--protocol", "--candidate"), ("--legacy-protocol", "--legacy")):
+        if config.getoption(protocol) and not config.getoption(target):
+            raise pytest.UsageError(f"{protocol} tells of a target that runs already: {target} URL")
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     if all(find_spec(name) for name in NEEDED):

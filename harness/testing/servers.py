@@ -11,6 +11,7 @@ from typing import Any, Final, Self, TypeVar
 
 import httpx
 import msgspec
+import pytest
 
 from harness.clients import LegacyClient, ModernClient, Monitor, RecordingSocket
 from harness.clients.transport import plain_http
@@ -18,6 +19,7 @@ from harness.errors import CouldNotRun
 from harness.faults import FlushFunctions, KillServers, Nemesis, Plan, Signal, Waves
 from harness.history import HistoryWriter
 from harness.processes import Process, Valkey
+from harness.protocols.description import Described
 from harness.targets import Deployment, Setup, StackTarget, Target
 
 _Actor = TypeVar("_Actor", bound=RecordingSocket)
@@ -36,8 +38,10 @@ def fresh(word: str) -> str:
 class Server:
     """A hub or a stack that answers at a URL, whoever runs it."""
 
-    def __init__(self, target: Target, *, service: str = "simulation") -> None:
+    def __init__(self, target: Target, *, service: str = "simulation", protocol: Described | None = None) -> None:
         self.target: Final = target
+        self.protocol: Final = protocol
+        """All that is known of it, where its words are its own."""
         self.service: Final = service
         """What its jobs need as a rule; on a server that others use, too, a service of this run alone."""
         self.http_url: Final = target.http_url
@@ -52,21 +56,30 @@ class Server:
 
     def legacy(self, name: str | None = None) -> LegacyClient:
         """An old client, not yet connected."""
+        self._understands("a hub's client", "hub")
         return self._kept(
             LegacyClient(self.ws_url, name or fresh("old-client"), token=self.target.token, service=self.service)
         )
 
     def monitor(self, name: str | None = None) -> Monitor:
         """An old monitor, not yet connected."""
+        self._understands("a hub's monitor")
         return self._kept(Monitor(self.ws_url, name or fresh("monitor"), token=self.target.token))
 
     def modern(self) -> ModernClient:
         """A client of HTTP and events."""
+        self._understands("a client of hubgate's stack")
         return ModernClient(self.http_url, token=self.target.token, service=self.service)
 
     def http(self) -> httpx.AsyncClient:
         """Bare HTTP, for what is said in headers and status codes."""
         return plain_http(self.http_url, self.target.token, 10)
+
+    def _understands(self, who: str, words: str = "") -> None:
+        """Skip the test where no more is known of the server than a protocol, and that serves no such words."""
+        if self.protocol is not None and (not words or words != self.protocol.description.serves):
+            name = self.protocol.name
+            pytest.skip(f"it speaks as {who} does: of this target no more is known than its protocol {name}")
 
     def _kept(self, actor: _Actor) -> _Actor:
         self.actors.append(actor)

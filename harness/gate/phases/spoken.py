@@ -14,7 +14,7 @@ from harness.clients.transport import Unreachable
 from harness.criteria.evidence import Scenario, ScenarioOutcome
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.gate.load_runs import free_percent
-from harness.gate.spoken.checks import CHECKS, Broken, Pair, Run
+from harness.gate.spoken.checks import CHECK_S, CHECKS, Broken, Pair, Run
 from harness.gate.spoken.judge import SpokenResults
 from harness.processes import ProcessDied
 from harness.protocols.known import shipped
@@ -23,7 +23,6 @@ from harness.results.formatting import listed
 from harness.targets import Deployment, Namespace, Setup, Side, Target
 
 DATABASE: Final = 58
-CHECK_S: Final = 240.0
 SUITE: Final = "protocol"
 LOG: Final = "checks.log"
 

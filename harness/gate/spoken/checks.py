@@ -25,6 +25,8 @@ TOLD_S: Final = 15.0
 OVER: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
 WORDS: Final = {EventKind.FAILED: EventKind.ATTEMPT_FAILED}
 """Not every protocol has a word for the last failure: it is one of an attempt."""
+CHECK_S: Final = 240.0
+"""What one check may take."""
 QUIET_S: Final = 0.5
 """After so long without a frame nothing more is on its way."""
 LATENCIES: Final = 30
