@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, Literal, ParamSpec, Required, Self, TypedDict, TypeVar, Unpack, overload
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -79,7 +80,7 @@ class HybridClient:
     ) -> None:
         if mode not in {"auto", "http", "websocket"}:
             raise ValueError(f"mode is auto, http or websocket, not {mode!r}")
-        self._url = url
+        self._url = _checked(url)
         self._token = token
         self.client_id = client_id or f"client-{uuid.uuid4().hex[:12]}"
         self._mode: Mode = mode
@@ -159,6 +160,7 @@ class HybridClient:
             max_retries=max_retries,
             own={**(extra or {}), **fields},
         )
+        order.check()
         return await self._call(lambda transport: transport.submit(order))
 
     async def status(self, job_id: str) -> JobStatus:
@@ -345,15 +347,23 @@ class HybridClient:
     async def _probe(self) -> Transport:
         if self._http is None or self._socket is None:
             raise RuntimeError("use the client as `async with HybridClient(…) as client`")
-        unavailable = ServerUnavailable(f"{self._url} has neither the modern routes nor the hub's WebSocket")
+        unavailable: ServerUnavailable | None = None
         transports: tuple[Transport, ...] = (self._http, self._socket)
         for transport in transports:
             try:
                 if await transport.served():
                     return transport
             except ServerUnavailable as error:
-                unavailable = error
-        raise unavailable
+                unavailable = unavailable or error
+        raise unavailable or ServerUnavailable(f"{self._url} has neither the modern routes nor the hub's WebSocket")
+
+
+def _checked(url: str) -> str:
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
+        parts = urlsplit(url)
+        if parts.scheme in {"http", "https", "ws", "wss"} and parts.hostname and parts.port != 0:
+            return url
+    raise ValueError(f"{url!r} is no URL of a server: it has to be http://HOST:PORT, or https, ws or wss")
 
 
 @contextlib.asynccontextmanager

@@ -173,4 +173,6 @@ def _refusal(answer: bytes, status: int) -> RequestRefused:
 
 
 def _path(job_id: str) -> str:
+    if not job_id:
+        raise UnknownJob("there is no such job: an id has at least one character")
     return f"/api/jobs/{quote(job_id, safe='')}"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, TypedDict
 
 import msgspec
+
+from new_stack.client.errors import RequestRefused
 
 
 class JobState(StrEnum):
@@ -183,3 +187,26 @@ class JobOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if taken:
             raise ValueError(f"{taken[0]} is no field of your own: it has a meaning in every submission")
         return self.own | {name: value for name, value in fields.items() if value is not None}
+
+    def check(self) -> None:
+        """Raise RequestRefused where JSON cannot say what is in it, or would say another thing."""
+        for field, value in (("payload", self.payload), *self.own.items()):
+            try:
+                written = msgspec.json.encode(value)
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
+                raise _refused(field, f"cannot be written as JSON: {error}") from error
+            if b"null" in written and (odd := next(_not_finite(value), None)) is not None:
+                raise _refused(field, f"JSON has no {odd}")
+
+
+def _refused(field: str, why: str) -> RequestRefused:
+    return RequestRefused(f"{field}: {why}", fields=({"field": field, "message": why},))
+
+
+def _not_finite(value: Any) -> Iterator[float]:
+    """Infinities and what is no number, which are written as null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _not_finite(part)
