@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -13,6 +13,16 @@ from new_stack.queue.jobs import NewJob
 CANONICAL_LIMIT: Final = 65_536
 """Larger payloads, in bytes, are not brought into canonical form."""
 
+
+class _Asked(msgspec.Struct):
+    """Of a submitter's own fields those that say which worker may take the job, and when."""
+
+    requirements: Any = None
+    customer_id: Any = None
+    workflow_priority: Any = None
+
+
+_asked: Final = msgspec.json.Decoder(_Asked)
 _syntax: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -22,7 +32,26 @@ def digest_of(job: NewJob, retries: int) -> str:
     digest.update(f"\n{job.service_required}\n{job.priority}\n{retries}".encode())
     if job.retry_policy is not None or job.not_before is not None:
         digest.update(msgspec.json.encode([job.retry_policy, job.not_before]))
+    if job.extra:
+        digest.update(_canonical_wishes(bytes(job.extra)))
     return digest.hexdigest()
+
+
+def _canonical_wishes(extra: bytes) -> bytes:
+    """What the own fields say of who may take the job; nothing of the others, where a client may note what it likes."""
+    try:
+        asked = _asked.decode(extra)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return extra
+    return b"" if asked == _Asked() else _sorted(msgspec.structs.astuple(asked), extra)
+
+
+def _sorted(content: Any, text: bytes) -> bytes:
+    """The content with its keys in order; its text where a whole number of more than 64 bits does not allow that."""
+    try:
+        return msgspec.json.encode(content, order="sorted")
+    except OverflowError:
+        return text
 
 
 def _canonical_payload(job: NewJob) -> bytes:
@@ -38,10 +67,7 @@ def _canonical_payload(job: NewJob) -> bytes:
         raise InvalidJob("payload", f"is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise InvalidJob("payload", "must be a JSON object")
-    try:
-        return msgspec.json.encode(content, order="sorted")
-    except OverflowError:  # a whole number of more than 64 bits: such a payload is the same only to the letter
-        return bytes(job.payload)
+    return _sorted(content, bytes(job.payload))
 
 
 def _checked_payload(payload: bytes) -> bytes:

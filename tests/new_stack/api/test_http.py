@@ -49,6 +49,11 @@ async def test_the_same_submission_again_is_the_same_job_and_another_is_a_confli
     assert await api.post("/api/jobs", body, 200) == first
     problem = await api.post("/api/jobs", body | {"payload": {"a": 2}}, 409)
     assert "order-1" in problem["detail"]
+    asks = body | {"id": "order-2", "requirements": {"region": "eu"}}
+    first = await api.post("/api/jobs", asks | {"sent_at": 1})
+    assert await api.post("/api/jobs", asks | {"sent_at": 2}, 200) == first
+    assert first["extra"] == {"requirements": {"region": "eu"}, "sent_at": 1}
+    await api.post("/api/jobs", asks | {"requirements": {"region": "us"}}, 409)
 
 
 @pytest.mark.parametrize(

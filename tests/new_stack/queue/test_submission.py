@@ -73,6 +73,34 @@ def test_other_content_is_another_job(other: dict) -> None:
     assert digest(NewJob(**other)) != digest(NewJob())
 
 
+def own(**fields: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(fields))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        own(requirements={"region": "eu"}),
+        own(requirements={"region": "us"}),
+        own(customer_id="acme"),
+        own(workflow_priority=1),
+        own(requirements={"hardware": {"ram_gb": 10**30}}),
+        msgspec.Raw(b"[]"),
+    ],
+)
+def test_what_says_which_worker_may_take_it_and_when_makes_another_job(extra: msgspec.Raw) -> None:
+    others = {digest(NewJob()), digest(NewJob(extra=own(requirements={"models": ["sdxl"]})))}
+    assert digest(NewJob(extra=extra)) not in others
+    assert digest(NewJob(extra=extra)) == digest(NewJob(extra=extra))
+
+
+def test_the_order_of_requirements_and_a_clients_own_notes_make_no_other_job() -> None:
+    asked = NewJob(extra=own(requirements={"region": "eu", "models": ["sdxl"]}))
+    turned = NewJob(extra=own(sent_at=5, requirements={"models": ["sdxl"], "region": "eu"}, step_number=1))
+    assert digest(asked) == digest(turned)
+    assert digest(NewJob()) == digest(NewJob(extra=own(sent_at=5, requirements=None)))
+
+
 def test_a_default_spelt_out_and_another_submitter_are_the_same_job() -> None:
     assert digest(NewJob(max_retries=3, client_id="c")) == digest(NewJob())
 
