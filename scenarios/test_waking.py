@@ -1,8 +1,10 @@
-"""Idle workers are woken by what gives them work: here they would look on their own only once a minute."""
+"""Idle workers are woken by what gives them work, and do not begin it only when they look by themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -15,7 +17,13 @@ from scenarios.stacks import OwnStack, fail, ours, script, wait
 pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.fast, pytest.mark.timeout(60)]
 
 WITHIN_S: Final = 12
-"""Far less than the minute after which a worker looks by itself, and far more than a busy machine takes."""
+"""Far less than the minute after which somebody reaps, and far more than a busy machine takes."""
+SOON_MS: Final = 2_000
+"""A worker that nobody wakes looks by itself after 5 s, the longest that a wait for work may block."""
+TRIES: Final = 3
+ENDED: Final = ("completed", "failed")
+Give = Callable[[], Awaitable[tuple[str, int]]]
+"""Gives a worker something to do; the job's id, and the ms when it was given."""
 
 
 def of(request: pytest.FixtureRequest, name: str, reap_ms: int) -> Iterator[OwnStack]:
@@ -57,27 +65,68 @@ async def ends(http: httpx.AsyncClient, job_id: str, status: str = "completed") 
     return found
 
 
+async def begins_at_once(http: httpx.AsyncClient, give: Give) -> None:
+    """What `give` gives to do is begun long before a worker looks by itself. A busy machine has three tries.
+
+    Each try comes right after the worker's last job, so that its own next look is far away.
+    """
+    waited: list[int] = []
+    while not waited or waited[-1] > SOON_MS:
+        assert len(waited) < TRIES, f"it was begun only after {waited} ms"
+        job_id, given_at_ms = await give()
+        found: dict[str, Any] = {}
+
+        async def has_begun(
+            job_id: str = job_id, given_at_ms: int = given_at_ms, found: dict[str, Any] = found
+        ) -> bool:
+            found.update((await http.get(f"/api/jobs/{job_id}")).json())
+            return bool((found.get("claimed_at_ms") or 0) >= given_at_ms and found["status"] in ENDED)
+
+        await until(has_begun, WITHIN_S, f"{job_id} begun and ended")
+        waited.append(found["claimed_at_ms"] - given_at_ms)
+
+
 async def test_what_gives_work_wakes_who_can_do_it(patient: OwnStack) -> None:
     worker = await patient.worker("draws", connector="simulation:services=draw")
     await patient.worker("cuts", connector="simulation:services=cut")
     async with patient.http() as http:
-        await ends(http, await submit(http))
 
-        await http.post("/api/services/draw/pause")
-        paused = await submit(http)
-        await http.post("/api/services/draw/resume")
-        await ends(http, paused)
+        async def asked(path: str) -> None:
+            assert (await http.post(path)).status_code == httpx.codes.OK
 
-        await http.post(f"/api/workers/{worker.name}/drain")
-        held = await submit(http)
-        await http.post(f"/api/workers/{worker.name}/resume")
-        await ends(http, held)
+        async def submitted() -> tuple[str, int]:
+            now_ms = int(time.time() * 1000)
+            return await submit(http), now_ms
 
-        failed = await submit(http, payload=script(fail("no ink")), max_retries=0)
-        await ends(http, failed, "failed")
-        await http.post(f"/api/jobs/{failed}/retry")
-        assert (await ends(http, failed, "failed"))["attempt"] == 2
+        async def held_back(stop: str, resume: str) -> tuple[str, int]:
+            await asked(stop)
+            job_id, _ = await submitted()
+            now_ms = int(time.time() * 1000)
+            await asked(resume)
+            return job_id, now_ms
 
+        async def tried_again() -> tuple[str, int]:
+            job_id = await submit(http, payload=script(fail("no ink")), max_retries=0)
+            await ends(http, job_id, "failed")
+            now_ms = int(time.time() * 1000)
+            await asked(f"/api/jobs/{job_id}/retry")
+            return job_id, now_ms
+
+        async def beside_a_drained_one() -> tuple[str, int]:
+            await asked(f"/api/workers/{worker.name}/resume")  # it waits again, and longer than the next one
+            await patient.worker("draws-too", connector="simulation:services=draw")
+            await asked(f"/api/workers/{worker.name}/drain")
+            return await submitted()
+
+        of_service = partial(held_back, "/api/services/draw/pause", "/api/services/draw/resume")
+        of_worker = partial(held_back, f"/api/workers/{worker.name}/drain", f"/api/workers/{worker.name}/resume")
+        for give in (submitted, of_service, of_worker, tried_again, beside_a_drained_one):
+            await begins_at_once(http, give)
+
+
+async def test_what_has_to_wait_is_begun_when_its_moment_has_come(patient: OwnStack) -> None:
+    await patient.worker("draws", connector="simulation:services=draw")
+    async with patient.http() as http:
         again = await submit(http, payload=script(fail("no ink", attempts=1)), retry_policy={"backoff_base_ms": 300})
         assert (await ends(http, again))["attempt"] == 2
         later = await submit(http, not_before=(await ends(http, again))["ended_at_ms"] + 1_500)
