@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import PollingLoad, SteadyLoad, failed_demands, values_of, well_loaded
+from harness.criteria.evidence import PollingLoad, SteadyLoad, failed_demands, machine_was_free, values_of, well_loaded
 from harness.load.latencies import Metric
 from harness.load.results import LoadResult
 from harness.results import Evidence, Link, LinkTo, Measurement, below
@@ -54,7 +54,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             *seen,
             Evidence(what="of load", unit="seconds", had=first.swarm.plan.duration_s, least=least.seconds),
             well_loaded(loads),
-            *steady.machine_was_free([woken]),
+            *machine_was_free([woken], steady.free_percent),
         ],
         links=[Link(to=LinkTo.FIGURE, ref="stack-claimed", label="distribution")],
         explanation=" ".join([*which, steady.describe_attempts, *([] if polling else [NOT_POLLED])]).strip(),

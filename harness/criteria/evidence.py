@@ -99,10 +99,6 @@ class SteadyLoad(msgspec.Struct, frozen=True, kw_only=True):
         number = len(self.attempts)
         return f"Measured {number} times, the median counts." if number > 1 else ""
 
-    def machine_was_free(self, latencies: Sequence[Measurement]) -> list[Evidence]:
-        """See `machine_was_free`."""
-        return machine_was_free(latencies, self.free_percent)
-
 
 def machine_was_free(latencies: Sequence[Measurement], free_percent: float) -> list[Evidence]:
     """The evidence that a latency over its limit was not somebody else's doing.

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import MemoryLoads, SteadyLoad, failed_demands, values_of, well_loaded
+from harness.criteria.evidence import MemoryLoads, SteadyLoad, failed_demands, machine_was_free, values_of, well_loaded
 from harness.load.latencies import Metric, Transport
 from harness.results import Comparison, Evidence, Measurement, Threshold, at_most
 
@@ -55,7 +55,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             *(
                 Evidence(
                     what=f"jobs accepted by {name}",
-                    had=first.swarm.series(Metric.ACCEPTED, transport).count,
+                    had=values_of(first, Metric.ACCEPTED, transport),
                     least=least.accepted,
                 )
                 for transport, name in PROTOCOLS.items()
@@ -63,7 +63,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             Evidence(what="jobs that ended on the hub", had=values_of(hub, Metric.ENDED), least=least.ended),
             Evidence(what="jobs that ended on the stack", had=values_of(stack, Metric.ENDED), least=least.ended),
             well_loaded([*loads, hub]),
-            *steady.machine_was_free([*acceptance, *medians]),
+            *machine_was_free([*acceptance, *medians], steady.free_percent),
         ],
         explanation=" ".join([*which, steady.describe_attempts]).strip(),
     )

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import SteadyLoad, failed_demands, values_of, well_loaded
+from harness.criteria.evidence import SteadyLoad, failed_demands, machine_was_free, values_of, well_loaded
 from harness.load.latencies import Metric, Transport
 from harness.results import Evidence, Link, LinkTo, count
 
@@ -46,7 +46,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             Evidence(what="subscribers", had=sum(first.swarm.users.values()), least=least.subscribers),
             Evidence(what="updates seen", had=seen, least=least.updates),
             well_loaded(steady.attempts),
-            *steady.machine_was_free(latencies),
+            *machine_was_free(latencies, steady.free_percent),
         ],
         links=[Link(to=LinkTo.FIGURE, ref="stack-progress-seen", label="distribution")],
         explanation=" ".join([*(one.sentence for one in broken[:2]), *which, steady.describe_attempts]).strip(),

@@ -80,43 +80,16 @@ def log_event(event: JobEvent, source: Source, by: str, now_ms: float) -> Histor
     at_ms = now_ms
     if source is Source.REDIS and event.at is not None:
         at_ms = round(event.at * 1000, 3)  # whole ms that were made seconds are whole again
-    return HistoryEvent(
-        at_ms=at_ms,
-        source=source,
-        kind=event.kind,
-        by=by,
-        job_id=event.job_id,
-        worker_id=event.worker_id,
-        attempt=event.attempt,
-        priority=event.priority,
-        service=event.service,
-        progress=event.progress,
-        message=event.message,
-        error=event.error,
-        entry=event.event_id,
-        result=_digest(event),
-    )
+    names = ("kind", "job_id", "worker_id", "attempt", "priority", "service", "progress", "message", "error")
+    told = {name: getattr(event, name) for name in names}
+    return HistoryEvent(at_ms=at_ms, source=source, by=by, entry=event.event_id, result=_digest(event), **told)
 
 
 def journal_event(entry: Entry) -> HistoryEvent:
     """A line of a worker's journal."""
-    return HistoryEvent(
-        at_ms=entry.at_ms,
-        source=Source.WORKER,
-        kind=entry.kind,
-        by=entry.worker,
-        worker_id=entry.worker,
-        job_id=entry.job or None,
-        attempt=entry.attempt,
-        service=entry.service,
-        progress=entry.progress,
-        of=entry.of,
-        result=entry.result,
-        pid=entry.pid,
-        in_use=entry.in_use,
-        services=entry.services or None,
-        places=entry.places,
-    )
+    told = msgspec.structs.asdict(entry)
+    worker, job, services = told.pop("worker"), told.pop("job") or None, told.pop("services") or None
+    return HistoryEvent(source=Source.WORKER, by=worker, worker_id=worker, job_id=job, services=services, **told)
 
 
 def client_event(event: JobEvent, by: str, now_ms: float) -> HistoryEvent | None:

@@ -92,12 +92,11 @@ class Histogram:
         counted: int = self._counts.get_total_count()
         return counted
 
-    def percentile_ms(self, percent: float) -> float:
-        """The least value in ms that at least this percentage of the values does not exceed; 0 where there is none."""
-        return self.percentiles_ms(percent)[0]
-
     def percentiles_ms(self, *percents: float) -> list[float]:
-        """Several at once: to read the values takes longer than to count them."""
+        """For each the least value in ms that at least this percentage of the values does not exceed; 0 without any.
+
+        Several at once: to read the values takes longer than to count them.
+        """
         recorded = self._recorded()
         return [_at(percent, recorded) for percent in percents]
 

@@ -84,8 +84,7 @@ class Observer:
             while True:
                 try:
                     counts = (await http.get("/api/stats")).json()["queue"]
-                    depth = {name: counts.get(name, 0) for name in ("pending", "claimed", "delayed")}
-                    self._depths.append((time.time(), Depth(second=0.0, **depth)))
+                    self._depths.append((time.time(), Depth(second=0.0, pending=counts.get("pending", 0))))
                 except (httpx.HTTPError, ValueError, KeyError):
                     pass  # the API may be down on purpose, or be another than ours
                 await asyncio.sleep(self._every_s)

@@ -60,8 +60,6 @@ class Depth(msgspec.Struct, frozen=True, kw_only=True):
 
     second: float
     pending: int
-    claimed: int
-    delayed: int
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,11 +26,6 @@ class MemorySample(msgspec.Struct, frozen=True):
     at_ms: float
     by_name: dict[str, Memory]
 
-    @property
-    def total_pss(self) -> int:
-        """Bytes held by all of them together."""
-        return sum(memory.pss for memory in self.by_name.values())
-
 
 def memory_of(pid: int) -> Memory | None:
     """Memory of a process, or None where it is gone."""

@@ -53,6 +53,13 @@ class _Actor:
         self._remark = remark
         self._clock = clock
 
+    async def close(self, code: int) -> None:  # noqa: ARG002 - as every connection has it
+        """Leave in order; whoever only reads stops reading."""
+        await self.drop()
+
+    async def drop(self) -> None:
+        """Leave at once."""
+
     def _closed(self, code: int, reason: str = "") -> None:
         self._arrived(Closed(at=self._clock(), actor=self._actor, code=code, reason=reason))
 
@@ -123,10 +130,6 @@ class SseActor(_Actor):
     async def send(self, content: Any, *, is_text: bool) -> None:  # noqa: ARG002 - as every connection has it
         """Nothing is ever sent on such a stream."""
         raise CouldNotRun(f"{self._actor} reads server-sent events and cannot send")
-
-    async def close(self, code: int) -> None:  # noqa: ARG002 - as every connection has it
-        """Stop reading."""
-        await self.drop()
 
     async def drop(self) -> None:
         """Stop reading."""
@@ -226,10 +229,6 @@ class ModernActor(_Actor):
                 self._follow(job_id)
             case _:
                 self._remark(f"{self._actor}: HTTP has nothing like {str(content)[:80]}")
-
-    async def close(self, code: int) -> None:  # noqa: ARG002 - as every connection has it
-        """Stop reading."""
-        await self.drop()
 
     async def drop(self) -> None:
         """Stop reading."""
