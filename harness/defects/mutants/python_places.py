@@ -1,9 +1,9 @@
 """Where a Python file can be changed: cosmic-ray's operators, one occurrence at a time.
 
 Left out, because no run could tell them from the original: annotations (they are not evaluated), what stands under
-`if TYPE_CHECKING`; the options of a class and of a decorator (`frozen`, `kw_only`), `strict` and `assert`, which only
-forbid what the code does not do; what is written to the log; and named amounts (`LIMIT: Final = 1_000`, the defaults of
-settings): how large a page, a buffer or a pause is.
+`if TYPE_CHECKING`; the options of a class and of a decorator (`frozen`, `kw_only`), the `*` of a signature, `strict`
+and `assert`, which only forbid what the code does not do; what is written to the log; and named amounts
+(`LIMIT: Final = 1_000`, the defaults of settings): how large a page, a buffer or a pause is.
 """
 
 from __future__ import annotations
@@ -120,7 +120,17 @@ def _unseen(file: str, text: str) -> list[Span]:
     """What no run could tell from the original, as the module's docstring says."""
     tree = ast.parse(text)
     found = [*_unevaluated(tree), *_amounts(tree, settings=Path(file).name == "settings.py")]
-    return _spans([*found, *(node for node in ast.walk(tree) if _only_forbids_or_tells(node))])
+    return _spans([*found, *(node for node in ast.walk(tree) if _only_forbids_or_tells(node))]) + list(_stars(tree))
+
+
+def _stars(tree: ast.Module) -> Iterator[Span]:
+    """The bare `*` of each signature, which the library takes for a product: it only forbids what nobody does."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.args.kwonlyargs and not node.args.vararg:
+            before: list[ast.arg | ast.expr] = [*node.args.posonlyargs, *node.args.args, *node.args.defaults]
+            ends = [(one.end_lineno or 0, one.end_col_offset or 0) for one in before]
+            first = node.args.kwonlyargs[0]
+            yield max(ends, default=(node.lineno, node.col_offset)), (first.lineno, first.col_offset)
 
 
 def _only_forbids_or_tells(node: ast.AST) -> bool:

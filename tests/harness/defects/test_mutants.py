@@ -25,7 +25,7 @@ TERMS: Final = {"week": 7}
 class Settings:
     port: int = 8000
 
-def f(rows):
+def f(rows, *, other=None):
     assert len(rows) > 1
     log.info("rows", count=len(rows) + 1)
     self._log.error("rows", count=len(rows) + 1)
