@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from harness import defects
 from harness.criteria.definition import AnySpec, Collected, NotMeasured, discover
 from harness.criteria.limits import DEFAULT, LimitsFile, load_limits
@@ -233,7 +235,11 @@ def _concluded(
         failures += [failure] if failure else []
     problems = [failure.problem for failure in failures if failure.problem]
     rest = PhaseResult(criteria=criteria, logs=_logs(context.folder), problems=problems)
-    return conclude(about, PhaseResult.merged([whole, rest]), criteria_in_all=in_all)
+    run = conclude(about, PhaseResult.merged([whole, rest]), criteria_in_all=in_all)
+    if changed := context.options.changed:
+        headline = f"{run.headline.removesuffix('.')} (with {changed}, a mistake made on purpose)."
+        run = msgspec.structs.replace(run, headline=headline)
+    return run
 
 
 def _judged(
@@ -308,7 +314,7 @@ def describe(options: Options, run_id: str, started: datetime, seconds: float) -
             JudgedTarget(name="hub", kind="a hub", url=options.legacy or "", started_by_us=not options.legacy),
             JudgedTarget(
                 name=STACK,
-                kind="a stack",
+                kind=f"a stack made wrong on purpose ({options.changed})" if options.changed else "a stack",
                 url=options.candidate or "",
                 version=stack,
                 started_by_us=not options.candidate,

@@ -316,7 +316,9 @@ def reasons(verdict: Verdict, criteria: Sequence[Criterion], problems: Sequence[
         if c.waiver
     ]
     decisive = [] if verdict is Verdict.PASS else [c for c in criteria if c.counts_as is verdict and not c.left_out]
-    return [*waivers, *(f"{criterion.title}: {criterion.explanation}" for criterion in decisive), *problems]
+    said = {criterion.explanation for criterion in decisive}
+    more = [problem for problem in dict.fromkeys(problems) if problem not in said]
+    return [*waivers, *(f"{criterion.title}: {criterion.explanation}" for criterion in decisive), *more]
 
 
 def _sums(tallies: Iterable[Tally]) -> Iterator[str]:

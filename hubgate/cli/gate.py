@@ -115,7 +115,8 @@ def gate(*, baseline: str | Path | None, fail_on_worse: bool, as_json: bool, ope
     """Judge the new stack against the hub: one verdict, one report, one exit status.
 
     Both are started here unless URLs are given; those are looked at first, and nothing of anybody else's on them is
-    claimed, changed or deleted. Ctrl-C breaks off what has not ended and judges the rest; a second one leaves at once.
+    claimed, changed or deleted. Ctrl-C or SIGTERM breaks off what has not ended and judges the rest; a second one
+    leaves at once.
     Exit status: 0 pass, 1 fail, 2 wrong usage, 3 inconclusive or could not be run.
     """
     if not asked["protocol"]:
@@ -157,14 +158,17 @@ def _check(asked: dict[str, Any]) -> None:
 
 
 async def _until_stopped(given: Options, report: Report, show: Show) -> tuple[Run, Path]:
-    """The run; the first Ctrl-C stops it, and what it has found out until then is kept."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    """The run; the first Ctrl-C or SIGTERM stops it, and what it has found out until then is kept."""
+    loop, stop, numbers = asyncio.get_running_loop(), asyncio.Event(), (signal.SIGINT, signal.SIGTERM)
 
     def stop_it() -> None:
         stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
+        click.echo("Stopping: what has not ended is broken off. Once more leaves at once.", err=True)
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
-    loop.add_signal_handler(signal.SIGINT, stop_it)
+    for number in numbers:
+        loop.add_signal_handler(number, stop_it)
     return await run_gate(given, report, show=show, stop=stop)
 
 

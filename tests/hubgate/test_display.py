@@ -1,6 +1,9 @@
 """What `hubgate gate` shows while it runs."""
 
+import asyncio
 import io
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from harness.errors import CouldNotRun
 from harness.gate.context import Options, PhaseStatus
 from harness.gate.phases import PHASES
 from harness.gate.run import phases_of
+from hubgate.cli import gate
 from hubgate.cli.gate import Display
 
 
@@ -18,6 +22,22 @@ def test_only_phases_that_the_chosen_criteria_need_are_carried_out(tmp_path: Pat
     assert phases_of(Options(out=tmp_path)) == [*PHASES]
     with pytest.raises(CouldNotRun, match="there is no criterion speed"):
         phases_of(Options(out=tmp_path, only=("speed",)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_who_asks_a_run_to_end_is_answered_at_once_and_what_was_found_is_judged(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def stopped(*_: object, stop: asyncio.Event, **__: object) -> str:
+        os.kill(os.getpid(), number)
+        async with asyncio.timeout(5):
+            await stop.wait()
+        return "what was found"
+
+    monkeypatch.setattr(gate, "run_gate", stopped)
+    assert await gate._until_stopped(Options(out=tmp_path), lambda *_: None, lambda _: None) == "what was found"
+    assert "Stopping: what has not ended is broken off. Once more leaves at once." in capsys.readouterr().err
+    assert signal.getsignal(number) in {signal.default_int_handler, signal.SIG_DFL}
 
 
 def test_a_terminal_shows_these_phases_alone_and_one_bar_with_what_is_left(tmp_path: Path) -> None:

@@ -123,6 +123,13 @@ async def test_a_run_that_is_stopped_judges_what_had_ended(tmp_path: Path) -> No
     assert "the run was stopped" in run.criteria[0].explanation
 
 
+async def test_a_run_of_a_stack_that_was_made_wrong_on_purpose_says_so_first(tmp_path: Path) -> None:
+    wrong = dataclasses.replace(options(tmp_path, CONFLICTS), defect="missing-field")
+    run, _ = await run_gate(wrong, groups=[[phase(fair(winners=2))]])
+    assert run.headline.endswith("criterion that was tried fails (with missing-field, a mistake made on purpose).")
+    assert [target.kind for target in run.about.targets] == ["a hub", "a stack made wrong on purpose (missing-field)"]
+
+
 async def test_a_stack_that_says_it_cannot_run_here_is_inconclusive(tmp_path: Path) -> None:
     refused = ProcessDied("api", 3, "before it was ready", "Redis cannot be reached")
     run, _ = await run_gate(options(tmp_path, CONFLICTS), groups=[[phase(fair(), error=refused)]])

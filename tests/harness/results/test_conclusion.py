@@ -115,6 +115,11 @@ def test_an_id_used_twice_is_told() -> None:
     assert run.problems == ("More than one criterion is called claims.",)
 
 
+def test_what_a_criterion_says_is_not_told_again_as_a_problem() -> None:
+    whole = Parts(criteria=[criterion(Verdict.INCONCLUSIVE)], problems=["It was so.", "It was so.", "And so."])
+    assert conclude(ABOUT, whole).reasons == ("Claims: It was so.", "And so.")
+
+
 def test_a_problem_does_not_hide_a_failure() -> None:
     run = conclude(ABOUT, Parts(criteria=[criterion(Verdict.FAIL)], problems=["The load phase broke off."]))
     assert run.verdict is Verdict.FAIL
