@@ -163,8 +163,26 @@ def kind_of(event: Event) -> str:
     return str(event.__struct_config__.tag)
 
 
+def content_of(event: Event) -> Any:
+    """What is said by it: a message or a text, the body of a request or of an answer; None where nothing is."""
+    if isinstance(event, Send | Receive):
+        return event.content
+    return event.body if isinstance(event, Request | Response) else None
+
+
+def fields_of(event: Event) -> dict[str, Any]:
+    """The same as fields; none where it is no object."""
+    content = content_of(event)
+    return content if isinstance(content, dict) else {}
+
+
 def told_by(event: Event) -> Any:
     """What a party is told: a message's content, or the body of an answer."""
-    if isinstance(event, Receive):
-        return event.content
-    return event.body if isinstance(event, Response) else None
+    return content_of(event) if isinstance(event, Receive | Response) else None
+
+
+def saying(event: Event, content: Any) -> Event:
+    """The event with that in the place of what it says."""
+    if isinstance(event, Send | Receive):
+        return msgspec.structs.replace(event, **{"text" if event.message is msgspec.UNSET else "message": content})
+    return msgspec.structs.replace(event, body=content) if isinstance(event, Request | Response) else event

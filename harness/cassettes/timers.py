@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from harness.cassettes.events import Closed, Event, Open, Receive, Role, Send
+from harness.cassettes.events import Closed, Event, Open, Receive, Role, Send, fields_of
 
 STATS: Final = "stats_broadcast"
 WORKER_STATUS: Final = "worker_status"
@@ -31,14 +31,14 @@ def timer_frames(events: Sequence[Event]) -> frozenset[int]:
     broadcasts: dict[tuple[str, str], list[bool]] = defaultdict(list)
     acks: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, event in enumerate(events):
-        actor, content = event.actor, event.content if isinstance(event, Send | Receive) else None
-        word = str(content.get("type")) if isinstance(content, dict) else ""
+        actor, content = event.actor, fields_of(event)
+        word = str(content.get("type")) if content else ""
         if isinstance(event, Open):
             due[actor] = 1
             told = {key: status for key, status in told.items() if key[0] != actor}
         elif isinstance(event, Send) and word in _ASKED_BY:
             due[actor] += 1
-        elif isinstance(event, Receive) and isinstance(content, dict):
+        elif isinstance(event, Receive) and content:
             by_clock = _repeats(told, actor, content)
             if word == STATS:
                 by_clock = due[actor] == 0

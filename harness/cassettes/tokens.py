@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from harness.cassettes.events import Event, Open, Receive, Request, Response, Send
+from harness.cassettes.events import Event, Open, Receive, Request, Response, Send, content_of
 
 _OPAQUE: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"  # a UUID, with whatever stands before it
@@ -37,8 +37,7 @@ def tokens_of(events: Iterable[Event]) -> frozenset[str]:
     tokens: set[str] = set()
     for event in events:
         if isinstance(event, Receive | Response):
-            content = event.content if isinstance(event, Receive) else event.body
-            for text in _ids(content):
+            for text in _ids(content_of(event)):
                 if text not in said:
                     (tokens if looks_chosen_by_machine(text) else heard).add(text)
         else:
@@ -62,12 +61,10 @@ def _ids(value: Any, name: str = "") -> Iterator[str]:
 
 
 def _spoken(event: Event) -> Iterator[str]:
-    if isinstance(event, Send):
-        yield from _strings(event.content)
-    elif isinstance(event, Open | Request):
+    if isinstance(event, Open | Request):
         yield from re.split(r"[/?&=]", event.path)
-        if isinstance(event, Request):
-            yield from _strings(event.body)
+    if isinstance(event, Send | Request):
+        yield from _strings(content_of(event))
 
 
 def _strings(value: Any) -> Iterator[str]:

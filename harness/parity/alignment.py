@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from harness.cassettes.events import Event, Receive, Send, kind_of
+from harness.cassettes.events import Event, Receive, Send, fields_of, kind_of
 from harness.parity.findings import differences
 from harness.parity.frames import EVERYTHING, ReceivedFrame
 
@@ -216,5 +216,4 @@ def side_by_side(expected: Sequence[Event], observed: Sequence[Event], known: It
 
 
 def _sort_of(event: Event) -> Hashable:
-    content = event.content if isinstance(event, Receive | Send) else None
-    return event.actor, kind_of(event), content.get("type") if isinstance(content, dict) else None
+    return event.actor, kind_of(event), fields_of(event).get("type") if isinstance(event, Receive | Send) else None

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.cassettes.events import Closed, Event, Receive, Response, told_by
+from harness.cassettes.events import Closed, Event, Receive, Response, saying, told_by
 from harness.cassettes.tokens import Bindings, Exchange, tokens_of
 from harness.parity.alignment import Alignment, Place, align, out_of_order, side_by_side
 from harness.parity.findings import Signature, differences, is_critical, sentence_of, signature
@@ -126,22 +126,19 @@ def _tie(
 
 def _blanked(events: Sequence[Event], tokens: frozenset[str]) -> list[Event]:
     blank = Exchange(dict.fromkeys(tokens, "<id>"))
-    return [_with_content(event, blank.applied(told_by(event))) for event in events]
+    return [_told(event, blank.applied(told_by(event))) for event in events]
 
 
 def translated(event: Event, bindings: Bindings) -> Event:
     """An observed event in the ids of the recording."""
     if isinstance(event, Closed):
         return msgspec.structs.replace(event, reason=bindings.incoming(event.reason))
-    return _with_content(event, bindings.incoming(told_by(event)))
+    return _told(event, bindings.incoming(told_by(event)))
 
 
-def _with_content(event: Event, content: object) -> Event:
-    if isinstance(event, Receive) and event.message is not msgspec.UNSET:
-        return msgspec.structs.replace(event, message=content)
-    if isinstance(event, Receive):
-        return msgspec.structs.replace(event, text=content)
-    return msgspec.structs.replace(event, body=content) if isinstance(event, Response) else event
+def _told(event: Event, content: object) -> Event:
+    """The event with that in the place of what a party is told by it."""
+    return saying(event, content) if isinstance(event, Receive | Response) else event
 
 
 def _first_place(left: Streams, right: Streams, key: StreamKey) -> tuple[int, StreamKey]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from harness.cassettes import Closed, Event, Open, Receive, Request, Response, Role, Send
+from harness.cassettes.events import fields_of
 from harness.protocols import EventKind, JobEvent, JobState, JobStatus, hub, stack
 
 Fact = dict[str, Any]
@@ -91,9 +92,8 @@ def as_facts(events: Sequence[Event]) -> tuple[Event, ...]:
             found.append(event)
         elif role is Role.WORKER or (role is Role.CLIENT and not isinstance(event, Receive | Closed)):
             found.append(event)
-            if isinstance(event, Send) and isinstance(event.content, dict):
-                key = (event.actor, str(event.content.get("job_id")))
-                asking[key] = event.content.get("type") == "request_job_status"
+            if isinstance(event, Send) and (said := fields_of(event)):
+                asking[event.actor, str(said.get("job_id"))] = said.get("type") == "request_job_status"
         elif role is Role.CLIENT and isinstance(event, Receive) and (fact := fact_of_message(event.content)):
             key = (event.actor, str(fact["job_id"]))
             if fact["type"] == "cancelled" and asking.get(key):
@@ -107,7 +107,7 @@ def as_facts(events: Sequence[Event]) -> tuple[Event, ...]:
 
 def _worked_on(events: Sequence[Event]) -> set[int]:
     """The places of the requests, and of their answers, that submit a job which a worker of the recording claims."""
-    said = [event.content for event in events if isinstance(event, Send) and isinstance(event.content, dict)]
+    said = [fields_of(event) for event in events if isinstance(event, Send)]
     claimed = {content.get("job_id") for content in said if content.get("type") == "claim_job"}
     asking: dict[str, int] = {}
     found: set[int] = set()
@@ -116,7 +116,7 @@ def _worked_on(events: Sequence[Event]) -> set[int]:
             asking[event.actor] = place
         elif isinstance(event, Response) and event.actor in asking:
             asked = asking.pop(event.actor)
-            if isinstance(event.body, dict) and event.body.get("job_id") in claimed:
+            if fields_of(event).get("job_id") in claimed:
                 found |= {asked, place}
     return found
 
@@ -127,7 +127,6 @@ def asks_for_facts(events: Sequence[Event]) -> bool:
     return any(
         isinstance(event, Send)
         and event.actor in clients
-        and isinstance(event.content, dict)
-        and event.content.get("type") in {"submit_job", "subscribe_job"}
+        and fields_of(event).get("type") in {"submit_job", "subscribe_job"}
         for event in events
     )

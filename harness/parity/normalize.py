@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.cassettes.events import Event, Receive, Request, Send
+from harness.cassettes.events import Event, Receive, Request, Send, content_of
 
 _TIME_FIELD: Final = re.compile(
     r"(^|_)(timestamp|at|time|heartbeat|since)$|_timestamp|^(started|estimated_start)$", re.IGNORECASE
@@ -164,8 +164,7 @@ class RunClock:
 
 
 def _times_sent(events: Sequence[Event]) -> Iterator[Any]:
-    waiting = [event.content for event in events if isinstance(event, Send)]
-    waiting += [event.body for event in events if isinstance(event, Request)]
+    waiting = [content_of(event) for event in events if isinstance(event, Send | Request)]
     while waiting:
         match waiting.pop():
             case dict() as fields:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.cassettes.events import Event, Outgoing, Receive
+from harness.cassettes.events import Event, Outgoing, Receive, fields_of
 from harness.cassettes.timers import STATS, timer_frames
 from harness.parity.findings import ABSENT, FieldDifference, differences
 from harness.parity.frames import ReceivedFrame, StreamKey, by_connection, frame_of
@@ -82,7 +82,7 @@ def statistics_of(events: Sequence[Event], began: float | None = None) -> dict[S
             if acts or (isinstance(events[earlier], Receive) and earlier not in periodic):
                 changed_ms = events[earlier].at
         place = index + 1
-        if isinstance(event, Receive) and isinstance(event.content, dict) and event.content.get("type") == STATS:
+        if isinstance(event, Receive) and fields_of(event).get("type") == STATS:
             frame = frame_of(index, role, event, clock)
             (found[key].frames if index in periodic else found[key].asked).append(frame)
             if index in periodic and event.at - changed_ms >= SETTLED_MS:

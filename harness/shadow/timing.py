@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from harness.cassettes import Event, Receive, Response
+from harness.cassettes.events import content_of, fields_of, saying
 from harness.parity.comparison import ParityResult
 from harness.parity.normalize import USER_DATA
 from harness.protocols import ENDED_STATES, EventKind, JobState, hub
@@ -22,9 +23,7 @@ _ORDER: Final = {JobState.PENDING: 0, JobState.CLAIMED: 1, **dict.fromkeys(ENDED
 
 def alike(event: Event) -> Event:
     """The event without what depends on others: of such a field only its kind is left."""
-    if isinstance(event, Receive) and isinstance(event.content, dict):
-        return msgspec.structs.replace(event, message=_alike(event.content))
-    return msgspec.structs.replace(event, body=_alike(event.body)) if isinstance(event, Response) else event
+    return saying(event, _alike(content_of(event))) if isinstance(event, Receive | Response) else event
 
 
 def _alike(value: Any) -> Any:
@@ -43,11 +42,9 @@ def _placeholder(name: str, value: Any) -> Any:
 
 def state_in(event: Event | None) -> JobState | None:
     """The state of its job that an answer shows; None for all else."""
-    if isinstance(event, Receive):
-        is_answer = isinstance(event.content, dict) and event.content.get("type") == "response_job_status"
-        return STATES.get(str(event.content.get("status"))) if is_answer else None
-    body = event.body if isinstance(event, Response) else None
-    return STATES.get(str(body.get("status"))) if isinstance(body, dict) and "job_id" in body else None
+    told = fields_of(event) if isinstance(event, Receive | Response) else {}
+    is_answer = "job_id" in told if isinstance(event, Response) else told.get("type") == "response_job_status"
+    return STATES.get(str(told.get("status"))) if is_answer else None
 
 
 def marked(parity: ParityResult, expected: Sequence[Event], observed: Sequence[Event]) -> list[Finding]:

@@ -7,6 +7,7 @@ import contextlib
 from typing import Final
 
 from harness.cassettes import INCOMING, Close, Closed, Drop, Event, Receive, Send
+from harness.cassettes.events import fields_of, saying
 from harness.cassettes.record import Redaction
 from harness.cassettes.tokens import Exchange
 from harness.protocols import ENDED_STATES, EventKind, JobStatus, hub
@@ -180,14 +181,13 @@ def _has_crossed(events: list[Event]) -> bool:
 
 
 def _word(event: Event) -> object:
-    content = event.content if isinstance(event, Receive | Send) else None
-    return content.get("type") if isinstance(content, dict) else None
+    return fields_of(event).get("type") if isinstance(event, Receive | Send) else None
 
 
 def _kind_in(event: Event) -> EventKind | None:
     """What a frame tells of a job's life; an answer about its state tells it, too."""
-    content = event.content if isinstance(event, Receive) else None
-    if not isinstance(content, dict):
+    content = fields_of(event)
+    if not isinstance(event, Receive) or not content:
         return None
     told, status = hub.event_of(content), hub.status_of(content)
     if told is not None and told.kind is not EventKind.SUBSCRIBED:
@@ -197,9 +197,8 @@ def _kind_in(event: Event) -> EventKind | None:
 
 def _last_answer(events: list[Event]) -> tuple[int, JobStatus] | None:
     for place in range(len(events) - 1, -1, -1):
-        event = events[place]
-        content = event.content if isinstance(event, Receive) else None
-        if isinstance(content, dict) and (status := hub.status_of(content)) is not None:
+        content = fields_of(events[place]) if isinstance(events[place], Receive) else {}
+        if content and (status := hub.status_of(content)) is not None:
             return place, status
     return None
 
@@ -214,8 +213,4 @@ def _cut(events: list[Event], incoming: int) -> list[Event]:
 
 
 def _with(event: Event, exchange: Exchange) -> Event:
-    if not isinstance(event, Receive):
-        return event
-    if isinstance(event.content, dict):
-        return Receive(at=event.at, actor=event.actor, message=exchange.applied(event.content))
-    return Receive(at=event.at, actor=event.actor, text=exchange.applied(event.content))
+    return saying(event, exchange.applied(event.content)) if isinstance(event, Receive) else event

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from harness.cassettes import Event, Open, Outgoing, Receive, Request, Role, Send, kind_of
-from harness.cassettes.events import told_by
+from harness.cassettes.events import fields_of
 from harness.cassettes.timers import STATS
 
 _GREETINGS: Final = frozenset({"connection_established", STATS, "ack"})
@@ -24,8 +24,8 @@ def greetings_of(events: Sequence[Event], index: int) -> list[int]:
         event = events[place]
         if event.actor != opened.actor:
             continue
-        word = event.content.get("type") if isinstance(event, Receive) and isinstance(event.content, dict) else None
-        if word not in _GREETINGS or event.at - opened.at > _AT_ONCE_MS:
+        word = fields_of(event).get("type")
+        if not isinstance(event, Receive) or word not in _GREETINGS or event.at - opened.at > _AT_ONCE_MS:
             break
         found.append(place)
     return found
@@ -48,13 +48,9 @@ def chosen_ids(events: Sequence[Event]) -> list[str]:
     """The job ids that actors chose themselves, by submitting."""
     found: dict[str, None] = {}
     for event in events:
-        content = event.content if isinstance(event, Send) else event.body if isinstance(event, Request) else None
-        if not isinstance(content, dict):
-            continue
-        submits = isinstance(event, Request) or content.get("type") == "submit_job"
-        for field in ("message_id", "job_id", "id"):
-            if submits and isinstance(content.get(field), str) and content[field]:
-                found[content[field]] = None
+        if isinstance(event, Request) or sent(event) == "submit_job":
+            named = [fields_of(event).get(field) for field in ("message_id", "job_id", "id")]
+            found |= {name: None for name in named if isinstance(name, str) and name}
     return list(found)
 
 
@@ -89,10 +85,7 @@ def submits_without_service(events: Sequence[Event]) -> bool:
 
 
 def _said(events: Sequence[Event]) -> Iterator[dict[str, Any]]:
-    for event in events:
-        content = event.content if isinstance(event, Send) else event.body if isinstance(event, Request) else None
-        if isinstance(content, dict):
-            yield content
+    yield from (fields_of(event) for event in events if isinstance(event, Send | Request))
 
 
 def granted_claims(events: Sequence[Event]) -> frozenset[int]:
@@ -103,7 +96,7 @@ def granted_claims(events: Sequence[Event]) -> frozenset[int]:
     asked: dict[str, dict[str, deque[int]]] = defaultdict(lambda: defaultdict(deque))
     granted: set[int] = set()
     for place, event in enumerate(events):
-        content, own = told(event), asked[event.actor]
+        content, own = fields_of(event), asked[event.actor]
         if isinstance(event, Open):
             own.clear()
         elif is_claim(event):
@@ -123,15 +116,9 @@ def _names(error: dict[str, Any], job: str) -> bool:
     return re.search(rf"\bjob {re.escape(job)}(:|$)", str(error.get("error"))) is not None
 
 
-def told(event: Event) -> dict[str, Any]:
-    """What an event says, as fields; none where it is no object."""
-    content = event.content if isinstance(event, Send) else event.body if isinstance(event, Request) else told_by(event)
-    return content if isinstance(content, dict) else {}
-
-
 def sent(event: Event) -> str:
     """The kind of a message that an actor sends; empty for everything else."""
-    return str(told(event).get("type")) if isinstance(event, Send) else ""
+    return str(fields_of(event).get("type")) if isinstance(event, Send) else ""
 
 
 def is_claim(event: Event) -> bool:
@@ -141,7 +128,7 @@ def is_claim(event: Event) -> bool:
 
 def job_of(event: Event) -> str | None:
     """The job that it is about, in the words of a client, a worker or the hub."""
-    content = told(event)
+    content = fields_of(event)
     named = content.get("job_id")
     if named is None and (sent(event) == "submit_job" or isinstance(event, Request)):
         named = content.get("message_id") or content.get("id")
@@ -151,7 +138,7 @@ def job_of(event: Event) -> str | None:
 def kind_and_actor(event: Event) -> str:
     """What kind of event it is and whose, in a few words."""
     if isinstance(event, Receive):
-        return f"{event.content.get('type') if isinstance(event.content, dict) else 'a text'} to {event.actor}"
+        return f"{fields_of(event).get('type') if isinstance(event.content, dict) else 'a text'} to {event.actor}"
     return f"{kind_of(event)} of {event.actor}"
 
 

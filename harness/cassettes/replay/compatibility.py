@@ -10,7 +10,8 @@ from typing import Final
 from uuid import uuid4
 
 from harness.cassettes import BLANKED, Cassette, Event, Note, Open, Receive, Request, Response, Role, Send
-from harness.cassettes.replay.causality import submits_without_service
+from harness.cassettes.events import fields_of
+from harness.cassettes.replay.causality import sent, submits_without_service
 from harness.cassettes.replay.expectations import noted_wait_s
 from harness.clients import ExpectationTimeout, LegacyClient, Unreachable
 from harness.clients.hub_clients import open_jobs
@@ -70,22 +71,19 @@ def check_compatible(cassette: Cassette, target: Target) -> None:
 
 
 def _serves_anything(event: Event) -> bool:
-    content = event.content if isinstance(event, Send) else None
-    capabilities = content.get("capabilities") if isinstance(content, dict) else None
-    registers = isinstance(content, dict) and content.get("type") == "register_worker"
-    return registers and not (isinstance(capabilities, dict) and capabilities.get("supported_job_types"))
+    capabilities = fields_of(event).get("capabilities")
+    lists_some = isinstance(capabilities, dict) and capabilities.get("supported_job_types")
+    return sent(event) == "register_worker" and not lists_some
 
 
 def _counts_all_that_wait(event: Event) -> bool:
     """Over REST a hub counts every job before one, whatever their types; over the WebSocket those of its type."""
-    body = event.body if isinstance(event, Response) else None
-    return isinstance(body, dict) and isinstance(body.get("position"), int)
+    return isinstance(event, Response) and isinstance(fields_of(event).get("position"), int)
 
 
 def _stops_a_hub(event: Event) -> bool:
     """The hub's fault 2: after a priority that is no whole number it answers nobody."""
-    content = event.content if isinstance(event, Send) else None
-    return isinstance(content, dict) and isinstance(content.get("priority"), float)
+    return isinstance(event, Send) and isinstance(fields_of(event).get("priority"), float)
 
 
 async def clean_up(target: Target, job_ids: Iterable[str], services: Collection[str]) -> tuple[str, ...]:

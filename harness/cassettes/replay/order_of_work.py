@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from harness.cassettes import Close, Drop, Event, Open, Outgoing, Role, Send
-from harness.cassettes.replay.causality import granted_claims, is_claim, job_of, sent, told
+from harness.cassettes.events import fields_of
+from harness.cassettes.replay.causality import granted_claims, is_claim, job_of, sent
 from harness.cassettes.replay.queue_states import QueueState, states_of
 from harness.cassettes.replay.rearranging import Rearrangement, Turn, unsure
 from harness.cassettes.timers import STATS
@@ -56,7 +57,7 @@ class Schedule:
 
     def _turn(self, place: int) -> Turn:
         claim = self.events[place]
-        job, worker_id = str(job_of(claim)), str(told(claim).get("worker_id") or claim.actor)
+        job, worker_id = str(job_of(claim)), str(fields_of(claim).get("worker_id") or claim.actor)
         later = range(place + 1, len(self.events))
         own = (at for at in later if self.events[at].actor == claim.actor)
         end = next((at for at in own if _ends(self.events[at], job)), None)
@@ -94,9 +95,9 @@ class Schedule:
         listed: object = None
         for event in self.events:
             if event.actor == worker and sent(event) == "register_worker":
-                capabilities = told(event).get("capabilities")
+                capabilities = fields_of(event).get("capabilities")
                 listed = capabilities.get("supported_job_types") if isinstance(capabilities, dict) else None
-        kinds = {told(event).get("job_type") for event in self.events if job_of(event) == job} - {None}
+        kinds = {fields_of(event).get("job_type") for event in self.events if job_of(event) == job} - {None}
         return not isinstance(listed, list) or not listed or not kinds or bool(kinds & {*map(str, listed)})
 
     def _claims_of(self, worker: str) -> list[int]:
@@ -139,7 +140,7 @@ class Schedule:
         """Each job's priority, and how early it was submitted."""
         ranks: dict[str, tuple[float, int]] = {}
         for place, event in enumerate(self.events):
-            job, priority = job_of(event), told(event).get("priority")
+            job, priority = job_of(event), fields_of(event).get("priority")
             if job is not None and (job not in ranks or isinstance(priority, int | float)):
                 age = ranks[job][1] if job in ranks else -place
                 ranks[job] = (priority if isinstance(priority, int | float) else 0, age)
@@ -164,7 +165,7 @@ class Schedule:
         if any(turn.job == exchange.given and turn.claim < slot and not _is_over(turn, slot) for turn in self.turns):
             return None  # it is given to a second one at once
         plan = Rearrangement(self.events, slot, self.turns)
-        worker_id = str(told(self.events[slot]).get("worker_id") or exchange.worker)
+        worker_id = str(fields_of(self.events[slot]).get("worker_id") or exchange.worker)
         plan.move(there, exchange.worker, worker_id, slot, here)
         if here is not None:  # its later attempts stay behind it
             again = [turn for turn in self.turns if turn.job == here.job and slot < turn.claim < there.claim]
@@ -204,14 +205,14 @@ def without_crossings(events: Sequence[Event]) -> tuple[Event, ...]:
         of = (event.actor, str(job_of(event)))
         if sent(event) in _ENDINGS or is_claim(event):
             begun[of] = place
-        elif told(event).get("type") in _ANSWERS_TO_WORKERS:
+        elif fields_of(event).get("type") in _ANSWERS_TO_WORKERS:
             spans.append((begun.pop(of, place), place))
     asked: dict[str, int] = {}
     found = list(events)
     for place, event in enumerate(events):
         if sent(event) in _ASKING:
             asked[event.actor] = place
-        elif told(event).get("type") in {"job_accepted", STATS}:
+        elif fields_of(event).get("type") in {"job_accepted", STATS}:
             began = asked.get(event.actor, place)
             if any(claimed < place and answered > began for claimed, answered in spans):
                 found[place] = unsure(event)

@@ -7,7 +7,8 @@ from collections.abc import Collection, Hashable, Sequence
 from typing import Any, Final
 
 from harness.cassettes import Event, Receive, Response, Send
-from harness.cassettes.replay.causality import job_of, sent, told
+from harness.cassettes.events import fields_of
+from harness.cassettes.replay.causality import job_of, sent
 from harness.cassettes.timers import STATS
 
 SUBMITTED: Final = frozenset({"job_accepted", "accepted"})
@@ -26,7 +27,7 @@ class QueueState:
 
     def go_on(self, event: Event, *, granted: bool) -> None:
         """What the event changes; `granted` where it is a claim that was."""
-        job, kind, content = job_of(event), sent(event), told(event)
+        job, kind, content = job_of(event), sent(event), fields_of(event)
         if job is None:
             return
         if granted:
@@ -51,7 +52,7 @@ class QueueState:
 
     def told_by(self, event: Event) -> Hashable:
         """What the event's content depends on; None where it tells nothing of the queue."""
-        content: dict[str, Any] = told(event) if isinstance(event, Receive | Response) else {}
+        content: dict[str, Any] = fields_of(event) if isinstance(event, Receive | Response) else {}
         job = job_of(event)
         if content.get("type") == STATS:
             return frozenset(self.waiting.items()), frozenset(self.running.items()), frozenset(self._done.items())

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.cassettes import Event, Note, Open, Outgoing, Receive, Request, Response, Send
-from harness.cassettes.replay.causality import is_claim, job_of, sent, told
+from harness.cassettes import Event, Note, Open, Outgoing, Receive, Request, Response
+from harness.cassettes.events import fields_of, saying
+from harness.cassettes.replay.causality import is_claim, job_of, sent
 from harness.cassettes.timers import STATS, WORKER_STATUS
 
 PUSHED: Final = frozenset({"update_job_progress", "complete_job", "fail_job"}) | frozenset(
@@ -54,7 +55,7 @@ class Rearrangement:
             if self._events[place].actor == turn.worker:
                 self._events[place] = msgspec.structs.replace(self._events[place], actor=worker)
         for place in about:
-            content = told(self._events[place])
+            content = fields_of(self._events[place])
             if content.get("worker_id") == turn.worker_id and (place in self._moved or not _is_offer(content)):
                 self._events[place] = saying(self._events[place], content | {"worker_id": worker_id})
 
@@ -114,7 +115,7 @@ class Rearrangement:
         for place in rest:
             event = self._old[place]
             refused = is_claim(event) and place not in claims
-            if (job := job_of(event)) is not None and not refused and told(event).get("type") != "job_available":
+            if (job := job_of(event)) is not None and not refused and fields_of(event).get("type") != "job_available":
                 by_job[job].append(place)
         for places in by_job.values():
             for number, place in enumerate(places):
@@ -131,7 +132,7 @@ class Rearrangement:
             return True
         of_worker = any(event.actor == one.worker for one in self._turns)
         asked_or_answered = isinstance(event, Outgoing) or _answers(event)
-        return of_worker or not asked_or_answered or told(event).get("type") in _SUBMITTING
+        return of_worker or not asked_or_answered or fields_of(event).get("type") in _SUBMITTING
 
     def _of_actors(self, rest: Sequence[int]) -> Iterator[tuple[int, int]]:
         """An actor acts in its order, after what it had received; it receives answers after it has asked."""
@@ -151,7 +152,7 @@ class Rearrangement:
                 after = acted if _answers(event) or actor in workers else opened
                 yield from ((after[one], place) for one in (actor,) if one in after)
                 received[actor] += [] if actor in workers else [place]
-            if isinstance(event, Open) or told(event).get("type") == "connection_established":
+            if isinstance(event, Open) or fields_of(event).get("type") == "connection_established":
                 opened[actor] = place
 
     def _place_of(self, place: int, workers: set[str]) -> float:
@@ -160,14 +161,14 @@ class Rearrangement:
 
 def _answers(event: Event) -> bool:
     """Whether an actor receives it because of what it did itself; if not, because of what others did."""
-    content = told(event)
+    content = fields_of(event)
     told_unasked = content.get("type") in PUSHED | {WORKER_STATUS} or content.get("status") == "processing"
     return not (told_unasked or content.get("original_type") == WORKER_STATUS)
 
 
 def _is_work(event: Event, place: int, turn: Turn) -> bool:
     """Whether it is the worker's own, or what clients and monitors receive because of it."""
-    content = told(event)
+    content = fields_of(event)
     if event.actor == turn.worker:
         return place == turn.claim or not _is_offer(content)
     pushed = content.get("type") in PUSHED or content.get("status") == "processing"
@@ -181,7 +182,7 @@ def _is_offer(content: dict[str, Any]) -> bool:
 
 def unsure(event: Event) -> Event:
     """The event without what another order of work changes: figures, places in the queue, how far a job is."""
-    content = told(event)
+    content = fields_of(event)
     if not isinstance(event, Receive | Response):
         return event
     if content.get("type") == STATS:
@@ -191,10 +192,3 @@ def unsure(event: Event) -> Event:
             return event
         return saying(event, {key: value for key, value in content.items() if key in _KEPT})
     return saying(event, {key: value for key, value in content.items() if key != "position"}) if content else event
-
-
-def saying(event: Event, content: dict[str, Any]) -> Event:
-    """The event with another content."""
-    if isinstance(event, Send | Receive):
-        return msgspec.structs.replace(event, message=content)
-    return msgspec.structs.replace(event, body=content) if isinstance(event, Response | Request) else event

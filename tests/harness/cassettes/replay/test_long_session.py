@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from harness import defects
 from harness.cassettes import Cassette, Drop, Open, Role
-from harness.cassettes.replay.causality import told
+from harness.cassettes.events import fields_of
 from harness.cassettes.replay.files import Against, CassetteResult, judged, play_file
 from harness.parity.deviations import Deviations, View
 from harness.processes import Processes, Valkey, start_valkey
@@ -40,7 +40,7 @@ async def played(path: Path, stack: StackPool, deviations: Deviations, view: Vie
 
 def test_it_is_long_and_has_all_that_a_session_has(recording: tuple[Path, Cassette]) -> None:
     _, cassette = recording
-    kinds = Counter(told(event).get("type") for event in cassette.events)
+    kinds = Counter(fields_of(event).get("type") for event in cassette.events)
     assert len(cassette.events) > 600
     assert list(cassette.roles.values()).count(Role.WORKER.value) == 2
     assert kinds["fail_job"] > 3, "attempts failed and were made again"

@@ -3,7 +3,8 @@
 from typing import Any
 
 from harness.cassettes import Event, Open, Receive, Role, Send
-from harness.cassettes.replay.causality import granted_claims, job_of, sent, told
+from harness.cassettes.events import fields_of
+from harness.cassettes.replay.causality import granted_claims, job_of, sent
 from harness.cassettes.replay.order_of_work import Exchange, Schedule, followed, order_findings, without_crossings
 from harness.parity import compare
 
@@ -74,7 +75,7 @@ def test_two_jobs_change_places_and_workers_with_all_that_they_cause() -> None:
     story = two_jobs(second=5)
     changed = followed(story.events, [exchange(story, 0, "two")])
     assert claims(changed) == [("a", "two"), ("b", "one")]
-    told_to_client = [(job_of(one), told(one).get("worker_id")) for one in changed if one.actor == "c"][5:]
+    told_to_client = [(job_of(one), fields_of(one).get("worker_id")) for one in changed if one.actor == "c"][5:]
     assert told_to_client == [("two", "a"), ("two", "a"), ("one", "b"), ("one", "b")]
     assert sorted(event.at for event in changed) == [event.at for event in changed]
     assert len(changed) == len(story.events)
@@ -120,9 +121,13 @@ def test_places_and_figures_are_compared_while_the_queue_stands_as_in_the_record
     story.submit("three")
     story.receive("c", "stats_broadcast", system={"jobs": 3})
     changed = followed(story.events, [exchange(story, 0, "two")])
-    shown = [told(one).get("system") for one in changed if told(one).get("type") == "stats_broadcast"]
+    shown = [fields_of(one).get("system") for one in changed if fields_of(one).get("type") == "stats_broadcast"]
     assert shown == [None, {"jobs": 3}]
-    assert [told(one).get("position") for one in changed if told(one).get("type") == "job_accepted"] == [1, 1, 1]
+    assert [fields_of(one).get("position") for one in changed if fields_of(one).get("type") == "job_accepted"] == [
+        1,
+        1,
+        1,
+    ]
 
 
 def test_the_attempts_of_a_job_keep_their_order() -> None:
@@ -209,7 +214,9 @@ def test_a_place_in_the_queue_is_unsure_where_a_claim_was_under_way() -> None:
     story.receive("c", "job_accepted", job_id="two", position=2)
     story.receive("a", "job_assigned", job_id="one")
     story.submit("three")
-    accepted = [told(one) for one in without_crossings(story.events) if told(one).get("type") == "job_accepted"]
+    accepted = [
+        fields_of(one) for one in without_crossings(story.events) if fields_of(one).get("type") == "job_accepted"
+    ]
     assert [one.get("position") for one in accepted] == [1, None, 1]
 
 
