@@ -224,9 +224,13 @@ class Consumer:
         offers = offered(report.capabilities) if self._caller.settings.matching else ""
         return Claimant(worker_id=report.worker_id, services=report.services or ALL_SERVICES, offers=offers)
 
-    async def heartbeat(self, report: WorkerReport) -> None:
-        """Say that a worker is alive and what it is doing. It serves `report.services`, or all where it names none."""
-        await self._caller.write("heartbeat", *_class_row(self.claimant_of(report)), msgspec.json.encode(report))
+    async def heartbeat(self, report: WorkerReport) -> int:
+        """Say that a worker is alive and what it is doing. It serves `report.services`, or all where it names none.
+
+        Answers how many ms ago somebody last reaped.
+        """
+        row = _class_row(self.claimant_of(report))
+        return int(await self._caller.write("heartbeat", *row, msgspec.json.encode(report)))
 
     async def poll(
         self, worker: str | Claimant, report: WorkerReport | None = None, *, idle_ms: int = 0

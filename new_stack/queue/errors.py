@@ -25,6 +25,10 @@ class QueueUnavailable(QueueError):  # noqa: N818 - the state is the name
         return self._detail
 
 
+class RefusedForNow(QueueUnavailable):
+    """Redis is there, and refused the call for now: it loads, is full, follows another, or a right is missing."""
+
+
 class RedisRefused(QueueError):  # noqa: N818
     """Redis answered with an error that trying again will not cure."""
 

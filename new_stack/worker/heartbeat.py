@@ -19,6 +19,7 @@ from new_stack.worker.acknowledger import Acknowledger
 from new_stack.worker.attempt import Stop
 from new_stack.worker.blocked_loop import in_thread, watch
 from new_stack.worker.context import WorkerContext
+from new_stack.worker.reaping import Reaping
 from new_stack.worker.running_jobs import RunningJobs
 
 
@@ -30,6 +31,7 @@ class Heartbeat:
         self._running = running
         self._acknowledger = acknowledger
         self._due_at = 0.0
+        self.reaping = Reaping(context.chance)
 
     def report(self) -> WorkerReport:
         """What the worker says of itself."""
@@ -81,12 +83,13 @@ class Heartbeat:
                     continue
                 try:
                     queue = queue or await Queue.connect(self._context.settings.queue)
-                    await asyncio.gather(self._renew(queue, main), queue.heartbeat(self.report()))
+                    _, reaped_ago_ms = await asyncio.gather(self._renew(queue, main), queue.heartbeat(self.report()))
                 except QueueError:
                     await backoff.pause()
                 else:
                     backoff.succeeded()
                     self.delivered()
+                    self.reaping.heard(reaped_ago_ms / 1000)
         finally:
             if queue is not None:
                 await queue.close()

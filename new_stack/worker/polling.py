@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from new_stack.queue import QueueError
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.heartbeat import Heartbeat
 from new_stack.worker.job_fetcher import JobFetcher
+from new_stack.worker.reaping import Reaping
+
+REAP_ALONE_S: Final = 1.0
+"""Leases run out only while somebody reaps every 3 s: a longer pause is taken for an outage of Redis."""
 
 
 async def poll_loop(context: WorkerContext, fetcher: JobFetcher, heartbeat: Heartbeat) -> None:
@@ -29,17 +34,27 @@ async def poll_loop(context: WorkerContext, fetcher: JobFetcher, heartbeat: Hear
             context.redis_backoff.succeeded()
 
 
-async def reap_loop(context: WorkerContext) -> None:
+async def reap_loop(context: WorkerContext, fetcher: JobFetcher, reaping: Reaping) -> None:
     """Forget what is past (ended jobs that have expired, workers long gone) now and then, for ever.
 
-    It reaps expired leases as well, for workers that are all busy. Any number of processes may do so at once.
+    It reaps expired leases as well; and every second, where nobody else does: no API server, no worker that is idle.
     """
+    loop, settings, chance = asyncio.get_running_loop(), context.settings, context.chance
+
+    def next_due() -> float:
+        return loop.time() + settings.reap_interval_ms / 1000 * (0.75 + 0.5 * chance.random())
+
+    due_at = next_due()
     while True:
-        await asyncio.sleep(context.settings.reap_interval_ms / 1000 * (0.75 + 0.5 * context.chance.random()))
+        await asyncio.sleep(REAP_ALONE_S)
+        if (fetcher.waiting or not reaping.alone) and loop.time() < due_at:  # who waits for work polls, and so reaps
+            continue
         try:
             reaped = await context.queue.reap()
         except QueueError as error:
             context.redis_backoff.failed(error)
         else:
+            reaping.reaped()
+            due_at = next_due()
             if reaped:
                 context.log.warning("leases_expired", job_ids=reaped)

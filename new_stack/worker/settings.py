@@ -47,8 +47,8 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
     stop_grace_ms: int = 10_000
     """How long a connector may take to stop a job that was cancelled, before it is left behind."""
     reap_interval_ms: int = 30_000
-    """About how often even a busy worker puts back jobs whose worker vanished and forgets what has expired. (An idle
-    one puts back jobs with every poll.)"""
+    """About how often a worker forgets what has expired. Jobs whose worker vanished are put back every second or so, by
+    API servers and idle workers, and by a busy one where there are none of those."""
     wait_ms: int = 5_000
     """How long one blocking wait for work lasts; at most 5 s, so that a half-open connection is noticed."""
     connect_timeout_ms: int = 30_000

@@ -80,7 +80,7 @@ class Worker:
                     group.create_task(self._acknowledger.run()),
                     group.create_task(watch_for_cancellations(context, self._running)),
                     group.create_task(poll_loop(context, self._fetcher, self._heartbeat)),
-                    group.create_task(reap_loop(context)),
+                    group.create_task(reap_loop(context, self._fetcher, self._heartbeat.reaping)),
                 ]
                 await self._stopping.wait()
                 fetching.cancel()

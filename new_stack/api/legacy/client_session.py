@@ -18,7 +18,7 @@ from new_stack.api.services import Services
 from new_stack.api.sse.over_sockets import SocketStreams
 from new_stack.api.streaming.fanout import DeliveryBarrier, Published, of_client, of_job
 from new_stack.queue.errors import InvalidTransition, JobConflict, JobNotFound
-from new_stack.queue.events import ENDINGS, parse_id
+from new_stack.queue.events import ENDINGS, Event, parse_id
 from new_stack.queue.jobs import Job, JobState, NewJob
 
 PENDING_SECONDS: Final = 0.25
@@ -82,15 +82,20 @@ class ClientSession(Session):
         """Answer with an error in the dialect that is spoken."""
         await self.connection.send(self._dialect.error(sentence, self._message_id, self.now) | more)
 
+    async def fetch(self, item: Published) -> None:
+        """Get the result, where the client gets the event."""
+        if self._wants(item.event) and not self._ends.had(item.event):
+            self._ends.awaits(item.event.job_id)
+            await item.complete(self.services.with_result)
+
     async def deliver(self, item: Published) -> None:
         """Send an event, unless the client has had the job's end."""
         event = item.event
-        if not self._dialect.follows_own_jobs and event.job_id not in self._followed:
+        if not self._wants(event):
             return
         self._ends.awaits(event.job_id)
         if self._ends.had(event):
             return
-        await item.complete(self.services.with_result)
         text = item.encoded(self._dialect.text)
         if text:
             await self.connection.send_text(text)
@@ -214,6 +219,9 @@ class ClientSession(Session):
 
     def _hears_of(self, job: Job) -> bool:
         return job.id in self._followed or self._owns(job)
+
+    def _wants(self, event: Event) -> bool:
+        return self._dialect.follows_own_jobs or event.job_id in self._followed
 
     def _owns(self, job: Job) -> bool:
         return self._dialect.follows_own_jobs and job.client_id == self.name

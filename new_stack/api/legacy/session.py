@@ -127,6 +127,9 @@ class Session(RetiringSession):
     async def handle(self, fields: Fields) -> None:
         """Serve one message. May raise Refusal."""
 
+    async def fetch(self, item: Published) -> None:
+        """Get ready what did not travel with the event: while Redis is away, answers do not wait for that."""
+
     @abstractmethod
     async def deliver(self, item: Published) -> None:
         """Send what this connection gets for an event."""
@@ -177,9 +180,10 @@ class Session(RetiringSession):
             if self._loop.time() - checked_at >= seconds:
                 checked_at = self._loop.time()
                 await self._check(missed=False)
-            items = await self.subscriber.take(seconds)
-            async with self.delivering:
-                for item in items:
+            for item in await self.subscriber.take(seconds):
+                if isinstance(item, Published):
+                    await self.fetch(item)
+                async with self.delivering:
                     await self._hand_over(item)
 
     async def _hand_over(self, item: Item) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from new_stack.api.streaming.fanout import ALL, FanOut, Gap, Item, Published
 from new_stack.log import log
-from new_stack.queue.errors import QueueError, QueueUnavailable
+from new_stack.queue.errors import QueueError, QueueUnavailable, RefusedForNow
 from new_stack.queue.events import ENDINGS, FOR_MONITORS
 from new_stack.queue.queue import Queue
 
@@ -30,6 +30,8 @@ class InFlight:
         """The client of each job."""
         self._counts: Counter[str] = Counter()
         self._known = False
+        self._told = ""
+        """What was logged last, until the jobs can be read again."""
 
     def count(self, client: str) -> int:
         """How many jobs of the client have not ended, as far as they are known."""
@@ -47,14 +49,13 @@ class InFlight:
             try:
                 if subscriber.closed is None:  # else the server is about to go
                     await self._list()
-                self._known = self._fits
+                self._known, self._told = self._fits, ""
                 while self._known and subscriber.closed is None:
                     items = await subscriber.take(WAIT_SECONDS)
                     self._apply(items)
                     self._known = self._fits and not any(isinstance(item, Gap) for item in items)
             except QueueError as error:
-                if not isinstance(error, QueueUnavailable):
-                    log.error("jobs_in_flight_not_read", error=error.detail)
+                self._tell(error)
             finally:
                 crowded, self._known = not self._fits, False
                 self._clients.clear()
@@ -63,6 +64,13 @@ class InFlight:
             if crowded:
                 log.warning("jobs_in_flight_too_many", known_at_most=HELD)
             await asyncio.sleep(CROWDED_SECONDS if crowded else RETRY_SECONDS)
+
+    def _tell(self, error: QueueError) -> None:
+        """Log why the jobs cannot be read, once; that Redis is away the reader of events says already."""
+        away = isinstance(error, QueueUnavailable) and not isinstance(error, RefusedForNow)
+        if not away and error.detail != self._told:
+            log.error("jobs_in_flight_not_read", error=error.detail)
+            self._told = error.detail
 
     @property
     def _fits(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from new_stack.queue.errors import QueueError, QueueUnavailable, RedisRefused
+from new_stack.queue.errors import QueueError, RedisRefused, RefusedForNow
 from new_stack.queue.failover.address import Node
 
 REOPEN: Final = frozenset({"READONLY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "ASK", "MOVED"})
@@ -37,13 +37,13 @@ def as_queue_error(reply: Exception) -> QueueError:
         host, _, port = text.split(" ")[2].rpartition(":")
         return RedisMoved(text, (host, int(port)))
     if word == "ASK":
-        return QueueUnavailable(ELSEWHERE, f"Redis refused for now: {text}")
+        return RefusedForNow(ELSEWHERE, f"Redis refused for now: {text}")
     if word in TRANSIENT or any(part in text for part in TRANSIENT_SENTENCES):
-        return QueueUnavailable(f"Redis refused for now: {text}")
+        return RefusedForNow(f"Redis refused for now: {text}")
     return RedisRefused(text)
 
 
-class RedisMoved(QueueUnavailable):
+class RedisMoved(RefusedForNow):
     """The keys are on another node of the cluster."""
 
     def __init__(self, text: str, node: Node) -> None:

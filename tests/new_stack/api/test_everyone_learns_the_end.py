@@ -10,7 +10,7 @@ import pytest
 
 from harness.faults import Proxy
 from harness.testing.waiting import until
-from new_stack.queue import Failed, NewJob, QueueSettings
+from new_stack.queue import Failed, Job, NewJob, QueueSettings, QueueUnavailable
 
 from ..conftest import ValkeyProcess
 from .conftest import Api, Socket, StartApi, Work
@@ -203,3 +203,29 @@ async def test_a_server_that_listens_hands_out_what_happens(
         await hub.until("subscription_confirmed")
         await work.claim()
         assert (await hub.receive())["status"] == "processing"
+
+
+async def test_a_large_result_that_waits_for_redis_holds_up_no_submission(
+    api: Api, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await api.client()
+    await client.send(type="submit_job", message_id="large", job_type="simulation", payload={})
+    await client.until("job_accepted")
+    read, fetching, back = api.queue.job, asyncio.Event(), asyncio.Event()
+
+    async def away(job_id: str, **options: Any) -> Job | None:
+        if back.is_set():
+            return await read(job_id, **options)
+        fetching.set()
+        raise QueueUnavailable("Redis cannot be reached")
+
+    lease = await work.claim()
+    await client.until("response_job_status")
+    monkeypatch.setattr(api.queue, "job", away)
+    await work.complete(lease, "x" * 20_000)
+    await asyncio.wait_for(fetching.wait(), 10)
+    await client.send(type="submit_job", message_id="next", job_type="simulation", payload={})
+    accepted = await client.receive(10)
+    assert (accepted["type"], accepted["job_id"]) == ("job_accepted", "next")
+    back.set()
+    assert len((await client.until("complete_job"))["result"]) == 20_000

@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import redis
 
 from harness.testing.waiting import until
 from new_stack.api.retirement import in_flight
 from new_stack.api.retirement.in_flight import InFlight
 from new_stack.api.streaming.fanout import ALL, Subscriber
-from new_stack.queue import Failed, Queue
+from new_stack.queue import Failed, Queue, QueueSettings
 from new_stack.queue.jobs import NewJob
 
-from .conftest import Api, Work
+from ..conftest import ValkeyProcess
+from .conftest import Api, StartApi, Work
 
 BUSY, IDLE = "busy", "idle"
 
@@ -145,3 +147,35 @@ async def test_jobs_in_back_off_have_not_ended(queue: Queue, work: Work) -> None
     await queue.end(Failed(lease=await work.claim(), error="no"))
     assert (await queue.job("again")).state == "pending"  # type: ignore[union-attr]
     assert await pages(queue) == [[("again", BUSY)]]
+
+
+async def test_a_right_that_is_missing_is_told_once_each_time_it_goes(
+    start_api: StartApi, own_valkey: ValkeyProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(in_flight, "RETRY_SECONDS", 0.01)
+    said = ""
+
+    def told() -> int:
+        nonlocal said
+        said += capsys.readouterr().err
+        return said.count("jobs_in_flight_not_read")
+
+    with redis.Redis(port=own_valkey.port) as admin:
+        admin.execute_command("ACL", "SETUSER", "served", "on", ">word", "~*", "+@all")
+        api = await start_api(QueueSettings(redis_url=f"redis://served:word@127.0.0.1:{own_valkey.port}"))
+        await submit(api, "a")
+        found = InFlight(api.services.queue, api.services.fanout)
+        running = asyncio.create_task(found.run())
+        try:
+            for times in (1, 2):
+                await until(lambda: found.count(BUSY) == 1)
+                admin.execute_command("ACL", "SETUSER", "served", "-zscan")
+                api.services.fanout.missed()
+                await until(lambda times=times: told() >= times)
+                await asyncio.sleep(0.3)
+                assert told() == times
+                assert found.may_have(IDLE)
+                admin.execute_command("ACL", "SETUSER", "served", "+zscan")
+        finally:
+            running.cancel()
+            await asyncio.wait([running])

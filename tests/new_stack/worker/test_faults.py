@@ -12,6 +12,7 @@ import pytest
 
 from harness.testing.waiting import until
 from new_stack.queue import Queue, QueueSettings, QueueUnavailable
+from new_stack.queue.function_caller import FunctionCaller
 from tests.new_stack.conftest import ValkeyProcess
 from tests.new_stack.worker.conftest import (
     StartProcess,
@@ -188,3 +189,19 @@ async def seconds(queue: Queue) -> float:
     """Redis's clock."""
     whole, micro = await call(queue, "TIME")
     return int(whole) + int(micro) / 1e6
+
+
+async def test_where_all_are_busy_and_no_server_is_there_a_lost_workers_job_is_put_back_all_the_same(
+    queue: Queue, start_worker: StartWorker
+) -> None:
+    busy = [await simulate(queue, {"progress": 1}, {"sleep_ms": 60_000}) for _ in range(2)]
+    for _ in busy:
+        await start_worker(queue={"lease_ms": 5_000, "heartbeat_ttl_ms": 5_000}, heartbeat_interval_ms=2_000)
+    for job_id in busy:
+        await at_work(queue, job_id)
+    ghost = await simulate(queue, {"result": 1})
+    short = Queue(FunctionCaller(msgspec.structs.replace(queue.settings, lease_ms=1_000), install=False))
+    assert [lease.job_id for lease in await short.claim("ghost")] == [ghost]
+    await in_state(queue, ghost, "pending", within=30)
+    assert [(await queue.job(job_id)).state for job_id in busy] == ["claimed", "claimed"]
+    await short.close()
