@@ -42,7 +42,11 @@ async def overview(request: web.Request) -> web.Response:
     snapshot, load = await asyncio.gather(services.snapshots.take(), services.queue.load())
     counts = snapshot.counts
     figures: dict[str, Any] = figures_of(services, snapshot)
-    figures["workers"] |= {"draining": sum(worker.draining_since is not None for worker in snapshot.workers)}
+    takes_all = [one for one in snapshot.workers if one.alive and not one.draining_since and "*" in one.report.services]
+    figures["workers"] |= {
+        "draining": sum(worker.draining_since is not None for worker in snapshot.workers),
+        "every_service": len(takes_all),
+    }
     attention = [
         *_unserved(counts, figures["workers"]["alive"]),
         *[await _unmet(services.queue, name, unmet) for name, unmet in list(counts.unmet.items())[:UNMET_SHOWN]],

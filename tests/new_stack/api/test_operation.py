@@ -9,6 +9,13 @@ from new_stack.queue import Failed, WorkerReport
 from .conftest import Api, Work
 
 
+async def test_the_overview_counts_the_workers_that_claim_jobs_of_every_service(api: Api, work: Work) -> None:
+    for name, services in (("w1", ("*",)), ("w2", ("draw", "*")), ("w3", ("draw",)), ("w4", ("*",))):
+        await work.queue.heartbeat(WorkerReport(worker_id=name, services=services))
+    await api.post("/api/workers/w4/drain", None, 200)
+    assert (await api.get("/api/overview"))["workers"]["every_service"] == 2
+
+
 async def test_the_overview_says_what_waits_and_what_needs_a_person(api: Api, work: Work) -> None:
     await work.queue.heartbeat(WorkerReport(worker_id="w1", services=("draw",)))
     await work.queue.heartbeat(WorkerReport(worker_id="w2", services=("draw",)))
@@ -21,7 +28,7 @@ async def test_the_overview_says_what_waits_and_what_needs_a_person(api: Api, wo
     found = await api.get("/api/overview")
     unserved = found["queue"]["unserved"]["upscale"]
     paused = found["queue"]["paused"]["draw"]
-    assert found["workers"] == {"total": 2, "alive": 2, "busy": 0, "draining": 1}
+    assert found["workers"] == {"total": 2, "alive": 2, "busy": 0, "draining": 1, "every_service": 0}
     assert [(one["service"], one["waiting"], one["workers"]) for one in found["services"]] == [
         ("upscale", 2, 0),
         ("draw", 1, 1),

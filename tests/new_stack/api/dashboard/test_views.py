@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -221,6 +222,17 @@ def test_a_service_is_paused_and_goes_on(tab: Tab, stack: Stack) -> None:
     tab.tell(f"{row}.querySelector('button').click()")
     stack.settled()
     tab.wait(f"!{row}.innerText.includes('paused for')")
+
+
+def test_a_service_that_only_had_jobs_is_served_by_workers_that_take_every_service(tab: Tab, stack: Stack) -> None:
+    visit(tab, stack, "/services")
+    history = {"series": [{"service": "gone", "total": {}}]}
+    known = {"services": [{"service": "draw", "workers": 1}], "workers": {"every_service": 3}}
+    module = "import('/dashboard/static/views/services.js')"
+    asked = (
+        f"{module}.then(m => m.withTotals({json.dumps(known)}, {json.dumps(history)}).map(s => [s.service, s.workers]))"
+    )
+    assert tab.tell(asked) == [["draw", 1], ["gone", 3]]
 
 
 def test_a_worker_is_drained_and_claims_again(tab: Tab, stack: Stack) -> None:

@@ -105,7 +105,7 @@ export function overviewView(page) {
         get("/api/history", { range: asked }, signal),
         get("/api/history", { range: asked, by: "service" }, signal),
       ]);
-      state = { overview, history, steps: stepsOf(history), services: withTotals(overview.services, byService) };
+      state = { overview, history, steps: stepsOf(history), services: withTotals(overview, byService) };
     },
     routed: () => page.reload(),
     render() {

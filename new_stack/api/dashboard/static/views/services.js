@@ -5,12 +5,13 @@ import { ago, count, percent, plural, span } from "../format.js";
 import { action, jobsWhere, limits } from "../marks.js";
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 
-/** The services of an overview, each with its totals of a history; those with a history alone are there as well. */
-export function withTotals(services, history) {
+/** The services of an overview, each with its totals of a history; those with a history alone are there as well: what
+ *  no worker names is served by those that claim jobs of every service. */
+export function withTotals({ services, workers }, history) {
   const totals = new Map(history.series.map((series) => [series.service, series.total]));
   const known = new Set(services.map(({ service }) => service));
   const past = [...totals.keys()].filter((name) => name && !known.has(name));
-  const quiet = { waiting: 0, oldest_at: null, workers: null, unserved_since: null, unmet_since: null, paused_since: null };
+  const quiet = { waiting: 0, oldest_at: null, workers: workers.every_service, unserved_since: null, unmet_since: null, paused_since: null };
   return [...services, ...past.map((service) => ({ service, ...quiet }))].map((one) => ({ ...one, total: totals.get(one.service) ?? null }));
 }
 
@@ -28,7 +29,7 @@ export function servicesTable(services, since, buttons = null) {
         ${one.unmet_since ? html`<small class="badge bad">jobs ask for more than its workers have, for ${span(now() - one.unmet_since)}</small>` : nothing}</th>
       <td data-name="Waiting" class="r">${one.waiting ? jobsWhere({ service: one.service, state: "pending" }, count(one.waiting)) : "0"}</td>
       <td data-name="Oldest" class="r">${one.oldest_at ? ago(one.oldest_at, now()) : "–"}</td>
-      <td data-name="Workers" class="r">${one.workers == null ? "–" : count(one.workers)}</td>
+      <td data-name="Workers" class="r">${count(one.workers)}</td>
       <td data-name="Completed" class="r">${count(one.total?.completed ?? 0)}</td>
       <td data-name="Failed" class="r">${one.total?.failed ? jobsWhere({ service: one.service, state: "failed" }, failedShare(one.total)) : failedShare(one.total)}</td>
       <td data-name="Wait p50 / p99" class="r">${span(one.total?.wait_ms.p50)} / ${span(one.total?.wait_ms.p99)}</td>
@@ -64,7 +65,7 @@ export function servicesView(page) {
     every: 3000,
     async load(signal) {
       const [overview, history] = await Promise.all([get("/api/overview", {}, signal), get("/api/history", { range: "1h", by: "service" }, signal)]);
-      services = withTotals(overview.services, history);
+      services = withTotals(overview, history);
     },
     render() {
       if (!services) return html`<p class="empty" role="status">Reading…</p>`;
