@@ -15,7 +15,7 @@ SHARED = (
     *("new_stack.settings", "new_stack.log", "new_stack.backoff", "new_stack.failure", "new_stack.loop"),
     "new_stack.__version__",
 )
-GROUND = ("harness.errors", "harness.few_at_once", "harness.protocols")
+GROUND = ("harness.errors", "harness.tasks", "harness.protocols")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "new_stack": (),
@@ -28,10 +28,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "legacy_hub_sim": (),
     "harness": (),
     "harness.errors": (),
-    "harness.few_at_once": (),
+    "harness.tasks": (),
     "harness.protocols": ("harness.errors",),
     "harness.results": ("harness.errors",),
-    "harness.processes": ("harness.errors",),
+    "harness.processes": ("harness.errors", "harness.tasks"),
     "harness.targets": ("harness.errors", "harness.processes"),
     "harness.workers": GROUND,
     "harness.history": (*GROUND, "harness.results", "harness.workers"),

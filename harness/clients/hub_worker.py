@@ -23,6 +23,7 @@ from harness.clients.transport import Background, Socket, Unreachable
 from harness.protocols import hub
 from harness.protocols.hub import ChunkAssembler, Frame
 from harness.protocols.script import Step, steps_of
+from harness.tasks import called_off
 from harness.workers.journal import Journal, NoJournal, Run, journal_in
 
 HEARTBEAT_S: Final = 10.0
@@ -169,10 +170,7 @@ class HubWorker(Background):
         try:
             await self._lost.wait()
         finally:
-            tasks = {heart, *self._sending}
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await called_off(heart, *self._sending)
 
     def _received(self, data: str | bytes) -> None:
         frames, job = self.session.receive(data)

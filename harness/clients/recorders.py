@@ -18,9 +18,9 @@ from redis.exceptions import RedisError
 from harness.clients.sessions import Clock, HubSession, Observe, StackSession
 from harness.clients.stack_client import ModernClient, read_patiently
 from harness.clients.transport import Background, Http, Socket, Unreachable
-from harness.few_at_once import few_at_once
 from harness.history import HistoryEvent, HistoryWriter, Source, client_event, log_event
 from harness.protocols import LOG_KINDS, EventKind, JobEvent, JobState, hub, stack
+from harness.tasks import few_at_once
 
 RECONNECT_S: Final = 0.1
 REDIS_BLOCK_MS: Final = 500

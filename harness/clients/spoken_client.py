@@ -18,6 +18,7 @@ from harness.protocols import ENDS, EventKind, HttpRequest, JobEvent, JobState, 
 from harness.protocols.description import Described, at_place
 from harness.protocols.hub import parsed, websocket_url
 from harness.protocols.sse import SseParser
+from harness.tasks import called_off
 
 Found = TypeVar("Found")
 ANSWER_S: Final = 10.0
@@ -89,9 +90,7 @@ class SpokenClient:
             await self._socket.open(websocket_url(self._url, path))
 
     async def __aexit__(self, *_: object) -> None:
-        for stream in self._streams.values():
-            stream.cancel()
-        await asyncio.gather(*self._streams.values(), return_exceptions=True)
+        await called_off(*self._streams.values())
         if self._socket is not None:
             await self._socket.close()
         await self._http.close()

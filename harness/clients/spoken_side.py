@@ -17,12 +17,12 @@ from msgspec.structs import replace
 
 from harness.clients.spoken_client import NotTold, SpokenClient
 from harness.errors import CouldNotRun, EnvironmentFailure
-from harness.few_at_once import few_at_once
 from harness.processes import Launch, Process, Processes, log_says
 from harness.processes.redis import connect
 from harness.protocols import ENDS, JobState
 from harness.protocols.description import Described, Worker, filled
 from harness.targets import Target
+from harness.tasks import few_at_once
 
 OVER: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.UNKNOWN})
 LEAVE_S: Final = 1.0

@@ -16,6 +16,7 @@ from harness.clients.sessions import Clock, Observe, StackSession, StackStream, 
 from harness.clients.transport import Answer, Http, Refused
 from harness.protocols import HttpRequest, JobState, Submission, stack
 from harness.protocols.sse import SseParser
+from harness.tasks import called_off
 
 ENDS: Final = frozenset({"completed", "failed", "cancelled"})
 RETRY_S: Final = 0.1
@@ -59,9 +60,7 @@ class ModernClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._following:
-            task.cancel()
-        await asyncio.gather(*self._following, return_exceptions=True)
+        await called_off(*self._following)
         await self._http.close()
 
     async def submit(

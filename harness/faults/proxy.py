@@ -10,6 +10,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Final, Self
 
+from harness.tasks import called_off
+
 CHUNK: Final = 16_384
 CONNECTIONS: Final = 4_096
 BUFFER: Final = 65_536
@@ -76,9 +78,7 @@ class Proxy:
         self._closing = True
         if self._server:
             self._server.close()
-        for link in list(self._links):
-            link.cancel()
-        await asyncio.gather(*self._links, return_exceptions=True)
+        await called_off(*self._links)
 
     # faults
     def cut(self) -> int:

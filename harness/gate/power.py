@@ -17,7 +17,6 @@ from typing import Final
 
 from harness.defects.mutants import Equivalent, Mutant, load_equivalents, places, sample
 from harness.errors import CouldNotRun
-from harness.few_at_once import few_at_once
 from harness.gate.context import Options
 from harness.gate.phases.cassettes import scenarios_folder
 from harness.gate.profiles import FAST
@@ -41,6 +40,7 @@ from harness.results import (
     save,
     scores,
 )
+from harness.tasks import few_at_once
 
 LONGEST_S: Final = 120.0
 """A run that takes longer is broken off; it tells nothing."""

@@ -46,6 +46,7 @@ from harness.results import About, Criterion, LogFile, Machine, PreflightRow, Ru
 from harness.results import Target as JudgedTarget
 from harness.results.switching import STACK
 from harness.targets import Side, Target
+from harness.tasks import called_off
 
 Report = Callable[[Phase, PhaseStatus, str], None]
 """Takes how far a phase is, with a sentence."""
@@ -201,9 +202,7 @@ async def _unless(stop: asyncio.Event, work: Awaitable[PhaseResult]) -> PhaseRes
             raise CouldNotRun("the run was stopped")
         return task.result()
     finally:
-        for one in (task, stopped):
-            one.cancel()
-        await asyncio.gather(task, stopped, return_exceptions=True)
+        await called_off(task, stopped)
 
 
 def _failure(context: RunContext, what: str, gathers: tuple[type, ...], error: Exception, name: str) -> PhaseFailure:

@@ -15,7 +15,6 @@ from typing import Final
 
 from harness import defects
 from harness.defects import Defect
-from harness.few_at_once import few_at_once
 from harness.gate.context import HubReplayCache, Options, Phase, PhaseStatus
 from harness.gate.profiles import SELFTEST
 from harness.gate.run import describe, new_folder, run_gate
@@ -34,6 +33,7 @@ from harness.results import (
     count,
     detection,
 )
+from harness.tasks import few_at_once
 
 LEAST_DEFECTS: Final = 90
 COST: Final = (

@@ -14,13 +14,13 @@ import msgspec
 import psutil
 
 from harness.errors import ProcessDied
-from harness.few_at_once import few_at_once
 from harness.history import HistoryEvent
 from harness.load.latencies import Histogram
 from harness.load.results import FleetResult, WorkerExit
 from harness.processes import Launch, OwnExit, Process, Processes
 from harness.protocols import EventKind
 from harness.targets import Deployment
+from harness.tasks import few_at_once
 from harness.workers.journal import Entry, entries_in
 
 AT_ONCE: Final = 2 * (os.cpu_count() or 1)

@@ -34,6 +34,7 @@ from harness.processes import Launch, Process, Processes, free_port, open_redis,
 from harness.processes.services import PROJECT_ROOT
 from harness.protocols.description import Described
 from harness.targets import LOOPBACK, Deployment, HubTarget, Namespace, Setup, Side, StackTarget
+from harness.tasks import called_off
 
 LOCUSTFILE: Final = PROJECT_ROOT / "loadtests" / "locustfile.py"
 LEFT: Final = ("swarm.json", "live.jsonl", "load.json", FILE)
@@ -187,8 +188,7 @@ class _Run:
                     return result
                 await settle(target, writer, self._out, self._fleet.exits)
         finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            await called_off(watch)
         checks = await asyncio.to_thread(check, self._out, spec.limits, shared=not target.owned)
         result = msgspec.structs.replace(result, checks=checks)
         return msgspec.structs.replace(result, judgement=judge(result))
@@ -211,9 +211,7 @@ class _Run:
         try:
             return await (self._by_protocol(self._side, tasks) if self._side else self._by_locust(tasks))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await called_off(*tasks)
 
     async def _by_protocol(self, side: SpokenSide, beside: Sequence[asyncio.Future[None]]) -> SwarmResult:
         """Clients in this process."""

@@ -17,7 +17,6 @@ import msgspec
 from harness.clients.spoken_client import NotTaken, NotTold
 from harness.clients.spoken_side import SpokenSide
 from harness.clients.transport import Unreachable
-from harness.few_at_once import few_at_once
 from harness.history import HistoryWriter
 from harness.load.account import Account
 from harness.load.aggregation import Aggregation, report_of
@@ -26,6 +25,7 @@ from harness.load.population import PlannedJob
 from harness.load.spec import LoadSpec
 from harness.load.swarm import SwarmResult
 from harness.protocols import ENDED_STATES, ENDS, EventKind, JobEvent, JobState
+from harness.tasks import few_at_once
 
 LEAD_S: Final = 1.0
 """From the moment the last client has connected to the first second of the plan."""

@@ -11,6 +11,8 @@ from typing import Self
 import msgspec
 import psutil
 
+from harness.tasks import called_off
+
 
 class Memory(msgspec.Struct, frozen=True):
     """One process's memory in bytes. `pss` equals `rss` where the system does not tell it (`exact` is false)."""
@@ -83,10 +85,8 @@ class MemorySampler:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await called_off(self._task)
+        self._task = None
         self.sample()
 
     async def _run(self) -> None:

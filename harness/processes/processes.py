@@ -20,6 +20,7 @@ import msgspec
 from harness.errors import BEFORE_READY, EnvironmentFailure, NotReady, ProcessDied
 from harness.processes.memory import Memory, memory_of
 from harness.processes.ports import Probe
+from harness.tasks import called_off
 
 POLL_S = 0.02
 TAIL_LINES = 20
@@ -275,9 +276,7 @@ class Processes:
         try:
             return list(await asyncio.gather(*tasks))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await called_off(*tasks)
 
     def _spawn(self, launch: Launch) -> Process:
         before = self._all.get(launch.name)

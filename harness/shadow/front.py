@@ -13,6 +13,7 @@ from harness.cassettes.record.proxy import Proxy
 from harness.processes import services
 from harness.shadow.tap import Tap
 from harness.shadow.traffic import Message, Settings, framed
+from harness.tasks import called_off
 
 MOST_WAITING: Final = 64_000_000
 """Bytes on their way to the follower. What comes beyond them is dropped, and counted."""
@@ -48,9 +49,7 @@ class Follower:
 
     async def __aexit__(self, *_: object) -> None:
         """Let it end its comparisons, but not for long."""
-        if self._supervising is not None:
-            self._supervising.cancel()
-            await asyncio.gather(self._supervising, return_exceptions=True)
+        await called_off(self._supervising)
         if self._process is not None and self._process.returncode is None:
             if self._process.stdin is not None:
                 self._process.stdin.close()

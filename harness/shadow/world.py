@@ -16,6 +16,7 @@ from harness.shadow.jobs import KnownJobs
 from harness.shadow.ledger import Ledger
 from harness.shadow.traffic import Settings
 from harness.targets import HubTarget
+from harness.tasks import called_off
 
 MOST_KEPT: Final = 256_000_000
 """Bytes of frames that wait to be compared."""
@@ -85,7 +86,5 @@ class World:
 
     async def close(self) -> None:
         """End what is done on the side."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await called_off(*self._tasks)
         await self.http.close()

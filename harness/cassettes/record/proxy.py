@@ -18,6 +18,7 @@ from yarl import URL
 
 from harness.clients.transport import ABNORMAL, LARGEST_MESSAGE, HandshakeRefused, Unreachable, open_websocket
 from harness.errors import CouldNotRun
+from harness.tasks import called_off
 
 STOP_S: Final = 3.0
 _OF_ONE_CONNECTION: Final = frozenset(
@@ -264,8 +265,7 @@ class _SocketRelay:
         self._watch.closed(code, reason)
         if not self._client.closed:
             await self._client.close(code=code if code != ABNORMAL else WSCloseCode.INTERNAL_ERROR)
-        up.cancel()
-        await asyncio.gather(up, return_exceptions=True)
+        await called_off(up)
 
     async def stop(self) -> None:
         """End it from here, in order."""

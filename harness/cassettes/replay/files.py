@@ -16,7 +16,6 @@ from harness.cassettes.replay.expectations import Deadlines
 from harness.cassettes.replay.order_of_work import followed, order_findings, without_crossings
 from harness.cassettes.replay.player import DEFAULT_DEADLINES, Transcript, replay
 from harness.errors import CouldNotRun
-from harness.few_at_once import few_at_once
 from harness.parity import Finding, Noise, parity_of
 from harness.parity.alignment import Place
 from harness.parity.deviations import Deviations, View
@@ -25,6 +24,7 @@ from harness.parity.findings import folded
 from harness.results import CellVerdict
 from harness.results.matrix import judge_cell
 from harness.targets import Side, TargetPool
+from harness.tasks import few_at_once
 
 NO_DEVIATIONS = Deviations()
 NO_FACTS = "No client of this recording submits or follows a job: there is nothing for another kind of client to do."

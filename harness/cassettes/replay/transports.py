@@ -21,6 +21,7 @@ from harness.protocols import EventKind, JobEvent, JobState, hub
 from harness.protocols.hub import ChunkAssembler, ChunksCorrupt
 from harness.protocols.sse import SseParser
 from harness.targets import Target
+from harness.tasks import called_off
 
 Arrived = Callable[[Incoming], None]
 Remark = Callable[[str], None]
@@ -134,9 +135,7 @@ class SseActor(_Actor):
     async def drop(self) -> None:
         """Stop reading."""
         self._left = True
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+        await called_off(self._reader)
 
     async def _read(self, path: str, headers: dict[str, str], started: asyncio.Future[None]) -> None:
         code = ABNORMAL
@@ -183,9 +182,7 @@ class HttpActor(_Actor):
 
     async def give_up(self) -> None:
         """Wait no longer."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+        await called_off(self._asking)
 
     async def _ask(self, path: str, request: Request, body: Any, headers: dict[str, str], timeout_s: float) -> None:
         is_text = request.text is not msgspec.UNSET
@@ -232,9 +229,7 @@ class ModernActor(_Actor):
 
     async def drop(self) -> None:
         """Stop reading."""
-        for task in self._asking:
-            task.cancel()
-        await asyncio.gather(*self._asking, return_exceptions=True)
+        await called_off(*self._asking)
         await self._client.__aexit__()
 
     def _on_the_side(self, ask: Callable[..., Awaitable[Any]], *about: Any) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from harness.errors import CouldNotRun
-from harness.few_at_once import few_at_once
+from harness.tasks import called_off, few_at_once
 
 
 async def test_the_answers_are_in_the_items_order_and_never_more_are_under_way() -> None:
@@ -40,3 +40,17 @@ async def test_a_failure_is_raised_as_itself_and_the_others_end() -> None:
     with pytest.raises(CouldNotRun, match="no"):
         await few_at_once(tried, range(4), 3)
     assert 0 in ended
+
+
+async def test_what_is_called_off_has_ended_whatever_it_comes_to() -> None:
+    async def fails() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise LookupError("on its way out")
+
+    waiting, failing = asyncio.create_task(asyncio.Event().wait()), asyncio.create_task(fails())
+    await asyncio.sleep(0)
+    await called_off(waiting, None, failing)
+    assert waiting.cancelled()
+    assert isinstance(failing.exception(), LookupError)

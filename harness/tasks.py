@@ -1,10 +1,10 @@
-"""Many pieces of work, only a few of them under way at a time."""
+"""Many pieces of work, a few of them under way at a time; and work that is called off."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -27,3 +27,11 @@ async def few_at_once(do: Callable[[Item], Awaitable[Made]], items: Iterable[Ite
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+async def called_off(*tasks: asyncio.Future[Any] | None) -> None:
+    """Cancel these, as far as there are any, and wait until they have ended, whatever they come to."""
+    begun = [task for task in tasks if task is not None]
+    for task in begun:
+        task.cancel()
+    await asyncio.gather(*begun, return_exceptions=True)
