@@ -7,6 +7,7 @@ It counts what the stack owes: acknowledged jobs that are lost, ended twice, stu
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import tempfile
 import time
@@ -114,7 +115,7 @@ def _nemeses(
     """What breaks things, each spread over nine tenths of the load."""
     seconds = 0.9 * size.seconds
     share = 1 / 2
-    waves = round(size.worker_kills / max(1, round(size.workers * share)))
+    waves = math.ceil(size.worker_kills / max(1, round(size.workers * share)))
     found: list[Nemesis] = []
     if waves:
         every_s = max(0.1, seconds / waves - 1.0)
