@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from loadtests.bench.history_cost import HistoryCost, measure_history
 from loadtests.bench.measure import Trial
 from new_stack.queue import Claimant, Completed, Lease, NewJob, Queue, QueueError, QueueSettings, WorkerReport
 
@@ -32,17 +33,28 @@ class Own(msgspec.Struct, kw_only=True):
     """The same with `FEW` waiting and `MANY` ended ones not forgotten yet."""
     claims: Claims
     """The same by routing and by matching."""
+    history: HistoryCost
+    """What the history costs."""
     recovered: int
     recovery_s: float
     """From SIGKILL of a process that held `HELD` jobs to the last one's new start, at default settings."""
 
 
 def measure(trial: Trial) -> Own:
-    """Both measurements."""
+    """All of them."""
     few, many, ended = asyncio.run(_depth(trial))
     routing = asyncio.run(measure_claims(trial))
+    history = asyncio.run(measure_history(trial))
     recovered, took = asyncio.run(_recovery(trial))
-    return Own(few_us=few, many_us=many, ended_us=ended, claims=routing, recovered=recovered, recovery_s=took)
+    return Own(
+        few_us=few,
+        many_us=many,
+        ended_us=ended,
+        claims=routing,
+        history=history,
+        recovered=recovered,
+        recovery_s=took,
+    )
 
 
 async def _depth(trial: Trial) -> tuple[float, float, float]:

@@ -75,6 +75,12 @@ def show(cores: int, systems: Sequence[Measured], own: Own | None, *, markdown: 
             f"{claims.matched_us:.0f} µs of {SIGNATURES} signatures for {WORKERS} unlike workers "
             f"({claims.matched_us / claims.plain_us:.2f} times)"
         )
+        history = own.history
+        console.print(
+            f"hubgate, the history: one client ends {history.with_per_s:,.0f} jobs/s with it and "
+            f"{history.without_per_s:,.0f} without ({history.of_the_rate:.1%} of the rate); Redis works "
+            f"{history.with_cpu_ms:.1f} and {history.without_cpu_ms:.1f} ms for 1,000 jobs ({history.of_redis:+.1%})"
+        )
         console.print(
             f"hubgate, a killed worker's jobs: {own.recovered} of {HELD} ran again within {own.recovery_s:.1f} s"
         )
