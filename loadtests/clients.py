@@ -9,7 +9,7 @@ import gevent
 from gevent.pool import Group
 
 from harness.clients.sessions import HubSession, StackSession
-from harness.load.excuses import NO_WORD, SENT_AWAY_IN_FLIGHT
+from harness.load.excuses import CANNOT_SEND, NO_WORD, SENT_AWAY_IN_FLIGHT
 from harness.load.latencies import Metric, Transport
 from harness.load.population import PlannedJob
 from harness.protocols import hub, stack
@@ -58,6 +58,8 @@ class LegacyClient:
         self._socket: Socket | None = None
         self._backlog: list[tuple[PlannedJob, float]] = []
         """Jobs whose moment came while there was no connection."""
+        self._unsent: list[tuple[str, str]] = []
+        """What could not be sent, each with why; the connection's end tells whether it was closed for a brown-out."""
         self._closed = False
         self.refused = False
         """Whether the server does not serve the hub's protocols to it now."""
@@ -103,22 +105,30 @@ class LegacyClient:
         if self._socket:
             self._socket.close()
             self._socket = None
+        self._tell_unsent(None)
 
     def _send(self, frame: Frame) -> None:
         """Send, or count an error: a job that was not sent stays in the ledger, as one without an answer."""
+        if self._socket is None:
+            self._load.error(Transport.WEBSOCKET, str(frame["type"]), "not connected")
+            return
         try:
-            if self._socket:
-                self._socket.send(frame)
-                return
-            why = "not connected"
+            self._socket.send(frame)
         except ConnectionFailed as error:
-            why = str(error)
-        self._load.error(Transport.WEBSOCKET, str(frame["type"]), why)
+            self._unsent.append((str(frame["type"]), str(error)))
 
     def _complain(self, error: ConnectionFailed) -> None:
         """Of its connection, with what it was told where it is refused, and whether it had jobs in flight."""
-        why = sent_away(error, self._load.ledger.in_flight(self._name)) or str(error)
-        self._load.error(Transport.WEBSOCKET, "connection", why)
+        away = sent_away(error, self._load.ledger.in_flight(self._name))
+        if away:
+            self._load.ledger.sent_away(self._name)
+        self._load.error(Transport.WEBSOCKET, "connection", away or str(error))
+        self._tell_unsent(away)
+
+    def _tell_unsent(self, away: str | None) -> None:
+        unsent, self._unsent = self._unsent, []
+        for what, why in unsent:
+            self._load.error(Transport.WEBSOCKET, what, f"{CANNOT_SEND}{away}" if away else why)
 
     def _on_lost(self, error: ConnectionFailed) -> None:
         """Connect again and ask for what is still awaited (in the reader's greenlet, which has nothing else to do)."""

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from harness.history.absences import BROWN_OUTS, Absence, Part
-from harness.load.latencies import Transport
 
 Excuses = Mapping[Part, tuple[str, ...]]
 """How the errors begin that clients have while a part is away."""
@@ -32,13 +31,19 @@ BROWNED_OUT: Final = "Brown-out of the hub's protocols"
 """How the stack's reason begins; another one, or none, is not excused."""
 BY_REST: Final = "HTTP 410 "
 CANNOT_SEND: Final = "cannot send: "
-"""Its connection was closed just then."""
+"""How the error of a client begins whose connection was closed just then; if it was sent away, that stands behind."""
 TOO_LATE: Final = "Failed to cancel job "
-"""A cancellation that was held up."""
-REFUSED: Final = (BROWNED_OUT, SENT_AWAY + BROWNED_OUT, BY_REST + BROWNED_OUT, CANNOT_SEND)
+"""A cancellation that was held up: it is answered when the client is back, so not before the brown-out is over."""
+REFUSED: Final = (
+    *(BROWNED_OUT, SENT_AWAY + BROWNED_OUT, BY_REST + BROWNED_OUT),
+    CANNOT_SEND + SENT_AWAY + BROWNED_OUT,
+)
 IN_BROWN_OUTS: Final[Excuses] = {
     Part.LEGACY: REFUSED,
-    Part.ALL_LEGACY: (*REFUSED, SENT_AWAY_IN_FLIGHT + BROWNED_OUT, TOO_LATE),
+    Part.ALL_LEGACY: (
+        *REFUSED,
+        *(SENT_AWAY_IN_FLIGHT + BROWNED_OUT, CANNOT_SEND + SENT_AWAY_IN_FLIGHT + BROWNED_OUT, TOO_LATE),
+    ),
 }
 """What clients of the hub's protocols meet in a brown-out, by whether it spares those with jobs in flight."""
 
@@ -50,24 +55,28 @@ def excused_errors(errors: Iterable[ErrorCount], absences: Sequence[Absence], ex
     """Those of the errors that are explained by what was away then, by kind."""
     found = Counter[str]()
     for second, kind, number in errors:
-        if any(_covers(one, second) and kind.startswith(excuses.get(one.part, ())) for one in absences):
+        if any(_explains(one, second, kind) and kind.startswith(excuses.get(one.part, ())) for one in absences):
             found[kind] += number
     return found
 
 
-def excused_moments(moments: Iterable[tuple[float, Transport]], absences: Sequence[Absence], excuses: Excuses) -> int:
-    """How many submissions of those moments may have got no answer for what was away then. In a brown-out those over a
-    WebSocket may: it is closed before they are read.
+def excused_moments(moments: Iterable[tuple[float, bool]], absences: Sequence[Absence], excuses: Excuses) -> int:
+    """How many submissions of those moments may have got no answer for what was away then.
+
+    In a brown-out those may whose client was sent away: its connection was closed before they were read.
     """
     return sum(
         any(
-            _covers(one, moment)
-            and one.part in excuses
-            and (one.part not in BROWN_OUTS or transport is Transport.WEBSOCKET)
+            _covers(one, moment) and one.part in excuses and (one.part not in BROWN_OUTS or sent_away)
             for one in absences
         )
-        for moment, transport in moments
+        for moment, sent_away in moments
     )
+
+
+def _explains(absence: Absence, second: float, kind: str) -> bool:
+    held_up = absence.part in BROWN_OUTS and kind.startswith(TOO_LATE)
+    return _covers(absence, second) and not (held_up and second < absence.to_s - STEP_S)
 
 
 def _covers(absence: Absence, second: float) -> bool:

@@ -61,8 +61,9 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of the jobs in the outcomes that somebody will want to look at, at most `NAMED` each."""
     kinds: dict[Kind, int] = {}
     """How many jobs of each kind of the population were submitted."""
-    unanswered_at: list[tuple[float, Transport]] = []
-    """The intended moments (seconds since the epoch) and the protocols of the jobs without an answer."""
+    unanswered_at: list[tuple[float, bool]] = []
+    """Of the jobs without an answer: the intended moment (seconds since the epoch), and whether the client was sent
+    away from the connection on which it would have come."""
 
     @property
     def ended(self) -> int:
@@ -129,6 +130,7 @@ class Entry:
         "last",
         "progress",
         "seen",
+        "sent_away",
         "transport",
         "user",
     )
@@ -141,6 +143,7 @@ class Entry:
         self.user = user
         self.intended = intended
         self.acknowledged = False
+        self.sent_away = False
         self.progress: float | None = None
         self.last: EventKind | None = None
         self.seen: set[EventKind] = set()
@@ -160,7 +163,7 @@ class Ledger:
         """The ids of jobs with the outcomes that somebody will want to look at."""
         self._submitted = 0
         self._kinds: Counter[Kind] = Counter()
-        self._unanswered_at: list[tuple[float, Transport]] = []
+        self._unanswered_at: list[tuple[float, bool]] = []
         self._acknowledged = 0
 
     @property
@@ -229,6 +232,12 @@ class Ledger:
             self._close(entry, _ENDED[event.kind])
         return latencies, complaints
 
+    def sent_away(self, user: str) -> None:
+        """The user's connection was closed by a server that refuses it: what it has sent there gets no answer."""
+        for entry in self._open.values():
+            if entry.user == user and not entry.acknowledged:
+                entry.sent_away = True
+
     def is_open(self, job_id: str) -> bool:
         """Whether the job's end has not been seen, nor its entry been closed."""
         return job_id in self._open
@@ -277,14 +286,14 @@ class Ledger:
             kinds=dict(self._kinds),
             unanswered_at=[
                 *self._unanswered_at,
-                *((one.intended, one.transport) for one in self._open.values() if not one.acknowledged),
+                *((one.intended, one.sent_away) for one in self._open.values() if not one.acknowledged),
             ],
         )
 
     def _close(self, entry: Entry, outcome: Outcome) -> None:
         self._closed[outcome] += 1
         if outcome is Outcome.UNANSWERED:
-            self._unanswered_at.append((entry.intended, entry.transport))
+            self._unanswered_at.append((entry.intended, entry.sent_away))
         if outcome not in (Outcome.COMPLETED, Outcome.REFUSED):
             self._named.setdefault(outcome, []).append(entry.job_id)
 

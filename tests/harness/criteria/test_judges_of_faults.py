@@ -93,7 +93,7 @@ def test_restarts_excuse_the_errors_that_they_cause_while_they_last_and_no_other
     for (_, kind), number in errors.items():
         sums[kind] += number
     restarted = load(errors=sums, unanswered=20, demands=Demands(excused_errors=CUT_OFF))
-    jobs = msgspec.structs.replace(restarted.swarm.jobs, unanswered_at=[(21.0, Transport.SSE)] * 20)
+    jobs = msgspec.structs.replace(restarted.swarm.jobs, unanswered_at=[(21.0, False)] * 20)
     at = [(second, kind, number) for (second, kind), number in errors.items()]
     swarm = msgspec.structs.replace(restarted.swarm, errors_at=at, jobs=jobs)
     away = msgspec.structs.replace(restarted, swarm=swarm, absences=[Absence(Part.SERVER, 20, 22)])

@@ -7,7 +7,6 @@ import pytest
 from harness.history import History, HistoryEvent, Source
 from harness.history.absences import Absence, Part, absences_of
 from harness.load.excuses import IN_BROWN_OUTS, excused_errors, excused_moments
-from harness.load.latencies import Transport
 from harness.protocols import EventKind
 
 EXCUSES = {**IN_BROWN_OUTS, Part.SERVER: ("connection lost",), Part.REDIS: ("HTTP 503",)}
@@ -66,23 +65,29 @@ def test_what_nemeses_note_of_servers_and_redis_is_an_absence_and_what_they_do_t
         (51, f"sent away with jobs in flight: {BROWN_OUT}", 3),
         (51, "connection lost: closed", 0),
         (41, "Failed to cancel job <id>", 0),
-        (51, "Failed to cancel job <id>", 3),
+        (53, "Failed to cancel job <id>", 0),
+        (57, "Failed to cancel job <id>", 3),
+        (59, "Failed to cancel job <id>", 0),
+        (51, "cannot send: broken pipe", 0),
+        (51, f"cannot send: sent away: {BROWN_OUT}", 3),
+        (46, f"cannot send: sent away: {BROWN_OUT}", 0),
     ],
 )
 def test_an_error_is_excused_for_its_kind_and_its_moment(second: int, kind: str, excused: int) -> None:
     away = [Absence(Part.SERVER, 20, 22), Absence(Part.REDIS, 30, 31)]
-    away += [Absence(Part.LEGACY, 40, 42), Absence(Part.ALL_LEGACY, 50, 52)]
+    away += [Absence(Part.LEGACY, 40, 42), Absence(Part.ALL_LEGACY, 50, 56)]
     assert excused_errors([(second, kind, 3)], away, EXCUSES).total() == excused
 
 
 def test_an_answer_may_be_missing_while_something_is_away_that_the_load_excuses() -> None:
     away = [Absence(Part.SERVER, 20, 22)]
-    assert excused_moments([(at, Transport.SSE) for at in (19.5, 21, 40)], away, EXCUSES) == 2
-    assert excused_moments([(21, Transport.SSE)], away, {}) == 0
+    assert excused_moments([(at, False) for at in (19.5, 21, 40)], away, EXCUSES) == 2
+    assert excused_moments([(21, False)], away, {}) == 0
 
 
 @pytest.mark.parametrize("part", [Part.LEGACY, Part.ALL_LEGACY])
-def test_in_a_brown_out_answers_may_be_missing_to_those_whose_protocol_is_refused_alone(part: Part) -> None:
+def test_in_a_brown_out_answers_may_be_missing_to_those_alone_that_were_sent_away(part: Part) -> None:
     away = [Absence(part, 40, 42)]
-    assert excused_moments([(41, Transport.WEBSOCKET)], away, EXCUSES) == 1
-    assert excused_moments([(41, Transport.SSE)], away, EXCUSES) == 0
+    assert excused_moments([(41, True)], away, EXCUSES) == 1
+    assert excused_moments([(41, False)], away, EXCUSES) == 0
+    assert excused_moments([(50, True)], away, EXCUSES) == 0

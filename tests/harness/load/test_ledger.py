@@ -125,6 +125,18 @@ def test_the_audit_tells_lost_from_unfinished_from_unseen() -> None:
     assert ledger.jobs().named[Outcome.LOST] == ["a"]
 
 
+def test_of_a_client_that_was_sent_away_the_submissions_without_an_answer_are_noted_and_of_no_other() -> None:
+    ledger = Ledger()
+    for number, user in enumerate(("user-1", "user-1", "user-2")):
+        ledger.submit(job(f"j{number}"), Transport.WEBSOCKET, user, intended=100.0 + number, sent=100.0 + number)
+    ledger.accept("j0", 101.0)
+    ledger.sent_away("user-1")
+    ledger.submit(job("later"), Transport.WEBSOCKET, "user-1", intended=110.0, sent=110.0)
+    for job_id in ("j1", "j2"):
+        ledger.audit(job_id, None)
+    assert sorted(ledger.jobs().unanswered_at) == [(101.0, True), (102.0, False), (110.0, False)]
+
+
 def test_a_submission_without_an_answer_is_no_promise() -> None:
     ledger = submitted()
     ledger.audit("j", JobState.UNKNOWN)
