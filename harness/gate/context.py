@@ -225,7 +225,9 @@ def failure_of(what: str, gathers: tuple[type, ...], error: Exception, log: str)
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    """The sentence of an error; where it leads to a log, with the last line of that."""
+    first, *more = str(error).strip().splitlines() or [""]
+    return f"{first} {more[-1].strip()}" if more and first.endswith(":") else first
 
 
 def _is_crash(error: Exception) -> bool:

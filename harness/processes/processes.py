@@ -158,7 +158,8 @@ class Process:
 
     def _late(self, limit: float) -> None:
         if time.monotonic() > limit:
-            raise NotReady(f"{self.name} was not ready within {self.launch.ready_s:g} s; its log says:\n{self.tail()}")
+            told = f"its log says:\n{tail}" if (tail := self.tail()) else "its log is empty"
+            raise NotReady(f"{self.name} was not ready within {self.launch.ready_s:g} s; {told}")
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process and its children; nothing happens if it is gone."""

@@ -90,10 +90,18 @@ def read_results(path: Path) -> list[Scenario]:
     return list(worst.values())
 
 
+def _why_without(case: ET.Element) -> str:
+    """Why a case names no criterion: pytest writes ones of its own where it breaks off."""
+    *_, last = (case.findtext("error") or "").strip().splitlines() or [""]
+    if last and case.get("classname") == "pytest":
+        return f"pytest broke off: {last}"
+    return f"{case.get('name')} names no criterion" if case.get("name") else "pytest broke off in the midst of a test"
+
+
 def _scenario(case: ET.Element) -> Scenario:
     criterion = case.find("properties/property[@name='criterion']")
     if criterion is None:
-        raise CouldNotRun(f"{case.get('name')} names no criterion")
+        raise CouldNotRun(_why_without(case))
     wrong = case.find("failure") if case.find("failure") is not None else case.find("error")
     skipped = case.find("skipped") is not None
     return Scenario(

@@ -12,7 +12,7 @@ import reports
 from harness.criteria.definition import NotMeasured, discover
 from harness.criteria.evidence import CodeSize, Contention
 from harness.criteria.limits import DEFAULT
-from harness.errors import CouldNotRun
+from harness.errors import CouldNotRun, NotReady
 from harness.gate.context import Options, Phase, PhaseResult, PhaseStatus, RunContext
 from harness.gate.phases import PHASES
 from harness.gate.run import run_gate
@@ -128,6 +128,21 @@ async def test_a_run_of_a_stack_that_was_made_wrong_on_purpose_says_so_first(tmp
     run, _ = await run_gate(wrong, groups=[[phase(fair(winners=2))]])
     assert run.headline.endswith("criterion that was tried fails (with missing-field, a mistake made on purpose).")
     assert [target.kind for target in run.about.targets] == ["a hub", "a stack made wrong on purpose (missing-field)"]
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ProcessDied("api", 1, "on its own", "Traceback:\n  File\nKeyError: 'x'\n"), "of its log: KeyError: 'x'."),
+        (ProcessDied("api", 1, "on its own", ""), "api ended with status 1 on its own; its log is empty."),
+        (NotReady("hub was not ready; its log says:\nfirst\nlast\n"), "was not ready; its log says: last"),
+        (CouldNotRun("one line: and no more"), "broke off: one line: and no more"),
+        (CouldNotRun("what it is\nand details"), "broke off: what it is"),
+    ],
+)
+async def test_what_broke_a_phase_off_is_told_to_its_end(tmp_path: Path, error: Exception, says: str) -> None:
+    run, _ = await run_gate(options(tmp_path, CONFLICTS), groups=[[phase(fair(), error=error)]])
+    assert says in run.criteria[0].explanation
 
 
 async def test_a_stack_that_says_it_cannot_run_here_is_inconclusive(tmp_path: Path) -> None:

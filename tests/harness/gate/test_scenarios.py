@@ -87,6 +87,23 @@ def test_a_file_that_is_cut_off_is_told(tmp_path: Path) -> None:
         list(read_results(tmp_path / "junit.xml"))
 
 
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        (
+            '<testcase classname="pytest" name="internal"><error>Traceback\n  x\nOSError: no</error></testcase>',
+            "pytest broke off: OSError: no",
+        ),
+        ('<testcase time="0.1"/>', "pytest broke off in the midst of a test"),
+        ('<testcase classname="suite" name="test_it"/>', "test_it names no criterion"),
+    ],
+)
+def test_suites_that_pytest_itself_broke_off_say_by_what(tmp_path: Path, case: str, says: str) -> None:
+    (tmp_path / "junit.xml").write_text(f"<testsuites><testsuite>{case}</testsuite></testsuites>")
+    with pytest.raises(CouldNotRun, match=f"^{says}$"):
+        read_results(tmp_path / "junit.xml")
+
+
 def test_a_criterion_passes_when_enough_of_its_scenarios_passed() -> None:
     found = [scenario(ScenarioOutcome.PASSED, name=str(number)) for number in range(3)]
     assert judge(*found, least=3).verdict is Verdict.PASS
