@@ -1,4 +1,4 @@
---@include context record ready workers paused
+--@include context record ready workers paused unserved
 -- explain: which live workers may take a job, and for each other one the first reason why not.
 -- Keys: `ready`. Arguments: job id; how many workers at most.
 -- Reply: {} where there is none, else {the record's row, since when nobody serves it or '', ms when it is due or '',
@@ -45,7 +45,7 @@ reads('explain', function(q, args)
   if not job then return {} end
   local since, due, rows, more = '', '', {}, false
   if job.state == 'pending' then
-    since = redis.call('HGET', q.prefix .. 'unserved', group_of(job)) or ''
+    since = unserved_since(q, group_of(job)) or ''
     due = redis.call('ZSCORE', q.prefix .. 'delayed', job.id) or ''
     rows, more = verdicts(q, job, tonumber(args[2]))
     if more then table.remove(rows) end

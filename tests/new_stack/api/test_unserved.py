@@ -22,7 +22,9 @@ async def test_a_job_that_nobody_serves_is_told_with_its_time_until_somebody_doe
 
     upscales = Claimant(worker_id="upscales", services=("upscale",))
     await api.queue.heartbeat(WorkerReport(worker_id="upscales", services=upscales.services))
-    await api.queue.reap()
+    assert (await api.get("/api/stats"))["queue"]["unserved"] == {}  # at once, before anybody reaps
+    [listed] = (await api.get("/api/jobs?state=pending&service=upscale"))["jobs"]
+    assert listed["waiting_reason"] is None
     job = await api.get(f"/api/jobs/{waiting}")
     assert (job["waiting_reason"], job["unserved_since_ms"]) == (None, None)
     assert "hubgate_jobs_unserved{" not in await metrics(api)

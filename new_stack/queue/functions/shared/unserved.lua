@@ -16,25 +16,31 @@ local function note_unserved(q)
   for group in pairs(known) do redis.call('HDEL', q.prefix .. 'unserved', group) end
 end
 
+-- Since when nobody alive takes what is in this group, or nil: a worker that came since the last reaping ends it at once.
+local function unserved_since(q, group)
+  local since = redis.call('HGET', q.prefix .. 'unserved', group)
+  q.now = q.now or clock()
+  return since and alive_for(q, group) == 0 and since or nil
+end
+
 -- By service what nobody alive takes: {its name, since when, how many jobs, '' or, where live workers do serve it, one of
 -- the jobs, which asks for more than any of them has}.
 local function unserved_services(q)
   local by_service, found = {}, {}
-  local flat = redis.call('HGETALL', q.prefix .. 'unserved')
-  for index = 1, #flat, 2 do
-    local group, since = flat[index], tonumber(flat[index + 1])
+  for _, group in ipairs(redis.call('HKEYS', q.prefix .. 'unserved')) do
+    local since = tonumber(unserved_since(q, group))
     local service, ready = service_of(group), q.prefix .. 'ready:' .. group
     local row = by_service[service]
-    if not row then
+    if since and not row then
       row = { service, since, 0, '' }
       by_service[service], found[#found + 1] = row, row
       row.served = alive_for(q, service) > 0
     end
-    if since <= row[2] then
+    if since and since <= row[2] then
       local next_one = row.served and redis.call('ZRANGE', ready, 0, 0, 'REV')[1]
       row[2], row[4] = since, next_one and id_of(next_one) or ''
     end
-    row[3] = row[3] + redis.call('ZCARD', ready)
+    if since then row[3] = row[3] + redis.call('ZCARD', ready) end
   end
   for _, row in ipairs(found) do row[2] = string.format('%.0f', row[2]) end
   return found
