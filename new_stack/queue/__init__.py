@@ -26,11 +26,11 @@ from new_stack.queue.jobs import NewJob as NewJob
 from new_stack.queue.jobs import ProgressUpdate as ProgressUpdate
 from new_stack.queue.jobs import QueueCounts as QueueCounts
 from new_stack.queue.jobs import Released as Released
-from new_stack.queue.jobs import Signal as Signal
 from new_stack.queue.jobs import Submission as Submission
 from new_stack.queue.jobs import WorkerInfo as WorkerInfo
 from new_stack.queue.jobs import WorkerReport as WorkerReport
 from new_stack.queue.queue import Queue as Queue
 from new_stack.queue.retry_policy import RetryPolicy as RetryPolicy
 from new_stack.queue.settings import QueueSettings as QueueSettings
+from new_stack.queue.signals import Signal as Signal
 from new_stack.settings import SettingsError as SettingsError

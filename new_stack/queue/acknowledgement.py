@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from new_stack.queue.batcher import Batcher
-from new_stack.queue.connection import MOVES, Argument, Command, Connection, Reply
+from new_stack.queue.batcher import Answer, Batcher, Item
+from new_stack.queue.connection import Argument, Command, Connection, Reply
 from new_stack.queue.errors import QueueError, QueueUnavailable
+from new_stack.queue.failover.following import MOVES
 from new_stack.queue.failover.refusals import RedisMoved
 from new_stack.settings import SettingsError
 
@@ -34,23 +35,38 @@ def _replicas_of(kind: str) -> int:
     return int(found[1]) if found else 0
 
 
+class GroupCommit(Batcher[Item, Answer]):
+    """Collects items for as long as the last run is under way."""
+
+    def _start(self) -> None:
+        if self._waiting and not self._running:
+            super()._start()
+            for task in self._running:
+                task.add_done_callback(lambda _: self._start())
+
+
 class Acknowledgement:
     """Sends commands over a connection of its own, and waits for the disk, or the replicas, to have what they did.
 
-    `barrier` is a key that is written before each wait.
+    `barrier` is a key that is written before each wait. Where memory is enough, it sends over the shared connection.
     """
 
-    def __init__(self, kind: str, connection: Connection, barrier: str, *, wait_ms: int) -> None:
+    def __init__(
+        self, kind: str, shared: Connection, connect: Callable[[], Connection], barrier: str, *, wait_ms: int
+    ) -> None:
+        self._kind = kind
         self._replicas = _replicas_of(kind)
         self._wait_ms = wait_ms
-        self._connection = connection
+        self._connection = shared if kind == MEMORY else connect()
         self._barrier = barrier
         self._disk_of = ""
         """The server (its run id) of which we know that WAITAOF can be relied on."""
-        self._commits: Batcher[Command, Reply | QueueError] = Batcher(self._commit, one_at_a_time=True)
+        self._commits: GroupCommit[Command, Reply | QueueError] = GroupCommit(self._commit)
 
     async def call(self, *command: Argument) -> Reply:
         """Send one command. Raises QueueUnavailable, also where it was carried out and that cannot be confirmed."""
+        if self._kind == MEMORY:
+            return await self._connection.call(*command)
         reply = await self._commits.add(command)
         for _ in range(MOVES):
             if isinstance(reply, RedisMoved):  # not carried out, and the node that has the keys is opened next
@@ -94,7 +110,7 @@ class Acknowledgement:
         With `appendfsync everysec` it does not: Valkey up to 9.1 at least and Redis 7.4 answer at once whenever less
         than a second has passed since the last fsync (redis pull request 13793).
         """
-        if self._replicas:
+        if self._kind != DISK:
             return
         reply = await connection.call("CONFIG", "GET", "appendonly", "appendfsync")
         settings = dict(zip(reply[::2], reply[1::2], strict=True))

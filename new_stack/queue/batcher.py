@@ -13,18 +13,11 @@ Answer = TypeVar("Answer")
 class Batcher(Generic[Item, Answer]):
     """Collects items until the loop's next turn, then hands them all to one `run`, which answers each in order.
 
-    With `one_at_a_time` it collects for as long as the last run is under way (group commit). An answer that nobody
-    waits for any more (its caller was cancelled) is dropped.
+    An answer that nobody waits for any more (its caller was cancelled) is dropped.
     """
 
-    def __init__(
-        self,
-        run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
-        *,
-        one_at_a_time: bool = False,
-    ) -> None:
+    def __init__(self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]]) -> None:
         self._run = run
-        self._one_at_a_time = one_at_a_time
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._running: set[asyncio.Task[None]] = set()
 
@@ -32,33 +25,24 @@ class Batcher(Generic[Item, Answer]):
         """The answer to one item. What `run` raises, every item of its batch raises."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        if not self._waiting and not (self._one_at_a_time and self._running):
+        if not self._waiting:
             loop.call_soon(self._start)
         self._waiting.append((item, future))
         return future
 
     def _start(self) -> None:
-        if not self._waiting or (self._one_at_a_time and self._running):
-            return
         batch, self._waiting = self._waiting, []
         task = asyncio.get_running_loop().create_task(self._answer(batch))
         self._running.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        if self._one_at_a_time:
-            self._start()
+        task.add_done_callback(self._running.discard)
 
     async def _answer(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:
             answers = await self._run([item for item, _ in batch])
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
             return
         for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, Final, cast
-from weakref import WeakSet
+from typing import Any, cast
 
 import hiredis
 
-from new_stack.queue.errors import QueueUnavailable
+from new_stack.queue.errors import QueueError, QueueUnavailable
 from new_stack.queue.failover.endpoint import Endpoint, Opened, Server
-from new_stack.queue.failover.refusals import REOPEN, RedisMoved, as_queue_error, first_word
-
-MOVES: Final = 4
-"""How often in a row a call follows from node to node: their views differ only while a slot is on its way."""
+from new_stack.queue.failover.refusals import REOPEN, as_queue_error, first_word
 
 Argument = str | bytes | int | float
 Command = tuple[Argument, ...]
@@ -22,31 +18,18 @@ Reply = Any
 
 
 class Connection(asyncio.Protocol):
-    """A connection that opens itself when it is needed and after it broke. Used from one event loop.
+    """A connection that opens itself when it is needed and after it broke. Used from one event loop."""
 
-    All connections of one `Endpoint` are to the same server: where one is opened to another server than before (a
-    failover, an address that moved), those to the old one are closed. A worker must not claim on one and renew on
-    the other.
-    """
-
-    def __init__(self, endpoint: Endpoint, *, timeout: float, others: WeakSet[Connection] | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, *, timeout: float) -> None:
         self._endpoint = endpoint
         self._timeout = timeout
-        self._others = WeakSet() if others is None else others
-        self._others.add(self)
         self._opened: Opened | None = None
-        self._transport: asyncio.WriteTransport | None = None
         self._reader = hiredis.Reader()
         self._waiting: deque[tuple[float, asyncio.Future[Reply]]] = deque()
         self._unsent: list[bytes] = []
         self._opening: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-
-    @property
-    def client_id(self) -> int:
-        """The number of this connection at the server, by which another one may unblock it; 0 while it is closed."""
-        return 0 if self._opened is None else self._opened.server.client_id
 
     @property
     def server(self) -> Server | None:
@@ -63,27 +46,16 @@ class Connection(asyncio.Protocol):
 
     async def call_together(self, *commands: Command, patience: float = 0) -> list[Reply]:
         """Send commands in one go; the replies in their order. Raises the first error."""
-        for _ in range(MOVES):
-            try:
-                return await self._call(commands, patience)
-            except RedisMoved:  # not carried out: it may be sent again, to the node that has the keys
-                continue
-        return await self._call(commands, patience)
-
-    async def _call(self, commands: tuple[Command, ...], patience: float) -> list[Reply]:
-        deadline = (
-            await self.ensure_open() if self._transport is None else self._loop.time() + self._timeout
-        ) + patience
-        if len(commands) == 1:
-            return [await self.send(commands[0], deadline)]
-        return await asyncio.gather(*(self.send(arguments, deadline) for arguments in commands))
+        deadline = await self.ensure_open() + patience
+        sent = [self.send(arguments, deadline) for arguments in commands]
+        return [await sent[0]] if len(sent) == 1 else await asyncio.gather(*sent)
 
     def close(self) -> None:
         """Close the connection at once; calls in flight fail with QueueUnavailable."""
         if self._opening is not None:
             self._opening.cancel()
-        if self._transport is not None:
-            self._transport.abort()
+        if self._opened is not None:
+            self._opened.transport.abort()
             self._lose("the connection was closed")
 
     # opening
@@ -93,32 +65,26 @@ class Connection(asyncio.Protocol):
         Whoever needs it meanwhile shares the attempt, but has a deadline of its own.
         """
         deadline = self._loop.time() + self._timeout
-        while self._transport is None:
+        while self._opened is None:
             if self._opening is None:
                 self._opening = self._loop.create_task(self._open())
                 self._opening.add_done_callback(self._end_opening)
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await asyncio.shield(self._opening)
-            except TimeoutError:
-                raise self._endpoint.unreachable("no answer") from None
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                raise QueueUnavailable("the connection to Redis was closed") from None
+            opening = self._opening
+            await asyncio.wait((opening,), timeout=deadline - self._loop.time())
+            if not opening.done():
+                raise self._endpoint.unreachable("no answer")
+            if opening.cancelled():
+                raise QueueUnavailable("the connection to Redis was closed")
+            opening.result()
         return deadline
 
     async def _open(self) -> None:
         opened = await self._endpoint.open()
-        self._opened, self._transport, self._reader = opened, opened.transport, hiredis.Reader()
+        self._opened, self._reader = opened, hiredis.Reader()
         opened.transport.set_protocol(self)
         if opened.transport.is_closing():
             self._lose("Redis closed the connection")
             raise self._endpoint.unreachable("it closed the connection")
-        for other in self._others:
-            if other.server is not None and other.server.run_id != opened.server.run_id:
-                other.close()
 
     def _end_opening(self, task: asyncio.Task[None]) -> None:
         self._opening = None
@@ -139,10 +105,10 @@ class Connection(asyncio.Protocol):
         return future
 
     def _flush(self) -> None:
-        if self._transport is None:
+        if self._opened is None:
             self._lose("the connection broke")
         elif self._unsent:
-            self._transport.write(b"".join(self._unsent) if len(self._unsent) > 1 else self._unsent[0])
+            self._opened.transport.write(b"".join(self._unsent))
             self._unsent.clear()
 
     def _check_overdue(self) -> None:
@@ -165,9 +131,7 @@ class Connection(asyncio.Protocol):
                 _, future = self._waiting.popleft()
                 if isinstance(reply, hiredis.ReplyError):
                     reopen = reopen or first_word(reply) in REOPEN
-                    error = as_queue_error(reply)
-                    if isinstance(error, RedisMoved):
-                        self._endpoint.moved(error.node)
+                    error = self._refusal(reply)
                     if not future.done():
                         future.set_exception(error)
                 elif not future.done():
@@ -177,16 +141,16 @@ class Connection(asyncio.Protocol):
         if reopen:
             self.close()
 
+    def _refusal(self, reply: Exception) -> QueueError:
+        return as_queue_error(reply)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
         self._lose(str(exc) if exc else "Redis closed the connection")
 
     def _lose(self, why: str) -> None:
-        self._opened = self._transport = None
+        self._opened = None
         self._unsent.clear()
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
         waiting, self._waiting = self._waiting, deque()
         for _, future in waiting:
             if not future.done():

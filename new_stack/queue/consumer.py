@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
+from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
 
 from new_stack.matching import offered
+from new_stack.queue.broken_off import unless_broken_off
 from new_stack.queue.connection import Argument, Command, Connection, Reply
 from new_stack.queue.decoding import leases_of
 from new_stack.queue.errors import LeaseLost, QueueError, RedisRefused
@@ -26,15 +27,11 @@ from new_stack.queue.jobs import (
     LeaseState,
     ProgressUpdate,
     Released,
-    Signal,
     WorkerReport,
 )
+from new_stack.queue.signals import WAIT_LIMIT_MS, Signal, SignalReceiver, signal_of
 
 REAP_BATCH: Final = 200
-WAIT_LIMIT_MS: Final = 5_000
-"""Longest wait that blocks at the server: so long, at most, a connection whose other end is gone is not noticed."""
-
-BREAK_OFF_SECONDS: Final = 1.0
 IDLE_GRACE_MS: Final = 500
 """How long after its wait has ended a worker still counts as waiting: the time that its next wait needs to begin."""
 
@@ -49,14 +46,11 @@ TRACEBACK_LIMIT: Final = 8_192
 """Of an error's type and of its traceback, whose end says most."""
 
 
-Wait = tuple[str, str, str, float]
-"""A BLPOP on a worker's signals and wake-ups, and how many seconds it lasts."""
-
 Answer = tuple[list[JobState | QueueError], list[Lease]]
 """The new state of each job that was to end, or why not, and the new leases."""
 
 
-class Consumer:
+class Consumer(SignalReceiver):
     """Takes jobs, keeps them and ends them, for any number of workers of one process.
 
     A worker is named by its id, where it serves every service, or by a `Claimant`. `running` is how many jobs it has
@@ -64,7 +58,7 @@ class Consumer:
     """
 
     def __init__(self, caller: FunctionCaller) -> None:
-        self._caller = caller
+        super().__init__(caller)
         self._idle: set[str] = set()
         """Workers that count as idle in Redis and will be woken; the wait of any other begins with a claim."""
 
@@ -85,7 +79,7 @@ class Consumer:
         """Also renews the lease. Raises LeaseLost."""
         if not -1 <= update.progress <= 100:
             raise ValueError(f"progress must be from -1 to 100, not {update.progress}")
-        far = _number(update.progress) if update.kind is EventKind.PROGRESS else ""
+        far = update.progress if update.kind is EventKind.PROGRESS else ""
         said = (update.kind, far, update.status, (update.message or "")[:MESSAGE_LIMIT], self._details(update))
         held = (lease.job_id, lease.attempt, lease.worker_id)
         reply = await self._caller.write("progress", *held, *said, update.number)
@@ -118,48 +112,18 @@ class Consumer:
         """
         claimant = _claimant(worker)
         rows = [_end_row(end, self._caller.settings.result_limit) for end in ends]
-        places = (running, idle_ms, count)
-        answer = asyncio.ensure_future(self._end_and_claim(claimant, rows, places))
-        try:
-            words, leases = await asyncio.shield(answer)
-        except asyncio.CancelledError:
-            await self._take_back(claimant.worker_id, answer)
-            raise
+        call = self._caller.commit if rows else self._caller.write
+        places = (running, idle_ms, count, len(rows))
+        asked = call("end_and_claim", *claimant.row, *places, *chain.from_iterable(rows))
+        words, claimed = await unless_broken_off(asked, partial(self._give_back, claimant), self._caller)
+        leases = leases_of(claimant.worker_id, claimed)
         if idle_ms and len(leases) < count:
-            self._note_idle(claimant, idle=True)
+            self._idle.add(claimant.worker_id)
         return [_state(end, word) for end, word in zip(ends, words, strict=True)], leases
 
-    async def _end_and_claim(
-        self, claimant: Claimant, rows: Sequence[Command], places: tuple[int, int, int]
-    ) -> tuple[list[bytes], list[Lease]]:
-        call = self._caller.commit if rows else self._caller.write
-        flat = (value for row in rows for value in row)
-        words, claimed = await call("end_and_claim", *_class_row(claimant), *places, len(rows), *flat)
-        return words, leases_of(claimant.worker_id, claimed)
-
-    async def _take_back(
-        self, worker_id: str, answer: asyncio.Future[tuple[Any, list[Lease]]], *, blocked: int = 0
-    ) -> None:
-        """Release what a call that was broken off claims; one that blocks a connection (its number) ends first.
-
-        Where Redis is gone or does not answer, leases run out.
-        """
-        with suppress(QueueError, TimeoutError):
-            async with asyncio.timeout(BREAK_OFF_SECONDS):
-                if blocked:
-                    await self._caller.connection.call("CLIENT", "UNBLOCK", blocked)
-                _, leases = await answer
-                if leases:
-                    await self.end_and_claim(worker_id, [Released(lease=lease) for lease in leases], 0)
-        answer.cancel()
-
-    async def wait_for_signal(self, worker_id: str, *, timeout_ms: int) -> Signal | None:
-        """Block until there is a signal for this worker, or the time-out."""
-        timeout_ms = min(timeout_ms, WAIT_LIMIT_MS)
-        async with self._caller.blocking() as connection:
-            signals = self._caller.keys.signals(worker_id)
-            reply = await connection.call("BLPOP", signals, timeout_ms / 1000, patience=timeout_ms / 1000)
-        return _signal(reply, signals)
+    async def _give_back(self, claimant: Claimant, rows: Sequence[Any]) -> None:
+        if leases := leases_of(claimant.worker_id, rows):
+            await self.end_and_claim(claimant, [Released(lease=lease) for lease in leases], 0)
 
     async def wait_and_claim(
         self, worker: str | Claimant, count: int, *, timeout_ms: int, running: int = 0, idle_ms: int | None = None
@@ -173,38 +137,25 @@ class Consumer:
         if count < 1:
             raise ValueError("a wait must have room for at least one job, or its wake-up is lost")
         timeout_ms = min(timeout_ms, WAIT_LIMIT_MS)
-        claimant, keys = _claimant(worker), self._caller.keys
+        claimant, idle = _claimant(worker), self._idle
+        signals, wake = (self._caller.key(f"{kind}:{claimant.worker_id}") for kind in ("signals", "wake"))
         idle_ms = timeout_ms + IDLE_GRACE_MS if idle_ms is None else idle_ms
-        claim = self._caller.change("end_and_claim", *_class_row(claimant), running, idle_ms, count, 0)
-        wait_s = timeout_ms / 1000 if claimant.worker_id in self._idle else 0.001
-        wait = ("BLPOP", keys.signals(claimant.worker_id), keys.wake(claimant.worker_id), wait_s)
+        claim = self._caller.change("end_and_claim", *claimant.row, running, idle_ms, count, 0)
+        wait_s = timeout_ms / 1000 if claimant.worker_id in idle else 0.001
         async with self._caller.blocking() as connection:
-            both = asyncio.ensure_future(self._wait_and_claim(connection, claimant.worker_id, wait, claim))
+            both = _wait_and_claim(connection, ("BLPOP", signals, wake, wait_s), claim, wait_s=wait_s)
+            give_back = partial(self._give_back, claimant)
             try:
-                woken, leases = await asyncio.shield(both)
-            except asyncio.CancelledError:
-                await self._take_back(claimant.worker_id, both, blocked=connection.client_id)
-                raise
+                woken, rows = await unless_broken_off(both, give_back, self._caller, blocked=connection)
             except RedisRefused as refused:
                 if not is_missing(refused):
                     raise
                 await self._caller.reinstall(refused)
                 return [], None
-        self._note_idle(claimant, idle=len(leases) < count)
-        return leases, _signal(woken, wait[1])
-
-    async def _wait_and_claim(
-        self, connection: Connection, worker_id: str, wait: Wait, claim: Command
-    ) -> tuple[Reply, list[Lease]]:
-        woken, (_, rows) = await connection.call_together(wait, claim, patience=wait[-1])
-        return woken, leases_of(worker_id, rows)
-
-    def _note_idle(self, claimant: Claimant, *, idle: bool) -> None:
-        """A claim that filled every place left the worker unknown among the idle: nobody would wake its next wait."""
-        if idle:
-            self._idle.add(claimant.worker_id)
-        else:
-            self._idle.discard(claimant.worker_id)
+        leases = leases_of(claimant.worker_id, rows)
+        # A claim that filled every place left the worker unknown among the idle: nobody would wake its next wait.
+        (idle.add if len(leases) < count else idle.discard)(claimant.worker_id)
+        return leases, signal_of(woken, signals)
 
     async def reap(self) -> list[str]:
         """Put back jobs whose lease ran out, promote delayed retries that are due, forget dead workers and old ends."""
@@ -229,7 +180,7 @@ class Consumer:
 
         Answers how many ms ago somebody last reaped.
         """
-        row = _class_row(self.claimant_of(report))
+        row = self.claimant_of(report).row
         return int(await self._caller.write("heartbeat", *row, msgspec.json.encode(report)))
 
     async def poll(
@@ -242,7 +193,7 @@ class Consumer:
         """
         claimant = _claimant(worker) if report is None else self.claimant_of(report)
         encoded = msgspec.json.encode(report) if report is not None else ""
-        has_work, reaped = await self._caller.write("poll", *_class_row(claimant), encoded, idle_ms)
+        has_work, reaped = await self._caller.write("poll", *claimant.row, encoded, idle_ms)
         return has_work == b"1", [job_id.decode() for job_id in reaped]
 
     async def unregister(self, worker_id: str) -> None:
@@ -251,26 +202,23 @@ class Consumer:
         self._idle.discard(worker_id)
 
 
+async def _wait_and_claim(connection: Connection, *both: Command, wait_s: float) -> tuple[Reply, Sequence[Any]]:
+    woken, (_, rows) = await connection.call_together(*both, patience=wait_s)
+    return woken, rows
+
+
 def _claimant(worker: str | Claimant) -> Claimant:
     return Claimant(worker_id=worker) if isinstance(worker, str) else worker
-
-
-def _class_row(claimant: Claimant) -> tuple[Argument, ...]:
-    return (claimant.worker_id, claimant.worker_class, claimant.class_text)
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(float(value))
 
 
 def _end_row(end: End, result_limit: int) -> tuple[Argument, ...]:
     lease = end.lease
     held = (lease.job_id, lease.attempt, lease.worker_id)
     match end:
+        case Completed(result=result) if (size := len(memoryview(result))) > result_limit:
+            why = f"the result is {size} bytes long; the limit is {result_limit}"
+            return _end_row(Failed(lease=lease, error=why, retryable=False), result_limit)
         case Completed(result=result):
-            size = len(memoryview(result))
-            if size > result_limit:
-                return ("fail", *held, f"the result is {size} bytes long; the limit is {result_limit}", "0", "", "")
             return ("complete", *held, bytes(result) or b"null", "", "", "")
         case Failed():
             about = (end.error_type[:TYPE_LIMIT], end.traceback[-TRACEBACK_LIMIT:])
@@ -283,11 +231,3 @@ def _state(end: End, word: bytes) -> JobState | QueueError:
     if word in {b"lost", b"cancelled"}:
         return LeaseLost(end.lease.job_id, cancelled=word == b"cancelled")
     return JobState(word.decode())
-
-
-def _signal(reply: Any, signals: str) -> Signal | None:
-    """The signal that ended a wait; None where it was a wake-up or the time-out. `signals` is its list."""
-    if reply is None or reply[0] != signals.encode():
-        return None
-    attempt, _, job_id = reply[1].decode().partition(" ")
-    return Signal(job_id=job_id, attempt=int(attempt))

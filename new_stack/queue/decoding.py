@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from new_stack.queue.events import Event
-from new_stack.queue.jobs import Job, Lease, QueueCounts, Unmet, WorkerInfo, WorkerReport
+from new_stack.queue.jobs import Job, Lease, QueueCounts, WorkerInfo, WorkerReport
+from new_stack.queue.unmet import untaken_of
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 RAW_JSON: Final = frozenset({"payload", "result", "extra"})
-COUNT_FIELDS: Final = ("pending", "claimed", "completed", "failed", "cancelled", "delayed")
+LEASE_FIELDS: Final = Lease.__struct_fields__[:-1]
+WORKER_FIELDS: Final = ("registered_at", "seen_at", "alive", "draining_since")
 
 
 def pairs(flat: Sequence[Any]) -> Iterable[tuple[str, Any]]:
@@ -34,44 +35,16 @@ def job_of(row: Sequence[bytes], **known: Any) -> Job | None:
         return None
     return _struct(
         Job,
-        (fields | {"payload": payload or fields.get("payload", b"")} | _some("result", result)).items(),
+        (fields | {name: body for name, body in (("payload", payload), ("result", result)) if body}).items(),
         id=job_id.decode(),
         **known,
     )
 
 
-def _some(name: str, body: bytes) -> dict[str, bytes]:
-    return {name: body} if body else {}
-
-
 def leases_of(worker_id: str, rows: Iterable[Sequence[Any]]) -> list[Lease]:
     """The rows of a claim's reply. What makes no sense is left out: its lease runs out, until it fails for that."""
-    leases: list[Lease] = []
-    for row in rows:
-        with suppress(AttributeError, TypeError, UnicodeDecodeError):
-            leases.append(_lease_of(worker_id, row))
-    return leases
-
-
-def _lease_of(worker_id: str, row: Sequence[Any]) -> Lease:
-    """Field by field: every job passes here on its way to a worker."""
-    job_id, attempt, service, payload, priority, client_id, max_retries, failures, expires_at, *more = row
-    alone, extra, limit = more[:3]  # a newer library may say more
-    return Lease(
-        job_id=job_id.decode(),
-        attempt=attempt,
-        service_required=service.decode("utf-8", "replace"),
-        payload=msgspec.Raw(payload or b"{}"),
-        priority=priority,
-        client_id=client_id.decode("utf-8", "replace") or None,
-        max_retries=max_retries,
-        failures=failures,
-        expires_at=expires_at,
-        alone=alone == b"1",
-        extra=msgspec.Raw(extra) if extra else None,
-        timeout_ms=limit or None,
-        worker_id=worker_id,
-    )
+    found = (_struct(Lease, zip(LEASE_FIELDS, row, strict=False), worker_id=worker_id) for row in rows)
+    return [lease for lease in found if lease]  # a newer library may say more
 
 
 def event_of(entry_id: bytes, flat: Sequence[bytes]) -> Event | None:
@@ -90,27 +63,16 @@ def worker_of(row: Sequence[Any]) -> WorkerInfo | None:
         report = msgspec.json.decode(row[1], type=WorkerReport)
     except msgspec.DecodeError:
         return None
-    return WorkerInfo(
-        report=report,
-        registered_at=int(row[2]),
-        seen_at=int(row[3]),
-        alive=row[4] == b"1",
-        draining_since=int(row[5]) if row[5] else None,
-    )
+    return _struct(WorkerInfo, zip(WORKER_FIELDS, row[2:], strict=False), report=report)
 
 
 def counts_of(reply: Sequence[Any]) -> QueueCounts:
     """The reply of `count`."""
-    *numbers, services, untaken, urgent, paused = reply
-    rows = [(name.decode(), int(since), count, example.decode()) for name, since, count, example in untaken]
-    return QueueCounts(
-        by_service={name: int(count) for name, count in pairs(services)},
-        urgent=int(urgent),
-        unserved={name: since for name, since, _, example in rows if not example},
-        unmet={name: Unmet(since=since, jobs=n, example=example) for name, since, n, example in rows if example},
-        paused={name: int(since) for name, since in pairs(paused)},
-        **dict(zip(COUNT_FIELDS, numbers, strict=True)),
-    )
+    facts: dict[str, Any] = dict(pairs(reply))
+    untaken = untaken_of(facts.pop("untaken"))
+    for name in ("by_service", "paused"):
+        facts[name] = {service: int(number) for service, number in pairs(facts[name])}
+    return QueueCounts(**facts, **untaken)
 
 
 def _struct(kind: type[S], fields: Iterable[tuple[str, Any]], **known: Any) -> S | None:
@@ -124,6 +86,6 @@ def _struct(kind: type[S], fields: Iterable[tuple[str, Any]], **known: Any) -> S
             elif value not in (b"", ""):
                 values[name] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
         found = msgspec.convert(values | known, kind, strict=False)
-    except (ValueError, msgspec.ValidationError):
+    except (TypeError, ValueError, msgspec.ValidationError):
         return None
     return msgspec.structs.replace(found, **raw) if raw else found  # msgspec does not convert to `Raw | None`

@@ -6,23 +6,14 @@ from __future__ import annotations
 class QueueError(Exception):
     """The root of the queue's own errors. Their text is fit for clients; `detail` is for operators."""
 
-    @property
-    def detail(self) -> str:
-        """The text, with what only the log should say."""
-        return str(self)
+    def __init__(self, sentence: str, detail: str = "") -> None:
+        super().__init__(sentence)
+        self.detail = detail or sentence
+        """The text, with what only the log should say: which Redis, and why."""
 
 
 class QueueUnavailable(QueueError):  # noqa: N818 - the state is the name
     """Redis cannot be reached, is loading, is out of memory, or refused the call for now; trying again may help."""
-
-    def __init__(self, sentence: str, detail: str = "") -> None:
-        super().__init__(sentence)
-        self._detail = detail or sentence
-
-    @property
-    def detail(self) -> str:
-        """Which Redis, and why, for the log."""
-        return self._detail
 
 
 class RefusedForNow(QueueUnavailable):

@@ -20,11 +20,12 @@ from weakref import WeakSet
 import msgspec
 
 from new_stack.matching.library import rule
-from new_stack.queue.acknowledgement import MEMORY, Acknowledgement
+from new_stack.queue.acknowledgement import Acknowledgement
 from new_stack.queue.connection import Argument, Command, Connection, Reply
 from new_stack.queue.errors import QueueUnavailable, RedisRefused, RedisTooOld
 from new_stack.queue.failover.address import Address
 from new_stack.queue.failover.endpoint import Endpoint
+from new_stack.queue.failover.following import FollowingConnection
 from new_stack.queue.settings import QueueSettings
 
 VERSION: Final = 11
@@ -57,7 +58,9 @@ async def loaded_version(connection: Connection, key: str) -> int:
     except RedisRefused as refused:
         if is_missing(refused):
             return 0
-        raise_if_too_old(refused)
+        if "unknown command" in str(refused).lower():
+            too_old = "this Redis has no Redis Functions: hubgate needs Redis 7 or Valkey 7.2, or newer"
+            raise RedisTooOld(too_old) from refused
         raise
 
 
@@ -70,12 +73,10 @@ async def install_library(connection: Connection, key: str) -> None:
     try:
         await connection.call("FUNCTION", "LOAD", *replace, source())
     except RedisRefused as refused:
-        if not loaded and await loaded_version(connection, key):
-            return  # somebody else was quicker
-        if "already exists" in str(refused):
+        if "already exists" not in str(refused):
+            raise
+        if not await loaded_version(connection, key):  # nobody else was quicker: it is another library of that name
             await connection.call("FUNCTION", "LOAD", "REPLACE", source())
-            return
-        raise
 
 
 IDLE_S: Final = 30.0
@@ -87,69 +88,38 @@ def is_missing(refused: RedisRefused) -> bool:
     return "Function not found" in str(refused)
 
 
-def raise_if_too_old(refused: RedisRefused) -> None:
-    """Raises RedisTooOld where the refusal says that the server does not know Redis Functions."""
-    if "unknown command" in str(refused).lower():
-        raise RedisTooOld(
-            "this Redis has no Redis Functions: hubgate needs Redis 7 or Valkey 7.2, or newer"
-        ) from refused
-
-
-class Keys(msgspec.Struct, frozen=True):
-    """Every key starts with the prefix; the Lua library derives its keys from `ready` alone (functions/shared).
-
-    None of the names is one of the first Redis-direct stack's (`jobs:pending`, `job:{id}`, …): its workers, pointed at
-    the same Redis, find nothing of ours to take.
-    """
-
-    prefix: str = ""
-
-    @property
-    def ready(self) -> str:
-        """The groups of ready jobs, a sorted set; also the key that routes a call and tells it the prefix."""
-        return f"{self.prefix}ready"
-
-    @property
-    def events(self) -> str:
-        """The stream of all jobs' events."""
-        return f"{self.prefix}events"
-
-    def wake(self, worker_id: str) -> str:
-        """The list on which an idle worker waits: a token for each job that it was woken for."""
-        return f"{self.prefix}wake:{worker_id}"
-
-    def signals(self, worker_id: str) -> str:
-        """The list of cancellations for one worker."""
-        return f"{self.prefix}signals:{worker_id}"
-
-
 class FunctionCaller:
     """Calls the functions for one `Queue`, over one connection; waits that block get connections of their own."""
 
     def __init__(self, settings: QueueSettings, *, install: bool) -> None:
         self.settings = settings
-        self.keys = Keys(settings.prefix)
+        self._ready = self.key("ready")
         self.may_install = install
         self._timeout = settings.call_timeout_ms / 1000
         self._endpoint = Endpoint(Address.parse(settings.redis_url), timeout=self._timeout, prefix=settings.prefix)
         self._connections: WeakSet[Connection] = WeakSet()
         self.connection = self._connect()
-        self._resting: list[tuple[float, Connection]] = []
-        self._pruning: asyncio.TimerHandle | None = None
+        self._resting: dict[Connection, asyncio.TimerHandle] = {}
         self._installing = asyncio.Lock()
-        self._acknowledged: Acknowledgement | None = None
-        if (kind := settings.acknowledgement) != MEMORY:
-            barrier, wait_ms = f"{settings.prefix}barrier", settings.call_timeout_ms
-            self._acknowledged = Acknowledgement(kind, self._connect(), barrier, wait_ms=wait_ms)
+        kind, barrier, wait_ms = settings.acknowledgement, self.key("barrier"), settings.call_timeout_ms
+        self._acknowledged = Acknowledgement(kind, self.connection, self._connect, barrier, wait_ms=wait_ms)
         numbers = (field.name for field in msgspec.structs.fields(settings) if field.type is int)
         self._terms = msgspec.msgpack.encode({name: getattr(settings, name) for name in numbers})
 
     def _connect(self) -> Connection:
-        return Connection(self._endpoint, timeout=self._timeout, others=self._connections)
+        return FollowingConnection(self._endpoint, timeout=self._timeout, others=self._connections)
+
+    def key(self, name: str) -> str:
+        """A key of this queue. The Lua library derives its keys from `ready` alone, which tells it the prefix.
+
+        None is named as one of the first Redis-direct stack's (`jobs:pending`, `job:{id}`, …): its workers, pointed at
+        the same Redis, find nothing of ours to take.
+        """
+        return f"{self.settings.prefix}{name}"
 
     def change(self, function: str, *arguments: Argument) -> Command:
         """The command that calls a function which changes something."""
-        return ("FCALL", f"hubgate_{function}", 1, self.keys.ready, self._terms, *arguments)
+        return ("FCALL", f"hubgate_{function}", 1, self._ready, self._terms, *arguments)
 
     async def write(self, function: str, *arguments: Argument) -> Reply:
         """Call a function that changes something."""
@@ -157,12 +127,11 @@ class FunctionCaller:
 
     async def commit(self, function: str, *arguments: Argument) -> Reply:
         """Call a function whose change must survive what the setting `acknowledgement` says before it is answered."""
-        command = self.change(function, *arguments)
-        return await self._call(command, by=self._acknowledged.call if self._acknowledged else None)
+        return await self._call(self.change(function, *arguments), by=self._acknowledged.call)
 
     async def read(self, function: str, *arguments: Argument) -> Reply:
         """Call a function that only reads."""
-        return await self._call(("FCALL_RO", f"hubgate_{function}", 1, self.keys.ready, *arguments))
+        return await self._call(("FCALL_RO", f"hubgate_{function}", 1, self._ready, *arguments))
 
     async def _call(self, command: Command, by: Callable[..., Awaitable[Reply]] | None = None) -> Reply:
         call = by or self.connection.call
@@ -180,11 +149,10 @@ class FunctionCaller:
         Raises QueueUnavailable, RedisTooOld, SettingsError.
         """
         if self.may_install:
-            await install_library(self.connection, self.keys.ready)
+            await install_library(self.connection, self._ready)
         else:
-            await loaded_version(self.connection, self.keys.ready)
-        if self._acknowledged:
-            await self._acknowledged.check(self.connection)
+            await loaded_version(self.connection, self._ready)
+        await self._acknowledged.check(self.connection)
 
     async def reinstall(self, refused: RedisRefused) -> None:
         """Load the library again after the server lost it. Raises QueueUnavailable where this process may not."""
@@ -193,32 +161,30 @@ class FunctionCaller:
                 "Redis has lost the queue's functions, and this process may not load them"
             ) from refused
         async with self._installing:
-            await install_library(self.connection, self.keys.ready)
+            await install_library(self.connection, self._ready)
 
     @asynccontextmanager
     async def blocking(self) -> AsyncIterator[Connection]:
         """Lend a connection of its own for a call that blocks. Whoever breaks off must close it first."""
-        connection = self._resting.pop()[1] if self._resting else self._connect()
+        if self._resting:
+            connection, closing = self._resting.popitem()  # the last used: as many stay as were needed at once lately
+            closing.cancel()
+        else:
+            connection = self._connect()
         try:
             yield connection
         except BaseException:
             connection.close()
             raise
-        loop = asyncio.get_running_loop()
-        self._resting.append((loop.time(), connection))
-        if self._pruning is None:
-            self._pruning = loop.call_later(IDLE_S, self._close_idle)
+        self._resting[connection] = asyncio.get_running_loop().call_later(IDLE_S, self._close_idle, connection)
 
-    def _close_idle(self) -> None:
-        """Close the connections that nobody has needed for a while: as many stay as were needed at once lately."""
-        loop = asyncio.get_running_loop()
-        while self._resting and self._resting[0][0] + IDLE_S <= loop.time():
-            self._resting.pop(0)[1].close()
-        self._pruning = loop.call_at(self._resting[0][0] + IDLE_S, self._close_idle) if self._resting else None
+    def _close_idle(self, connection: Connection) -> None:
+        del self._resting[connection]
+        connection.close()
 
     def close(self) -> None:
         """Close every connection."""
-        if self._pruning is not None:
-            self._pruning.cancel()
+        for closing in self._resting.values():
+            closing.cancel()
         for connection in tuple(self._connections):
             connection.close()

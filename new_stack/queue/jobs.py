@@ -10,6 +10,7 @@ import msgspec
 
 from new_stack.queue.events import EventKind
 from new_stack.queue.retry_policy import RetryPolicy
+from new_stack.queue.unmet import Unmet
 
 PRIORITY_LIMIT: Final = 2**53
 """Priorities run from -PRIORITY_LIMIT to PRIORITY_LIMIT: the whole numbers that Redis and JSON keep exactly."""
@@ -51,20 +52,25 @@ TRANSITIONS: Final[dict[JobState, dict[str, JobState]]] = {
 """The state machine. Every transition is one Redis Function; docs/queue.md shows this table."""
 
 
-class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A job as its submitter describes it. `payload` is the raw JSON text of a JSON object, kept as it came."""
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """What a submitter says of a job. `payload` is the raw JSON text of a JSON object, kept as it came."""
 
     payload: msgspec.Raw = msgspec.Raw(b"{}")
     service_required: str = "unknown"
     priority: int = 0
-    id: str | None = None
     client_id: str | None = None
-    max_retries: int | None = None
     extra: msgspec.Raw | None = None
     """Fields of the submitter's own, a JSON object: kept, shown and given to the connector."""
-    retry_policy: RetryPolicy | None = None
     not_before: int | None = None
     """It runs no sooner, in ms since the epoch."""
+
+
+class NewJob(Description, frozen=True, kw_only=True, omit_defaults=True):
+    """A job to be submitted; what is absent is as the queue has it."""
+
+    id: str | None = None
+    max_retries: int | None = None
+    retry_policy: RetryPolicy | None = None
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,16 +81,11 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Job(Description, frozen=True, kw_only=True):
     """A job as it stands in Redis. Times are ms since the epoch by Redis's clock; absent is None."""
 
     id: str
     state: JobState
-    service_required: str
-    payload: msgspec.Raw = msgspec.Raw(b"{}")
-    extra: msgspec.Raw | None = None
-    priority: int
-    client_id: str | None = None
     max_retries: int
     attempt: int = 0
     """The fencing token: the number of the newest claim; 0 before the first."""
@@ -103,9 +104,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     claimed_at: int | None = None
     ended_at: int | None = None
-    policy: dict[str, Any] | None = None
+    retry_policy: dict[str, Any] | None = None
     """Its own `RetryPolicy`, as it was submitted."""
-    not_before: int | None = None
     deadline_at: int | None = None
     """When it has to be done, or fails."""
     group: str | None = None
@@ -162,16 +162,13 @@ class Claimant(msgspec.Struct, frozen=True, kw_only=True):
     """Its capabilities as `matching.offered` writes them; empty where matching is off."""
 
     @property
-    def worker_class(self) -> str:
-        """The name of all workers that serve the same services and offer the same."""
-        text = self.class_text
-        return text if text == "*" else blake2b(text.encode(), digest_size=8).hexdigest()
-
-    @property
-    def class_text(self) -> str:
-        """The services as the functions take them, and after an empty line what is offered."""
+    def row(self) -> tuple[str, str, str]:
+        """As the functions take it: its id; the name of all that serve and offer the same; its services, and after an
+        empty line what it offers.
+        """
         services = "*" if "*" in self.services else "\n".join(sorted(self.services))
-        return f"{services}\n\n{self.offers}" if self.offers else services
+        text = f"{services}\n\n{self.offers}" if self.offers else services
+        return (self.worker_id, text if text == "*" else blake2b(text.encode(), digest_size=8).hexdigest(), text)
 
 
 class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,14 +241,6 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Since when it is to take no more jobs; None where it may."""
 
 
-class Unmet(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs that ask for more than any live worker has that serves their service; `example` is one of them."""
-
-    since: int
-    jobs: int
-    example: str
-
-
 class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many jobs are in each state, and how many of the pending ones for each service.
 
@@ -273,13 +262,6 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Services that live workers do serve, and what waits for them that none of those can do."""
     paused: dict[str, int] = {}
     """Services whose jobs nobody may claim for now, with the ms since when."""
-
-
-class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """A message to one worker: this attempt of this job was cancelled."""
-
-    job_id: str
-    attempt: int
 
 
 class LeaseState(StrEnum):

@@ -3,46 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from redis.asyncio import connection as redis_py
 
 from new_stack.queue.failover.address import Address, Node
 
-
-class Opener(redis_py.AbstractConnection):
-    """A connection of redis-py that gives its socket away."""
-
-    async def connect(self) -> None:
-        """Open the socket and greet."""
-        await super().connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-
-    async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
-        """Send bytes. Where the server has closed the connection meanwhile, uvloop raises RuntimeError: a lost one."""
-        try:
-            await super().send_packed_command(*arguments, **options)
-        except RuntimeError as error:
-            raise OSError("it closed the connection") from error
-
-    def hand_over(self) -> asyncio.StreamWriter:
-        """The socket, without this connection. Raises OSError where the server has closed it."""
-        stream, reader = self._writer, self._reader
-        if stream is None or reader is None or reader.at_eof():
-            raise OSError("it closed the connection")
-        self._writer = self._reader = None
-        return stream
+Opener = redis_py.AbstractConnection
 
 
-class _Tcp(Opener, redis_py.Connection):
-    pass
-
-
-class _Tls(Opener, redis_py.SSLConnection):
-    pass
-
-
-class _Unix(Opener, redis_py.UnixDomainSocketConnection):
-    pass
+def hand_over(opener: Opener) -> asyncio.StreamWriter:
+    """The socket of a connection that has greeted, without redis-py. Raises OSError where the server has closed it."""
+    stream, reader = opener._writer, opener._reader  # noqa: SLF001 - redis-py gives its socket away to nobody
+    if stream is None or reader is None or reader.at_eof():
+        raise OSError("it closed the connection")
+    opener._writer = opener._reader = None  # noqa: SLF001
+    return stream
 
 
 def opener_to(address: Address, node: Node, timeout: float) -> Opener:
@@ -52,5 +27,6 @@ def opener_to(address: Address, node: Node, timeout: float) -> Opener:
     options |= {"socket_timeout": timeout, "socket_connect_timeout": timeout, "protocol": 2}
     if address.path:
         options.pop("socket_keepalive", None)
-        return _Unix(path=address.path, **options)
-    return (_Tls if address.tls else _Tcp)(host=node[0], port=node[1], **options)
+        return redis_py.UnixDomainSocketConnection(path=address.path, **options)
+    kind = redis_py.SSLConnection if address.tls else redis_py.Connection
+    return kind(host=node[0], port=node[1], **options)

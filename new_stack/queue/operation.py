@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 import msgspec
 
 from new_stack.queue.decoding import counts_of
+from new_stack.queue.explanation import WORKERS_LIMIT, Explanation, explanation_of
 from new_stack.queue.function_caller import FunctionCaller
+from new_stack.queue.producer import check_changed
 from new_stack.queue.timeseries import Range, Read, TimeSeries, slots_of, timeseries_of
 
 SLOTS_PAGE: Final = 240
@@ -59,7 +62,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Operator:
-    """Looks at the queue over time and as a whole; pauses services and drains workers."""
+    """Looks at the queue over time and as a whole; pauses services, drains workers and drops what has ended."""
 
     def __init__(self, caller: FunctionCaller) -> None:
         self._caller = caller
@@ -68,6 +71,26 @@ class Operator:
         """Redis's clock, in ms since the epoch."""
         seconds, microseconds = await self._caller.connection.call("TIME")
         return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def ping(self) -> float:
+        """Round-trip time in ms. Raises QueueUnavailable."""
+        began = time.perf_counter()
+        await self._caller.connection.call("PING")
+        return (time.perf_counter() - began) * 1000
+
+    async def check_writable(self) -> float:
+        """How many ms a submission of no job takes. Raises QueueUnavailable where none could be stored, and why."""
+        began = time.perf_counter()
+        await self._caller.write("submit", 0)
+        return (time.perf_counter() - began) * 1000
+
+    async def explain(self, job_id: str) -> Explanation | None:
+        """Why a job waits: who could take it, and who cannot and why not; None where there is no such job."""
+        return explanation_of(await self._caller.read("explain", job_id, WORKERS_LIMIT))
+
+    async def drop(self, job_id: str) -> None:
+        """Forget an ended job now. Raises JobNotFound, InvalidTransition (it has not ended)."""
+        check_changed(job_id, "dropped", await self._caller.commit("drop", job_id))
 
     async def timeseries(
         self, wanted: Range, *, until_ms: int | None = None, by_service: bool = False, service: str = ""

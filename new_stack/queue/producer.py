@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -11,11 +10,12 @@ import msgspec
 
 from new_stack.queue.batcher import Batcher
 from new_stack.queue.decoding import job_of
-from new_stack.queue.errors import InvalidJob, InvalidTransition, JobConflict, JobNotFound, QueueError, QueueUnavailable
+from new_stack.queue.errors import InvalidJob, InvalidTransition, JobConflict, JobNotFound, QueueError
 from new_stack.queue.function_caller import FunctionCaller
 from new_stack.queue.idempotency import digest_of
 from new_stack.queue.jobs import PRIORITY_LIMIT, Job, JobState, NewJob, Submission
 from new_stack.queue.requirements import UNMATCHED, matched
+from new_stack.queue.retry_policy import retries_of
 
 BATCH_JOBS: Final = 200
 BATCH_BYTES: Final = 1_000_000
@@ -43,36 +43,28 @@ class Producer:
 
     def __init__(self, caller: FunctionCaller) -> None:
         self._caller = caller
-        self._submissions: Batcher[Row, list[Any] | QueueUnavailable] = Batcher(self._submit_rows)
+        self._submissions: Batcher[Row, list[Any] | QueueError] = Batcher(self._submit_rows)
 
     async def submit(self, job: NewJob) -> Submission:
         """Raises InvalidJob, JobConflict, QueueUnavailable."""
-        row = self._row(job)
-        answer = _submission(row, await self._submissions.add(row))
+        [answer] = await self.submit_many([job])
         if isinstance(answer, QueueError):
             raise answer
         return answer
-
-    async def check_writable(self) -> float:
-        """How many ms a submission of no job takes. Raises QueueUnavailable where none could be stored, and why."""
-        began = time.perf_counter()
-        await self._caller.write("submit", 0)
-        return (time.perf_counter() - began) * 1000
 
     async def submit_many(self, jobs: Sequence[NewJob]) -> list[Submission | QueueError]:
         """Submit many in few round trips: an answer or an error for each, in their order.
 
         Raises QueueUnavailable where none was stored; where Redis goes away in the middle, the rest answers so.
         """
-        rows: list[Row | InvalidJob] = []
-        for job in jobs:
-            try:
-                rows.append(self._row(job))
-            except InvalidJob as invalid:
-                rows.append(invalid)
-        valid = [row for row in rows if not isinstance(row, InvalidJob)]
-        replies = iter(await self._submit_rows(valid))
-        return [row if isinstance(row, InvalidJob) else _submission(row, next(replies)) for row in rows]
+        rows = [self._row_or_refusal(job) for job in jobs]
+        added = [self._submissions.add(row) for row in rows if not isinstance(row, InvalidJob)]
+        replies = [await reply for reply in added]
+        refused = [reply for reply in replies if isinstance(reply, QueueError)]
+        if refused and len(refused) == len(replies):
+            raise refused[0]
+        answers = iter(replies)
+        return [row if isinstance(row, InvalidJob) else _submission(row, next(answers)) for row in rows]
 
     async def cancel(self, job_id: str, reason: str = "Manually cancelled") -> Job:
         """End the job as cancelled, pending or claimed; again on a cancelled one answers the same.
@@ -93,46 +85,31 @@ class Producer:
         if not await self._caller.write("show", job_id):
             raise JobNotFound(f"there is no job {job_id}")
 
-    async def drop(self, job_id: str) -> None:
-        """Forget an ended job now. Raises JobNotFound, InvalidTransition (it has not ended)."""
-        reply = await self._caller.commit("drop", job_id)
-        if reply == b"missing":
-            raise JobNotFound(f"there is no job {job_id}")
-        if reply != b"dropped":
-            raise InvalidTransition(f"job {job_id} is {reply[1].decode()} and cannot be dropped")
+    def _row_or_refusal(self, job: NewJob) -> Row | InvalidJob:
+        try:
+            return self._row(job)
+        except InvalidJob as invalid:
+            return invalid
 
     def _row(self, job: NewJob) -> Row:
         settings = self._caller.settings
-        retries = _retries(job, settings.max_retries)
+        retries = retries_of(job.retry_policy, job.max_retries, settings.max_retries)
         digest = check(job, payload_limit=settings.payload_limit, retries=retries)
-        job_id = job.id or str(uuid.uuid4())
-        extra = bytes(job.extra or b"").decode(errors="replace")
+        extra = bytes(job.extra).decode(errors="replace") if job.extra else None
         group, rank = matched(job) if settings.matching else UNMATCHED
-        record = {
-            "service_required": job.service_required,
-            "priority": job.priority,
-            "max_retries": retries,
-            "client_id": job.client_id,
-            "extra": extra,
-            "group": group,
-            "rank": rank,
-            "policy": job.retry_policy,
-            "not_before": job.not_before,
-        }
-        told = {name: value for name, value in record.items() if value not in (None, "")}
-        return (job_id, digest, msgspec.msgpack.encode(told), bytes(job.payload))
+        record = msgspec.structs.asdict(job) | {"max_retries": retries, "extra": extra, "group": group, "rank": rank}
+        payload, job_id = bytes(record.pop("payload")), record.pop("id") or str(uuid.uuid4())
+        told = {name: value for name, value in record.items() if value is not None}
+        return (job_id, digest, msgspec.msgpack.encode(told), payload)
 
-    async def _submit_rows(self, rows: Sequence[Row]) -> list[list[Any] | QueueUnavailable]:
-        """An answer for each. Raises QueueUnavailable where nothing was stored; later batches say it one by one."""
-        replies: list[list[Any] | QueueUnavailable] = []
+    async def _submit_rows(self, rows: Sequence[Row]) -> list[list[Any] | QueueError]:
+        """An answer for each; from where Redis refuses a call on, that it did."""
+        replies: list[list[Any] | QueueError] = []
         for batch in _batches(rows):
             try:
                 replies += await self._caller.commit("submit", len(batch), *(value for row in batch for value in row))
-            except QueueUnavailable as error:
-                if not replies:
-                    raise
-                replies += [error] * (len(rows) - len(replies))
-                break
+            except QueueError as error:
+                return replies + [error] * (len(rows) - len(replies))
         return replies
 
 
@@ -150,8 +127,8 @@ def _batches(rows: Sequence[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-def _submission(row: Row, reply: list[Any] | QueueUnavailable) -> Submission | QueueError:
-    if isinstance(reply, QueueUnavailable):
+def _submission(row: Row, reply: list[Any] | QueueError) -> Submission | QueueError:
+    if isinstance(reply, QueueError):
         return reply
     job_id, _, told, payload = row
     if reply[0] == b"conflict":
@@ -166,23 +143,20 @@ def _submission(row: Row, reply: list[Any] | QueueUnavailable) -> Submission | Q
     return Submission(job_id=job_id, state=state, created=created, position=position, job=job)
 
 
-def _changed(job_id: str, verb: str, reply: Sequence[Any]) -> Job:
+def check_changed(job_id: str, verb: str, reply: Sequence[Any]) -> None:
+    """Raises JobNotFound or InvalidTransition where a function says that it could not change the job so."""
+    if reply[0] == b"missing":
+        raise JobNotFound(f"there is no job {job_id}")
     if reply[0] == b"refused":
         raise InvalidTransition(f"job {job_id} is {reply[1].decode()} and cannot be {verb}")
-    job = None if reply[0] == b"missing" else job_of(reply[1], position=reply[2])
+
+
+def _changed(job_id: str, verb: str, reply: Sequence[Any]) -> Job:
+    check_changed(job_id, verb, reply)
+    job = job_of(reply[1], position=reply[2])
     if job is None:
         raise JobNotFound(f"there is no job {job_id}")
     return job
-
-
-def _retries(job: NewJob, usual: int) -> int:
-    """How many failures may be followed by another attempt. Raises InvalidJob where the job says two things."""
-    attempts = None if job.retry_policy is None else job.retry_policy.attempts
-    if attempts is None:
-        return usual if job.max_retries is None else job.max_retries
-    if job.max_retries not in (None, attempts - 1):
-        raise InvalidJob("retry_policy.attempts", f"is {attempts}, but max_retries is {job.max_retries}: one less")
-    return attempts - 1
 
 
 def check(job: NewJob, *, payload_limit: int, retries: int) -> str:

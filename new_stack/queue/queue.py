@@ -6,6 +6,7 @@ from typing import Self
 
 from new_stack.queue.consumer import Consumer
 from new_stack.queue.function_caller import FunctionCaller
+from new_stack.queue.history import History
 from new_stack.queue.operation import Operator
 from new_stack.queue.producer import Producer
 from new_stack.queue.reader import Reader
@@ -13,14 +14,14 @@ from new_stack.queue.settings import QueueSettings
 from new_stack.queue.usage import UsageStore
 
 
-class Queue(Producer, Consumer, Reader, Operator):
-    """Producer, consumer, reader and operator over the same connections; any task of one event loop may use it.
+class Queue(Producer, Consumer, Reader, History, Operator):
+    """Producer, consumer, reader (of jobs, and of what happened to them) and operator over the same connections.
 
-    Code that needs only one privilege takes that one's type.
+    Any task of one event loop may use it. Code that needs only one privilege takes that one's type.
     """
 
     def __init__(self, caller: FunctionCaller) -> None:
-        for role in (Producer, Consumer, Reader, Operator):
+        for role in (Producer, Consumer, Reader, History, Operator):
             role.__init__(self, caller)
         self.settings: QueueSettings = caller.settings
         self.usage = UsageStore(caller)

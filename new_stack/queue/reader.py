@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,7 +9,6 @@ import msgspec
 
 from new_stack.queue.decoding import counts_of, event_of, job_of, worker_of
 from new_stack.queue.events import Event
-from new_stack.queue.explanation import WORKERS_LIMIT, Explanation, explanation_of
 from new_stack.queue.function_caller import FunctionCaller
 from new_stack.queue.jobs import Job, JobState, Page, QueueCounts, WorkerInfo
 
@@ -30,12 +28,6 @@ class Reader:
 
     def __init__(self, caller: FunctionCaller) -> None:
         self._caller = caller
-
-    async def ping(self) -> float:
-        """Round-trip time in ms. Raises QueueUnavailable."""
-        began = time.perf_counter()
-        await self._caller.connection.call("PING")
-        return (time.perf_counter() - began) * 1000
 
     async def job(self, job_id: str, *, bodies: bool = True) -> Job | None:
         """One job, or None. Without `bodies` a payload or result of more than 1 KB is left out."""
@@ -80,10 +72,6 @@ class Reader:
                 break
         return Page(jobs=tuple(found), cursor=below or None, looked_at=looked_at)
 
-    async def explain(self, job_id: str) -> Explanation | None:
-        """Why a job waits: who could take it, and who cannot and why not; None where there is no such job."""
-        return explanation_of(await self._caller.read("explain", job_id, WORKERS_LIMIT))
-
     async def counts(self) -> QueueCounts:
         """How many jobs are where."""
         return counts_of(await self._caller.read("count"))
@@ -98,12 +86,6 @@ class Reader:
             if cursor == b"0":
                 return [known[worker_id] for worker_id in sorted(known)]
 
-    async def history(self, job_id: str, after: str = "0", *, count: int = 1_000_000) -> list[Event]:
-        """The events of one job, oldest first, after that id, at most `count` of them."""
-        limit = self._caller.settings.inline_result_limit
-        entries = await self._caller.read("history", job_id, after, count, limit)
-        return [event for entry in entries if (event := event_of(entry[0], entry[1]))]
-
     async def events(self, after: str, *, block_ms: int, count: int = 500) -> list[Event]:
         """Events of all jobs after that id of the stream `events`; `$` begins with the next one."""
         events, _ = await self.events_and_end(after, block_ms=block_ms, count=count)
@@ -111,7 +93,7 @@ class Reader:
 
     async def events_and_end(self, after: str, *, block_ms: int, count: int = 500) -> tuple[list[Event], str]:
         """The same, and the id after which to read on: entries that this version does not know are passed over."""
-        read = ("XREAD", "COUNT", count, "BLOCK", max(block_ms, 1), "STREAMS", self._caller.keys.events, after)
+        read = ("XREAD", "COUNT", count, "BLOCK", max(block_ms, 1), "STREAMS", self._caller.key("events"), after)
         async with self._caller.blocking() as connection:
             reply = await connection.call(*read, patience=block_ms / 1000)
         entries = reply[0][1] if reply else []
@@ -120,12 +102,12 @@ class Reader:
 
     async def last_event_id(self) -> str:
         """The newest id of `events` ("0-0" where there is none)."""
-        entries = await self._caller.connection.call("XREVRANGE", self._caller.keys.events, "+", "-", "COUNT", 1)
+        entries = await self._caller.connection.call("XREVRANGE", self._caller.key("events"), "+", "-", "COUNT", 1)
         return entries[0][0].decode() if entries else "0-0"
 
     async def first_event_id(self) -> str:
         """The oldest id still kept of `events` ("0-0" where there is none)."""
-        entries = await self._caller.connection.call("XRANGE", self._caller.keys.events, "-", "+", "COUNT", 1)
+        entries = await self._caller.connection.call("XRANGE", self._caller.key("events"), "-", "+", "COUNT", 1)
         return entries[0][0].decode() if entries else "0-0"
 
 

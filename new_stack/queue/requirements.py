@@ -25,8 +25,8 @@ EXPECTED: Final = {"customer_id": "text", "workflow_priority": f"a whole number 
 class Matched(NamedTuple):
     """How a job waits."""
 
-    group: str = ""
-    """The signature of what it asks for; '' where it asks for its service alone."""
+    group: str | None = None
+    """The signature of what it asks for; None where it asks for its service alone."""
     rank: int | None = None
     """The priority of its workflow, which then stands for the job's own."""
 
@@ -48,4 +48,4 @@ def matched(job: NewJob) -> Matched:
         group = signature(job.service_required, asked.customer_id or None, requirements)
     except RequirementsError as error:
         raise InvalidJob(error.field, error.why) from None
-    return Matched(group if group != job.service_required else "", asked.workflow_priority)
+    return Matched(group if group != job.service_required else None, asked.workflow_priority)

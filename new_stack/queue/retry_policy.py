@@ -7,6 +7,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from new_stack.queue.errors import InvalidJob
+
 DAY_MS: Final = 86_400_000
 
 Ms = Annotated[int, Meta(ge=1, le=365 * DAY_MS)]
@@ -30,3 +32,13 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     """How long one attempt may take; a worker's own limit holds besides."""
     deadline_ms: Ms | None = None
     """How long after its submission it has to be done: then it fails for good."""
+
+
+def retries_of(policy: RetryPolicy | None, asked: int | None, usual: int) -> int:
+    """How many failures may be followed by another attempt. Raises InvalidJob where the job says two things."""
+    attempts = None if policy is None else policy.attempts
+    if attempts is None:
+        return usual if asked is None else asked
+    if asked not in (None, attempts - 1):
+        raise InvalidJob("retry_policy.attempts", f"is {attempts}, but max_retries is {asked}: one less")
+    return attempts - 1

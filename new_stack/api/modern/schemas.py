@@ -104,7 +104,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "ended_at_ms": job.ended_at,
         "status_message": job.status_message,
         "cancel_reason": job.cancel_reason,
-        "retry_policy": job.policy,
+        "retry_policy": job.retry_policy,
         "not_before_ms": job.not_before,
         "deadline_at_ms": job.deadline_at,
         "unserved_since_ms": job.unserved_since,

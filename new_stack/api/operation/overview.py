@@ -13,10 +13,11 @@ from new_stack.api.http.http_io import answer, whole_number
 from new_stack.api.http.problems import invalid
 from new_stack.api.operation.health import figures_of
 from new_stack.api.services import SERVICES
-from new_stack.queue.jobs import QueueCounts, Unmet
+from new_stack.queue.jobs import QueueCounts
 from new_stack.queue.operation import LeaseAtRisk, Memory
 from new_stack.queue.queue import Queue
 from new_stack.queue.timeseries import RANGES
+from new_stack.queue.unmet import Unmet
 
 LATEST_MS: Final = 10**14
 UNMET_SHOWN: Final = 10

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.failover import sentinel
 from new_stack.queue.failover.address import Address, Node
-from new_stack.queue.opener import Opener, opener_to
+from new_stack.queue.opener import Opener, hand_over, opener_to
 from new_stack.settings import SettingsError
 
 SECTIONS: Final = ("server", "replication", "cluster")
@@ -87,7 +87,7 @@ class Endpoint:
             opener = opener_to(self._address, node, self._timeout / len(nodes))
             try:
                 return await self._greeted(opener)
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, RuntimeError) as error:  # uvloop: RuntimeError where the server hung up
                 await opener.disconnect(nowait=True)
                 if "DB index" in str(error) or "SELECT is not allowed" in str(error):
                     raise SettingsError(f"The Redis URL's database cannot be used: {error}.") from error
@@ -98,7 +98,7 @@ class Endpoint:
         raise QueueUnavailable("Redis cannot be reached", "; ".join(reasons))
 
     async def _greeted(self, opener: Opener) -> Opened:
-        await opener.connect()
+        await opener.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         await opener.send_command("INFO", *SECTIONS)
         await opener.send_command("CLIENT", "ID")
         server = _server(await opener.read_response(), await opener.read_response())
@@ -106,7 +106,7 @@ class Endpoint:
             raise SettingsError("On a Redis Cluster HUBGATE_PREFIX must hold a hash tag such as {emp}:.")
         if not server.primary and not server.cluster:
             raise OSError("it is a replica, not a primary")
-        stream = opener.hand_over()
+        stream = hand_over(opener)
         return Opened(transport=stream.transport, stream=stream, server=server)
 
 

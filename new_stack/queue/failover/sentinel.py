@@ -22,10 +22,10 @@ async def primary(address: Address, *, within_s: float) -> Node:
     for node in address.nodes:
         opener = opener_to(asked, node, within_s / (len(address.nodes) + 1))
         try:
-            await opener.connect()
+            await opener.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             await opener.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.service)
             found = await opener.read_response()
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, RuntimeError) as error:  # uvloop: RuntimeError where it hung up
             reasons.append(f"Sentinel {node[0]}:{node[1]}: {error or 'no answer'}")
         else:
             if found:

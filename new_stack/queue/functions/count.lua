@@ -1,8 +1,8 @@
 --@include context ready paused unserved
 -- count: how many jobs are in each state, in back-off, and ready for each service.
 -- Keys: `ready`. Arguments: none.
--- Reply: {pending, claimed, completed, failed, cancelled, delayed, {service, count, …}, what nobody takes (see unserved),
--- how many of the ready ones have a priority above 0, {paused service, since when, …}}.
+-- Reply: the names of QueueCounts and what is counted, in turns: a number; services and numbers in turns (how many jobs
+-- are ready; since when it is paused); what nobody takes (see unserved).
 -- Invariant: changes nothing; costs the same whatever the number of jobs.
 reads('count', function(q)
   q.now = clock()
@@ -18,7 +18,8 @@ reads('count', function(q)
     if count > 0 then services[#services + 1], services[#services + 2] = service, count end
   end
   return {
-    pending_count(q), card('leases'), card('ended') - failed - cancelled, failed, cancelled, card('delayed'), services,
-    unserved_services(q), urgent, paused_services(q),
+    'pending', pending_count(q), 'claimed', card('leases'), 'completed', card('ended') - failed - cancelled,
+    'failed', failed, 'cancelled', cancelled, 'delayed', card('delayed'), 'by_service', services,
+    'untaken', unserved_services(q), 'urgent', urgent, 'paused', paused_services(q),
   }
 end)

@@ -1,4 +1,4 @@
---@include context record ready filter paused unserved
+--@include context record ready filter unserved
 -- list: one page of jobs, newest first, those that match every filter.
 -- Keys: `ready`. Arguments: what fields of the record have to be (MessagePack); a text that stands in the id, the client
 -- id or the error ('' for any); the sequence number below which to look ('+inf' to begin); how many; how many to look at;
@@ -45,13 +45,6 @@ local function below(q, index, few, cursor)
   local rows = redis.call('ZREVRANGEBYSCORE', q.prefix .. index, unpack(bounds))
   for at = 1, #rows, 2 do found[#found + 1] = { rows[at], tonumber(rows[at + 1]) } end
   return found
-end
-
--- Why a job waits though it is its turn: since when nobody takes it, since when its service is paused.
-local function note_why(q, job)
-  if job.state ~= 'pending' then return end
-  job.unserved_since = unserved_since(q, group_of(job))
-  job.paused_since = paused_since(q, 'service', job.service_required)
 end
 
 reads('list', function(q, args)

@@ -16,8 +16,6 @@ changes('poll', function(q, args)
   local has_work = find_best(q, begin_walk(q, worker))
   if has_work and redis.call('EXISTS', q.prefix .. 'wake:' .. worker.id) == 0 then wake_worker(q, worker.id) end
   local idle_ms = tonumber(args[5])
-  if idle_ms > 0 then
-    redis.call('ZADD', q.prefix .. 'idle:' .. worker.class, 'XX', q.now + idle_ms, worker.id)
-  end
+  if idle_ms > 0 then redis.call('ZADD', q.prefix .. 'idle:' .. worker.class, 'XX', q.now + idle_ms, worker.id) end
   return { has_work and '1' or '', reaped }
 end)

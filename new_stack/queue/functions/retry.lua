@@ -19,7 +19,6 @@ adds('retry', function(q, args)
   redis.call('ZREM', q.prefix .. job.state, id)
   for _, field in ipairs(FORGOTTEN) do job[field] = nil end
   job.state, job.failures, job.deliveries = 'pending', 0, 0
-  drop_body(q, job, 'result')
   set_deadline(q, job)
   make_ready(q, job)
   emit(q, job, 'retried', {})

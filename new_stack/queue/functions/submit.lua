@@ -2,22 +2,17 @@
 -- submit: make jobs ready, each once.
 -- Keys: `ready`. Arguments: the terms; the number of jobs; for each: id, digest of the content, its record as far as
 -- the submitter says it (MessagePack of service_required, priority, max_retries and, where there is one, client_id,
--- extra (JSON), group, rank (the priority to order it by, not its own), policy, not_before), payload.
+-- extra (JSON), group, rank (the priority to order it by, not its own), retry_policy, not_before), payload.
 -- Reply: for each {'created', 'pending', position, created_at, when its deadline is or ''}, {'same', state, position, the
 -- record's row} or {'conflict'}. Of rows that are large together, those that would exceed ROWS_BYTES come empty.
 -- Invariant: an id names one job for as long as its record lives; a repeat changes nothing.
-local function next_sequence(q, at_most)
-  if not q.sequence then q.sequence = redis.call('INCRBY', q.prefix .. 'sequence', at_most) - at_most end
-  q.sequence = q.sequence + 1
-  return q.sequence
-end
-
 local function submit_one(q, args, at, at_most)
   local id, digest = args[at], args[at + 1]
   local known = submitted_before(q, id, digest)
   if known then return known end
   local job = cmsgpack.unpack(args[at + 2])
-  job.id, job.digest, job.state, job.created_at, job.sequence = id, digest, 'pending', q.now, next_sequence(q, at_most)
+  q.sequence = (q.sequence or redis.call('INCRBY', q.prefix .. 'sequence', at_most) - at_most) + 1
+  job.id, job.digest, job.state, job.created_at, job.sequence = id, digest, 'pending', q.now, q.sequence
   job.attempt, job.failures, job.deliveries = 0, 0, 0
   set_deadline(q, job)
   keep_body(q, job, 'payload', args[at + 3])

@@ -116,7 +116,7 @@ async def test_after_a_retry_by_hand_the_next_end_comes_too(api: Api, work: Work
 
 
 async def test_an_event_of_an_unknown_kind_stops_nobody(api: Api, work: Work) -> None:
-    queue, key = api.queue._caller.connection, api.queue._caller.keys.events
+    queue, key = api.queue._caller.connection, api.queue._caller.key("events")
     stream = asyncio.create_task(api.whole("/api/events?since=0&kinds=completed"))
     await queue.call("XADD", key, "*", "kind", "teleported", "job_id", "x")
     async with asyncio.timeout(5):
@@ -140,7 +140,7 @@ async def calls(api: Api) -> int:
 
 async def test_a_key_of_a_stranger_ends_no_process(api: Api, work: Work, capsys: pytest.CaptureFixture[str]) -> None:
     """The stream of events is a text for a while: nothing can be read, and then all goes on."""
-    redis, key = api.queue._caller.connection, api.queue._caller.keys.events
+    redis, key = api.queue._caller.connection, api.queue._caller.key("events")
     await redis.call("SET", key, "somebody's")
     seen = ""
     async with asyncio.timeout(10):

@@ -24,7 +24,7 @@ class Redis:
 
     def __init__(self, caller: FunctionCaller) -> None:
         self.caller = caller
-        self.prefix = caller.keys.prefix
+        self.prefix = caller.settings.prefix
 
     async def write(self, function: str, *arguments: Argument) -> Any:
         return await self.caller.write(function, *arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from statistics import quantiles
 from typing import Any
@@ -43,9 +44,37 @@ async def commands(queue: Queue) -> int:
     return sum(int(line.partition("calls=")[2].partition(",")[0]) for line in lines if line.startswith("cmdstat_"))
 
 
+async def carried_out(queue: Queue, name: str) -> int:
+    """How often Redis has carried out one command, inside functions and outside."""
+    found = re.search(rf"cmdstat_{name}:calls=(\d+)", (await command(queue, "INFO", "commandstats")).decode())
+    return int(found[1]) if found else 0
+
+
 async def fact(queue: Queue, section: str, name: str) -> int:
     lines = (await command(queue, "INFO", section)).decode().splitlines()
     return next(int(line.partition(":")[2]) for line in lines if line.startswith(f"{name}:"))
+
+
+@pytest.mark.parametrize("forgotten_by", ["reap", "drop"])
+async def test_large_values_are_unlinked_when_their_job_is_forgotten(lone: Queue, forgotten_by: str) -> None:
+    """Redis frees what it unlinks in a thread of its own; a deletion of a large value would hold up everybody."""
+    large = msgspec.Raw(b'{"text":"%b"}' % (b"x" * 1_000_000))
+    await lone.submit(NewJob(id="a", payload=large))
+    [lease] = await lone.claim("w1")
+    for number in range(1, 300):
+        await lone.progress(lease, ProgressUpdate(progress=number / 3, number=number))
+    await lone.end(Completed(lease=lease, result=large))
+    kept = [f"{kind}:a" for kind in ("record", "payload", "result", "events")]
+    assert await command(lone, "EXISTS", *kept) == len(kept)
+    deleted, unlinked = await carried_out(lone, "del"), await carried_out(lone, "unlink")
+    if forgotten_by == "drop":
+        await lone.drop("a")
+    else:
+        await command(lone, "ZADD", "ended", 5, "a")
+        await lone.reap()
+    assert await command(lone, "EXISTS", *kept) == 0
+    assert await carried_out(lone, "unlink") == unlinked + 1
+    assert await carried_out(lone, "del") == deleted
 
 
 async def test_a_job_costs_at_most_24_commands_from_its_submission_to_its_end(lone: Queue) -> None:
@@ -78,7 +107,7 @@ async def test_an_ended_job_takes_at_most_1300_once_its_events_are_gone(own_valk
         leases = await queue.claim("w1", 500)
         await asyncio.gather(*(queue.progress(lease, ProgressUpdate(progress=50, message="half")) for lease in leases))
         await queue.end_and_claim("w1", [Completed(lease=lease, result=PAYLOAD) for lease in leases], 0)
-        streams += [queue._caller.keys.prefix + "events:" + lease.job_id for lease in leases]
+        streams += [queue._caller.key("events:" + lease.job_id) for lease in leases]
         assert await command(queue, "EXISTS", streams[-1])
 
     async def gone() -> bool:

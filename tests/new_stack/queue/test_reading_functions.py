@@ -8,6 +8,7 @@ import pytest
 
 from new_stack.queue import WorkerReport
 from new_stack.queue import function_caller as library
+from new_stack.queue.decoding import counts_of
 from tests.new_stack.queue.conftest import Redis
 
 
@@ -21,25 +22,23 @@ class TestReading:
         assert await redis.read("job", "nobody", "") == []
         await redis.claim("w1", 1)
         await redis.end("fail", "b")
-        *numbers, services, unserved, _, paused = await redis.read("count")
-        assert numbers == [4, 0, 0, 0, 0, 1]
-        assert paused == []
-        assert dict(zip(services[::2], services[1::2], strict=True)) == {b"s": 2, b"other": 1}
-        assert unserved == []
+        counts = counts_of(await redis.read("count"))
+        assert (counts.pending, counts.delayed, counts.urgent) == (4, 1, 0)
+        assert (counts.claimed, counts.completed, counts.failed, counts.cancelled) == (0, 0, 0, 0)
+        assert (counts.by_service, counts.unserved, counts.paused) == ({"s": 2, "other": 1}, {}, {})
 
     async def test_what_nobody_alive_serves_is_counted_with_its_time(self, redis: Redis) -> None:
         await redis.beat("w1", services="s")
         await redis.submit("a")
         await redis.submit("x", service="upscale")
         await redis.write("reap", 100)
-        *_, unserved, _, _ = await redis.read("count")
-        [[service, since, count, example]] = unserved
-        assert (service, count, example) == (b"upscale", 1, b"")
-        assert (await redis.read("job", "x", ""))[2] == since
+        [(service, since)] = counts_of(await redis.read("count")).unserved.items()
+        assert service == "upscale"
+        assert (await redis.read("job", "x", ""))[2] == str(since).encode()
         assert (await redis.read("job", "a", ""))[2] == b""
         await redis.beat("w2", services="upscale\nother")
         await redis.write("reap", 100)
-        assert (await redis.read("count"))[-3] == []
+        assert counts_of(await redis.read("count")).unserved == {}
         assert [row[0] for row in await redis.claim("w2", 1, services="upscale\nother")] == [b"x"]
 
     async def test_list_ends_its_work_when_it_has_looked_at_enough(self, redis: Redis) -> None:

@@ -57,7 +57,7 @@ async def test_no_worker_exits_whatever_redis_answers(
     worker = start_process("--id", "w1", redis_url=own_valkey.url)
     running = await simulate(queue, {"progress": 1}, {"sleep_ms": 1500}, {"result": "kept"})
     await at_work(queue, running)
-    assert queue._caller.keys.signals("w1") == f"{prefix}signals:w1"
+    assert queue._caller.key("signals:w1") == f"{prefix}signals:w1"
     await fault(queue, prefix)
     if fault is not demote:
         line = await worker.until_logged("redis_away")

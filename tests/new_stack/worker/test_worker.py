@@ -62,7 +62,7 @@ async def test_jobs_that_waited_before_the_worker_came_are_run_in_order(
 
 async def test_a_lost_wake_up_is_made_good_by_the_poll(queue: Queue, start_worker: StartWorker) -> None:
     worker = await start_worker(poll_interval_ms=200)
-    idle = f"{queue.settings.prefix}idle:{Claimant(worker_id='any').worker_class}"
+    idle = f"{queue.settings.prefix}idle:{Claimant(worker_id='any').row[1]}"
 
     async def waits() -> bool:
         return bool(await queue._caller.connection.call("ZREM", idle, worker.settings.worker_id))

@@ -41,11 +41,8 @@ end
 -- others, it looks again at once, because they may not come.
 local function wait_for_more(q, worker, left_some)
   if worker.wait_ms == 0 or paused_since(q, 'worker', worker.id) then return end
-  if left_some then
-    wake_worker(q, worker.id)
-  else
-    park(q, worker.id, worker.class, worker.wait_ms)
-  end
+  if left_some then return wake_worker(q, worker.id) end
+  redis.call('ZADD', q.prefix .. 'idle:' .. worker.class, q.now + worker.wait_ms, worker.id)
 end
 
 local function claim(q, worker, count)
@@ -53,8 +50,10 @@ local function claim(q, worker, count)
   promote(q, CLAIM_PAGE)
   local walk, share = begin_walk(q, worker), begin_share(q, worker, count)
   while #leases < share.limit and inspected < CLAIM_INSPECTED do
-    local member, score, group = take_best(q, walk)
+    local member, score, found = find_best(q, walk)
     if not member then break end
+    local group = found.group
+    redis.call('ZREM', q.prefix .. 'ready:' .. group, member)
     inspected = inspected + 1
     local job, why = read_job(q, id_of(member))
     if not job or job.state ~= 'pending' then
@@ -68,7 +67,7 @@ local function claim(q, worker, count)
       passed[#passed + 1] = { group, score, member }
     elseif has_its_share(q, share, group) then
       redis.call('ZADD', q.prefix .. 'ready:' .. group, score, member)
-      table.remove(walk.groups, walk.groups[1].group == group and 1 or 2)
+      table.remove(walk.groups, walk.groups[1] == found and 1 or 2)
     else
       leases[#leases + 1] = hold(q, job, worker)
       if runs_alone(job) then break end

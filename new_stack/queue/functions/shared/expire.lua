@@ -7,19 +7,14 @@ local function expire_lease(q, id)
     redis.call('ZREM', q.prefix .. 'leases', id)
     return false
   end
-  local worker_id = job.worker_id or ''
   count_loss(job, 1)
   if has_lost_too_many(q, job) then
     job.error_type, job.traceback = nil, nil
-    job.error = 'lost its worker ' .. job.deliveries .. ' times; the last one was ' .. worker_id
+    job.error = 'lost its worker ' .. job.deliveries .. ' times; the last one was ' .. (job.worker_id or '')
     finish(q, job, 'failed')
-    return true
+  else
+    hand_back(q, job, 'lease_expired')
   end
-  give_back(q, job)
-  job.lost_by = worker_id
-  make_ready(q, job)
-  emit(q, job, 'lease_expired', { 'worker_id', worker_id })
-  save_job(q, job)
   return true
 end
 

@@ -32,3 +32,14 @@ local function make_ready(q, job)
   local woken = wake(q, group_of(job), 1, job.failed_by)
   job.offered_to = job.failed_by and woken
 end
+
+-- Off its lease and ready again, at its old place: `kind` is the event that says why. Answers its new state.
+local function hand_back(q, job, kind)
+  local worker_id = job.worker_id or ''
+  give_back(q, job)
+  if kind == 'lease_expired' then job.lost_by = worker_id end
+  make_ready(q, job)
+  emit(q, job, kind, { 'worker_id', worker_id })
+  save_job(q, job)
+  return job.state
+end

@@ -4,8 +4,8 @@ local NEEDED = {
   attempt = 'number', failures = 'number', deliveries = 'number', created_at = 'number',
 }
 local OPTIONAL = {
-  policy = 'table', not_before = 'number', deadline_at = 'number', rank = 'number', group = 'string',
-  offered_to = 'string', lost_alone = 'number', said = 'number', logs = 'table',
+  retry_policy = 'table', not_before = 'number', deadline_at = 'number', rank = 'number', group = 'string',
+  claimed_at = 'number', offered_to = 'string', lost_alone = 'number', said = 'number', logs = 'table',
 }
 
 local function is_malformed(job)
@@ -16,7 +16,7 @@ local function is_malformed(job)
   for field, kind in pairs(OPTIONAL) do
     if job[field] ~= nil and type(job[field]) ~= kind then return true end
   end
-  for field, value in pairs(job.policy or {}) do
+  for field, value in pairs(job.retry_policy or {}) do
     if type(value) ~= (field == 'retry_on' and 'table' or 'number') then return true end
   end
   return false

@@ -18,7 +18,7 @@ local function tick(q)
       for _, id in ipairs(redis.call('ZRANGEBYSCORE', q.prefix .. index[1], '(' .. latest, '+inf')) do
         local job = read_job(q, id)
         -- A job that was submitted for later waits for that moment; one with a policy has a longest pause of its own.
-        local cap = job and job.policy and job.policy.backoff_cap_ms or 0
+        local cap = job and job.retry_policy and job.retry_policy.backoff_cap_ms or 0
         if not (job and job.attempt == 0) then
           redis.call('ZADD', q.prefix .. index[1], math.max(latest, q.now + cap), id)
         end

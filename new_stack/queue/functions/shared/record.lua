@@ -39,11 +39,6 @@ local function body_of(q, job, field)
   return job[field] or ''
 end
 
-local function drop_body(q, job, field)
-  if job[field .. '_apart'] then redis.call('UNLINK', q.prefix .. field .. ':' .. job.id) end
-  job[field], job[field .. '_apart'] = nil, nil
-end
-
 -- Whether this worker holds this attempt of the job: the fencing rule.
 local function holds(job, attempt, worker_id)
   return job and job.state == 'claimed' and job.attempt == attempt and job.worker_id == worker_id

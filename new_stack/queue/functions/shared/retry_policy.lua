@@ -4,7 +4,7 @@ local NO_POLICY = {}
 -- The pause before the next attempt: grows with each failure up to a cap. Its jitter comes from the job's id and the
 -- number of the failure, so that a repeat finds the same.
 local function backoff(q, job)
-  local policy = job.policy or NO_POLICY
+  local policy = job.retry_policy or NO_POLICY
   local first, factor = policy.backoff_base_ms or q.retry_backoff_ms, policy.backoff_factor or 2
   local delay = math.min(first * factor ^ (job.failures - 1), policy.backoff_cap_ms or q.retry_backoff_max_ms)
   if policy.backoff_jitter then
@@ -27,12 +27,18 @@ local function is_like(text, pattern)
   return true
 end
 
--- Whether the job's own policy lets it run again after this error: nothing said is yes.
-local function may_run_again(job, reason, kind)
-  local wanted = job.policy and job.policy.retry_on
+-- Whether the job's own policy lets it run again after its error, so much later: nothing said is yes.
+local function may_run_again(q, job, pause)
+  if job.deadline_at and q.now + pause >= job.deadline_at then
+    job.error = job.error .. ' (and its deadline is before the next attempt)'
+    return false
+  end
+  local wanted = job.retry_policy and job.retry_policy.retry_on
   if not wanted then return true end
   for _, one in ipairs(wanted) do
-    if one == kind or is_like(reason, one) or string.sub(reason, 1, #one + 1) == one .. ':' then return true end
+    if one == job.error_type or is_like(job.error, one) or string.sub(job.error, 1, #one + 1) == one .. ':' then
+      return true
+    end
   end
   return false
 end

@@ -1,4 +1,4 @@
---@include context ready alive
+--@include context ready alive paused
 -- Jobs that nobody alive serves wait; `unserved` has their groups, and since when. Kept by whoever reaps, for the
 -- services and the signatures that are next in line.
 local GROUPS_LOOKED_AT = 1000
@@ -44,4 +44,11 @@ local function unserved_services(q)
   end
   for _, row in ipairs(found) do row[2] = string.format('%.0f', row[2]) end
   return found
+end
+
+-- Why a job waits though it is its turn: since when nobody takes it, since when its service is paused.
+local function note_why(q, job)
+  if job.state ~= 'pending' then return end
+  job.unserved_since = unserved_since(q, group_of(job))
+  job.paused_since = paused_since(q, 'service', job.service_required)
 end

@@ -13,32 +13,24 @@ end
 -- one that was woken, but for `last`.
 local function wake(q, group, count, last)
   if paused_since(q, 'service', service_of(group)) then return nil end
-  local kept, another, passed_over = nil, nil, {}
+  local another, kept = nil, {}
   for _, class in ipairs(classes(q)) do
-    local idle = q.prefix .. 'idle:' .. class.name
-    local excluded = serves(class.read, group)
+    local idle, excluded = q.prefix .. 'idle:' .. class.name, serves(class.read, group)
     while count > 0 and excluded do
-      local first = redis.call('ZPOPMIN', idle)
-      if #first == 0 then break end
-      if excluded[first[1]] then
-        passed_over[#passed_over + 1] = { idle, first[2], first[1] }
-      elseif first[1] == last then
-        kept = { idle, first[2] }
-      elseif tonumber(first[2]) >= q.now then
-        wake_worker(q, first[1])
-        count, another = count - 1, first[1]
+      local name, until_ms = unpack(redis.call('ZPOPMIN', idle))
+      if not name then break end
+      if excluded[name] or name == last then
+        kept[#kept + 1] = { idle, until_ms, name, excluded[name] }
+      elseif tonumber(until_ms) >= q.now then
+        wake_worker(q, name)
+        count, another = count - 1, name
       end
     end
   end
-  for _, one in ipairs(passed_over) do redis.call('ZADD', one[1], one[2], one[3]) end
-  if kept and count == 0 then redis.call('ZADD', kept[1], kept[2], last) end
-  if kept and count > 0 then wake_worker(q, last) end
+  for _, one in ipairs(kept) do
+    if count > 0 and not one[4] then wake_worker(q, one[3]) else redis.call('ZADD', one[1], one[2], one[3]) end
+  end
   return another
-end
-
--- The worker has room left and waits until then.
-local function park(q, worker_id, class, wait_ms)
-  redis.call('ZADD', q.prefix .. 'idle:' .. class, q.now + wait_ms, worker_id)
 end
 
 -- Jobs that somebody was woken for who does not come wake another one.

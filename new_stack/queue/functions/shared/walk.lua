@@ -65,12 +65,3 @@ local function find_best(q, walk)
     end
   end
 end
-
--- Take the best ready job out of its group: its member, score and group, or nil where there is none.
-local function take_best(q, walk)
-  local member, score, found = find_best(q, walk)
-  if not member then return nil end
-  redis.call('ZREM', q.prefix .. 'ready:' .. found.group, member)
-  found.bound = score
-  return member, score, found.group
-end

@@ -54,7 +54,7 @@ class Life:
         for worker in ("w1", "w2"):  # from here on both count as idle
             await queue.wait_and_claim(worker, 1, timeout_ms=60_000)
         told["position"] = [(await self.submit(n, p)).position for n, p in (("a", 0), ("b", 0), ("c", 5))]
-        wake = queue._caller.keys.wake("w1")
+        wake = queue._caller.key("wake:w1")
         told["woken"] = await queue._caller.connection.call("LLEN", wake)
         first = [lease for _ in range(3) if (lease := await self.claim("w1"))]
         told["order"] = [lease.job_id for lease in first]
