@@ -87,3 +87,16 @@ def assert_told(told: dict[str, Any], jobs: Sequence[dict[str, Any]], what: str)
     ran = [job for job in jobs if job["claimed_at_ms"] is not None]
     assert_near(told["run_ms"], [job["ended_at_ms"] - job["claimed_at_ms"] for job in ran], f"run of {what}")
     assert_near(told["wait_ms"], [job["claimed_at_ms"] - job["created_at_ms"] for job in ran], f"wait of {what}")
+
+
+async def test_the_metrics_say_what_the_workers_do(isolated_stack: OwnStack) -> None:
+    async with isolated_stack.http() as http:
+        for name in ("first", "second", "third"):
+            await isolated_stack.worker(name, connector="simulation:services=draw")
+        await http.post("/api/jobs", json=[{"service_required": "draw", "payload": script(wait(60_000))}] * 2)
+
+        async def told() -> bool:
+            lines = (await http.get("/metrics")).text.splitlines()
+            return {'hubgate_workers{state="busy"} 2.0', 'hubgate_workers{state="idle"} 1.0'} <= set(lines)
+
+        await until(told, 20, "two busy workers and an idle one in the metrics")

@@ -338,3 +338,14 @@ async def test_without_the_token_nothing_is_told(guarded: OwnStack) -> None:
         async with Server.of_stack(guarded.http_url, token=token).http() as stranger:
             for path in ("/api/jobs", f"/api/jobs/{job_id}", f"/api/jobs/{job_id}/progress", "/api/stats"):
                 assert (await stranger.get(path)).status_code == 401, path
+
+
+async def test_a_list_is_counted_by_its_jobs_however_many_commas_they_hold(stack: Server) -> None:
+    """A list of very many short items is refused before each costs memory."""
+    job = {"service_required": stack.service, "payload": script(result="kept") | {"commas": "," * 30_000}}
+    async with stack.http() as http:
+        answers = (await http.post("/api/jobs", json=[job, job])).json()
+        assert [one["status"] for one in answers] == [201, 201]
+        refused = await http.post("/api/jobs", json=[{}] * 60_000)
+        assert (refused.status_code, refused.json()["title"]) == (422, "Unprocessable Entity")
+        assert "one request may carry" in refused.text

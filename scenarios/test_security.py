@@ -25,6 +25,8 @@ SOCKETS: Final = ("/", "/ws/client/stranger", "/ws/monitor/stranger", "/ws/worke
 REFUSED: Final = "Authentication failed: Invalid token"
 FOREIGN: Final = "http://evil.example"
 LIMIT: Final = 20_000
+BODY_MS: Final = 4_000
+"""How long a body may take to arrive."""
 UPGRADE: Final = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -141,7 +143,12 @@ async def test_a_name_that_was_made_to_point_here_reads_and_writes_nothing(isola
 @pytest.fixture
 def narrow(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
     """A stack that takes little at once."""
-    limits = {"hubgate_body_limit": LIMIT, "hubgate_bodies_limit": 3 * LIMIT, "hubgate_message_limit": LIMIT}
+    limits = {
+        "hubgate_body_limit": LIMIT,
+        "hubgate_bodies_limit": 3 * LIMIT,
+        "hubgate_message_limit": LIMIT,
+        "hubgate_body_timeout_ms": BODY_MS,
+    }
     with ours(request, "a stack whose limits it can set").stack("narrow", settings=limits) as own:
         yield own
 
@@ -167,13 +174,7 @@ async def test_what_is_too_large_is_refused_by_both_ways_and_the_server_goes_on(
 
 async def test_all_bodies_together_are_bounded(narrow: OwnStack) -> None:
     """Each is within the limit; they are held unfinished, all at once."""
-    host, port = narrow.http_url.removeprefix("http://").split(":")
-    head = f"POST /api/jobs HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
-    begun = []
-    for _ in range(6):
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(f"{head}Content-Length: {LIMIT}\r\n\r\n".encode() + b" " * (LIMIT - 1))
-        begun.append((reader, writer))
+    begun = [await begin_body(narrow) for _ in range(6)]
     tasks = [asyncio.create_task(reader.readline()) for reader, _ in begun]
     answered, waiting = await asyncio.wait(tasks, timeout=3, return_when=asyncio.FIRST_COMPLETED)
     assert answered, "six bodies of two thirds of the limit of all are held together"
@@ -183,6 +184,23 @@ async def test_all_bodies_together_are_bounded(narrow: OwnStack) -> None:
     await asyncio.gather(*waiting, return_exceptions=True)
     async with narrow.modern() as client:
         assert await client.submit({})
+
+
+async def test_who_does_not_send_its_body_is_told_so_and_to_close(narrow: OwnStack) -> None:
+    reader, writer = await begin_body(narrow)
+    answered = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 3 * BODY_MS / 1000)
+    writer.close()
+    assert answered.startswith(b"HTTP/1.1 408 "), answered
+    assert b"connection: close" in answered.lower()
+
+
+async def begin_body(stack: OwnStack) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A submission of the largest size that is allowed, whose last byte does not come."""
+    host, port = stack.http_url.removeprefix("http://").split(":")
+    head = f"POST /api/jobs HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"{head}Content-Length: {LIMIT}\r\n\r\n".encode() + b" " * (LIMIT - 1))
+    return reader, writer
 
 
 async def test_nobody_is_reached_where_nobody_listens() -> None:
