@@ -16,7 +16,7 @@ from harness.targets import HubTarget, StackTarget, Target
 
 ANSWER_S: Final = 5.0
 OTHER_WORDS: Final = (
-    "One with words of its own is judged by `hubgate gate --protocol FILE`; `hubgate load` and pytest take --protocol,"
+    "One with words of its own is judged by `hubgate gate --protocol FILE`; `load`, `replay`, pytest take --protocol,"
     " too (docs/your-own.md)."
 )
 _SHAPE: Final = {"/api/stats": ("queue", Mapping), "/api/workers": ("workers", list)}

@@ -97,8 +97,10 @@ class SpokenClient:
 
     # what it asks for
 
-    async def submit(self, payload: Any, *, service: str, priority: int = 0, job_id: str | None = None) -> str:
-        """Submit a job and be told of it; answers its id. Raises NotTold."""
+    async def submit(
+        self, payload: Any, *, service: str, priority: int = 0, job_id: str | None = None, follow: bool = True
+    ) -> str:
+        """Submit a job and be told of it, as a rule; answers its id. Raises NotTold."""
         job = Submission(service=service, payload=payload, priority=priority, job_id=job_id)
         action = self.protocol.submit(job, self.name, time.time())
         async with self._one_at_a_time:  # an answer need not name what it answers
@@ -112,7 +114,7 @@ class SpokenClient:
             else:
                 accepted = await self._accepted(place, first)
         self.submitted.append(accepted)
-        if not self._description.told:
+        if follow and not self._description.told:
             await self.follow(accepted)
         return accepted
 
@@ -167,6 +169,15 @@ class SpokenClient:
         answer = await self._do(action, "a cancellation")
         if answer is not None and not answer.ok:
             raise NotTold(f"a cancellation was refused with {answer.status}: {answer.body or answer.text}")
+
+    async def retry(self, job_id: str) -> None:
+        """Have an ended job run again. Raises NotTold where that is refused."""
+        action = self.protocol.retry(job_id, time.time())
+        if action is None:
+            raise NotTold(f"the protocol {self.protocol.name} has no way to retry a job")
+        answer = await self._do(action, "a retry")
+        if answer is not None and not answer.ok:
+            raise NotTold(f"a retry was refused with {answer.status}: {answer.body or answer.text}")
 
     # what it is told
 

@@ -231,7 +231,7 @@ def cassette(request: pytest.FixtureRequest, _hubgate_target: Server) -> Play:
 
     async def play(name: str | Path) -> CassetteResult:
         if _hubgate_target.protocol is not None:
-            pytest.skip("a recording is played by `hubgate replay`: its actors speak as hubgate's own do")
+            pytest.skip("a recording is played by `hubgate replay --protocol` where the target's words are its own")
         played = await play_file(request.path.parent / name, _pool(request, _hubgate_target))
         result = judged(played, Against(deviations=deviations, today=today))
         if result.verdict not in {CellVerdict.SAME, CellVerdict.DECLARED}:

@@ -12,12 +12,18 @@ from typing import Any
 import click
 import msgspec
 
+from harness.cassettes import load
+from harness.cassettes.conversation import conversation_of, jobs_by
 from harness.cassettes.record import Per, Recorder, Redaction, Sessions
+from harness.cassettes.replay.by_protocol import run_by_protocol
 from harness.cassettes.replay.files import Against, CassetteResult, run_files
 from harness.cassettes.replay.matrix import Matrix, play_matrix
+from harness.clients.spoken_side import SpokenSide
+from harness.clients.transport import require_answer
 from harness.gate.phases.cassettes import cassettes, scenarios_folder
 from harness.parity.deviations import Deviations
 from harness.processes import Processes, start_valkey
+from harness.protocols.description import Described
 from harness.results import CellVerdict, Column, Verdict, combine
 from harness.targets import GivenPool, HubPool, HubTarget, StackPool, StackTarget, Target
 from hubgate.cli import options
@@ -55,8 +61,11 @@ def _check_new(out: Path) -> None:
     help="What becomes a cassette of its own.",
 )
 @click.option("--about", default="", help="A sentence for the header.")
+@options.protocol("--protocol", "What is spoken there, by name or file, where it is not the hub's (docs/your-own.md).")
 @options.redaction
-def record(*, target: str, listen: int, host: str, out: Path, per: str, about: str, **asked: Any) -> None:
+def record(
+    *, target: str, listen: int, host: str, out: Path, per: str, about: str, protocol: Described | None, **asked: Any
+) -> None:
     """Stand between clients and a hub, pass everything on, and write it down until Ctrl-C.
 
     What looks like a secret is blanked out before anything is written; at the end it says what was.
@@ -69,8 +78,11 @@ def record(*, target: str, listen: int, host: str, out: Path, per: str, about: s
         click.echo(f"hubgate: {sentence}. Nothing more is recorded; everything is still passed on.", err=True)
 
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    sessions = Sessions(out, per=Per(per), about=about, today=today, on_failure=failed)
-    recorder = Recorder(target, sessions, redaction=redaction, host=host, port=listen)
+    spoken: dict[str, Any] = {}
+    if protocol is not None:
+        spoken = {"target": protocol.name, "jobs": lambda whole: jobs_by(whole, protocol)}
+    sessions = Sessions(out, per=Per(per), about=about, today=today, on_failure=failed, **spoken)
+    recorder = Recorder(target, sessions, redaction=redaction, protocol=protocol, host=host, port=listen)
     asyncio.run(_record(recorder))
     if not sessions.written:
         click.echo("Nobody came: nothing was recorded.", err=True)
@@ -78,6 +90,8 @@ def record(*, target: str, listen: int, host: str, out: Path, per: str, about: s
         click.echo(f"Blanked: {place}, {times} times.", err=True)
     for path in sessions.written:
         click.echo(path)
+        if protocol is not None:
+            click.echo(f"{path.name}: {conversation_of(load(path), protocol).describe()}.", err=True)
     if failures:
         raise SystemExit(Verdict.INCONCLUSIVE.exit_status)
 
@@ -102,6 +116,9 @@ MEANING = {
 
 @click.command("replay")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@options.target_url("--target", "With --protocol: the hub or stack to play to.")
+@options.protocol("--protocol", "The target is known by this protocol alone, by name or file (docs/your-own.md).")
+@options.protocol("--recorded-by", "What was spoken when it was recorded, where nothing says so.")
 @options.target_url("--legacy", "The hub to play to (ws:// or http://).")
 @options.target_url("--candidate", "The stack to play to (http://); it needs --redis.")
 @options.redis_url("The stack's Redis: there, the recorded workers take their jobs.")
@@ -109,12 +126,22 @@ MEANING = {
 @options.token
 @click.option("--deviations", type=click.Path(path_type=Path, dir_okay=False), help="Another file than the project's.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per cassette.")
-def replay(*, files: tuple[Path, ...], deviations: Path | None, as_json: bool, **asked: Any) -> None:
+def replay(
+    *, files: tuple[Path, ...], deviations: Path | None, as_json: bool, protocol: Described | None, **asked: Any
+) -> None:
     """Play every actor of each cassette in FILES against a target and compare what comes back.
 
     Says of each: same, declared, different (with the frame), or inconclusive. Exit status 0 when all are same or
-    declared, 1 when one is different, 3 when one is inconclusive.
+    declared, 1 when one is different, 3 when one is inconclusive. With --protocol, workers are started as it says, and
+    what clients are told of their jobs is compared, whatever the words.
     """
+    recorded, target = asked.pop("recorded_by"), asked.pop("target")
+    if protocol is not None:
+        given = [("candidate", target), *((name, asked[name]) for name in ("legacy", "candidate"))]
+        told = asyncio.run(_by_protocol(files, _spoken(given, asked), protocol, recorded, as_json=as_json))
+        raise SystemExit(combine(MEANING[result.verdict] for result in told).exit_status)
+    if target or recorded:
+        raise click.UsageError("--target and --recorded-by need --protocol; without one, --legacy or --candidate")
     pool = GivenPool(_target(**asked))
     against = Against(
         today=dt.datetime.now(dt.UTC).date(),
@@ -122,6 +149,30 @@ def replay(*, files: tuple[Path, ...], deviations: Path | None, as_json: bool, *
     )
     results = asyncio.run(run_files(files, pool, against, done=lambda result: _tell(result, as_json=as_json)))
     raise SystemExit(combine(MEANING[result.verdict] for result in results).exit_status)
+
+
+def _spoken(given: list[tuple[str, str | None]], asked: dict[str, Any]) -> Target:
+    """The one target that is known by its protocol alone. Raises click.UsageError."""
+    urls = [(name, url) for name, url in given if url]
+    if len(urls) != 1:
+        raise click.UsageError("--protocol needs one target that runs already: --target URL")
+    (name, url), token = urls[0], asked["token"]
+    if name == "legacy":
+        return HubTarget(http_url=url, token=token)
+    return StackTarget(http_url=url, redis_url=asked["redis"] or "", prefix=asked["prefix"], token=token)
+
+
+async def _by_protocol(
+    files: tuple[Path, ...], target: Target, protocol: Described, recorded: Described | None, *, as_json: bool
+) -> list[CassetteResult]:
+    await require_answer(target.http_url, protocol.description.health)
+    redis_url, prefix = (target.redis_url, target.prefix) if isinstance(target, StackTarget) else ("", "")
+    with tempfile.TemporaryDirectory(prefix="hubgate-") as folder:
+        async with Processes(Path(folder)) as processes:
+            side = SpokenSide(target=target, protocol=protocol, processes=processes, redis_url=redis_url, prefix=prefix)
+            return await run_by_protocol(
+                files, side, recorded=recorded, done=lambda result: _tell(result, as_json=as_json)
+            )
 
 
 def _target(legacy: str | None, candidate: str | None, redis: str | None, prefix: str, token: str | None) -> Target:
@@ -134,6 +185,8 @@ def _target(legacy: str | None, candidate: str | None, redis: str | None, prefix
 
 
 def _tell(result: CassetteResult, *, as_json: bool) -> None:
+    if result.transcript and (left := result.transcript.left_behind):
+        click.echo(f"{result.name}: could not be brought to an end: {', '.join(left)}.", err=True)
     if not as_json:
         click.echo(result.describe())
         return

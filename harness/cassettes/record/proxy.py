@@ -103,7 +103,17 @@ class Watch(Protocol):
 class Proxy:
     """A proxy in front of `upstream`, as an async context."""
 
-    def __init__(self, upstream: str, watch: Watch, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        upstream: str,
+        watch: Watch,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        is_stream: Callable[[web.Request], bool] = lambda _: False,
+    ) -> None:
+        """`is_stream` knows requests for events that do not say so in their headers."""
+        self._is_stream = is_stream
         self._upstream = upstream.rstrip("/")
         self._watch = watch
         self._host, self._port = host, port
@@ -153,7 +163,7 @@ class Proxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if web.WebSocketResponse().can_prepare(request):
             return await self._relay_socket(request)
-        if "text/event-stream" in request.headers.get("Accept", ""):
+        if "text/event-stream" in request.headers.get("Accept", "") or self._is_stream(request):
             return await self._relay_events(request)
         return await self._relay_request(request)
 

@@ -14,6 +14,8 @@ from harness.cassettes.record.proxy import Proxy
 from harness.cassettes.record.redaction import Redaction
 from harness.cassettes.record.sessions import Names, Sessions, role_and_name
 from harness.protocols import hub
+from harness.protocols.asked import asked_by_request, client_at
+from harness.protocols.description import Described
 from harness.protocols.sse import SseParser
 
 KEPT_HEADERS: Final = ("Authorization", "Last-Event-ID")
@@ -21,7 +23,11 @@ KEPT_HEADERS: Final = ("Authorization", "Last-Event-ID")
 
 
 class Recorder(Proxy):
-    """A proxy in front of `upstream`, as an async context. What passes is written to `sessions`."""
+    """A proxy in front of `upstream`, as an async context. What passes is written to `sessions`.
+
+    Where `upstream` has words of its own, `protocol` tells who is a client, and which requests are for events; as such
+    clients may have no connection that stays, all is one session then.
+    """
 
     def __init__(
         self,
@@ -29,21 +35,39 @@ class Recorder(Proxy):
         sessions: Sessions,
         *,
         redaction: Redaction | None = None,
+        protocol: Described | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        super().__init__(upstream, _Recording(sessions, redaction or Redaction()), host=host, port=port)
+        watch = _Recording(sessions, redaction or Redaction(), protocol)
+        super().__init__(upstream, watch, host=host, port=port, is_stream=watch.is_stream)
+        self._recording = watch
+
+    async def __aexit__(self, *reason: object) -> None:
+        """Close every connection, and the cassette of a recording by a protocol."""
+        await super().__aexit__(*reason)
+        self._recording.over()
 
 
 class _Recording:
     """The watch that records."""
 
-    def __init__(self, sessions: Sessions, redaction: Redaction) -> None:
+    def __init__(self, sessions: Sessions, redaction: Redaction, protocol: Described | None) -> None:
         self._sessions, self._redaction = sessions, redaction
+        self._description = protocol.description if protocol else None
         self._names = Names()
+
+    def is_stream(self, request: web.Request) -> bool:
+        """Whether the protocol says that it is a wish to follow a job."""
+        if self._description is None:
+            return False
+        asked = asked_by_request(self._description, request.method, request.path_qs, None)
+        return asked is not None and asked.action == "follow"
 
     def socket(self, request: web.Request) -> _Recorded:
         role, name = role_and_name(request.path_qs)
+        if self._description and (own := client_at(self._description, request.path_qs)) is not None:
+            role, name = Role.CLIENT, own or "client"
         return self._begun(request, name, role)
 
     def stream(self, request: web.Request) -> _Recorded:
@@ -56,10 +80,16 @@ class _Recording:
         return recorded
 
     def _begun(self, request: web.Request, name: str, role: Role | None = None) -> _Recorded:
+        if self._description is not None:
+            self._sessions.apart(lambda: self._sessions.begin(self))
         recorded = _Recorded(self._names.taken(name), self._sessions, self._redaction)
         if role is not None:
             recorded.put(Open, role=role, path=request.path_qs, headers=self._kept(request))
         return recorded
+
+    def over(self) -> None:
+        """Nobody comes any more."""
+        self._sessions.apart(lambda: self._sessions.end(self))
 
     def _kept(self, request: web.Request) -> dict[str, str]:
         return self._redaction.kept_headers(request.headers, KEPT_HEADERS)

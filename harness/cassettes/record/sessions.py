@@ -46,7 +46,7 @@ class Per(StrEnum):
 class Sessions:
     """Writes events as they happen. `out` names the first cassette; later ones get a number."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a recording is made of
         self,
         out: Path,
         *,
@@ -54,10 +54,14 @@ class Sessions:
         about: str = "",
         target: str = "hub",
         today: str = "",
+        jobs: Callable[[Cassette], Sequence[str | None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_failure: Callable[[str], None] = log.error,
     ) -> None:
-        """`on_failure` is told once why nothing more is recorded."""
+        """`jobs` says which job each event is about, where words are not the hub's. `on_failure` is told once why
+        nothing more is recorded.
+        """
+        self._jobs = jobs or (lambda whole: jobs_of(whole.events))
         self._out, self._per, self._about, self._target, self._today = out, per, about, target, today
         self._clock, self._on_failure = clock, on_failure
         self._broken_off = False
@@ -117,7 +121,7 @@ class Sessions:
 
     def _split(self, path: Path) -> None:
         whole = load(path)
-        for number, part in enumerate(by_job(whole), start=1):
+        for number, part in enumerate(by_job(whole, self._jobs(whole)), start=1):
             name = path.with_name(f"{path.stem}-job-{number}{path.suffix}")
             save(msgspec.structs.replace(part, header=msgspec.structs.replace(part.header, scenario=name.stem)), name)
             self.written.append(name)
@@ -128,11 +132,10 @@ def numbered(path: Path, number: int) -> Path:
     return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
-def by_job(cassette: Cassette) -> list[Cassette]:
+def by_job(cassette: Cassette, jobs: Sequence[str | None]) -> list[Cassette]:
     """A cassette for each job, in the order in which they were submitted: the actors that had to do with the job,
-    whole connections of them, without their messages about other jobs.
+    whole connections of them, without their messages about other jobs. `jobs` says which job each event is about.
     """
-    jobs = jobs_of(cassette.events)
     order = list(dict.fromkeys(job for job in jobs if job is not None))
     return [msgspec.structs.replace(cassette, events=_of_job(cassette.events, jobs, job)) for job in order]
 

@@ -54,8 +54,10 @@ def running(processes: Processes, url: str, fault: str = "") -> Iterator[Process
         port=port,
     )
     server = processes.start(launch)
-    yield server
-    server.stop()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 async def judged(server: Process, url: str, out: Path, fault: str, *only: str) -> dict[str, Criterion]:
