@@ -1,5 +1,6 @@
 """A long session at a hub, recorded: hundreds of frames of two workers, three clients, a monitor and a program."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from harness.testing.waiting import until
 
 PRIORITIES = (0, 5, 0, 9, 5, 0, 2, 9)
 ROUNDS = 3
+LINGER_S = 0.3
+"""The worker stays for so long before it leaves: a replay lingers where the recording did, so that what comes late to
+the others comes before that.
+"""
 
 
 def script(number: int) -> dict[str, Any]:
@@ -81,6 +86,7 @@ async def _round(
     await shop.open()
     await shop.status(jobs[0][1])
     await until(lambda: "busy" not in _statuses(monitor).values(), what="that every worker has nothing to do")
+    await asyncio.sleep(LINGER_S)
 
 
 def _statuses(monitor: Monitor) -> dict[str, str]:
