@@ -93,18 +93,25 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         click.echo("hubgate: stopped", err=True)
         sys.exit(130)
-    except CouldNotRun as error:
-        _leave(str(error))
-    except OSError as error:
-        _leave(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
     except Exception as error:  # noqa: BLE001 - the last who can tell it; status 1 would be a verdict
-        with tempfile.NamedTemporaryFile("w", prefix="hubgate-fault-", suffix=".txt", delete=False) as file:
-            traceback.print_exception(error, file=file)
-        what = f"{type(error).__name__}: {error}"
-        _leave(f"this is a fault of hubgate itself ({what}); its traceback is in {file.name}")
+        click.echo(f"hubgate: {_sentence(error)}", err=True)
+        sys.exit(COULD_NOT_RUN)
     sys.exit(0)
 
 
-def _leave(sentence: str) -> NoReturn:
-    click.echo(f"hubgate: {sentence}", err=True)
-    sys.exit(COULD_NOT_RUN)
+def _sentence(error: Exception) -> str:
+    """What a person is told; the traceback of what is a fault of ours goes into a file."""
+    cause = error
+    while isinstance(cause, ExceptionGroup):
+        cause = cause.exceptions[0]
+    if isinstance(cause, CouldNotRun):
+        return str(cause)
+    if isinstance(cause, OSError):
+        return f"{cause.filename}: {cause.strerror}" if cause.filename else cause.strerror or str(cause)
+    told = f"this is a fault of hubgate itself ({type(cause).__name__}: {cause})"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="hubgate-fault-", suffix=".txt", delete=False) as file:
+            traceback.print_exception(error, file=file)
+    except OSError:  # nothing can be written anywhere
+        return told
+    return f"{told}; its traceback is in {file.name}"

@@ -8,6 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from harness.errors import CouldNotRun
 from hubgate.cli import COMMANDS, cli, main
 
 OWN = [name for name in COMMANDS if name not in {"api", "worker", "hub"}]
@@ -86,6 +87,21 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence_and_is_no_verdict
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
         assert f"hubgate: {tmp_path / 'file'}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(28, "No space left on device", "out/run.json"), "out/run.json: No space left on device"),
+        (CouldNotRun("no Redis"), "no Redis"),
+    ],
+)
+def test_what_several_tasks_at_once_met_is_told_as_by_one(
+    error: Exception, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for met in (error, ExceptionGroup("tasks", [ExceptionGroup("inner", [error]), RuntimeError("after that")])):
+        assert ended_by(met, monkeypatch, capsys) == (3, f"hubgate: {says}\n")
 
 
 def test_a_fault_of_our_own_is_no_verdict_either(
