@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -61,6 +61,25 @@ def absences_of(events: Iterable[HistoryEvent]) -> list[Absence]:
             away[event.target] = len(found)
             found.append(Absence(part, at))
     return found
+
+
+def nobody_reaping(events: Sequence[HistoryEvent]) -> list[Absence]:
+    """When Redis was away, or all servers at once that anything was ever done to, by their beginnings."""
+    of_servers = [event for event in events if _part_of(event) is Part.SERVER]
+    servers = {event.target for event in of_servers}
+    found = [absence for absence in absences_of(events) if absence.part is Part.REDIS]
+    away: set[str] = set()
+    since: float | None = None
+    for event in of_servers:
+        (away.discard if event.kind in RETURNS else away.add)(event.target)
+        if away == servers and since is None:
+            since = event.at_ms / 1000
+        elif away != servers and since is not None:
+            found.append(Absence(Part.SERVER, since, event.at_ms / 1000))
+            since = None
+    if since is not None:
+        found.append(Absence(Part.SERVER, since))
+    return sorted(found, key=lambda absence: absence.from_s)
 
 
 def _part_of(event: HistoryEvent) -> Part | None:

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from harness.history.absences import BROWN_OUTS, SHARED_FAULTS, WORKER_FAULTS, Absence, absences_of
+from harness.history.absences import BROWN_OUTS, SHARED_FAULTS, WORKER_FAULTS, Absence, absences_of, nobody_reaping
 from harness.history.events import HistoryEvent, Source
 from harness.history.file import DEFAULT_BOUNDS, Bounds, read_events
 from harness.protocols import ATTEMPT_ENDS, ENDED_STATES, LOG_KINDS, EventKind, JobState
@@ -292,10 +292,10 @@ class History:
             from_ms = max(away.to_s * 1000, from_ms)
         return from_ms + length_ms <= to_ms
 
-    def away_ms(self, from_ms: float, to_ms: float) -> float:
-        """How much of that time a server or Redis was away: the moments in which both were count once."""
+    def unattended_ms(self, from_ms: float, to_ms: float) -> float:
+        """How much of that time nobody could reap, for Redis or the servers were away: what overlaps counts once."""
         total, until_ms = 0.0, from_ms
-        for away in self.absences:  # by their beginnings
+        for away in nobody_reaping(self.faults):  # by their beginnings
             begun_ms, over_ms = max(away.from_s * 1000, until_ms), min(away.to_s * 1000, to_ms)
             total += max(over_ms - begun_ms, 0.0)
             until_ms = max(over_ms, until_ms)

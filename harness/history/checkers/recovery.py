@@ -27,9 +27,9 @@ def check_recovery(history: History, limits: Limits) -> CheckResult:
         claimed = next((e for e in job.log if e.at_ms > fault.at_ms and e.kind in ENDS | {EventKind.CLAIMED}), None)
         until_ms = moved.at_ms if moved else history.ended_ms
         took_ms = until_ms - fault.at_ms
-        # Without Redis nobody can reap. A server that is away may have been the only one to; the queue cannot tell that
-        # from an outage of Redis, when nobody could renew, and gives each lease a whole term once somebody is back.
-        allowed_ms = limits.lease_ms + limits.recovery_slack_ms + history.away_ms(fault.at_ms, until_ms)
+        # Workers look for lost leases too rarely to count on it: without servers, as without Redis, nobody reaps. The
+        # queue cannot tell the one from the other, when nobody could renew, and gives each lease a whole term after it.
+        allowed_ms = limits.lease_ms + limits.recovery_slack_ms + history.unattended_ms(fault.at_ms, until_ms)
         if took_ms > allowed_ms:
             word = "took" if moved else "had not come back after"
             sentence = (

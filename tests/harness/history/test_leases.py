@@ -190,6 +190,20 @@ def test_a_server_that_was_away_earlier_excuses_no_late_recovery() -> None:
     ]
 
 
+def test_a_server_that_is_away_excuses_no_late_recovery_while_another_is_there() -> None:
+    story = Story().fault(EventKind.KILLED, target="api-2").wait(100).fault(EventKind.UP, target="api-2")
+    story.job("a").claim("a", "w1").fault(EventKind.KILLED, "w1").fault(EventKind.KILLED, target="api-1").wait(1_600)
+    story.say(EventKind.LEASE_EXPIRED, "a").claim("a", "w2").complete("a").settle()
+    assert story.forms("recovery") == [("a", "late")]
+
+
+def test_recovery_waits_while_both_servers_are_away() -> None:
+    story = Story().job("a").claim("a", "w1").fault(EventKind.KILLED, "w1").fault(EventKind.KILLED, target="api-1")
+    story.fault(EventKind.KILLED, target="api-2").wait(500).fault(EventKind.UP, target="api-2").wait(1_400)
+    story.say(EventKind.LEASE_EXPIRED, "a").claim("a", "w2").complete("a").settle()
+    assert story.forms("recovery") == []
+
+
 def test_a_stop_shorter_than_the_lease_needs_no_recovery() -> None:
     story = Story().job("a").claim("a", "w1").fault(EventKind.STOPPED, "w1").wait(300).fault(EventKind.CONTINUED, "w1")
     assert story.wait(5_000).complete("a").settle().judged_by("recovery").examined == 0
