@@ -1,0 +1,77 @@
+"""Redis answers and refuses: a replica for a while, or its memory is full. Nobody exits, and no work is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from harness.processes import Valkey, start_valkey
+from harness.targets import Deployment
+from harness.testing import OwnServer, fresh, until
+from scenarios.received_facts import reached
+from scenarios.stacks import Stacks, ours, script, wait
+
+pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.fast, pytest.mark.timeout(60)]
+
+
+@pytest.fixture
+def refusing(request: pytest.FixtureRequest) -> Iterator[tuple[OwnServer, Valkey]]:
+    """A stack with a worker, on a Redis of its own that the test may set."""
+    stacks: Stacks = ours(request, "a Redis of its own")
+    redis = start_valkey(stacks.processes, name=fresh("valkey"))
+    deployment = Deployment.start(stacks.processes, stacks.setup(name=fresh("api")), redis)
+    deployment.start_workers([deployment.worker_launch(fresh("worker"))])
+    yield OwnServer(deployment), redis
+    for process in (*deployment.workers, *deployment.servers):
+        process.kill()
+    redis.close()
+
+
+async def taken_again(http: httpx.AsyncClient) -> str:
+    """Wait until a job is taken; its id."""
+    job_id = fresh("job")
+
+    async def taken() -> bool:
+        job = {"id": job_id, "service_required": "simulation", "payload": script(50, result="done")}
+        return (await http.post("/api/jobs", json=job)).status_code in {httpx.codes.CREATED, httpx.codes.OK}
+
+    await until(taken, 20, "a job that is taken again")
+    return job_id
+
+
+async def test_a_redis_that_takes_no_writes_for_a_while_is_away_for_so_long(
+    refusing: tuple[OwnServer, Valkey],
+) -> None:
+    stack, redis = refusing
+    async with stack.http() as http, stack.modern() as client:
+        before = await client.submit(script(50, wait(1_500), result="done"))
+        await reached(client, before)
+        redis.execute("REPLICAOF", "127.0.0.1", "1")
+        refused = await http.post("/api/jobs", json={"service_required": "simulation", "payload": {}})
+        assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE, refused.text
+        assert "retry-after" in refused.headers
+        redis.execute("REPLICAOF", "NO", "ONE")
+        for job_id in (before, await taken_again(http)):
+            await client.follow_to_end(job_id)
+            assert (await client.job(job_id))["result"] == "done"
+
+
+async def test_a_redis_whose_memory_is_full_takes_no_new_jobs_and_lets_the_others_end(
+    refusing: tuple[OwnServer, Valkey],
+) -> None:
+    stack, redis = refusing
+    async with stack.http() as http, stack.modern() as client:
+        running = await client.submit(script(50, wait(1_000), result="done"))
+        waiting = [await client.submit(script(50, result="done")) for _ in range(2)]
+        await reached(client, running)
+        redis.execute("CONFIG", "SET", "maxmemory", "1mb")
+        refused = await http.post("/api/jobs", json={"service_required": "simulation", "payload": {}})
+        assert refused.status_code in {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.INSUFFICIENT_STORAGE}, refused.text
+        assert (await http.post(f"/api/jobs/{waiting[1]}/cancel")).json()["status"] == "cancelled"
+        for job_id in (running, waiting[0]):
+            await client.follow_to_end(job_id)
+            assert (await client.job(job_id))["result"] == "done"
+        redis.execute("CONFIG", "SET", "maxmemory", "0")
+        await client.follow_to_end(await taken_again(http))
