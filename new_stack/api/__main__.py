@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
 
 from new_stack.api.settings import ApiSettings
-from new_stack.loop import run
+from new_stack.process import run_process
 from new_stack.queue import QueueSettings
-from new_stack.queue.errors import QueueError
-from new_stack.settings import SettingsError, read_options
-
-USAGE, COULD_NOT_RUN = 2, 3
+from new_stack.settings import read_options
 
 OPTIONS: Final = (
     ("--host", "host", "HOST", "address to listen on (API_HOST, 127.0.0.1)"),
@@ -32,30 +29,17 @@ OPTIONS: Final = (
 """Each option with the setting that it sets."""
 
 
-def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
-    """Parse, serve, and answer the exit status: 0 stopped, 2 wrong usage, 3 could not run."""
-    given = sys.argv[1:] if arguments is None else arguments
-    try:
-        settings = _settings(given, os.environ if environment is None else environment)
-        from new_stack.api.server import serve  # noqa: PLC0415 - a wrong option is told before 30 MB are imported
-
-        return run(serve(settings))
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return USAGE
-    except (QueueError, OSError) as error:
-        sys.stderr.write(f"{error.detail if isinstance(error, QueueError) else error}\n")
-        return COULD_NOT_RUN
-    except KeyboardInterrupt:
-        return 0
-
-
-def _settings(arguments: Sequence[str], environment: Mapping[str, str]) -> ApiSettings:
+def start(arguments: Sequence[str], environment: Mapping[str, str]) -> Coroutine[Any, Any, int]:
+    """Serve until told to stop. Raises SettingsError."""
     about, kinds = "Serve the API of the job stack.", (ApiSettings, QueueSettings)
     given = read_options(arguments, OPTIONS, kinds, prog="hubgate api", description=about)
-    return ApiSettings.from_environment(environment, given)
+    settings = ApiSettings.from_environment(environment, given)
+    from new_stack.api.server import serve  # noqa: PLC0415 - a wrong option is told before 30 MB are imported
+
+    return serve(settings)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    sys.exit(main())
+    with suppress(KeyboardInterrupt):
+        sys.exit(run_process(start, OSError))

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Final
 
 from new_stack.log import EventLog
-from new_stack.loop import run
+from new_stack.process import run_process
 from new_stack.queue import Queue
-from new_stack.queue.errors import QueueError
 from new_stack.queue.function_caller import FunctionCaller
 from new_stack.queue.settings import QueueSettings
-from new_stack.settings import SettingsError, read_options
+from new_stack.settings import read_options
 from new_stack.worker.connector_registry import ConnectorRegistry, ConnectorUnusable
 from new_stack.worker.connector_spec import BUILT_IN, parse_list
 from new_stack.worker.settings import WorkerSettings
 from new_stack.worker.worker import Worker
-
-USAGE: Final = 2
-COULD_NOT_RUN: Final = 3
 
 OPTIONS: Final = (
     ("--redis", "redis_url", "URL", "where Redis is (REDIS_URL)"),
@@ -46,17 +41,6 @@ OPTIONS: Final = (
 """Each option with the setting that it sets."""
 
 
-def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
-    """Run a worker; answers the process's exit status: 0 stopped in order, 1 with jobs left behind, 2 or 3 not run."""
-    try:
-        settings = read_settings(sys.argv[1:] if arguments is None else arguments, environment or os.environ)
-        connectors = ConnectorRegistry.build(settings.connectors)
-        return run(_work(settings, connectors, EventLog(worker_id=settings.worker_id)))
-    except (SettingsError, QueueError, ConnectorUnusable) as error:
-        sys.stderr.write(f"hubgate worker: {error.detail if isinstance(error, QueueError) else error}\n")
-        return USAGE if isinstance(error, SettingsError) else COULD_NOT_RUN
-
-
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> WorkerSettings:
     """Options over environment over defaults. Raises SettingsError."""
     about = (
@@ -73,9 +57,16 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> W
     )
 
 
-async def _work(settings: WorkerSettings, connectors: ConnectorRegistry, log: EventLog) -> int:
+def start(arguments: Sequence[str], environment: Mapping[str, str]) -> Coroutine[Any, Any, int]:
+    """Run a worker until told to stop. Raises SettingsError."""
+    settings = read_settings(arguments, environment)
+    return _work(settings, ConnectorRegistry.build(settings.connectors))
+
+
+async def _work(settings: WorkerSettings, connectors: ConnectorRegistry) -> int:
+    """Answers the process's exit status: 0 stopped in order, 1 with jobs left behind."""
     queue = Queue(FunctionCaller(settings.queue, install=True))
-    worker = Worker(settings, queue, connectors, log)
+    worker = Worker(settings, queue, connectors, EventLog(worker_id=settings.worker_id))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
@@ -86,4 +77,4 @@ async def _work(settings: WorkerSettings, connectors: ConnectorRegistry, log: Ev
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_process(start, ConnectorUnusable, says="hubgate worker: "))

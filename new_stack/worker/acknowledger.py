@@ -53,24 +53,23 @@ class Acknowledger:
         """Return once Redis has taken every end."""
         await self._settled.wait()
 
-    async def run(self) -> None:
-        """End and claim for ever."""
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            self._sent, self._ends = self._ends, []
-            try:
-                await self._end_and_claim(self._sent)
-            except QueueError as error:  # of whatever kind: an end that Redis does not take now, it may take later
-                self._ends[:0] = self._sent
-                self._sent = []
-                self.unsure()
-                await self._context.redis_backoff.pause(error)
+    async def acknowledge(self) -> None:
+        """Once there is something to end or room for more, end and claim."""
+        await self._wanted.wait()
+        self._wanted.clear()
+        self._sent, self._ends = self._ends, []
+        try:
+            await self._end_and_claim(self._sent)
+        except QueueError:  # of whatever kind: an end that Redis does not take now, it may take later
+            self._ends[:0] = self._sent
+            self._sent = []
+            self.unsure()
+            raise
 
     async def _end_and_claim(self, ends: Sequence[End]) -> None:
         if self._unsure:
             await self._release_orphans()
-        with self._running.reserved() as places:
+        with self._running.places.reserved() as places:
             if not ends and not places:
                 return
             states, leases = await self._context.queue.end_and_claim(
@@ -94,7 +93,7 @@ class Acknowledger:
         if not self._ends:
             self._settled.set()
         if len(leases) < places:
-            self._running.room_changed()
+            self._running.places.changed()
 
     def _refused(self, end: End, error: QueueError) -> None:
         self._context.log.warning("end_refused", job_id=end.lease.job_id, error=str(error))

@@ -22,6 +22,22 @@ FRAMES: Final = 4
 STOP_S: Final = 2.0
 
 
+Beside = Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, None]]
+"""Work beside the worker's event loop, which it is given."""
+
+
+async def beside_the_loop(name: str, work: Beside, running: RunningJobs, log: EventLog) -> None:
+    """Do some work and watch the worker's event loop, from a thread, until cancelled. Raises what ends it."""
+    main, thread_id = asyncio.get_running_loop(), threading.get_ident()
+
+    async def both() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(work(main))
+            group.create_task(watch(main, thread_id, running, log))
+
+    await in_thread(name, both)
+
+
 async def in_thread(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run some work on an event loop of its own, in a thread of its own, until cancelled. Raises what ends it."""
     main = asyncio.get_running_loop()
@@ -77,7 +93,7 @@ async def watch(main: asyncio.AbstractEventLoop, thread_id: int, running: Runnin
 
 def _log_blocked(main: asyncio.AbstractEventLoop, thread_id: int, running: RunningJobs, log: EventLog) -> None:
     task = asyncio.current_task(main)
-    at_work = {attempt.task: attempt.connector_name for attempt in running.attempts}
+    at_work = {attempt.task: attempt.connector.name for attempt in running.attempts}
     connector = at_work.get(task) or " or ".join(sorted(set(at_work.values())))
     frame = sys._current_frames().get(thread_id)  # noqa: SLF001 - documented, and the only way to another thread
     log.error(

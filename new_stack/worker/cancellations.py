@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from new_stack.queue import QueueError, Signal
-from new_stack.worker.attempt import Stop
+from new_stack.queue import Signal
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.running_jobs import RunningJobs
+from new_stack.worker.stopping import Stop
 
 
-async def watch_for_cancellations(context: WorkerContext, running: RunningJobs) -> None:
-    """Stop every job that somebody cancels, for ever."""
-    wait_ms = context.settings.wait_ms
-    while True:
-        try:
-            signal = await context.queue.wait_for_signal(context.worker_id, timeout_ms=wait_ms)
-        except QueueError as error:
-            await context.redis_backoff.pause(error)
-        else:
-            cancel(running, signal)
+async def await_cancellation(context: WorkerContext, running: RunningJobs) -> None:
+    """Stop the next job that somebody cancels, unless that takes too long."""
+    cancel(running, await context.queue.wait_for_signal(context.worker_id, timeout_ms=context.settings.wait_ms))
 
 
 def cancel(running: RunningJobs, signal: Signal | None) -> None:

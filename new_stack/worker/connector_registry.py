@@ -26,7 +26,7 @@ class ConnectorRegistry:
     """
 
     def __init__(self, entries: Sequence[tuple[ConnectorSpec, Connector]]) -> None:
-        self._connectors = [(spec.name, connector) for spec, connector in entries]
+        self._connectors = [connector for _, connector in entries]
         self._by_service: dict[str, Connector] = {}
         self._catch_all: Connector | None = None
         self._opened = AsyncExitStack()
@@ -56,16 +56,16 @@ class ConnectorRegistry:
 
     def capabilities(self) -> list[dict[str, Any]]:
         """What each connector tells of itself, in the order given."""
-        return [connector.capabilities() for _, connector in self._connectors]
+        return [connector.capabilities() for connector in self._connectors]
 
     async def open(self) -> None:
         """Open every connector; where one cannot be opened, close the others again. Raises ConnectorUnusable."""
         async with AsyncExitStack() as opened:
-            for name, connector in self._connectors:
+            for connector in self._connectors:
                 try:
                     await connector.open()
                 except Exception as error:
-                    raise ConnectorUnusable(f"connector {name} could not be opened: {error}") from error
+                    raise ConnectorUnusable(f"connector {connector.name} could not be opened: {error}") from error
                 opened.push_async_callback(connector.close)
             self._opened = opened.pop_all()
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import msgspec
 
 from new_stack.settings import SettingsError
 from new_stack.worker.connectors import Connector
 from new_stack.worker.connectors.threads import ThreadedConnector
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 GROUP: Final = "hubgate.connectors"
 """The entry-point group under which a package names its connectors."""
@@ -103,7 +100,7 @@ def find(name: str) -> type[Connector]:
     """The class behind a name. Raises SettingsError with what there is."""
     module, colon, attribute = BUILT_IN.get(name, name).partition(":")
     try:
-        found = getattr(import_module(module), attribute) if colon else _installed(name).load()
+        found = getattr(import_module(module), attribute) if colon else _installed(name)
     except (ImportError, AttributeError) as error:
         raise SettingsError(f"connector {name}: its code could not be loaded: {error}") from error
     if not (isinstance(found, type) and issubclass(found, Connector)):
@@ -111,10 +108,10 @@ def find(name: str) -> type[Connector]:
     return found
 
 
-def _installed(name: str) -> EntryPoint:
+def _installed(name: str) -> object:
     from importlib.metadata import entry_points  # noqa: PLC0415 - a worker of built-in connectors starts faster without
 
     installed = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in installed:
         raise SettingsError(f"there is no connector {name!r}; there are: {', '.join(sorted({*BUILT_IN, *installed}))}")
-    return installed[name]
+    return installed[name].load()

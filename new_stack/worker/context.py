@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from new_stack.backoff import Backoff
 from new_stack.log import EventLog
+from new_stack.matching import CapabilitiesError, offered
 from new_stack.queue import Claimant, Queue, QueueError
+from new_stack.settings import SettingsError
+from new_stack.worker.capabilities import merged
 from new_stack.worker.connector_registry import ConnectorRegistry
 from new_stack.worker.settings import WorkerSettings
 
@@ -21,10 +25,17 @@ class RedisBackoff:
         self._backoff = Backoff(first_s=0.05, longest_s=2.0, chance=chance.random)
         self._away_since: float | None = None
 
-    async def pause(self, error: QueueError | None = None) -> None:
-        """Wait before the next try. With an error: a call has just failed because Redis is away."""
-        if error is not None:
-            self.failed(error)
+    async def forever(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Do a step again and again, through every outage: whatever kind of error Redis answers, it may pass."""
+        while True:
+            try:
+                await step()
+            except QueueError as error:
+                self.failed(error)
+                await self.pause()
+
+    async def pause(self) -> None:
+        """Wait before the next try."""
         await self._backoff.pause()
 
     def failed(self, error: QueueError) -> None:
@@ -41,32 +52,40 @@ class RedisBackoff:
             self._backoff.succeeded()
 
 
-class Told:
-    """What the worker tells of itself, beside its services; set once its connectors are open."""
+class WorkerContext:
+    """One worker's settings and tools, and what it tells of itself."""
 
-    def __init__(self) -> None:
-        self.capabilities: dict[str, Any] = {}
-        self.offers = ""
-        """What matching looks at of them; empty where it is off."""
-
-
-class WorkerContext(NamedTuple):
-    """One worker's settings and tools."""
-
-    settings: WorkerSettings
-    queue: Queue
-    connectors: ConnectorRegistry
-    redis_backoff: RedisBackoff
-    log: EventLog
-    chance: random.Random
-    told: Told
-
-    @property
-    def claimant(self) -> Claimant:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        queue: Queue,
+        connectors: ConnectorRegistry,
+        log: EventLog,
+        chance: random.Random,
+    ) -> None:
+        self.settings = settings
+        self.queue = queue
+        self.connectors = connectors
+        self.log = log
+        self.redis_backoff = RedisBackoff(log, chance)
+        self.worker_id = settings.worker_id
+        self.claimant = Claimant(worker_id=settings.worker_id, services=connectors.services)
         """As whom the worker claims: for the services that its connectors serve, with what it offers."""
-        return Claimant(worker_id=self.settings.worker_id, services=self.connectors.services, offers=self.told.offers)
+        self.capabilities: dict[str, Any] = {}
+        self.chance = chance
 
-    @property
-    def worker_id(self) -> str:
-        """The worker's name."""
-        return self.settings.worker_id
+    def jitter(self, around_s: float, share: float) -> float:
+        """A time at most by this share shorter or longer: many workers shall not do the same at the same moment."""
+        return around_s * (1 + share * (2 * self.chance.random() - 1))
+
+    def tell(self) -> None:
+        """Put together what the worker tells of itself, once its connectors are open.
+
+        Raises SettingsError where that is too much, or makes no sense.
+        """
+        self.capabilities = merged(self.settings.capabilities, self.connectors.capabilities())
+        try:
+            offers = offered(self.capabilities) if self.settings.queue.matching else ""
+        except CapabilitiesError as error:
+            raise SettingsError(f"this worker's connectors and WORKER_CAPABILITIES: {error}.") from error
+        self.claimant = Claimant(worker_id=self.worker_id, services=self.connectors.services, offers=offers)

@@ -8,19 +8,18 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import threading
 import time
-from functools import partial
 
 from new_stack import __version__
 from new_stack.backoff import Backoff
 from new_stack.queue import Lease, LeaseState, Queue, QueueError, WorkerReport
+from new_stack.queue.function_caller import FunctionCaller
 from new_stack.worker.acknowledger import Acknowledger
-from new_stack.worker.attempt import Stop
-from new_stack.worker.blocked_loop import in_thread, watch
+from new_stack.worker.blocked_loop import beside_the_loop
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.reaping import Reaping
 from new_stack.worker.running_jobs import RunningJobs
+from new_stack.worker.stopping import Stop
 
 
 class Heartbeat:
@@ -31,7 +30,7 @@ class Heartbeat:
         self._running = running
         self._acknowledger = acknowledger
         self._due_at = 0.0
-        self.reaping = Reaping(context.chance)
+        self.reaping = Reaping(context)
 
     def report(self) -> WorkerReport:
         """What the worker says of itself."""
@@ -39,12 +38,12 @@ class Heartbeat:
         working = "busy" if running else "idle"
         return WorkerReport(
             worker_id=self._context.worker_id,
-            status="stopping" if self._running.closed else working,
+            status="stopping" if self._running.places.closed else working,
             concurrency=self._context.settings.max_concurrent_jobs,
             running=running,
             connectors=self._context.connectors.names,
             services=self._context.connectors.services,
-            capabilities=self._context.told.capabilities,
+            capabilities=self._context.capabilities,
             jobs_processed=self._running.completed,
             version=__version__,
             host=socket.gethostname(),
@@ -59,30 +58,22 @@ class Heartbeat:
 
     def delivered(self) -> None:
         """Redis has a heartbeat: the next one is due an interval later."""
-        jitter = 0.9 + 0.2 * self._context.chance.random()
-        self._due_at = time.monotonic() + self._context.settings.heartbeat_interval_ms / 1000 * jitter
+        self._due_at = time.monotonic() + self._context.jitter(self._context.settings.heartbeat_interval_ms / 1000, 0.1)
 
     async def run(self) -> None:
         """Beat, renew and watch the loop until cancelled. Raises what ended it otherwise."""
-        await in_thread("heartbeat", partial(self._beat_and_watch, asyncio.get_running_loop(), threading.get_ident()))
-
-    async def _beat_and_watch(self, main: asyncio.AbstractEventLoop, thread_id: int) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._beat(main))
-            group.create_task(watch(main, thread_id, self._running, self._context.log))
+        await beside_the_loop("heartbeat", self._beat, self._running, self._context.log)
 
     async def _beat(self, main: asyncio.AbstractEventLoop) -> None:
         """Beat and renew over a connection of the thread's own. The worker's loops say when Redis is away."""
         backoff = Backoff(first_s=0.05, longest_s=1.0)
-        queue: Queue | None = None
+        queue = Queue(FunctionCaller(self._context.settings.queue, install=True))
         try:
             while True:
-                wait_s = self._due_at - time.monotonic()
-                if wait_s > 0:
+                if (wait_s := self._due_at - time.monotonic()) > 0:
                     await asyncio.sleep(wait_s)
                     continue
                 try:
-                    queue = queue or await Queue.connect(self._context.settings.queue)
                     _, reaped_ago_ms = await asyncio.gather(self._renew(queue, main), queue.heartbeat(self.report()))
                 except QueueError:
                     await backoff.pause()
@@ -91,8 +82,7 @@ class Heartbeat:
                     self.delivered()
                     self.reaping.heard(reaped_ago_ms / 1000)
         finally:
-            if queue is not None:
-                await queue.close()
+            await queue.close()
 
     async def _renew(self, queue: Queue, main: asyncio.AbstractEventLoop) -> None:
         leases = (*self._running.renewable(), *self._acknowledger.leases)

@@ -20,31 +20,27 @@ class JobFetcher:
         self.waiting = False
         """Whether it is waiting for work now."""
 
-    async def run(self) -> None:
-        """Fetch jobs for ever. Cancelled, it releases what its wait may claim meanwhile."""
-        while True:
-            await self._running.until_room()
-            self.waiting = True
-            try:
-                await self._fetch()
-            except QueueError as error:
-                self._unsure()
-                await self._context.redis_backoff.pause(error)
-            finally:
-                self.waiting = False
-
-    async def _fetch(self) -> None:
-        with self._running.reserved() as places:
+    async def fetch(self) -> None:
+        """Claim once there is room and work. Cancelled, it releases what its wait may claim meanwhile."""
+        context, running = self._context, self._running
+        await running.places.until_free()
+        with running.places.reserved() as places:
             if not places:  # a claim that began meanwhile took them: a wait for nothing would use up a wake-up
                 return
-            context, wait_ms = self._context, self._context.settings.wait_ms
-            leases, signal = await context.queue.wait_and_claim(
-                context.claimant,
-                places,
-                timeout_ms=wait_ms,
-                running=len(self._running.leases),
-                idle_ms=context.settings.idle_ms,
-            )
+            self.waiting = True
+            try:
+                leases, signal = await context.queue.wait_and_claim(
+                    context.claimant,
+                    places,
+                    timeout_ms=context.settings.wait_ms,
+                    running=len(running.leases),
+                    idle_ms=context.settings.idle_ms,
+                )
+            except QueueError:
+                self._unsure()
+                raise
+            finally:
+                self.waiting = False
         for lease in leases:
-            self._running.begin(lease)
-        cancel(self._running, signal)
+            running.begin(lease)
+        cancel(running, signal)

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-from collections.abc import Awaitable
-from typing import Final
+from functools import partial
 
 from new_stack.log import EventLog
-from new_stack.matching import CapabilitiesError, offered
-from new_stack.queue import Queue, QueueError, QueueUnavailable
-from new_stack.settings import SettingsError
+from new_stack.queue import Queue, QueueUnavailable
 from new_stack.worker.acknowledger import Acknowledger
-from new_stack.worker.attempt import Stop
-from new_stack.worker.cancellations import watch_for_cancellations
-from new_stack.worker.capabilities import merged
+from new_stack.worker.cancellations import await_cancellation
 from new_stack.worker.connector_registry import ConnectorRegistry
-from new_stack.worker.context import RedisBackoff, Told, WorkerContext
+from new_stack.worker.context import WorkerContext
 from new_stack.worker.heartbeat import Heartbeat
 from new_stack.worker.job_fetcher import JobFetcher
-from new_stack.worker.polling import poll_loop, reap_loop
+from new_stack.worker.leaving import leave
+from new_stack.worker.polling import poll, reap
 from new_stack.worker.running_jobs import RunningJobs
 from new_stack.worker.settings import WorkerSettings
 from new_stack.worker.unique_name import ensure_unique_name
-
-LAST_ENDS_S: Final = 5.0
-"""How long a leaving worker tries to deliver its last ends."""
-HURRIED_LAST_ENDS_S: Final = 1.0
-"""The same for one that was told twice to stop."""
 
 
 class Worker:
@@ -44,9 +34,7 @@ class Worker:
         chance: random.Random | None = None,
     ) -> None:
         chance = chance or random.Random()  # noqa: S311 - jitter needs no secrecy
-        self._context = context = WorkerContext(
-            settings, queue, connectors, RedisBackoff(log, chance), log, chance, Told()
-        )
+        self._context = context = WorkerContext(settings, queue, connectors, log, chance)
         self._stopping = asyncio.Event()
         self._hurried = asyncio.Event()
         self._running = RunningJobs(context)
@@ -60,7 +48,7 @@ class Worker:
         if self._stopping.is_set():
             self._hurried.set()
         self._stopping.set()
-        self._running.closed = True
+        self._running.places.closed = True
 
     async def run(self) -> int:
         """Work until stopped. Answers how many jobs could not be handed over: their leases will run out.
@@ -70,25 +58,28 @@ class Worker:
         context = self._context
         await context.connectors.open()
         try:
-            tell(context)
+            context.tell()
             if not await self._register():
                 return 0
             async with asyncio.TaskGroup() as group:
+                forever = context.redis_backoff.forever
                 heartbeat = group.create_task(self._heartbeat.run())
-                fetching = group.create_task(self._fetcher.run())
-                loops = [
-                    group.create_task(self._acknowledger.run()),
-                    group.create_task(watch_for_cancellations(context, self._running)),
-                    group.create_task(poll_loop(context, self._fetcher, self._heartbeat)),
-                    group.create_task(reap_loop(context, self._fetcher, self._heartbeat.reaping)),
-                ]
+                fetching = group.create_task(forever(self._fetcher.fetch))
+                steps = (
+                    self._acknowledger.acknowledge,
+                    partial(await_cancellation, context, self._running),
+                    partial(poll, context, self._fetcher, self._heartbeat),
+                    partial(reap, context, self._fetcher, self._heartbeat.reaping),
+                )
+                loops = [group.create_task(forever(step)) for step in steps]
                 await self._stopping.wait()
                 fetching.cancel()
-                left = await self._leave(heartbeat)
+                left = await leave(context, self._running, self._acknowledger, heartbeat, self._hurried)
                 for loop in loops:
                     loop.cancel()
         finally:
-            self._running.drop_all()
+            for attempt in self._running.attempts:
+                attempt.drop()
             await context.connectors.close()
         return left
 
@@ -108,7 +99,8 @@ class Worker:
             except QueueUnavailable as error:
                 if loop.time() >= give_up_at:
                     raise
-                await context.redis_backoff.pause(error)
+                context.redis_backoff.failed(error)
+                await context.redis_backoff.pause()
             else:
                 context.redis_backoff.succeeded()
                 self._heartbeat.delivered()
@@ -116,45 +108,3 @@ class Worker:
                 context.log.info("worker_ready", connectors=context.connectors.names, concurrency=concurrency)
                 return True
         return False
-
-    async def _leave(self, heartbeat: asyncio.Task[None]) -> int:
-        context = self._context
-        context.log.info("worker_stopping", running=len(self._running.leases))
-        await self._unless_hurried(self._running.until_empty(), context.settings.shutdown_grace_ms / 1000)
-        handed_back = len(self._running.leases)
-        self._running.stop_all(Stop.SHUTDOWN)
-        await self._unless_hurried(self._running.until_empty(), context.settings.stop_grace_ms / 1000)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HURRIED_LAST_ENDS_S):
-                await self._running.until_empty()
-        self._running.abandon_all()
-        with contextlib.suppress(TimeoutError, QueueError):
-            async with asyncio.timeout(HURRIED_LAST_ENDS_S if self._hurried.is_set() else LAST_ENDS_S):
-                await self._acknowledger.until_settled()
-                heartbeat.cancel()  # before the worker is forgotten: a heartbeat would make it known again
-                await asyncio.wait([heartbeat])
-                await context.queue.unregister(context.worker_id)
-        heartbeat.cancel()
-        left = len(self._running.leases) + self._acknowledger.waiting
-        context.log.info("worker_stopped", handed_back=handed_back, left=left)
-        return left
-
-    async def _unless_hurried(self, event: Awaitable[None], within_s: float) -> None:
-        """Wait for something, at most so long, and only until a second `stop`."""
-        waits = [asyncio.ensure_future(event), asyncio.ensure_future(self._hurried.wait())]
-        try:
-            await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-
-
-def tell(context: WorkerContext) -> None:
-    """Put together what the worker tells of itself. Raises SettingsError where that is too much, or makes no sense."""
-    told = context.told
-    told.capabilities = merged(context.settings.capabilities, context.connectors.capabilities())
-    if context.settings.queue.matching:
-        try:
-            told.offers = offered(told.capabilities)
-        except CapabilitiesError as error:
-            raise SettingsError(f"this worker's connectors and WORKER_CAPABILITIES: {error}.") from error

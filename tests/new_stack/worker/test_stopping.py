@@ -9,9 +9,9 @@ import msgspec
 
 from new_stack.queue import Queue
 from new_stack.worker import ConnectorRegistry, EventLog, JobContext, Worker, WorkerSettings
-from new_stack.worker.attempt import Stop
 from new_stack.worker.connector_spec import ConnectorSpec
 from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
+from new_stack.worker.stopping import Stop
 from tests.new_stack.worker.conftest import (
     Scripted,
     StartWorker,
@@ -93,7 +93,8 @@ async def test_a_job_stopped_before_it_began_gives_its_place_back_at_once(
     def begin_and_stop(lease: Any) -> None:
         begin(lease)
         worker.worker.stop()
-        worker.worker._running.stop_all(Stop.SHUTDOWN)
+        for attempt in worker.worker._running.attempts:
+            attempt.stop(Stop.SHUTDOWN)
 
     await ended(queue, job_id)
     worker.worker._running.begin = begin_and_stop  # type: ignore[method-assign]
