@@ -4,62 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
-from new_stack.api import dashboard
-from new_stack.api.guard import session
-from new_stack.api.guard.limits import watch_descriptors
-from new_stack.api.http import jobs as http_jobs
-from new_stack.api.http import middleware
-from new_stack.api.legacy import routes as sockets
+from new_stack.api.features import routes as features
+from new_stack.api.guard.middleware import guarded
+from new_stack.api.http.middleware import add_headers, told, without_slash
+from new_stack.api.legacy import rest, routes
 from new_stack.api.legacy.monitor import change_key
-from new_stack.api.legacy.v2 import rest as later_rest
-from new_stack.api.modern import cassette, failures, jobs
-from new_stack.api.operation import controls, health, openapi, overview
-from new_stack.api.retirement import routes as retirement
+from new_stack.api.operation.requests import counted
 from new_stack.api.services import SERVICES, Services
-from new_stack.api.sse import event_feed, follow
 from new_stack.api.streaming.fanout import SNAPSHOTS
 from new_stack.api.streaming.reader import read_events
 from new_stack.log import log
 from new_stack.queue.errors import QueueError, QueueUnavailable
 
-PARTS: Final = (sockets, http_jobs, jobs, cassette, failures, follow, event_feed, health, controls, overview, openapi)
-PAGES: Final = (session, retirement, dashboard)
-ROUTES: Final = tuple(route for part in (*PARTS, *PAGES) for route in part.ROUTES)
+ROUTES: Final = (*routes.ROUTES, *rest.ROUTES, *features.ROUTES)
 """Method, path and handler of everything that is served; each part has its own."""
+
+MIDDLEWARES: Final = (counted, told, guarded, without_slash)
+"""Around every request, the outermost first."""
 
 
 def create_app(services: Services) -> web.Application:
     """Build the application around its services."""
-    app = web.Application(client_max_size=services.settings.body_limit, middlewares=[middleware.middleware])
+    app = web.Application(client_max_size=services.settings.body_limit, middlewares=MIDDLEWARES)
     app[SERVICES] = services
-    for method, path, handler in ROUTES + (later_rest.ROUTES if services.settings.later_rest else ()):
+    for method, path, handler in (*ROUTES, *features.asked_for(services.settings)):
         app.router.add_route(method, path, handler)
-    app.on_response_prepare.append(middleware.add_headers)
-
-    async def in_background(_app: web.Application) -> AsyncIterator[None]:
-        await services.compare_clocks()
-        after = await services.queue.last_event_id()  # before anybody can follow a job: what happens then is read
-        background = {
-            "events": read_events(services.queue, services.fanout, after),
-            "stats": broadcast_stats(services),
-            "reap": reap(services),
-            "usage": services.usage.run(),
-            "retirement": services.retirement.run(),
-            "descriptors": watch_descriptors(),
-        }
-        tasks = [asyncio.create_task(_work(services, name, work)) for name, work in background.items()]
-        yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    app.cleanup_ctx.append(in_background)
+    app.on_response_prepare.append(add_headers)
+    app.cleanup_ctx.append(_background)
     return app
+
+
+async def _background(app: web.Application) -> AsyncIterator[None]:
+    services = app[SERVICES]
+    await services.redis_clock.compare()
+    after = await services.queue.last_event_id()  # before anybody can follow a job: what happens then is read
+    stats_s, reap_s = services.settings.stats_changed_ms / 1000, services.settings.reap_ms / 1000
+    background: dict[str, Awaitable[None]] = {
+        "events": read_events(services.queue, services.fanout, after),
+        "stats": _every(lambda: stats_s, broadcast_stats, services),
+        "reap": _every(lambda: reap_s * random.uniform(0.7, 1.3), reap, services),  # noqa: S311 - spreads load
+    } | features.background(services)
+    tasks = [asyncio.create_task(_work(services, name, work)) for name, work in background.items()]
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _work(services: Services, name: str, work: Awaitable[None]) -> None:
@@ -72,45 +67,34 @@ async def _work(services: Services, name: str, work: Awaitable[None]) -> None:
         services.stopping.set()
 
 
+async def _every(seconds: Callable[[], float], work: Callable[[Services], Awaitable[None]], services: Services) -> None:
+    """Do some work again and again, with pauses, whatever Redis says; that it is away the reader of events tells."""
+    while True:
+        await asyncio.sleep(seconds())
+        try:
+            await work(services)
+        except QueueUnavailable:
+            continue
+        except QueueError as error:
+            log.error(f"{work.__name__}_failed", error=error.detail)
+
+
 async def broadcast_stats(services: Services) -> None:
     """Give monitors a snapshot when something changed, and now and then anyway."""
-    settings = services.settings
-    waited = 0
-    while True:
-        await asyncio.sleep(settings.stats_changed_ms / 1000)
-        waited += settings.stats_changed_ms
-        if not services.fanout.followers(SNAPSHOTS):
-            waited = 0
-            continue
-        try:
-            snapshot = await services.snapshots.take()
-        except QueueError as error:
-            log_unless_away("stats_failed", error)
-            continue
-        key = change_key(snapshot, services.connections.shown())
-        if key != services.snapshots.broadcast_key or waited >= settings.stats_idle_ms:
-            services.fanout.publish_snapshot(snapshot)
-            services.snapshots.broadcast_key = key
-            waited = 0
-
-
-def log_unless_away(event: str, error: QueueError) -> None:
-    """Log what Redis refused; that it is away the reader of events says already."""
-    if not isinstance(error, QueueUnavailable):
-        log.error(event, error=error.detail)
+    shown, now = services.snapshots, time.monotonic()
+    if not services.fanout.followers(SNAPSHOTS):
+        shown.broadcast_at = now
+        return
+    snapshot = await shown.take()
+    key = change_key(snapshot, services.connections.shown())
+    if key != shown.broadcast_key or now - shown.broadcast_at >= services.settings.stats_idle_ms / 1000:
+        services.fanout.publish_snapshot(snapshot)
+        shown.broadcast_key, shown.broadcast_at = key, now
 
 
 async def reap(services: Services) -> None:
     """Do what the clock alone brings about; every process does, each at its own jittered times."""
-    seconds = services.settings.reap_ms / 1000
-    while True:
-        await asyncio.sleep(seconds * random.uniform(0.7, 1.3))  # noqa: S311 - spreads load, guards nothing
-        try:
-            await services.compare_clocks()
-            reaped = await services.queue.reap()
-        except QueueError as error:
-            log_unless_away("reap_failed", error)
-            continue
-        if reaped:
-            services.metrics.reaped += len(reaped)
-            log.info("jobs_reaped", jobs=reaped)
+    await services.redis_clock.compare()
+    if reaped := await services.queue.reap():
+        services.metrics.reaped += len(reaped)
+        log.info("jobs_reaped", jobs=reaped)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import signal
 import socket
-from contextlib import suppress
 
 from aiohttp import web
 
 from new_stack.api.app import create_app
 from new_stack.api.guard.limits import raise_descriptor_limit
+from new_stack.api.operation.shutdown import Notice
 from new_stack.api.services import Services
 from new_stack.api.settings import ApiSettings
 from new_stack.log import LibraryLogs, log
@@ -35,33 +33,17 @@ async def serve(settings: ApiSettings) -> int:
         shutdown_timeout=settings.shutdown_grace_ms / 1000,
         keepalive_timeout=settings.header_timeout_ms / 1000,  # until the first request, see the middleware
     )
-    loop = asyncio.get_running_loop()
-    at_once = asyncio.Event()
-
-    def stop() -> None:
-        if services.stopping.is_set():
-            at_once.set()  # whoever asks twice does not want to wait
-        services.stopping.set()
-
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop)
+    notice = Notice(services.stopping)
     try:
         await runner.setup()
         site = web.SockSite(runner, listener, backlog=BACKLOG)
         await site.start()
-        log.info(
-            "api_ready",
-            host=settings.host,
-            port=listener.getsockname()[1],
-            prefix=settings.queue.prefix,
-            descriptors=descriptors,
-        )
+        port, prefix = listener.getsockname()[1], settings.queue.prefix
+        log.info("api_ready", host=settings.host, port=port, prefix=prefix, descriptors=descriptors)
         await services.stopping.wait()
         log.info("api_stopping", streams=services.connections.counts()["sse"])
         if not services.failed:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(settings.shutdown_notice_ms / 1000):
-                    await at_once.wait()
+            await notice.over(settings.shutdown_notice_ms / 1000)
         await site.stop()
         services.fanout.stop()
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 import msgspec
@@ -33,6 +34,7 @@ class Snapshots:
         self._began = 0.0
         self.broadcast_key: object = None
         """The change key of the snapshot that was broadcast last: where it differs, monitors get a new one."""
+        self.broadcast_at = time.monotonic()
 
     async def take(self) -> Snapshot:
         """A snapshot that began after this call did. Raises QueueUnavailable."""

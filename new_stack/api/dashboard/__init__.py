@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from new_stack.api.http.problems import problem
+from new_stack.api.http.problems import ProblemError
 
 TYPES: Final = {
     "html": "text/html",
@@ -42,7 +42,7 @@ async def part(request: web.Request) -> web.Response:
 def _answer(request: web.Request, name: str) -> web.Response:
     body = _files().get(name)
     if body is None:
-        raise problem(404, f"The dashboard has no file {name}.")
+        raise ProblemError(404, f"The dashboard has no file {name}.")
     tag = sha256(body).hexdigest()[:32]
     kind = TYPES[name.rpartition(".")[2]]
     if any(known.value == tag for known in request.if_none_match or ()):

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from new_stack.api.guard.pages import require_json
-from new_stack.api.http.problems import problem
+from new_stack.api.http.problems import ProblemError
 from new_stack.api.services import SERVICES
 
 
@@ -41,9 +41,9 @@ async def _receive(request: web.Request, chunks: list[bytes]) -> None:
                 received_bytes += len(chunk)
                 size = max(size, received_bytes)
     except web.RequestPayloadError as error:
-        raise problem(400, f"The body cannot be read: {' '.join(str(error).split())}.") from None
+        raise ProblemError(400, f"The body cannot be read: {' '.join(str(error).split())}.") from None
     except TimeoutError:
-        raise problem(
+        raise ProblemError(
             408, f"The body did not arrive within {milliseconds} ms.", headers={"Connection": "close"}
         ) from None
     if size > limit:

@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
-from new_stack.api.http.problems import problem
+from new_stack.api.http.problems import ProblemError
 from new_stack.log import log
 
 KERNEL_BUFFER: Final = 65_536
@@ -65,7 +65,7 @@ class ConnectionLimiter:
     def connection(self, address: str) -> Iterator[None]:
         """Hold one place for the address. Raises a 429 problem where it has none left."""
         if self._open[address] >= self._limit:
-            raise problem(
+            raise ProblemError(
                 429,
                 f"{address} has {self._limit} open connections, which is the most that one address may have.",
                 headers={"Retry-After": "5"},
@@ -90,7 +90,7 @@ class ByteBudget:
     def take(self, size: int) -> None:
         """Hold so many more. Raises a 503 problem where there is no room for them."""
         if self.held + size > self._limit:
-            raise problem(
+            raise ProblemError(
                 503,
                 "This server holds as many bytes of unfinished requests as it may.",
                 headers={"Retry-After": "1", "Connection": "close"},

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from new_stack.api.http.problems import problem
+from new_stack.api.http.problems import ProblemError
 from new_stack.api.settings import ApiSettings
 
 ALLOWED_METHODS: Final = "GET, POST, DELETE, OPTIONS"
@@ -29,20 +29,22 @@ def require_own_page(request: web.Request, settings: ApiSettings) -> None:
     origin = request.headers.get("Origin")
     guarded = settings.token and not settings.open_rest
     if not guarded and (origin is not None or _is_loopback(settings.host)) and not _is_known_host(request, settings):
-        raise problem(
+        raise ProblemError(
             421, "This server is not known by the host name of the request.", hint="Name it in HUBGATE_ALLOWED_HOSTS."
         )
     if request.method in {"GET", "HEAD", "OPTIONS"} and request.headers.get("Upgrade", "").lower() != "websocket":
         return
     foreign = request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"} if origin is None else True
     if foreign and not _is_allowed(origin or "null", request, settings):
-        raise problem(403, "Pages of this origin may not use this server.", hint="Name the origin in CORS_ORIGINS.")
+        raise ProblemError(
+            403, "Pages of this origin may not use this server.", hint="Name the origin in CORS_ORIGINS."
+        )
 
 
 def require_json(request: web.Request) -> None:
     """Raises a 415 problem for a type of body that a page may send anywhere without asking the server first."""
     if request.content_type in PAGE_TYPES:
-        raise problem(415, "The body must be JSON.", hint="Send it with 'Content-Type: application/json'.")
+        raise ProblemError(415, "The body must be JSON.", hint="Send it with 'Content-Type: application/json'.")
 
 
 def _is_allowed(origin: str, request: web.Request, settings: ApiSettings) -> bool:

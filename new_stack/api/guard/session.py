@@ -9,7 +9,8 @@ from aiohttp import web
 
 from new_stack.api.guard.bodies import received
 from new_stack.api.guard.cookies import COOKIE, SESSION_S, cookie_for
-from new_stack.api.http.access import Access, access_by_token, access_of, wrong_token
+from new_stack.api.guard.tokens import wrong_token
+from new_stack.api.http.access import Access, access_by_token, access_of
 from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.services import SERVICES, Services
 

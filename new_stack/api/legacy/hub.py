@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from new_stack.api.http.http_io import encode
 from new_stack.api.http.schemas import CLEARED, plain_number
-from new_stack.api.legacy.dialect import Action, Dialect, Frame, as_text
+from new_stack.api.legacy.dialect import Dialect, Frame, as_text
 from new_stack.api.retirement.callers import REST, UNNAMED
 from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import Job, JobState
@@ -100,44 +100,31 @@ def _status(job: Job, now: float) -> Frame:
     )
 
 
-def _retried(job: Job, message: str, now: float) -> Frame:
+def _retried(job: Job, changed: bool, now: float) -> Frame:  # noqa: FBT001 - as the table has it
+    """A job that failed before runs again by itself: its history keeps no worker from it, so the hub's text holds."""
+    message = CLEARED if changed or job.failures else "Job has no failure history to clear."
     about = {"job_id": job.id, "status": job.state, "worker_id": job.worker_id, "message": message}
     return frame("response_job_status", now, **about)
 
 
-def _not_retried(job: Job, now: float) -> Frame:
-    """A job that failed before runs again by itself: its history keeps no worker from it, so the hub's text holds."""
-    return _retried(job, CLEARED if job.failures else "Job has no failure history to clear.", now)
-
-
 HUB: Final = Dialect(
-    actions={
-        "submit_job": Action.SUBMIT,
-        "request_job_status": Action.STATUS,
-        "subscribe_job": Action.SUBSCRIBE,
-        "cancel_job": Action.CANCEL,
-        "force_retry_job": Action.RETRY,
-        "stay_alive": Action.ALIVE,
-        "subscribe_stats": Action.SUBSCRIBE_STATS,
-        "sync_job_state": Action.SYNC,
-    },
-    refused={"request_stats": "Stats requests are restricted to monitors only"},
     id_field="message_id",
     follows_own_jobs=True,
+    answers={
+        "stay_alive": lambda now: frame(
+            "response_job_status", now, job_id="keep-alive", status="acknowledged", message="Connection is alive"
+        ),
+        "subscribe_stats": lambda now: frame("subscription_confirmed", now, job_id="stats", channels=["stats"]),
+        "request_stats": lambda now: error("Stats requests are restricted to monitors only", now),
+    },
     greeting=lambda name, now: greeting("Client", name, now),
     accepted=lambda said, _message_id, now: frame(
         "job_accepted", now, job_id=said.job_id, status=said.state, position=said.position
     ),
     status=_status,
     subscribed=lambda job_id, now: frame("subscription_confirmed", now, job_id=job_id),
-    stats_subscribed=lambda now: frame("subscription_confirmed", now, job_id="stats", channels=["stats"]),
     cancelled=lambda job, now: frame("response_job_status", now, job_id=job.id, **_cancellation(job.cancel_reason)),
-    retried=lambda job, now: _retried(job, CLEARED, now),
-    not_retried=_not_retried,
-    alive=lambda now: frame(
-        "response_job_status", now, job_id="keep-alive", status="acknowledged", message="Connection is alive"
-    ),
+    retried=_retried,
     error=lambda sentence, _message_id, now: error(sentence, now),
-    event=event_frame,
     text=as_text(event_frame),
 )

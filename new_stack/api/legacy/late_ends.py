@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from new_stack.api.services import Services
@@ -16,9 +17,17 @@ REMEMBERED: Final = 1_000
 class LateEnds:
     """What one client awaits, and which ends it has had, so that it is told each end once."""
 
-    def __init__(self, services: Services, loop_time: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        services: Services,
+        send: Callable[[Event], Awaitable[None]],
+        catch_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`send` sends an end; `catch_up` waits until the client has what happened so far."""
         self._services = services
-        self._time = loop_time
+        self._send = send
+        self._catch_up = catch_up
+        self._time = asyncio.get_running_loop().time
         self._last_sent: dict[str, int] = {}
         self._heard_at: dict[str, float] = {}
         """When there was news last of each job that is known and whose end is awaited, oldest first."""
@@ -56,15 +65,26 @@ class LateEnds:
         if len(self._last_sent) > REMEMBERED:
             del self._last_sent[next(iter(self._last_sent))]
 
-    def of(self, job: Job) -> Event | None:
-        """The end of a job that has ended, if the client has not had it: no more events come for it."""
-        if job.ended_at is None or self._last_sent.get(job.id, -1) >= job.ended_at:
-            return None
-        self.sent(job.id, job.ended_at)
-        return ending_of(job)
+    async def tell(self, job: Job | None) -> None:
+        """Tell the end of a job that has ended, if the client has not had it: no more events come for it."""
+        if job is None:
+            return
+        if job.ended_at is None:
+            self.awaits(job.id)
+        elif self._last_sent.get(job.id, -1) >= job.ended_at:
+            self._heard_at.pop(job.id, None)
+        else:
+            self.sent(job.id, job.ended_at)
+            await self._send(ending_of(job))
 
-    async def found(self, followed: Iterable[str], *, missed: bool) -> AsyncIterator[Event]:
-        """The ends of jobs of which there was no news for long, or, where events were missed, of all.
+    async def tell_after_pending(self, job: Job | None) -> None:
+        """The same for one who heard of the job before: its last events may still be coming, the ending among them."""
+        if job is not None and job.ended_at is not None:
+            await self._catch_up()
+        await self.tell(job)
+
+    async def check(self, followed: Iterable[str], *, missed: bool) -> None:
+        """Tell the ends of jobs of which there was no news for long, or, where events were missed, of all.
 
         They may have been lost on their way here, or be gone from Redis with all the rest.
         """
@@ -74,15 +94,9 @@ class LateEnds:
         due += [job_id for job_id in followed if missed and job_id not in self._heard_at]
         for job_id in due:
             job = await self._services.job_once_ended(job_id)
-            if job is None:
-                if self._heard_at.pop(job_id, None) is not None:
-                    yield self._loss(job_id)
-            elif job.ended_at is None:
-                self.awaits(job_id)
-            else:
-                self._heard_at.pop(job_id, None)
-                if (ending := self.of(job)) is not None:
-                    yield ending
+            if job is None and self._heard_at.pop(job_id, None) is not None:
+                await self._send(self._loss(job_id))
+            await self.tell(job)
 
     def _loss(self, job_id: str) -> Event:
         """A job that is gone failed: nothing else can come of it."""

@@ -9,16 +9,12 @@ import msgspec
 from msgspec import Raw
 
 from new_stack.api.http.schemas import payload_of
-from new_stack.api.modern.schemas import extra_of
 from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob
-from new_stack.queue.retry_policy import RetryPolicy
 
 Fields = Mapping[str, Raw]
 
 _fields: Final = msgspec.json.Decoder(dict[str, Raw])
 _any: Final = msgspec.json.Decoder()
-
-RETRIES_LIMIT: Final = 1_000
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure
@@ -28,22 +24,16 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure
 def read_message(text: str) -> Fields:
     """The fields of one message. Raises Refusal with the hub's words where it is no JSON object."""
     try:
-        return _fields.decode(text)
-    except msgspec.ValidationError:
-        # Valid JSON so far, but no object. The hub lets Python's own words through; clients know them.
-        name = type(_decoded(text)).__name__
-        raise Refusal(f"Server error processing message: {name!r} object has no attribute 'get'") from None
+        try:
+            return _fields.decode(text)
+        except msgspec.ValidationError:
+            found = _any.decode(text)  # valid JSON so far, but no object
     except (msgspec.DecodeError, UnicodeEncodeError):
         raise Refusal("Invalid JSON format") from None
     except RecursionError:
         raise Refusal("Invalid JSON format: nested too deeply") from None
-
-
-def _decoded(text: str) -> object:
-    try:
-        return _any.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        raise Refusal("Invalid JSON format") from None
+    # The hub lets Python's own words through; clients know them.
+    raise Refusal(f"Server error processing message: {type(found).__name__!r} object has no attribute 'get'")
 
 
 def value(fields: Fields, name: str, default: Any = None) -> Any:
@@ -65,10 +55,11 @@ def text_field(fields: Fields, name: str) -> str | None:
     return found
 
 
-def job_id_of(fields: Fields, message_type: str) -> str:
+def job_id_of(fields: Fields) -> str:
     """The `job_id` that a message needs. Raises Refusal in the hub's words."""
     found = id_text(fields, "job_id")
     if found is None:
+        message_type = value(fields, "type")
         raise Refusal(f"Missing job_id in {message_type} request")
     return found
 
@@ -84,28 +75,10 @@ def new_job(fields: Fields, client_id: str, *, id_field: str) -> NewJob:
     return NewJob(
         payload=_payload(fields),
         service_required=_service(fields),
-        priority=_whole(fields, "priority", -PRIORITY_LIMIT, PRIORITY_LIMIT) or 0,
-        id=id_text(fields, id_field) or text_id(fields),
+        priority=whole(fields, "priority", -PRIORITY_LIMIT, PRIORITY_LIMIT) or 0,
+        id=id_text(fields, id_field),
         client_id=client_id,
-        max_retries=None if value(fields, "max_retries") is None else _whole(fields, "max_retries", 0, RETRIES_LIMIT),
-        retry_policy=_retry_policy(fields),
-        not_before=None if value(fields, "not_before") is None else _whole(fields, "not_before", 0, PRIORITY_LIMIT),
-        extra=extra_of(fields),
     )
-
-
-def _retry_policy(fields: Fields) -> RetryPolicy | None:
-    raw = fields.get("retry_policy")
-    try:
-        return None if raw is None else msgspec.json.decode(raw, type=RetryPolicy | None)
-    except msgspec.DecodeError as error:
-        raise Refusal(f"retry_policy: {error}") from None
-
-
-def text_id(fields: Fields) -> str | None:
-    """The `id` with which pages of the later dialect submit a flat job; a number there only counts messages."""
-    found = value(fields, "id")
-    return found if isinstance(found, str) and found else None
 
 
 def id_text(fields: Fields, name: str) -> str | None:
@@ -134,7 +107,8 @@ def _service(fields: Fields) -> str:
     return "unknown"
 
 
-def _whole(fields: Fields, name: str, lowest: int, highest: int) -> int | None:
+def whole(fields: Fields, name: str, lowest: int, highest: int) -> int | None:
+    """A field that has to be a whole number; None where it is absent. Raises Refusal."""
     found = value(fields, name)
     if found is None and name not in fields:
         return None

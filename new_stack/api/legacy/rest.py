@@ -1,9 +1,12 @@
-"""POST /api/jobs with the hub's body (`job_type`, `wait`, `timeout`), answered and refused in the hub's words."""
+"""The hub's REST: jobs are submitted and read.
+
+A body of the hub's (`job_type`, `wait`, `timeout`) is answered and refused in the hub's words.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from types import NoneType
 from typing import Any, Final
@@ -12,16 +15,19 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Raw, UnsetType
 
+from new_stack.api.guard.bodies import received
 from new_stack.api.guard.limits import address_of
 from new_stack.api.http.http_io import answer, decoded
-from new_stack.api.http.problems import FieldError, ProblemError, not_found, problem
+from new_stack.api.http.problems import FieldError, ProblemError, not_found
 from new_stack.api.legacy.messages import Fields
+from new_stack.api.legacy.v2.universal import universal_job
+from new_stack.api.modern.jobs import submit_modern
 from new_stack.api.modern.schemas import job_view
 from new_stack.api.retirement.callers import HUB_DIALECT
 from new_stack.api.retirement.requests import admit_rest
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.sse.follow import following
-from new_stack.queue.jobs import PRIORITY_LIMIT, NewJob
+from new_stack.queue.jobs import PRIORITY_LIMIT, Job, NewJob
 
 DOCUMENTS: Final = "https://errors.pydantic.dev/2.14/v/"
 """Part of the hub's answer: the page of the validator it uses, one for each kind of error."""
@@ -46,14 +52,6 @@ MESSAGES: Final = {
 
 
 Refused = dict[str, Any]
-
-
-class LegacyJob(msgspec.Struct, frozen=True):
-    """A legacy body, read: the job, and whether the caller waits for its end, how many seconds."""
-
-    job: NewJob
-    wait: bool
-    timeout: float
 
 
 def _unless(kind: str, *types: type) -> Callable[[Any], str | None]:
@@ -97,8 +95,11 @@ _fields: Final = msgspec.json.Decoder(
 """Reads these fields of a body; others cost nothing."""
 
 
-def read_legacy_job(fields: Fields, new_id: str, body: Raw) -> LegacyJob:
-    """The job in a legacy body; it gets `new_id` where it names none. Raises a 422 problem with every error."""
+def read_legacy_job(fields: Fields, new_id: str, body: Raw) -> tuple[NewJob, float | None]:
+    """The job in a legacy body, and how many seconds the caller waits for its end, if it does.
+
+    The job gets `new_id` where it names none. Raises a 422 problem with every error.
+    """
     values: dict[str, Any] = {}
     errors: list[Refused] = []
     for name, (wrong, default) in FIELDS.items():
@@ -118,7 +119,7 @@ def read_legacy_job(fields: Fields, new_id: str, body: Raw) -> LegacyJob:
         priority=int(values["priority"]),
         id=values["job_id"] or f"job-rest-{new_id}",
     )
-    return LegacyJob(job, values["wait"], values["timeout"])
+    return job, values["timeout"] if values["wait"] else None
 
 
 def _refused(kind: str, where: list[str], found: Any) -> Refused:
@@ -126,28 +127,10 @@ def _refused(kind: str, where: list[str], found: Any) -> Refused:
 
 
 def _refusal(errors: list[Refused]) -> ProblemError:
-    return problem(422, errors, errors=[FieldError(".".join(error["loc"]), error["msg"]) for error in errors])
+    return ProblemError(422, errors, errors=[FieldError(".".join(error["loc"]), error["msg"]) for error in errors])
 
 
-async def submit_legacy(request: web.Request, body: bytes) -> web.Response | Coroutine[Any, Any, web.Response]:
-    """Submit a legacy body. With `wait`, what answers when the job has ended or the time is up: it needs no body."""
-    services = request.app[SERVICES]
-    wanted = _read(body, services.new_id())
-    caller = admit_rest(request, HUB_DIALECT, "POST /api/jobs with wait" if wanted.wait else "POST /api/jobs")
-    job = msgspec.structs.replace(wanted.job, client_id=caller.client)
-    with ExitStack() as place:
-        if wanted.wait:
-            address = address_of(request, trust_forwarded=services.settings.trust_forwarded)
-            place.enter_context(services.limiter.connection(address))
-        job_id = (await services.queue.submit(job)).job_id
-        services.metrics.submitted["legacy_http"] += 1
-        if wanted.wait:
-            return _answer_at_end(services, job_id, wanted.timeout, place.pop_all())
-    message = f"Job submitted successfully with ID: {job_id}"
-    return answer({"success": True, "job_id": job_id, "message": message})
-
-
-def _read(body: bytes, new_id: str) -> LegacyJob:
+def _read(body: bytes, new_id: str) -> tuple[NewJob, float | None]:
     found = decoded(body, _raw)
     if body[:64].lstrip()[:1] != b"{":
         raise _refusal([_refused("model_attributes_type", [], found)])
@@ -155,16 +138,40 @@ def _read(body: bytes, new_id: str) -> LegacyJob:
     return read_legacy_job({name: raw for name, raw in known.items() if raw is not UNSET}, new_id, found)
 
 
-async def _answer_at_end(services: Services, job_id: str, seconds: float, place: ExitStack) -> web.Response:
+async def submit(request: web.Request) -> web.Response:
+    """POST /api/jobs: the hub's body, or a modern job or a list of them, told apart by what they hold.
+
+    Who waits for the end of the job is one of the long-lived connections of its address, and keeps no body.
+    """
+    services = request.app[SERVICES]
+    with ExitStack() as place:
+        async with received(request) as body:
+            if (answered := await submit_modern(services, body)) is not None:
+                return answered
+            job, seconds = _read(body, services.new_id())
+            waits = seconds is not None
+            caller = admit_rest(request, HUB_DIALECT, "POST /api/jobs with wait" if waits else "POST /api/jobs")
+            if waits:
+                address = address_of(request, trust_forwarded=services.settings.trust_forwarded)
+                place.enter_context(services.limiter.connection(address))
+            job_id = (await services.queue.submit(msgspec.structs.replace(job, client_id=caller.client))).job_id
+            services.metrics.submitted["legacy_http"] += 1
+        del body, job
+        if seconds is not None:
+            return await _answer_at_end(services, job_id, seconds)
+    return answer({"success": True, "job_id": job_id, "message": f"Job submitted successfully with ID: {job_id}"})
+
+
+async def _answer_at_end(services: Services, job_id: str, seconds: float) -> web.Response:
     try:
-        with place:
-            async with asyncio.timeout(seconds):
-                with following(services, job_id, None) as follower:
-                    await follower.prepare()
-                    error = None if await follower.run(_Unheard()) else follower.closed
+        async with asyncio.timeout(seconds):
+            with following(services, job_id, None) as follower:
+                await follower.prepare()
+                error = None if await follower.run(_Unheard()) else follower.closed
     except TimeoutError:
         error = f"Timeout: Job did not complete within {seconds} seconds"
-    return await _so_far(services, job_id, error)
+    view = job_view(await _job(services, job_id)) | {"payload": None}  # as the hub answers those who wait
+    return answer(view if error is None else view | {"error": error})
 
 
 class _Unheard:
@@ -174,9 +181,20 @@ class _Unheard:
         pass
 
 
-async def _so_far(services: Services, job_id: str, error: str | None) -> web.Response:
+async def status(request: web.Request) -> web.Response:
+    """GET /api/jobs/{job_id}."""
+    job = await _job(request.app[SERVICES], request.match_info["job_id"])
+    return answer(job_view(job) | {"job": universal_job(job)})
+
+
+async def _job(services: Services, job_id: str) -> Job:
     job = await services.queue.job(job_id)
     if job is None:
         raise not_found(job_id)
-    view = job_view(job) | {"payload": None}  # as the hub answers those who wait
-    return answer(view if error is None else view | {"error": error})
+    return job
+
+
+ROUTES: Final = (
+    ("POST", "/api/jobs", submit),
+    ("GET", "/api/jobs/{job_id:[^/]+}", status),
+)

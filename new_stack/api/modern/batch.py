@@ -11,6 +11,7 @@ from aiohttp import web
 
 from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.http.problems import ProblemError, from_queue, invalid
+from new_stack.api.modern.problem_document import document_of
 from new_stack.api.modern.schemas import JobRequest, read_job
 from new_stack.api.services import Services
 from new_stack.queue.errors import QueueError
@@ -56,7 +57,7 @@ def _batch_item(result: Submission | QueueError | ProblemError) -> dict[str, Any
     if isinstance(result, QueueError):
         result = from_queue(result)
     if isinstance(result, ProblemError):
-        return {"status": result.problem.status, "problem": result.problem}
+        return {"status": result.status, "problem": document_of(result)}
     job = {
         "job_id": result.job_id,
         "status": result.state,

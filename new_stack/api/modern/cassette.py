@@ -15,10 +15,11 @@ import msgspec
 from aiohttp import web
 
 from new_stack.api.http.http_io import encode
-from new_stack.api.http.problems import not_found, problem
+from new_stack.api.http.problems import ProblemError, not_found
 from new_stack.api.legacy.hub import event_frame, frame, greeting
 from new_stack.api.services import SERVICES
 from new_stack.api.sse.follow import ending_of
+from new_stack.api.streaming.fanout import Published
 from new_stack.queue.events import Event, EventKind
 from new_stack.queue.jobs import Job
 
@@ -38,12 +39,16 @@ async def export(request: web.Request) -> web.Response:
     if job is None:
         raise not_found(job_id)
     if max(len(memoryview(job.payload)), len(memoryview(job.result or b""))) > BODY_LIMIT:
-        raise problem(
+        raise ProblemError(
             409, f"Job {job_id} is too large for a cassette: its payload or result has over {BODY_LIMIT:,} bytes."
         )
-    events = [await services.with_result(event) for event in await services.queue.history(job_id)]
+    items = [Published(event) for event in await services.queue.history(job_id)]
+    for item in items:
+        await item.complete(services.queue)
     headers = {"Content-Disposition": f'attachment; filename="{_name(job)}.jsonl"'}
-    return web.Response(body=cassette_of(job, events), content_type="application/jsonl", headers=headers)
+    return web.Response(
+        body=cassette_of(job, [item.event for item in items]), content_type="application/jsonl", headers=headers
+    )
 
 
 def cassette_of(job: Job, events: Sequence[Event]) -> bytes:

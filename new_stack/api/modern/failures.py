@@ -9,8 +9,9 @@ from aiohttp import web
 from msgspec import Meta
 
 from new_stack.api.guard.bodies import received
-from new_stack.api.http.http_io import answer, decoded, whole_number
+from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.http.problems import invalid
+from new_stack.api.modern.wording import whole_number
 from new_stack.api.services import SERVICES
 from new_stack.queue.dead_letters import STATES, Action, FailureFilter, failures, in_bulk
 

@@ -10,10 +10,11 @@ import msgspec
 from aiohttp import web
 
 from new_stack.api.guard.bodies import received
-from new_stack.api.http.http_io import answer, decoded, whole_number
+from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.http.problems import invalid, not_found
 from new_stack.api.modern import schemas
 from new_stack.api.modern.batch import submit_many
+from new_stack.api.modern.wording import whole_number
 from new_stack.api.services import SERVICES, Services
 from new_stack.queue.errors import JobNotFound
 from new_stack.queue.jobs import Job, JobState, NewJob

@@ -1,9 +1,13 @@
-"""A validation error in plain words."""
+"""What is wrong with a field, in plain words, and query parameters that are checked."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
+
+from aiohttp import web
+
+from new_stack.api.http.problems import FieldError, ProblemError, invalid
 
 WORDS: Final = {
     "int": "a whole number",
@@ -29,3 +33,21 @@ def plainly(words: str) -> str:
     if bound[1]:
         return f"must have {'at least' if least else 'at most'} {bound[3]} character{'' if bound[3] == '1' else 's'}"
     return f"must be {bound[3]} or {'more' if least else 'less'}"
+
+
+def field_problem(message: str) -> ProblemError:
+    """A validation error's words as a problem that names the field."""
+    words, _, path = message.partition(" - at `")
+    field = path.rstrip("`").removeprefix("$").removeprefix(".") or "body"
+    text = plainly(words)
+    return ProblemError(422, f"{field}: {text}", errors=[FieldError(field, text)])
+
+
+def whole_number(request: web.Request, name: str, default: int, least: int, most: int) -> int:
+    """A query parameter that is a whole number within bounds. Raises a 422 problem."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdecimal() or len(text) > 15 or not least <= int(text) <= most:
+        raise invalid(name, f"must be a whole number from {least} to {most}")
+    return int(text)

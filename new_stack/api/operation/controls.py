@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from new_stack.api.http.http_io import answer
-from new_stack.api.http.problems import invalid, problem
+from new_stack.api.http.problems import ProblemError, invalid
 from new_stack.api.services import SERVICES
 from new_stack.queue.producer import NAME_LIMIT
 
@@ -39,7 +39,9 @@ async def _drained(request: web.Request, *, wanted: bool) -> web.Response:
     try:
         since = await (queue.drain_worker(name) if wanted else queue.resume_worker(name))
     except KeyError:
-        raise problem(404, f"Worker {name} not found", hint="GET /api/workers lists those that are known.") from None
+        raise ProblemError(
+            404, f"Worker {name} not found", hint="GET /api/workers lists those that are known."
+        ) from None
     return answer({"worker_id": name, "draining_since": since})
 
 

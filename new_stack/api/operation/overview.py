@@ -9,8 +9,9 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from new_stack.api.http.http_io import answer, whole_number
+from new_stack.api.http.http_io import answer
 from new_stack.api.http.problems import invalid
+from new_stack.api.modern.wording import whole_number
 from new_stack.api.operation.health import figures_of
 from new_stack.api.services import SERVICES
 from new_stack.queue.jobs import QueueCounts

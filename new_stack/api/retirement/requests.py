@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from new_stack.api.http.problems import problem
+from new_stack.api.http.problems import ProblemError
 from new_stack.api.retirement.callers import CALLER, MODERN, MODERN_ROUTES, REST, Caller, caller_of
 from new_stack.api.retirement.rules import Standing
 from new_stack.api.services import SERVICES
@@ -20,7 +20,7 @@ def admit_rest(request: web.Request, dialect: str, route: str) -> Caller:
     caller = request[CALLER] = caller_of(request, REST, dialect)
     decision = services.retirement.of_call(caller)
     if decision.standing is Standing.REFUSED:
-        raise problem(410, decision.sentence, hint="The API is described at /openapi.json.")
+        raise ProblemError(410, decision.sentence, hint="The API is described at /openapi.json.")
     services.usage.count(caller, route)
     return caller
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from new_stack.api.guard.peer import PeerGone
 from new_stack.api.legacy.messages import Refusal
 from new_stack.api.retirement.callers import LATER_DIALECT
 from new_stack.api.retirement.features import CONNECT, SUBMISSIONS, counted_as
@@ -49,6 +50,24 @@ class RetiringSession(ABC):
         """It has ended."""
         self.services.retirement.sessions.discard(self)
         self.introduce()
+
+    @abstractmethod
+    async def answer(self, text: str) -> object:
+        """Do what a message asks for; its type, as far as it has one."""
+
+    async def receive(self, text: str) -> None:
+        """Serve one message; whatever is wrong with it is answered, and the connection stays open."""
+        if not self.retired:  # if so, the refusal that comes next answers it, too
+            with self.answering():
+                self.count(await self.answer(text))
+
+    async def retired_code(self) -> int:
+        """The code with which the connection of a retired session is closed, once that is said; 0 for any other."""
+        if not self.retired:
+            return 0
+        with suppress(PeerGone):
+            await self.refuse(self.subscriber.closed or "", code=GONE_CODE)
+        return GONE_CODE
 
     def count(self, kind: object) -> None:
         """Count a message of this type."""

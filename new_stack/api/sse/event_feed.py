@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from new_stack.api.http.http_io import whole_number
 from new_stack.api.http.problems import invalid
+from new_stack.api.modern.wording import whole_number
 from new_stack.api.services import SERVICES, Services
 from new_stack.api.sse import stream as sse
 from new_stack.api.sse.cursor import PageSize, before, text_of
@@ -114,7 +114,7 @@ class EventFeed:
         while more and self._subscriber.closed is None:
             began = self._last
             events, end = await self._services.queue.events_and_end(text_of(began), block_ms=0, count=pages.count)
-            pages.adapt(await self._send([self._services.published(event) for event in events]))
+            pages.adapt(await self._send([self._services.large_results.published(event) for event in events]))
             self._last = parse_id(end) or self._last
             more = self._last != began
 

@@ -99,7 +99,10 @@ class Follower:
         ended, more, pages = False, True, PageSize()
         while more and self._subscriber.closed is None:
             count = pages.count
-            page = [self._services.published(event) for event in await self._history(text_of(self._last), count)]
+            page = [
+                self._services.large_results.published(event)
+                for event in await self._history(text_of(self._last), count)
+            ]
             pages.adapt(await sse.send_events(self._services, stream, page, sse.job_event_frame))
             if page:
                 self._last = parse_id(page[-1].event.id) or self._last

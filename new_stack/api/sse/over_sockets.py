@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
+from new_stack.api.guard.peer import PeerGone
 from new_stack.api.legacy.messages import Fields, Refusal, job_id_of, text_field
-from new_stack.api.legacy.session import Connection, ConnectionGone
+from new_stack.api.legacy.session import Connection
 from new_stack.api.services import Services
 from new_stack.api.sse.follow import following
 from new_stack.queue.errors import QueueError
@@ -45,15 +46,15 @@ class SocketStreams:
 
     async def _serve(self, fields: Fields) -> None:
         try:
-            job_id = job_id_of(fields, "follow_job")
+            job_id = job_id_of(fields)
             writer = _SocketWriter(self._connection, job_id)
             with following(self._services, job_id, text_field(fields, "after")) as follower:
                 over = not await follower.prepare() or await follower.run(writer)
             await self._connection.send({"type": "job_stream_end", "job_id": job_id, "over": over})
-        except ConnectionGone:
+        except PeerGone:
             return
         except (Refusal, QueueError) as error:
-            with contextlib.suppress(ConnectionGone):
+            with contextlib.suppress(PeerGone):
                 await self._refuse(str(error))
 
 
@@ -65,6 +66,6 @@ class _SocketWriter:
         self._job_id = job_id
 
     async def write_all(self, parts: Iterable[bytes]) -> None:
-        """Send each frame. Raises ConnectionGone."""
+        """Send each frame. Raises PeerGone."""
         for part in parts:
             await self._connection.send({"type": "job_stream", "job_id": self._job_id, "text": part.decode()})

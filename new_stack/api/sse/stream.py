@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, Protocol
@@ -10,7 +9,8 @@ from typing import Any, Final, Protocol
 import msgspec
 from aiohttp import web
 
-from new_stack.api.guard.limits import address_of, bound_buffers
+from new_stack.api.guard.limits import address_of
+from new_stack.api.guard.peer import Peer, PeerGone
 from new_stack.api.http.http_io import encode
 from new_stack.api.legacy.v2.universal import progress_message
 from new_stack.api.services import Services
@@ -86,10 +86,6 @@ def cursor_of(request: web.Request) -> str | None:
     return request.headers.get("Last-Event-ID") or request.query.get("last_event_id") or None
 
 
-class ReaderGone(Exception):  # noqa: N818 - it says what is, not what failed
-    """The reader closed the connection, or was cut off because it does not read."""
-
-
 class Writer(Protocol):
     """Where the text of a stream goes: a response, or the messages of a WebSocket."""
 
@@ -107,8 +103,10 @@ async def send_events(
         if item.event.result_omitted:
             await stream.write_all(parts)
             parts = []
-            async with services.large_results:  # a reader may take its time over one, and each is held until then
-                await item.complete(services.with_result)
+            async with (
+                services.large_results.places
+            ):  # a reader may take its time over one, and each is held until then
+                await item.complete(services.queue)
                 size += len(item.encoded(frame))
                 await stream.write_all([item.encoded(frame)])
         else:
@@ -123,8 +121,6 @@ class Stream:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._seconds = services.settings.send_timeout_ms / 1000
-        self._transport: asyncio.Transport | None = None
         self.response = web.StreamResponse(headers=HEADERS)
 
     async def serve(self, request: web.Request, run: Callable[[Stream], Awaitable[object]]) -> web.StreamResponse:
@@ -133,26 +129,17 @@ class Stream:
         address = address_of(request, trust_forwarded=services.settings.trust_forwarded)
         with services.limiter.connection(address), services.connections.counted("sse"):
             await self.response.prepare(request)
-            self._transport = request.transport
-            bound_buffers(self._transport, WRITE_BUFFER)
+            seconds = services.settings.send_timeout_ms / 1000
+            self._peer = Peer(request.transport, buffer=WRITE_BUFFER, seconds=seconds, event="stream_not_reading")
             return await self._carry(run(self))
 
     async def _write(self, data: bytes) -> None:
-        """Send a frame in slices: what the transport takes over it holds in a copy. Raises ReaderGone."""
-        try:
-            for start in range(0, len(data), SLICE):
-                async with asyncio.timeout(self._seconds):
-                    await self.response.write(data[start : start + SLICE])
-        except TimeoutError:
-            log.warning("stream_not_reading")
-            if self._transport is not None:
-                self._transport.abort()
-            raise ReaderGone from None
-        except ConnectionError:
-            raise ReaderGone from None
+        """Send a frame in slices: what the transport takes over it holds in a copy. Raises PeerGone."""
+        for start in range(0, len(data), SLICE):
+            await self._peer.takes(self.response.write(data[start : start + SLICE]))
 
     async def write_all(self, parts: Iterable[bytes]) -> None:
-        """Send many frames in few writes, none of them large. Raises ReaderGone."""
+        """Send many frames in few writes, none of them large. Raises PeerGone."""
         chunk: list[bytes] = []
         size = 0
         for part in parts:
@@ -169,16 +156,15 @@ class Stream:
         try:
             await self._write(b"retry: %d\n\n" % self._services.settings.sse_retry_ms)
             await run
-        except ReaderGone:
+        except PeerGone:
             pass
         except JobNotFound as gone:
-            with suppress(ReaderGone):
+            with suppress(PeerGone):
                 await self._write(disconnect_frame(str(gone)))
         except QueueError as error:
-            with suppress(ReaderGone):
+            with suppress(PeerGone):
                 await self._write(disconnect_frame(f"the queue is not available: {error}"))
         except Exception as error:  # noqa: BLE001 - the response has begun: log it whole and break off
             log.error("stream_failed", error=repr(error))
-            if self._transport is not None:
-                self._transport.abort()
+            self._peer.abort()
         return self.response

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from new_stack.api.snapshot import Snapshot
+from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.events import FOR_MONITORS, Event, StreamId
+from new_stack.queue.reader import Reader
 
 T = TypeVar("T")
 
@@ -28,15 +33,20 @@ class Published:
         self._encoded: dict[Callable[[Event], object], object] = {}
         self._fetching: asyncio.Lock | None = None
 
-    async def complete(self, fetch: Callable[[Event], Awaitable[Event]]) -> None:
-        """Where the result was too large to travel with the event, fetch it, once for all subscribers."""
+    async def complete(self, queue: Reader) -> None:
+        """Where the result was too large to travel with the event, read it, once for all; wait while Redis is away."""
         if not self.event.result_omitted:
             return
-        if self._fetching is None:
-            self._fetching = asyncio.Lock()
+        self._fetching = self._fetching or asyncio.Lock()
         async with self._fetching:
-            if self.event.result_omitted:
-                self.event = await fetch(self.event)
+            while self.event.result_omitted:
+                try:
+                    job = await queue.job(self.event.job_id)
+                except QueueUnavailable:
+                    await asyncio.sleep(1.0)
+                    continue
+                result = None if job is None else job.result
+                self.event = msgspec.structs.replace(self.event, result=result, result_omitted=False)
 
     def encoded(self, encode: Callable[[Event], T]) -> T:
         """`encode(event)`, done once for all subscribers."""
@@ -88,12 +98,12 @@ Item = Published | Gap | Snapshot | DeliveryBarrier
 class Subscriber:
     """One reader's bounded queue. What it takes it takes in order; once `closed` says why, nothing more comes."""
 
-    __slots__ = ("_items", "_limit", "_waiter", "closed", "topics")
+    __slots__ = ("_items", "_limit", "_woken", "closed", "topics")
 
     def __init__(self, limit: int) -> None:
         self._items: deque[Item] = deque()
         self._limit = limit
-        self._waiter: asyncio.Future[None] | None = None
+        self._woken = asyncio.Event()
         self.closed: str | None = None
         self.topics: set[Topic] = set()
         """What it follows."""
@@ -106,33 +116,27 @@ class Subscriber:
             self.close(TOO_SLOW)
             return
         self._items.append(item)
-        self._wake()
+        self._woken.set()
 
     def close(self, reason: str) -> None:
         """End the subscription from the server's side."""
         if self.closed is None:
             self.closed = reason
             self._items.clear()
-            self._wake()
+            self._woken.set()
 
     async def take(self, seconds: float) -> list[Item]:
         """Everything that waits, or an empty list when nothing came in time or the subscriber is closed."""
         if not self._items and self.closed is None:
-            loop = asyncio.get_running_loop()
-            self._waiter = loop.create_future()
-            timer = loop.call_later(seconds, self._wake)
+            self._woken.clear()
+            timer = asyncio.get_running_loop().call_later(seconds, self._woken.set)
             try:
-                await self._waiter
+                await self._woken.wait()
             finally:
                 timer.cancel()
-                self._waiter = None
         items = list(self._items)
         self._items.clear()
         return items
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 class FanOut:
@@ -146,7 +150,7 @@ class FanOut:
         self.too_slow = 0
         self.published = 0
         self._read_to: StreamId = (0, 0)
-        self._waiting: list[tuple[StreamId, asyncio.Future[None]]] = []
+        self._read_on = asyncio.Event()
 
     def subscriber(self, limit: int = 0) -> Subscriber:
         """A new subscriber that hears of nothing yet; it holds `limit` items, or as many as all others."""
@@ -188,21 +192,15 @@ class FanOut:
     def read_to(self, at: StreamId) -> None:
         """Everything up to this id has been handed out."""
         self._read_to = at
-        waiting, self._waiting = self._waiting, []
-        for wanted, future in waiting:
-            if wanted > at and not future.done():
-                self._waiting.append((wanted, future))
-            elif not future.done():
-                future.set_result(None)
+        self._read_on.set()
+        self._read_on = asyncio.Event()
 
     async def reached(self, at: StreamId, seconds: float) -> None:
         """Wait until everything up to this id has been handed out, but not longer than this."""
-        if at <= self._read_to:
-            return
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append((at, future))
-        await asyncio.wait({future}, timeout=seconds)
-        future.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while at > self._read_to:
+                    await self._read_on.wait()
 
     def publish(self, events: Sequence[Event]) -> None:
         """Hand each event once to every subscriber that follows it."""

@@ -13,10 +13,12 @@ from click.testing import CliRunner
 
 from harness.testing.waiting import until
 from hubgate.cli import cli
+from new_stack.api.legacy.client_session import ACTIONS
 from new_stack.api.legacy.hub import HUB
 from new_stack.api.legacy.v2 import monitor as v2_monitor
 from new_stack.api.legacy.v2 import rest as later_rest
-from new_stack.api.legacy.v2.client import ACTIONS
+from new_stack.api.legacy.v2.client import V2
+from new_stack.api.legacy.v2.client_session import ACTIONS as LATER_ACTIONS
 from new_stack.api.retirement import usage
 from new_stack.api.retirement.callers import CLIENT_HEADER, Caller
 from new_stack.api.retirement.features import INSTEAD
@@ -180,7 +182,7 @@ async def test_the_command_names_clients_with_what_they_use(api: Api) -> None:
 
 
 def test_every_word_of_every_dialect_says_what_there_is_instead() -> None:
-    words = HUB.actions.keys() | HUB.refused.keys() | ACTIONS.keys() | v2_monitor.V2_ONLY
+    words = ACTIONS.keys() | HUB.answers.keys() | LATER_ACTIONS.keys() | V2.answers.keys() | v2_monitor.V2_ONLY
     routes = {f"{method} {path.replace(':[^/]+', '')}" for method, path, _ in later_rest.ROUTES}
     assert words | routes <= INSTEAD.keys()
 

@@ -6,21 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from new_stack.api.legacy.dialect import Action, Dialect, as_text
+from new_stack.api.legacy.dialect import Dialect, as_text
 from new_stack.api.legacy.messages import Fields, Refusal, value
 from new_stack.api.legacy.v2.universal import iso, progress_message, universal_job
 
-ACTIONS: Final = {
-    "submit_job": Action.SUBMIT,
-    "subscribe_progress": Action.SUBSCRIBE,
-    "unsubscribe_progress": Action.UNSUBSCRIBE,
-    "get_job_status": Action.STATUS,
-    "cancel_job": Action.CANCEL,
-    "retry_job": Action.RETRY,
-    "sync_job_state": Action.SYNC,
-    "ping": Action.ALIVE,
-    "stay_alive": Action.ALIVE,
-}
 V2_ONLY: Final = frozenset({"subscribe_progress", "unsubscribe_progress", "get_job_status"})
 """Messages that only this dialect knows; a `submit_job` with its job inside `data` tells it as well."""
 
@@ -47,11 +36,20 @@ def _frame(kind: str, now: float, **fields: Any) -> dict[str, Any]:
     return {"type": kind} | fields | {"timestamp": iso(now * 1000)}
 
 
+def unsubscribed(job_id: str, now: float) -> dict[str, Any]:
+    """The answer to one who follows a job no more."""
+    return _frame("unsubscribed", now, job_id=job_id)
+
+
+def _pong(now: float) -> dict[str, Any]:
+    return _frame("pong", now)
+
+
 V2: Final = Dialect(
-    actions=ACTIONS,
     id_field="id",
     submission=_submission,
     follows_own_jobs=False,
+    answers={"ping": _pong, "stay_alive": _pong},
     greeting=lambda name, now: _frame("connected", now, client_id=name),
     accepted=lambda submission, message_id, now: _frame(
         "job_submitted",
@@ -63,12 +61,8 @@ V2: Final = Dialect(
     ),
     status=lambda job, now: _frame("job_status", now, job_id=job.id, job=universal_job(job)),
     subscribed=lambda job_id, now: _frame("subscribed", now, job_id=job_id),
-    unsubscribed=lambda job_id, now: _frame("unsubscribed", now, job_id=job_id),
     cancelled=lambda job, now: _frame("job_cancelled", now, job_id=job.id, reason=job.cancel_reason),
-    retried=lambda job, now: _frame("job_retried", now, job_id=job.id, cleared=True),
-    not_retried=lambda job, now: _frame("job_retried", now, job_id=job.id, cleared=False),
-    alive=lambda now: _frame("pong", now),
+    retried=lambda job, changed, now: _frame("job_retried", now, job_id=job.id, cleared=changed),
     error=lambda sentence, message_id, now: _frame("error", now, error=sentence, message_id=message_id),
-    event=progress_message,
     text=as_text(progress_message),
 )

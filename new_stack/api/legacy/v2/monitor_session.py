@@ -1,4 +1,4 @@
-"""A monitor's connection once it has spoken the later dialect."""
+"""A monitor's connection, in the hub's dialect or the later one."""
 
 from __future__ import annotations
 
@@ -6,20 +6,78 @@ import asyncio
 from contextlib import suppress
 from typing import Any, Final
 
+from new_stack.api.guard.peer import PeerGone
+from new_stack.api.legacy.hub import frame
 from new_stack.api.legacy.messages import Fields, value
 from new_stack.api.legacy.monitor import StatusChange, WorkerStatuses
-from new_stack.api.legacy.session import Connection, ConnectionGone
+from new_stack.api.legacy.monitor_session import MonitorSession
+from new_stack.api.legacy.session import Connection
 from new_stack.api.legacy.v2 import monitor as v2
 from new_stack.api.retirement.callers import Caller
 from new_stack.api.services import Services
 from new_stack.api.snapshot import ACTIVE_JOBS_SHOWN, Snapshot
-from new_stack.api.streaming.fanout import Published
+from new_stack.api.streaming.fanout import DeliveryBarrier, Published
 from new_stack.queue.errors import QueueUnavailable
 from new_stack.queue.events import EventKind, parse_id
 from new_stack.queue.jobs import Job, JobState, WorkerInfo
 
 PENDING_SHOWN: Final = 500
 ENDED_SHOWN: Final = 100
+WARNING: Final = "deprecation_warning"
+
+
+class LaterMonitorSession(MonitorSession):
+    """One monitor: greeted as the hub does, and spoken to in the later dialect once it has used it."""
+
+    _later: LaterMonitor | None = None
+
+    def leave(self) -> None:
+        """Forget all subscriptions."""
+        if self._later is not None:
+            self._later.leave()
+        super().leave()
+
+    async def handle(self, fields: Fields) -> None:
+        """Serve one message."""
+        if self._later is None and v2.is_v2_message(fields):
+            self.speaks_later_dialect()
+            self._later = LaterMonitor(self.services, self.connection, self.name, self.statuses)
+            await self._later.greet(self.caller)
+        if self._later is None:
+            await super().handle(fields)
+        else:
+            await self._later.handle(fields)
+
+    async def deliver(self, item: Published) -> None:
+        """Send what a monitor of its dialect gets for an event."""
+        if self._later is None:
+            await super().deliver(item)
+        else:
+            await self._later.deliver(item, self.statuses.apply(item.event))
+
+    async def deliver_snapshot(self, snapshot: Snapshot) -> None:
+        """Send the periodic figures, and what changed among the workers."""
+        if self._later is None:
+            await super().deliver_snapshot(snapshot)
+        else:
+            await self._later.deliver_snapshot(snapshot)
+
+    async def check(self, *, missed: bool = False) -> None:
+        """Where events were missed, send the state anew."""
+        if self._later is None:
+            await super().check(missed=missed)
+        elif missed:
+            await self._later.send_full_state()
+
+    def warn(self, fields: dict[str, Any]) -> None:
+        """Tell of what is deprecated, behind what was to be sent before; a `subscribe` may turn it off."""
+        if not self.wants(WARNING):
+            return
+        if self._later is not None:
+            warning: dict[str, Any] = {"type": WARNING, "timestamp": int(self.now * 1000)} | fields
+        else:
+            warning = frame(WARNING, self.now, **fields)
+        self.subscriber.put(DeliveryBarrier(warning))
 
 
 class LaterMonitor:
@@ -81,7 +139,7 @@ class LaterMonitor:
         await self._connection.send(self._services.retirement.greeted(greeted, frame) if greeted else frame)
 
     async def _send_heartbeats(self) -> None:
-        with suppress(ConnectionGone):
+        with suppress(PeerGone):
             while True:
                 await asyncio.sleep(self._services.settings.system_heartbeat_ms / 1000)
                 await self._send_system_status({"type": "heartbeat", "server_time": self._now_ms})
@@ -120,7 +178,7 @@ class LaterMonitor:
         if event.kind is EventKind.SUBMITTED:
             with suppress(QueueUnavailable):  # then the submission is sent without its payload
                 job = await self._services.queue.job(event.job_id)
-        await item.complete(self._services.with_result)
+        await item.complete(self._services.queue)
         await self._connection.send(v2.event_message(item.event, job))
 
     async def deliver_snapshot(self, snapshot: Snapshot) -> None:

@@ -10,18 +10,20 @@ from aiohttp import web
 from msgspec import UNSET
 
 from new_stack.api.guard.bodies import received
-from new_stack.api.http.http_io import answer, decoded, whole_number
+from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.http.problems import invalid, not_found
 from new_stack.api.legacy.v2.monitor import system_stats, worker_document
 from new_stack.api.legacy.v2.universal import universal_job
 from new_stack.api.modern.jobs import PAGE_LIMIT
 from new_stack.api.modern.schemas import JobRequest, read_job
+from new_stack.api.modern.wording import whole_number
 from new_stack.api.retirement.callers import CALLER, LATER_DIALECT
 from new_stack.api.retirement.requests import admit_rest
 from new_stack.api.services import SERVICES
 from new_stack.queue.jobs import Job, JobState, Page
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
+Route = tuple[str, str, Handler]
 
 STATES: Final = {state.value: state for state in JobState} | {"active": JobState.CLAIMED, "assigned": JobState.CLAIMED}
 
@@ -103,7 +105,7 @@ def _shown(job: Job) -> dict[str, Any]:
     return document | {"job_id": job.id, "job": document}
 
 
-def _counted(method: str, path: str, handler: Handler) -> tuple[str, str, Handler]:
+def _counted(method: str, path: str, handler: Handler) -> Route:
     async def serve(request: web.Request) -> web.Response:
         admit_rest(request, LATER_DIALECT, f"{method} {path.replace(':[^/]+', '')}")
         return await handler(request)

@@ -60,7 +60,10 @@ class Writer:
 async def followed(cursor):
     queue = History()
     services = SimpleNamespace(
-        queue=queue, published=Published, settings=SimpleNamespace(keepalive_ms=10), job_once_ended=queue.job
+        queue=queue,
+        large_results=SimpleNamespace(published=Published),
+        settings=SimpleNamespace(keepalive_ms=10),
+        job_once_ended=queue.job,
     )
     follower = Follower(services, "a", cursor, FanOut(100).subscriber())
     writer = Writer()
