@@ -25,6 +25,8 @@ SOCKETS: Final = ("/", "/ws/client/stranger", "/ws/monitor/stranger", "/ws/worke
 REFUSED: Final = "Authentication failed: Invalid token"
 FOREIGN: Final = "http://evil.example"
 LIMIT: Final = 20_000
+CONNECTIONS: Final = 20
+"""How many connections one address may hold."""
 BODY_MS: Final = 4_000
 """How long a body may take to arrive."""
 UPGRADE: Final = {
@@ -148,6 +150,7 @@ def narrow(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
         "hubgate_bodies_limit": 3 * LIMIT,
         "hubgate_message_limit": LIMIT,
         "hubgate_body_timeout_ms": BODY_MS,
+        "hubgate_connections_per_address": CONNECTIONS,
     }
     with ours(request, "a stack whose limits it can set").stack("narrow", settings=limits) as own:
         yield own
@@ -192,6 +195,21 @@ async def test_who_does_not_send_its_body_is_told_so_and_to_close(narrow: OwnSta
     writer.close()
     assert answered.startswith(b"HTTP/1.1 408 "), answered
     assert b"connection: close" in answered.lower()
+
+
+async def test_nobody_gets_more_connections_by_saying_that_he_is_forwarded(narrow: OwnStack) -> None:
+    opened = []
+
+    async def open_one(number: int) -> None:
+        url = websocket_url(narrow.http_url, f"/ws/monitor/{number}")
+        opened.append(await open_websocket(url, headers={"X-Forwarded-For": f"192.0.2.{number}"}))
+
+    for number in range(CONNECTIONS // 2):
+        await open_one(number)
+    with pytest.raises(HandshakeRefused):
+        await asyncio.gather(*(open_one(number) for number in range(CONNECTIONS // 2, CONNECTIONS + 1)))
+    for socket in opened:
+        await socket.close()
 
 
 async def begin_body(stack: OwnStack) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
