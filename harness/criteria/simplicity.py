@@ -1,7 +1,7 @@
 """How much code the stack is, held against the hub's: lines without blank ones, comments and docstrings.
 
 Python is counted by its tokens, so that a line of a multi-line expression counts and a docstring does not; Lua by its
-lines. What counts is a rule: whole rooms, without the features that the hub does not have (limits.toml names them).
+lines. What counts is a rule: the whole stack, without the features that the hub does not have (limits.toml names them).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ LISTING: Final = "simplicity.txt"
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The hub's lines of code, and the share of them that the stack may have for what the hub does.
 
-    `rooms` are folders below the stack's root. `not_in_hub` names what the hub does not have: a folder or a file, and
-    the feature that it is.
+    `rooms` are folders below the stack's root; a file counts in the first that holds it. `not_in_hub` names what the
+    hub does not have: a folder or a file, and the feature that it is.
     """
 
     hub_lines: int
@@ -106,8 +106,8 @@ def code_lines(path: Path) -> int:
 
 def count(root: Path, folders: Iterable[str]) -> dict[str, int]:
     """Lines of code of each Python and Lua file under `folders` of `root`."""
-    files = sorted(path for folder in folders for path in (root / folder).rglob("*") if path.suffix in {".py", ".lua"})
-    return {str(path.relative_to(root)): code_lines(path) for path in files}
+    found = {path for folder in folders for path in (root / folder).rglob("*") if path.suffix in {".py", ".lua"}}
+    return {str(path.relative_to(root)): code_lines(path) for path in sorted(found)}
 
 
 def _python_lines(text: str) -> int:

@@ -87,5 +87,14 @@ def test_what_does_not_count_is_there_and_within_the_rooms() -> None:
         assert place.startswith(tuple(f"{room}/" for room in limits.rooms))
 
 
+def test_what_the_rooms_share_counts_and_each_file_once(tmp_path: Path) -> None:
+    limits = Limits(hub_lines=10, ratio_to_hub=0.5, rooms=("s/queue", "s"), not_in_hub={"s/client": "a client"})
+    for name in ("s/queue/a.py", "s/client/b.py", "s/shared.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x = 1\n")
+    assert by_part(count(tmp_path, limits.rooms), limits) == {"s/queue": 1, "s": 1, "a client": 1}
+
+
 def test_a_file_whose_name_only_begins_like_a_feature_counts() -> None:
     assert by_part({"worker/connectors_of_old.py": 3}, LIMITS) == {"queue": 0, "worker": 3, "connectors": 0}
