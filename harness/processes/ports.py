@@ -17,7 +17,6 @@ from typing import Final, Protocol
 RANGE_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 USUAL_EPHEMERAL: Final = 32_768
 LOWEST: Final = 20_000
-ATTEMPTS: Final = 200
 _PLACES: Final = itertools.count(random.SystemRandom().randrange(1 << 20))
 """Each port is given once: two servers that start at the same moment on one port would both seem to be ready. Processes
 begin at places of their own, and none gives out what another one that runs has given."""
@@ -40,9 +39,10 @@ def free_port(host: str = "127.0.0.1") -> int:
     A port of that range may become the near end of anybody's connection between this answer and its use; one below it
     is taken only by somebody who wants just that one. Raises OSError where there is none.
     """
-    for _ in range(ATTEMPTS):
-        port = LOWEST + next(_PLACES) % (max(LOWEST + 1_000, _ephemeral_from()) - LOWEST)
-        if is_free(port, host) and _is_ours_to_give(port):
+    ports = max(1_000, _ephemeral_from() - LOWEST)
+    for _ in range(ports):
+        port = LOWEST + next(_PLACES) % ports
+        if _is_ours_to_give(port) and is_free(port, host):
             return port
     raise OSError(f"no free port was found on {host} from {LOWEST} on")
 

@@ -41,3 +41,18 @@ def test_what_a_process_that_runs_has_given_no_other_gives() -> None:
         assert len(theirs) == 20
         assert theirs.isdisjoint(free_port() for _ in range(20))
         other.stdin.close()
+
+
+def test_a_process_that_has_given_very_many_leaves_others_the_rest() -> None:
+    program = (
+        "from harness.processes import free_port; print([free_port() for _ in range(1000)][0], flush=True);input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin
+        assert other.stdout
+        first = int(other.stdout.readline())
+        here = "import itertools; from harness.processes import ports;"
+        here += f"ports._PLACES = itertools.count({first} - ports.LOWEST); print(ports.free_port())"
+        found = subprocess.run([sys.executable, "-c", here], capture_output=True, check=True)
+        assert int(found.stdout) != first
+        other.stdin.close()

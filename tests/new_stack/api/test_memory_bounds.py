@@ -124,10 +124,10 @@ async def test_bodies_that_are_not_finished_are_bounded_together(process: Proces
         writer.write(head + b"x" * 1_000_000)
         return reader, writer
 
-    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        """All but the last byte; answers what the server says, where it says something."""
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
+        """All but the last byte; what the server says, b"" where it hangs up, None where it takes everything."""
         answered = asyncio.create_task(reader.read(20))
-        with contextlib.suppress(ConnectionError):
+        try:
             for _ in range(10):
                 writer.write(b"x" * 1_000_000)
                 drained = asyncio.create_task(writer.drain())
@@ -136,8 +136,10 @@ async def test_bodies_that_are_not_finished_are_bounded_together(process: Proces
                     drained.cancel()
                     return answered.result()
                 await drained
+        except ConnectionError:
+            return b""
         answered.cancel()
-        return b""
+        return None
 
     callers = [await begin() for _ in range(150)]
     answers = await asyncio.gather(*(send(*caller) for caller in callers))
@@ -145,7 +147,9 @@ async def test_bodies_that_are_not_finished_are_bounded_together(process: Proces
     assert before is not None
     assert after is not None
     assert after.rss - before.rss < 150_000_000
-    assert sum(b"503" in answer for answer in answers) > 100
+    refused = [answer for answer in answers if answer is not None]
+    assert len(refused) > 100
+    assert any(b"503" in answer for answer in refused)
     for _, writer in callers:
         writer.close()
     async with aiohttp.ClientSession() as session:

@@ -138,7 +138,7 @@ async def test_a_demoted_primary_is_unavailable_and_taken_up_again_when_promoted
         await asyncio.sleep(0.01)
     admin.replicaof("127.0.0.1", 1)
     answers = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 2)
-    assert [type(answer) for answer in answers] == [QueueUnavailable, QueueUnavailable]
+    assert [isinstance(answer, QueueUnavailable) for answer in answers] == [True, True]
     for call in (lone.submit(NewJob()), lone.claim("w1"), lone.ping()):
         with pytest.raises(QueueUnavailable):
             await call
