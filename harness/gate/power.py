@@ -70,7 +70,7 @@ async def measure_power(
 ) -> tuple[Run, Path]:
     """Try the sound stack, then so many mutants, drawn with the seed of the options, `at_once` of them side by side.
 
-    `write` keeps the report of the sound run. Raises CouldNotRun.
+    `write` keeps the report of the sound run. Raises CouldNotRun, also where the sound stack fails.
     """
     options = dataclasses.replace(options, profile=FAST.name, waivers=None)
     started, clock, folder = datetime.now(UTC), time.monotonic(), new_folder(options)
@@ -78,6 +78,9 @@ async def measure_power(
     trial = dataclasses.replace(options, out=folder)
     tester = Tester(trial, write=write, report=report)
     sound = await tester.sound(FAST.criteria)
+    if failed := [criterion for criterion in sound.criteria if criterion.verdict is Verdict.FAIL]:
+        first = failed[0]  # it would fail for every mutant, and each would seem to be caught
+        raise CouldNotRun(f"the sound stack fails, so no mutant can be told: {first.title}: {first.explanation}")
     trials = _Trials(trial, tester, equivalents=load_equivalents(scenarios_folder() / EQUIVALENTS))
     rows = await trials.all(mutants, at_once)
     about = describe(options, folder.name, started, time.monotonic() - clock)

@@ -10,6 +10,7 @@ import pytest
 
 from harness.criteria.claims import CRITERION
 from harness.criteria.definition import Judged
+from harness.errors import CouldNotRun
 from harness.gate import selftest
 from harness.gate.context import Options
 from harness.gate.power import judge, measure_power
@@ -60,3 +61,18 @@ async def test_each_mutant_has_its_fate_and_the_run_is_kept(tmp_path: Path, monk
     assert run.power[0].describe().startswith("2 of 4 mutants caught: 50 %")
     assert {row.room for row in run.mutants} == {one.room for one in run.power[1:]}
     assert load(save(run, folder)).mutants == run.mutants
+
+
+async def test_no_mutant_is_tried_where_the_sound_stack_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    async def run_gate(options: Options, *_: Any, **__: Any) -> tuple[Run, Path]:
+        tried.append(options.changed or "")
+        return run_of(1), tmp_path
+
+    monkeypatch.setattr(selftest, "run_gate", run_gate)
+    with pytest.raises(CouldNotRun, match="the sound stack fails"):
+        await measure_power(
+            4, Options(out=tmp_path / "out", seed=7), write=lambda _run, _folder: None, report=lambda _: None
+        )
+    assert tried == [""]
