@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
-from harness.testing import fresh
+from harness.testing import fresh, until
 from scenarios.received_facts import claimed_by, kinds
 from scenarios.stacks import OwnStack, fail, ours, script, wait
 
@@ -64,9 +65,23 @@ async def test_no_job_fails_for_a_worker_that_does_not_serve_it(
     assert ends.count("completed") == jobs
 
 
+async def all_wait(stack: OwnStack, service: str, count: int) -> None:
+    """So many workers wait for work of the service: one that has just started is no place for a job yet."""
+    async with stack.http() as http:
+        later = {"id": fresh("later"), "service_required": service, "not_before": 2**41}
+        assert (await http.post("/api/jobs", json=later)).status_code == httpx.codes.CREATED
+
+        async def waiting() -> bool:
+            able = (await http.get(f"/api/jobs/{later['id']}/explain")).json()["able"]
+            return [worker["idle"] for worker in able] == [True] * count
+
+        await until(waiting, 20, f"{count} workers that wait for work")
+
+
 async def test_four_workers_with_four_free_places_share_four_jobs(isolated_stack: OwnStack) -> None:
     connector = "simulation:services=share"
     workers = await isolated_stack.workers(4, "shares", concurrency=4, connector=connector)
+    await all_wait(isolated_stack, "share", len(workers))
     job_ids = await submit(isolated_stack, *(job("share", script(10, wait(500))) for _ in range(4)))
     async with isolated_stack.modern() as client:
         stories = await asyncio.gather(*map(client.follow_to_end, job_ids))

@@ -120,7 +120,7 @@ async def test_make_gate_begins_a_run_and_a_ctrl_c_leaves_its_report(tree: Path)
     terminal = Terminal(README, tree, make_here(tree))
     gate, test = commands(README)["make"].splitlines()
     assert commands(FIVE)["gate"].split() == gate.partition("#")[0].split() == ["make", "gate"]
-    begun = until((tree / "out" / "latest").exists, within=90, what="the run")
+    begun = until((tree / "out" / "latest").exists, within=200, what="the run")  # it installs first
     said = await terminal.type(gate + "\n", begun, status=2)
     assert "Report: out/" in said
     assert {"report.html", "junit.xml", "summary.md", "run.json"} <= {
