@@ -18,6 +18,7 @@ from harness.clients.spoken_side import SpokenSide
 from harness.processes import Process, Processes, Valkey, free_port
 from harness.protocols import EventKind
 from harness.targets import StackTarget
+from tests.foreign_stack.bystander import beside_a_bystander
 from tests.harness.cassettes.record.test_command import ended, hubgate
 from tests.harness.gate.test_by_protocol import FOREIGN, described, running
 
@@ -30,14 +31,8 @@ pytestmark = pytest.mark.timeout(300)
 def url(valkey: Valkey) -> Iterator[str]:
     """A database in which somebody else's job waits, and still does afterwards; all others have ended."""
     url = valkey.url_of(5)
-    with redis.Redis.from_url(url, decode_responses=True) as client:
-        client.flushdb()
-        client.hset("job:theirs", mapping={"id": "theirs", "service_required": "theirs", "status": "pending"})
-        client.zadd("jobs:pending:theirs", {"theirs": 1})
+    with beside_a_bystander(url):
         yield url
-        assert client.hget("job:theirs", "status") == "pending"
-        jobs = [key for key in client.keys("job:*") if not key.endswith(":events") and key != "job:theirs"]
-        assert {client.hget(key, "status") for key in jobs} <= {"completed", "failed", "cancelled"}
 
 
 async def some_traffic(recorder: Process, url: str, processes: Processes) -> None:

@@ -20,7 +20,7 @@ from uuid import uuid4
 from harness.cassettes import Cassette, Event, Open, Receive, Role, load
 from harness.cassettes.conversation import WORK, Conversation, Doing, Hearing, conversation_of
 from harness.cassettes.replay.compatibility import LeftOut
-from harness.cassettes.replay.files import CassetteResult, verdict_of
+from harness.cassettes.replay.files import CassetteResult, concluded
 from harness.cassettes.replay.player import Transcript
 from harness.cassettes.replay.scripts import is_done, script_of
 from harness.clients.spoken_client import NotTaken, NotTold, SpokenClient
@@ -91,19 +91,7 @@ async def _result(path: Path, side: SpokenSide, recorded: Described | None) -> C
         return CassetteResult(path=path, cassette=cassette, verdict=CellVerdict.INCONCLUSIVE, reason=why)
     reference = playing.reference
     parity = parity_of(reference, transcript.events)
-    findings = folded(parity.findings, parity.frames)
-    verdict, reason = verdict_of(findings, transcript, reference)
-    return CassetteResult(
-        path=path,
-        cassette=cassette,
-        transcript=transcript,
-        verdict=verdict,
-        reason=reason,
-        findings=tuple(findings),
-        reference=reference,
-        rows=tuple(parity.rows),
-        took_s=transcript.took_s,
-    )
+    return concluded(path, cassette, transcript, reference, folded(parity.findings, parity.frames), parity.rows)
 
 
 def check_playable(conversation: Conversation, words: Described, side: SpokenSide) -> None:

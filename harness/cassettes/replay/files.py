@@ -197,17 +197,28 @@ def judged(played: Played, against: Against) -> CassetteResult:
     findings, frames = [*(each for each, _ in order), *findings], [*(frame for _, frame in order), *parity.frames]
     if on_stack:
         findings = against.deviations.declare(findings, cassette.name, against.today, played.view, frames, parity.jobs)
-    findings = folded(findings, frames)
+    return concluded(played.path, cassette, transcript, reference, folded(findings, frames), parity.rows)
+
+
+def concluded(
+    path: Path,
+    cassette: Cassette,
+    transcript: Transcript,
+    reference: Sequence[Event],
+    findings: Sequence[Finding],
+    rows: Iterable[Place],
+) -> CassetteResult:
+    """What came of a recording that was played and compared with the `reference`."""
     verdict, reason = verdict_of(findings, transcript, reference)
     return CassetteResult(
-        path=played.path,
+        path=path,
         cassette=cassette,
         transcript=transcript,
         verdict=verdict,
         reason=reason,
         findings=tuple(findings),
-        reference=reference,
-        rows=tuple(parity.rows),
+        reference=tuple(reference),
+        rows=tuple(rows),
         took_s=transcript.took_s,
     )
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 
 from harness.processes import Processes, Valkey
+from tests.foreign_stack.bystander import beside_a_bystander, others
 from tests.harness.gate.test_by_protocol import FOREIGN, running
 from tests.harness.testing.test_plugin import ROOT, run
 
@@ -57,15 +57,9 @@ pytestmark = pytest.mark.timeout(180)
 def url(valkey: Valkey) -> Iterator[str]:
     """A database in which somebody else's job waits, and still does afterwards; all others have ended."""
     url = valkey.url_of(4)
-    with redis.Redis.from_url(url, decode_responses=True) as client:
-        client.flushdb()
-        client.hset("job:theirs", mapping={"id": "theirs", "service_required": "theirs", "status": "pending"})
-        client.zadd("jobs:pending:theirs", {"theirs": 1})
+    with beside_a_bystander(url) as client:
         yield url
-        assert client.hget("job:theirs", "status") == "pending"
-        jobs = [key for key in client.keys("job:*") if not key.endswith(":events") and key != "job:theirs"]
-        assert {client.hget(key, "status") for key in jobs} <= {"completed", "failed", "cancelled"}
-        assert jobs
+        assert others(client)
 
 
 def test_a_users_own_scenarios_run_on_a_stack_by_its_protocol(processes: Processes, url: str, tmp_path: Path) -> None:

@@ -84,6 +84,19 @@ class Scripted(Connector):
         return await self._run(job)
 
 
+def stubborn(release: asyncio.Event) -> Scripted:
+    """One that goes on, however often it is called off, until it is released."""
+
+    async def run(job: JobContext) -> None:
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    return Scripted(run)
+
+
 async def kinds(queue: Queue, job_id: str) -> list[str]:
     return [event.kind.value for event in await queue.history(job_id)]
 

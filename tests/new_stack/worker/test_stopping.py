@@ -8,18 +8,18 @@ from typing import Any
 import msgspec
 
 from new_stack.queue import Queue
-from new_stack.worker import ConnectorRegistry, EventLog, JobContext, Worker, WorkerSettings
+from new_stack.worker import ConnectorRegistry, EventLog, Worker, WorkerSettings
 from new_stack.worker.connector_spec import ConnectorSpec
 from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
 from new_stack.worker.stopping import Stop
 from tests.new_stack.worker.conftest import (
-    Scripted,
     StartWorker,
     at_work,
     ended,
     in_state,
     kinds,
     simulate,
+    stubborn,
 )
 
 
@@ -64,15 +64,7 @@ async def test_what_does_not_finish_in_the_grace_period_is_handed_back_uncounted
 
 async def test_a_hurried_worker_waits_for_no_connector(queue: Queue, start_worker: StartWorker) -> None:
     release = asyncio.Event()
-
-    async def run(job: JobContext) -> None:
-        while not release.is_set():
-            try:
-                await release.wait()
-            except asyncio.CancelledError:
-                continue
-
-    worker = await start_worker(Scripted(run), shutdown_grace_ms=60_000)
+    worker = await start_worker(stubborn(release), shutdown_grace_ms=60_000)
     job_id = await simulate(queue)
     await in_state(queue, job_id, "claimed")
     worker.worker.stop()

@@ -18,6 +18,7 @@ from tests.new_stack.worker.conftest import (
     in_state,
     kinds,
     simulate,
+    stubborn,
     until_blocked,
 )
 
@@ -244,18 +245,10 @@ async def test_a_lost_signal_is_made_good_by_the_refused_progress(queue: Queue, 
 
 async def test_a_connector_that_ignores_its_stop_is_left_behind(queue: Queue, start_worker: StartWorker) -> None:
     release = asyncio.Event()
-
-    async def run(job: JobContext) -> None:
-        while not release.is_set():
-            try:
-                await release.wait()
-            except asyncio.CancelledError:
-                continue
-
-    worker = await start_worker(Scripted(run), stop_grace_ms=50)
-    stubborn = await simulate(queue)
-    await in_state(queue, stubborn, "claimed")
-    await queue.cancel(stubborn)
+    worker = await start_worker(stubborn(release), stop_grace_ms=50)
+    stays = await simulate(queue)
+    await in_state(queue, stays, "claimed")
+    await queue.cancel(stays)
     following = await simulate(queue)
     await in_state(queue, following, "claimed", within=2)
     assert worker.logged("connector_ignores_stop")
