@@ -9,6 +9,10 @@ class CouldNotRun(Exception):  # noqa: N818 - the state is the name
     """The root: nothing was judged. The command line answers with exit status 3."""
 
 
+class WrongUsage(CouldNotRun):
+    """What was asked for cannot be meant: a file with a mistake in it, a name that nothing has. Exit status 2."""
+
+
 class EnvironmentFailure(CouldNotRun):
     """The environment could not be put up, or a part of it died: the run says nothing about the software judged."""
 

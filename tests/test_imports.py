@@ -15,7 +15,7 @@ SHARED = (
     *("new_stack.settings", "new_stack.log", "new_stack.backoff", "new_stack.failure", "new_stack.loop"),
     "new_stack.__version__",
 )
-GROUND = ("harness.errors", "harness.tasks", "harness.protocols")
+GROUND = ("harness.errors", "harness.tasks", "harness.toml_files", "harness.protocols")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "new_stack": (),
@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "harness": (),
     "harness.errors": (),
     "harness.tasks": (),
+    "harness.toml_files": ("harness.errors",),
     "harness.protocols": ("harness.errors",),
     "harness.results": ("harness.errors",),
     "harness.processes": ("harness.errors", "harness.tasks"),
@@ -38,7 +39,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "harness.history": (*GROUND, "harness.results", "harness.workers"),
     "harness.clients": (*GROUND, "harness.processes", "harness.targets", "harness.workers", "harness.history"),
     "harness.faults": (*GROUND, "harness.processes", "harness.targets", "harness.history"),
-    "harness.defects": ("harness.errors",),
+    "harness.defects": ("harness.errors", "harness.toml_files"),
     "harness.cassettes": (*GROUND, "harness.results", "harness.clients", "harness.targets"),
     "harness.parity": (*GROUND, "harness.results", "harness.cassettes"),
     "harness.cassettes.replay": (

@@ -30,7 +30,7 @@ class Yours:
         changes = {
             "ws://hub.internal:8001": self.hub,
             "hub.internal": "127.0.0.1",
-            "--listen 8001": f"--listen {self.listen}",
+            "--listen 127.0.0.1:8001": f"--listen 127.0.0.1:{self.listen}",
             "http://stack.internal:8000": stack.http_url,
             "redis://redis.internal/0": valkey.url,
             "--port 8000": f"--port {self.up}",

@@ -5,7 +5,6 @@ Every name must be known: a misspelt limit must not be one that is never applied
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,14 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from harness.criteria.definition import AnySpec, CriterionSpec, E, L
-from harness.errors import CouldNotRun
+from harness.toml_files import UnreadableFile, read_toml
 
 DEFAULT: Final = Path(__file__).with_name("limits.toml")
 SCHEMA: Final = 2
-
-
-class UnreadableLimits(CouldNotRun):
-    """The file is not there, no TOML, or lacks or misspells something; the sentence says what."""
 
 
 class LimitsFile:
@@ -40,33 +35,24 @@ class LimitsFile:
         return found
 
     def least(self, spec: CriterionSpec[L, E], profile: str) -> E:
-        """The least evidence that the criterion needs in a run of that profile. Raises UnreadableLimits."""
+        """The least evidence that the criterion needs in a run of that profile. Raises UnreadableFile."""
         try:
             found: E = self._least[spec.id][profile]
         except KeyError:
-            raise UnreadableLimits(f"the limits of {spec.id} have no least.{profile}") from None
+            raise UnreadableFile(f"the limits of {spec.id} have no least.{profile}") from None
         return found
 
 
 def load_limits(specs: Mapping[str, AnySpec], path: Path = DEFAULT) -> LimitsFile:
-    """Read the limits of these criteria. Raises UnreadableLimits."""
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _read(tables, specs)
-    except OSError as error:
-        raise UnreadableLimits(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, UnreadableLimits) as error:
-        raise UnreadableLimits(f"{path}: {error}") from error
-
-
-def _read(tables: dict[str, Any], specs: Mapping[str, AnySpec]) -> LimitsFile:
+    """Read the limits of these criteria. Raises UnreadableFile."""
+    tables = read_toml(path, dict[str, Any])
     schema = tables.pop("schema", None)
     if schema != SCHEMA:
-        raise UnreadableLimits(f"schema {schema} is not known here; this version reads schema {SCHEMA}")
+        raise UnreadableFile(f"{path}: schema {schema} is not known here; this version reads schema {SCHEMA}")
     for unknown in tables.keys() - specs.keys():
-        raise UnreadableLimits(f"there is no criterion {unknown}")
+        raise UnreadableFile(f"{path}: there is no criterion {unknown}")
     for missing in specs.keys() - tables.keys():
-        raise UnreadableLimits(f"the limits of the criterion {missing} are missing")
+        raise UnreadableFile(f"{path}: the limits of the criterion {missing} are missing")
     limits: dict[str, Any] = {}
     least: dict[str, dict[str, Any]] = {}
     for name, table in tables.items():
@@ -75,5 +61,5 @@ def _read(tables: dict[str, Any], specs: Mapping[str, AnySpec]) -> LimitsFile:
             limits[name] = msgspec.convert(table, specs[name].limits)
             least[name] = {profile: msgspec.convert(one, specs[name].least) for profile, one in profiles.items()}
         except msgspec.ValidationError as error:
-            raise UnreadableLimits(f"[{name}]: {error}") from error
+            raise UnreadableFile(f"{path}: [{name}]: {error}") from error
     return LimitsFile(limits, least)

@@ -6,7 +6,6 @@ A waiver that has expired, or whose criterion passes without it, makes its crite
 from __future__ import annotations
 
 import datetime as dt
-import tomllib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -14,15 +13,11 @@ from typing import Final
 
 import msgspec
 
-from harness.errors import CouldNotRun
 from harness.results import Criterion, Verdict, Waiver, count, judge
+from harness.toml_files import UnreadableFile, read_toml
 
 DEFAULT: Final = Path(__file__).with_name("waivers.toml")
 STALE: Final = "waivers that have expired or that are not needed"
-
-
-class UnreadableWaivers(CouldNotRun):
-    """The file is not there, no TOML, or lacks or misspells something; the sentence says what."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,21 +35,16 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_waivers(known: Collection[str], path: Path = DEFAULT) -> list[Entry]:
-    """Read the waivers for these criteria. Raises UnreadableWaivers."""
-    try:
-        entries = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).waiver
-    except OSError as error:
-        raise UnreadableWaivers(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise UnreadableWaivers(f"{path}: {error}") from error
+    """Read the waivers for these criteria. Raises UnreadableFile."""
+    entries = read_toml(path, _File).waiver
     for entry in entries:
         if entry.criterion not in known:
-            raise UnreadableWaivers(f"{path}: there is no criterion {entry.criterion}")
+            raise UnreadableFile(f"{path}: there is no criterion {entry.criterion}")
         if not entry.reason.strip() or not entry.owner.strip():
-            raise UnreadableWaivers(f"{path}: the waiver of {entry.criterion} needs a reason and an owner")
+            raise UnreadableFile(f"{path}: the waiver of {entry.criterion} needs a reason and an owner")
     for name, times in Counter(entry.criterion for entry in entries).items():
         if times > 1:
-            raise UnreadableWaivers(f"{path}: {name} is waived {times} times")
+            raise UnreadableFile(f"{path}: {name} is waived {times} times")
     return entries
 
 

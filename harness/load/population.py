@@ -9,7 +9,6 @@ alone, not from what the system under load says.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -18,10 +17,10 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
-from harness.errors import CouldNotRun
 from harness.protocols import EventKind, Submission
 from harness.protocols.script import MAX_RETRIES, expectation_of
 from harness.targets import Crew
+from harness.toml_files import read_toml
 
 Choice = TypeVar("Choice")
 DEFAULT: Final = Path(__file__).with_name("population.toml")
@@ -244,8 +243,5 @@ def _drawn(chance: Random, weights: Mapping[Choice, float]) -> Choice:
 
 
 def read_population(path: Path = DEFAULT) -> Population:
-    """The weights in a TOML file. Raises CouldNotRun with the place of what is wrong."""
-    try:
-        return msgspec.convert(tomllib.loads(path.read_text()), Population, strict=False)
-    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise CouldNotRun(f"{path}: {error}") from error
+    """The weights in a TOML file. Raises UnreadableFile with the place of what is wrong."""
+    return read_toml(path, Population)

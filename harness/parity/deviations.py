@@ -6,7 +6,6 @@ import datetime as dt
 import itertools
 import json
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from enum import StrEnum
@@ -16,9 +15,9 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.errors import CouldNotRun
 from harness.parity.findings import ABSENT
 from harness.results import DeclaredBy, Finding, FindingKind
+from harness.toml_files import UnreadableFile, read_toml
 
 SENT: Final = "(sent)"
 NOT_SENT: Final = "(not sent)"
@@ -30,10 +29,6 @@ STAR: Final = "{*}"
 MOST_TIMES: Final = 10
 _NEEDED: Final = ("name", "scenario", "role", "message", "reason", "owner")
 NONSENSE: Final = "{no value of any field 0}"
-
-
-class BadDeviations(CouldNotRun):
-    """The file of declared differences is malformed."""
 
 
 class View(StrEnum):
@@ -159,16 +154,10 @@ class Deviations:
 
     @classmethod
     def load(cls, path: Path) -> Deviations:
-        """Read the file. Raises BadDeviations with the file and the place."""
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-            file = msgspec.convert(content, _File)
-        except OSError as error:
-            raise BadDeviations(f"{path} cannot be read: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-            raise BadDeviations(f"{path}: {error}") from error
+        """Read the file. Raises UnreadableFile with the file and the place."""
+        file = read_toml(path, _File)
         if problem := _problem_of_file(file):
-            raise BadDeviations(f"{path}: {problem}")
+            raise UnreadableFile(f"{path}: {problem}")
         return cls(file.deviation, file.fault)
 
     def declare(

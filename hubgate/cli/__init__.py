@@ -13,10 +13,11 @@ from typing import Final, NoReturn
 
 import click
 
-from harness.errors import CouldNotRun
+from harness.errors import CouldNotRun, WrongUsage
 
+WRONG_USAGE: Final = 2
 COULD_NOT_RUN: Final = 3
-"""Exit status of a run that could not be carried out or could not know (0 pass, 1 fail, 2 wrong usage)."""
+"""Exit status of a run that could not be carried out or could not know (0 pass, 1 fail)."""
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "gate": ("hubgate.cli.gate", "Judge the new stack against the hub: one verdict, one report."),
@@ -94,16 +95,16 @@ def main() -> NoReturn:
         click.echo("hubgate: stopped", err=True)
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - the last who can tell it; status 1 would be a verdict
-        click.echo(f"hubgate: {_sentence(error)}", err=True)
-        sys.exit(COULD_NOT_RUN)
+        cause = error
+        while isinstance(cause, ExceptionGroup):
+            cause = cause.exceptions[0]
+        click.echo(f"hubgate: {_sentence(error, cause)}", err=True)
+        sys.exit(WRONG_USAGE if isinstance(cause, WrongUsage) else COULD_NOT_RUN)
     sys.exit(0)
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: Exception, cause: Exception) -> str:
     """What a person is told; the traceback of what is a fault of ours goes into a file."""
-    cause = error
-    while isinstance(cause, ExceptionGroup):
-        cause = cause.exceptions[0]
     if isinstance(cause, CouldNotRun):
         return str(cause)
     if isinstance(cause, OSError):

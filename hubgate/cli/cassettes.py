@@ -43,10 +43,8 @@ def _check_new(out: Path) -> None:
 
 @click.command("record")
 @options.target_url("--target", "The real hub (ws:// or http://).", required=True)
-@click.option(
-    "--listen", type=click.IntRange(0, 65535), default=0, metavar="PORT", show_default=True, help="0 takes a free one."
-)
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@options.host_and_port("--listen", "Where clients go instead of to the hub; port 0 takes a free one.")
+@click.option("--host", hidden=True, help="The address of --listen, where that is a port alone.")
 @click.option(
     "--out",
     required=True,
@@ -64,7 +62,15 @@ def _check_new(out: Path) -> None:
 @options.protocol("--protocol", "What is spoken there, by name or file, where it is not the hub's (docs/your-own.md).")
 @options.redaction
 def record(
-    *, target: str, listen: int, host: str, out: Path, per: str, about: str, protocol: Described | None, **asked: Any
+    *,
+    target: str,
+    listen: tuple[str, int],
+    host: str | None,
+    out: Path,
+    per: str,
+    about: str,
+    protocol: Described | None,
+    **asked: Any,
 ) -> None:
     """Stand between clients and a hub, pass everything on, and write it down until Ctrl-C.
 
@@ -82,7 +88,9 @@ def record(
     if protocol is not None:
         spoken = {"target": protocol.name, "jobs": lambda whole: jobs_by(whole, protocol)}
     sessions = Sessions(out, per=Per(per), about=about, today=today, on_failure=failed, **spoken)
-    recorder = Recorder(target, sessions, redaction=redaction, protocol=protocol, host=host, port=listen)
+    recorder = Recorder(
+        target, sessions, redaction=redaction, protocol=protocol, host=host or listen[0], port=listen[1]
+    )
     asyncio.run(_record(recorder))
     if not sessions.written:
         click.echo("Nobody came: nothing was recorded.", err=True)

@@ -18,7 +18,6 @@ import msgspec
 from click.core import ParameterSource
 from rich.console import Console
 
-from harness.errors import CouldNotRun
 from harness.load.arrivals import Plan, Shape, Spacing
 from harness.load.comparison import Comparison, compare
 from harness.load.comparison_report import write_comparison, write_saturation
@@ -36,7 +35,6 @@ from harness.results import Verdict
 from harness.targets import Side
 from hubgate.cli import options
 
-COULD_NOT_RUN, INTERRUPTED = 3, 130
 FEW: Final = 4
 """Worker processes of a load by protocol, where nobody says how many."""
 OF_OURS: Final = (
@@ -135,19 +133,12 @@ def load(*, out: Path | None, as_json: bool, compared: bool, saturation: bool, *
     folder = out or Path("out") / f"load-{time.strftime('%Y%m%d-%H%M%S')}"
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
-    try:
-        if compared:
-            status = _finish(_compare(spec, asked, folder, console), as_json=as_json)
-        elif saturation:
-            status = _finish(_saturate(spec, folder, (asked["floor"], asked["ceiling"]), console), as_json=as_json)
-        else:
-            status = _finish(_load(spec, protocol, folder, console), as_json=as_json)
-    except CouldNotRun as failure:
-        console.print(f"could not be run: {failure}", style="red", markup=False)
-        sys.exit(COULD_NOT_RUN)
-    except KeyboardInterrupt:
-        console.print("interrupted: nothing was judged, and nothing is left running", style="yellow")
-        sys.exit(INTERRUPTED)
+    if compared:
+        status = _finish(_compare(spec, asked, folder, console), as_json=as_json)
+    elif saturation:
+        status = _finish(_saturate(spec, folder, (asked["floor"], asked["ceiling"]), console), as_json=as_json)
+    else:
+        status = _finish(_load(spec, protocol, folder, console), as_json=as_json)
     console.print(f"files: {folder}", markup=False)
     sys.exit(status)
 

@@ -13,6 +13,7 @@ from harness.protocols.description import Described
 from harness.protocols.known import protocol_of
 from harness.targets import HubTarget
 
+THIS_MACHINE: Final = "127.0.0.1"
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -68,14 +69,20 @@ def redaction(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def host_and_port(name: str, help_text: str) -> Decorator:
-    """`HOST:PORT` as a pair; port 0 takes a free one."""
+    """`HOST:PORT` as a pair, or a port of this machine alone; port 0 takes a free one."""
     return click.option(
-        name, metavar="HOST:PORT", default="127.0.0.1:0", show_default=True, callback=_host_and_port, help=help_text
+        name,
+        metavar="HOST:PORT",
+        default=f"{THIS_MACHINE}:0",
+        show_default=True,
+        callback=_host_and_port,
+        help=help_text,
     )
 
 
 def _host_and_port(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, int]:
-    host, _, port = value.rpartition(":")
+    host, colon, port = value.rpartition(":")
+    host = host if colon else THIS_MACHINE
     if not host or not port.isdecimal() or int(port) > 65535:
         raise click.BadParameter(f"{value} is no address: it has to be HOST:PORT, as 127.0.0.1:8001")
     return host.strip("[]"), int(port)

@@ -59,6 +59,7 @@ def test_a_target_is_spelled_alike_everywhere(name: str) -> None:
         (["failures", "--yes"], "--yes goes with"),
         (["gate", "--defect", "no-such-defect"], "there is no defect 'no-such-defect'"),
         (["selftest", "no-such-defect"], "there is no defect 'no-such-defect'"),
+        (["record", "--target", "ws://h", "--out", "x", "--listen", "x:80001"], "has to be HOST:PORT"),
     ],
 )
 def test_what_is_wrong_is_refused_in_a_sentence(arguments: list[str], says: str) -> None:
@@ -102,6 +103,42 @@ def test_what_several_tasks_at_once_met_is_told_as_by_one(
 ) -> None:
     for met in (error, ExceptionGroup("tasks", [ExceptionGroup("inner", [error]), RuntimeError("after that")])):
         assert ended_by(met, monkeypatch, capsys) == (3, f"hubgate: {says}\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["gate", "--thresholds", "bad.toml"],
+        ["gate", "--waivers", "bad.toml", "--only", "no-conflicts"],
+        ["load", "--population", "bad.toml"],
+        ["replay", "x.jsonl", "--legacy", "ws://127.0.0.1:9", "--deviations", "bad.toml"],
+        ["shadow", "--primary", "ws://h", "--candidate", "http://h", "--deviations", "bad.toml"],
+        ["shadow", "--primary", "ws://h", "--candidate", "http://h", "--blank", "key"],
+        ["record", "--target", "ws://h", "--out", "x.jsonl", "--blank", "key"],
+    ],
+    ids=" ".join,
+)
+def test_a_file_or_rule_with_a_mistake_in_it_is_wrong_usage(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.toml").write_text("[[", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["hubgate", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert (ended.value.code, len(said.splitlines())) == (2, 1), said
+    assert ("bad.toml" if "bad.toml" in words else "key is no JSON path") in said
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("8001", ("127.0.0.1", 8001)), ("0.0.0.0:80", ("0.0.0.0", 80)), ("[::1]:0", ("::1", 0))],
+)
+@pytest.mark.parametrize("words", [["record", "--target", "ws://h", "--out", "x"], ["shadow"]], ids=" ".join)
+def test_where_to_listen_is_told_alike_to_all(words: list[str], said: str, meant: tuple[str, int]) -> None:
+    name, *rest = words
+    assert command(name).make_context(name, [*rest, "--listen", said]).params["listen"] == meant
 
 
 def test_a_fault_of_our_own_is_no_verdict_either(

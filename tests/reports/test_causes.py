@@ -10,8 +10,9 @@ import click
 import msgspec
 import pytest
 
-from harness.parity.deviations import BadDeviations, Deviations, View
+from harness.parity.deviations import Deviations, View
 from harness.results import Cell, Column, Finding, FindingKind, Parts, Row, Run, ScenarioRow, TranscriptEvent, conclude
+from harness.toml_files import UnreadableFile
 from hubgate.cli import cli
 from reports.causes import causes
 from tests.reports.samples import about, fails, many_causes, passes
@@ -40,7 +41,7 @@ def declare(run: Run, folder: Path) -> list[Finding]:
     text = causes(run)[0].declaration
     path = folder / "deviations.toml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(BadDeviations, match="reason, owner is empty"):
+    with pytest.raises(UnreadableFile, match="reason, owner is empty"):
         Deviations.load(path)
     path.write_text(text.replace('reason = ""', 'reason = "wanted"').replace('owner = ""', 'owner = "me"'), "utf-8")
     entries = Deviations.load(path)

@@ -13,7 +13,7 @@ import msgspec
 
 from harness.cassettes.events import BLANKED, Event, Open, Request
 from harness.cassettes.strings import contracted
-from harness.errors import CouldNotRun
+from harness.errors import WrongUsage
 
 SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"})
 SHORTEST_ECHO: Final = 4
@@ -27,7 +27,7 @@ _STEP: Final = re.compile(r"\.\.(?P<deep>[\w-]+)|\.(?P<name>[\w-]+|\*)|\[(?P<ind
 PathStep = tuple[str, str]
 
 
-class BadRule(CouldNotRun):
+class BadRule(WrongUsage):
     """A rule that is no JSON path."""
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from harness.defects.defect import copy_with, source_of_stack
-from harness.errors import CouldNotRun
+from harness.toml_files import read_toml
 
 SMALL: Final = 10
 """Up to here a number in the code is a count or a place."""
@@ -101,10 +101,5 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_equivalents(path: Path) -> list[Equivalent]:
-    """Read the declarations; none where there is no file. Raises CouldNotRun where it is unreadable."""
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=_File).equivalent
-    except FileNotFoundError:
-        return []
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CouldNotRun(f"{path}: {error}") from error
+    """Read the declarations; none where there is no file. Raises UnreadableFile."""
+    return read_toml(path, _File).equivalent if path.exists() else []

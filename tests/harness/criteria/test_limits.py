@@ -6,8 +6,9 @@ import pytest
 
 from harness.criteria import claims, nothing_lost
 from harness.criteria.definition import discover
-from harness.criteria.limits import DEFAULT, UnreadableLimits, load_limits
+from harness.criteria.limits import DEFAULT, load_limits
 from harness.gate.profiles import PROFILES
+from harness.toml_files import UnreadableFile
 
 
 def test_the_file_that_ships_has_every_criterion_for_every_profile() -> None:
@@ -59,12 +60,12 @@ def test_each_profile_does_at_least_what_its_criteria_need() -> None:
 def test_a_wrong_file_is_told_in_one_sentence(tmp_path: Path, change: tuple[str, str], says: str) -> None:
     file = tmp_path / "limits.toml"
     file.write_text(DEFAULT.read_text().replace(*change, 1))
-    with pytest.raises(UnreadableLimits, match=says) as caught:
+    with pytest.raises(UnreadableFile, match=says) as caught:
         load_limits(discover(), file)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableLimits, match="No such file"):
+    with pytest.raises(UnreadableFile, match="No such file"):
         load_limits(discover(), tmp_path / "none.toml")

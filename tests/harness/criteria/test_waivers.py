@@ -7,8 +7,9 @@ import pytest
 
 from harness.criteria.claims import CRITERION
 from harness.criteria.definition import Judged, discover
-from harness.criteria.waivers import STALE, Entry, UnreadableWaivers, load_waivers, waived
+from harness.criteria.waivers import STALE, Entry, load_waivers, waived
 from harness.results import Criterion, Evidence, Parts, Verdict, at_most, conclude
+from harness.toml_files import UnreadableFile
 from tests.reports.samples import about
 
 TODAY = dt.date(2026, 11, 26)
@@ -87,6 +88,6 @@ def test_a_wrong_file_is_told_in_one_sentence(tmp_path: Path, text: str, says: s
     file.write_text(GOOD)
     assert load_waivers(discover(), file) == [ENTRY]
     file.write_text(text)
-    with pytest.raises(UnreadableWaivers, match=says) as caught:
+    with pytest.raises(UnreadableFile, match=says) as caught:
         load_waivers(discover(), file)
     assert str(file) in str(caught.value)

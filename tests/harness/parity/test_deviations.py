@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from harness.parity import ABSENT, Finding, FindingKind
-from harness.parity.deviations import BadDeviations, Deviation, Deviations, Each, matches
+from harness.parity.deviations import Deviation, Deviations, Each, matches
+from harness.toml_files import UnreadableFile
 
 TODAY = dt.date(2026, 11, 24)
 ROOT = Path(__file__).parents[3]
@@ -202,7 +203,7 @@ expires = 2027-01-01
 def test_a_malformed_file_is_told_with_its_place(text: str, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "deviations.toml"
     path.write_text(text)
-    with pytest.raises(BadDeviations, match=reason) as caught:
+    with pytest.raises(UnreadableFile, match=reason) as caught:
         Deviations.load(path)
     assert str(path) in str(caught.value)
 

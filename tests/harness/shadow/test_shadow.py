@@ -239,7 +239,7 @@ async def test_what_cannot_be_is_told_at_once(processes: Processes, tmp_path: Pa
     for arguments, said in (
         (("--primary", "http://127.0.0.1:1"), "two servers are needed"),
         (("--sample", "0%"), "no share of clients"),
-        (("--listen", "8001"), "no address"),
+        (("--listen", "8001.5"), "no address"),
         (("--report", str(tmp_path)), "cannot be read"),
     ):
         process = await asyncio.to_thread(processes.start, hubgate("wrong", "shadow", *arguments))
