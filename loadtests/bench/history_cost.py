@@ -17,7 +17,7 @@ from new_stack.queue.function_caller import source
 DRAINED: Final = 2_000
 TURNS: Final = 20
 PLACES: Final = 10
-COUNTS: Final = "local function tally(q, service, what, value)\n"
+COUNTS: Final = "local function tally(q, service, what, ms)\n"
 """The function of the library that the history hangs on."""
 
 

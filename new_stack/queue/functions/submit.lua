@@ -23,7 +23,7 @@ local function submit_one(q, args, at, at_most)
   end
   emit(q, job, 'submitted', {})
   save_job(q, job)
-  tally(q, job.service_required, SUBMITTED, 1)
+  tally(q, job.service_required, SUBMITTED)
   return { 'created', 'pending', position(q, job), q.now, job.deadline_at or '' }
 end
 

@@ -88,6 +88,13 @@ async def test_a_job_costs_at_most_24_commands_from_its_submission_to_its_end(lo
     assert await commands(lone) - before <= COMMANDS_A_JOB * JOBS + 50  # what a call of any size costs
 
 
+async def test_a_claim_of_many_looks_at_the_ready_jobs_a_few_times(lone: Queue) -> None:
+    await lone.submit_many([NewJob(service_required="s") for _ in range(JOBS)])
+    before = await carried_out(lone, "zrange")
+    assert len(await lone.claim("w1", 64)) == 64
+    assert await carried_out(lone, "zrange") - before <= 10
+
+
 async def test_a_waiting_job_of_200_bytes_takes_at_most_1300(lone: Queue) -> None:
     before = await fact(lone, "memory", "used_memory")
     for _ in range(WAITING // 1_000):

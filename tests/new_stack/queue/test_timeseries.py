@@ -57,6 +57,15 @@ async def test_what_happens_is_counted_at_once_by_service(queue: Queue) -> None:
     assert counts_of(await only(queue, service="cut")) == (9, 5, 1, 1)
 
 
+async def test_more_than_a_byte_holds_are_counted_in_one_call(queue: Queue) -> None:
+    await queue.submit_many([NewJob() for _ in range(600)])
+    leases = await queue.claim("w", 600)
+    await queue.end_and_claim("w", [Completed(lease=lease) for lease in leases], 0)
+    series = await only(queue)
+    assert counts_of(series) == (600, 600, 0, 0)
+    assert (series.total.wait_ms.count, series.total.run_ms.count) == (600, 600)
+
+
 async def test_a_job_is_counted_once_however_often_it_runs(queue: Queue) -> None:
     job = (await queue.submit(NewJob(retry_policy=None, max_retries=1))).job_id
     [lease] = await queue.claim("w")
@@ -99,7 +108,7 @@ async def test_a_long_tally_is_folded_before_its_minute_is_over(queue: Queue, re
     sizes = [
         await redis.command("STRLEN", f"tally:{int(one)}") for one in await redis.command("ZRANGE", "tallies", 0, -1)
     ]
-    assert sum(sizes) <= 32_768 + 200 * 16
+    assert sum(sizes) <= 16_384 + 200 * 17
     assert counts_of(await only(queue))[0] == 12_000
 
 
@@ -143,8 +152,8 @@ async def test_sketches_add_up_to_that_of_everything(queue: Queue, redis: Redis)
     chance = random.Random(1)
     waits = [int(chance.lognormvariate(6, 1)) for _ in range(3_000)]
     for first in range(0, 3_000, 100):
-        pairs = b"".join(bytes((5, bucket_of(ms))) for ms in waits[first : first + 100])
-        await redis.command("SET", "tally:1000", b"s\n" + pairs + b"\x00")
+        triples = b"".join(bytes((5, bucket_of(ms), 1)) for ms in waits[first : first + 100])
+        await redis.command("SET", "tally:1000", b"s\n\x64\x00" + triples)
         await redis.command("ZADD", "tallies", 1000, 1000)
         await queue.reap()
     sketch = read_slot(await redis.command("GET", "slot:60:1000"))["s"].wait
@@ -190,9 +199,10 @@ async def test_ten_services_and_ninety_days_take_at_most_20_mb(
 
 def tally_of(service: str, buckets: int) -> bytes:
     """A busy minute, with waits and runs in so many buckets."""
-    counts = b"".join(bytes((kind, 255)) * 100 for kind in (1, 2, 3, 4))
-    times = b"".join(bytes((kind, 100 + bucket)) * 100 for bucket in range(buckets) for kind in (5, 6))
-    return service.encode() + b"\n" + counts + times + b"\x00"
+    counts = b"".join(bytes((what, 255, 255)) * 100 for what in (1, 2, 3, 4))
+    times = b"".join(bytes((what, 100 + bucket, 100)) for bucket in range(buckets) for what in (2, 5))
+    triples = counts + times
+    return service.encode() + b"\n" + (len(triples) // 3).to_bytes(2, "little") + triples
 
 
 async def used(queue: Queue) -> int:

@@ -11,7 +11,7 @@ local function hold(q, job, worker)
   if job.attempt > 0 then
     open_stream(q, job)
   else
-    tally(q, job.service_required, WAIT, bucket_of(q.now - math.max(job.created_at, job.not_before or 0)))
+    tally(q, job.service_required, WAIT, q.now - math.max(job.created_at, job.not_before or 0))
   end
   job.attempt = job.attempt + 1
   job.state, job.worker_id, job.claimed_at = 'claimed', worker.id, q.now
@@ -48,13 +48,13 @@ end
 local function claim(q, worker, count)
   local leases, passed, inspected = {}, {}, 0
   promote(q, CLAIM_PAGE)
-  local walk, share = begin_walk(q, worker), begin_share(q, worker, count)
+  local walk, share = begin_walk(q, worker, count), begin_share(q, worker, count)
   while #leases < share.limit and inspected < CLAIM_INSPECTED do
     local member, score, found = find_best(q, walk)
     if not member then break end
     local group = found.group
     redis.call('ZREM', q.prefix .. 'ready:' .. group, member)
-    inspected = inspected + 1
+    found.at, inspected = found.at + 2, inspected + 1
     local job, why = read_job(q, id_of(member))
     if not job or job.state ~= 'pending' then
       set_aside(q, id_of(member), group, why)

@@ -3,8 +3,7 @@
 local function finish(q, job, state)
   -- Its worker ends it: the one that holds it, or whose lease ran out while nobody else has claimed it.
   local ran = job.state == 'claimed' or (job.lost_by and job.lost_by == job.worker_id)
-  tally(q, job.service_required, ENDED[state], 1)
-  if ran then tally(q, job.service_required, RUN, bucket_of(q.now - job.claimed_at)) end
+  tally(q, job.service_required, ENDED[state], ran and q.now - job.claimed_at)
   if job.state == 'pending' then
     if not leave_ready(q, job) then redis.call('ZREM', q.prefix .. 'delayed', job.id) end
   else

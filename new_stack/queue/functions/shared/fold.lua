@@ -12,6 +12,8 @@ local SLOTS = {
 local SERVICES_KEPT = 50
 local OTHERS = '(others)'
 local READY = 5
+local WAIT, RUN = 5, 6
+local NO_BUCKET = 255
 
 local function packed(numbers)
   local bytes = { #numbers }
@@ -136,19 +138,18 @@ local function read_tally(text)
   while at <= #text do
     local line_end = string.find(text, '\n', at, true)
     local service = string.sub(text, at, line_end - 1)
+    local low, high = string.byte(text, line_end + 1, line_end + 2)
     local counted = found[service] or { 0, 0, 0, 0, {}, {} }
-    found[service], at = counted, line_end + 1
-    local what, value = string.byte(text, at, at + 1)
-    while what > 0 do
-      if what > 4 then
-        counted[what][value] = (counted[what][value] or 0) + 1
-      else
-        counted[what] = counted[what] + value
+    found[service], at = counted, line_end + 3 + 3 * (low + 256 * high)
+    local bytes = { string.byte(text, line_end + 3, at - 1) }
+    for index = 1, #bytes, 3 do
+      local what, bucket, count = bytes[index], bytes[index + 1], bytes[index + 2]
+      if what < WAIT then counted[what] = counted[what] + count end
+      if bucket < NO_BUCKET then
+        local times = counted[what == WAIT and WAIT or RUN]
+        times[bucket] = (times[bucket] or 0) + count
       end
-      at = at + 2
-      what, value = string.byte(text, at, at + 1)
     end
-    at = at + 1
   end
   return found
 end
@@ -159,8 +160,8 @@ local function fold_tally(q, slots, minute)
     for _, kind in ipairs(SLOTS) do
       local figures = figures_of(slot_of(q, slots, kind, minute), service)
       for at = 1, 4 do figures[1][at] = figures[1][at] + counted[at] end
-      figures[2] = sum_of(figures[2], counted[5], kind.sketch_bytes)
-      figures[3] = sum_of(figures[3], counted[6], kind.sketch_bytes)
+      figures[2] = sum_of(figures[2], counted[WAIT], kind.sketch_bytes)
+      figures[3] = sum_of(figures[3], counted[RUN], kind.sketch_bytes)
     end
   end
   redis.call('UNLINK', q.prefix .. 'tally:' .. minute)

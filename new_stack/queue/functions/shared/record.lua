@@ -4,16 +4,22 @@
 -- `result:{id}`), because a record is written whole with every progress.
 local APART_BYTES = 1024
 
+local function decode(raw)
+  local job = cmsgpack.unpack(raw)
+  return is_sound(job) and job
+end
+
 -- The job, or nil and why: 'missing' (no record) or 'malformed' (a record that no rule can work with).
 local function read_job(q, id)
   local raw = redis.pcall('GET', q.prefix .. 'record:' .. id)
   if not raw then return nil, 'missing' end
+  local fine, job = pcall(decode, raw)
+  if fine and job then
+    job.id = id
+    return job
+  end
   if type(raw) == 'table' and not string.find(raw.err, 'WRONGTYPE', 1, true) then error(raw, 0) end
-  if type(raw) ~= 'string' then return nil, 'malformed' end
-  local fine, job = pcall(cmsgpack.unpack, raw)
-  if not fine or is_malformed(job) then return nil, 'malformed' end
-  job.id = id
-  return job
+  return nil, 'malformed'
 end
 
 local function save_job(q, job)

@@ -30,7 +30,7 @@ end
 local function is_repeated(job, attempt, number)
   number = tonumber(number or 0)
   if number == 0 then return false end
-  if job.said_by == attempt and number <= job.said then return true end
+  if job.said_by == attempt and number <= (job.said or 0) then return true end
   job.said_by, job.said = attempt, number
   return false
 end

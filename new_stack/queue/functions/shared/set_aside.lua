@@ -12,7 +12,7 @@ local function set_aside(q, id, group, why)
   }
   redis.call('ZADD', q.prefix .. 'ended', q.now, id)
   redis.call('ZADD', q.prefix .. 'failed', job.sequence, id)
-  tally(q, job.service_required, ENDED.failed, 1)
+  tally(q, job.service_required, ENDED.failed)
   emit(q, job, 'failed', { 'error', job.error })
   save_job(q, job)
 end

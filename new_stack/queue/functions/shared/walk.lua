@@ -1,12 +1,12 @@
 --@include context serve ready pages paused
 -- Walks the groups that a worker serves, best bound first, no farther than a claim needs. Services named one by one are
--- looked up, all at once; the others come by the page. `groups` has what was read, sorted.
+-- looked up, all at once; the others come by the page. `groups` has what was read, sorted; `most` is how many jobs it is for.
 local function add_named(q, walk)
   local class, names = walk.class, {}
   for name in string.gmatch(class.services, '[^\n]+') do
-    if not paused_since(q, 'service', name) and (not class.offers or serves(class, name)) then
-      names[#names + 1] = name
-    end
+    local takes = not paused_since(q, 'service', name) and (not class.offers or serves(class, name))
+    if takes and not walk.seen[name] then names[#names + 1] = name end
+    walk.seen[name] = true
   end
   local scores = #names > 0 and redis.call('ZMSCORE', q.prefix .. 'ready', unpack(names)) or {}
   for index, name in ipairs(names) do
@@ -15,18 +15,24 @@ local function add_named(q, walk)
   table.sort(walk.groups, best_first)
 end
 
-local function begin_walk(q, worker)
+local function begin_walk(q, worker, most)
   local class = read_class(worker.services)
-  local walk = { class = class, worker_id = worker.id, groups = {}, indexes = {}, seen = {} }
+  local walk = { class = class, worker_id = worker.id, most = most, groups = {}, indexes = {}, seen = {} }
   if paused_since(q, 'worker', worker.id) then return walk end
   if class.services ~= '*' then add_named(q, walk) end
   open_pages(q, walk, worker)
   return walk
 end
 
-local function head_of(q, group)
-  local head = redis.call('ZRANGE', q.prefix .. 'ready:' .. group, 0, 0, 'REV', 'WITHSCORES')
-  if head[1] then return head[1], tonumber(head[2]) end
+-- The best job of a group, its member and score; nil where there is none. `heads` has those that were read at once, more
+-- each time, but no more than are asked for; `at` is the place of the best one: whoever takes it moves on.
+local function head_of(q, walk, one)
+  if not one.heads or not one.heads[one.at] then
+    one.page = math.min(walk.most, 2 * (one.page or 1))
+    one.heads = redis.call('ZRANGE', q.prefix .. 'ready:' .. one.group, 0, one.page - 1, 'REV', 'WITHSCORES')
+    one.at = 1
+  end
+  if one.heads[one.at] then return one.heads[one.at], tonumber(one.heads[one.at + 1]) end
 end
 
 -- The best group's bound is lower (`score`), or nothing is in it: what follows it in its index has moved up.
@@ -53,10 +59,10 @@ local function find_best(q, walk)
     elseif not top then
       return nil
     else
-      local member, score = head_of(q, top.group)
+      local member, score = head_of(q, walk, top)
       if member and score >= rival then
         local other, its_score
-        if second and score == second.bound then other, its_score = head_of(q, second.group) end
+        if second and score == second.bound then other, its_score = head_of(q, walk, second) end
         -- Priorities so large that only the members tell who was first.
         if other and its_score == score and other > member then return other, score, second end
         return member, score, top
