@@ -6,7 +6,6 @@ The recordings' evidence is `harness.cassettes.replay.matrix.Matrix`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import IntEnum
 from statistics import median_low
 from typing import Final
 
@@ -16,43 +15,16 @@ from harness.history.strikes import Strike
 from harness.load.judge import RULE
 from harness.load.latencies import Metric, Transport
 from harness.load.results import LoadResult
-from harness.results import Evidence, Measurement, SuiteOutcome, SuiteRow, Verdict, below, count
+from harness.results import Evidence, Measurement, SuiteRow, Verdict, below, count
 
 LEAST_FREE_PERCENT: Final = 85.0
 """Of all processor time, while nothing of the run is at work: with less, a long latency may be others' doing."""
 
 
-class ScenarioOutcome(IntEnum):
-    """How a scenario came out, the worst last: one that passed and broke something on its way out counts as failed."""
-
-    SKIPPED = 0
-    PASSED = 1
-    FAILED = 2
-
-
-class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """One test of the scenario suites, and the criterion that it names."""
-
-    suite: str
-    name: str
-    criterion: str
-    outcome: ScenarioOutcome
-    failure: str = ""
-    """The assertion that failed, its first line."""
-
-    @property
-    def row(self) -> SuiteRow:
-        """As the report shows it."""
-        outcome = SuiteOutcome(self.outcome.name.lower())
-        return SuiteRow(
-            suite=self.suite, name=self.name, criterion=self.criterion, outcome=outcome, failure=self.failure
-        )
-
-
 class ScenarioResults(msgspec.Struct, frozen=True, kw_only=True):
     """What the plan's scenario suites came to; `log` is their log, below the run's folder."""
 
-    scenarios: list[Scenario]
+    scenarios: list[SuiteRow]
     log: str
     complete: bool = True
     """Whether all of them had their turn."""

@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged, NotMeasured
-from harness.criteria.evidence import PromiseResults, Scenario, ScenarioOutcome, ScenarioResults
-from harness.results import Evidence, Link, LinkTo, count
+from harness.criteria.evidence import PromiseResults, ScenarioResults
+from harness.results import Evidence, Link, LinkTo, SuiteOutcome, SuiteRow, count
 
 SHOWN: Final = 3
 
@@ -36,11 +36,11 @@ def judge_suites(which: str, kind: type[ScenarioResults]) -> Judge:
     def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
         results = collected.get(kind)
         ours = [one for one in results.scenarios if one.criterion == which]
-        ran = [one for one in ours if one.outcome is not ScenarioOutcome.SKIPPED]
+        ran = [one for one in ours if one.outcome is not SuiteOutcome.SKIPPED]
         left_out = len(ours) - len(ran) if results.given else 0
         if left_out and not ran:
             raise NotMeasured("Its scenarios start, stop and set up processes of the stack, which somebody else runs.")
-        failed = [scenario for scenario in ran if scenario.outcome is ScenarioOutcome.FAILED]
+        failed = [scenario for scenario in ran if scenario.outcome is SuiteOutcome.FAILED]
         return Judged(
             measurements=[count("scenarios that failed", len(failed), limits.failed_scenarios)],
             evidence=[
@@ -48,7 +48,7 @@ def judge_suites(which: str, kind: type[ScenarioResults]) -> Judge:
                 Evidence(what="complete run of the suites", had=int(results.complete), least=1),
             ],
             links=[
-                *(Link(to=LinkTo.SUITE, ref=one.row.ref, label=one.name) for one in failed[:SHOWN]),
+                *(Link(to=LinkTo.SUITE, ref=one.ref, label=one.name) for one in failed[:SHOWN]),
                 Link(to=LinkTo.FILE, ref=results.log, label="the suites' log"),
             ],
             explanation=_failures(failed),
@@ -57,7 +57,7 @@ def judge_suites(which: str, kind: type[ScenarioResults]) -> Judge:
     return judge
 
 
-def _failures(failed: Sequence[Scenario]) -> str:
+def _failures(failed: Sequence[SuiteRow]) -> str:
     if not failed:
         return ""
     first, more = failed[0], [scenario.name for scenario in failed[1 : 1 + SHOWN]]

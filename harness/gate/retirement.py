@@ -207,6 +207,9 @@ def _gate(run: Run | None, terms: Terms, now: datetime) -> Check:
     if age > terms.gate_days:
         sentence = f"The last gate is {plural(age, 'day')} old; at most {terms.gate_days} are allowed."
         return Check(what=what, verdict=Verdict.INCONCLUSIVE, sentence=sentence)
+    if run.about.partial:
+        sentence = f"The last gate does not count: {run.about.partial}."
+        return Check(what=what, verdict=Verdict.INCONCLUSIVE, sentence=sentence)
     found = {criterion.id: criterion for criterion in run.criteria}
     verdicts = {name: _verdict_of(found.get(name)) for name in MODERN}
     worst = combine(verdicts.values())

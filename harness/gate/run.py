@@ -323,6 +323,8 @@ def describe(options: Options, run_id: str, started: datetime, seconds: float) -
         seed=options.seed,
         environment=options.environment,
         clients=options.client_version,
+        only=options.only,
+        changed=options.changed or "",
     )
 
 

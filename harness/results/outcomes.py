@@ -81,11 +81,11 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SuiteOutcome(StrEnum):
-    """How a test of a scenario suite came out."""
+    """How a test of a scenario suite came out, the worst last."""
 
+    SKIPPED = "skipped"
     PASSED = "passed"
     FAILED = "failed"
-    SKIPPED = "skipped"
 
 
 class SuiteRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

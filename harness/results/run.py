@@ -78,6 +78,17 @@ class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What it was held against (`--baseline`)."""
     clients: str = ""
     """The version of the clients whose traffic was played (`--client-version`)."""
+    only: tuple[str, ...] = ()
+    """The criteria that were judged alone (`--only`); none where all were."""
+    changed: str = ""
+    """What was wrong on purpose with the stack (`--defect`)."""
+
+    @property
+    def partial(self) -> str:
+        """Why the run does not speak of a whole, sound stack, as a part of a sentence; empty where it does."""
+        if self.changed:
+            return f"its stack was made wrong on purpose ({self.changed})"
+        return f"it judged {listed(list(self.only))} alone" if self.only else ""
 
 
 class LogFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -42,16 +42,28 @@ def source(_ctx: click.Context, _param: click.Parameter, value: str | None) -> s
 
 
 def runs_in(where: str | Path) -> list[Run]:
-    """The run of a URL, a folder or a run.json, or all runs below a folder, the oldest first. Raises CouldNotRun."""
+    """The run of a URL, a folder or a run.json, or all whole runs below a folder, the oldest first.
+
+    What is not whole is told. Raises CouldNotRun.
+    """
     if isinstance(where, str):
         url = where + FILE_NAME if where.endswith("/") else where
-        return [decode(_fetched(url), url)]
+        return [_named(decode(_fetched(url), url), url)]
     if where.is_file() or (where / FILE_NAME).exists():
-        return [load(where)]
+        return [_named(load(where), where)]
     found = [load(file) for file in where.glob(f"*/{FILE_NAME}") if not file.parent.is_symlink()]
-    if not found:
-        raise CouldNotRun(f"there is no run in {where}")
-    return sorted(found, key=lambda run: run.about.started_at)
+    whole = [run for run in found if not run.about.partial]
+    if left := len(found) - len(whole):
+        click.echo(f"{plural(left, 'run')} in {where} left out: made with --only or --defect.", err=True)
+    if not whole:
+        raise CouldNotRun(f"there is no run in {where}" + " of the whole gate" * bool(found))
+    return sorted(whole, key=lambda run: run.about.started_at)
+
+
+def _named(run: Run, where: str | Path) -> Run:
+    if run.about.partial:
+        click.echo(f"{where} is no run of the whole gate: {run.about.partial}.", err=True)
+    return run
 
 
 def _fetched(url: str) -> bytes:

@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -47,6 +49,26 @@ def test_the_trend_shows_each_figure_over_all_runs(kept: Path) -> None:
 def test_a_folder_without_a_run_is_said_to_have_none(tmp_path: Path) -> None:
     result = call("trend", tmp_path)
     assert "there is no run in" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("about", "says"),
+    [
+        ({"changed": "no-reaper"}, "made wrong on purpose (no-reaper)"),
+        ({"only": ("claims",)}, "it judged claims alone"),
+    ],
+)
+def test_a_run_that_was_not_whole_is_left_out_of_a_folder_and_told_by_itself(
+    kept: Path, about: dict[str, Any], says: str
+) -> None:
+    odd = run(8, p99(900.0))
+    save(msgspec.structs.replace(odd, about=msgspec.structs.replace(odd.about, **about)), kept / "run-8")
+    shown = call("trend", kept)
+    assert f"1 run in {kept} left out: made with --only or --defect." in shown.stderr
+    assert "900" not in shown.output
+    by_name = call("compare", kept / "run-8", kept / "run-1").stderr
+    assert by_name.startswith(f"{kept / 'run-8'} is no run of the whole gate: ")
+    assert says in by_name
 
 
 def test_bars_of_equal_values_are_equal() -> None:

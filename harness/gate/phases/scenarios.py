@@ -10,13 +10,13 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Final
 
-from harness.criteria.evidence import PromiseResults, Scenario, ScenarioOutcome, ScenarioResults
+from harness.criteria.evidence import PromiseResults, ScenarioResults
 from harness.errors import CouldNotRun
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.gate.phases.cassettes import scenarios_folder
 from harness.processes import Process
 from harness.processes.services import module_launch
-from harness.results import LogFile
+from harness.results import LogFile, SuiteOutcome, SuiteRow
 
 LIMIT_S: Final = 300
 INTERRUPT_S: Final = 15
@@ -26,6 +26,7 @@ PYTEST: Final = (
     *("-o", "asyncio_mode=auto", "-o", "addopts=--strict-markers"),
     *("--tb=short", "-v", "--color=no"),
 )
+SEVERITY: Final = list(SuiteOutcome)
 HEARD_OUT: Final = (0, 1, 2)
 """pytest's exit statuses for: all passed, some failed, interrupted."""
 DONE: Final = re.compile(r"^(?=.*\b(?:PASSED|FAILED|ERROR|SKIPPED)\b)(?=.*\[ *(\d+)%\]).*::test_(\w+)", re.MULTILINE)
@@ -66,7 +67,7 @@ async def _run_suites(context: RunContext, name: str, kind: type[ScenarioResults
                 given=context.options.candidate is not None,
             )
         ],
-        suites=[one.row for one in found],
+        suites=found,
         logs=[LogFile(path=results.name, about=f"what the suites of “{name}” said, for machines")],
     )
 
@@ -76,18 +77,16 @@ def _last_words(process: Process) -> str:
     return next((line for line in lines if line), "it said nothing")
 
 
-def read_results(path: Path) -> list[Scenario]:
+def read_results(path: Path) -> list[SuiteRow]:
     """The tests of a JUnit file, each once, as the worst that was said of it. Raises CouldNotRun."""
     try:
         tree = ET.parse(path)  # noqa: S314 - our own suites wrote it a moment ago
     except ET.ParseError as error:
         raise CouldNotRun(f"{path} is no JUnit file: {error}") from error
-    worst: dict[tuple[str, str], Scenario] = {}
+    outcomes: dict[tuple[str, str], list[SuiteRow]] = {}  # one whose teardown broke is there twice
     for scenario in map(_scenario, tree.iter("testcase")):
-        key = (scenario.suite, scenario.name)
-        if key not in worst or scenario.outcome > worst[key].outcome:  # one whose teardown broke is there twice
-            worst[key] = scenario
-    return list(worst.values())
+        outcomes.setdefault((scenario.suite, scenario.name), []).append(scenario)
+    return [max(said, key=lambda one: SEVERITY.index(one.outcome)) for said in outcomes.values()]
 
 
 def _why_without(case: ET.Element) -> str:
@@ -98,21 +97,17 @@ def _why_without(case: ET.Element) -> str:
     return f"{case.get('name')} names no criterion" if case.get("name") else "pytest broke off in the midst of a test"
 
 
-def _scenario(case: ET.Element) -> Scenario:
+def _scenario(case: ET.Element) -> SuiteRow:
     criterion = case.find("properties/property[@name='criterion']")
     if criterion is None:
         raise CouldNotRun(_why_without(case))
     wrong = case.find("failure") if case.find("failure") is not None else case.find("error")
     skipped = case.find("skipped") is not None
-    return Scenario(
+    return SuiteRow(
         suite=case.get("classname", ""),
         name=GROUP.sub("", case.get("name", "")),
         criterion=criterion.get("value", ""),
-        outcome=ScenarioOutcome.FAILED
-        if wrong is not None
-        else ScenarioOutcome.SKIPPED
-        if skipped
-        else ScenarioOutcome.PASSED,
+        outcome=SuiteOutcome.FAILED if wrong is not None else SuiteOutcome.SKIPPED if skipped else SuiteOutcome.PASSED,
         failure="" if wrong is None else _sentence(wrong.get("message", "")),
     )
 

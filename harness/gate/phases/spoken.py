@@ -11,14 +11,13 @@ from typing import Final
 from harness.clients.spoken_client import NotTold
 from harness.clients.spoken_side import NotAsked, SpokenSide
 from harness.clients.transport import Unreachable
-from harness.criteria.evidence import Scenario, ScenarioOutcome
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.gate.load_runs import free_percent
 from harness.gate.spoken.checks import CHECK_S, CHECKS, Broken, Pair, Run
 from harness.gate.spoken.judge import SpokenResults
 from harness.processes import ProcessDied
 from harness.protocols.known import shipped
-from harness.results import LogFile
+from harness.results import LogFile, SuiteOutcome, SuiteRow
 from harness.results.formatting import listed
 from harness.targets import Deployment, Namespace, Setup, Side, Target
 
@@ -30,7 +29,7 @@ LOG: Final = "checks.log"
 async def gather(context: RunContext) -> PhaseResult:
     """Every check that serves a criterion of this run."""
     wanted = {spec.id for spec in context.wanted}
-    results, why, said = list[Scenario](), dict[str, str](), list[str]()
+    results, why, said = list[SuiteRow](), dict[str, str](), list[str]()
     async with _sides(context) as pair:
         for side in (pair.hub, pair.stack):
             await side.check_worker()
@@ -40,9 +39,9 @@ async def gather(context: RunContext) -> PhaseResult:
             context.report(f"{number} of {len(chosen)}: {check.__name__.replace('_', ' ')}")
             outcome, sentence = await _outcome(check, pair)
             name = check.__name__
-            results.append(Scenario(suite=SUITE, name=name, criterion=criterion, outcome=outcome, failure=sentence))
-            said.append(f"{criterion}: {name}: {outcome.name.lower()} {sentence}".rstrip())
-            if outcome is ScenarioOutcome.SKIPPED:
+            results.append(SuiteRow(suite=SUITE, name=name, criterion=criterion, outcome=outcome, failure=sentence))
+            said.append(f"{criterion}: {name}: {outcome} {sentence}".rstrip())
+            if outcome is SuiteOutcome.SKIPPED:
                 why.setdefault(criterion, sentence)
         left = [
             f"{side.name.capitalize()}: {listed(jobs)} did not end."
@@ -58,18 +57,18 @@ async def gather(context: RunContext) -> PhaseResult:
     )
 
 
-async def _outcome(check: Run, pair: Pair) -> tuple[ScenarioOutcome, str]:
+async def _outcome(check: Run, pair: Pair) -> tuple[SuiteOutcome, str]:
     """How one check came out, and in a sentence why it failed or could not be asked."""
     try:
         async with asyncio.timeout(CHECK_S):
             await check(pair)
     except NotAsked as why:
-        return ScenarioOutcome.SKIPPED, str(why)
+        return SuiteOutcome.SKIPPED, str(why)
     except (Broken, NotTold, Unreachable, ProcessDied) as wrong:
-        return ScenarioOutcome.FAILED, str(wrong).partition("\n")[0].rstrip(".")
+        return SuiteOutcome.FAILED, str(wrong).partition("\n")[0].rstrip(".")
     except TimeoutError:
-        return ScenarioOutcome.FAILED, f"it was not over within {CHECK_S:g} s"
-    return ScenarioOutcome.PASSED, ""
+        return SuiteOutcome.FAILED, f"it was not over within {CHECK_S:g} s"
+    return SuiteOutcome.PASSED, ""
 
 
 @asynccontextmanager

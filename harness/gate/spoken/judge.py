@@ -9,9 +9,9 @@ import msgspec
 
 from harness.criteria import claims, progress
 from harness.criteria.definition import AnySpec, Judged
-from harness.criteria.evidence import Scenario, ScenarioOutcome, machine_was_free
+from harness.criteria.evidence import machine_was_free
 from harness.criteria.limits import LimitsFile
-from harness.results import Criterion, Evidence, Link, LinkTo, Measurement, below, count
+from harness.results import Criterion, Evidence, Link, LinkTo, Measurement, SuiteOutcome, SuiteRow, below, count
 
 LEAST_LATENCIES: Final = 20
 OF_OURS: Final = (
@@ -22,7 +22,7 @@ OF_OURS: Final = (
 class SpokenResults(msgspec.Struct, frozen=True, kw_only=True):
     """What the checks came to, and the latencies in ms. `why` says what could not be asked, by criterion."""
 
-    scenarios: Sequence[Scenario]
+    scenarios: Sequence[SuiteRow]
     why: dict[str, str] = {}
     claimed_ms: Sequence[float] = ()
     progress_ms: Sequence[float] = ()
@@ -34,10 +34,10 @@ class SpokenResults(msgspec.Struct, frozen=True, kw_only=True):
 def judged_by_protocol(spec: AnySpec, results: SpokenResults, limits: LimitsFile) -> Criterion:
     """The criterion; outside the verdict where the target cannot be asked for it."""
     ours = [one for one in results.scenarios if one.criterion == spec.id]
-    ran = [one for one in ours if one.outcome is not ScenarioOutcome.SKIPPED]
+    ran = [one for one in ours if one.outcome is not SuiteOutcome.SKIPPED]
     if not ran:
         return Criterion.unmeasured(spec, results.why.get(spec.id, OF_OURS), left_out=True)
-    failed = [one for one in ran if one.outcome is ScenarioOutcome.FAILED]
+    failed = [one for one in ran if one.outcome is SuiteOutcome.FAILED]
     told = [f"{one.name.replace('_', ' ').capitalize()}: {one.failure}." for one in failed]
     latency = [] if failed else _latency(spec, results, limits)
     judged = Judged(

@@ -12,14 +12,7 @@ from harness.criteria import (
     retirement,
 )
 from harness.criteria.definition import Collected
-from harness.criteria.evidence import (
-    ChaosLoads,
-    ChaosWorld,
-    MigrationLoad,
-    PromiseResults,
-    Scenario,
-    ScenarioOutcome,
-)
+from harness.criteria.evidence import ChaosLoads, ChaosWorld, MigrationLoad, PromiseResults
 from harness.faults import Kind
 from harness.gate.phases.faults import CUT_OFF
 from harness.history import CHECKERS
@@ -32,7 +25,7 @@ from harness.load.results import LoadResult
 from harness.load.spec import Demands
 from harness.load.swarm import LatencyResult
 from harness.protocols import EventKind
-from harness.results import Criterion, Verdict
+from harness.results import Criterion, SuiteOutcome, SuiteRow, Verdict
 from tests.harness.criteria.loads import MET, STRIKES, judged_restarts, load, strike
 
 
@@ -126,7 +119,7 @@ def judged_retirement(
     errors: dict[tuple[int, str], int] = TOLD,
     *,
     broken: str | None = None,
-    outcome: ScenarioOutcome = ScenarioOutcome.PASSED,
+    outcome: SuiteOutcome = SuiteOutcome.PASSED,
     windows: int = 2,
 ) -> Criterion:
     """Refused from second 20 to 22, and from 30 to 32 to clients with jobs in flight as well."""
@@ -144,7 +137,7 @@ def judged_retirement(
     away = [Absence(Part.LEGACY, 20, 22), Absence(Part.ALL_LEGACY, 30, 32)][:windows]
     seen = msgspec.structs.replace(seen, swarm=swarm, absences=away)
     seen = msgspec.structs.replace(seen, judgement=judge(seen))
-    told = Scenario(suite="s", name="n", criterion="retirement", outcome=outcome)
+    told = SuiteRow(suite="s", name="n", criterion="retirement", outcome=outcome)
     collected = Collected()
     collected.add(PromiseResults(scenarios=[told], log=""))
     collected.add(MigrationLoad(load=seen, strikes=[strike(EventKind.BROWN_OUT)]))
@@ -155,7 +148,7 @@ def judged_retirement(
 
 def test_a_retirement_is_judged_by_its_scenarios_and_by_its_load() -> None:
     assert judged_retirement().verdict is Verdict.PASS, judged_retirement()
-    assert judged_retirement(outcome=ScenarioOutcome.FAILED).verdict is Verdict.FAIL
+    assert judged_retirement(outcome=SuiteOutcome.FAILED).verdict is Verdict.FAIL
     assert judged_retirement(broken="lost").verdict is Verdict.FAIL
 
 

@@ -145,6 +145,16 @@ def test_the_last_gate_vouches_for_the_modern_side(run: Run | None, verdict: Ver
     assert can_go(usage(MOVED), run, TERMS, NOW).verdict is verdict
 
 
+@pytest.mark.parametrize(("about", "says"), [({"only": MODERN}, "alone"), ({"changed": "no-reaper"}, "no-reaper")])
+def test_a_gate_that_was_not_whole_or_not_of_the_sound_stack_vouches_for_nothing(
+    about: dict[str, Any], says: str
+) -> None:
+    run = gate()
+    other = msgspec.structs.replace(run, about=msgspec.structs.replace(run.about, **about))
+    found = check(can_go(usage(MOVED), other, TERMS, NOW), "the modern side is as good")
+    assert (found.verdict, says in found.sentence) == (Verdict.INCONCLUSIVE, True)
+
+
 def test_a_criterion_that_was_not_tried_vouches_for_nothing() -> None:
     run = gate()
     without = msgspec.structs.replace(run, criteria=run.criteria[1:])

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from harness.criteria.definition import Collected, discover
-from harness.criteria.evidence import Scenario, ScenarioOutcome, ScenarioResults
+from harness.criteria.evidence import ScenarioResults
 from harness.criteria.suites import Least, Limits
 from harness.errors import CouldNotRun
 from harness.gate.phases.scenarios import read_results
-from harness.results import Criterion, Verdict
+from harness.results import Criterion, SuiteOutcome, SuiteRow, Verdict
 
 SUITE = """
 import pytest
@@ -40,12 +40,12 @@ def pytest_collection_modifyitems(items):
 """
 
 
-def scenario(outcome: ScenarioOutcome, criterion: str = "migration", name: str = "test_it") -> Scenario:
-    failure = "expected this, got that" if outcome is ScenarioOutcome.FAILED else ""
-    return Scenario(suite="suite", name=name, criterion=criterion, outcome=outcome, failure=failure)
+def scenario(outcome: SuiteOutcome, criterion: str = "migration", name: str = "test_it") -> SuiteRow:
+    failure = "expected this, got that" if outcome is SuiteOutcome.FAILED else ""
+    return SuiteRow(suite="suite", name=name, criterion=criterion, outcome=outcome, failure=failure)
 
 
-def judge(*scenarios: Scenario, least: int, complete: bool = True) -> Criterion:
+def judge(*scenarios: SuiteRow, least: int, complete: bool = True) -> Criterion:
     collected = Collected()
     collected.add(ScenarioResults(scenarios=list(scenarios), log="logs/scenarios.log", complete=complete))
     return discover()["migration"].judged(collected, Limits(failed_scenarios=0), Least(scenarios=least))
@@ -73,12 +73,12 @@ def test_what_pytest_wrote_is_read_with_the_worst_that_was_said_of_each_test(tmp
         capture_output=True,
     )
     found = {scenario.name: (scenario.outcome, scenario.failure) for scenario in read_results(results)}
-    assert found["test_good"] == (ScenarioOutcome.PASSED, "")
-    assert found["test_bad"] == (ScenarioOutcome.FAILED, "two is two")
-    assert found["test_set_up"] == (ScenarioOutcome.FAILED, 'failed on setup with "OSError: no port"')
-    assert found["test_tear_down"][0] is ScenarioOutcome.FAILED
+    assert found["test_good"] == (SuiteOutcome.PASSED, "")
+    assert found["test_bad"] == (SuiteOutcome.FAILED, "two is two")
+    assert found["test_set_up"] == (SuiteOutcome.FAILED, 'failed on setup with "OSError: no port"')
+    assert found["test_tear_down"][0] is SuiteOutcome.FAILED
     assert "worker-1" in found["test_tear_down"][1]
-    assert found["test_left_out"][0] is ScenarioOutcome.SKIPPED
+    assert found["test_left_out"][0] is SuiteOutcome.SKIPPED
 
 
 def test_a_file_that_is_cut_off_is_told(tmp_path: Path) -> None:
@@ -105,26 +105,26 @@ def test_suites_that_pytest_itself_broke_off_say_by_what(tmp_path: Path, case: s
 
 
 def test_a_criterion_passes_when_enough_of_its_scenarios_passed() -> None:
-    found = [scenario(ScenarioOutcome.PASSED, name=str(number)) for number in range(3)]
+    found = [scenario(SuiteOutcome.PASSED, name=str(number)) for number in range(3)]
     assert judge(*found, least=3).verdict is Verdict.PASS
 
 
 def test_suites_that_were_broken_off_are_inconclusive_however_many_passed() -> None:
-    found = [scenario(ScenarioOutcome.PASSED, name=str(number)) for number in range(9)]
+    found = [scenario(SuiteOutcome.PASSED, name=str(number)) for number in range(9)]
     assert judge(*found, least=3, complete=False).verdict is Verdict.INCONCLUSIVE
 
 
 def test_one_that_failed_fails_it_whatever_else_there_is() -> None:
-    criterion = judge(scenario(ScenarioOutcome.FAILED), least=50)
+    criterion = judge(scenario(SuiteOutcome.FAILED), least=50)
     assert criterion.verdict is Verdict.FAIL
     assert criterion.explanation.endswith("test_it: expected this, got that.")
 
 
 def test_those_that_were_skipped_or_belong_elsewhere_are_no_evidence() -> None:
     found = [
-        scenario(ScenarioOutcome.PASSED),
-        scenario(ScenarioOutcome.SKIPPED, name="skipped"),
-        scenario(ScenarioOutcome.PASSED, "mixed-clients"),
+        scenario(SuiteOutcome.PASSED),
+        scenario(SuiteOutcome.SKIPPED, name="skipped"),
+        scenario(SuiteOutcome.PASSED, "mixed-clients"),
     ]
     criterion = judge(*found, least=2)
     assert criterion.verdict is Verdict.INCONCLUSIVE
