@@ -93,8 +93,8 @@ async def watch(main: asyncio.AbstractEventLoop, thread_id: int, running: Runnin
 
 def _log_blocked(main: asyncio.AbstractEventLoop, thread_id: int, running: RunningJobs, log: EventLog) -> None:
     task = asyncio.current_task(main)
-    at_work = {attempt.task: attempt.connector.name for attempt in running.attempts}
-    connector = at_work.get(task) or " or ".join(sorted(set(at_work.values())))
+    names = {attempt.task: attempt.connector.name for attempt in running.attempts}
+    connector = (task and names.get(task)) or " or ".join(sorted(set(names.values())))
     frame = sys._current_frames().get(thread_id)  # noqa: SLF001 - documented, and the only way to another thread
     log.error(
         "loop_blocked",

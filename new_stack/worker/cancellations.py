@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from new_stack.queue import Signal
+from new_stack.worker.attempt import Stop
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.running_jobs import RunningJobs
-from new_stack.worker.stopping import Stop
 
 
 async def await_cancellation(context: WorkerContext, running: RunningJobs) -> None:

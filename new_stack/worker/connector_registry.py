@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final, Self
 
+from new_stack.settings import SettingsError
 from new_stack.worker.connector_spec import ConnectorSpec
 from new_stack.worker.connectors import Connector
 
@@ -18,7 +19,7 @@ class ConnectorUnusable(Exception):  # noqa: N818 - the state is the name
 
 
 class ConnectorRegistry:
-    """The connectors of one worker, by the services that they serve.
+    """The connectors of one worker, by the services that they serve. Raises SettingsError where they serve none.
 
     A connector serves the services given to it (`services=a+b`) and its own: those that it names, else the one of its
     own name, where that is no `module:Class`. The first one with `services=*` takes every job that is nobody's; without
@@ -39,6 +40,9 @@ class ConnectorRegistry:
                     self._by_service.setdefault(service, connector)
             if CATCH_ALL in spec.services and self._catch_all is None:
                 self._catch_all = connector
+        if not self.services:
+            names = ", ".join(self.names)
+            raise SettingsError(f"connector {names} serves no service: give it some (services=a+b) or all (services=*)")
 
     @classmethod
     def build(cls, specs: Sequence[ConnectorSpec]) -> Self:

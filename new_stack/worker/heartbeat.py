@@ -15,11 +15,12 @@ from new_stack.backoff import Backoff
 from new_stack.queue import Lease, LeaseState, Queue, QueueError, WorkerReport
 from new_stack.queue.function_caller import FunctionCaller
 from new_stack.worker.acknowledger import Acknowledger
+from new_stack.worker.attempt import Stop
 from new_stack.worker.blocked_loop import beside_the_loop
 from new_stack.worker.context import WorkerContext
+from new_stack.worker.job_fetcher import JobFetcher
 from new_stack.worker.reaping import Reaping
 from new_stack.worker.running_jobs import RunningJobs
-from new_stack.worker.stopping import Stop
 
 
 class Heartbeat:
@@ -50,11 +51,22 @@ class Heartbeat:
             pid=os.getpid(),
         )
 
-    def report_for_poll(self) -> WorkerReport | None:
-        """The report, where the next heartbeat is nearly due and renews no lease: it travels with a poll then."""
-        if self._running.leases or time.monotonic() < self._due_at - self._context.settings.poll_interval_ms / 1000:
-            return None
-        return self.report()
+    async def poll(self, fetcher: JobFetcher) -> None:
+        """Where the worker waits for work, make good lost wake-ups: a poll that finds work ends the wait, which claims.
+
+        The next heartbeat travels with it, where that is nearly due and renews no lease.
+        """
+        context, every_s = self._context, self._context.settings.poll_interval_ms / 1000
+        await asyncio.sleep(context.jitter(every_s, 0.1))
+        if not fetcher.waiting:
+            return
+        is_due = not self._running.leases and time.monotonic() >= self._due_at - every_s
+        report = self.report() if is_due else None
+        _, reaped = await context.queue.poll(context.claimant, report, idle_ms=context.settings.idle_ms)
+        context.redis_backoff.succeeded()
+        if is_due:
+            self.delivered()
+        self.reaping.log(reaped)
 
     def delivered(self) -> None:
         """Redis has a heartbeat: the next one is due an interval later."""

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from new_stack.queue.jobs import End, Failed, Lease, Released
+from new_stack.queue.jobs import End, Lease, Released
+from new_stack.worker.attempt import Attempt, Stop
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.places import Places
-from new_stack.worker.stopping import Stop, StoppableAttempt
 
 
 class RunningJobs:
@@ -19,7 +19,7 @@ class RunningJobs:
         self._context = context
         self.on_end: Callable[[End | None], None] = lambda _: None
         """Called with each end; with None where a place is free and there is nothing to tell the queue."""
-        self._attempts: dict[tuple[str, int], StoppableAttempt] = {}
+        self._attempts: dict[tuple[str, int], Attempt] = {}
         self.places = Places(context.settings.max_concurrent_jobs, lambda: self.leases)
         self.completed = 0
         """Jobs whose completion the queue has taken."""
@@ -27,7 +27,7 @@ class RunningJobs:
         self._empty.set()
 
     @property
-    def attempts(self) -> tuple[StoppableAttempt, ...]:
+    def attempts(self) -> tuple[Attempt, ...]:
         """What runs, for any thread: a tuple of a dict's values is made in one step."""
         return tuple(self._attempts.values())
 
@@ -47,16 +47,12 @@ class RunningJobs:
     def begin(self, lease: Lease) -> None:
         """Start the job of a lease just claimed; once closed, hand it back."""
         connector = self._context.connectors.connector_for(lease.service_required)
-        if self.places.closed:
+        if self.places.closed or connector is None:
             self.on_end(Released(lease=lease))
-        elif connector is None:
-            self.on_end(Failed(lease=lease, error=f"no connector of this worker serves {lease.service_required!r}"))
         else:
             key = (lease.job_id, lease.attempt)
-            attempt = StoppableAttempt(self._context, lease, connector, partial(self._ended, key))
-            self._attempts[key] = attempt
+            self._attempts[key] = Attempt(self._context, lease, connector, partial(self._ended, key))
             self._empty.clear()
-            attempt.start()
 
     def stop(self, job_id: str, attempt: int, reason: Stop) -> None:
         """Stop one attempt, where it is running here."""

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable
+from contextlib import suppress
 from functools import partial
+from typing import Final
 
 from new_stack.log import EventLog
-from new_stack.queue import Queue, QueueUnavailable
+from new_stack.queue import Queue, QueueError, QueueUnavailable
 from new_stack.worker.acknowledger import Acknowledger
+from new_stack.worker.attempt import Stop
 from new_stack.worker.cancellations import await_cancellation
 from new_stack.worker.connector_registry import ConnectorRegistry
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.heartbeat import Heartbeat
 from new_stack.worker.job_fetcher import JobFetcher
-from new_stack.worker.leaving import leave
-from new_stack.worker.polling import poll, reap
 from new_stack.worker.running_jobs import RunningJobs
 from new_stack.worker.settings import WorkerSettings
 from new_stack.worker.unique_name import ensure_unique_name
+
+LAST_ENDS_S: Final = 5.0
+"""How long a leaving worker tries to deliver its last ends."""
+HURRIED_S: Final = 1.0
+"""The same for one that was told twice to stop."""
 
 
 class Worker:
@@ -68,13 +75,13 @@ class Worker:
                 steps = (
                     self._acknowledger.acknowledge,
                     partial(await_cancellation, context, self._running),
-                    partial(poll, context, self._fetcher, self._heartbeat),
-                    partial(reap, context, self._fetcher, self._heartbeat.reaping),
+                    partial(self._heartbeat.poll, self._fetcher),
+                    partial(self._heartbeat.reaping.reap, self._fetcher),
                 )
                 loops = [group.create_task(forever(step)) for step in steps]
                 await self._stopping.wait()
                 fetching.cancel()
-                left = await leave(context, self._running, self._acknowledger, heartbeat, self._hurried)
+                left = await self._leave(heartbeat)
                 for loop in loops:
                     loop.cancel()
         finally:
@@ -82,6 +89,40 @@ class Worker:
                 attempt.drop()
             await context.connectors.close()
         return left
+
+    async def _leave(self, heartbeat: asyncio.Task[None]) -> int:
+        """Let what runs finish, hand back the rest and be forgotten. Answers how many jobs could not be handed over."""
+        context, running = self._context, self._running
+        context.log.info("worker_stopping", running=len(running.leases))
+        await self._unless_hurried(running.until_empty(), context.settings.shutdown_grace_ms / 1000)
+        handed_back = len(running.leases)
+        for attempt in running.attempts:
+            attempt.stop(Stop.SHUTDOWN)
+        await self._unless_hurried(running.until_empty(), context.settings.stop_grace_ms / 1000)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HURRIED_S):
+                await running.until_empty()
+        for attempt in running.attempts:
+            attempt.abandon()
+        with suppress(TimeoutError, QueueError):
+            async with asyncio.timeout(HURRIED_S if self._hurried.is_set() else LAST_ENDS_S):
+                await self._acknowledger.until_settled()
+                heartbeat.cancel()  # before the worker is forgotten: a heartbeat would make it known again
+                await asyncio.wait([heartbeat])
+                await context.queue.unregister(context.worker_id)
+        heartbeat.cancel()
+        left = len(running.leases) + self._acknowledger.waiting
+        context.log.info("worker_stopped", handed_back=handed_back, left=left)
+        return left
+
+    async def _unless_hurried(self, event: Awaitable[None], within_s: float) -> None:
+        """Wait for something, at most so long, and only until a second `stop`."""
+        waits = [asyncio.ensure_future(event), asyncio.ensure_future(self._hurried.wait())]
+        try:
+            await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _register(self) -> bool:
         """Say that the worker is there, under a name that is its own, before anything is claimed; false where stopped.

@@ -100,7 +100,7 @@ def test_only_what_the_defect_names_is_changed(tmp_path: Path) -> None:
         if file.is_file() and "__pycache__" not in file.parts
         if (copy / file.relative_to(source)).read_bytes() != file.read_bytes()
     }
-    assert changed == {"worker/stopping.py"}
+    assert changed == {"worker/attempt.py"}
 
 
 @pytest.mark.parametrize(

@@ -94,3 +94,11 @@ def test_a_connector_takes_every_service_only_where_it_says_so() -> None:
         connectors = ConnectorRegistry.build(parse_list(text))
         assert connectors.services == services
         assert (connectors.connector_for("other") is not None) is ("*" in services)
+
+
+def test_a_worker_that_would_serve_nothing_is_refused() -> None:
+    """It claimed nothing, and its heartbeat said that it serves all."""
+    module = "new_stack.worker.connectors.simulation:SimulationConnector"
+    with pytest.raises(SettingsError, match=r"SimulationConnector serves no service: give it .*services=\*"):
+        ConnectorRegistry.build(parse_list(module))
+    ConnectorRegistry.build(parse_list(f"{module},simulation"))

@@ -9,9 +9,9 @@ import msgspec
 
 from new_stack.queue import Queue
 from new_stack.worker import ConnectorRegistry, EventLog, Worker, WorkerSettings
+from new_stack.worker.attempt import Stop
 from new_stack.worker.connector_spec import ConnectorSpec
 from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
-from new_stack.worker.stopping import Stop
 from tests.new_stack.worker.conftest import (
     StartWorker,
     at_work,

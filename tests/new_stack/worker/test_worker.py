@@ -57,7 +57,7 @@ async def test_jobs_that_waited_before_the_worker_came_are_run_in_order(
     urgent = await simulate(queue, priority=5)
     await start_worker(poll_interval_ms=60_000)
     jobs = [await ended(queue, job_id) for job_id in (urgent, first, second, late)]
-    claims = [event.job_id for event in await queue.events("0", block_ms=10) if event.kind == "claimed"]
+    claims = [event.job_id for event in (await queue.events("0", block_ms=10))[0] if event.kind == "claimed"]
     assert claims == [job.id for job in jobs]
 
 
@@ -90,7 +90,7 @@ async def test_a_worker_never_holds_more_than_it_can_run(queue: Queue, start_wor
     for job_id in job_ids:
         await ended(queue, job_id)
     held = peak = 0
-    for event in await queue.events("0", block_ms=10, count=5000):
+    for event in (await queue.events("0", block_ms=10, count=5000))[0]:
         held += {"claimed": 1, "completed": -1}.get(event.kind.value, 0)
         peak = max(peak, held)
         assert event.kind in {"submitted", "claimed", "completed"}

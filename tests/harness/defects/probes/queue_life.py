@@ -70,7 +70,7 @@ class Life:
         stale = msgspec.structs.replace(held, attempt=held.attempt + 5, worker_id="w9")
         told["fence"] = await quietly(queue.progress(stale, ProgressUpdate(progress=1)))
         await quietly(queue.progress(held, ProgressUpdate(progress=10)))
-        told["progress"] = sum(event.kind == "progress" for event in await queue.events("0", block_ms=1))
+        told["progress"] = sum(event.kind == "progress" for event in (await queue.events("0", block_ms=1))[0])
         await queue.cancel("a")
         told["late progress"] = await quietly(queue.progress(held, ProgressUpdate(progress=20)))
         told["late completion"] = await quietly(queue.end(Completed(lease=held)))
