@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("new_stack", "legacy_hub_sim", "harness", "reports", "scenarios", "loadtests", "hubgate")
 
 SHARED = (
-    *("new_stack.settings", "new_stack.log", "new_stack.backoff", "new_stack.failure", "new_stack.loop"),
+    *("new_stack.settings", "new_stack.log", "new_stack.backoff", "new_stack.failure"),
     "new_stack.__version__",
 )
 GROUND = ("harness.errors", "harness.tasks", "harness.toml_files", "harness.protocols")

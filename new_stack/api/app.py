@@ -10,30 +10,35 @@ from typing import Final
 
 from aiohttp import web
 
-from new_stack.api.features import routes as features
-from new_stack.api.guard.middleware import guarded
-from new_stack.api.http.middleware import add_headers, told, without_slash
+from new_stack.api import dashboard
+from new_stack.api.guard import session
+from new_stack.api.guard.limits import watch_descriptors
+from new_stack.api.http.middleware import add_headers, served, without_slash
 from new_stack.api.legacy import rest, routes
 from new_stack.api.legacy.monitor import change_key
-from new_stack.api.operation.requests import counted
+from new_stack.api.legacy.v2 import rest as later_rest
+from new_stack.api.legacy.v2 import routes as later_routes
+from new_stack.api.modern import cassette, failures, jobs
+from new_stack.api.operation import controls, health, openapi, overview
+from new_stack.api.retirement import routes as retirement
 from new_stack.api.services import SERVICES, Services
+from new_stack.api.sse import event_feed, follow
 from new_stack.api.streaming.fanout import SNAPSHOTS
 from new_stack.api.streaming.reader import read_events
 from new_stack.log import log
 from new_stack.queue.errors import QueueError, QueueUnavailable
 
-ROUTES: Final = (*routes.ROUTES, *rest.ROUTES, *features.ROUTES)
+LEGACY: Final = (routes, rest, later_routes)
+MODERN: Final = (jobs, cassette, failures, follow, event_feed, health, controls, overview, openapi, session, retirement)
+ROUTES: Final = tuple(route for part in (*LEGACY, *MODERN, dashboard) for route in part.ROUTES)
 """Method, path and handler of everything that is served; each part has its own."""
-
-MIDDLEWARES: Final = (counted, told, guarded, without_slash)
-"""Around every request, the outermost first."""
 
 
 def create_app(services: Services) -> web.Application:
     """Build the application around its services."""
-    app = web.Application(client_max_size=services.settings.body_limit, middlewares=MIDDLEWARES)
+    app = web.Application(client_max_size=services.settings.body_limit, middlewares=(served, without_slash))
     app[SERVICES] = services
-    for method, path, handler in (*ROUTES, *features.asked_for(services.settings)):
+    for method, path, handler in (*ROUTES, *(later_rest.ROUTES if services.settings.later_rest else ())):
         app.router.add_route(method, path, handler)
     app.on_response_prepare.append(add_headers)
     app.cleanup_ctx.append(_background)
@@ -49,7 +54,10 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
         "events": read_events(services.queue, services.fanout, after),
         "stats": _every(lambda: stats_s, broadcast_stats, services),
         "reap": _every(lambda: reap_s * random.uniform(0.7, 1.3), reap, services),  # noqa: S311 - spreads load
-    } | features.background(services)
+        "usage": services.usage.run(),
+        "retirement": services.retirement.run(),
+        "descriptors": watch_descriptors(),
+    }
     tasks = [asyncio.create_task(_work(services, name, work)) for name, work in background.items()]
     yield
     for task in tasks:

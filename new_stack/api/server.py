@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import signal
 import socket
+from contextlib import suppress
 
 from aiohttp import web
 
 from new_stack.api.app import create_app
 from new_stack.api.guard.limits import raise_descriptor_limit
-from new_stack.api.operation.shutdown import Notice
 from new_stack.api.services import Services
 from new_stack.api.settings import ApiSettings
 from new_stack.log import LibraryLogs, log
@@ -33,7 +35,7 @@ async def serve(settings: ApiSettings) -> int:
         shutdown_timeout=settings.shutdown_grace_ms / 1000,
         keepalive_timeout=settings.header_timeout_ms / 1000,  # until the first request, see the middleware
     )
-    notice = Notice(services.stopping)
+    hurried = _stop_on_signals(services.stopping)
     try:
         await runner.setup()
         site = web.SockSite(runner, listener, backlog=BACKLOG)
@@ -43,7 +45,9 @@ async def serve(settings: ApiSettings) -> int:
         await services.stopping.wait()
         log.info("api_stopping", streams=services.connections.counts()["sse"])
         if not services.failed:
-            await notice.over(settings.shutdown_notice_ms / 1000)
+            with suppress(TimeoutError):  # it serves on, and `/health/ready` says that it will not be there
+                async with asyncio.timeout(settings.shutdown_notice_ms / 1000):
+                    await hurried.wait()
         await site.stop()
         services.fanout.stop()
     finally:
@@ -51,6 +55,18 @@ async def serve(settings: ApiSettings) -> int:
         await queue.close()
     log.info("api_stopped")
     return 3 if services.failed else 0
+
+
+def _stop_on_signals(stopping: asyncio.Event) -> asyncio.Event:
+    """From now on signals set `stopping`, and a second one what is answered: whoever tells twice is in a hurry."""
+    hurried = asyncio.Event()
+
+    def stop() -> None:
+        (hurried if stopping.is_set() else stopping).set()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop)
+    return hurried
 
 
 def _listen(host: str, port: int) -> socket.socket:

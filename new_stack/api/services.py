@@ -11,9 +11,15 @@ from typing import Final
 
 from aiohttp import web
 
-from new_stack.api.features.services import FeatureServices
+from new_stack.api.guard.limits import ByteBudget, ConnectionLimiter
+from new_stack.api.operation.metrics import Metrics
+from new_stack.api.operation.redis_clock import RedisClock
+from new_stack.api.retirement.in_flight import InFlight
+from new_stack.api.retirement.retirement import Retirement
+from new_stack.api.retirement.usage import UsageCounter
 from new_stack.api.settings import ApiSettings
 from new_stack.api.snapshot import Snapshots
+from new_stack.api.sse.large_results import LargeResults
 from new_stack.api.streaming.fanout import FanOut
 from new_stack.queue.jobs import Job
 from new_stack.queue.queue import Queue
@@ -43,7 +49,7 @@ class Connections:
         return {role: len(names) for role, names in self._names.items()}
 
 
-class Services(FeatureServices):
+class Services:
     """The queue, the fan-out and the settings, with a clock and ids that tests may own."""
 
     def __init__(
@@ -59,9 +65,15 @@ class Services(FeatureServices):
         self.clock = clock
         self.new_id = new_id
         self.fanout = FanOut(settings.subscriber_queue)
-        super().__init__(queue, settings, self.fanout, clock)
         self.connections = Connections()
         self.snapshots = Snapshots(queue)
+        self.bodies = ByteBudget(settings.bodies_limit)
+        self.limiter = ConnectionLimiter(settings.connections_per_address)
+        self.metrics = Metrics()
+        self.usage = UsageCounter(queue.usage, clock)
+        self.retirement = Retirement(settings, self.usage, InFlight(queue, self.fanout), clock)
+        self.redis_clock = RedisClock(queue, clock)
+        self.large_results = LargeResults()
         self.stopping = asyncio.Event()
         self.failed = False
         """Whether it stops because some of its background work has failed."""

@@ -7,13 +7,12 @@ from typing import Any, ClassVar, Self
 
 import msgspec
 
-from new_stack.api.features.settings import FeatureSettings
-from new_stack.api.guard.settings import tokens_of_files
+from new_stack.api.guard.settings import GuardSettings, tokens_of_files
 from new_stack.queue import QueueSettings
 from new_stack.settings import SettingsError
 
 
-class ApiSettings(FeatureSettings, frozen=True, kw_only=True):
+class ApiSettings(GuardSettings, frozen=True, kw_only=True):
     """How one API process behaves. Times are ms, sizes bytes."""
 
     NAMES: ClassVar[Mapping[str, str]] = {
@@ -35,6 +34,19 @@ class ApiSettings(FeatureSettings, frozen=True, kw_only=True):
     stats_idle_ms: int = 5_000
     """How often monitors are notified anyway."""
     reap_ms: int = 1_000
+    batch_limit: int = 1_000
+    """How many jobs one POST may carry."""
+    later_rest: bool = False
+    """Serve the REST of the later dialect's time as well: `/jobs`, `/workers`, `/queue/*`, `/system/status`."""
+    system_heartbeat_ms: int = 30_000
+    """How often a monitor of the later dialect is told that the server lives."""
+    deprecation_file: str = ""
+    """A TOML file with notices, brown-outs and the final switch of the hub's protocols; it may change at any time."""
+    deprecation: str = ""
+    """The same as text; it holds for the life of the process."""
+    sse_retry_ms: int = 1_000
+    shutdown_notice_ms: int = 1_000
+    """How long, once told to stop, it goes on serving while `/health/ready` says that it will not be there."""
     shutdown_grace_ms: int = 5_000
     queue: QueueSettings = QueueSettings()
 

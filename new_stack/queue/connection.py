@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import hiredis
 
+from new_stack.queue.endpoint import Endpoint, Opened, Server
 from new_stack.queue.errors import QueueError, QueueUnavailable
-from new_stack.queue.failover.endpoint import Endpoint, Opened, Server
 from new_stack.queue.failover.refusals import REOPEN, as_queue_error, first_word
 
 Argument = str | bytes | int | float

@@ -22,9 +22,9 @@ import msgspec
 from new_stack.matching.library import rule
 from new_stack.queue.acknowledgement import Acknowledgement
 from new_stack.queue.connection import Argument, Command, Connection, Reply
+from new_stack.queue.endpoint import Endpoint
 from new_stack.queue.errors import QueueUnavailable, RedisRefused, RedisTooOld
 from new_stack.queue.failover.address import Address
-from new_stack.queue.failover.endpoint import Endpoint
 from new_stack.queue.failover.following import FollowingConnection
 from new_stack.queue.settings import QueueSettings
 

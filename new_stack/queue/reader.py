@@ -86,13 +86,10 @@ class Reader:
             if cursor == b"0":
                 return [known[worker_id] for worker_id in sorted(known)]
 
-    async def events(self, after: str, *, block_ms: int, count: int = 500) -> list[Event]:
-        """Events of all jobs after that id of the stream `events`; `$` begins with the next one."""
-        events, _ = await self.events_and_end(after, block_ms=block_ms, count=count)
-        return events
-
-    async def events_and_end(self, after: str, *, block_ms: int, count: int = 500) -> tuple[list[Event], str]:
-        """The same, and the id after which to read on: entries that this version does not know are passed over."""
+    async def events(self, after: str, *, block_ms: int, count: int = 500) -> tuple[list[Event], str]:
+        """Events of all jobs after that id of the stream `events` (`$`: from the next one on), and the id after which
+        to read on: entries that this version does not know are passed over.
+        """
         read = ("XREAD", "COUNT", count, "BLOCK", max(block_ms, 1), "STREAMS", self._caller.key("events"), after)
         async with self._caller.blocking() as connection:
             reply = await connection.call(*read, patience=block_ms / 1000)

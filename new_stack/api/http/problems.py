@@ -1,14 +1,16 @@
-"""Why a request cannot be answered: a status, and a sentence a person can act on."""
+"""Why a request cannot be answered, as a problem document (RFC 9457); the hub answered the `detail` alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
 from new_stack.queue import errors as queue
 
+CONTENT_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 2
 
 
@@ -19,11 +21,21 @@ class FieldError(msgspec.Struct, frozen=True):
     message: str
 
 
-class ProblemError(Exception):
-    """Raised where a request cannot be answered; the middleware makes the response of it.
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem document. `detail` is a sentence; only for a legacy body is it the list that the hub answers."""
 
-    `detail` is a sentence; only for a legacy body is it the list that the hub answers.
-    """
+    type: str
+    title: str
+    status: int
+    detail: str | list[dict[str, Any]]
+    hint: str = ""
+    errors: list[FieldError] = []
+    error: str = ""
+    """The sentence once more, under the name that the universal client of the first new stack reads."""
+
+
+class ProblemError(Exception):
+    """Raised where a request cannot be answered; the middleware makes the response of it."""
 
     def __init__(
         self,
@@ -35,11 +47,11 @@ class ProblemError(Exception):
         hint: str = "",
     ) -> None:
         super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.errors = list(errors)
-        self.headers = dict(headers or {})
-        self.hint = hint
+        title = HTTPStatus(status).phrase
+        words = detail if isinstance(detail, str) else "; ".join(f"{one.field}: {one.message}" for one in errors)
+        about: dict[str, Any] = {"title": title, "status": status, "detail": detail, "hint": hint, "errors": [*errors]}
+        self.document = Problem(type="about:blank", error=words or title, **about)
+        self.headers = headers
 
 
 def invalid(field: str, message: str) -> ProblemError:

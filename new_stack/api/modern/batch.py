@@ -11,7 +11,6 @@ from aiohttp import web
 
 from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.http.problems import ProblemError, from_queue, invalid
-from new_stack.api.modern.problem_document import document_of
 from new_stack.api.modern.schemas import JobRequest, read_job
 from new_stack.api.services import Services
 from new_stack.queue.errors import QueueError
@@ -57,7 +56,7 @@ def _batch_item(result: Submission | QueueError | ProblemError) -> dict[str, Any
     if isinstance(result, QueueError):
         result = from_queue(result)
     if isinstance(result, ProblemError):
-        return {"status": result.status, "problem": document_of(result)}
+        return {"status": result.document.status, "problem": result.document}
     job = {
         "job_id": result.job_id,
         "status": result.state,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from typing import Final
 from urllib.parse import quote
 
@@ -16,8 +15,7 @@ from new_stack.api.modern import schemas
 from new_stack.api.modern.batch import submit_many
 from new_stack.api.modern.wording import whole_number
 from new_stack.api.services import SERVICES, Services
-from new_stack.queue.errors import JobNotFound
-from new_stack.queue.jobs import Job, JobState, NewJob
+from new_stack.queue.jobs import JobState, NewJob
 
 _request: Final = msgspec.json.Decoder(schemas.JobRequest)
 _cancel: Final = msgspec.json.Decoder(schemas.CancelRequest)
@@ -100,21 +98,13 @@ async def cancel(request: web.Request) -> web.Response:
     """POST /api/jobs/{job_id}/cancel: end it, pending or running."""
     async with received(request) as body:
         wanted = decoded(body, _cancel) if body.strip() else schemas.CancelRequest()
-    job_id = request.match_info["job_id"]
-    return await _changed(job_id, request.app[SERVICES].queue.cancel(job_id, wanted.reason))
+    job = await request.app[SERVICES].queue.cancel(request.match_info["job_id"], wanted.reason)
+    return answer(schemas.job_view(job))
 
 
 async def retry(request: web.Request) -> web.Response:
     """POST /api/jobs/{job_id}/retry: make a failed or cancelled job pending again."""
-    job_id = request.match_info["job_id"]
-    return await _changed(job_id, request.app[SERVICES].queue.retry(job_id))
-
-
-async def _changed(job_id: str, change: Awaitable[Job]) -> web.Response:
-    try:
-        return answer(schemas.job_view(await change))
-    except JobNotFound:
-        raise not_found(job_id) from None
+    return answer(schemas.job_view(await request.app[SERVICES].queue.retry(request.match_info["job_id"])))
 
 
 ROUTES: Final = (

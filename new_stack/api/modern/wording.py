@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from new_stack.api.http.problems import FieldError, ProblemError, invalid
+from new_stack.api.http.problems import ProblemError, invalid
 
 WORDS: Final = {
     "int": "a whole number",
@@ -38,9 +38,7 @@ def plainly(words: str) -> str:
 def field_problem(message: str) -> ProblemError:
     """A validation error's words as a problem that names the field."""
     words, _, path = message.partition(" - at `")
-    field = path.rstrip("`").removeprefix("$").removeprefix(".") or "body"
-    text = plainly(words)
-    return ProblemError(422, f"{field}: {text}", errors=[FieldError(field, text)])
+    return invalid(path.rstrip("`").removeprefix("$").removeprefix(".") or "body", plainly(words))
 
 
 def whole_number(request: web.Request, name: str, default: int, least: int, most: int) -> int:

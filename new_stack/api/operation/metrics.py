@@ -6,6 +6,8 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from typing import Final
 
+from aiohttp import web
+
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Told apart by name; a caller could invent others without end."""
@@ -37,6 +39,12 @@ class Metrics:
         self.frames: Counter[tuple[str, str]] = Counter()
         """By role and direction."""
         self.reaped = 0
+
+    def answered(self, request: web.Request, response: web.StreamResponse, seconds: float) -> None:
+        """Count one request, by its route's pattern; a stream has no duration."""
+        route = request.match_info.route.resource
+        pattern = route.canonical if route is not None else "(none)"
+        self.request(request.method, pattern, response.status, seconds if isinstance(response, web.Response) else None)
 
     def request(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """Count one answered HTTP request; `route` is its pattern, never its path; a stream has no duration."""

@@ -100,7 +100,7 @@ class EventFeed:
             return
         self._last = at
         if at != (0, 0):
-            found = await self._services.queue.events(before(at), block_ms=0, count=1)
+            found, _ = await self._services.queue.events(before(at), block_ms=0, count=1)
             if not found or parse_id(found[0].id) != at:
                 oldest = await self._services.queue.first_event_id()
                 reason = "trimmed" if at < (parse_id(oldest) or (0, 0)) else "unknown"
@@ -113,7 +113,7 @@ class EventFeed:
         more, pages = True, PageSize()
         while more and self._subscriber.closed is None:
             began = self._last
-            events, end = await self._services.queue.events_and_end(text_of(began), block_ms=0, count=pages.count)
+            events, end = await self._services.queue.events(text_of(began), block_ms=0, count=pages.count)
             pages.adapt(await self._send([self._services.large_results.published(event) for event in events]))
             self._last = parse_id(end) or self._last
             more = self._last != began

@@ -30,7 +30,7 @@ async def read_events(queue: Queue, fanout: FanOut, after: str) -> None:
             if backoff.tries:
                 after = await _check(queue, fanout, after)
                 log.info("events_resumed", after=after)
-            events, end = await queue.events_and_end(after, block_ms=BLOCK_MS, count=PAGE)
+            events, end = await queue.events(after, block_ms=BLOCK_MS, count=PAGE)
             if end == after:
                 end = await _check(queue, fanout, after)
             elif len(events) == PAGE:

@@ -6,8 +6,8 @@ from typing import Final
 from weakref import WeakSet
 
 from new_stack.queue.connection import Command, Connection, Reply
+from new_stack.queue.endpoint import Endpoint
 from new_stack.queue.errors import QueueError
-from new_stack.queue.failover.endpoint import Endpoint
 from new_stack.queue.failover.refusals import RedisMoved
 
 MOVES: Final = 4

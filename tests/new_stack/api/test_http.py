@@ -148,6 +148,38 @@ async def test_jobs_are_listed_newest_first_filtered_and_by_pages(api: Api, work
         assert (await api.get(f"/api/jobs?{query}", status=422))["errors"][0]["field"] == field
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/jobs?stat=completed",
+        "/api/jobs/job-a/progress?last_event=5-0&stat=1",
+        "/api/jobs/job-a/explain?stat=",
+        "/api/events?kinds=claimed&stat=1",
+        "/api/failures?stat=1",
+        "/api/history?stat=1",
+        "/api/usage?stat=1",
+        "/api/stats?stat=1",
+        "/api/session?stat=1",
+    ],
+)
+async def test_a_query_that_no_route_reads_is_refused_and_named(api: Api, path: str) -> None:
+    problem = await api.get(path, status=422)
+    assert problem["errors"][0]["field"] in {"stat", "last_event"}
+
+
+async def test_every_name_that_a_listing_reads_may_be_asked_for(api: Api) -> None:
+    ours = await api.submit(client_id="page-1")
+    await api.submit(service_required="cut", client_id="page-2")
+    for query in ("job_type=simulation", "client_id=page-1", "client=page-1&token=whatever"):
+        assert [job["job_id"] for job in (await api.get(f"/api/jobs?{query}"))["jobs"]] == [ours], query
+
+
+async def test_what_the_hubs_clients_and_probes_ask_may_say_more(api: Api) -> None:
+    job_id = (await api.post("/api/jobs?trace=1", {"job_type": "simulation", "payload": {}}, status=200))["job_id"]
+    assert (await api.get(f"/api/jobs/{job_id}?_=1700000000"))["job_id"] == job_id
+    await api.get("/health?from=balancer")
+
+
 async def test_a_listing_shows_no_bodies_and_its_page_is_as_small_as_its_rows(api: Api, work: Work) -> None:
     """Neither to its reader nor between Redis and the API: a page of large jobs is not shortened by their size."""
     large = {"payload": {"image": "x" * 500_000}, "own": "y" * 10_000, "retry_policy": {"attempts": 3}}

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from harness.processes import Process, Processes, services
 from new_stack.api.app import ROUTES as PATTERNS
-from new_stack.api.modern.problem_document import Problem
+from new_stack.api.http.problems import Problem
 from new_stack.api.modern.schemas import CancelRequest, JobRequest
 
 from ..conftest import ValkeyProcess

@@ -72,7 +72,7 @@ async def test_readers_that_wander_between_instances_miss_nothing_and_hear_nothi
         }
     for job_id, task in wandering.items():
         assert task.result() == [event.id for event in await queue.history(job_id)]
-    everything = await queue.events("0", block_ms=0, count=10_000)
+    everything, _ = await queue.events("0", block_ms=0, count=10_000)
     ids = await follow(instances, "/api/events", chance, len(everything))
     assert ids == [event.id for event in everything]
 

@@ -10,8 +10,8 @@ import pytest
 
 from new_stack.queue import Queue, QueueSettings
 from new_stack.queue.connection import Argument, Connection
+from new_stack.queue.endpoint import Endpoint
 from new_stack.queue.failover.address import Address
-from new_stack.queue.failover.endpoint import Endpoint
 from new_stack.queue.function_caller import FunctionCaller
 
 

@@ -8,8 +8,8 @@ import pytest
 import uvloop
 
 from new_stack.queue import QueueUnavailable, SettingsError
+from new_stack.queue.endpoint import Endpoint
 from new_stack.queue.failover.address import Address
-from new_stack.queue.failover.endpoint import Endpoint
 
 
 def at(host: str, port: int = 6379) -> tuple[tuple[str, int], ...]:

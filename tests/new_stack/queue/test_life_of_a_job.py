@@ -51,7 +51,7 @@ async def test_a_job_is_submitted_claimed_reported_on_and_completed(queue: Queue
     assert kinds(history) == ["submitted", "claimed", "progress", "completed"]
     assert history[2].details == {"step": 1}
     assert history[3].result == msgspec.Raw(b'{"ok":true}')
-    assert await queue.events("0", block_ms=10) == history
+    assert (await queue.events("0", block_ms=10))[0] == history
 
 
 async def test_submitting_again_is_the_same_job_or_a_conflict(queue: Queue) -> None:
@@ -248,7 +248,7 @@ async def test_a_state_that_is_shown_again_changes_no_job(queue: Queue) -> None:
     await queue.show(job_id)
     assert await queue.job(job_id) == before
     assert kinds(await queue.history(job_id)) == ["submitted"]
-    shown = (await queue.events("0", block_ms=10))[-1]
+    shown = (await queue.events("0", block_ms=10))[0][-1]
     assert (shown.kind, shown.status, shown.job_id) == (EventKind.STATE, "pending", job_id)
     with pytest.raises(JobNotFound):
         await queue.show("nosuch")

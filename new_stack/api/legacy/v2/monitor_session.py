@@ -199,7 +199,7 @@ class LaterMonitor:
         queue = self._services.queue
         first = parse_id(await queue.first_event_id())
         after = f"{max(since - 1, 0)}-{2**64 - 1}"
-        found = await queue.events(after, block_ms=0, count=wanted + 1)
+        found, _ = await queue.events(after, block_ms=0, count=wanted + 1)
         chosen = found[:wanted]
         await self._connection.send(
             {

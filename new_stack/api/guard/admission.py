@@ -1,23 +1,22 @@
-"""Before every request: which page sends it, whether it shows a token, and how long its connection may wait."""
+"""Before every request: which page sends it, what token it shows, what it asks, and how long its connection waits."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from new_stack.api.guard.pages import preflight, require_own_page
 from new_stack.api.guard.tokens import require_access
+from new_stack.api.modern.query import require_known_query
 from new_stack.api.services import SERVICES
 
 KEEPALIVE_SECONDS: Final = 75.0
 """How long a connection may wait for its next request; longer than the load balancers in front of it do."""
 
 
-@web.middleware
-async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Serve what may be served. Raises a problem for anything else."""
+def admit(request: web.Request) -> web.Response | None:
+    """The answer where it is given here; None for a request that may be served. Raises a problem for any other."""
     services = request.app[SERVICES]
     if request.protocol is not None:
         request.protocol._keepalive_timeout = KEEPALIVE_SECONDS  # noqa: SLF001 - aiohttp has one timeout for both
@@ -25,4 +24,5 @@ async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.method == "OPTIONS":
         return preflight(request, services.settings.cors_origins)
     require_access(request, services.settings, services.clock())
-    return await handler(request)
+    require_known_query(request)
+    return None
