@@ -41,8 +41,8 @@ class Assignment(msgspec.Struct, frozen=True):
 class WorkerSession:
     """One worker: it takes one job at a time, reports each step, and reports when it is idle again.
 
-    `attempts` counts how often each job was begun. The hub does not send the count, so the workers of one run share it.
-    What it runs it writes into the journal.
+    `attempts` counts how often each job was begun. The hub does not send the count, so the workers of one process share
+    it, and those of several have it from their journals. What it runs it writes into the journal.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class WorkerSession:
         result: Any = {"status": "success"}
         for step in steps:
             yield from self._step(job, step, run)
-            if step.fails(self._attempts[job.job_id]):
+            if step.fail is not None and step.fails(self._attempt_at(job.job_id)):
                 run.failed()
                 return hub.fail(self.worker_id, job.job_id, str(step.fail))
             if step.hang:
@@ -113,6 +113,9 @@ class WorkerSession:
             result = result if step.result is msgspec.UNSET else step.result
         run.completed(result)
         return hub.complete(self.worker_id, job.job_id, result)
+
+    def _attempt_at(self, job_id: str) -> int:
+        return max(self._attempts[job_id], self._journal.begun(job_id))
 
     def _step(self, job: Assignment, step: Step, run: Run) -> Iterator[Frame | float]:
         if step.sleep_ms is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import ChaosLoads, LeastMet, at_the_fullest_strike, failed_demands
-from harness.results import Evidence, count
+from harness.criteria.evidence import ChaosLoads, ChaosWorld, LeastMet, at_the_fullest_strike, failed_demands
+from harness.load.judge import in_trouble_percent
+from harness.results import Evidence, Link, LinkTo, Measurement, at_most, count
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,15 +37,31 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     drawn = {(world.name, kind) for world in chaos.worlds for combination in world.drawn for kind in combination}
     offered = sum(len(world.offered) for world in chaos.worlds)
     return Judged(
-        measurements=[count("rules broken", len(broken), limits.broken_rules), failed],
+        measurements=[
+            count("rules broken", len(broken), limits.broken_rules),
+            failed,
+            *(_beside_the_hub(chaos.worlds, chaos.hub) if chaos.hub else ()),
+        ],
         evidence=[
             Evidence(what="acknowledged jobs", had=acknowledged, least=least.jobs),
             Evidence(what="faults", had=len(strikes), least=least.strikes),
             Evidence(what="kinds of faults", had=len(drawn), least=offered),
             *at_the_fullest_strike(strikes, least),
         ],
+        links=[Link(to=LinkTo.FAULT, ref="chaos", label="the hub under the same faults")] if chaos.hub else [],
         explanation=" ".join([*(one.sentence for one in broken[:3]), *which, *(w.describe() for w in chaos.worlds)]),
     )
+
+
+def _beside_the_hub(worlds: Sequence[ChaosWorld], hub: ChaosWorld) -> Iterator[Measurement]:
+    """No more than the hub under the same faults: of jobs in trouble, and of the wait for another worker."""
+    ours = max((in_trouble_percent(world.load.swarm) for world in worlds), default=0.0)
+    yield at_most("acknowledged jobs in trouble, beside the hub's", ours, in_trouble_percent(hub.load.swarm), "%")
+    if hub.begun_again_ms:
+        longest = max((ms for world in worlds for ms in world.begun_again_ms), default=0.0)
+        yield at_most(
+            "worker lost to begun again, the longest, beside the hub's", longest, max(hub.begun_again_ms), "ms"
+        )
 
 
 CRITERION: Final = CriterionSpec(
@@ -54,7 +72,8 @@ CRITERION: Final = CriterionSpec(
     measured=(
         "A generated population under a nemesis that draws by the run's seed: workers killed, stopped, sent away and "
         "aborted; the way to Redis partitioned, slow, half open and cut; Redis killed, stopped, demoted, full and "
-        "without its functions; the API killed, stopped in order and with its clock ahead. The history is checked."
+        "without its functions; the API killed, stopped in order and with its clock ahead. The history is checked. "
+        "Where the profile does the same to a hub at the same time, the stack may not come off worse."
     ),
     needs=(ChaosLoads,),
     limits=Limits,

@@ -134,6 +134,8 @@ class ChaosWorld(msgspec.Struct, frozen=True, kw_only=True):
     offered: frozenset[str]
     drawn: list[tuple[str, ...]]
     strikes: list[Strike]
+    begun_again_ms: list[float] = []
+    """How long after its worker's loss each job was begun again that lost one."""
 
     def describe(self) -> str:
         """What was drawn, as a sentence."""
@@ -141,9 +143,11 @@ class ChaosWorld(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChaosLoads(msgspec.Struct, frozen=True, kw_only=True):
-    """The loads under faults drawn at random."""
+    """The loads under faults drawn at random: the stack's worlds, and a hub under the same draw."""
 
     worlds: list[ChaosWorld]
+    hub: ChaosWorld | None = None
+    """None where the hub was given or left out."""
 
 
 class LeastMet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
@@ -69,6 +69,18 @@ class Kind(StrEnum):
     CLOCK_AHEAD = "API with its clock ahead"
 
 
+PARTS: Final = {
+    **dict.fromkeys((Kind.WORKERS_KILLED, Kind.WORKERS_STOPPED, Kind.WORKERS_TERMINATED), "workers"),
+    Kind.WORKERS_ABORTED: "workers",
+    **dict.fromkeys((Kind.PARTITION, Kind.SLOW_LINK, Kind.HALF_OPEN, Kind.CUT), "link"),
+    **dict.fromkeys((Kind.REDIS_KILLED, Kind.REDIS_STOPPED, Kind.REDIS_FLUSHED, Kind.REDIS_FULL), "redis"),
+    **dict.fromkeys((Kind.REDIS_DEMOTED, Kind.FAILOVER, Kind.FAILOVER_ORDERED), "redis"),
+    **dict.fromkeys((Kind.API_KILLED, Kind.API_TERMINATED, Kind.CLOCK_AHEAD), "api"),
+}
+"""The part of a deployment that each kind breaks. Of one part, one thing is broken at a time."""
+Makers = dict[Kind, Callable[[], Nemesis]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reach:
     """What of a deployment faults can be done to. `link` is the proxy through which everything reaches Redis."""
@@ -80,10 +92,16 @@ class Reach:
     link: Proxy | None = None
     stopped_s: float = 3.0
     """For how long workers are stopped: longer than a lease, so that each finds its job with somebody else."""
+    spared: frozenset[Kind] = frozenset()
+    """Kinds that mean nothing to this deployment, though what they break is there."""
 
-    def faults(self, writer: HistoryWriter, seed: int) -> dict[Kind, tuple[str, Callable[[], Nemesis]]]:
-        """What there is: of each its part of the deployment, of which one thing is broken at a time, and its maker."""
-        found: dict[Kind, tuple[str, Callable[[], Nemesis]]] = {}
+    def faults(self, writer: HistoryWriter, seed: int) -> Makers:
+        """What can be done, and who makes each."""
+        found = self._all(writer, seed)
+        return {kind: maker for kind, maker in found.items() if kind not in self.spared}
+
+    def _all(self, writer: HistoryWriter, seed: int) -> Makers:
+        found: Makers = {}
         if self.workers:
             for kind, how, down_s in (
                 (Kind.WORKERS_KILLED, Signal.KILL, 0.3),
@@ -91,29 +109,29 @@ class Reach:
                 (Kind.WORKERS_TERMINATED, Signal.TERMINATE, 0.3),
                 (Kind.WORKERS_ABORTED, Signal.ABORT, 0.3),
             ):
-                found[kind] = ("workers", self._waves(writer, seed, how, down_s))
+                found[kind] = self._waves(writer, seed, how, down_s)
         if self.link:
             link = self.link
             brief, long = Plan(times=1, every_s=SOON_S, for_s=1.5), Plan(times=1, every_s=SOON_S, for_s=HALF_OPEN_S)
             found |= {
-                Kind.PARTITION: ("link", lambda: Partition(link, writer, seed=seed, plan=brief)),
-                Kind.SLOW_LINK: ("link", lambda: Slowness(link, writer, seed=seed, plan=brief, delay_s=0.05)),
-                Kind.HALF_OPEN: ("link", lambda: HalfOpen(link, writer, seed=seed, plan=long)),
-                Kind.CUT: ("link", lambda: Cuts(link, writer, seed=seed, times=2, every_s=0.4)),
+                Kind.PARTITION: lambda: Partition(link, writer, seed=seed, plan=brief),
+                Kind.SLOW_LINK: lambda: Slowness(link, writer, seed=seed, plan=brief, delay_s=0.05),
+                Kind.HALF_OPEN: lambda: HalfOpen(link, writer, seed=seed, plan=long),
+                Kind.CUT: lambda: Cuts(link, writer, seed=seed, times=2, every_s=0.4),
             }
         if self.valkey:
             found |= self._of_one_redis(self.valkey, writer, seed)
         if self.group:
             group, plan = self.group, Plan(times=1, every_s=SOON_S, for_s=0.2)
             found |= {
-                Kind.FAILOVER: ("redis", lambda: Failover(group, writer, plan=plan)),
-                Kind.FAILOVER_ORDERED: ("redis", lambda: Failover(group, writer, plan=plan, by=FailoverBy.ORDER)),
+                Kind.FAILOVER: lambda: Failover(group, writer, plan=plan),
+                Kind.FAILOVER_ORDERED: lambda: Failover(group, writer, plan=plan, by=FailoverBy.ORDER),
             }
         if self.servers:
             found |= {
-                Kind.API_KILLED: ("api", self._strike(KillServers, Signal.KILL, writer, seed)),
-                Kind.API_TERMINATED: ("api", self._strike(KillServers, Signal.TERMINATE, writer, seed)),
-                Kind.CLOCK_AHEAD: ("api", self._strike(ClockAhead, Signal.TERMINATE, writer, seed)),
+                Kind.API_KILLED: self._strike(KillServers, Signal.KILL, writer, seed),
+                Kind.API_TERMINATED: self._strike(KillServers, Signal.TERMINATE, writer, seed),
+                Kind.CLOCK_AHEAD: self._strike(ClockAhead, Signal.TERMINATE, writer, seed),
             }
         return found
 
@@ -127,23 +145,18 @@ class Reach:
             self.workers, writer, seed=seed, how=how, waves=1, every_s=SOON_S, down_s=down_s, role=Role.WORKER
         )
 
-    def _of_one_redis(
-        self, valkey: Valkey, writer: HistoryWriter, seed: int
-    ) -> dict[Kind, tuple[str, Callable[[], Nemesis]]]:
+    def _of_one_redis(self, valkey: Valkey, writer: HistoryWriter, seed: int) -> Makers:
         plan, at_once = Plan(times=1, every_s=SOON_S, for_s=1.0), Plan(times=1, every_s=SOON_S, for_s=0.0)
         return {
-            Kind.REDIS_KILLED: ("redis", lambda: KillRedis(valkey, writer, seed=seed, every_s=SOON_S)),
-            Kind.REDIS_STOPPED: (
-                "redis",
-                lambda: KillRedis(valkey, writer, seed=seed, how=Signal.STOP, every_s=SOON_S),
-            ),
-            Kind.REDIS_FLUSHED: ("redis", lambda: FlushFunctions(valkey, writer, seed=seed, plan=at_once)),
-            Kind.REDIS_FULL: ("redis", lambda: FullMemory(valkey, writer, seed=seed, plan=plan)),
-            Kind.REDIS_DEMOTED: ("redis", lambda: Demotion(valkey, writer, seed=seed, plan=plan)),
+            Kind.REDIS_KILLED: lambda: KillRedis(valkey, writer, seed=seed, every_s=SOON_S),
+            Kind.REDIS_STOPPED: lambda: KillRedis(valkey, writer, seed=seed, how=Signal.STOP, every_s=SOON_S),
+            Kind.REDIS_FLUSHED: lambda: FlushFunctions(valkey, writer, seed=seed, plan=at_once),
+            Kind.REDIS_FULL: lambda: FullMemory(valkey, writer, seed=seed, plan=plan),
+            Kind.REDIS_DEMOTED: lambda: Demotion(valkey, writer, seed=seed, plan=plan),
         }
 
 
-def draw(kinds: dict[Kind, str], seed: int) -> Iterator[tuple[Kind, ...]]:
+def draw(kinds: Collection[Kind], seed: int) -> Iterator[tuple[Kind, ...]]:
     """Combinations without end, each of one to three kinds of different parts; no kind comes again before all came."""
     random = Random(seed)  # noqa: S311 - choices that can be repeated, no secret
     deck: list[Kind] = []
@@ -154,39 +167,53 @@ def draw(kinds: dict[Kind, str], seed: int) -> Iterator[tuple[Kind, ...]]:
         for kind in list(deck):
             if len(chosen) >= random.randint(1, MOST_AT_ONCE):
                 break
-            if kinds[kind] not in {kinds[one] for one in chosen}:
+            if PARTS[kind] not in {PARTS[one] for one in chosen}:
                 chosen.append(kind)
                 deck.remove(kind)
         yield tuple(chosen)
 
 
 class Drawn(Nemesis):
-    """Combination after combination until all kinds were drawn, and on for as long as `for_s`."""
+    """Combination after combination until all kinds were drawn, and on for as long as `for_s`.
+
+    Drawn are the kinds of `deck`, by default all that are within reach. Two sides with the same deck and seed draw the
+    same, whatever is within the reach of each; what is not is passed over.
+    """
 
     def __init__(
-        self, reach: Reach, writer: HistoryWriter, *, seed: int, for_s: float = 0.0, pause_s: float = 1.0
+        self,
+        reach: Reach,
+        writer: HistoryWriter,
+        *,
+        seed: int,
+        for_s: float = 0.0,
+        pause_s: float = 1.0,
+        deck: Collection[Kind] = (),
     ) -> None:
         super().__init__(writer, seed=seed)
         self._faults = reach.faults(writer, seed)
         self._seed = seed
         self._for_s = for_s
         self._pause_s = pause_s
-        self.kinds: Final = frozenset(self._faults)
-        """What may be drawn."""
+        self._deck = frozenset(deck or self._faults)
+        self.kinds: Final = self._deck.intersection(self._faults)
+        """What may be drawn and is within reach."""
         self.struck: list[tuple[Kind, ...]] = []
-        """What was, in order."""
+        """What was done, in order."""
 
     async def inject(self) -> None:
         """See `Nemesis`."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._for_s
-        for kinds in draw({kind: part for kind, (part, _) in self._faults.items()}, self._seed):
-            if loop.time() >= until and self.kinds <= {kind for drawn in self.struck for kind in drawn}:
+        until, to_come = loop.time() + self._for_s, set(self._deck)
+        for drawn in draw(self._deck, self._seed):
+            if loop.time() >= until and not to_come:
                 return
+            to_come.difference_update(drawn)
             await asyncio.sleep(self._pause_s * self.random.uniform(0.5, 1.0))
-            self.struck.append(kinds)
+            kinds = tuple(kind for kind in drawn if kind in self.kinds)
+            self.struck += [kinds] if kinds else []
             async with AsyncExitStack() as open_:
-                faults = [await open_.enter_async_context(self._faults[kind][1]()) for kind in kinds]
+                faults = [await open_.enter_async_context(self._faults[kind]()) for kind in kinds]
                 for fault in faults:
                     await fault.done()
 

@@ -179,7 +179,8 @@ class Phase:
 
 
 STACK: Final = frozenset({"api", "worker"})
-"""The word in the names of the stack's processes, as in `replay-api-33` and `worker-7`."""
+HUB: Final = "hub"
+"""Words in the names of processes: of the stack's, as in `replay-api-33` and `worker-7`; of a hub's: `hub-worker-7`."""
 DIED: Final = "processes of the stack that ended on their own"
 """What is measured of a stack that crashed."""
 REFUSED: Final = (2, 3)
@@ -231,11 +232,11 @@ def _first_line(error: Exception) -> str:
 
 
 def _is_crash(error: Exception) -> bool:
-    return (
-        isinstance(error, ProcessDied)
-        and not STACK.isdisjoint(error.name.split("-"))
-        and (error.was_ready or error.returncode not in REFUSED)
-    )
+    if not isinstance(error, ProcessDied):
+        return False
+    words = error.name.split("-")
+    ours = HUB not in words and not STACK.isdisjoint(words)
+    return ours and (error.was_ready or error.returncode not in REFUSED)
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:

@@ -39,8 +39,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """In how many rounds clients come and go while what the processes hold is watched."""
     enough_failed: int = 8
     """A stack that fails so many scenarios has failed; the rest would only take time."""
+    hub_chaos_jobs: int = 0
+    """How many are submitted to a hub meanwhile, which the same faults befall; 0 leaves the hub out."""
     hub_fault_jobs: int = 0
-    """How many jobs the hub runs while its workers are killed, for the comparison; 0 leaves it out."""
+    """How many jobs the hub runs while its workers, or Redis and the hub, are killed; 0 leaves it out."""
     longest_recording_ms: float = float("inf")
     """Longer recordings, in which the hub is silent for long, are left out."""
     criteria: tuple[str, ...] = ()
@@ -149,6 +151,7 @@ PROFILES: Final[dict[str, Profile]] = {
         chaos_jobs=1000,
         migration_jobs=720,
         resource_rounds=40,
+        hub_chaos_jobs=200,
         hub_fault_jobs=200,
     ),
 }

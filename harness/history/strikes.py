@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import msgspec
 
@@ -12,6 +13,7 @@ from harness.history.history import History, JobHistory, WorkerRun
 from harness.protocols import ENDS, EventKind
 
 STRIKES = WORKER_FAULTS | SHARED_FAULTS | {EventKind.BROWN_OUT}
+GONE = frozenset({EventKind.KILLED, EventKind.TERMINATED, EventKind.CRASHED})
 READY = frozenset({EventKind.SUBMITTED, EventKind.RELEASED, EventKind.LEASE_EXPIRED, EventKind.RETRIED})
 """After one of these a job waits for a worker."""
 
@@ -47,6 +49,18 @@ def ends_met(history: History) -> int:
 def _last_word_ms(job: JobHistory, run: WorkerRun) -> float:
     said = (event.at_ms for event in job.events if event.at_ms < run.until_ms and run.takes(event))
     return max(said, default=run.started.at_ms)
+
+
+def begun_again_ms(history: History) -> list[float]:
+    """Of each run that ended with its worker: how long after that the job was begun again, by the workers' journals."""
+    gone = [fault for fault in history.faults if fault.worker_id and fault.kind in GONE]
+    found = []
+    for job in history.jobs.values():
+        for run, following in pairwise(job.runs):
+            lost = [fault.at_ms for fault in gone if fault.worker_id == run.worker_id and run.finished is None]
+            between = [at_ms for at_ms in lost if run.started.at_ms <= at_ms <= following.started.at_ms]
+            found += [following.started.at_ms - at_ms for at_ms in between[:1]]
+    return found
 
 
 def _strikes(history: History) -> Iterator[Strike]:

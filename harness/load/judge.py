@@ -27,6 +27,7 @@ BROKEN_PROMISES: Final = {
     Outcome.UNFINISHED: "jobs acknowledged and not ended when the last wait was over",
 }
 
+IN_SHORT: Final = {Outcome.LOST: "lost", Outcome.UNFINISHED: "not ended", Outcome.END_UNSEEN: "end never told"}
 RULE: Final = "violations of the rule"
 DIED: Final = "processes that ended on their own, other than workers"
 
@@ -62,6 +63,18 @@ def judge(loaded: LoadResult) -> Criterion:
         explanation=" ".join([ended, *loaded.died[:1], *_examples(loaded, counted), *loaded.notes, noise]),
     )
     return msgspec.structs.replace(judged, seconds=result.seconds)
+
+
+def broken_promises(result: SwarmResult) -> dict[str, int]:
+    """How many acknowledged jobs came to what must not happen, as their clients saw it, by what that is."""
+    found = {what: result.jobs.outcomes.get(outcome, 0) for outcome, what in IN_SHORT.items()}
+    twice, swapped = (result.errors.get(what, 0) for what in (Complaint.ENDED_TWICE, Complaint.WRONG_RESULT))
+    return found | {"end told twice": twice, "with another job's result": swapped}
+
+
+def in_trouble_percent(result: SwarmResult) -> float:
+    """How many of the acknowledged jobs came to that."""
+    return 100 * sum(broken_promises(result).values()) / max(1, result.jobs.acknowledged)
 
 
 def _promises(result: SwarmResult) -> Iterator[Measurement]:

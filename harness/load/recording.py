@@ -58,13 +58,16 @@ def _recorders(target: Target, writer: HistoryWriter) -> list[Background]:
 
 
 async def until_submitted(writer: HistoryWriter, jobs: int) -> None:
-    """Wait until the system has taken so many jobs: a fault before that would meet nothing."""
-    seen, enough = 0, asyncio.Event()
+    """Wait until the system has told of so many jobs: a fault before that would meet nothing.
+
+    A stack tells of each that it takes, a hub's monitor hears of those that workers were given.
+    """
+    seen: set[str] = set()
+    enough = asyncio.Event()
 
     def count(event: HistoryEvent) -> None:
-        nonlocal seen
-        seen += event.kind is EventKind.SUBMITTED
-        if seen >= jobs:
+        seen.update([event.job_id] if event.job_id else [])
+        if len(seen) >= jobs:
             enough.set()
 
     stop = writer.listen(count)

@@ -137,7 +137,10 @@ def _setup(spec: LoadSpec, out: Path) -> Setup:
     return Setup(
         side=spec.side,
         token=spec.token,
+        port=spec.port,
         poll_ms=spec.poll_ms,
+        workers_url=spec.workers_url,
+        apart=spec.apart,
         overlay=Path(spec.overlay) if spec.overlay else None,
         environment=shortened | told | spec.server_environment,
     )

@@ -158,6 +158,12 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of our workers, and of our API or hub."""
     overlay: str | None = None
     """A folder whose modules come first: a stack with something made wrong in it."""
+    port: int | None = None
+    """Where the server that is started listens; without one on a free port."""
+    workers_url: str = ""
+    """By which way the workers of a hub reach it, where not straight."""
+    apart: bool = False
+    """Whether each worker of a hub is a process of its own, so that faults can be done to one of them."""
     generators: int = 1
     """Locust processes that make the load; above 1, one more is their master."""
     drain_s: float = 20.0

@@ -83,6 +83,10 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     retry_backoff_ms: int = RETRY_BACKOFF_MS
     poll_ms: int = 1_000
     """How long an idle worker of the stack waits for work at a time."""
+    workers_url: str = ""
+    """By which way the workers of a hub reach it, where not straight."""
+    apart: bool = False
+    """Whether each worker of a hub is a process of its own, so that faults can be done to one of them."""
     environment: Mapping[str, str] = {}
 
     @property
@@ -196,7 +200,8 @@ class Deployment:
         first = 1
         for crew, size in zip(crews, sizes_of(crews, count), strict=True):
             if self.side is Side.HUB:
-                launches.append(self._hub_launch(crew, first, size, journal))
+                each = 1 if self.setup.apart else size
+                launches += [self._hub_launch(crew, first + n, each, journal) for n in range(0, size, each)]
             else:
                 launches += [self._scripted(crew, f"{self._own}worker-{first + n}", journal) for n in range(size)]
             first += size
@@ -210,11 +215,13 @@ class Deployment:
         return self.worker_launch(name, concurrency=crew.places, connector=connector)
 
     def _hub_launch(self, crew: Crew, first: int, count: int, journal: Path | None) -> Launch:
-        arguments = ["--url", self.target.ws_url, "--count", str(count), "--first", str(first)]
-        arguments += ["--named", f"{self._own}hub-worker"]
+        """A process of one worker has that worker's name: what is done to it is done to that worker."""
+        named = f"{self._own}hub-worker"
+        url = self.setup.workers_url or self.target.ws_url
+        arguments = ["--url", url, "--count", str(count), "--first", str(first), "--named", named]
         arguments += [part for service in crew.services for part in ("--service", service)]
         arguments += ["--journal", str(journal.resolve())] if journal else []
-        name = "hub-workers" if first == 1 else f"hub-workers-{first}"
+        name = f"{named}-{first}" if count == 1 else "hub-workers" if first == 1 else f"hub-workers-{first}"
         return services.module_launch(HUB_WORKERS, arguments, name=name, probe=log_says("workers_ready"))
 
     def start_workers(self, launches: list[Launch]) -> list[Process]:

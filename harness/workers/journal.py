@@ -58,6 +58,7 @@ class Journal:
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._pid = os.getpid()
+        self._folder: Path | None = folder
         path = folder / f"{name}-{self._pid}{PATTERN[1:]}"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._encoder = msgspec.json.Encoder()
@@ -66,6 +67,11 @@ class Journal:
     def close(self) -> None:
         """No more is written."""
         os.close(self._file)
+
+    def begun(self, job: str) -> int:
+        """How many runs of the job have begun, in whichever process that writes into the same folder."""
+        entries = entries_in(self._folder) if self._folder else ()
+        return sum(entry.kind is EventKind.STARTED and entry.job == job for entry in entries)
 
     def serving(self, worker: str, services: Sequence[str], places: int) -> None:
         """A worker says what it serves, before its first job."""
@@ -118,7 +124,7 @@ class NoJournal(Journal):
     """Where nobody asked for one."""
 
     def __init__(self) -> None:
-        self._in_use = Counter()
+        self._folder, self._in_use = None, Counter()
 
     def close(self) -> None:
         """Nothing is open."""

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Final
 
-from harness.criteria.definition import Checks, NotMeasured
+from harness.criteria.definition import NotMeasured
 from harness.criteria.evidence import Restarts, WorkerFaults
 from harness.faults import KillRedis, KillServers, Signal, Waves
 from harness.gate.context import Phase, PhaseResult, RunContext
+from harness.gate.hub_comparison import fault_row, on_hub, outcome_of
 from harness.gate.load_runs import load_folder, run_load, spec_for
 from harness.history import CheckResult, HistoryWriter
 from harness.history.absences import Part
-from harness.history.strikes import ends_met, strikes_of
+from harness.history.strikes import begun_again_ms, ends_met, strikes_of
 from harness.history.timelines import tally_of, timelines_of
 from harness.load.population import read_population
 from harness.load.recording import history_in, until_submitted
 from harness.load.results import LoadResult
 from harness.load.spec import Demands, Mix
 from harness.processes import Valkey
-from harness.results import Distribution, FaultOutcome, FaultRow, Link, LinkTo, Series, Standing
+from harness.results import Distribution, FaultOutcome, Series
 from harness.targets import Deployment, Side
 
 POPULATION: Final = read_population().slower()
@@ -28,6 +28,8 @@ POPULATION: Final = read_population().slower()
 BEYOND_LEASE_S: Final = 2.0
 """For so much longer than a lease a worker is stopped: it wakes up and finds its job with somebody else."""
 USERS: Final = 40
+HUB_WORKERS: Final = 12
+"""Of the hub, at the rate that it holds."""
 CUT_OFF: Final = {
     Part.SERVER: (
         *("cannot connect: ", "cannot send: ", "no answer: ", "connection lost: ", "stream lost: "),
@@ -54,13 +56,22 @@ async def gather_faults(context: RunContext) -> PhaseResult:
     """Load, break, settle, check; beside it, in a run that is long enough, the same on the hub."""
     load, hub = await asyncio.gather(_stack(context), _hub(context))
     history = await asyncio.to_thread(history_in, load_folder(context, "faults"), shared=not load.owned)
+    row = fault_row(
+        context,
+        name="workers-killed",
+        title="Workers killed under load",
+        how="A third of the workers killed in each wave, some stopped beyond a lease, some sent away.",
+        stack=outcome_of(load, begun_again_ms(history)),
+        hub=hub,
+        tally="jobs",
+    )
     return PhaseResult(
         evidence=[WorkerFaults(load=load, lease_ms=context.profile.fault_lease_ms)],
         histories=[("faults", load.checks)],
         timelines=timelines_of(history, load.checks.values()),
         tallies=[tally_of(load.checks["accounting"])],
         distributions=[_recoveries(load.checks["recovery"])],
-        faults=[_row(load.checks, hub)],
+        faults=[row],
     )
 
 
@@ -79,51 +90,27 @@ async def _stack(context: RunContext) -> LoadResult:
     )
 
     async def disturb(deployment: Deployment, writer: HistoryWriter) -> None:
-        await _waves(context, deployment, writer)
+        await _waves(context, deployment, writer, seconds)
 
     return await run_load(context, "faults", spec, disturb)
 
 
-async def _hub(context: RunContext) -> Checks | None:
-    """The hub at a rate that it can bear, its workers killed once, all at the same moment, and back soon."""
-    if not context.profile.hub_fault_jobs or context.options.legacy:
-        return None
-    seconds = context.profile.hub_fault_jobs / context.profile.hub_rate
-    mix = Mix.of(USERS)
-    spec = spec_for(
-        context, Side.HUB, rate=context.profile.hub_rate, seconds=seconds, mix=mix, population=POPULATION, drain_s=60.0
-    )
-
+async def _hub(context: RunContext) -> FaultOutcome | None:
     async def disturb(deployment: Deployment, writer: HistoryWriter) -> None:
-        workers, seed = deployment.workers, context.options.seed
-        async with Waves(workers, writer, seed=seed, share=1, waves=1, every_s=seconds / 3) as killing:
-            await killing.done()
+        await _waves(context, deployment, writer, context.profile.hub_fault_jobs / context.profile.hub_rate)
 
-    return (await run_load(context, "faults-hub", spec, disturb)).checks
-
-
-def _row(checks: Checks, hub: Checks | None) -> FaultRow:
-    stack, other = outcome_of(checks), outcome_of(hub) if hub else None
-    return FaultRow(
-        id="workers-killed",
-        title="Workers killed under load",
-        how="The stack: a third of the workers killed in each wave, some stopped beyond a lease, some sent away. "
-        "The hub: all its workers killed once, and started again.",
-        standing=compare(stack, other),
-        stack=stack,
-        hub=other,
-        links=(Link(to=LinkTo.TALLY, ref="jobs", label="where every job is"),),
-    )
+    load = {"mix": Mix.of(USERS), "population": POPULATION, "fleet": HUB_WORKERS, "drain_s": 60.0}
+    return await on_hub(context, "faults-hub", disturb, **load)
 
 
-async def _waves(context: RunContext, deployment: Deployment, writer: HistoryWriter) -> None:
+async def _waves(context: RunContext, deployment: Deployment, writer: HistoryWriter, seconds: float) -> None:
     """A third killed in each wave; meanwhile some are stopped for longer than a lease, and some asked to leave."""
     workers = deployment.workers
     apart = max(1, len(workers) // 8)
     stopped, leaving, killed = workers[:apart], workers[apart : 2 * apart], workers[2 * apart :]
     waves, seed = context.profile.kill_waves, context.options.seed
     stopped_s = context.profile.fault_lease_ms / 1000 + BEYOND_LEASE_S
-    every_s = max(2.0, 0.8 * context.profile.fault_jobs / context.profile.fault_rate / (waves + 1))
+    every_s = max(2.0, 0.8 * seconds / (waves + 1))
     share = (len(workers) / 3) / max(1, len(killed))
     async with (
         Waves(killed, writer, seed=seed, share=share, waves=waves, every_s=every_s) as killing,
@@ -168,23 +155,46 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
     )
 
     async def disturb(deployment: Deployment, writer: HistoryWriter) -> None:
-        await _kills(context, deployment, writer, seconds)
+        await _kills(context, deployment, writer, context.profile.restart_jobs // 3, seconds)
 
-    load = await run_load(context, "restarts", spec, disturb)
+    load, hub = await asyncio.gather(run_load(context, "restarts", spec, disturb), _restarted_hub(context))
     history = await asyncio.to_thread(history_in, load_folder(context, "restarts"))
     accounting = load.checks["accounting"]
+    row = fault_row(
+        context,
+        name="restarts",
+        title="Redis and the server killed under load",
+        how="Redis, with an append-only file, killed twice and then the API or the hub twice, each started again.",
+        stack=outcome_of(load, begun_again_ms(history)),
+        hub=hub,
+        tally="restarts",
+    )
     return PhaseResult(
         evidence=[Restarts(load=load, strikes=strikes_of(history), ends_met=ends_met(history))],
         histories=[("restarts", load.checks)],
         tallies=[tally_of(accounting, id="restarts", title="Where every job is after the restarts")],
         timelines=timelines_of(history, load.checks.values(), side="stack, restarts"),
+        faults=[row],
     )
 
 
-async def _kills(context: RunContext, deployment: Deployment, writer: HistoryWriter, seconds: float) -> None:
-    """Redis twice once a third of the jobs are there, so that it meets some in every state, then the API twice."""
+async def _restarted_hub(context: RunContext) -> FaultOutcome | None:
+    """The hub with its jobs in a Redis that keeps them, as the hub can be run at best."""
+    jobs = context.profile.hub_fault_jobs
+
+    async def disturb(deployment: Deployment, writer: HistoryWriter) -> None:
+        await _kills(context, deployment, writer, jobs // 3, jobs / context.profile.hub_rate)
+
+    load = {"mix": Mix.of(RESTART_USERS), "population": POPULATION.calm(), "fleet": RESTART_WORKERS}
+    return await on_hub(context, "restarts-hub", disturb, durable=True, drain_s=25.0, **load)
+
+
+async def _kills(
+    context: RunContext, deployment: Deployment, writer: HistoryWriter, first: int, seconds: float
+) -> None:
+    """Redis twice once the first jobs are there, so that it meets some in every state, then the API twice."""
     seed = context.options.seed
-    await until_submitted(writer, context.profile.restart_jobs // 3)
+    await until_submitted(writer, first)
     if isinstance(deployment.redis, Valkey):
         async with KillRedis(deployment.redis, writer, seed=seed, times=2, every_s=BETWEEN_KILLS_S) as killing:
             await killing.done()
@@ -205,41 +215,3 @@ RESTARTS: Final = Phase(
     gathers=(Restarts,),
     gather=gather_restarts,
 )
-
-
-BAD: Final = ("lost", "ended_twice", "stuck", "double_claim")
-NEVER: Final = "never taken again"
-LONGEST: Final = "taken again after, at most, ms"
-MATTERS_MS: Final = 2_000
-"""Times that differ by less are the same."""
-
-
-def outcome_of(checks: Mapping[str, CheckResult]) -> FaultOutcome:
-    """What one side came to, from what the checkers say of its history."""
-    recovery = checks["recovery"]
-    never = sum(violation.form == "never" for violation in recovery.violations)
-    again = recovery.figures.get("claimed_again", ())
-    figures: dict[str, float] = {name.replace("_", " "): len(checks[name].violations) for name in BAD}
-    figures[NEVER] = never
-    if again:
-        figures[LONGEST] = round(max(again))
-    jobs = checks["accounting"].counts.get("acknowledged", 0)
-    wrong = {name: number for name, number in figures.items() if number and name != LONGEST}
-    broken = ", ".join(f"{number:g} {name}" for name, number in wrong.items()) or "every job ended once"
-    return FaultOutcome(sentence=f"Of {jobs:,} acknowledged jobs: {broken}.", figures=figures)
-
-
-def compare(stack: FaultOutcome, hub: FaultOutcome | None) -> Standing:
-    """By what went wrong with jobs first, and by how long a lost worker's job waited where that is the same."""
-    if hub is None:
-        return Standing.ALONE
-    ours, theirs = _wrong(stack), _wrong(hub)
-    if ours == theirs:
-        ours, theirs = stack.figures.get(LONGEST, 0.0), hub.figures.get(LONGEST, 0.0)
-        if abs(ours - theirs) <= MATTERS_MS:
-            return Standing.SAME
-    return Standing.BETTER if ours < theirs else Standing.WORSE
-
-
-def _wrong(outcome: FaultOutcome) -> float:
-    return sum(number for name, number in outcome.figures.items() if name != LONGEST)

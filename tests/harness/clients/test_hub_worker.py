@@ -6,12 +6,14 @@ import hashlib
 import json
 import math
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.clients.hub_worker import Assignment, WorkerSession
 from harness.protocols.hub import Frame
+from harness.workers.journal import Journal
 
 
 def worker(attempts: Counter[str] | None = None) -> WorkerSession:
@@ -56,6 +58,16 @@ def test_the_workers_of_a_run_count_attempts_together() -> None:
     failing = {"fail": "no memory", "attempts": 1}
     assert played(worker(attempts), failing) == ["fail_job", "worker_status"]
     assert played(worker(attempts), failing) == ["complete_job", "worker_status"]
+
+
+def test_workers_in_processes_of_their_own_count_attempts_by_their_journals(tmp_path: Path) -> None:
+    failing = {"fail": "no memory", "attempts": 1}
+
+    def alone(name: str) -> list[Any]:
+        return played(WorkerSession("w", ["simulation"], Counter(), Journal(tmp_path, name)), failing)
+
+    assert alone("one") == ["fail_job", "worker_status"]
+    assert alone("two") == ["complete_job", "worker_status"]
 
 
 def test_a_script_that_hangs_and_one_that_is_none() -> None:

@@ -21,6 +21,7 @@ from harness.history.strikes import Strike
 from harness.load.excuses import BY_REST, NO_WORD, SENT_AWAY, SENT_AWAY_IN_FLIGHT
 from harness.load.judge import judge
 from harness.load.latencies import Histogram, Metric, Transport
+from harness.load.ledger import Outcome
 from harness.load.results import LoadResult
 from harness.load.spec import Demands
 from harness.load.swarm import LatencyResult
@@ -41,11 +42,22 @@ def test_an_outage_that_no_end_met_is_inconclusive() -> None:
 
 
 def judged_chaos(
-    loaded_: LoadResult, *, offered: frozenset[Kind] = frozenset({Kind.CUT}), strikes: tuple[Strike, ...] = STRIKES
+    loaded_: LoadResult,
+    *,
+    offered: frozenset[Kind] = frozenset({Kind.CUT}),
+    strikes: tuple[Strike, ...] = STRIKES,
+    hub: ChaosWorld | None = None,
 ) -> Criterion:
     collected = Collected()
-    world = ChaosWorld(name="World", load=loaded_, offered=offered, drawn=[(Kind.CUT,)], strikes=list(strikes))
-    collected.add(ChaosLoads(worlds=[world]))
+    world = ChaosWorld(
+        name="World",
+        load=loaded_,
+        offered=offered,
+        drawn=[(Kind.CUT,)],
+        strikes=list(strikes),
+        begun_again_ms=[5_000.0],
+    )
+    collected.add(ChaosLoads(worlds=[world], hub=hub))
     least = chaos.Least(jobs=1, strikes=2, **MET)
     return chaos.CRITERION.judged(collected, chaos.Limits(broken_rules=0), least)
 
@@ -54,6 +66,30 @@ def judged_chaos(
 def test_every_checker_counts_in_chaos(broken: str) -> None:
     assert judged_chaos(load()).verdict is Verdict.PASS
     assert judged_chaos(load(broken=broken)).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("lost", "longest_ms", "verdict"),
+    [
+        (0, [40_000.0], Verdict.PASS),
+        (5, [40_000.0], Verdict.PASS),
+        (5, [], Verdict.PASS),
+        (0, [3_000.0, 2_000.0], Verdict.FAIL),
+    ],
+)
+def test_the_stack_may_come_off_no_worse_than_the_hub(lost: int, longest_ms: list[float], verdict: Verdict) -> None:
+    """Here no job of the stack is in trouble, and one that lost its worker is begun again after 5 s."""
+    jobs = msgspec.structs.replace(load().swarm.jobs, outcomes=Counter({Outcome.LOST: lost}))
+    on_hub = msgspec.structs.replace(load(), swarm=msgspec.structs.replace(load().swarm, jobs=jobs))
+    hub = ChaosWorld(name="Hub", load=on_hub, offered=frozenset(), drawn=[], strikes=[], begun_again_ms=longest_ms)
+    assert judged_chaos(load(), hub=hub).verdict is verdict
+
+
+def test_more_jobs_in_trouble_than_on_the_hub_fail() -> None:
+    jobs = msgspec.structs.replace(load().swarm.jobs, outcomes=Counter({Outcome.END_UNSEEN: 1}))
+    worse = msgspec.structs.replace(load(), swarm=msgspec.structs.replace(load().swarm, jobs=jobs))
+    hub = ChaosWorld(name="Hub", load=load(), offered=frozenset(), drawn=[], strikes=[])
+    assert judged_chaos(worse, hub=hub).verdict is Verdict.FAIL
 
 
 def test_chaos_that_left_a_kind_out_or_met_too_little_is_inconclusive() -> None:

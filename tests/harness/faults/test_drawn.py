@@ -5,27 +5,43 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from harness.faults import ClockAhead, Drawn, Kind, Proxy, Reach, Signal, draw
+from harness.faults import ClockAhead, Drawn, Kind, Nemesis, Proxy, Reach, Signal, draw
+from harness.faults.drawn import PARTS
 from harness.history import HistoryWriter
 from harness.processes import Launch, Process, Processes, connect, log_says, start_valkey
 from harness.processes.services import python_path
 
 READY = "print('ready', flush=True); import time; time.sleep(600)"
 CLOCK = "import time; print('ready', time.time(), flush=True); time.sleep(600)"
-PARTS = {
-    Kind.WORKERS_KILLED: "workers",
-    Kind.WORKERS_STOPPED: "workers",
-    Kind.CUT: "link",
-    Kind.REDIS_KILLED: "redis",
-    Kind.REDIS_FULL: "redis",
-    Kind.API_KILLED: "api",
-}
+KINDS = (
+    *(Kind.WORKERS_KILLED, Kind.WORKERS_STOPPED, Kind.CUT),
+    *(Kind.REDIS_KILLED, Kind.REDIS_FULL, Kind.API_KILLED),
+)
+
+
+class Nothing(Nemesis):
+    async def inject(self) -> None: ...
+
+    async def heal(self) -> None: ...
+
+
+class Within(Reach):
+    """Nothing is broken by any of the kinds that are within reach."""
+
+    def faults(self, writer: HistoryWriter, seed: int) -> dict[Kind, Callable[[], Nemesis]]:
+        return {kind: lambda: Nothing(writer, seed=seed) for kind in KINDS if kind not in self.spared}
+
+
+async def struck(reach: Reach, seed: int) -> list[tuple[Kind, ...]]:
+    async with Drawn(reach, HistoryWriter(), seed=seed, pause_s=0, deck=KINDS) as nemesis:
+        await nemesis.done()
+    return nemesis.struck
 
 
 @pytest.fixture
@@ -42,23 +58,41 @@ def launch(name: str, program: str = READY) -> Launch:
 
 def test_the_seed_decides_what_is_drawn() -> None:
     def drawn(seed: int) -> list[tuple[Kind, ...]]:
-        return list(islice(draw(PARTS, seed), 12))
+        return list(islice(draw(KINDS, seed), 12))
 
     assert drawn(3) == drawn(3)
     assert len({tuple(drawn(seed)) for seed in range(5)}) == 5
 
 
 def test_one_to_three_are_drawn_at_once() -> None:
-    assert {len(kinds) for kinds in islice(draw(PARTS, 3), 50)} == {1, 2, 3}
+    assert {len(kinds) for kinds in islice(draw(KINDS, 3), 50)} == {1, 2, 3}
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_every_kind_has_its_turn_and_no_part_is_broken_twice_at_once(seed: int) -> None:
-    drawn = list(islice(draw(PARTS, seed), len(PARTS)))
-    assert {kind for kinds in drawn for kind in kinds} == set(PARTS)
+    drawn = list(islice(draw(KINDS, seed), len(KINDS)))
+    assert {kind for kinds in drawn for kind in kinds} == set(KINDS)
     for kinds in drawn:
         parts = [PARTS[kind] for kind in kinds]
         assert len(parts) == len(set(parts)) <= 3
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_both_sides_of_one_seed_draw_the_same_but_for_what_means_nothing_to_one(seed: int) -> None:
+    ours = await struck(Within(), seed)
+    theirs = await struck(Within(spared=frozenset({Kind.REDIS_FULL})), seed)
+    assert {kind for kinds in ours for kind in kinds} == set(KINDS)
+    without = [tuple(kind for kind in kinds if kind is not Kind.REDIS_FULL) for kinds in ours]
+    assert theirs == [kinds for kinds in without if kinds]
+
+
+def test_what_is_spared_is_out_of_reach() -> None:
+    reach = Reach(link=Proxy("127.0.0.1", 1, name="redis"), spared=frozenset({Kind.CUT}))
+    assert reach.faults(HistoryWriter(), 1).keys() == {Kind.PARTITION, Kind.SLOW_LINK, Kind.HALF_OPEN}
+
+
+def test_every_kind_belongs_to_a_part() -> None:
+    assert PARTS.keys() == set(Kind)
 
 
 async def test_all_that_it_reaches_is_broken_and_everything_is_whole_at_the_end(processes: Processes) -> None:

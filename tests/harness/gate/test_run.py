@@ -89,7 +89,7 @@ async def test_a_stack_that_crashes_fails(tmp_path: Path, name: str) -> None:
     assert name in run.criteria[0].explanation
 
 
-@pytest.mark.parametrize(("name", "verdict"), [("replay-api-33", Verdict.FAIL), ("hub-workers", Verdict.INCONCLUSIVE)])
+@pytest.mark.parametrize(("name", "verdict"), [("replay-api-33", Verdict.FAIL), ("hub-worker-3", Verdict.INCONCLUSIVE)])
 async def test_a_process_that_ends_on_its_own_breaks_off_a_phase_that_did_not_notice(
     tmp_path: Path, name: str, verdict: Verdict
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.history import History, Source
-from harness.history.strikes import ends_met, strikes_of
+from harness.history.strikes import begun_again_ms, ends_met, strikes_of
 from harness.protocols import EventKind
 from tests.harness.history.story import Story
 
@@ -49,3 +49,22 @@ def test_an_end_meets_an_outage_where_nothing_was_left_to_say_before_it() -> Non
 def test_who_has_left_is_not_struck() -> None:
     story = Story().job("a").subscribe("a", "s").subscribe("a", "t").leave("a", "s").fault(EventKind.CUT)
     assert met(story) == [(0, 1, 0, 1)]
+
+
+def test_a_lost_workers_job_is_begun_again_so_long_after_the_loss() -> None:
+    story = Story()
+
+    def says(kind: EventKind, job_id: str, worker: str) -> None:
+        story.add(Source.WORKER, kind, job_id, worker_id=worker, attempt=1, pid=int(worker[1:]))
+
+    for job_id, worker in (("lost", "w1"), ("stopped", "w2"), ("through", "w3"), ("never", "w4")):
+        says(EventKind.STARTED, job_id, worker)
+    says(EventKind.FINISHED, "through", "w3")
+    story.fault(EventKind.STOPPED, "w2")
+    for worker in ("w3", "w4", "w1"):
+        story.fault(EventKind.KILLED, worker)
+    killed_ms = story.events[-1].at_ms
+    for job_id in ("lost", "stopped", "through"):
+        says(EventKind.STARTED, job_id, "w5")
+    (lost,) = (event for event in story.events if event.job_id == "lost" and event.worker_id == "w5")
+    assert begun_again_ms(History(story.events)) == [lost.at_ms - killed_ms]

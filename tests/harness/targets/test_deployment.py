@@ -1,5 +1,6 @@
 """A hub or a stack that the harness starts, or is given."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -126,3 +127,24 @@ async def test_workers_of_ours_on_somebody_elses_stack_have_names_of_their_own_a
     assert all(name.startswith("hubgate-") and served == ["render-0f3a"] for name, served in told.items())
     ours.stop()
     theirs.stop()
+
+
+def test_workers_of_a_hub_that_may_be_struck_are_processes_with_their_own_names_over_the_given_line(
+    tmp_path: Path,
+) -> None:
+    setup = Setup(side=Side.HUB, workers_url="ws://127.0.0.1:7", apart=True)
+    hub = Deployment(HubTarget(http_url="http://127.0.0.1:1", owned=True), setup=setup)
+    crews = [Crew(services=("render",), share=2), Crew(services=("text",))]
+    launches = hub.crew_launches(crews, 3, tmp_path)
+    assert [launch.name for launch in launches] == ["hub-worker-1", "hub-worker-2", "hub-worker-3"]
+    for number, launch in enumerate(launches, start=1):
+        told = dict(pairwise(launch.command))
+        assert (told["--first"], told["--count"], told["--url"]) == (str(number), "1", "ws://127.0.0.1:7")
+        assert told["--service"] == ("text" if number == 3 else "render")
+
+
+def test_workers_of_a_hub_share_a_process_where_nothing_is_done_to_them(tmp_path: Path) -> None:
+    hub = Deployment(HubTarget(http_url="http://127.0.0.1:1", owned=True))
+    (launch,) = hub.crew_launches([Crew(services=("render",))], 3, tmp_path)
+    told = dict(pairwise(launch.command))
+    assert (launch.name, told["--count"], told["--url"]) == ("hub-workers", "3", "ws://127.0.0.1:1")

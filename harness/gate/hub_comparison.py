@@ -1,0 +1,85 @@
+"""What the hub and the stack came to under the same faults, side by side for the report.
+
+Both sides are held against what their clients were told and what their workers wrote down: a hub's own account has
+gaps wherever the hub was away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from harness.gate.context import RunContext
+from harness.gate.load_runs import load_folder, run_load, spec_for
+from harness.history.strikes import begun_again_ms
+from harness.load.judge import broken_promises
+from harness.load.recording import history_in
+from harness.load.results import LoadResult
+from harness.load.runner import Disturb
+from harness.results import FaultOutcome, FaultRow, Link, LinkTo, Standing
+from harness.targets import Side
+
+ACKNOWLEDGED: Final = "acknowledged"
+LONGEST: Final = "begun again after, at most, ms"
+MATTERS_MS: Final = 2_000
+"""Times that differ by less are the same."""
+NOT_OURS: Final = "The hub is somebody else's: nothing of it was broken."
+LEFT_OUT: Final = "A run of this profile does it to no hub."
+
+
+async def on_hub(context: RunContext, name: str, disturb: Disturb, **load: Any) -> FaultOutcome | None:
+    """What a hub of this run's own comes to at a rate that it can bear, its workers a process each.
+
+    A hub that was given is never struck.
+    """
+    jobs, rate = context.profile.hub_fault_jobs, context.profile.hub_rate
+    if not jobs or context.options.legacy:
+        return None
+    spec = spec_for(context, Side.HUB, rate=rate, seconds=jobs / rate, apart=True, prefix="", **load)
+    result = await run_load(context, name, spec, disturb)
+    return outcome_of(result, begun_again_ms(await asyncio.to_thread(history_in, load_folder(context, name))))
+
+
+def fault_row(
+    context: RunContext, *, name: str, title: str, how: str, stack: FaultOutcome, hub: FaultOutcome | None, tally: str
+) -> FaultRow:
+    """Both sides of one fault; without a hub, with the reason."""
+    why = "" if hub else NOT_OURS if context.options.legacy else LEFT_OUT
+    return FaultRow(
+        id=name,
+        title=title,
+        how=how,
+        standing=compare(stack, hub),
+        stack=stack,
+        hub=hub,
+        explanation=why,
+        links=(Link(to=LinkTo.TALLY, ref=tally, label="where every job is"),),
+    )
+
+
+def outcome_of(load: LoadResult, begun_again_ms: Sequence[float]) -> FaultOutcome:
+    """What one side came to: jobs in trouble, and the longest that a lost worker's job waited for another worker."""
+    acknowledged, broken = load.swarm.jobs.acknowledged, broken_promises(load.swarm)
+    figures: dict[str, float] = {ACKNOWLEDGED: acknowledged, **broken}
+    if begun_again_ms:
+        figures[LONGEST] = round(max(begun_again_ms))
+    said = ", ".join(f"{number} {what}" for what, number in broken.items() if number) or "every job ended once"
+    return FaultOutcome(sentence=f"Of {acknowledged:,} acknowledged jobs: {said}.", figures=figures)
+
+
+def compare(stack: FaultOutcome, hub: FaultOutcome | None) -> Standing:
+    """By the share of jobs in trouble first, and by how long a lost worker's job waited where that is the same."""
+    if hub is None:
+        return Standing.ALONE
+    ours, theirs = _share(stack), _share(hub)
+    if ours == theirs:
+        ours, theirs = stack.figures.get(LONGEST, 0.0), hub.figures.get(LONGEST, 0.0)
+        if abs(ours - theirs) <= MATTERS_MS:
+            return Standing.SAME
+    return Standing.BETTER if ours < theirs else Standing.WORSE
+
+
+def _share(outcome: FaultOutcome) -> float:
+    wrong = sum(number for name, number in outcome.figures.items() if name not in {ACKNOWLEDGED, LONGEST})
+    return wrong / max(1.0, outcome.figures.get(ACKNOWLEDGED, 0.0))
