@@ -114,8 +114,10 @@ class Socket:
     async def close(self, code: int = 1000) -> None:
         """Close in order, and wait until it is closed."""
         if self._connection is not None:
-            await self._connection.close(code)
-            await self._ended()
+            try:
+                await self._connection.close(code)
+            finally:
+                await self._ended()
 
     async def drop(self) -> None:
         """Cut the TCP connection, with no closing handshake."""

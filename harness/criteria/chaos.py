@@ -8,7 +8,14 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import ChaosLoads, ChaosWorld, LeastMet, at_the_fullest_strike, failed_demands
+from harness.criteria.evidence import (
+    LEAST_ON_HUB,
+    ChaosLoads,
+    ChaosWorld,
+    LeastMet,
+    at_the_fullest_strike,
+    failed_demands,
+)
 from harness.load.judge import in_trouble_percent
 from harness.results import Evidence, Link, LinkTo, Measurement, at_most, count
 
@@ -40,7 +47,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
         measurements=[
             count("rules broken", len(broken), limits.broken_rules),
             failed,
-            *(_beside_the_hub(chaos.worlds, chaos.hub) if chaos.hub else ()),
+            *_beside_the_hub(chaos.worlds, chaos.hub),
         ],
         evidence=[
             Evidence(what="acknowledged jobs", had=acknowledged, least=least.jobs),
@@ -53,8 +60,10 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     )
 
 
-def _beside_the_hub(worlds: Sequence[ChaosWorld], hub: ChaosWorld) -> Iterator[Measurement]:
+def _beside_the_hub(worlds: Sequence[ChaosWorld], hub: ChaosWorld | None) -> Iterator[Measurement]:
     """No more than the hub under the same faults: of jobs in trouble, and of the wait for another worker."""
+    if hub is None or hub.load.swarm.jobs.acknowledged < LEAST_ON_HUB:
+        return
     ours = max((in_trouble_percent(world.load.swarm) for world in worlds), default=0.0)
     yield at_most("acknowledged jobs in trouble, beside the hub's", ours, in_trouble_percent(hub.load.swarm), "%")
     if hub.begun_again_ms:

@@ -142,6 +142,10 @@ class ChaosWorld(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name}: {'; '.join(' + '.join(kinds) for kinds in self.drawn)}."
 
 
+LEAST_ON_HUB: Final = 20
+"""Acknowledged jobs: with fewer, what a hub came to is nothing to be held against."""
+
+
 class ChaosLoads(msgspec.Struct, frozen=True, kw_only=True):
     """The loads under faults drawn at random: the stack's worlds, and a hub under the same draw."""
 

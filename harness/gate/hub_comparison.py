@@ -7,9 +7,11 @@ gaps wherever the hub was away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Sequence
+from typing import Any, Final, TypeVar
 
+from harness.criteria.evidence import LEAST_ON_HUB
+from harness.errors import CouldNotRun
 from harness.gate.context import RunContext
 from harness.gate.load_runs import load_folder, run_load, spec_for
 from harness.history.strikes import begun_again_ms
@@ -20,6 +22,7 @@ from harness.load.runner import Disturb
 from harness.results import FaultOutcome, FaultRow, Link, LinkTo, Standing
 from harness.targets import Side
 
+Found = TypeVar("Found")
 ACKNOWLEDGED: Final = "acknowledged"
 LONGEST: Final = "begun again after, at most, ms"
 MATTERS_MS: Final = 2_000
@@ -28,31 +31,43 @@ NOT_OURS: Final = "The hub is somebody else's: nothing of it was broken."
 LEFT_OUT: Final = "A run of this profile does it to no hub."
 
 
-async def on_hub(context: RunContext, name: str, disturb: Disturb, **load: Any) -> FaultOutcome | None:
-    """What a hub of this run's own comes to at a rate that it can bear, its workers a process each.
+def why_not(context: RunContext, jobs: int) -> str:
+    """Why nothing is done to a hub in this run, as a sentence; empty where so many jobs are submitted to one."""
+    if context.options.legacy:
+        return NOT_OURS
+    return "" if jobs else LEFT_OUT
 
-    A hub that was given is never struck.
-    """
+
+async def or_why(side: Awaitable[Found]) -> Found | str:
+    """What comes of the hub's side; where it could not be run, why: that is no word on the stack."""
+    try:
+        return await side
+    except CouldNotRun as error:
+        return f"The hub could not be put through it: {error}"
+
+
+async def on_hub(context: RunContext, name: str, disturb: Disturb, **load: Any) -> FaultOutcome | str:
+    """What a hub of this run's own comes to at a rate that it can bear, its workers a process each; or why nothing."""
     jobs, rate = context.profile.hub_fault_jobs, context.profile.hub_rate
-    if not jobs or context.options.legacy:
-        return None
+    if why := why_not(context, jobs):
+        return why
     spec = spec_for(context, Side.HUB, rate=rate, seconds=jobs / rate, apart=True, prefix="", **load)
-    result = await run_load(context, name, spec, disturb)
+    result = await or_why(run_load(context, name, spec, disturb))
+    if isinstance(result, str):
+        return result
     return outcome_of(result, begun_again_ms(await asyncio.to_thread(history_in, load_folder(context, name))))
 
 
-def fault_row(
-    context: RunContext, *, name: str, title: str, how: str, stack: FaultOutcome, hub: FaultOutcome | None, tally: str
-) -> FaultRow:
+def fault_row(*, name: str, title: str, how: str, stack: FaultOutcome, hub: FaultOutcome | str, tally: str) -> FaultRow:
     """Both sides of one fault; without a hub, with the reason."""
-    why = "" if hub else NOT_OURS if context.options.legacy else LEFT_OUT
+    other, why = (None, hub) if isinstance(hub, str) else (hub, _too_little(hub))
     return FaultRow(
         id=name,
         title=title,
         how=how,
-        standing=compare(stack, hub),
+        standing=compare(stack, other),
         stack=stack,
-        hub=hub,
+        hub=other,
         explanation=why,
         links=(Link(to=LinkTo.TALLY, ref=tally, label="where every job is"),),
     )
@@ -65,12 +80,18 @@ def outcome_of(load: LoadResult, begun_again_ms: Sequence[float]) -> FaultOutcom
     if begun_again_ms:
         figures[LONGEST] = round(max(begun_again_ms))
     said = ", ".join(f"{number} {what}" for what, number in broken.items() if number) or "every job ended once"
-    return FaultOutcome(sentence=f"Of {acknowledged:,} acknowledged jobs: {said}.", figures=figures)
+    sentence = f"Of {acknowledged:,} acknowledged jobs: {said}." if acknowledged else "It acknowledged no job."
+    return FaultOutcome(sentence=sentence, figures=figures)
+
+
+def _too_little(hub: FaultOutcome) -> str:
+    acknowledged = int(hub.figures[ACKNOWLEDGED])
+    return f"The hub acknowledged {acknowledged} jobs: too few to compare." if acknowledged < LEAST_ON_HUB else ""
 
 
 def compare(stack: FaultOutcome, hub: FaultOutcome | None) -> Standing:
     """By the share of jobs in trouble first, and by how long a lost worker's job waited where that is the same."""
-    if hub is None:
+    if hub is None or _too_little(hub):
         return Standing.ALONE
     ours, theirs = _share(stack), _share(hub)
     if ours == theirs:

@@ -12,7 +12,7 @@ from harness.criteria.definition import NotMeasured
 from harness.criteria.evidence import ChaosLoads, ChaosWorld
 from harness.faults import Drawn, Kind, Proxy, Reach
 from harness.gate.context import Phase, PhaseResult, RunContext
-from harness.gate.hub_comparison import fault_row, outcome_of
+from harness.gate.hub_comparison import fault_row, or_why, outcome_of, why_not
 from harness.gate.load_runs import load_folder, run_load, spec_for
 from harness.gate.phases.faults import CUT_OFF
 from harness.history import HistoryWriter
@@ -63,16 +63,15 @@ async def gather(context: RunContext) -> PhaseResult:
     world, hub = ours.result(), theirs.result()
     load, history = world.load, await asyncio.to_thread(history_in, load_folder(context, NAME))
     row = fault_row(
-        context,
         name=NAME,
         title="Everything at random, several at once",
         how=HOW,
         stack=outcome_of(load, world.begun_again_ms),
-        hub=outcome_of(hub.load, hub.begun_again_ms) if hub else None,
+        hub=hub if isinstance(hub, str) else outcome_of(hub.load, hub.begun_again_ms),
         tally=NAME,
     )
     return PhaseResult(
-        evidence=[ChaosLoads(worlds=[world], hub=hub)],
+        evidence=[ChaosLoads(worlds=[world], hub=None if isinstance(hub, str) else hub)],
         histories=[(NAME, load.checks)],
         timelines=timelines_of(history, load.checks.values(), side="stack, chaos"),
         tallies=[tally_of(load.checks["accounting"], id=NAME, title="Where every job is after the chaos")],
@@ -88,21 +87,21 @@ async def _on_stack(context: RunContext) -> ChaosWorld:
         return await _under_faults(context, NAME, spec, Reach(valkey=valkey, link=link))
 
 
-async def on_hub(context: RunContext) -> ChaosWorld | None:
+async def on_hub(context: RunContext) -> ChaosWorld | str:
     """Its workers reach their jobs by way of the hub: that is the line that can be broken.
 
     The hub's own line to Redis is straight: it reads every job at every step, and would hold no load over a longer one.
-    A hub that was given is never struck.
+    A hub that was given is never struck. Answers why, where none is.
     """
     jobs = context.profile.hub_chaos_jobs
-    if not jobs or context.options.legacy:
-        return None
+    if why := why_not(context, jobs):
+        return why
     port, rate = free_port(), RATE * jobs / context.profile.chaos_jobs
     async with _own_redis(context, "valkey-chaos-hub") as valkey, Proxy("127.0.0.1", port, name="redis") as link:
         more = {"port": port, "workers_url": f"ws://127.0.0.1:{link.port}", "apart": True}
         spec = _spec(context, Side.HUB, f"redis://127.0.0.1:{valkey.port}/0", rate=rate, **more)
         reach = Reach(valkey=valkey, link=link, spared=frozenset(SPARED_ON_HUB))
-        return await _under_faults(context, ON_HUB, spec, reach)
+        return await or_why(_under_faults(context, ON_HUB, spec, reach))
 
 
 @asynccontextmanager

@@ -57,7 +57,6 @@ async def gather_faults(context: RunContext) -> PhaseResult:
     load, hub = await asyncio.gather(_stack(context), _hub(context))
     history = await asyncio.to_thread(history_in, load_folder(context, "faults"), shared=not load.owned)
     row = fault_row(
-        context,
         name="workers-killed",
         title="Workers killed under load",
         how="A third of the workers killed in each wave, some stopped beyond a lease, some sent away.",
@@ -95,7 +94,7 @@ async def _stack(context: RunContext) -> LoadResult:
     return await run_load(context, "faults", spec, disturb)
 
 
-async def _hub(context: RunContext) -> FaultOutcome | None:
+async def _hub(context: RunContext) -> FaultOutcome | str:
     async def disturb(deployment: Deployment, writer: HistoryWriter) -> None:
         await _waves(context, deployment, writer, context.profile.hub_fault_jobs / context.profile.hub_rate)
 
@@ -161,7 +160,6 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
     history = await asyncio.to_thread(history_in, load_folder(context, "restarts"))
     accounting = load.checks["accounting"]
     row = fault_row(
-        context,
         name="restarts",
         title="Redis and the server killed under load",
         how="Redis, with an append-only file, killed twice and then the API or the hub twice, each started again.",
@@ -178,7 +176,7 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
     )
 
 
-async def _restarted_hub(context: RunContext) -> FaultOutcome | None:
+async def _restarted_hub(context: RunContext) -> FaultOutcome | str:
     """The hub with its jobs in a Redis that keeps them, as the hub can be run at best."""
     jobs = context.profile.hub_fault_jobs
 

@@ -242,3 +242,28 @@ async def test_a_worker_whose_hub_drops_it_comes_back_and_plays_the_next_job_fro
         ["register_worker", "update_job_progress"],
         ["register_worker", "complete_job", "worker_status"],
     ]
+
+
+async def test_a_close_that_is_called_off_leaves_nobody_reading() -> None:
+    """The server answers no close and goes on talking, as one that is busy."""
+    heard, done = asyncio.Event(), asyncio.Event()
+
+    async def talking(request: web.Request) -> web.WebSocketResponse:
+        server = web.WebSocketResponse(autoclose=False)
+        await server.prepare(request)
+        while not done.is_set():
+            await server.send_str("word")
+            await asyncio.sleep(0.01)
+        return server
+
+    async with serving(web.get("/", talking)) as url:
+        socket = Socket(lambda _: heard.set(), lambda *_: None, name="who is called off")
+        await socket.open(url.replace("http", "ws"))
+        await heard.wait()
+        closing = asyncio.create_task(socket.close())
+        while not closing.done():
+            await asyncio.sleep(0.05)
+            closing.cancel()
+        names = {task.get_name() for task in asyncio.all_tasks()}
+        done.set()
+    assert "reader of who is called off" not in names

@@ -10,6 +10,7 @@ import pytest
 
 from harness.criteria.definition import discover
 from harness.criteria.limits import load_limits
+from harness.errors import CouldNotRun
 from harness.gate import hub_comparison
 from harness.gate.context import Options, RunContext
 from harness.gate.hub_comparison import ACKNOWLEDGED, LONGEST, NOT_OURS, compare, fault_row, on_hub, outcome_of
@@ -17,6 +18,7 @@ from harness.gate.phases import chaos
 from harness.gate.profiles import PROFILES
 from harness.load.judge import IN_SHORT
 from harness.load.ledger import Complaint, Outcome
+from harness.load.spec import Mix
 from harness.processes import Processes
 from harness.results import FaultOutcome, Standing
 from tests.harness.criteria.loads import load
@@ -76,10 +78,29 @@ async def test_a_given_hub_is_never_struck_and_the_row_says_so(tmp_path: Path, m
         monkeypatch.setattr(module, "run_load", begun)
     given = context(tmp_path, legacy="http://127.0.0.1:1")
     assert min(given.profile.hub_fault_jobs, given.profile.hub_chaos_jobs) > 0
-    assert await on_hub(given, "faults-hub", begun) is None
-    assert await chaos.on_hub(given) is None
-    row = fault_row(given, name="chaos", title="", how="", stack=outcome(), hub=None, tally="chaos")
-    assert (row.explanation, row.standing) == (NOT_OURS, Standing.ALONE)
+    for why in (await on_hub(given, "faults-hub", begun), await chaos.on_hub(given)):
+        row = fault_row(name="chaos", title="", how="", stack=outcome(), hub=why, tally="chaos")
+        assert (row.explanation, row.standing, row.hub) == (NOT_OURS, Standing.ALONE, None)
+
+
+async def test_a_hub_that_could_not_be_run_is_no_word_on_the_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cannot(*_: object) -> None:
+        raise CouldNotRun("no port is free")
+
+    monkeypatch.setattr(hub_comparison, "run_load", cannot)
+    why = await on_hub(context(tmp_path), "faults-hub", cannot, mix=Mix())
+    assert why == "The hub could not be put through it: no port is free"
+
+
+def test_a_hub_that_took_hardly_a_job_is_nothing_to_stand_against() -> None:
+    row = fault_row(name="chaos", title="", how="", stack=outcome(), hub=outcome(3), tally="chaos")
+    assert (row.standing, row.explanation) == (
+        Standing.ALONE,
+        "The hub acknowledged 3 jobs: too few to compare.",
+    )
+    assert row.hub is not None
 
 
 def test_what_is_not_done_to_the_hub_is_named_with_the_reason() -> None:
