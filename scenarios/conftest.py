@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--prefix", metavar="TEXT", default="", help="the prefix of the given stack's keys in Redis")
     group.addoption("--overlay", metavar="DIR", type=Path, help="a folder whose new_stack is run in place of ours")
     group.addoption("--apart", action="store_true", help="with -n: scenarios go together only where they share a stack")
-    group.addoption("--write-books", action="store_true", help="write the answers of the stack into scenarios/books")
+    group.addoption("--write-books", action="store_true", help="write the stack's answers into the books of scenarios")
 
 
 def pytest_configure(config: pytest.Config) -> None:
