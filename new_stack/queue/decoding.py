@@ -53,8 +53,20 @@ def leases_of(worker_id: str, rows: Iterable[Sequence[Any]]) -> list[Lease]:
 
 def _lease_of(worker_id: str, row: Sequence[Any]) -> Lease:
     """Field by field, which takes a third of the time of `_struct`: every job passes here on its way to a worker."""
-    job_id, attempt, service, payload, priority, client_id, max_retries, failures, expires_at, *more = row
-    alone, extra, timeout_ms, *_ = more  # a newer library may say more
+    (
+        job_id,
+        attempt,
+        service,
+        payload,
+        priority,
+        client_id,
+        max_retries,
+        failures,
+        expires_at,
+        alone,
+        extra,
+        timeout_ms,
+    ) = row[:12]  # a newer library may say more
     return Lease(
         job_id=job_id.decode(),
         attempt=attempt,

@@ -37,6 +37,8 @@ RULE: Final = "why_not"
 """The piece that stands in new_stack.matching: which worker may take which job."""
 
 _INCLUDE: Final = re.compile(r"^--@include +(.+)$", re.MULTILINE)
+_COMMENT: Final = re.compile(r"--.*")
+_LOCAL: Final = re.compile(r"^local (function )?(\w+(?:, \w+)*)", re.MULTILINE)
 
 
 @cache
@@ -45,10 +47,27 @@ def source() -> str:
     pieces = {path.stem: path.read_text() for path in sorted((FOLDER / "shared").glob("*.lua"))} | {RULE: rule()}
     needed = {name: " ".join(_INCLUDE.findall(text)).split() for name, text in pieces.items()}
     order = TopologicalSorter(needed).static_order()
-    functions = (path.read_text() for path in sorted(FOLDER.glob("*.lua")))
+    functions = {path.name: path.read_text() for path in sorted(FOLDER.glob("*.lua"))}
+    words = {name: set(re.findall(r"\w+", _COMMENT.sub("", text))) for name, text in (pieces | functions).items()}
+    shared = [_scoped(pieces[name], set().union(*(words[other] for other in words if other != name))) for name in order]
     # Each is a Lua function, whose locals are its own: a whole chunk may have 200.
-    bodies = [f"do local function define()\n{text}end define() end\n" for text in functions]
-    return "\n".join([f"#!lua name={NAME}\nlocal VERSION = {VERSION}\n", *map(pieces.__getitem__, order), *bodies])
+    bodies = [f"do local function define()\n{text}end define() end\n" for text in functions.values()]
+    return "\n".join([f"#!lua name={NAME}\nlocal VERSION = {VERSION}\n", *shared, *bodies])
+
+
+def _scoped(piece: str, said_elsewhere: set[str]) -> str:
+    """A piece in a block of its own, of whose locals the chunk has only those that others name."""
+    shared: list[str] = []
+
+    def declare(match: re.Match[str]) -> str:
+        function, names = match.groups(default="")
+        if said_elsewhere.isdisjoint(names.split(", ")):
+            return match[0]
+        shared.append(names)
+        return function + names if piece[match.end()] != "\n" else ""
+
+    text = _LOCAL.sub(declare, piece)
+    return f"local {', '.join(shared)}\ndo\n{text}end\n" if shared else f"do\n{text}end\n"
 
 
 async def loaded_version(connection: Connection, key: str) -> int:

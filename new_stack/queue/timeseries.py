@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 SECOND_MS: Final = 1_000
 WAIT: Final = 5
-"""What a tally counts by the ms of waits alone; those below are counts, in the order of `Sum.counts`."""
+"""What a tally counts by the ms of waits alone; what is below are counts, in the order of `Sum.counts`."""
+
+KINDS: Final = 256
+"""A tally's keys are what was counted times so many, and a bucket."""
 
 NO_BUCKET: Final = 255
 
@@ -163,6 +166,9 @@ def _durations(sketch: Sketch) -> Durations:
 Slot = dict[str, Sum]
 """What happened in one slot, by service."""
 
+Tally = list[Any]
+"""A service, a list of keys and how often each was counted, the next service, …"""
+
 
 def read_slot(text: bytes) -> Slot:
     """A slot as Redis keeps it (`functions/shared/fold.lua`)."""
@@ -191,15 +197,12 @@ def _numbers(text: bytes, at: int) -> tuple[list[int], int]:
     return numbers, at + 1
 
 
-def read_tally(slot: Slot, text: bytes) -> None:
+def add_tally(slot: Slot, tally: Tally) -> None:
     """Add what is counted and not yet folded (`functions/shared/tally.lua`)."""
-    at = 0
-    while at < len(text):
-        line_end = text.index(b"\n", at)
-        found = slot.setdefault(text[at:line_end].decode("utf-8", "replace"), Sum())
-        first = line_end + 3
-        at = first + 3 * int.from_bytes(text[line_end + 1 : first], "little")
-        for what, bucket, count in zip(*[iter(text[first:at])] * 3, strict=True):
+    for service, row in zip(tally[::2], tally[1::2], strict=True):
+        found = slot.setdefault(service.decode("utf-8", "replace"), Sum())
+        for key, count in zip(row[::2], row[1::2], strict=True):
+            what, bucket = divmod(key, KINDS)
             if what != WAIT:
                 found.counts[what - 1] += count
             if bucket != NO_BUCKET:
@@ -218,16 +221,16 @@ class Read(msgspec.Struct, kw_only=True):
     wanted: Range
     numbers: range
     slots: list[tuple[int, bytes]] = []
-    tallies: list[tuple[bytes, bytes]] = []
+    tallies: list[tuple[bytes, Tally]] = []
     waiting: dict[str, int] = {}
 
     def by_number(self) -> dict[int, Slot]:
         """The slots, with all that belongs into them."""
         slots = {number: read_slot(packed) for number, packed in self.slots if packed}
-        for minute, text in self.tallies:
+        for minute, tally in self.tallies:
             number = int(minute) * 60 // self.wanted.seconds
             if number in self.numbers:
-                read_tally(slots.setdefault(number, {}), text)
+                add_tally(slots.setdefault(number, {}), tally)
         for service, count in self.waiting.items():
             figures = slots.setdefault(self.numbers[-1], {}).setdefault(service, Sum())
             figures.waiting = max(figures.waiting, count)

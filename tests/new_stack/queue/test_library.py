@@ -51,9 +51,9 @@ def test_no_file_uses_keys_or_another_clock(path: Path) -> None:
 def test_a_piece_comes_once_and_after_those_it_needs() -> None:
     text = library.source()
     assert text.startswith("#!lua name=hubgate\n")
-    assert text.count("local function read_job(") == 1
-    assert text.index("local function read_job(") < text.index("local function promote(")
-    assert text.index("local function emit(") < text.index("local function complete(")
+    assert text.count("function read_job(") == 1
+    assert text.index("function read_job(") < text.index("function promote(")
+    assert text.index("function emit(") < text.index("function complete(")
 
 
 async def test_loads_where_nothing_is_loaded(connection: Connection) -> None:

@@ -112,6 +112,15 @@ async def test_a_long_tally_is_folded_before_its_minute_is_over(queue: Queue, re
     assert counts_of(await only(queue))[0] == 12_000
 
 
+async def test_a_tally_that_nothing_can_read_is_dropped(queue: Queue, redis: Redis) -> None:
+    await redis.command("SET", "tally:1000", "somebody else's")
+    await redis.command("ZADD", "tallies", 1000, 1000)
+    await run(queue, "draw", jobs=7)
+    await queue.reap()
+    assert await redis.command("EXISTS", "tally:1000") == 0
+    assert counts_of(await only(queue)) == (7, 5, 1, 1)
+
+
 async def test_invented_services_are_kept_together(queue: Queue, redis: Redis) -> None:
     await queue.submit_many([NewJob(service_required=f"service-{number}") for number in range(500)])
     await age(redis, 60)
@@ -152,8 +161,8 @@ async def test_sketches_add_up_to_that_of_everything(queue: Queue, redis: Redis)
     chance = random.Random(1)
     waits = [int(chance.lognormvariate(6, 1)) for _ in range(3_000)]
     for first in range(0, 3_000, 100):
-        triples = b"".join(bytes((5, bucket_of(ms), 1)) for ms in waits[first : first + 100])
-        await redis.command("SET", "tally:1000", b"s\n\x64\x00" + triples)
+        counted = Counter(5 * 256 + bucket_of(ms) for ms in waits[first : first + 100])
+        await redis.command("SET", "tally:1000", msgspec.msgpack.encode({"s": counted}))
         await redis.command("ZADD", "tallies", 1000, 1000)
         await queue.reap()
     sketch = read_slot(await redis.command("GET", "slot:60:1000"))["s"].wait
@@ -199,10 +208,9 @@ async def test_ten_services_and_ninety_days_take_at_most_20_mb(
 
 def tally_of(service: str, buckets: int) -> bytes:
     """A busy minute, with waits and runs in so many buckets."""
-    counts = b"".join(bytes((what, 255, 255)) * 100 for what in (1, 2, 3, 4))
-    times = b"".join(bytes((what, 100 + bucket, 100)) for bucket in range(buckets) for what in (2, 5))
-    triples = counts + times
-    return service.encode() + b"\n" + (len(triples) // 3).to_bytes(2, "little") + triples
+    counts = {what * 256 + 255: 25_500 for what in (1, 2, 3, 4)}
+    times = {what * 256 + 100 + bucket: 100 for bucket in range(buckets) for what in (2, 5)}
+    return msgspec.msgpack.encode({service: counts | times})
 
 
 async def used(queue: Queue) -> int:

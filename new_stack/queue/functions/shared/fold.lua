@@ -12,8 +12,7 @@ local SLOTS = {
 local SERVICES_KEPT = 50
 local OTHERS = '(others)'
 local READY = 5
-local WAIT, RUN = 5, 6
-local NO_BUCKET = 255
+local WAIT, KINDS, NO_BUCKET = 5, 256, 255
 
 local function packed(numbers)
   local bytes = { #numbers }
@@ -132,36 +131,42 @@ local function save_slots(slots)
   end
 end
 
--- What a tally says, by service: how many of each of the four, and two sets of buckets.
+-- What a tally says: by service how often by key.
 local function read_tally(text)
-  local found, at = {}, 1
-  while at <= #text do
-    local line_end = string.find(text, '\n', at, true)
-    local service = string.sub(text, at, line_end - 1)
-    local low, high = string.byte(text, line_end + 1, line_end + 2)
-    local counted = found[service] or { 0, 0, 0, 0, {}, {} }
-    found[service], at = counted, line_end + 3 + 3 * (low + 256 * high)
-    local bytes = { string.byte(text, line_end + 3, at - 1) }
-    for index = 1, #bytes, 3 do
-      local what, bucket, count = bytes[index], bytes[index + 1], bytes[index + 2]
-      if what < WAIT then counted[what] = counted[what] + count end
-      if bucket < NO_BUCKET then
-        local times = counted[what == WAIT and WAIT or RUN]
-        times[bucket] = (times[bucket] or 0) + count
-      end
+  local sums, next_one, message = {}, 0, nil
+  while #text > 0 and next_one >= 0 do
+    next_one, message = cmsgpack.unpack_limit(text, 1, next_one)
+    for service, counted in pairs(message) do
+      local sum = sums[service] or {}
+      sums[service] = sum
+      for key, count in pairs(counted) do sum[key] = (sum[key] or 0) + count end
     end
   end
-  return found
+  return sums
+end
+
+-- How many of each of the four, and two sets of buckets.
+local function split(counted)
+  local counts, waits, runs = { 0, 0, 0, 0 }, {}, {}
+  for key, count in pairs(counted) do
+    local what, bucket = math.floor(key / KINDS), key % KINDS
+    local times = what == WAIT and waits or runs
+    if what ~= WAIT then counts[what] = counts[what] + count end
+    if bucket ~= NO_BUCKET then times[bucket] = (times[bucket] or 0) + count end
+  end
+  return counts, waits, runs
 end
 
 local function fold_tally(q, slots, minute)
   local text = redis.call('GET', q.prefix .. 'tally:' .. minute) or ''
-  for service, counted in pairs(read_tally(text)) do
+  local fine, sums = pcall(read_tally, text)
+  for service, counted in pairs(fine and sums or {}) do
+    local counts, waits, runs = split(counted)
     for _, kind in ipairs(SLOTS) do
-      local figures = figures_of(slot_of(q, slots, kind, minute), service)
-      for at = 1, 4 do figures[1][at] = figures[1][at] + counted[at] end
-      figures[2] = sum_of(figures[2], counted[WAIT], kind.sketch_bytes)
-      figures[3] = sum_of(figures[3], counted[RUN], kind.sketch_bytes)
+      local figures = figures_of(slot_of(q, slots, kind, minute), service_of(service))
+      for at = 1, 4 do figures[1][at] = figures[1][at] + counts[at] end
+      figures[2] = sum_of(figures[2], waits, kind.sketch_bytes)
+      figures[3] = sum_of(figures[3], runs, kind.sketch_bytes)
     end
   end
   redis.call('UNLINK', q.prefix .. 'tally:' .. minute)
