@@ -142,7 +142,7 @@ def test_no_arrow_of_the_table_runs_upwards() -> None:
         ("new_stack/api/app.py", "harness.parity"),
         ("new_stack/client/client.py", "new_stack.queue.jobs"),
         ("harness/gate/run.py", "new_stack.queue"),
-        ("harness/cassettes/reading.py", "harness.parity.facts"),
+        ("harness/cassettes/file.py", "harness.parity.facts"),
         ("harness/processes/redis.py", "harness.targets"),
         ("harness/results/run.py", "harness.newroom.thing"),
         ("reports/page.py", "harness.gate"),

@@ -1,4 +1,6 @@
-"""The follower: takes the traffic as it comes, and hands each connection and each request to its mirror."""
+"""The follower, a process of its own: takes the traffic from its standard input as it comes, and hands each connection
+and each request to its mirror.
+"""
 
 from __future__ import annotations
 
@@ -146,3 +148,7 @@ async def _standard_input() -> asyncio.StreamReader:
     pipe = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(pipe), sys.stdin)
     return pipe
+
+
+if __name__ == "__main__":
+    asyncio.run(follow())

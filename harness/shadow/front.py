@@ -66,7 +66,7 @@ class Follower:
 
     async def _start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "harness.shadow"),
+            *(sys.executable, "-P", "-m", "harness.shadow.follower"),
             stdin=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": services.python_path()},
             start_new_session=True,  # Ctrl-C is for the proxy, which then ends this

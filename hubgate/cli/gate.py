@@ -33,7 +33,7 @@ from harness.results import PreflightRow, Run, Verdict, load
 from harness.results.formatting import plural
 from harness.results.trend import name_of, trend
 from hubgate.cli import options
-from hubgate.cli.compare import FAIL_ON_WORSE, runs_in, show_comparison, source
+from hubgate.cli.kept_runs import FAIL_ON_WORSE, runs_in, show_comparison, source
 
 OUT: Final = click.option(
     "--out",

@@ -43,6 +43,17 @@ token: Final[Decorator] = click.option(
 )
 
 
+def stack_api(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A running stack that is asked by its API, and how its answer is printed."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON."),
+        token,
+        target_url("--target", "The API of the stack (default: http://127.0.0.1:8000)."),
+    ):
+        command = option(command)
+    return command
+
+
 allow_load_on: Final[Decorator] = click.option(
     "--allow-load-on",
     multiple=True,

@@ -13,8 +13,8 @@ from harness.errors import CouldNotRun
 from harness.processes import Launch, Process, Processes, free_port, http_ok
 from harness.results import save
 from harness.results.trend import environment_of
-from hubgate.cli import cli, compare
-from hubgate.cli.compare import bars, runs_in
+from hubgate.cli import cli, kept_runs
+from hubgate.cli.kept_runs import bars, runs_in
 from tests.harness.results.test_trend import p99, run
 
 
@@ -108,7 +108,7 @@ def test_a_run_is_fetched_from_where_it_is_kept(site: Process, kept: Path) -> No
 def test_what_cannot_be_fetched_is_told_in_a_sentence(
     site: Process, path: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "MOST_BYTES", 100)
+    monkeypatch.setattr(kept_runs, "MOST_BYTES", 100)
     with pytest.raises(CouldNotRun, match=said) as refused:
         runs_in(site.http_url + path)
     assert site.http_url + path in str(refused.value)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from harness.cassettes import Cassette, Event, Open, Receive, Role, load
@@ -22,7 +23,6 @@ from harness.cassettes.conversation import WORK, Conversation, Doing, Hearing, c
 from harness.cassettes.replay.compatibility import LeftOut
 from harness.cassettes.replay.files import CassetteResult, concluded
 from harness.cassettes.replay.player import Transcript
-from harness.cassettes.replay.scripts import is_done, script_of
 from harness.clients.spoken_client import NotTaken, NotTold, SpokenClient
 from harness.clients.spoken_side import SpokenSide
 from harness.errors import CouldNotRun
@@ -355,3 +355,39 @@ def _opened(told: Sequence[Event]) -> list[Event]:
     """Each actor as a client with a connection."""
     actors = dict.fromkeys(event.actor for event in told)
     return [Open(at=0.0, actor=actor, role=Role.CLIENT, path=f"/{actor}") for actor in actors]
+
+
+MOST_PAUSE_MS: Final = 250.0
+NEVER_ENDS: Final = [{"sleep_ms": MOST_PAUSE_MS}] * 240
+"""A minute in which a job that the recording cancels, or leaves running, does not end."""
+
+
+def script_of(heard: Sequence[Hearing]) -> list[dict[str, Any]]:
+    """What a worker does, by what one client was told of a job: attempts that fail in the same place, then the last."""
+    failures = [step for step in heard if step.event.kind in {EventKind.ATTEMPT_FAILED, EventKind.FAILED}]
+    first = heard[: heard.index(failures[0])] if failures else heard
+    last = heard[heard.index(failures[-1]) + 1 :] if failures else []
+    steps, again = _updates(first), any(step.event.kind in WORK for step in last)
+    for number, failure in enumerate(failures, 1):  # the attempt of that number ends there
+        once = {"attempts": number} if again or number < len(failures) else {}
+        steps.append({"fail": failure.event.error or "failed", **once})
+    steps += _updates(last)[len(_updates(first)) :]
+    ended = [step.event for step in heard if step.event.kind is EventKind.COMPLETED or is_done(step.event)]
+    if failures and not again:
+        return steps
+    return [*steps, {"result": ended[0].result}] if ended else [*steps, *NEVER_ENDS]
+
+
+def is_done(event: JobEvent) -> bool:
+    """Whether somebody who asked was answered that the job has completed."""
+    return event.kind is EventKind.STATUS and event.state is JobState.COMPLETED
+
+
+def _updates(heard: Sequence[Hearing]) -> list[dict[str, Any]]:
+    """The progress, with the pauses before it."""
+    steps: list[dict[str, Any]] = []
+    for before, step in itertools.pairwise([*heard[:1], *heard]):
+        if step.event.kind is EventKind.PROGRESS:
+            pause_ms = min(MOST_PAUSE_MS, max(0.0, step.at - before.at))
+            steps += [{"sleep_ms": round(pause_ms)}, {"progress": step.event.progress}]
+    return steps

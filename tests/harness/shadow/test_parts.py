@@ -18,7 +18,6 @@ from harness.parity import parity_of
 from harness.parity.deviations import Deviations
 from harness.processes import free_port
 from harness.results import Verdict
-from harness.shadow.jobs import KnownJobs
 from harness.shadow.ledger import FILE_NAME, Ledger
 from harness.shadow.page import serve_page
 from harness.shadow.report import run_of
@@ -26,6 +25,7 @@ from harness.shadow.tap import LEFT_OUT, Tap, is_drawn
 from harness.shadow.timing import alike, is_behind, marked
 from harness.shadow.topic import OVERTAKEN_MS, QUIET_MS, Topic
 from harness.shadow.traffic import Lost, Message, Opened, PassedBy, Rules, Sent, Settings
+from harness.shadow.world import KnownJobs
 from tests.browser import PATH, browser
 
 OPENED = Open(at=0, actor="c", role=Role.CLIENT, path="/ws/client/c")
