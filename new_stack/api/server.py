@@ -12,7 +12,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from new_stack.api.app import create_app
-from new_stack.api.guard.limits import raise_descriptor_limit
+from new_stack.api.guard.limits import KEEPALIVE_SECONDS, bound_first_request, raise_descriptor_limit
 from new_stack.api.services import Services
 from new_stack.api.settings import ApiSettings
 from new_stack.log import LibraryLogs, log
@@ -33,11 +33,12 @@ async def serve(settings: ApiSettings) -> int:
         access_log=None,
         handler_cancellation=True,
         shutdown_timeout=settings.shutdown_grace_ms / 1000,
-        keepalive_timeout=settings.header_timeout_ms / 1000,  # until the first request, see the middleware
+        keepalive_timeout=KEEPALIVE_SECONDS,
     )
     hurried = _stop_on_signals(services.stopping)
     try:
         await runner.setup()
+        bound_first_request(runner, settings.header_timeout_ms / 1000)
         site = web.SockSite(runner, listener, backlog=BACKLOG)
         await site.start()
         port, prefix = listener.getsockname()[1], settings.queue.prefix

@@ -1,8 +1,6 @@
-"""Before every request: which page sends it, what token it shows, what it asks, and how long its connection waits."""
+"""Before every request: which page sends it, what token it shows, and what it asks."""
 
 from __future__ import annotations
-
-from typing import Final
 
 from aiohttp import web
 
@@ -11,15 +9,10 @@ from new_stack.api.guard.tokens import require_access
 from new_stack.api.modern.query import require_known_query
 from new_stack.api.services import SERVICES
 
-KEEPALIVE_SECONDS: Final = 75.0
-"""How long a connection may wait for its next request; longer than the load balancers in front of it do."""
-
 
 def admit(request: web.Request) -> web.Response | None:
     """The answer where it is given here; None for a request that may be served. Raises a problem for any other."""
     services = request.app[SERVICES]
-    if request.protocol is not None:
-        request.protocol._keepalive_timeout = KEEPALIVE_SECONDS  # noqa: SLF001 - aiohttp has one timeout for both
     require_own_page(request, services.settings)
     if request.method == "OPTIONS":
         return preflight(request, services.settings.cors_origins)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 
@@ -18,6 +18,8 @@ from new_stack.log import log
 
 KERNEL_BUFFER: Final = 65_536
 DESCRIPTOR_SECONDS: Final = 1.0
+KEEPALIVE_SECONDS: Final = 75.0
+"""How long a connection may wait for its next request; longer than the load balancers in front of it do."""
 
 
 def raise_descriptor_limit() -> int:
@@ -52,6 +54,26 @@ def bound_buffers(transport: asyncio.Transport | None, high: int) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
+
+
+def bound_first_request(runner: web.AppRunner, seconds: float) -> None:
+    """Close a connection that does not send a first request in time. aiohttp has one timeout for that and the next ones
+    (KEEPALIVE_SECONDS), and reads it before anything of ours is asked.
+    """
+    loop, server = asyncio.get_running_loop(), cast("web.Server", runner.server)
+    noted = server.connection_made
+
+    def await_first(handler: Any) -> None:
+        if handler._keepalive_handle is not None:  # noqa: SLF001 - None where it is closed already
+            handler._keepalive_handle.cancel()  # noqa: SLF001
+            handler._next_keepalive_close_time = loop.time() + seconds  # noqa: SLF001
+            handler._keepalive_handle = loop.call_later(seconds, handler._process_keepalive)  # noqa: SLF001
+
+    def connection_made(handler: Any, transport: asyncio.Transport) -> None:
+        noted(handler, transport)
+        loop.call_soon(await_first, handler)  # once its usual timer is set
+
+    server.connection_made = connection_made  # type: ignore[method-assign]  # there is no other way to hear of one
 
 
 class ConnectionLimiter:
