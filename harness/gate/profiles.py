@@ -49,6 +49,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Those that a run of this profile judges, where the user names none; empty for all."""
     scenarios: str = ""
     """Which scenarios are run, as an expression of their markers; empty for all."""
+    warm: bool = False
+    """Fork the stack's processes from one that has imported their code: dozens of starts cost a third of it then."""
     suite_processes: int = 1
     """Over how many processes the scenarios of a phase are spread."""
     together: bool = False
@@ -106,6 +108,7 @@ FAST: Final = Profile(
     ),
     scenarios="fast",
     suite_processes=4,
+    warm=True,
     together=True,
     fault_lease_ms=2_500,
     fault_kinds_left_out=(Kind.OVERLONG, Kind.HUGE),

@@ -83,13 +83,14 @@ async def run_gate(
     show(looked)
     started, folder = datetime.now(UTC), new_folder(options)
     clock = time.monotonic()
-    with _overlay(options, folder) as overlay, Processes(folder / "logs") as processes:
+    profile = PROFILES[options.profile]
+    with _overlay(options, folder) as overlay, Processes(folder / "logs", warm=profile.warm) as processes:
         context = RunContext(
             options=options,
             folder=folder,
             processes=processes,
             limits=limits,
-            profile=PROFILES[options.profile],
+            profile=profile,
             wanted=wanted,
             report=lambda _: None,
             overlay=overlay,

@@ -20,6 +20,7 @@ import msgspec
 from harness.errors import BEFORE_READY, EnvironmentFailure, NotReady, ProcessDied
 from harness.processes.memory import Memory, memory_of
 from harness.processes.ports import Probe
+from harness.processes.warm_pool import Forked, WarmPool, can_fork
 from harness.tasks import called_off
 
 POLL_S = 0.02
@@ -64,7 +65,12 @@ class Process:
     """One started program. Signals go to its process group, so its own children get them too."""
 
     def __init__(
-        self, launch: Launch, log: Path, environment: Mapping[str, str], listed: Callable[[str], None]
+        self,
+        launch: Launch,
+        log: Path,
+        environment: Mapping[str, str],
+        listed: Callable[[str], None],
+        warm: WarmPool | None = None,
     ) -> None:
         self.launch = launch
         self.name = launch.name
@@ -72,8 +78,9 @@ class Process:
         self.environment = {**environment, **launch.environment}
         """Of its next start."""
         self._listed = listed
+        self._warm = warm
         self._log_start = 0
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._popen: subprocess.Popen[bytes] | Forked | None = None
         self.expected_to_live = False
         """False before the start and once somebody stopped or killed it through this object."""
         self.own_exits: list[OwnExit] = []
@@ -113,9 +120,15 @@ class Process:
         self.note_own_exit()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        warm = self._warm and self._warm.begin(self.launch.command, self.environment, self.log)
+        self._popen = warm or self._started_cold()
+        self._listed(f"+{self._popen.pid}")
+        self.expected_to_live = True
+
+    def _started_cold(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as out:
             try:
-                self._popen = subprocess.Popen(  # noqa: S603 - the command is ours or the user's own
+                return subprocess.Popen(  # noqa: S603 - the command is ours or the user's own
                     self.launch.command,
                     stdin=subprocess.DEVNULL,
                     stdout=out,
@@ -126,8 +139,6 @@ class Process:
                 )
             except OSError as error:
                 raise EnvironmentFailure(f"{self.name} cannot be started: {error}") from error
-        self._listed(f"+{self._popen.pid}")
-        self.expected_to_live = True
 
     def note_own_exit(self) -> None:
         """Keep it if the process has ended by itself since its start."""
@@ -226,9 +237,9 @@ class Process:
             file.seek(max(self._log_start, size - 1_000_000))
             return file.read().decode("utf-8", "replace")
 
-    def tail(self) -> str:
+    def tail(self, lines: int = TAIL_LINES) -> str:
         """The last lines of its log."""
-        return "\n".join(self.log_text()[-TAIL_BYTES:].splitlines()[-TAIL_LINES:])
+        return "\n".join(self.log_text()[-TAIL_BYTES:].splitlines()[-lines:])
 
     def death(self, when: str) -> ProcessDied:
         """The error that tells of its end."""
@@ -244,8 +255,10 @@ class Processes:
     crash, at Ctrl-C, at exit of the interpreter and when the harness itself is killed, every one of them is ended.
     """
 
-    def __init__(self, folder: Path, *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *, environment: Mapping[str, str] | None = None, warm: bool = False) -> None:
+        """With `warm`, the stack's processes are forked from one that has imported their code, where that can be."""
         self.folder = folder
+        self._warm = WarmPool() if warm and can_fork() else None
         self._environment = child_environment(environment)
         self._all: dict[str, Process] = {}
         self._orphan_killer: subprocess.Popen[bytes] | None = None
@@ -283,7 +296,7 @@ class Processes:
         before = self._all.get(launch.name)
         if before is not None and before.alive:
             raise EnvironmentFailure(f"a process named {launch.name} runs already")
-        process = Process(launch, self.folder / f"{launch.name}.log", self._environment, self._list_process)
+        process = Process(launch, self.folder / f"{launch.name}.log", self._environment, self._list_process, self._warm)
         if before is not None:
             before.note_own_exit()
             process.own_exits = before.own_exits
@@ -319,6 +332,8 @@ class Processes:
         limit = time.monotonic() + grace_s
         for process in reversed(list(self)):
             process.stop(grace_s=max(0.0, limit - time.monotonic()))
+        if self._warm is not None:
+            self._warm.close()
         if self._orphan_killer is not None:
             _pipe(self._orphan_killer).close()
             self._orphan_killer.wait()

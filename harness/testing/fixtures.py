@@ -94,9 +94,9 @@ def hubgate_run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.
 
 
 @pytest.fixture(scope="session")
-def hubgate_processes(hubgate_run_folder: Path) -> Iterator[Processes]:
+def hubgate_processes(request: pytest.FixtureRequest, hubgate_run_folder: Path) -> Iterator[Processes]:
     """The processes of this run; all are gone at its end."""
-    with Processes(hubgate_run_folder / "logs") as running:
+    with Processes(hubgate_run_folder / "logs", warm=request.config.getoption("--warm")) as running:
         yield running
 
 
