@@ -1,7 +1,8 @@
 """Books of answers: what the stack is asked, line by line, and below each line what it answers, word for word.
 
     worker w1 services=draw                    start a worker of that name; what is in capitals are settings
-    refused new_stack.worker WORKER_ID=        start a process that is set up wrongly: its status and last line
+    refused new_stack.worker WORKER_ID=w*201   start a process that is set up wrongly: its status and last line;
+                                               `--options` may stand before, and `w*201` is a w 201 times
     kill w1                                    kill it; `stop w1` ends it in order
     POST /api/jobs {"id": "a"}                 ask; headers may stand between: `<Name: value>`
     until GET /api/jobs/a status=completed     ask until the answer has that (`=*`: anything)
@@ -9,6 +10,8 @@
     socket alice /ws/client/alice              connect
     alice says {"type": "submit_job"}          a frame; bare text is sent as it stands
     alice hears complete_job                   all frames up to the first of that type, or so many
+    alice leaves                               close the connection
+    deprecation legacy = false                 change the file that HUBGATE_DEPRECATION_FILE={file} names
 
 What nobody can know beforehand is masked: times by where they lie, ids of events, what memory and moments take. Nulls
 and what the clock alone brings about are left out. `pytest scenarios -k books --write-books` writes the answers down
@@ -21,11 +24,9 @@ import asyncio
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,9 @@ import websockets
 
 from harness.clients import ModernClient
 from harness.processes import Process
+from harness.processes.services import python_path
+from harness.processes.warm_pool import WarmStarts
+from scenarios.answer_masks import CLOCKS_APART_MS, header, masked, shown
 from scenarios.stacks import OwnStack
 
 AGENT: Final = "a reader of books"
@@ -41,41 +45,15 @@ FOLDER: Final = Path(__file__).parent / "books"
 STEP_S: Final = 15.0
 WRITING_S: Final = 4.0
 LOOK_S: Final = 0.03
-HOUR_MS: Final = 3_600_000
-LONG_AGO_MS: Final = 100 * 24 * HOUR_MS
 HEADERS: Final = (
     *("location", "allow", "retry-after", "deprecation", "sunset", "link", "www-authenticate", "etag", "cache-control"),
     *("access-control-allow-origin", "access-control-allow-methods", "access-control-allow-headers"),
+    *("access-control-expose-headers", "access-control-max-age", "vary", "connection", "set-cookie"),
 )
-VARIES: Final = (
-    *(
-        "redis_ms",
-        "used_bytes",
-        "peak_bytes",
-        "retry_after_s",
-        "uptime",
-        "uptime_seconds",
-        "cpu_cores",
-        "ram_gb",
-        "pid",
-    ),
-    *("jobs_processed", "p50", "p95", "p99", "after_s", "at"),
-)
-BY_THE_CLOCK: Final = frozenset({"unserved", "unserved_since", "unserved_since_ms", "unworkable_since", "points"})
-"""Fields that say when somebody last looked; where they matter, the book waits for them."""
+_REPEATED: Final = re.compile(r"(\w)\*(\d+)")
 NOT_SHOWN: Final = ("#", "hubgate_jobs_unserved")
-UNASKED: Final = ("stats_broadcast", "system_status", "heartbeat")
+UNASKED: Final = ("stats_broadcast", "ack", "system_status", "heartbeat")
 """Frames that come by the clock."""
-_VARIES: Final = re.compile(rf'"({"|".join(VARIES)})": ?-?[\d.e]+')
-_UNSERVED: Final = re.compile(r"(?<=Unworkable) since <past>|, \"waiting_reason\": \"no worker [^\"]*\"")
-_UNTIL: Final = re.compile(r"until \d\d:\d\d UTC")
-_OURS: Final = re.compile(r'"(host|version)": "[^"]*"')
-_HERE: Final = re.compile(r"(?:127\.0\.0\.1|localhost):\d+")
-_UUID: Final = re.compile(r"\b[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b")
-_EVENT: Final = re.compile(r"\b\d{13}-\d+\b")
-_NUMBER: Final = re.compile(r"(?<![\d.\w])\d{10}(?:\d{3})?(?:\.\d+)?(?![\d\w])")
-_ISO: Final = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
-_ORDER: Final = ("created_at_ms", "claimed_at_ms", "ended_at_ms")
 
 
 def books() -> list[str]:
@@ -98,55 +76,20 @@ def lines_of(text: str) -> Iterator[tuple[str, list[str]]]:
         yield asked, below
 
 
-def masked(text: str) -> str:
-    """An answer without what nobody can know beforehand."""
-    now_ms = time.time() * 1000
-
-    def where(ms: float, found: str) -> str:
-        if not now_ms - LONG_AGO_MS < ms < now_ms + HOUR_MS:
-            return found
-        return "<past>" if ms <= now_ms + 1 else "<future>"
-
-    def number(match: re.Match[str]) -> str:
-        digits = match[0].partition(".")[0]
-        return where(float(match[0]) * (1 if len(digits) > 10 else 1000), match[0])
-
-    def iso(match: re.Match[str]) -> str:
-        at = datetime.fromisoformat(match[0])
-        return where((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000, match[0])
-
-    text = _EVENT.sub("<event>", _HERE.sub("<here>", _UUID.sub("<uuid>", text)))
-    text = _NUMBER.sub(number, _ISO.sub(iso, text)).replace(datetime.now(UTC).date().isoformat(), "<today>")
-    text = _UNTIL.sub("until <time>", _UNSERVED.sub("", text))
-    return _VARIES.sub(r'"\1": <number>', _OURS.sub(r'"\1": "<text>"', text))
-
-
-def shown(value: Any) -> str:
-    """An answer as it stands in the book."""
-    return masked(json.dumps(_settled(value), ensure_ascii=False))
-
-
-def _settled(value: Any) -> Any:
-    if isinstance(value, dict):
-        moments = [value[name] for name in _ORDER if isinstance(value.get(name), int)]
-        assert moments == sorted(moments), f"a job was created, claimed and ended at {moments}"
-        left_out = BY_THE_CLOCK | ({"waiting"} if "wait_ms" in value else set())
-        if "traceback" in value:
-            value = value | {"traceback": value["traceback"] and "<text>"}
-        return {name: _settled(one) for name, one in value.items() if one is not None and name not in left_out}
-    return [_settled(one) for one in value] if isinstance(value, list) else value
-
-
 class Player:
     """Asks a stack what a book asks."""
 
-    def __init__(self, stack: OwnStack, http: httpx.AsyncClient, client: ModernClient, patience_s: float) -> None:
+    def __init__(
+        self, stack: OwnStack, file: Path, http: httpx.AsyncClient, client: ModernClient, patience_s: float
+    ) -> None:
         self._stack = stack
+        self._file = file
         self._http = http
         self._client = client
         self._patience_s = patience_s
         self._workers: dict[str, Process] = {}
         self._sockets: dict[str, websockets.ClientConnection] = {}
+        self._starts: WarmStarts | None = None
 
     async def answers(self, asked: str, opened: AsyncExitStack) -> list[str]:
         """What one line is answered, masked."""
@@ -158,25 +101,24 @@ class Player:
                 case "worker":
                     return await self._start_worker(*rest.split())
                 case "refused":
-                    return await self._refused(*rest.split())
+                    return await self._refused(opened, *rest.split())
                 case "kill" | "stop":
                     return await self._end_worker(rest, kill=word == "kill")
                 case "until":
                     return await self._until(rest)
                 case "follow":
                     return await self._follow(rest)
+                case "deprecation":
+                    return _put(rest, self._file)
                 case "socket":
                     name, path = rest.split()
                     return await self._connect(name, path, opened)
-            if word in self._sockets:
-                does, _, what = rest.partition(" ")
-                return await (self._says(word, what) if does == "says" else self._hears(word, what))
-            return await self._ask(asked)
+            return await (self._at_socket(word, rest) if word in self._sockets else self._ask(asked))
 
     async def _start_worker(self, name: str, *settings: str) -> list[str]:
         pairs = dict(setting.split("=", 1) for setting in settings)
         environment = {key: value for key, value in pairs.items() if key.isupper()}
-        connector = f"simulation:services={pairs.get('services', '*')}"
+        connector = f"{pairs.get('connector', 'simulation')}:services={pairs.get('services', '*')}"
         launch = self._stack.deployment.worker_launch(
             name, concurrency=int(pairs.get("places", "1")), connector=connector, environment=environment
         )
@@ -191,25 +133,28 @@ class Player:
             return [f"refused {refused.response.status_code}"]
         return []
 
-    async def _refused(self, module: str, *settings: str) -> list[str]:
+    async def _at_socket(self, name: str, rest: str) -> list[str]:
+        does, _, what = rest.partition(" ")
+        if does == "leaves":
+            await self._sockets.pop(name).close()
+            return []
+        return await (self._says(name, what) if does == "says" else self._hears(name, what))
+
+    async def _refused(self, opened: AsyncExitStack, module: str, *given: str) -> list[str]:
         """How a process of the stack ends that is set up wrongly: its status, and the last line that it says."""
+        given = tuple(_REPEATED.sub(lambda found: found[1] * int(found[2]), text) for text in given)
+        environment = self._environment() | dict(one.split("=", 1) for one in given if not one.startswith("-"))
+        if self._starts is None:
+            self._starts = WarmStarts(self._environment())
+            opened.callback(self._starts.close)
+        options = [option for option in given if option.startswith("-")]
+        status, said = await asyncio.to_thread(self._starts.run, module, options, environment)
+        return [f"{status} {masked(said.rstrip().rpartition(chr(10))[2])}".rstrip()]
+
+    def _environment(self) -> dict[str, str]:
         setup, target = self._stack.deployment.setup, self._stack.target
-        paths = [str(setup.overlay)] if setup.overlay else []
-        environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
-        environment |= {"REDIS_URL": getattr(target, "redis_url", ""), "API_PORT": "0"}
-        environment |= dict(setting.split("=", 1) for setting in settings)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module),
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            said = (await process.communicate())[0].decode().splitlines()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        return [f"{process.returncode} {masked(said[-1]) if said else ''}"]
+        environment = dict(os.environ) | {"PYTHONPATH": python_path(setup.overlay)}
+        return environment | {"REDIS_URL": getattr(target, "redis_url", ""), "API_PORT": "0"}
 
     async def _end_worker(self, name: str, *, kill: bool) -> list[str]:
         worker = self._workers.pop(name)
@@ -275,15 +220,26 @@ class Player:
         return await self._http.request(method, path, content=rest.encode(), headers=headers)
 
 
+def _put(text: str, file: Path) -> list[str]:
+    """Change a file at once, as an operator does."""
+    beside = file.with_suffix(".new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(file)
+    return []
+
+
 def _told(answer: httpx.Response) -> list[str]:
-    headers = "".join(f" {name}: {masked(answer.headers[name])};" for name in HEADERS if name in answer.headers)
+    headers = "".join(f" {name}: {header(answer.headers[name])};" for name in HEADERS if name in answer.headers)
     kind = answer.headers.get("content-type", "")
+    assert answer.headers["server"] == "hubgate", f"{answer.request.method} {answer.request.url}"
+    assert abs(int(answer.headers["hubgate-time"]) - time.time() * 1000) < CLOCKS_APART_MS, "by Redis's clock"
+    assert (kind == "application/problem+json") == ("json" in kind and answer.status_code >= httpx.codes.BAD_REQUEST)
     if "jsonl" in kind:
         return [
             f"{answer.status_code}{headers} {kind}",
             *(shown(json.loads(line)) for line in answer.text.splitlines()),
         ]
-    body = shown(answer.json()) if "json" in kind else kind
+    body = shown(answer.json()) if "json" in kind and answer.content else kind
     lines = answer.text.splitlines() if "version=0.0.4" in kind else []
     return [
         f"{answer.status_code}{headers} {body}".rstrip(),
@@ -311,21 +267,24 @@ def _at(value: Any, path: str) -> Any:
     return value
 
 
-async def played(text: str, stack: OwnStack) -> str:
-    """The book with what this stack answers. Raises AssertionError at the first answer that differs from the book's."""
-    return "".join([line async for line in _played(text, stack, compare=True)])
+async def played(text: str, stack: OwnStack, file: Path) -> str:
+    """The book with what this stack answers, `file` being the one that it may change.
+
+    Raises AssertionError at the first answer that differs from the book's.
+    """
+    return "".join([line async for line in _played(text, stack, file, compare=True)])
 
 
-async def written(text: str, stack: OwnStack) -> str:
+async def written(text: str, stack: OwnStack, file: Path) -> str:
     """The book with what this stack answers, whatever stood there."""
-    return "".join([line async for line in _played(text, stack, compare=False)])
+    return "".join([line async for line in _played(text, stack, file, compare=False)])
 
 
-async def _played(text: str, stack: OwnStack, *, compare: bool) -> Any:
+async def _played(text: str, stack: OwnStack, file: Path, *, compare: bool) -> Any:
     async with AsyncExitStack() as opened:
         http = await opened.enter_async_context(stack.http())
         client = await opened.enter_async_context(stack.modern())
-        player = Player(stack, http, client, STEP_S if compare else WRITING_S)
+        player = Player(stack, file, http, client, STEP_S if compare else WRITING_S)
         for asked, below in lines_of(text):
             try:
                 found = await player.answers(asked, opened)

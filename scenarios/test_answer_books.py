@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from scenarios.answer_books import FOLDER, books, played, written
@@ -11,14 +13,18 @@ pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.fast, pytest.
 
 
 @pytest.mark.parametrize("name", books())
-async def test_it_answers_as_the_book_says(request: pytest.FixtureRequest, name: str) -> None:
+async def test_it_answers_as_the_book_says(request: pytest.FixtureRequest, name: str, tmp_path: Path) -> None:
     path = FOLDER / f"{name}.book"
     text = path.read_text(encoding="utf-8")
+    file = tmp_path / "deprecation.toml"
+    file.write_text("")
     settings = dict(
-        line.removeprefix("# with ").split("=", 1) for line in text.splitlines() if line.startswith("# with ")
+        line.removeprefix("# with ").replace("{file}", str(file)).split("=", 1)
+        for line in text.splitlines()
+        if line.startswith("# with ")
     )
     with ours(request, "a stack of its own").stack(f"book-{name}", settings=settings) as stack:
         if request.config.getoption("--write-books"):
-            path.write_text(await written(text, stack), encoding="utf-8")
+            path.write_text(await written(text, stack, file), encoding="utf-8")
         else:
-            await played(text, stack)
+            await played(text, stack, file)

@@ -131,6 +131,7 @@ Outgoing = Open | Send | Close | Drop | Request
 Incoming = Receive | Closed | Response
 """What happens to an actor."""
 
+OUTGOING: Final = (Open, Send, Close, Drop, Request)
 INCOMING: Final = (Receive, Closed, Response)
 
 

@@ -63,10 +63,12 @@ def describe(event: HistoryEvent) -> str:
     return " ".join(part for part in parts if part)
 
 
-def timelines_of(history: History, results: Iterable[CheckResult], *, side: str = "stack") -> list[Timeline]:
+def timelines_of(
+    history: History, results: Iterable[CheckResult], *, side: str = "stack", most: int = MOST
+) -> list[Timeline]:
     """Every job in trouble of each checker; the lives of the first ones, with the entry that it objects to marked."""
     return [
-        _timeline(history, result.name, violation, f"{side}-{result.name}-{number}", side, told=number <= MOST)
+        _timeline(history, result.name, violation, f"{side}-{result.name}-{number}", side, told=number <= most)
         for result in results
         for number, violation in enumerate(result.violations, 1)
     ]
