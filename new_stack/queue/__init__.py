@@ -8,12 +8,9 @@ from new_stack.queue.errors import LeaseLost as LeaseLost
 from new_stack.queue.errors import QueueError as QueueError
 from new_stack.queue.errors import QueueUnavailable as QueueUnavailable
 from new_stack.queue.errors import RedisTooOld as RedisTooOld
-from new_stack.queue.events import ENDINGS as ENDINGS
 from new_stack.queue.events import Event as Event
 from new_stack.queue.events import EventKind as EventKind
 from new_stack.queue.jobs import ALL_SERVICES as ALL_SERVICES
-from new_stack.queue.jobs import PRIORITY_LIMIT as PRIORITY_LIMIT
-from new_stack.queue.jobs import TRANSITIONS as TRANSITIONS
 from new_stack.queue.jobs import Claimant as Claimant
 from new_stack.queue.jobs import Completed as Completed
 from new_stack.queue.jobs import End as End

@@ -32,11 +32,7 @@ class Reader:
     async def job(self, job_id: str, *, bodies: bool = True) -> Job | None:
         """One job, or None. Without `bodies` a payload or result of more than 1 KB is left out."""
         reply = await self._caller.read("job", job_id, "1" if bodies else "")
-        if not reply:
-            return None
-        row, position, *since = reply
-        unserved_since, paused_since = (int(at) if at else None for at in since)
-        return job_of(row, position=position, unserved_since=unserved_since, paused_since=paused_since)
+        return job_of(reply[0], position=reply[1]) if reply else None
 
     async def jobs(  # noqa: PLR0913 - filters, all of them optional and named
         self,

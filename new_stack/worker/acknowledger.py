@@ -1,4 +1,4 @@
-"""Ends jobs and claims the next ones in one call; whatever ends at the same moment shares it."""
+"""Ends jobs and claims the next ones: in one call, which whatever ends at the same moment shares, or after a wait."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from new_stack.queue.errors import LeaseLost, QueueError
 from new_stack.queue.jobs import Completed, End, Failed, Lease
+from new_stack.worker.cancellations import cancel
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.orphaned_claims import AGE_S, OrphanedClaims
 from new_stack.worker.running_jobs import RunningJobs
 
 
 class Acknowledger:
-    """The one place that ends jobs. Ends wait here through an outage; none is dropped."""
+    """The one place that ends jobs, and that claims them. Ends wait here through an outage; none is dropped."""
 
     def __init__(self, context: WorkerContext, running: RunningJobs) -> None:
         self._context = context
@@ -26,6 +27,8 @@ class Acknowledger:
         self._settled = asyncio.Event()
         self._settled.set()
         self._unsure = False
+        self.fetching = False
+        """Whether it waits for work now."""
 
     @property
     def waiting(self) -> int:
@@ -65,6 +68,34 @@ class Acknowledger:
             self._sent = []
             self.unsure()
             raise
+
+    async def fetch(self) -> None:
+        """Wait for work, once there is room for more, and claim it in the same round trip.
+
+        Cancelled, it releases what its wait may claim meanwhile.
+        """
+        context, running = self._context, self._running
+        await running.places.until_free()
+        with running.places.reserved() as places:
+            if not places:  # a claim that began meanwhile took them: a wait for nothing would use up a wake-up
+                return
+            self.fetching = True
+            try:
+                leases, signal = await context.queue.wait_and_claim(
+                    context.claimant,
+                    places,
+                    timeout_ms=context.settings.wait_ms,
+                    running=len(running.leases),
+                    idle_ms=context.settings.idle_ms,
+                )
+            except QueueError:
+                self.unsure()
+                raise
+            finally:
+                self.fetching = False
+        for lease in leases:
+            running.begin(lease)
+        cancel(running, signal)
 
     async def _end_and_claim(self, ends: Sequence[End]) -> None:
         if self._unsure:

@@ -64,11 +64,11 @@ class Attempt:
     @property
     def overdue(self) -> bool:
         """Whether the loop, blocked, has not even been able to end the attempt at its time-out."""
-        return time.monotonic() > self._late_at
+        return self._outcome is None and time.monotonic() > self._late_at
 
     def stop(self, reason: Stop) -> None:
-        """Cancel the connector; where it does not give way in time, end without it."""
-        if self._over:
+        """Cancel the connector, and end without it where it does not give way; one that is done has no time-out."""
+        if self._over or (reason is Stop.TIMED_OUT and self._outcome is not None):
             return
         if reason is not Stop.TIMED_OUT:
             self._publisher.close()

@@ -18,7 +18,6 @@ from new_stack.worker.acknowledger import Acknowledger
 from new_stack.worker.attempt import Stop
 from new_stack.worker.blocked_loop import beside_the_loop
 from new_stack.worker.context import WorkerContext
-from new_stack.worker.job_fetcher import JobFetcher
 from new_stack.worker.reaping import Reaping
 from new_stack.worker.running_jobs import RunningJobs
 
@@ -31,7 +30,7 @@ class Heartbeat:
         self._running = running
         self._acknowledger = acknowledger
         self._due_at = 0.0
-        self.reaping = Reaping(context)
+        self.reaping = Reaping(context, acknowledger)
 
     def report(self) -> WorkerReport:
         """What the worker says of itself."""
@@ -51,14 +50,14 @@ class Heartbeat:
             pid=os.getpid(),
         )
 
-    async def poll(self, fetcher: JobFetcher) -> None:
+    async def poll(self) -> None:
         """Where the worker waits for work, make good lost wake-ups: a poll that finds work ends the wait, which claims.
 
         The next heartbeat travels with it, where that is nearly due and renews no lease.
         """
         context, every_s = self._context, self._context.settings.poll_interval_ms / 1000
         await asyncio.sleep(context.jitter(every_s, 0.1))
-        if not fetcher.waiting:
+        if not self._acknowledger.fetching:
             return
         is_due = not self._running.leases and time.monotonic() >= self._due_at - every_s
         report = self.report() if is_due else None

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from new_stack.worker.acknowledger import Acknowledger
 from new_stack.worker.context import WorkerContext
-from new_stack.worker.job_fetcher import JobFetcher
 
 REAP_ALONE_S: Final = 1.0
 """Leases run out only while somebody reaps every 3 s: a longer pause is taken for an outage of Redis."""
@@ -22,8 +22,9 @@ STOPS: Final = 0.5
 class Reaping:
     """Each heartbeat says when somebody last reaped: a busy worker does so itself where nobody else has."""
 
-    def __init__(self, context: WorkerContext) -> None:
+    def __init__(self, context: WorkerContext, acknowledger: Acknowledger) -> None:
         self._context = context
+        self._acknowledger = acknowledger
         self._alone = False
         self._note()
 
@@ -39,13 +40,14 @@ class Reaping:
         elif ago_s < time.monotonic() - self._reaped_at - SLACK_S and self._context.chance.random() < STOPS:
             self._alone = False
 
-    async def reap(self, fetcher: JobFetcher) -> None:
+    async def reap(self) -> None:
         """Forget what is past (ended jobs that have expired, workers long gone) now and then.
 
         It reaps expired leases as well; and every second, where nobody else does: no API server, no idle worker.
         """
         await asyncio.sleep(REAP_ALONE_S)
-        if (self._alone and not fetcher.waiting) or time.monotonic() >= self._due_at:  # who waits for work polls: reaps
+        by_itself = self._alone and not self._acknowledger.fetching  # who waits for work polls, and so reaps
+        if by_itself or time.monotonic() >= self._due_at:
             self.log(await self._context.queue.reap())
             self._note()
 

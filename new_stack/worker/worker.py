@@ -17,7 +17,6 @@ from new_stack.worker.cancellations import await_cancellation
 from new_stack.worker.connector_registry import ConnectorRegistry
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.heartbeat import Heartbeat
-from new_stack.worker.job_fetcher import JobFetcher
 from new_stack.worker.running_jobs import RunningJobs
 from new_stack.worker.settings import WorkerSettings
 from new_stack.worker.unique_name import ensure_unique_name
@@ -47,7 +46,6 @@ class Worker:
         self._running = RunningJobs(context)
         self._acknowledger = Acknowledger(context, self._running)
         self._running.on_end = self._acknowledger.end
-        self._fetcher = JobFetcher(context, self._running, unsure=self._acknowledger.unsure)
         self._heartbeat = Heartbeat(context, self._running, self._acknowledger)
 
     def stop(self) -> None:
@@ -71,12 +69,12 @@ class Worker:
             async with asyncio.TaskGroup() as group:
                 forever = context.redis_backoff.forever
                 heartbeat = group.create_task(self._heartbeat.run())
-                fetching = group.create_task(forever(self._fetcher.fetch))
+                fetching = group.create_task(forever(self._acknowledger.fetch))
                 steps = (
                     self._acknowledger.acknowledge,
                     partial(await_cancellation, context, self._running),
-                    partial(self._heartbeat.poll, self._fetcher),
-                    partial(self._heartbeat.reaping.reap, self._fetcher),
+                    self._heartbeat.poll,
+                    self._heartbeat.reaping.reap,
                 )
                 loops = [group.create_task(forever(step)) for step in steps]
                 await self._stopping.wait()

@@ -19,7 +19,6 @@ from new_stack.api.guard.bodies import received
 from new_stack.api.guard.limits import address_of
 from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.http.problems import FieldError, ProblemError, not_found
-from new_stack.api.legacy.messages import Fields
 from new_stack.api.legacy.v2.universal import universal_job
 from new_stack.api.modern.jobs import submit_modern
 from new_stack.api.modern.schemas import job_view
@@ -95,22 +94,26 @@ _fields: Final = msgspec.json.Decoder(
 """Reads these fields of a body; others cost nothing."""
 
 
-def read_legacy_job(fields: Fields, new_id: str, body: Raw) -> tuple[NewJob, float | None]:
+def read_legacy_job(body: bytes, new_id: str) -> tuple[NewJob, float | None]:
     """The job in a legacy body, and how many seconds the caller waits for its end, if it does.
 
-    The job gets `new_id` where it names none. Raises a 422 problem with every error.
+    The job gets `new_id` where it names none. Raises a 422 problem with every error, 400 for what is no JSON.
     """
+    whole = decoded(body, _raw)
+    if body[:64].lstrip()[:1] != b"{":
+        raise _refusal([_refused("model_attributes_type", [], whole)])
+    fields = _fields.decode(body)
     values: dict[str, Any] = {}
     errors: list[Refused] = []
     for name, (wrong, default) in FIELDS.items():
-        raw = fields.get(name)
-        if raw is None:
+        raw = getattr(fields, name)
+        if raw is UNSET:
             values[name], kind = default, "missing" if default is UNSET else None
         else:
             values[name] = raw if name == "payload" else _any.decode(raw)
             kind = wrong(values[name])
         if kind is not None:
-            errors.append(_refused(kind, [name], body if raw is None else values[name]))
+            errors.append(_refused(kind, [name], whole if raw is UNSET else values[name]))
     if errors:
         raise _refusal(errors)
     job = NewJob(
@@ -130,14 +133,6 @@ def _refusal(errors: list[Refused]) -> ProblemError:
     return ProblemError(422, errors, errors=[FieldError(".".join(error["loc"]), error["msg"]) for error in errors])
 
 
-def _read(body: bytes, new_id: str) -> tuple[NewJob, float | None]:
-    found = decoded(body, _raw)
-    if body[:64].lstrip()[:1] != b"{":
-        raise _refusal([_refused("model_attributes_type", [], found)])
-    known = msgspec.structs.asdict(_fields.decode(body))
-    return read_legacy_job({name: raw for name, raw in known.items() if raw is not UNSET}, new_id, found)
-
-
 async def submit(request: web.Request) -> web.Response:
     """POST /api/jobs: the hub's body, or a modern job or a list of them, told apart by what they hold.
 
@@ -148,7 +143,7 @@ async def submit(request: web.Request) -> web.Response:
         async with received(request) as body:
             if (answered := await submit_modern(services, body)) is not None:
                 return answered
-            job, seconds = _read(body, services.new_id())
+            job, seconds = read_legacy_job(body, services.new_id())
             waits = seconds is not None
             caller = admit_rest(request, HUB_DIALECT, "POST /api/jobs with wait" if waits else "POST /api/jobs")
             if waits:

@@ -32,6 +32,18 @@ async def test_a_job_that_nobody_serves_is_told_with_its_time_until_somebody_doe
     assert lease.job_id == waiting
 
 
+async def test_a_job_whose_moment_has_not_come_waits_for_nobody_wherever_it_is_looked_at(api: Api) -> None:
+    later = await api.submit(service_required="upscale", not_before=2**45)
+    now = await api.submit(service_required="upscale")
+    await api.queue.reap()
+    listed = {job["job_id"]: job["waiting_reason"] for job in (await api.get("/api/jobs?state=pending"))["jobs"]}
+    assert listed == {now: "no worker serves 'upscale'", later: None}
+    assert {one: (await api.get(f"/api/jobs/{one}"))["waiting_reason"] for one in listed} == listed
+    await api.queue.pause_service("upscale")
+    listed = {job["job_id"]: job["waiting_reason"] for job in (await api.get("/api/jobs?state=pending"))["jobs"]}
+    assert {one: (await api.get(f"/api/jobs/{one}"))["waiting_reason"] for one in listed} == listed
+
+
 async def metrics(api: Api) -> str:
     async with api.session.get(f"{api.base}/metrics") as response:
         return await response.text()

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from new_stack.queue import (
-    TRANSITIONS,
     Claimant,
     Completed,
     EventKind,
@@ -23,6 +22,7 @@ from new_stack.queue import (
 from new_stack.queue import (
     function_caller as library,
 )
+from new_stack.queue.jobs import TRANSITIONS
 from new_stack.queue.usage import ClientCount, Counted
 from tests.new_stack.queue.conftest import Redis, submission
 

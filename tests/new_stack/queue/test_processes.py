@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from new_stack.queue import ENDINGS, Event, EventKind, NewJob, Queue
+from new_stack.queue import Event, EventKind, NewJob, Queue
+from new_stack.queue.events import ENDINGS
 
 PROGRAM = Path(__file__).with_name("restless_worker.py")
 JOBS = 300

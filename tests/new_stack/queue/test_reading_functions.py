@@ -8,7 +8,7 @@ import pytest
 
 from new_stack.queue import WorkerReport
 from new_stack.queue import function_caller as library
-from new_stack.queue.decoding import counts_of
+from new_stack.queue.decoding import counts_of, job_of
 from tests.new_stack.queue.conftest import Redis
 
 
@@ -34,8 +34,8 @@ class TestReading:
         await redis.write("reap", 100)
         [(service, since)] = counts_of(await redis.read("count")).unserved.items()
         assert service == "upscale"
-        assert (await redis.read("job", "x", ""))[2] == str(since).encode()
-        assert (await redis.read("job", "a", ""))[2] == b""
+        told = [job_of((await redis.read("job", job_id, ""))[0]) for job_id in ("x", "a")]
+        assert [job and job.unserved_since for job in told] == [since, None]
         await redis.beat("w2", services="upscale\nother")
         await redis.write("reap", 100)
         assert counts_of(await redis.read("count")).unserved == {}

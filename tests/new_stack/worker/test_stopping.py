@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 
-from new_stack.queue import Queue
-from new_stack.worker import ConnectorRegistry, EventLog, Worker, WorkerSettings
-from new_stack.worker.attempt import Stop
+from new_stack.queue import Completed, Lease, ProgressUpdate, Queue, QueueUnavailable
+from new_stack.worker import ConnectorRegistry, EventLog, JobContext, Worker, WorkerSettings
+from new_stack.worker.attempt import Attempt, Stop
 from new_stack.worker.connector_spec import ConnectorSpec
 from new_stack.worker.connectors.simulation import SimulationConnector, SimulationSettings
+from new_stack.worker.context import RedisBackoff
 from tests.new_stack.worker.conftest import (
+    Scripted,
     StartWorker,
     at_work,
     ended,
@@ -95,3 +99,34 @@ async def test_a_job_stopped_before_it_began_gives_its_place_back_at_once(
         assert await worker.task == 0
     assert await kinds(queue, job_id) == ["submitted", "claimed", "released"]
     assert not worker.logged("connector_ignores_stop")
+
+
+async def test_what_a_connector_did_in_time_counts_though_its_last_word_waits_for_redis() -> None:
+    """The time-out is the connector's: an outage in which its progress cannot be sent is not added to its time."""
+    away, ends = asyncio.Event(), asyncio.Queue[Any]()
+
+    async def progress(_lease: Lease, _update: ProgressUpdate) -> None:
+        if not away.is_set():
+            raise QueueUnavailable("Redis cannot be reached")
+
+    async def run(job: JobContext) -> str:
+        job.report(50)
+        return "done"
+
+    log = EventLog(lambda _line: None)
+    context: Any = SimpleNamespace(
+        log=log,
+        queue=SimpleNamespace(progress=progress),
+        redis_backoff=RedisBackoff(log, Random(1)),
+        settings=WorkerSettings(job_timeout_minutes=0.1 / 60, stop_grace_ms=100),
+    )
+    lease = Lease(
+        job_id="a", attempt=1, service_required="s", priority=0, max_retries=3, failures=0, expires_at=0, worker_id="w"
+    )
+    attempt = Attempt(context, lease, Scripted(run), ends.put_nowait)
+    await asyncio.sleep(0.3)
+    away.set()
+    async with asyncio.timeout(5):
+        end = await ends.get()
+    assert isinstance(end, Completed), end
+    assert attempt.stop_reason is None

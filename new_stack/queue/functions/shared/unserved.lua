@@ -49,6 +49,7 @@ end
 -- Why a job waits though it is its turn: since when nobody takes it, since when its service is paused.
 local function note_why(q, job)
   if job.state ~= 'pending' then return end
-  job.unserved_since = unserved_since(q, group_of(job))
+  local since = unserved_since(q, group_of(job))
+  job.unserved_since = since and position(q, job) > 0 and since or nil
   job.paused_since = paused_since(q, 'service', job.service_required)
 end
