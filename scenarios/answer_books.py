@@ -165,11 +165,17 @@ class Player:
         method, url, wanted = asked.split(" ", 2)
         question = f"{method} {url}"
         path, _, value = wanted.partition("=")
-        while True:
-            found = _at((await self._response(question)).json(), path)
-            if str(found) == value or (value == "*" and found is not None):
-                return []
-            await asyncio.sleep(LOOK_S)
+        answer, found = None, None
+        try:
+            async with asyncio.timeout(1.5 * self._patience_s):
+                while str(found) != value and (value != "*" or found is None):
+                    await asyncio.sleep(LOOK_S if answer else 0)
+                    answer = await self._response(question)
+                    found = _at(answer.json(), path)
+        except TimeoutError:
+            last = f"{answer.status_code} {masked(answer.text)[:300]}" if answer else "none"
+            raise AssertionError(f"until {asked}: it came to {found!r}; the last answer was {last}") from None
+        return []
 
     async def _follow(self, rest: str) -> list[str]:
         count, _, path = rest.rpartition(" ")

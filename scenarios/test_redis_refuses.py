@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import httpx
@@ -56,6 +57,29 @@ async def test_a_redis_that_takes_no_writes_for_a_while_is_away_for_so_long(
         for job_id in (before, await taken_again(http)):
             await client.follow_to_end(job_id)
             assert (await client.job(job_id))["result"] == "done"
+
+
+async def test_a_worker_that_starts_while_redis_takes_no_writes_waits_for_it(
+    refusing: tuple[OwnServer, Valkey], stacks: Stacks
+) -> None:
+    stack, redis = refusing
+    late = stack.deployment.worker_launch(fresh("late"), connector="simulation:services=late")
+    redis.execute("REPLICAOF", "127.0.0.1", "1")
+    starting = asyncio.create_task(stack.deployment.astart_workers([late]))
+
+    async def has_met_it() -> bool:
+        if starting.done():
+            starting.result()
+        return any(one.name == late.name and "redis_away" in one.log_text() for one in stacks.processes)
+
+    await until(has_met_it, 30, "a worker that finds Redis away")
+    redis.execute("REPLICAOF", "NO", "ONE")
+    [worker] = await starting
+    async with stack.modern() as client:
+        job_id = await client.submit(script(50, result="done"), service="late")
+        await client.follow_to_end(job_id)
+        assert (await client.job(job_id))["worker_id"] == worker.name
+    assert worker.own_exits == []
 
 
 async def test_a_redis_whose_memory_is_full_takes_no_new_jobs_and_lets_the_others_end(
