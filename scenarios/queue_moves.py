@@ -3,6 +3,9 @@
     open {"lease_ms": 600000}              connect a puppet with these settings
     submit [{"id": "a"}]                   a move of `harness/workers/queue_puppet.py`, with what it says
     redis ZADD leases @-1 a                something done to Redis by hand, under the book's prefix
+    record a {"state": "pending"}          put a record there by hand
+    server CONFIG GET maxmemory            a command to Redis as it stands
+    kick                                   have Redis close the connections that call themselves puppets
     clients                                the connections that call themselves puppets, and to which database
     keys wake:*                            the keys in Redis, all or like a pattern: kind, size, time to live
 
@@ -29,7 +32,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from scenarios.answer_books import difference, lines_of
 
@@ -48,7 +53,7 @@ SIZES: Final = {
     "set": "SCARD",
     "stream": "XLEN",
 }
-LEFT_OUT: Final = ("record:", "tall", "slot:", "sampled", "reaped_at", "barrier")
+LEFT_OUT: Final = ("record:", "tall", "slot:", "sampled", "reaped_at")
 STEP_S: Final = 100
 HUNDRED_S_MS: Final = 100_000
 HOUR_MS: Final = 3_600_000
@@ -170,6 +175,12 @@ class Player:
                 return []
             case "redis":
                 return [self._words.heard(str(await self._by_hand(rest)))]
+            case "record":
+                return [self._words.heard(str(await self._write_record(rest)))]
+            case "server":
+                return [self._words.heard(str(_text(await self._ask_redis(shlex.split(rest)))))]
+            case "kick":
+                return [str(await self._kick())]
             case "clients":
                 return await self._clients()
             case "keys":
@@ -199,13 +210,35 @@ class Player:
     async def _by_hand(self, rest: str) -> Any:
         name, key, *more = shlex.split(self._words.said(rest), posix=True)
         values = [value.encode("latin-1").decode("unicode_escape").encode("latin-1") for value in more]
+        return _text(await self._ask_redis([name, f"{self._prefix}{key}", *values]))
+
+    async def _write_record(self, rest: str) -> Any:
+        """Put a record there, in the place of any: JSON, kept as the stack keeps it."""
+        name, _, fields = self._words.said(rest).partition(" ")
+        return await self._ask_redis(
+            ["SET", f"{self._prefix}record:{name}", msgspec.msgpack.encode(json.loads(fields))]
+        )
+
+    async def _ask_redis(self, words: list[Any]) -> Any:
         call: Any = self._redis.execute_command  # it has no types
-        return _text(await call(name, f"{self._prefix}{key}", *values))
+        try:
+            return await call(*words)
+        except RedisError as refused:
+            return f"refused {refused}"
+
+    async def _puppets(self) -> list[dict[str, str]]:
+        return [row for row in await self._redis.client_list() if row["name"].startswith("puppet")]
 
     async def _clients(self) -> list[str]:
         """The connections that call themselves puppets: names, databases and users."""
-        rows = [row for row in await self._redis.client_list() if row["name"].startswith("puppet")]
-        return sorted({f"{row['name']} {row['db']} {row['user']}" for row in rows})
+        return sorted({f"{row['name']} {row['db']} {row['user']}" for row in await self._puppets()})
+
+    async def _kick(self) -> int:
+        """Have Redis close the connections that call themselves puppets; how many."""
+        rows = await self._puppets()
+        for row in rows:
+            await self._ask_redis(["CLIENT", "KILL", "ID", row["id"]])
+        return len(rows)
 
     async def _keys(self, pattern: str) -> list[str]:
         """The keys but those of records and of what is counted by the minute."""
@@ -227,8 +260,9 @@ class Player:
 
 
 def _counted(total: dict[str, Any]) -> dict[str, Any]:
-    """What was counted in a range that goes on: not how long things took."""
-    durations = {name: total[name]["count"] for name in ("wait_ms", "run_ms")}
+    """What was counted in a range that goes on: and of how long things took, by how many hundred seconds."""
+    names = ("wait_ms", "run_ms")
+    durations = {name: [total[name]["count"], (total[name]["p50"] or 0) // HUNDRED_S_MS] for name in names}
     return total | durations | {"at": 0}
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -96,6 +97,10 @@ class Asking(msgspec.Struct, kw_only=True):
     timeout_ms: int = 50
     ends: list[Ending] = []
     report: WorkerReport | None = None
+    cut_ms: int | None = None
+    """When the call is broken off."""
+    timed: bool = False
+    """Whether the answer says that it took as long as it might."""
 
     @property
     def claimant(self) -> Claimant:
@@ -216,11 +221,17 @@ async def claim(puppet: Puppet, said: Asking) -> Any:
 
 
 async def wait(puppet: Puppet, said: Asking) -> Any:
-    """Wait for a wake-up, and claim."""
-    leases, signal = await puppet.queue.wait_and_claim(
-        said.claimant, said.count, timeout_ms=said.timeout_ms, running=said.running, idle_ms=said.idle_ms
-    )
-    return [puppet.keep(leases), signal]
+    """Wait for a wake-up, and claim; where it is broken off, nothing is claimed."""
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(None if said.cut_ms is None else said.cut_ms / 1000):
+            leases, signal = await puppet.queue.wait_and_claim(
+                said.claimant, said.count, timeout_ms=said.timeout_ms, running=said.running, idle_ms=said.idle_ms
+            )
+    except TimeoutError:
+        return "broken off"
+    found = [puppet.keep(leases), signal]
+    return [*found, (time.monotonic() - began) * 1000 >= said.timeout_ms - 5] if said.timed else found
 
 
 async def submit(puppet: Puppet, said: list[Submitting]) -> Any:
@@ -310,6 +321,7 @@ MOVES: Final[dict[str, Move]] = {
     "events": (Page, events),
     "last_event": (Nothing, lambda puppet, _: puppet.queue.last_event_id()),
     "first_event": (Nothing, lambda puppet, _: puppet.queue.first_event_id()),
+    "rest": (Named, lambda _, said: asyncio.sleep(said.timeout_ms / 1000)),
     "counts": (Nothing, lambda puppet, _: puppet.queue.counts()),
     "workers": (Nothing, lambda puppet, _: puppet.queue.workers()),
     "explain": (Named, lambda puppet, said: puppet.queue.explain(said.id)),
@@ -340,8 +352,9 @@ async def play(puppet: Puppet | None, line: bytes) -> tuple[Puppet | None, Any]:
     said = msgspec.json.decode(line, type=Line)
     try:
         if said.move == "open":
-            settings = QueueSettings(**msgspec.json.decode(said.says, type=dict[str, Any]))
-            opened = Puppet(await Queue.connect(settings))
+            options = msgspec.json.decode(said.says, type=dict[str, Any])
+            install = options.pop("install", True)
+            opened = Puppet(await Queue.connect(QueueSettings(**options), install=install))
             if puppet:
                 await puppet.queue.close()
             return opened, {"answer": "open"}
