@@ -12,7 +12,7 @@ from harness.clients.sessions import HubSession, StackSession
 from harness.load.excuses import CANNOT_SEND, NO_WORD, SENT_AWAY_IN_FLIGHT
 from harness.load.latencies import Metric, Transport
 from harness.load.population import PlannedJob
-from harness.protocols import hub, stack
+from harness.protocols import EventKind, JobEvent, JobState, hub, stack
 from harness.protocols.hub import Frame
 from loadtests.load import Load
 from loadtests.transport import NO_ANSWER, OK, ConnectionFailed, HttpApi, Socket, sent_away
@@ -23,6 +23,7 @@ BAD_ITEM: Final = {"service_required": ["no", "name"], "payload": "no object"}
 BAD_REQUEST: Final = 400
 GONE: Final = 410
 CLIENT_HEADER: Final = "Hubgate-Client"
+ASK_AGAIN_S: Final = 1.0
 POLL_S: Final = 0.25
 SERVER_ERROR: Final = 500
 GOLDEN: Final = 0.6180339887498949
@@ -52,14 +53,16 @@ class LegacyClient:
     def __init__(self, load: Load, host: str, name: str) -> None:
         self._load = load
         self._name = name
-        observe = load.observer(Transport.WEBSOCKET, name, self._cancel)
-        self._session = HubSession(name, observe=observe, clock=load.clock)
+        self._told = load.observer(Transport.WEBSOCKET, name, self._cancel)
+        self._session = HubSession(name, observe=self._observe, clock=load.clock)
         self._url = hub.websocket_url(host, self._session.path, load.token)
         self._socket: Socket | None = None
         self._backlog: list[tuple[PlannedJob, float]] = []
         """Jobs whose moment came while there was no connection."""
         self._unsent: list[tuple[str, str]] = []
         """What could not be sent, each with why; the connection's end tells whether it was closed for a brown-out."""
+        self._missed: set[str] = set()
+        """Jobs of which something may have been told while it had no connection."""
         self._closed = False
         self.refused = False
         """Whether the server does not serve the hub's protocols to it now."""
@@ -89,6 +92,19 @@ class LegacyClient:
         """Without a connection, the answer on the next one lets it be asked for again."""
         if self._socket:
             self._send(self._session.cancel(job_id))
+
+    def _observe(self, event: JobEvent) -> None:
+        """An end may have to be asked for: a failure that may be the last one, as not all were told, has the same words
+        as any other; and what the server does not know may have been on its way."""
+        self._told(event)
+        if event.kind is EventKind.STATUS and event.state is JobState.UNKNOWN and self._load.unknown(event.job_id):
+            gevent.spawn_later(ASK_AGAIN_S, self._ask, event.job_id)
+        elif event.kind is EventKind.ATTEMPT_FAILED and event.job_id in self._missed:
+            gevent.spawn(self._ask, event.job_id)
+
+    def _ask(self, job_id: str) -> None:
+        if self._socket and self._load.ledger.is_open(job_id):
+            self._send(self._session.ask(job_id))
 
     @property
     def idle(self) -> bool:
@@ -137,6 +153,7 @@ class LegacyClient:
             return
         self.refused = error.code == hub.GONE_CODE
         self._session.disconnected()
+        self._missed.update(self._load.ledger.open_jobs(self._name))
         self._complain(error)
         attempt = 0
         while self._socket is None:
@@ -214,6 +231,8 @@ class ModernClient:
                 self._submitted(self._api, job, *self._api.send(requests[0]))
         except NO_ANSWER as error:
             self._load.error(Transport.SSE, Metric.ACCEPTED, f"no answer: {error or type(error).__name__}")
+            for one in jobs:
+                self._followers.spawn(self._find_out, one.submission.job_id or "")
 
     def _submit_batch(self, api: HttpApi, jobs: list[PlannedJob], bodies: list[Any]) -> None:
         """Send the jobs in one request with a bad item among them, which alone has to be refused."""
@@ -248,14 +267,14 @@ class ModernClient:
             self._api.close()
             self._api = None
 
-    def _ask(self, job_id: str) -> None:
+    def _ask(self, job_id: str) -> JobState | None:
         if self._api is None:
-            return
+            return None
         try:
             status, body = self._api.send(self._session.ask(job_id))
         except NO_ANSWER:
-            return
-        self._session.answered(job_id, status, body)
+            return None
+        return self._session.answered(job_id, status, body)
 
     def _cancel(self, job_id: str) -> None:
         """Until the server has answered, or the job has ended."""
@@ -275,6 +294,13 @@ class ModernClient:
     def _on_broken(self, why: str) -> None:
         self._load.error(Transport.SSE, "stream", why)
 
+    def _find_out(self, job_id: str) -> None:
+        """What became of a job whose submission had no answer: until it has ended, or is not known."""
+        while self._api is not None and self._load.ledger.is_open(job_id):
+            gevent.sleep(ASK_AGAIN_S)
+            if self._ask(job_id) is JobState.UNKNOWN and not self._load.unknown(job_id):
+                return
+
 
 class RestClient(ModernClient):
     """Posts jobs to the hub's REST, under its own name, and asks for each job until it has ended."""
@@ -293,6 +319,7 @@ class RestClient(ModernClient):
             status, body = self._api.send(hub.submit_by_rest(job.submission))
         except NO_ANSWER as error:
             self._load.error(Transport.SSE, Metric.ACCEPTED, f"no answer: {error or type(error).__name__}")
+            self._followers.spawn(self._find_out, job.submission.job_id or "")
             return
         if status == GONE:
             self._ask_for_all()

@@ -104,7 +104,11 @@ class Load(Account):
         else:
             super()._answered(event, transport)
 
-    def audit(self, user: str, ask: Callable[[str], None]) -> None:
+    def unknown(self, job_id: str) -> bool:
+        """The server was asked, and knows no such job. Whether to ask once more; see `Ledger.unknown`."""
+        return job_id not in self._audits and self.ledger.unknown(job_id)
+
+    def audit(self, user: str, ask: Callable[[str], object]) -> None:
         """Ask what became of every job of a user whose end it has not seen, and close them in the ledger."""
         audits: dict[str, JobState | None] = dict.fromkeys(self.ledger.open_jobs(user))
         self._audits |= audits

@@ -21,6 +21,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from harness.history import Clock, HistoryWriter
 from harness.load.aggregation import Aggregation, Report, report_of
+from harness.machine_time import Deadline, MachineLog
 from loadtests.load import Load
 from loadtests.options import LoadOptions, add_arguments, read_options
 
@@ -222,15 +223,17 @@ class PlanShape(LoadTestShape):
     def __init__(self, plugin: LocustPlugin) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # untyped in Locust
         self._plugin = plugin
+        self._drained: Deadline | None = None
 
     def tick(self) -> tuple[int, float] | None:
         """Users and spawn rate, or None when it is over."""
         options, load = self._plugin.options, self._plugin.load
         users = sum(options.users.values()) or self._plugin.users_by_locust
         if load.second < options.plan.duration_s:
+            self._drained = None
             return users, SPAWN_RATE
-        overdue = load.second > options.plan.duration_s + options.drain_s
-        return None if overdue or self._plugin.finished else (users, SPAWN_RATE)
+        self._drained = self._drained or Deadline(options.drain_s, MachineLog(options.machine))
+        return None if self._drained.is_over or self._plugin.finished else (users, SPAWN_RATE)
 
 
 KEY: Final = "hubgate"

@@ -36,6 +36,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     population: Population | None = None
     token: str | None = None
     out: Path | None = None
+    machine: Path | None = None
 
 
 def add_arguments(parser: Any) -> None:
@@ -52,6 +53,7 @@ def add_arguments(parser: Any) -> None:
         add(f"--{option.replace('_', '-')}", type=int, default=0, help=f"how many users of {name}")
     add("--job", default="", help='what is submitted, as JSON: {"service": "simulation", "payload": {...}}')
     add("--population", default="", help="weights from which each job is drawn instead, as JSON")
+    add("--machine-log", default="", include_in_web_ui=False, help="what a watcher writes of the machine")
     add("--token", default="", is_secret=True, help="token for the server, where it wants one")
     add("--load-out", default="", include_in_web_ui=False, help="folder for swarm.json, live.jsonl and the history")
 
@@ -87,4 +89,5 @@ def read_options(parsed: Any) -> LoadOptions:
         population=population,
         token=parsed.token or None,
         out=Path(parsed.load_out) if parsed.load_out else None,
+        machine=Path(parsed.machine_log) if parsed.machine_log else None,
     )

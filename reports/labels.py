@@ -40,6 +40,7 @@ _LOOK: Final[dict[str, tuple[str, str]]] = {
     Standing.ALONE: ("—", "none"),
     SuiteOutcome.PASSED: ("✓", "good"),
     SuiteOutcome.FAILED: ("✗", "bad"),
+    SuiteOutcome.UNDECIDED: ("?", "unsure"),
     SuiteOutcome.SKIPPED: ("—", "none"),
     Standing.NEW: ("—", "none"),
     Standing.ELSEWHERE: ("—", "none"),

@@ -15,7 +15,7 @@ SHARED = (
     *("new_stack.settings", "new_stack.log", "new_stack.backoff", "new_stack.failure"),
     "new_stack.__version__",
 )
-GROUND = ("harness.errors", "harness.tasks", "harness.toml_files", "harness.protocols")
+GROUND = ("harness.errors", "harness.tasks", "harness.toml_files", "harness.machine_time", "harness.protocols")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "new_stack": (),
@@ -31,9 +31,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "harness.errors": (),
     "harness.tasks": (),
     "harness.toml_files": ("harness.errors",),
+    "harness.machine_time": (),
     "harness.protocols": ("harness.errors",),
     "harness.results": ("harness.errors",),
-    "harness.processes": ("harness.errors", "harness.tasks"),
+    "harness.processes": ("harness.errors", "harness.tasks", "harness.machine_time"),
     "harness.targets": ("harness.errors", "harness.processes"),
     "harness.workers": GROUND,
     "harness.history": (*GROUND, "harness.results", "harness.workers"),

@@ -5,6 +5,7 @@ The rest is the same over asyncio (`transport` has its one opener of WebSockets 
 `recorders` write down as history what the parties of a run see.
 """
 
+from harness.clients.hub_clients import Disconnected as Disconnected
 from harness.clients.hub_clients import ExpectationTimeout as ExpectationTimeout
 from harness.clients.hub_clients import LegacyClient as LegacyClient
 from harness.clients.hub_clients import Monitor as Monitor

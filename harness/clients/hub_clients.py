@@ -29,6 +29,10 @@ class ExpectationTimeout(AssertionError):  # noqa: N818 - the name says what hap
     """What a script waited for did not come. The text lists what came instead."""
 
 
+class Disconnected(ExpectationTimeout):
+    """What was waited for cannot come, as there is no connection any more."""
+
+
 class SubmissionRefused(AssertionError):  # noqa: N818 - the name says what happened
     """The server answered a submission with an error, which is the text."""
 
@@ -69,7 +73,7 @@ class RecordingSocket:
         """Send a message as JSON, or a frame as it is. Raises ExpectationTimeout where there is no connection."""
         data = message if isinstance(message, str | bytes) else json.dumps(message)
         if not await self._socket.send(data):
-            raise ExpectationTimeout(f"{self.name} is not connected")
+            raise Disconnected(f"{self.name} is not connected")
         if isinstance(message, dict):
             self.sent.append(Received(time.monotonic() * 1000, message))
 
@@ -101,7 +105,7 @@ class RecordingSocket:
                             return self.received[place].message
                     place = len(self.received)
                     if self.closed is not None:
-                        raise ExpectationTimeout(f"{self.name} waited for {what}; its connection closed: {self.closed}")
+                        raise Disconnected(f"{self.name} waited for {what}; its connection closed: {self.closed}")
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:

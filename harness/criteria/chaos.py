@@ -13,8 +13,10 @@ from harness.criteria.evidence import (
     ChaosLoads,
     ChaosWorld,
     LeastMet,
+    all_decided,
     at_the_fullest_strike,
     failed_demands,
+    machine_was_free,
 )
 from harness.load.judge import in_trouble_percent
 from harness.results import Evidence, Link, LinkTo, Measurement, at_most, count
@@ -43,17 +45,20 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     acknowledged = sum(load.checks["accounting"].counts.get("acknowledged", 0) for load in loads)
     drawn = {(world.name, kind) for world in chaos.worlds for combination in world.drawn for kind in combination}
     offered = sum(len(world.offered) for world in chaos.worlds)
+    beside = list(_beside_the_hub(chaos.worlds, chaos.hub))
     return Judged(
         measurements=[
             count("rules broken", len(broken), limits.broken_rules),
             failed,
-            *_beside_the_hub(chaos.worlds, chaos.hub),
+            *beside,
         ],
         evidence=[
             Evidence(what="acknowledged jobs", had=acknowledged, least=least.jobs),
             Evidence(what="faults", had=len(strikes), least=least.strikes),
             Evidence(what="kinds of faults", had=len(drawn), least=offered),
             *at_the_fullest_strike(strikes, least),
+            *all_decided(loads),
+            *machine_was_free(beside, min((load.machine_percent for load in loads), default=100.0)),
         ],
         links=[Link(to=LinkTo.FAULT, ref="chaos", label="the hub under the same faults")] if chaos.hub else [],
         explanation=" ".join([*(one.sentence for one in broken[:3]), *which, *(w.describe() for w in chaos.worlds)]),

@@ -55,6 +55,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             Evidence(what="of load", unit="seconds", had=first.swarm.plan.duration_s, least=least.seconds),
             well_loaded(loads),
             *machine_was_free([woken], steady.free_percent),
+            *(machine_was_free(polled, polling.machine_percent) if polling else []),
         ],
         links=[Link(to=LinkTo.FIGURE, ref="stack-claimed", label="distribution")],
         explanation=" ".join([*which, steady.describe_attempts, *([] if polling else [NOT_POLLED])]).strip(),

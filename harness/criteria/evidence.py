@@ -12,10 +12,10 @@ from typing import Final
 import msgspec
 
 from harness.history.strikes import Strike
-from harness.load.judge import RULE
+from harness.load.judge import RULE, undecided
 from harness.load.latencies import Metric, Transport
 from harness.load.results import LoadResult
-from harness.results import Evidence, Measurement, SuiteRow, Verdict, below, count
+from harness.results import Evidence, Measurement, SuiteRow, Verdict, below, count, decided
 
 LEAST_FREE_PERCENT: Final = 85.0
 """Of all processor time, while nothing of the run is at work: with less, a long latency may be others' doing."""
@@ -39,7 +39,7 @@ class PromiseResults(ScenarioResults, frozen=True, kw_only=True):
 class SteadyLoad(msgspec.Struct, frozen=True, kw_only=True):
     """The load with every worker and subscriber; more than one attempt where a latency was over its limit.
 
-    `free_percent` is the least share of the processors that was free before an attempt.
+    `free_percent` is the least share of the processors that was free before an attempt, and left to it.
     """
 
     attempts: list[LoadResult]
@@ -80,7 +80,7 @@ def machine_was_free(latencies: Sequence[Measurement], free_percent: float) -> l
     if all(latency.verdict is Verdict.PASS for latency in latencies):
         return []
     had = round(free_percent, 1)
-    return [Evidence(what="of the processors free before", unit="%", had=had, least=LEAST_FREE_PERCENT)]
+    return [Evidence(what="of the processors free of others' work", unit="%", had=had, least=LEAST_FREE_PERCENT)]
 
 
 class PollingLoad(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +230,11 @@ def failed_demands(loads: Sequence[LoadResult]) -> tuple[Measurement, list[str]]
     ]
     measurement = count("demands of the load itself that failed", len(failed))
     return measurement, [f"The load itself: {one.describe()}." for one in failed[:2]]
+
+
+def all_decided(loads: Sequence[LoadResult]) -> list[Evidence]:
+    """The evidence that what came too late in these loads was not the doing of others, who had the machine."""
+    return decided(sum(undecided(load) for load in loads))
 
 
 def well_loaded(loads: Sequence[LoadResult]) -> Evidence:

@@ -48,6 +48,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             observed = stack.swarm.series(metric, transport).at(50) if limit is not None else None
             medians.append(at_most(what, observed, limit or 0.0, "ms"))
     loads = [*steady.attempts, *beside.loads]
+    beside_one_another = [hub.machine_percent, stack.machine_percent]
     failed, which = failed_demands(loads)
     return Judged(
         measurements=[*acceptance, *medians, _throughput(first.swarm.throughput, first.spec.plan.rate, limits), failed],
@@ -63,7 +64,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             Evidence(what="jobs that ended on the hub", had=values_of(hub, Metric.ENDED), least=least.ended),
             Evidence(what="jobs that ended on the stack", had=values_of(stack, Metric.ENDED), least=least.ended),
             well_loaded([*loads, hub]),
-            *machine_was_free([*acceptance, *medians], steady.free_percent),
+            *machine_was_free([*acceptance, *medians], min([steady.free_percent, *beside_one_another])),
         ],
         explanation=" ".join([*which, steady.describe_attempts]).strip(),
     )

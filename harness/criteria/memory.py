@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import MemoryLoads, failed_demands
+from harness.criteria.evidence import MemoryLoads, all_decided, failed_demands
 from harness.results import Evidence, Link, LinkTo, below
 
 FIGURE: Final = "memory-both-sides"
@@ -42,6 +42,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
         ],
         evidence=[
             Evidence(what="samples of the stack", had=memory.api_samples, least=least.samples),
+            *all_decided(memory.loads),
         ],
         links=[Link(to=LinkTo.FIGURE, ref=FIGURE, label="memory over time")],
         explanation=" ".join([memory.conditions, *which]),

@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import WorkerFaults, failed_demands
+from harness.criteria.evidence import WorkerFaults, all_decided, failed_demands
 from harness.load.population import Kind
-from harness.results import Evidence, Link, LinkTo, count
+from harness.results import Evidence, Link, LinkTo, count, decided
 
 OWN: Final = ("lost", "ended_twice")
 JUDGED_ELSEWHERE: Final = ("recovery", "double_claim")
@@ -74,6 +74,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
                 for field, (what, name) in EXAMINED.items()
             ),
             Evidence(what="histories without a gap", had=0 if doubts else 1, least=1),
+            *(all_decided([load]) or decided(sum(len(check.undecided) for one in histories for check in one.values()))),
         ],
         links=[Link(to=LinkTo.TALLY, ref="jobs", label="where every job is")],
         explanation=" ".join(

@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import WorkerFaults
-from harness.results import Evidence, Link, LinkTo, at_most, count
+from harness.criteria.evidence import WorkerFaults, machine_was_free
+from harness.results import Evidence, Link, LinkTo, at_most, count, decided
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,17 +28,19 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
     faults = collected.get(WorkerFaults)
     recovery = faults.load.checks["recovery"]
     never = sum(violation.form == "never" for violation in recovery.violations)
+    longest = at_most(
+        "worker lost to claimed again, the longest",
+        max(recovery.figures.get("claimed_again", ()), default=None),
+        faults.lease_ms + limits.beyond_lease_ms,
+        "ms",
+    )
     return Judged(
-        measurements=[
-            at_most(
-                "worker lost to claimed again, the longest",
-                max(recovery.figures.get("claimed_again", ()), default=None),
-                faults.lease_ms + limits.beyond_lease_ms,
-                "ms",
-            ),
-            count("jobs that nobody took again", never),
+        measurements=[longest, count("jobs that nobody took again", never)],
+        evidence=[
+            Evidence(what="jobs that lost their worker", had=recovery.examined, least=least.jobs),
+            *machine_was_free([longest], faults.load.machine_percent),
+            *decided(len(recovery.undecided)),
         ],
-        evidence=[Evidence(what="jobs that lost their worker", had=recovery.examined, least=least.jobs)],
         links=[Link(to=LinkTo.FIGURE, ref="recovery", label="distribution")],
         explanation=f"The lease is {faults.lease_ms / 1000:g} s.",
     )

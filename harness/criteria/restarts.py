@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import LeastMet, Restarts, at_the_fullest_strike, failed_demands
+from harness.criteria.evidence import LeastMet, Restarts, all_decided, at_the_fullest_strike, failed_demands
 from harness.protocols import EventKind
 from harness.results import Evidence, Link, LinkTo, count
 
@@ -49,6 +49,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             Evidence(what="runs that ended while Redis was away", had=restarts.ends_met, least=least.ends_met),
             *at_the_fullest_strike(of_redis, least, " against Redis"),
             *at_the_fullest_strike(of_api, least, " against the API"),
+            *all_decided([load]),
         ],
         links=[Link(to=LinkTo.TALLY, ref="restarts", label="where every job is")],
         explanation=" ".join([*(f"{name}: {found[0].sentence}." for name, found in broken.items()), *which]),

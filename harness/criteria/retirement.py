@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.criteria import suites
 from harness.criteria.definition import Collected, CriterionSpec, Judged
-from harness.criteria.evidence import MigrationLoad, PromiseResults, failed_demands, values_of
+from harness.criteria.evidence import MigrationLoad, PromiseResults, all_decided, failed_demands, values_of
 from harness.history.absences import BROWN_OUTS
 from harness.load.excuses import BY_REST, SENT_AWAY, SENT_AWAY_IN_FLIGHT
 from harness.load.judge import explained_errors, unexplained_errors
@@ -68,7 +68,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             count("clients refused wrongly or without a word", refusals, limits.wrong_refusals),
             failed,
         ],
-        evidence=[*judged.evidence, *_evidence(migration, least)],
+        evidence=[*judged.evidence, *_evidence(migration, least), *all_decided([load])],
         explanation=" ".join([judged.explanation, *(one.sentence for one in broken[:2]), *which, *wrong]).strip(),
     )
 

@@ -10,7 +10,7 @@ import msgspec
 
 from harness.criteria.definition import Collected, CriterionSpec, Judged, NotMeasured
 from harness.criteria.evidence import PromiseResults, ScenarioResults
-from harness.results import Evidence, Link, LinkTo, SuiteOutcome, SuiteRow, count
+from harness.results import Evidence, Link, LinkTo, SuiteOutcome, SuiteRow, count, decided
 
 SHOWN: Final = 3
 
@@ -41,17 +41,19 @@ def judge_suites(which: str, kind: type[ScenarioResults]) -> Judge:
         if left_out and not ran:
             raise NotMeasured("Its scenarios start, stop and set up processes of the stack, which somebody else runs.")
         failed = [scenario for scenario in ran if scenario.outcome is SuiteOutcome.FAILED]
+        undecided = [scenario for scenario in ran if scenario.outcome is SuiteOutcome.UNDECIDED]
         return Judged(
             measurements=[count("scenarios that failed", len(failed), limits.failed_scenarios)],
             evidence=[
                 Evidence(what="scenarios", had=len(ran), least=max(least.scenarios - left_out, 1)),
                 Evidence(what="complete run of the suites", had=int(results.complete), least=1),
+                *decided(len(undecided)),
             ],
             links=[
-                *(Link(to=LinkTo.SUITE, ref=one.ref, label=one.name) for one in failed[:SHOWN]),
+                *(Link(to=LinkTo.SUITE, ref=one.ref, label=one.name) for one in (failed or undecided)[:SHOWN]),
                 Link(to=LinkTo.FILE, ref=results.log, label="the suites' log"),
             ],
-            explanation=_failures(failed),
+            explanation=_failures(failed or undecided),
         )
 
     return judge

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,7 +21,7 @@ from harness.defects.mutants import Mutant
 from harness.gate.profiles import Profile
 from harness.processes import ProcessDied, Processes, RedisServer, open_redis
 from harness.protocols.description import Described
-from harness.results import Criterion, Link, LinkTo, Parts, count
+from harness.results import Criterion, Link, LinkTo, Parts, PhaseTime, count
 from harness.targets import HubTarget, StackTarget
 
 
@@ -107,6 +108,9 @@ class Shared:
     """Set by a phase in the background when all that is left of it is waiting, so that others may have the machine."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by whoever does not want to wait: what has not ended is broken off, and the rest is judged."""
+    phases: list[PhaseTime] = field(default_factory=list)
+    """When each was at work."""
+    began: float = field(default_factory=time.time)
     redis: RedisServer | None = None
     starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 

@@ -82,7 +82,8 @@ async def run_load(context: RunContext, name: str, spec: LoadSpec, disturb: Dist
         context.report(f"{name}: {line.second:.0f} s, {line.acknowledged} jobs accepted, {line.ended} ended")
 
     context.report(f"{name}: starting {spec.fleet} workers")
-    result = await run(spec, load_folder(context, name), on_live=live, disturb=disturb)
+    machine = context.processes.machine
+    result = await run(spec, load_folder(context, name), on_live=live, disturb=disturb, machine=machine)
     if spec.redis and spec.prefix and not spec.url and spec.redis != "docker":
         await asyncio.to_thread(empty, spec.redis, spec.prefix)
     return result

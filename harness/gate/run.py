@@ -41,8 +41,8 @@ from harness.gate.preflight import preflight
 from harness.gate.profiles import PROFILES
 from harness.gate.spoken.checks import ASKED
 from harness.gate.spoken.judge import SpokenResults, cannot_be_asked, judged_by_protocol
-from harness.processes import Processes, check_redis
-from harness.results import About, Criterion, LogFile, Machine, PreflightRow, Run, conclude
+from harness.processes import MachineWatch, Processes, check_redis
+from harness.results import About, Criterion, LogFile, Machine, PhaseTime, PreflightRow, Run, conclude
 from harness.results import Target as JudgedTarget
 from harness.results.switching import STACK
 from harness.targets import Side, Target
@@ -52,6 +52,7 @@ Report = Callable[[Phase, PhaseStatus, str], None]
 """Takes how far a phase is, with a sentence."""
 Show = Callable[[Sequence[PreflightRow]], None]
 
+MACHINE: Final = "machine.jsonl"
 SIDE_BY_SIDE: Final = 3
 """Phases at once. They wait more than they compute: three leave a part of two cores free."""
 
@@ -84,7 +85,11 @@ async def run_gate(
     started, folder = datetime.now(UTC), new_folder(options)
     clock = time.monotonic()
     profile = PROFILES[options.profile]
-    with _overlay(options, folder) as overlay, Processes(folder / "logs", warm=profile.warm) as processes:
+    with (
+        _overlay(options, folder) as overlay,
+        MachineWatch(folder / MACHINE) as machine,
+        Processes(folder / "logs", machine=machine, warm=profile.warm) as processes,
+    ):
         context = RunContext(
             options=options,
             folder=folder,
@@ -183,6 +188,7 @@ async def _carry_out(phase: Phase, context: RunContext, report: Report) -> Phase
     """
     context = dataclasses.replace(context, report=lambda sentence: report(phase, PhaseStatus.RUNNING, sentence))
     report(phase, PhaseStatus.RUNNING, "")
+    began = time.time()
     try:
         result = await _unless(context.shared.stop, phase.gather(context))
         await asyncio.to_thread(context.processes.check)
@@ -190,8 +196,20 @@ async def _carry_out(phase: Phase, context: RunContext, report: Report) -> Phase
         broken = PhaseStatus.DONE if isinstance(error, NotMeasured) else PhaseStatus.BROKEN
         report(phase, broken, str(error).partition("\n")[0])
         return _failure(context, f"The phase “{phase.name}”", phase.gathers, error, phase.name)
+    finally:
+        context.shared.phases.append(_time_of(phase, began, context))
     report(phase, PhaseStatus.DONE, "")
     return result
+
+
+def _time_of(phase: Phase, began: float, context: RunContext) -> PhaseTime:
+    now, machine = time.time(), context.processes.machine.time()
+    return PhaseTime(
+        name=phase.name,
+        began=round(began - context.shared.began, 1),
+        seconds=round(now - began, 1),
+        machine_percent=round(100 * (1 - machine.share_lost(began, now)), 1),
+    )
 
 
 async def _unless(stop: asyncio.Event, work: Awaitable[PhaseResult]) -> PhaseResult:
@@ -234,7 +252,8 @@ def _concluded(
         criteria.append(waived(criterion, waivers, about.started_at.date()))
         failures += [failure] if failure else []
     problems = [failure.problem for failure in failures if failure.problem]
-    rest = PhaseResult(criteria=criteria, logs=_logs(context.folder), problems=problems)
+    phases = sorted(context.shared.phases, key=lambda one: one.began)
+    rest = PhaseResult(criteria=criteria, logs=_logs(context.folder), problems=problems, phases=phases)
     run = conclude(about, PhaseResult.merged([whole, rest]), criteria_in_all=in_all)
     if changed := context.options.changed:
         headline = f"{run.headline.removesuffix('.')} (with {changed}, a mistake made on purpose)."

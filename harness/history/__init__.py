@@ -3,6 +3,7 @@
 from harness.history.check_result import CheckResult as CheckResult
 from harness.history.check_result import Limits as Limits
 from harness.history.check_result import Violation as Violation
+from harness.history.check_result import without_the_starved as without_the_starved
 from harness.history.checkers import CHECKERS as CHECKERS
 from harness.history.checkers import FinalState as FinalState
 from harness.history.checkers import check_all as check_all

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from harness.machine_time import MachineTime
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How long things may take in the run that is judged. All in ms; the defaults are the stack's own settings."""
@@ -35,6 +37,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """After so many lost workers a job may fail for good."""
 
 
+class Overdue(msgspec.Struct, frozen=True):
+    """What was waited for between these moments, in ms, and how long it may take."""
+
+    from_ms: float
+    to_ms: float
+    allowed_ms: float
+
+
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
     """One broken promise: which job, in which way, said in a sentence."""
 
@@ -46,6 +56,8 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[str, ...] = ()
     """Other jobs that are part of it (who overtook)."""
     subscriber: str | None = None
+    overdue: Overdue | None = None
+    """Where it rests on time alone: something did not come soon enough."""
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +67,8 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     examined: int
     """How many cases (jobs, claims, subscriptions, kills) it could judge: the evidence behind a clean answer."""
     violations: tuple[Violation, ...] = ()
+    undecided: tuple[Violation, ...] = ()
+    """What would be violations, had others not had the machine meanwhile (`without_the_starved`)."""
     counts: dict[str, int] = {}
     figures: dict[str, tuple[float, ...]] = {}
     """Measured times in ms, by what they are."""
@@ -63,13 +77,13 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def clean(self) -> bool:
-        """No violation. Says nothing where `examined` is 0."""
-        return not self.violations
+        """No violation, and none that could not be decided. Says nothing where `examined` is 0."""
+        return not self.violations and not self.undecided
 
     @property
     def jobs(self) -> tuple[str, ...]:
         """The jobs in trouble, each once, in the order found."""
-        return tuple(dict.fromkeys(violation.job_id for violation in self.violations))
+        return tuple(dict.fromkeys(violation.job_id for violation in (*self.violations, *self.undecided)))
 
     @property
     def forms(self) -> dict[str, int]:
@@ -95,3 +109,15 @@ class Findings:
     def result(self, **more: Any) -> CheckResult:
         """The checker's answer. See `CheckResult`."""
         return CheckResult(name=self._name, examined=self.examined, violations=tuple(self._violations), **more)
+
+
+def without_the_starved(result: CheckResult, machine: MachineTime) -> CheckResult:
+    """The same with those violations apart that rest on time alone, in which the machine was others'."""
+
+    def explained(violation: Violation) -> bool:
+        one = violation.overdue
+        return one is not None and machine.explains(one.from_ms / 1000, one.to_ms / 1000, one.allowed_ms / 1000)
+
+    undecided = tuple(filter(explained, result.violations))
+    violations = tuple(one for one in result.violations if one not in undecided)
+    return msgspec.structs.replace(result, violations=violations, undecided=undecided)

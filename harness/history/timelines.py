@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from harness.history.check_result import CheckResult, Violation
 from harness.history.checkers import FinalState
 from harness.history.events import HistoryEvent, Source
@@ -66,12 +68,20 @@ def describe(event: HistoryEvent) -> str:
 def timelines_of(
     history: History, results: Iterable[CheckResult], *, side: str = "stack", most: int = MOST
 ) -> list[Timeline]:
-    """Every job in trouble of each checker; the lives of the first ones, with the entry that it objects to marked."""
+    """Every job in trouble of each checker; the lives of the first ones, with the entry that it objects to marked.
+
+    What could not be decided is told as such.
+    """
     return [
         _timeline(history, result.name, violation, f"{side}-{result.name}-{number}", side, told=number <= most)
         for result in results
-        for number, violation in enumerate(result.violations, 1)
+        for number, violation in enumerate((*result.violations, *map(_open, result.undecided)), 1)
     ]
+
+
+def _open(violation: Violation) -> Violation:
+    said = f"{violation.sentence}, while others had the machine"
+    return msgspec.structs.replace(violation, form=f"undecided, {violation.form}", sentence=said)
 
 
 def _timeline(history: History, check: str, violation: Violation, name: str, side: str, *, told: bool) -> Timeline:

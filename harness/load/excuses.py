@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from harness.history.absences import BROWN_OUTS, Absence, Part
+from harness.machine_time import HALF, MachineTime
 
 Excuses = Mapping[Part, tuple[str, ...]]
 """How the errors begin that clients have while a part is away."""
@@ -47,6 +48,14 @@ IN_BROWN_OUTS: Final[Excuses] = {
 }
 """What clients of the hub's protocols meet in a brown-out, by whether it spares those with jobs in flight."""
 
+LATE: Final = (
+    *("cannot connect: ", "cannot send: ", "no answer: ", "connection lost: ", "stream lost: ", "not connected"),
+    *("HTTP 503 ", "Server error processing message: Redis ", TOO_LATE),
+)
+"""How the errors begin that slowness alone may cause: a time-out somewhere, or something that came too late."""
+ANSWER_S: Final = 10.0
+"""So long clients wait."""
+
 ErrorCount = tuple[int, str, int]
 """(second since the epoch, kind, how many)"""
 
@@ -72,6 +81,11 @@ def excused_moments(moments: Iterable[tuple[float, bool]], absences: Sequence[Ab
         )
         for moment, sent_away in moments
     )
+
+
+def is_starved(machine: MachineTime, second: float) -> bool:
+    """Whether what was due then had, in the time that clients wait, less than half of the machine."""
+    return machine.left_less_than(HALF, second - ANSWER_S, second)
 
 
 def _explains(absence: Absence, second: float, kind: str) -> bool:

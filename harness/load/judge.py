@@ -12,13 +12,13 @@ from typing import Final
 import msgspec
 
 from harness.history import CheckResult
-from harness.load.excuses import IN_BROWN_OUTS, Excuses, excused_errors, excused_moments
+from harness.load.excuses import ANSWER_S, IN_BROWN_OUTS, LATE, Excuses, excused_errors, excused_moments, is_starved
 from harness.load.latencies import Metric
 from harness.load.ledger import Complaint, Outcome
 from harness.load.results import FleetResult, LoadResult
 from harness.load.spec import Demands
 from harness.load.swarm import SwarmResult
-from harness.results import Criterion, Evidence, Measurement, Statement, at_most, count
+from harness.results import Criterion, Evidence, Measurement, Statement, at_most, count, decided
 from harness.targets import Side
 
 BROKEN_PROMISES: Final = {
@@ -31,15 +31,17 @@ IN_SHORT: Final = {Outcome.LOST: "lost", Outcome.UNFINISHED: "not ended", Outcom
 RULE: Final = "violations of the rule"
 DIED: Final = "processes that ended on their own, other than workers"
 
+NOTIFY_S: Final = 5.0
+"""How long the users of a load wait, at its end, for the event of an end that happened."""
 IN_TIME_PERCENT: Final = 99.0
 """Of the submissions: with fewer, the other latencies speak of the generator."""
 
 
 def judge(loaded: LoadResult) -> Criterion:
     """The load as one criterion. The hub breaks some rules of the checkers by its known faults: they do not count."""
-    result, demands, fleet = loaded.swarm, loaded.spec.demands, loaded.fleet
+    result, demands, fleet, open_ = loaded.swarm, loaded.spec.demands, loaded.fleet, undecided(loaded)
     plan, jobs = result.plan, result.jobs
-    counted = [] if loaded.side is Side.HUB else [check for check in loaded.checks.values() if check.violations]
+    counted = [check for check in _counted(loaded) if check.violations]
     ended = f"{jobs.ended} of {jobs.acknowledged} acknowledged jobs ended and their clients were notified."
     noise = f"The machine's load average was {loaded.surroundings.load_before:g} before it began."
     judged = Criterion.judged(
@@ -52,15 +54,17 @@ def judge(loaded: LoadResult) -> Criterion:
             measured=f"{plan.shape} for {plan.duration_s:g} s, in an open model, from the intended moments",
         ),
         measurements=[
-            *_promises(result),
+            *_promises(loaded),
             _errors(loaded),
             *(_p99(result, metric, limit) for metric, limit in demands.most_p99_ms.items()),
             *_exits(fleet),
             count(DIED, len(loaded.died)),
             *(count(f"{RULE} {check.name}", len(check.violations)) for check in counted),
         ],
-        evidence=[*_evidence(result, demands), *_alive(fleet)],
-        explanation=" ".join([ended, *loaded.died[:1], *_examples(loaded, counted), *loaded.notes, noise]),
+        evidence=[*_evidence(result, demands), *_alive(fleet), *decided(open_)],
+        explanation=" ".join(
+            [ended, *loaded.died[:1], *_examples(loaded, counted), *loaded.notes, noise, *_lost(loaded)]
+        ),
     )
     return msgspec.structs.replace(judged, seconds=result.seconds)
 
@@ -77,20 +81,55 @@ def in_trouble_percent(result: SwarmResult) -> float:
     return 100 * sum(broken_promises(result).values()) / max(1, result.jobs.acknowledged)
 
 
-def _promises(result: SwarmResult) -> Iterator[Measurement]:
+def _counted(loaded: LoadResult) -> Sequence[CheckResult]:
+    return [] if loaded.side is Side.HUB else list(loaded.checks.values())
+
+
+def undecided(loaded: LoadResult) -> int:
+    """How much came too late, or had not come, while others had the machine: nobody knows whose doing that is."""
+    checked = sum(len(check.undecided) for check in _counted(loaded))
+    late = _starved_errors(loaded).total() + _starved_moments(loaded)
+    borne = _wrong(loaded) + late <= _most_errors(loaded)
+    return checked + sum(_unmet(loaded).values()) + (0 if borne else late)
+
+
+def _unmet(loaded: LoadResult) -> dict[Outcome, int]:
+    """Of the promises that are broken by a deadline alone, those whose deadline had not come by machine time."""
+    result, outcomes = loaded.swarm, loaded.swarm.jobs.outcomes
+    over = result.started_at + result.seconds
+    drained = loaded.machine.left_s(result.started_at + result.plan.duration_s, over) >= loaded.spec.drain_s
+    starved = {
+        Outcome.UNFINISHED: loaded.lost and not drained,
+        Outcome.END_UNSEEN: loaded.machine.explains(over - NOTIFY_S, over, NOTIFY_S),
+    }
+    return {outcome: outcomes.get(outcome, 0) for outcome, is_so in starved.items() if is_so}
+
+
+def _promises(loaded: LoadResult) -> Iterator[Measurement]:
     """What must not happen to any acknowledged job."""
+    result, unmet = loaded.swarm, _unmet(loaded)
     for outcome, what in BROKEN_PROMISES.items():
-        yield count(what, result.jobs.outcomes.get(outcome, 0))
+        yield count(what, result.jobs.outcomes.get(outcome, 0) - unmet.get(outcome, 0))
     yield count("jobs whose end was notified twice", result.errors.get(Complaint.ENDED_TWICE, 0))
     yield count("jobs with a result that is not theirs", result.errors.get(Complaint.WRONG_RESULT, 0))
 
 
 def _errors(loaded: LoadResult) -> Measurement:
-    """Errors and missing answers, but for those of a kind and a moment that an absence of the run explains."""
-    result, demands = loaded.swarm, loaded.spec.demands
-    wrong = unexplained_errors(loaded).total() + result.jobs.outcomes.get(Outcome.UNANSWERED, 0)
-    wrong -= excused_moments(result.jobs.unanswered_at, loaded.absences, _excuses(demands))
-    return count("errors and missing answers", wrong, int(demands.most_errors * result.jobs.submitted))
+    return count("errors and missing answers", _wrong(loaded), _most_errors(loaded))
+
+
+def _most_errors(loaded: LoadResult) -> int:
+    return int(loaded.spec.demands.most_errors * loaded.swarm.jobs.submitted)
+
+
+def _wrong(loaded: LoadResult) -> int:
+    """Errors and missing answers, but for those of a kind and a moment that an absence of the run or others, who had
+    the machine, explain.
+    """
+    jobs = loaded.swarm.jobs
+    missing = jobs.outcomes.get(Outcome.UNANSWERED, 0) - _starved_moments(loaded)
+    missing -= excused_moments(jobs.unanswered_at, loaded.absences, _excuses(loaded.spec.demands))
+    return unexplained_errors(loaded).total() + missing
 
 
 def explained_errors(loaded: LoadResult) -> Counter[str]:
@@ -99,8 +138,29 @@ def explained_errors(loaded: LoadResult) -> Counter[str]:
 
 
 def unexplained_errors(loaded: LoadResult) -> Counter[str]:
-    """All other errors, by kind."""
-    return Counter(loaded.swarm.errors) - explained_errors(loaded)
+    """All other errors that the machine does not explain either, by kind."""
+    return Counter(loaded.swarm.errors) - explained_errors(loaded) - _starved_errors(loaded)
+
+
+def _starved_errors(loaded: LoadResult) -> Counter[str]:
+    """The errors of clients that had no answer, or too late a one, while others had the machine."""
+    late = [one for one in loaded.swarm.errors_at if one[1].startswith(LATE) and is_starved(loaded.machine, one[0])]
+    found = Counter[str]()
+    for _, kind, number in late:
+        found[kind] += number
+    return found - excused_errors(late, loaded.absences, _excuses(loaded.spec.demands))
+
+
+def _starved_moments(loaded: LoadResult) -> int:
+    """How many submissions had no answer while others had the machine."""
+    late = [one for one in loaded.swarm.jobs.unanswered_at if is_starved(loaded.machine, one[0] + ANSWER_S)]
+    return len(late) - excused_moments(late, loaded.absences, _excuses(loaded.spec.demands))
+
+
+def _lost(loaded: LoadResult) -> Iterator[str]:
+    if loaded.lost:
+        yield f"Others left {loaded.machine_percent:.0f} % of the machine to it."
+    yield from [f"Undecided: {check.undecided[0].sentence}." for check in _counted(loaded) if check.undecided]
 
 
 def _excuses(demands: Demands) -> Excuses:

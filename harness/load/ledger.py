@@ -132,6 +132,7 @@ class Entry:
         "seen",
         "sent_away",
         "transport",
+        "unknown",
         "user",
     )
 
@@ -144,9 +145,13 @@ class Entry:
         self.intended = intended
         self.acknowledged = False
         self.sent_away = False
+        self.unknown = 0
         self.progress: float | None = None
         self.last: EventKind | None = None
         self.seen: set[EventKind] = set()
+
+
+UNKNOWN_TIMES: Final = 2
 
 
 class Ledger:
@@ -168,8 +173,11 @@ class Ledger:
 
     @property
     def outstanding(self) -> int:
-        """Jobs submitted and neither ended nor refused, as far as their clients know."""
-        return len(self._open)
+        """Jobs submitted and neither ended nor refused, as far as their clients know.
+
+        What was never answered, and is not known to the server, is not waited for.
+        """
+        return sum(entry.unknown < UNKNOWN_TIMES for entry in self._open.values())
 
     def submit(
         self, job: PlannedJob, transport: Transport, user: str, *, intended: float, sent: float, held: bool = False
@@ -231,6 +239,14 @@ class Ledger:
                 self._by_answer.add(event.job_id)
             self._close(entry, _ENDED[event.kind])
         return latencies, complaints
+
+    def unknown(self, job_id: str) -> bool:
+        """The server knows no such job. Whether to ask once more: its submission may have been on its way."""
+        entry = self._open.get(job_id)
+        if entry is None or entry.acknowledged:
+            return False
+        entry.unknown += 1
+        return entry.unknown < UNKNOWN_TIMES
 
     def sent_away(self, user: str) -> None:
         """The user's connection was closed by a server that refuses it: what it has sent there gets no answer."""

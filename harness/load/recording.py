@@ -26,8 +26,10 @@ from harness.history import (
     check_all,
     journal_event,
     read_events,
+    without_the_starved,
 )
 from harness.load.results import WorkerExit
+from harness.machine_time import FREE, MachineTime
 from harness.protocols import EventKind
 from harness.targets import Side, Target
 from harness.workers.journal import entries_in
@@ -121,6 +123,10 @@ def _of_own_jobs(events: Sequence[HistoryEvent]) -> Iterator[HistoryEvent]:
             yield event
 
 
-def check(out: Path, limits: Limits, *, shared: bool = False) -> dict[str, CheckResult]:
-    """What each checker says of the history in a load's folder, by the checker's name."""
-    return {result.name: result for result in check_all(history_in(out, shared=shared), limits)}
+def check(out: Path, limits: Limits, lost: MachineTime = FREE, *, shared: bool = False) -> dict[str, CheckResult]:
+    """What each checker says of the history in a load's folder, by the checker's name.
+
+    What rests on time that others had of the machine is not decided.
+    """
+    results = check_all(history_in(out, shared=shared), limits)
+    return {result.name: without_the_starved(result, lost) for result in results}

@@ -12,6 +12,7 @@ from harness.history.absences import Absence
 from harness.load.latencies import Metric
 from harness.load.spec import LoadSpec
 from harness.load.swarm import SwarmResult
+from harness.machine_time import Lost, MachineTime
 from harness.results import Criterion, Series, Statement, Verdict
 from harness.targets import Side
 
@@ -98,6 +99,8 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     fleet: FleetResult | None
     memory: list[MemorySeries]
     depth: list[Depth]
+    lost: list[Lost] = []
+    """What others had of the machine meanwhile."""
     absences: list[Absence] = []
     """When the harness had taken servers or Redis away."""
     history: list[str]
@@ -109,6 +112,17 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the target could not be asked, or was left with, in a sentence each."""
     checks: dict[str, CheckResult] = {}
     """What each checker says of its history, by the checker's name; empty where nobody asked them."""
+
+    @property
+    def machine(self) -> MachineTime:
+        """What the load had of the machine."""
+        return MachineTime(self.lost)
+
+    @property
+    def machine_percent(self) -> float:
+        """How much of the machine others left to it, while it lasted."""
+        began = self.swarm.started_at
+        return 100 * (1 - self.machine.share_lost(began, began + self.swarm.seconds))
 
     def memory_of(self, part: str) -> MemorySeries | None:
         """The memory of all processes that play one part; None where there was none."""

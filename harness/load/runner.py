@@ -30,14 +30,18 @@ from harness.load.results import LoadResult, Surroundings
 from harness.load.spec import LoadSpec
 from harness.load.spoken import SpokenSwarm
 from harness.load.swarm import SwarmResult
-from harness.processes import Launch, Process, Processes, free_port, open_redis, services
+from harness.machine_time import Deadline, MachineLog
+from harness.processes import Launch, MachineWatch, Process, Processes, free_port, open_redis, services
 from harness.processes.services import PROJECT_ROOT
 from harness.protocols.description import Described
 from harness.targets import LOOPBACK, Deployment, HubTarget, Namespace, Setup, Side, StackTarget
 from harness.tasks import called_off
 
 LOCUSTFILE: Final = PROJECT_ROOT / "loadtests" / "locustfile.py"
+MACHINE: Final = "machine.jsonl"
 LEFT: Final = ("swarm.json", "live.jsonl", "load.json", FILE)
+EARLIER_S: Final = 10.0
+"""What clients have asked for before a load began may be answered in it."""
 SETTLE_S: Final = 60.0
 """What a swarm may take beyond its plan and drain: to start, to connect, to ask after its last jobs."""
 
@@ -53,19 +57,25 @@ async def run(
     protocol: Described | None = None,
     on_live: OnLive | None = None,
     disturb: Disturb | None = None,
+    machine: MachineLog | None = None,
 ) -> LoadResult:
     """Run one load with everything it needs, and write `out/load.json`.
 
     Of the target at the spec's `url` no more is known than its `protocol`, where one is given.
 
-    `disturb` runs beside the load, may do to the deployment what it likes, and notes it in the history. Raises
-    CouldNotRun, and then nothing of it is left running.
+    `disturb` runs beside the load, may do to the deployment what it likes, and notes it in the history. `machine` is
+    what is known of the machine by a run that this load is a part of. Raises CouldNotRun, and then nothing of it is
+    left running.
     """
     await asyncio.to_thread(_clear, out)
     surroundings = Surroundings.now()
-    async with Processes(out / "logs") as processes, _deployed(spec, protocol, processes, out) as deployment:
-        side = _spoken(spec, protocol, deployment, processes) if protocol else None
-        result = await _Run(spec, out, deployment, processes, surroundings, side).carry_out(on_live, disturb)
+    with contextlib.nullcontext(machine) if machine else MachineWatch(out / MACHINE) as watched:
+        async with (
+            Processes(out / "logs", machine=watched) as processes,
+            _deployed(spec, protocol, processes, out) as deployment,
+        ):
+            side = _spoken(spec, protocol, deployment, processes) if protocol else None
+            result = await _Run(spec, out, deployment, processes, surroundings, side).carry_out(on_live, disturb)
     await asyncio.to_thread((out / "load.json").write_bytes, msgspec.json.format(msgspec.json.encode(result)))
     return result
 
@@ -192,7 +202,8 @@ class _Run:
                 await settle(target, writer, self._out, self._fleet.exits)
         finally:
             await called_off(watch)
-        checks = await asyncio.to_thread(check, self._out, spec.limits, shared=not target.owned)
+        lost = self._processes.machine.time()
+        checks = await asyncio.to_thread(check, self._out, spec.limits, lost, shared=not target.owned)
         result = msgspec.structs.replace(result, checks=checks)
         return msgspec.structs.replace(result, judgement=judge(result))
 
@@ -243,7 +254,9 @@ class _Run:
 
     async def _start_swarm(self) -> list[Process]:
         """One Locust, or a master and its workers; the first one writes the result."""
-        arguments = swarm_arguments(self._spec, self._deployment.target.http_url, self._out)
+        arguments = swarm_arguments(
+            self._spec, self._deployment.target.http_url, self._out, self._processes.machine.path
+        )
         generators = self._spec.generators
         if generators == 1:
             return [await self._processes.astart(services.module_launch("locust", arguments, name="swarm"))]
@@ -258,10 +271,10 @@ class _Run:
 
     async def _wait_for(self, swarm: Process, beside: Sequence[asyncio.Future[None]]) -> None:
         """Until the load is over. An observer or a disturbance that breaks takes the run down with it."""
-        limit = time.monotonic() + self._spec.plan.duration_s + self._spec.drain_s + SETTLE_S
+        limit = Deadline(self._spec.plan.duration_s + self._spec.drain_s + SETTLE_S, self._processes.machine)
         while swarm.alive:
             _raise_first(beside)
-            if time.monotonic() > limit:
+            if limit.is_over:
                 raise CouldNotRun(f"the load did not end in time; the generator's log says:\n{swarm.tail()}")
             await asyncio.sleep(0.1)
 
@@ -283,6 +296,7 @@ class _Run:
             absences=absences_of(writer.events),
             history=sorted(path.name for path in self._out.glob("history-*.jsonl")),
             surroundings=self._surroundings,
+            lost=self._processes.machine.time().within(swarm.started_at - EARLIER_S, time.time()).lost,
             died=self._died(),
             notes=self._notes,
         )
@@ -296,7 +310,7 @@ def _raise_first(beside: Sequence[asyncio.Future[None]]) -> None:
             raise error
 
 
-def swarm_arguments(spec: LoadSpec, url: str, out: Path) -> list[str]:
+def swarm_arguments(spec: LoadSpec, url: str, out: Path, machine: Path | None = None) -> list[str]:
     """Locust's command line for a load."""
     plan, mix = spec.plan, spec.mix.on(spec.side)
     options = {
@@ -318,6 +332,7 @@ def swarm_arguments(spec: LoadSpec, url: str, out: Path) -> list[str]:
         "--twin-users": mix.twins,
         "--rest-users": mix.rest,
         "--slow-users": mix.slow,
+        **({"--machine-log": machine.resolve()} if machine else {}),
         **({"--token": spec.token} if spec.token else {}),
         **({"--population": msgspec.json.encode(spec.population).decode()} if spec.population else {}),
     }

@@ -24,6 +24,7 @@ from harness.load.latencies import Metric, Transport
 from harness.load.population import PlannedJob
 from harness.load.spec import LoadSpec
 from harness.load.swarm import SwarmResult
+from harness.machine_time import Deadline
 from harness.protocols import ENDED_STATES, ENDS, EventKind, JobEvent, JobState
 from harness.tasks import few_at_once
 
@@ -76,11 +77,10 @@ class SpokenSwarm:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(user.work()) for user in self._users if user.connected]
             tasks.append(group.create_task(self._tell()))
-            limit = self.spec.plan.duration_s + self.spec.drain_s
-            while True:
+            await asyncio.sleep(self.spec.plan.duration_s - self.account.second)
+            drained = Deadline(self.spec.drain_s, self.side.processes.machine)
+            while not (self.account.finished or drained.is_over):  # noqa: ASYNC110 - neither rings a bell
                 await asyncio.sleep(LOOK_S)
-                if self.account.finished or self.account.second > limit:
-                    break
             for task in tasks:
                 task.cancel()
 

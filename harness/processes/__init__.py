@@ -14,6 +14,7 @@ from harness.errors import NotReady as NotReady
 from harness.errors import ProcessDied as ProcessDied
 from harness.errors import RedisUnusable as RedisUnusable
 from harness.processes import services as services
+from harness.processes.machine_watch import MachineWatch as MachineWatch
 from harness.processes.memory import Memory as Memory
 from harness.processes.memory import MemorySample as MemorySample
 from harness.processes.memory import MemorySampler as MemorySampler

@@ -18,6 +18,7 @@ from typing import IO, Self
 import msgspec
 
 from harness.errors import BEFORE_READY, EnvironmentFailure, NotReady, ProcessDied
+from harness.machine_time import Deadline, MachineLog
 from harness.processes.memory import Memory, memory_of
 from harness.processes.ports import Probe
 from harness.processes.warm_pool import Forked, WarmPool, can_fork
@@ -38,7 +39,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     probe: Probe | None = None
     ready_s: float = 30.0
-    """Deadline for readiness."""
+    """Deadline for readiness, in machine time."""
     host: str = "127.0.0.1"
     port: int | None = None
     """Where it listens, if it does."""
@@ -70,9 +71,11 @@ class Process:
         log: Path,
         environment: Mapping[str, str],
         listed: Callable[[str], None],
+        machine: MachineLog,
         warm: WarmPool | None = None,
     ) -> None:
         self.launch = launch
+        self._machine = machine
         self.name = launch.name
         self.log = log
         self.environment = {**environment, **launch.environment}
@@ -155,20 +158,20 @@ class Process:
 
     def wait_ready(self) -> None:
         """Block until ready. Raises ProcessDied at once when it ends, NotReady after the launch's deadline."""
-        limit = time.monotonic() + self.launch.ready_s
+        limit = Deadline(self.launch.ready_s, self._machine)
         while not self.is_ready():
             self._late(limit)
             time.sleep(POLL_S)
 
     async def ready(self) -> None:
         """`wait_ready` for asyncio."""
-        limit = time.monotonic() + self.launch.ready_s
+        limit = Deadline(self.launch.ready_s, self._machine)
         while not await asyncio.to_thread(self.is_ready):
             self._late(limit)
             await asyncio.sleep(POLL_S)
 
-    def _late(self, limit: float) -> None:
-        if time.monotonic() > limit:
+    def _late(self, limit: Deadline) -> None:
+        if limit.is_over:
             told = f"its log says:\n{tail}" if (tail := self.tail()) else "its log is empty"
             raise NotReady(f"{self.name} was not ready within {self.launch.ready_s:g} s; {told}")
 
@@ -253,11 +256,21 @@ class Process:
 class Processes:
     """All programs of a run, each logging to `folder/<name>.log`. A context manager, plain or async: at its end, at a
     crash, at Ctrl-C, at exit of the interpreter and when the harness itself is killed, every one of them is ended.
+
+    `machine` knows what others take of the machine meanwhile.
     """
 
-    def __init__(self, folder: Path, *, environment: Mapping[str, str] | None = None, warm: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        machine: MachineLog | None = None,
+        warm: bool = False,
+    ) -> None:
         """With `warm`, the stack's processes are forked from one that has imported their code, where that can be."""
         self.folder = folder
+        self.machine = machine or MachineLog()
         self._warm = WarmPool() if warm and can_fork() else None
         self._environment = child_environment(environment)
         self._all: dict[str, Process] = {}
@@ -296,7 +309,8 @@ class Processes:
         before = self._all.get(launch.name)
         if before is not None and before.alive:
             raise EnvironmentFailure(f"a process named {launch.name} runs already")
-        process = Process(launch, self.folder / f"{launch.name}.log", self._environment, self._list_process, self._warm)
+        log = self.folder / f"{launch.name}.log"
+        process = Process(launch, log, self._environment, self._list_process, self.machine, self._warm)
         if before is not None:
             before.note_own_exit()
             process.own_exits = before.own_exits

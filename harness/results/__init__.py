@@ -14,6 +14,7 @@ from harness.results.criteria import at_most as at_most
 from harness.results.criteria import below as below
 from harness.results.criteria import combine as combine
 from harness.results.criteria import count as count
+from harness.results.criteria import decided as decided
 from harness.results.criteria import judge as judge
 from harness.results.figures import Chart as Chart
 from harness.results.figures import Distribution as Distribution
@@ -54,6 +55,7 @@ from harness.results.run import About as About
 from harness.results.run import LogFile as LogFile
 from harness.results.run import Machine as Machine
 from harness.results.run import Parts as Parts
+from harness.results.run import PhaseTime as PhaseTime
 from harness.results.run import PreflightRow as PreflightRow
 from harness.results.run import Run as Run
 from harness.results.run import Target as Target

@@ -148,6 +148,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{quantity(self.had)} of at least {quantity(self.least)}{unit} {self.what}"
 
 
+def decided(undecided: int) -> list[Evidence]:
+    """The evidence that what was overdue is somebody's fault: none where so much of it may be the machine's."""
+    what = "overdue findings that others' use of the machine does not explain"
+    return [Evidence(what=what, had=0, least=undecided)] if undecided else []
+
+
 class LinkTo(StrEnum):
     """What evidence a link opens."""
 

@@ -85,6 +85,8 @@ class SuiteOutcome(StrEnum):
 
     SKIPPED = "skipped"
     PASSED = "passed"
+    UNDECIDED = "undecided"
+    """It failed while others had the machine, in a way that this explains."""
     FAILED = "failed"
 
 

@@ -111,6 +111,16 @@ class PreflightRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Whether the run may not go on."""
 
 
+class PhaseTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When a phase was at work, in seconds since the run began, and how much of the machine it could have."""
+
+    name: str
+    began: float
+    seconds: float
+    machine_percent: float
+    """What others left."""
+
+
 class Parts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a run is made of: a phase brings some of it, and the run has all. Any sequence may be given."""
 
@@ -125,6 +135,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mutants: Sequence[MutantRow] = ()
     power: Sequence[Score] = ()
     """What share of the mutants was caught: of all, then by room of the stack."""
+    phases: Sequence[PhaseTime] = ()
     logs: Sequence[LogFile] = ()
     preflight: Sequence[PreflightRow] = ()
     left_behind: Sequence[str] = ()

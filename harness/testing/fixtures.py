@@ -9,6 +9,7 @@ They stand on fixtures whose names begin with `hubgate_` or `_hubgate_`: one of 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import os
@@ -30,9 +31,10 @@ from harness.clients.spoken_client import SpokenClient
 from harness.clients.spoken_side import SpokenSide
 from harness.clients.transport import require_answer
 from harness.errors import CouldNotRun
+from harness.machine_time import STARVED, MachineLog
 from harness.parity import parity_of
 from harness.parity.deviations import Deviations
-from harness.processes import Processes, RedisServer, RedisUnusable, open_redis
+from harness.processes import MachineWatch, Processes, RedisServer, RedisUnusable, open_redis
 from harness.protocols.description import Described
 from harness.protocols.known import protocol_of, shipped
 from harness.results import CellVerdict
@@ -49,9 +51,11 @@ from harness.targets import (
     TargetPool,
 )
 from harness.testing.servers import QUICK, Nemeses, OwnServer, Server
+from harness.testing.starved import proves_nothing
 
 COULD_NOT_RUN: Final = 3
 TARGET: Final = "_hubgate_target"
+_MACHINE = pytest.StashKey[MachineLog]()
 _HUB_EVENTS = pytest.StashKey[dict[str, list[Event]]]()
 """What the actors of a test saw on the hub, by the test without its parameters."""
 
@@ -68,9 +72,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the actors said and heard where a test failed; on the stack beside what they did on the hub."""
     report = yield
+    log = item.session.stash.get(_MACHINE, None)
+    if report.failed and call.excinfo and log and proves_nothing(call.excinfo.value, log.time(), call.start, call.stop):
+        item.user_properties.append((STARVED, "others had the machine"))
     server = getattr(item, "funcargs", {}).get(TARGET)
     if report.when == "call" and isinstance(server, Server) and server.actors:
         events, name = events_of(server.actors), f"{item.path}::{getattr(item, 'originalname', item.name)}"
@@ -94,9 +103,23 @@ def hubgate_run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.
 
 
 @pytest.fixture(scope="session")
-def hubgate_processes(request: pytest.FixtureRequest, hubgate_run_folder: Path) -> Iterator[Processes]:
+def hubgate_machine(request: pytest.FixtureRequest, hubgate_run_folder: Path) -> Iterator[MachineLog]:
+    """What others take of the machine meanwhile, by the watcher of the run that this one is a part of, or its own."""
+    given: str | None = request.config.getoption("--machine-log")
+    with contextlib.ExitStack() as watched:
+        own = None if given else watched.enter_context(MachineWatch(hubgate_run_folder / "machine.jsonl"))
+        log = own or MachineLog(Path(str(given)))
+        request.session.stash[_MACHINE] = log
+        yield log
+
+
+@pytest.fixture(scope="session")
+def hubgate_processes(
+    request: pytest.FixtureRequest, hubgate_run_folder: Path, hubgate_machine: MachineLog
+) -> Iterator[Processes]:
     """The processes of this run; all are gone at its end."""
-    with Processes(hubgate_run_folder / "logs", warm=request.config.getoption("--warm")) as running:
+    warm: bool = request.config.getoption("--warm")
+    with Processes(hubgate_run_folder / "logs", machine=hubgate_machine, warm=warm) as running:
         yield running
 
 

@@ -38,6 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--deviations", metavar="FILE", help="declared differences of the `cassette` fixture")
     about = "fork the stack's processes from one that has imported their code: quick, and no measure of what they take"
     group.addoption("--warm", action="store_true", help=about)
+    group.addoption(
+        "--machine-log", metavar="FILE", help="what a watcher of the machine writes (default: one of its own)"
+    )
     group.addoption("--run-folder", metavar="DIR", help="where logs go")
 
 

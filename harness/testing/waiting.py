@@ -10,6 +10,10 @@ from typing import Any
 PAUSE_S = 0.01
 
 
+class TooLate(AssertionError):  # noqa: N818 - the name says what happened
+    """Something came, but later than it may."""
+
+
 async def until(fact: Callable[[], Any], within: float = 10.0, what: str = "what was waited for") -> Any:
     """The first true answer of `fact` (awaited where it is awaitable).
 

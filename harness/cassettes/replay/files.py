@@ -16,17 +16,20 @@ from harness.cassettes.replay.expectations import Deadlines
 from harness.cassettes.replay.order_of_work import followed, order_findings, without_crossings
 from harness.cassettes.replay.player import DEFAULT_DEADLINES, Transcript, replay
 from harness.errors import CouldNotRun
+from harness.machine_time import FREE, HALF, QUARTER, MachineLog, MachineTime
 from harness.parity import Finding, Noise, parity_of
 from harness.parity.alignment import Place
 from harness.parity.deviations import Deviations, View
 from harness.parity.facts import as_facts, asks_for_facts
 from harness.parity.findings import folded
 from harness.results import CellVerdict
-from harness.results.matrix import judge_cell
+from harness.results.matrix import FindingKind, judge_cell
 from harness.targets import Side, TargetPool
 from harness.tasks import few_at_once
 
 NO_DEVIATIONS = Deviations()
+NOBODY_WATCHES = MachineLog()
+STARVED = "It differs, but others had the machine while it was played."
 NO_FACTS = "No client of this recording submits or follows a job: there is nothing for another kind of client to do."
 
 
@@ -91,6 +94,8 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it cannot be played on a target of somebody else's."""
     view: View = View.FRAMES
     took_s: float = 0.0
+    machine: MachineTime = FREE
+    """What others had of the machine meanwhile."""
 
 
 async def run_files(
@@ -125,6 +130,7 @@ async def play_files(
     at_once: int = 3,
     view: View = View.FRAMES,
     done: Callable[[Played], None] = lambda _: None,
+    machine: MachineLog = NOBODY_WATCHES,
 ) -> list[Played]:
     """Play every file without judging it; the longest recordings begin first, the answer is in the files' order.
 
@@ -132,7 +138,7 @@ async def play_files(
     """
 
     async def one(path: Path) -> Played:
-        played = await play_file(path, pool, deadlines=deadlines, view=view)
+        played = await play_file(path, pool, deadlines=deadlines, view=view, machine=machine)
         done(played)
         return played
 
@@ -142,7 +148,12 @@ async def play_files(
 
 
 async def play_file(
-    path: Path, pool: TargetPool, *, deadlines: Deadlines = DEFAULT_DEADLINES, view: View = View.FRAMES
+    path: Path,
+    pool: TargetPool,
+    *,
+    deadlines: Deadlines = DEFAULT_DEADLINES,
+    view: View = View.FRAMES,
+    machine: MachineLog = NOBODY_WATCHES,
 ) -> Played:
     """Play one file."""
     began = time.monotonic()
@@ -160,7 +171,14 @@ async def play_file(
         reason, left_out = str(error), isinstance(error, LeftOut)
     took_s = transcript.took_s if transcript else time.monotonic() - began
     return Played(
-        path=path, cassette=cassette, transcript=transcript, reason=reason, left_out=left_out, view=view, took_s=took_s
+        path=path,
+        cassette=cassette,
+        transcript=transcript,
+        reason=reason,
+        left_out=left_out,
+        view=view,
+        took_s=took_s,
+        machine=machine.time() if transcript else FREE,
     )
 
 
@@ -197,7 +215,21 @@ def judged(played: Played, against: Against) -> CassetteResult:
     findings, frames = [*(each for each, _ in order), *findings], [*(frame for _, frame in order), *parity.frames]
     if on_stack:
         findings = against.deviations.declare(findings, cassette.name, against.today, played.view, frames, parity.jobs)
-    return concluded(played.path, cassette, transcript, reference, folded(findings, frames), parity.rows)
+    result = concluded(played.path, cassette, transcript, reference, folded(findings, frames), parity.rows)
+    return _unless_starved(result, played.machine)
+
+
+def _unless_starved(result: CassetteResult, machine: MachineTime) -> CassetteResult:
+    """Inconclusive in place of different, where others had so much of the machine that this explains what differs:
+    half of it for what came too late or too early, three quarters for anything else.
+    """
+    began_s = result.transcript.began_s if result.transcript else None
+    if result.verdict is not CellVerdict.DIFFERENT or began_s is None:
+        return result
+    changed = any(cause.kind is FindingKind.CHANGED for cause in result.causes)
+    if not machine.left_less_than(QUARTER if changed else HALF, began_s, began_s + result.took_s):
+        return result
+    return msgspec.structs.replace(result, verdict=CellVerdict.INCONCLUSIVE, reason=STARVED)
 
 
 def concluded(

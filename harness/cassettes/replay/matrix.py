@@ -14,8 +14,9 @@ import msgspec
 
 from harness.cassettes import Event, event_as_line, kind_of
 from harness.cassettes.replay.expectations import Deadlines
-from harness.cassettes.replay.files import Against, CassetteResult, Played, judged, play_files
+from harness.cassettes.replay.files import NOBODY_WATCHES, Against, CassetteResult, Played, judged, play_files
 from harness.cassettes.replay.player import DEFAULT_DEADLINES
+from harness.machine_time import MachineLog
 from harness.parity import Noise, compare, noise_of
 from harness.parity.deviations import Deviations, View
 from harness.results import Cell, CellVerdict, Column, Row, ScenarioRow, TranscriptEvent
@@ -51,6 +52,7 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
     at_once: int = 2,
     recall: list[list[Played]] | None = None,
     done: Done = lambda _column, _played: None,
+    machine: MachineLog = NOBODY_WATCHES,
 ) -> Matrix:
     """Play every file on every side, all sides at once, `at_once` files on each. The hub is held against the recording,
     its second run and the stack against its first. Where its two runs differ it is played once more, and what its runs
@@ -60,7 +62,7 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
     The hub's runs that `recall` holds are not played again; where it is empty they are put into it.
     """
     runs = [] if recall is None else recall
-    play_these = partial(play_files, deadlines=deadlines, at_once=at_once)
+    play_these = partial(play_files, deadlines=deadlines, at_once=at_once, machine=machine)
 
     async def play(column: Column, pool: TargetPool) -> list[Played]:
         view = VIEWS.get(column, View.FRAMES)

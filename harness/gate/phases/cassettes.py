@@ -34,6 +34,7 @@ async def gather(context: RunContext) -> PhaseResult:
         today=dt.datetime.now(dt.UTC).date(),
         recall=context.shared.hub_replays.played,
         done=_progress(context, files),
+        machine=context.processes.machine,
     )
     return PhaseResult(evidence=[matrix], matrix=matrix.rows, left_behind=_left_behind(matrix))
 

@@ -39,6 +39,7 @@ async def gather_steady(context: RunContext) -> PhaseResult:
         spec = spec_for(context, Side.STACK, rate=rate, seconds=seconds, mix=mix, population=population)
         free = min(free, await free_percent())
         attempts.append(await run_load(context, f"steady-{len(attempts) + 1}", spec))
+        free = min(free, attempts[-1].machine_percent)
     evidence = SteadyLoad(attempts=attempts, free_percent=free)
     shown = evidence.typical(Metric.CLAIMED)
     return PhaseResult(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from harness.criteria.evidence import PromiseResults, ScenarioResults
 from harness.errors import CouldNotRun
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.gate.phases.cassettes import scenarios_folder
+from harness.machine_time import STARVED, Deadline
 from harness.processes import Process
 from harness.processes.services import module_launch
 from harness.results import LogFile, SuiteOutcome, SuiteRow
@@ -102,14 +102,20 @@ def _scenario(case: ET.Element) -> SuiteRow:
     if criterion is None:
         raise CouldNotRun(_why_without(case))
     wrong = case.find("failure") if case.find("failure") is not None else case.find("error")
-    skipped = case.find("skipped") is not None
     return SuiteRow(
         suite=case.get("classname", ""),
         name=GROUP.sub("", case.get("name", "")),
         criterion=criterion.get("value", ""),
-        outcome=SuiteOutcome.FAILED if wrong is not None else SuiteOutcome.SKIPPED if skipped else SuiteOutcome.PASSED,
+        outcome=_outcome(case, failed=wrong is not None),
         failure="" if wrong is None else _sentence(wrong.get("message", "")),
     )
+
+
+def _outcome(case: ET.Element, *, failed: bool) -> SuiteOutcome:
+    if failed:
+        starved = case.find(f"properties/property[@name='{STARVED}']") is not None
+        return SuiteOutcome.UNDECIDED if starved else SuiteOutcome.FAILED
+    return SuiteOutcome.PASSED if case.find("skipped") is None else SuiteOutcome.SKIPPED
 
 
 def _sentence(message: str) -> str:
@@ -125,6 +131,7 @@ def _arguments(context: RunContext, name: str, kind: type[ScenarioResults], resu
         "--junit-xml": results.resolve(),
         "--run-folder": context.path(name, "logs").parent.resolve(),
         "--maxfail": context.profile.enough_failed,
+        "--machine-log": context.processes.machine.path and context.processes.machine.path.resolve(),
         "--candidate": options.candidate,
         "--legacy": options.legacy,
         "--prefix": stack and stack.prefix,
@@ -143,16 +150,18 @@ def _arguments(context: RunContext, name: str, kind: type[ScenarioResults], resu
 
 async def _until_ended(process: Process, context: RunContext) -> bool:
     """Tell how far it is until it has ended; after the limit it is interrupted, which is answered."""
-    limit, interrupted = time.monotonic() + LIMIT_S, False
+    limit, interrupted = Deadline(LIMIT_S, context.processes.machine), False
     while process.alive:
         done = DONE.findall(process.log_text())
         if done:
             percent, name = done[-1]
             context.report(f"{percent} %: {name.replace('_', ' ')}")
-        if time.monotonic() > limit:
+        if limit.is_over:
             interrupted = True
             process.signal(signal.SIGINT)
-            await asyncio.sleep(INTERRUPT_S)
+            stopped = Deadline(INTERRUPT_S, context.processes.machine)
+            while process.alive and not stopped.is_over:  # noqa: ASYNC110 - neither rings a bell
+                await asyncio.sleep(LOOK_S)
             await asyncio.to_thread(process.stop)
         await asyncio.sleep(LOOK_S)
     return interrupted

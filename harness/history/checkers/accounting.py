@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from harness.history.check_result import CheckResult, Findings, Limits
+from harness.history.check_result import CheckResult, Findings, Limits, Overdue
 from harness.history.events import HistoryEvent, Source
 from harness.history.history import History, JobHistory
 from harness.protocols import ENDED_STATES, ENDS, EventKind, JobState
@@ -38,6 +38,7 @@ class Loss(msgspec.Struct, frozen=True):
 
     form: str
     sentence: str
+    overdue: Overdue | None = None
 
 
 def final_state_of(job: JobHistory, history: History, limits: Limits) -> tuple[FinalState, Loss | None]:
@@ -77,12 +78,12 @@ def _loss(job: JobHistory, history: History, limits: Limits) -> Loss | None:
 def _dropped(job: JobHistory, history: History, limits: Limits) -> Loss | None:
     """Lost in the middle: it is in no queue, or held by a worker that is no more."""
     quiet_ms = history.ended_ms - job.last_sign_ms
-    if job.log_state is JobState.CLAIMED and quiet_ms > limits.lease_ms + limits.recovery_slack_ms:
+    due_ms = limits.lease_ms + limits.recovery_slack_ms
+    if job.log_state is JobState.CLAIMED and quiet_ms > due_ms:
         lease = job.leases[-1] if job.leases else None
         if lease and _killed_since(lease.worker_id, job.last_sign_ms, history):
-            return Loss(
-                "held by the dead", f"its worker {lease.worker_id} was killed {quiet_ms:.0f} ms ago and still holds it"
-            )
+            sentence = f"its worker {lease.worker_id} was killed {quiet_ms:.0f} ms ago and still holds it"
+            return Loss("held by the dead", sentence, Overdue(job.last_sign_ms, history.ended_ms, due_ms))
     if quiet_ms > limits.stuck_after_ms and job.log and not _may_be_delayed(job):
         overtaker = _overtaken_by(job, history, job.last_sign_ms + limits.stuck_after_ms / 2)
         if overtaker and job.log_state is JobState.PENDING:
@@ -132,10 +133,13 @@ def _contradiction(job: JobHistory, history: History, limits: Limits, found: Fin
         return
     if survey.state in ENDED_STATES and told not in ENDED_STATES:
         says = f"the server says {survey.state}, but there is no event of its end"
-        found.accuse(job.id, "ended unannounced", survey.at_ms, says)
+        slack_ms = limits.clock_slack_ms
+        waited = Overdue(survey.at_ms, survey.at_ms + slack_ms, slack_ms)  # the recorder of the log may be behind
+        found.accuse(job.id, "ended unannounced", survey.at_ms, says, overdue=waited)
     elif told in ENDED_STATES and survey.state not in ENDED_STATES:
         says = f"its log says {told}, but the server still says {survey.state}"
-        found.accuse(job.id, "end forgotten", survey.at_ms, says)
+        answered = Overdue(job.last_sign_ms, survey.at_ms, limits.clock_slack_ms)
+        found.accuse(job.id, "end forgotten", survey.at_ms, says, overdue=answered)
 
 
 def check_lost(history: History, limits: Limits) -> CheckResult:
@@ -150,7 +154,7 @@ def check_lost(history: History, limits: Limits) -> CheckResult:
             third = ("beginning", "middle", "end")[min(2, index * 3 // len(owed))]
             counts[third] += 1
             sentence = f"{loss.sentence} (acknowledged in the {third} of the run)"
-            found.accuse(job.id, loss.form, (job.acked or job.events[0]).at_ms, sentence)
+            found.accuse(job.id, loss.form, (job.acked or job.events[0]).at_ms, sentence, overdue=loss.overdue)
     return found.result(counts=counts, doubts=_doubts(history))
 
 
@@ -166,7 +170,8 @@ def check_stuck(history: History, limits: Limits) -> CheckResult:
         if job.submit and job.submit.hangs and state is FinalState.RUNNING:
             continue
         sentence = f"{state} and without a sign of life for {quiet_ms:.0f} ms at the end of the run"
-        found.accuse(job.id, str(state), job.last_sign_ms, sentence)
+        waited = Overdue(job.last_sign_ms, history.ended_ms, limits.stuck_after_ms)
+        found.accuse(job.id, str(state), job.last_sign_ms, sentence, overdue=waited)
     return found.result()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
-from harness.history.check_result import CheckResult, Findings, Limits
+from harness.history.check_result import CheckResult, Findings, Limits, Overdue
 from harness.history.events import HistoryEvent, Source
 from harness.history.history import History, JobHistory
 from harness.protocols import ATTEMPT_ENDS, ENDS, EventKind
@@ -18,6 +18,8 @@ STARTS_OVER = (ATTEMPT_ENDS - ENDS) | {EventKind.CLAIMED, EventKind.RETRIED}
 
 SEEN: Final = frozenset({EventKind.DELIVERED, EventKind.UNSUBSCRIBED})
 
+TIMED_OUT: Final = "timed out"
+"""How the error of an attempt begins that was stopped at its job's time-out."""
 FREE_BEFORE_MS: Final = 100.0
 FREE_AFTER_MS: Final = 20.0
 """A worker that holds nothing for so long around a claim had a free place; one between two jobs has not."""
@@ -108,8 +110,19 @@ def check_ended_otherwise(history: History, limits: Limits) -> CheckResult:
             ):
                 error = f" ({event.error})" if event.error else ""
                 made = f"{event.worker_id or 'the system'} made it {event.kind}{error}"
-                found.accuse(job.id, str(event.kind), event.at_ms, f"its script leads to {expected}, but {made}")
+                said = f"its script leads to {expected}, but {made}"
+                found.accuse(job.id, str(event.kind), event.at_ms, said, overdue=_too_slow(job, event))
     return found.result()
+
+
+def _too_slow(job: JobHistory, end: HistoryEvent) -> Overdue | None:
+    """How long an attempt took that ran out of time, or the attempts that lost their leases; half may be enough."""
+    timed_out = (end.error or "").startswith(TIMED_OUT)
+    leases = [one for one in job.leases if (one.end is end if timed_out else one.claim.at_ms <= end.at_ms)]
+    if not leases or (end.worker_id and not timed_out):
+        return None
+    began_ms = leases[0].claim.at_ms
+    return Overdue(began_ms, end.at_ms, (end.at_ms - began_ms) / 2)
 
 
 def _killed_away(job: JobHistory, end: HistoryEvent, history: History, limits: Limits) -> bool:
@@ -165,7 +178,9 @@ def _next_attempts(job: JobHistory, history: History, limits: Limits, found: Fin
             found.accuse(job.id, "too soon", claim.at_ms, said)
         if following.worker_id == lease.worker_id and (other := _another_free(claim, history, limits)):
             said = f"{lease.worker_id} failed it and got it again, although {other} was alive and had nothing to do"
-            found.accuse(job.id, "same worker", claim.at_ms, said)
+            window_ms = FREE_BEFORE_MS + FREE_AFTER_MS
+            asked = Overdue(claim.at_ms - FREE_BEFORE_MS, claim.at_ms + FREE_AFTER_MS, window_ms)
+            found.accuse(job.id, "same worker", claim.at_ms, said, overdue=asked)
 
 
 def _by_hand(job: JobHistory, after: HistoryEvent, before: HistoryEvent) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from harness.history.check_result import CheckResult, Limits, Violation
+from harness.history.check_result import CheckResult, Limits, Overdue, Violation
 from harness.history.events import HistoryEvent
 from harness.history.history import History, JobHistory
 from harness.protocols import ENDS, EventKind, Mode
@@ -59,8 +59,9 @@ class Subscription:
             for mode, since_ms, left_ms in self._periods
         )
 
-    def is_owed(self, event: HistoryEvent, limits: Limits, history: History) -> bool:
-        """Whether it was there for this update, and then so long with all parts sound that nothing excuses its absence.
+    def owed(self, event: HistoryEvent, limits: Limits, history: History) -> Overdue | None:
+        """How long it was there for this update, where that was so long, with all parts sound, that nothing excuses its
+        absence.
 
         What Redis or a server held back until it was gone itself went with the connection: the hub's protocol has no
         way to take it up again.
@@ -68,9 +69,10 @@ class Subscription:
         for mode, since_ms, left_ms in self._periods:
             until_ms = min(left_ms, history.ended_ms)
             joined = mode is Mode.WHOLE or event.at_ms > since_ms + limits.clock_slack_ms
-            if joined and history.sound_for(limits.delivery_grace_ms, max(event.at_ms, since_ms), until_ms):
-                return True
-        return False
+            from_ms = max(event.at_ms, since_ms)
+            if joined and history.sound_for(limits.delivery_grace_ms, from_ms, until_ms):
+                return Overdue(from_ms, until_ms, limits.delivery_grace_ms)
+        return None
 
 
 def _periods(own: list[HistoryEvent]) -> list[tuple[Mode, float, float]]:
@@ -151,14 +153,20 @@ def _lost(subscription: Subscription, log: list[HistoryEvent], limits: Limits, h
     for event in subscription.got:
         left.setdefault(subscription.key(event), []).append(event.at_ms)
     found = []
+    passed_over = False
     # Equal updates: from the end, each with the last delivery since it happened. Of those in a time of absence nothing
     # is owed, and they take no delivery from others.
-    for event in reversed([one for one in log if subscription.is_owed(one, limits, history)]):
+    for event, owed in reversed([(one, subscription.owed(one, limits, history)) for one in log]):
+        if owed is None:
+            continue
         deliveries = left.get(subscription.key(event), [])
         if deliveries and deliveries[-1] >= event.at_ms - limits.clock_slack_ms:
             deliveries.pop()
+            passed_over = True
         else:
-            found.append(_violation(subscription, event, "lost", f"{_name(event)} never delivered"))
+            said = f"{_name(event)} never delivered"
+            # Where a later one came it was dropped: it is not on its way any more.
+            found.append(_violation(subscription, event, "lost", said, None if passed_over else owed))
     return found[::-1]
 
 
@@ -181,11 +189,14 @@ def _name(event: HistoryEvent) -> str:
     return f"progress {event.progress:g}" if kind is EventKind.PROGRESS and event.progress is not None else str(kind)
 
 
-def _violation(subscription: Subscription, event: HistoryEvent, form: str, sentence: str) -> Violation:
+def _violation(
+    subscription: Subscription, event: HistoryEvent, form: str, sentence: str, overdue: Overdue | None = None
+) -> Violation:
     return Violation(
         job_id=subscription.job.id,
         form=form,
         sentence=f"{sentence} to {subscription.subscriber}",
         at_ms=event.at_ms,
         subscriber=subscription.subscriber,
+        overdue=overdue,
     )

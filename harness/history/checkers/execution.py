@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
-from harness.history.check_result import CheckResult, Findings, Limits
+from harness.history.check_result import CheckResult, Findings, Limits, Overdue
+from harness.history.checkers.leases import renewal
 from harness.history.events import HistoryEvent
 from harness.history.history import History, JobHistory, LeaseInterval, WorkerRun
 from harness.protocols import ATTEMPT_ENDS, ENDS, EventKind
@@ -37,10 +38,22 @@ def check_run_twice(history: History, limits: Limits) -> CheckResult:
             wrong = _without_cause(job, run, following, history, limits)
             if wrong:
                 sentence = f"{following.worker_id} ran it (attempt {following.started.attempt}), {wrong[1]}"
-                found.accuse(job.id, wrong[0], following.started.at_ms, sentence)
+                lapsed = _lapsed(job, run, following, limits)
+                found.accuse(job.id, wrong[0], following.started.at_ms, sentence, overdue=lapsed)
             elif done:
                 repeated += 1
     return found.result(counts={"repeated": repeated})
+
+
+def _lapsed(job: JobHistory, run: WorkerRun, following: WorkerRun, limits: Limits) -> Overdue | None:
+    """Of two runs, the renewal that did not come: the first one's, or the second one's before it even began."""
+    for one in (run, following):
+        lease = job.lease_of(one)
+        if lease and lease.until_ms is not None and lease.until_ms <= following.started.at_ms:
+            lapsed = renewal(lease, limits)
+            if lapsed:
+                return lapsed
+    return None
 
 
 def _without_cause(
@@ -139,7 +152,8 @@ def _not_begun(job: JobHistory, history: History, limits: Limits, found: Finding
         from_ms = lease.claim.at_ms - limits.clock_slack_ms
         if given_up and long_ms > limits.cancel_within_ms and history.was_sound(lease.worker_id, from_ms, until_ms):
             said = f"{lease.worker_id}, which was sound, held it for {long_ms:.0f} ms and never began it"
-            found.accuse(job.id, "never begun", lease.claim.at_ms, said)
+            begun_by = Overdue(lease.claim.at_ms, until_ms, limits.cancel_within_ms)
+            found.accuse(job.id, "never begun", lease.claim.at_ms, said, overdue=begun_by)
 
 
 def check_runs_on(history: History, limits: Limits) -> CheckResult:
@@ -156,7 +170,9 @@ def check_runs_on(history: History, limits: Limits) -> CheckResult:
             found.examined += 1
             if run.until_ms > due_ms:
                 late = f"{run.until_ms - end.at_ms:.0f} ms after" if run.finished else "and on, after"
-                found.accuse(job.id, "ran on", end.at_ms, f"{run.worker_id} ran it {late} it was {end.kind}")
+                stopped = Overdue(end.at_ms, min(run.until_ms, history.ended_ms), limits.cancel_within_ms)
+                said = f"{run.worker_id} ran it {late} it was {end.kind}"
+                found.accuse(job.id, "ran on", end.at_ms, said, overdue=stopped)
     return found.result()
 
 

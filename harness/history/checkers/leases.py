@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from harness.history.check_result import CheckResult, Findings, Limits
+from harness.history.check_result import CheckResult, Findings, Limits, Overdue
 from harness.history.events import HistoryEvent, Source
 from harness.history.history import History, JobHistory, LeaseInterval
 from harness.protocols import EventKind
@@ -79,8 +79,15 @@ def check_unjustified_expiry(history: History, limits: Limits) -> CheckResult:
             from_ms = max(began_ms, end_ms - 2 * limits.lease_ms) - limits.clock_slack_ms
             if history.was_sound(lease.worker_id, from_ms, end_ms):
                 sentence = f"taken from {lease.worker_id} after {end_ms - began_ms:.0f} ms, which was sound"
-                found.accuse(job.id, "lease not renewed", end_ms, sentence)
+                found.accuse(job.id, "lease not renewed", end_ms, sentence, overdue=renewal(lease, limits))
     return found.result()
+
+
+def renewal(lease: LeaseInterval, limits: Limits) -> Overdue | None:
+    """That of a lease that ran out; a worker renews it more than once in half of its time."""
+    if lease.end is None or lease.end.kind is not EventKind.LEASE_EXPIRED:
+        return None
+    return Overdue(lease.end.at_ms - limits.lease_ms, lease.end.at_ms, limits.lease_ms / 2)
 
 
 def check_started_after_cancel(history: History, limits: Limits) -> CheckResult:
@@ -97,7 +104,10 @@ def check_started_after_cancel(history: History, limits: Limits) -> CheckResult:
             elif cancelled and (form := _went_on(cancelled, event, history, limits)):
                 late_ms = event.at_ms - cancelled.at_ms
                 sentence = f"{event.kind} by {event.worker_id} {late_ms:.0f} ms after it was cancelled"
-                found.accuse(job.id, form, event.at_ms, sentence)
+                heard = Overdue(cancelled.at_ms, event.at_ms, limits.clock_slack_ms)
+                # By the system's own account nothing comes late; a worker has to hear of it first.
+                in_log = event.source is history.log_source
+                found.accuse(job.id, form, event.at_ms, sentence, overdue=None if in_log else heard)
     return found.result()
 
 
@@ -127,5 +137,6 @@ def check_cancel_ignored(history: History, limits: Limits) -> CheckResult:
             found.examined += 1
             if job.id in (later[0].running or ()):
                 sentence = f"{lease.worker_id} still runs it {later[0].at_ms - end_ms:.0f} ms after it was cancelled"
-                found.accuse(job.id, "still running", later[0].at_ms, sentence)
+                stopped = Overdue(end_ms, later[0].at_ms, limits.cancel_within_ms)
+                found.accuse(job.id, "still running", later[0].at_ms, sentence, overdue=stopped)
     return found.result()

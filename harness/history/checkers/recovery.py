@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from harness.history.check_result import CheckResult, Findings, Limits
+from harness.history.check_result import CheckResult, Findings, Limits, Overdue
 from harness.history.events import HistoryEvent
 from harness.history.history import History, JobHistory, LeaseInterval
 from harness.protocols import ATTEMPT_ENDS, ENDS, EventKind
@@ -35,7 +35,8 @@ def check_recovery(history: History, limits: Limits) -> CheckResult:
             sentence = (
                 f"held by {lease.worker_id} when it was {fault.kind}; {word} {took_ms:.0f} ms of {allowed_ms:.0f}"
             )
-            found.accuse(job.id, "late" if moved else "never", fault.at_ms, sentence)
+            waited = Overdue(fault.at_ms, until_ms, allowed_ms)
+            found.accuse(job.id, "late" if moved else "never", fault.at_ms, sentence, overdue=waited)
         found.examined += bool(moved) or took_ms > allowed_ms
         if moved:
             back.append(took_ms)

@@ -51,6 +51,14 @@ def judge(*scenarios: SuiteRow, least: int, complete: bool = True) -> Criterion:
     return discover()["migration"].judged(collected, Limits(failed_scenarios=0), Least(scenarios=least))
 
 
+def test_a_scenario_that_failed_on_a_starved_machine_is_inconclusive_and_hides_no_failure() -> None:
+    passed, undecided = scenario(SuiteOutcome.PASSED), scenario(SuiteOutcome.UNDECIDED, name="test_slow")
+    judgement = judge(passed, undecided, least=1)
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert "test_slow" in judgement.explanation
+    assert judge(passed, undecided, scenario(SuiteOutcome.FAILED), least=1).verdict is Verdict.FAIL
+
+
 def test_what_pytest_wrote_is_read_with_the_worst_that_was_said_of_each_test(tmp_path: Path) -> None:
     (tmp_path / "test_suite.py").write_text(SUITE)
     (tmp_path / "conftest.py").write_text(CONFTEST)

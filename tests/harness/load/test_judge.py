@@ -14,6 +14,7 @@ from harness.load.population import Kind
 from harness.load.results import FleetResult, LoadResult, Surroundings, WorkerExit
 from harness.load.spec import Demands, LoadSpec
 from harness.load.swarm import LatencyResult, SwarmResult
+from harness.machine_time import Lost
 from harness.results import Criterion, Verdict
 from harness.targets import Side
 
@@ -71,6 +72,58 @@ def test_one_broken_promise_fails(outcome: str) -> None:
     judgement = judge(result(**{outcome: 1}), Demands())
     assert judgement.verdict is Verdict.FAIL
     assert " = 1, must be at most 0" in judgement.explanation
+
+
+def starved(from_s: float, to_s: float) -> list[Lost]:
+    """Others had nine tenths of the machine."""
+    return [Lost(from_s, to_s, 0.9 * (to_s - from_s))]
+
+
+@pytest.mark.parametrize("outcome", ["end_unseen", "unfinished"])
+def test_a_promise_that_was_not_kept_in_time_is_undecided_where_others_had_the_machine(outcome: str) -> None:
+    late = msgspec.structs.replace(result(**{outcome: 1}), seconds=30)
+    assert judge(late, Demands()).verdict is Verdict.FAIL
+    assert judge(late, Demands(), lost=starved(0, 5)).verdict is Verdict.FAIL, "that was before"
+    judgement = judge(late, Demands(), lost=starved(10, 30))
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert "0 of at least 1 overdue findings" in judgement.explanation
+
+
+def test_a_lost_job_fails_on_any_machine() -> None:
+    assert judge(result(lost=1, unfinished=1), Demands(), lost=starved(0, 100)).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("kind", "second", "verdict"),
+    [
+        ("no answer: timed out", 20, Verdict.INCONCLUSIVE),
+        ("no answer: timed out", 50, Verdict.FAIL),
+        ("HTTP 500 no such field", 20, Verdict.FAIL),
+    ],
+)
+def test_errors_are_undecided_where_they_may_be_slowness_and_others_had_the_machine(
+    kind: str, second: int, verdict: Verdict
+) -> None:
+    wrong = msgspec.structs.replace(result(errors={kind: 9}), errors_at=[(second, kind, 9)])
+    assert judge(wrong, Demands()).verdict is Verdict.FAIL
+    assert judge(wrong, Demands(), lost=starved(5, 25)).verdict is verdict
+
+
+def test_as_few_errors_as_any_load_may_have_leave_nothing_undecided() -> None:
+    kind = "no answer: timed out"
+    few = msgspec.structs.replace(result(errors={kind: 1}), errors_at=[(20, kind, 1)])
+    assert judge(few, Demands(), lost=starved(5, 25)).verdict is Verdict.PASS
+
+
+def test_what_a_checker_could_not_decide_is_inconclusive_and_no_pass() -> None:
+    check = CheckResult(
+        name="stuck",
+        examined=9,
+        undecided=(Violation(job_id="a", form="pending", sentence="a is without a sign of life", at_ms=0),),
+    )
+    judgement = judge(result(), Demands(), checks={"stuck": check})
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert "a is without a sign of life" in judgement.explanation
 
 
 def test_a_job_that_ended_twice_fails() -> None:

@@ -106,6 +106,21 @@ def test_the_last_failed_attempt_is_the_end_where_the_protocol_has_no_word_for_i
         assert ledger.jobs().outcomes[outcome] == 1
 
 
+def test_what_was_never_answered_and_is_not_known_is_asked_for_once_more_and_then_not_waited_for() -> None:
+    ledger = submitted()
+    assert (ledger.unknown("j"), ledger.outstanding) == (True, 1)
+    assert (ledger.unknown("j"), ledger.outstanding) == (False, 0)
+    assert ledger.open_jobs("user-1") == ["j"], "it is still asked for at the end"
+    assert ledger.jobs().outcomes[Outcome.UNANSWERED] == 1
+
+
+def test_what_was_acknowledged_is_waited_for_also_where_it_is_not_known() -> None:
+    ledger = submitted()
+    ledger.accept("j", 101.0)
+    assert [ledger.unknown("j") for _ in range(3)] == [False] * 3
+    assert ledger.outstanding == 1
+
+
 def test_an_effect_before_its_cause_is_complained_of() -> None:
     assert heard(submitted(), EventKind.CLAIMED, at=99.9)[1] == [Complaint.CLOCKS]
     assert heard(submitted(), EventKind.CLAIMED, at=99.9995)[1] == []

@@ -1,0 +1,94 @@
+"""Which failures of a scenario the machine explains."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from harness.clients import Disconnected, ExpectationTimeout
+from harness.errors import NotReady
+from harness.gate.phases.scenarios import read_results
+from harness.machine_time import Line, Lost, MachineTime
+from harness.testing import TooLate
+from harness.testing.starved import proves_nothing
+
+ROOT = Path(__file__).parents[3]
+LATE = [
+    TimeoutError("it did not come within 10 s"),
+    ExpectationTimeout("page waited 10 s for complete_job"),
+    NotReady("api was not ready within 30 s"),
+    TooLate("it was begun only after [900, 950] ms"),
+    httpx.ReadTimeout("no answer"),
+    pytest.fail.Exception("Timeout (>20.0s) from pytest-timeout."),
+    ExceptionGroup("tasks", [TimeoutError(), ExceptionGroup("more", [ExpectationTimeout("…")])]),
+]
+WRONG = [
+    AssertionError("assert 200 == 401"),
+    Disconnected("page waited for complete_job; its connection closed"),
+    pytest.fail.Exception("it was told twice"),
+    ExceptionGroup("tasks", [TimeoutError(), AssertionError("assert 1 == 2")]),
+]
+
+
+def machine(lost: float) -> MachineTime:
+    """For a scenario from second 100 to 120."""
+    return MachineTime([Lost(99, 121, 22 * lost)])
+
+
+@pytest.mark.parametrize("error", LATE, ids=str)
+def test_what_did_not_come_in_time_proves_nothing_where_others_had_half_of_the_machine(error: Exception) -> None:
+    assert proves_nothing(error, machine(0.6), 100, 120)
+    assert not proves_nothing(error, machine(0.4), 100, 120)
+    assert not proves_nothing(error, machine(0.6), 130, 150)
+
+
+@pytest.mark.parametrize("error", WRONG, ids=str)
+def test_any_other_failure_proves_something_while_a_quarter_is_left(error: Exception) -> None:
+    assert not proves_nothing(error, machine(0.6), 100, 120)
+    assert proves_nothing(error, machine(0.9), 100, 120)
+
+
+SCENARIOS = """
+import pytest
+
+pytestmark = pytest.mark.criterion("modern-clients")
+
+
+def test_late(hubgate_machine):
+    raise TimeoutError("it did not come within 10 s")
+
+
+def test_wrong(hubgate_machine):
+    assert 1 == 2
+
+
+def test_good(hubgate_machine):
+    pass
+"""
+
+
+@pytest.mark.parametrize(("left", "outcomes"), [(1.0, "FAILED FAILED PASSED"), (0.4, "UNDECIDED FAILED PASSED")])
+def test_the_suites_say_which_failures_prove_nothing(tmp_path: Path, left: float, outcomes: str) -> None:
+    """By the log of the run's watcher: others have so much of the machine, from now on and for an hour."""
+    (tmp_path / "test_it.py").write_text(SCENARIOS)
+    log, results, now = tmp_path / "machine.jsonl", tmp_path / "junit.xml", time.time()
+    cores = os.cpu_count() or 1
+    full = [Line(at=now + n, late=0, used=cores * n, idle=0, own=cores * left * n, waited=n) for n in range(-5, 3_600)]
+    log.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in full))
+    plugins = ("-p", "harness.testing.plugin", "-p", "no:cacheprovider", "-c", "/dev/null")
+    subprocess.run(
+        [sys.executable, "-m", "pytest", *plugins, "--machine-log", log, "--junit-xml", results, "test_it.py"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        check=False,
+        capture_output=True,
+    )
+    found = {one.name: one.outcome.name for one in read_results(results)}
+    assert " ".join(found[name] for name in ("test_late", "test_wrong", "test_good")) == outcomes
