@@ -12,6 +12,7 @@ import click
 import pytest
 
 from harness.load.spec import MOVING, BrownOut
+from harness.results import load
 from hubgate.cli.load import load as main
 from hubgate.cli.load import spec_of
 from tests.loadtests.swarms import LOCUSTFILE
@@ -29,6 +30,30 @@ def parsed(arguments: list[str]) -> dict[str, object]:
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith("hubgate load")])
 def test_a_command_of_the_page_makes_a_load(command: str) -> None:
     assert spec_of(parsed(shlex.split(command)[2:])).fleet == 48
+
+
+SMALLER = {"--rate": "5", "--duration": "8", "--users": "10", "--fleet": "3"}
+"""What is less here than on the page."""
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith("hubgate load")])
+def test_a_load_of_the_page_is_made_and_judged(command: str, tmp_path: Path) -> None:
+    _, *words = shlex.split(command)
+    for option, value in SMALLER.items():
+        words += [option, value]  # of an option that is given twice, the last one counts
+    done = subprocess.run(
+        [sys.executable, "-m", "hubgate", *words, "--least-jobs", "1"],
+        capture_output=True,
+        text=True,
+        timeout=220,
+        check=False,
+        cwd=tmp_path,
+    )
+    (written,) = tmp_path.glob("out/load-*/run.json")
+    run = load(written)
+    assert done.returncode == run.verdict.exit_status, done.stderr
+    assert re.search(r"[1-9]\d* of \d+ acknowledged jobs ended", run.criteria[0].explanation)
 
 
 def test_a_migration_has_brown_outs_where_the_stack_is_its_own() -> None:

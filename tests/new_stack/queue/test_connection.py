@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from harness.processes import free_port
+from harness.testing.waiting import until
 from new_stack.queue import QueueUnavailable
 from new_stack.queue.batcher import Batcher
 from new_stack.queue.connection import Connection
@@ -63,7 +64,7 @@ async def test_an_argument_that_cannot_be_sent_fails_alone(connection: Connectio
 async def test_a_connection_closed_by_the_server_is_opened_again(connection: Connection) -> None:
     number = await connection.call("CLIENT", "ID")
     await connection.call("CLIENT", "KILL", "ID", number, "SKIPME", "no")
-    await asyncio.sleep(0.05)
+    await until(lambda: connection._opened is None)
     assert await connection.call("CLIENT", "ID") != number
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import redis
 
+from harness.testing.waiting import until
 from new_stack.queue import (
     Completed,
     NewJob,
@@ -53,7 +55,8 @@ async def test_calls_in_flight_and_waits_fail_when_redis_dies(lone: Queue, own_v
         asyncio.create_task(lone.wait_and_claim("w1", 1, timeout_ms=60_000)),
         asyncio.create_task(lone.events("$", block_ms=60_000)),
     ]
-    await asyncio.sleep(0.1)
+    with redis.Redis.from_url(own_valkey.url) as admin:
+        await until(lambda: admin.info("clients")["blocked_clients"] == len(waits))
     own_valkey.kill()
     answers = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 5)
     assert all(isinstance(answer, QueueUnavailable) for answer in answers), answers
@@ -66,7 +69,7 @@ async def test_works_again_after_a_restart_that_lost_everything(lone: Queue, own
     await lone.submit(NewJob(id="a"))
     own_valkey.kill()
     own_valkey.start()
-    await asyncio.sleep(0.05)  # the loop hears of the end only when it runs again
+    await until(lambda: lone._caller.connection._opened is None)  # the loop hears of the end only when it runs again
     assert await lone.job("a") is None
     assert (await lone.submit(NewJob(id="b"))).created
     [lease] = await lone.claim("w1")
@@ -79,7 +82,7 @@ async def test_acknowledged_jobs_outlive_a_restart_with_an_append_only_file(dura
     held = await queue.claim("w1", count=2)
     durable.kill()
     durable.start()
-    await asyncio.sleep(0.05)
+    await until(lambda: queue._caller.connection._opened is None)
     assert await queue.renew(held) == ["held", "held"]
     assert await queue.end(Completed(lease=held[0])) == "completed"
     assert [lease.job_id for lease in await queue.claim("w2", count=99)] == [f"j{i}" for i in range(2, 50)]
