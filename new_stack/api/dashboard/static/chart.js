@@ -2,6 +2,8 @@
 import { clock, moment } from "./format.js";
 
 const HEIGHT = 190;
+/** How wide a letter of an axis is, at most, in px. */
+const LETTER = 7.5;
 const HOUR_S = 3600;
 
 const lonely = (values) => values.flatMap((value, at) => (value != null && values[at - 1] == null && values[at + 1] == null ? [at] : []));
@@ -70,13 +72,13 @@ class TimeChart extends HTMLElement {
     const options = {
       width: this.clientWidth || 400,
       height: HEIGHT,
-      padding: [10, 14, 0, 0],
+      padding: [10, 24, 0, 0],
       cursor: { points: { size: 7 }, drag: { x: false, y: false } },
       legend: { show: true, live: true },
       scales: { y: { range: (_plot, _least, most) => [0, most > 0 ? most * 1.1 : 1] } },
       axes: [
         { ...axis, values: (_plot, splits) => splits.map((s) => this.#tick(s)), space: 70, size: 30 },
-        { ...axis, values: (_plot, splits) => splits.map(format), size: 62 },
+        { ...axis, values: (_plot, splits) => splits.map(format), size: (_plot, said) => Math.max(48, ...(said ?? []).map((text) => 16 + LETTER * text.length)) },
       ],
       series: [
         { label: "", value: (_plot, s) => (s == null ? "" : moment(s * 1000, now())) },

@@ -24,8 +24,12 @@ export function span(ms) {
   return `${Math.floor(ms / 8.64e7)} d ${Math.floor(ms / 3.6e6) % 24} h`;
 }
 
-/** How long ago something was. */
-export const ago = (at, now) => (at == null ? "never" : now - at < 1000 ? "just now" : `${span(now - at)} ago`);
+/** How long ago something was; the seconds count in the first minute only. */
+export function ago(at, now) {
+  if (at == null) return "never";
+  const ms = now - at;
+  return ms < 1000 ? "just now" : `${span(ms < 60_000 ? ms : ms - (ms % 60_000))} ago`;
+}
 
 export const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
 

@@ -45,7 +45,8 @@ function link(page) {
   // Only that it was lost is announced: the seconds would be read out one after the other.
   return html`<p class="link" data-state=${lost ? "lost" : "live"}>
     <i></i><span aria-hidden=${lost ? "true" : "false"}>${text}</span>
-    <span class="unseen" role="status">${lost ? "Connection lost" : ""}</span></p>`;
+    <span class="unseen" role="status">${lost ? "Connection lost" : ""}</span></p>
+    <p class="printed">${location.href}, as of ${new Date(lost ? heardAt : now()).toLocaleString("en-GB")}</p>`;
 }
 
 function door(page) {

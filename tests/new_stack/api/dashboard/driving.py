@@ -58,3 +58,8 @@ def agree(tab: Tab) -> str:
 
 def clipboard(tab: Tab) -> Any:
     return tab.tell("navigator.clipboard.readText()")
+
+
+def as_shown(number: int) -> str:
+    """A count as the page writes it: whole up to 9,999, then with three figures."""
+    return f"{number:,}" if number < 10_000 else f"{float(f'{number / 1000:.3g}'):g}k"

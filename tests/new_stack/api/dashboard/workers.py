@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.protocols.events import EventKind
-from harness.targets import Target
 from harness.workers.journal import Journal, NoJournal, entries_in, journal_in
 from new_stack.queue import Queue, QueueSettings
 from new_stack.worker import ConnectorRegistry, EventLog, JobContext, JobFailed, Worker, WorkerSettings
@@ -28,7 +27,10 @@ class JournaledSettings(SimulationSettings, frozen=True, kw_only=True):
 
 
 class JournaledSimulation(SimulationConnector):
-    """The simulation with an execution journal: what its jobs did does not rest on the stack's word."""
+    """The simulation with an execution journal: what its jobs did does not rest on the stack's word.
+
+    A job's `divide_by` is what a connector stumbles over.
+    """
 
     Settings = JournaledSettings
     _journal: Journal = NoJournal()
@@ -41,8 +43,10 @@ class JournaledSimulation(SimulationConnector):
         """Play the script, and write down how it ended."""
         with self._journal.run(self.settings.worker, job.job_id, job.service, job.attempt) as run:
             try:
+                if (divisor := job.payload.get("divide_by")) is not None:
+                    return 1 / divisor
                 result = await super().run(job)
-            except JobFailed:
+            except (JobFailed, ZeroDivisionError):
                 run.failed()
                 raise
             run.completed(result)
@@ -65,9 +69,8 @@ def ends_in(journal: Path) -> dict[str, Counter[str]]:
 
 
 @asynccontextmanager
-async def fleet(target: Target, count: int, service: str, journal: Path) -> AsyncIterator[None]:
+async def fleet(redis: QueueSettings, count: int, service: str, journal: Path) -> AsyncIterator[None]:
     """So many workers of one place each, in this process, for one service."""
-    redis = QueueSettings(redis_url=target.redis_url)
     async with AsyncExitStack() as stack:
         for number in range(count):
             queue = await Queue.connect(redis)
@@ -88,9 +91,9 @@ async def _stopped(worker: Worker, task: asyncio.Task[int]) -> None:
     await task
 
 
-async def sent_at(target: Target, job_ids: list[str]) -> dict[str, list[tuple[float, float]]]:
+async def sent_at(redis: QueueSettings, job_ids: list[str]) -> dict[str, list[tuple[float, float]]]:
     """Of each job the steps, and when its worker sent each, in ms since the epoch by this machine's clock."""
-    queue = await Queue.connect(QueueSettings(redis_url=target.redis_url))
+    queue = await Queue.connect(redis)
     try:
         histories = [await queue.history(job_id) for job_id in job_ids]
     finally:

@@ -62,7 +62,7 @@ export function gantt(job, attempts, now) {
       ${waitsOn == null ? nothing : html`<li>
         <span class="who"><b>Waiting</b></span>
         <span class="track" aria-hidden="true"><i class="wait" .style=${place(waitsOn, finish)}></i></span>
-        <span class="times">for ${span(now - waitsOn)}${job.not_before_ms > now ? `, and for ${span(job.not_before_ms - now)} more before it may run` : ""}</span></li>`}
+        <span class="times">for ${span(now - waitsOn)}${job.not_before_ms > now ? `, may run in ${span(job.not_before_ms - now)}` : ""}</span></li>`}
     </ol>
     <p class="axis" aria-hidden="true"><span>${clock(begin)}</span><span>${span(finish - begin)}</span><span>${clock(finish)}</span></p>`;
 }

@@ -104,7 +104,7 @@ export function jobView(page) {
   </div>`;
 
   const why = () => state.why && html`<section class="card"><h2>Who can take it</h2>
-    <p>${state.why.sentence}</p>${state.job.waiting_reason ? html`<p class="bad">For ${span(now() - (state.job.unserved_since_ms ?? state.job.paused_since_ms))}: ${state.job.waiting_reason}.</p>` : nothing}
+    <p>${localTimes(state.why.sentence)}</p>${state.job.waiting_reason ? html`<p class="bad">For ${span(now() - (state.job.unserved_since_ms ?? state.job.paused_since_ms))}: ${state.job.waiting_reason}.</p>` : nothing}
     ${state.why.unable.length ? html`<details ?open=${!state.why.able.length}><summary>${state.why.unable.length} cannot</summary>
       <ul class="plain">${state.why.unable.slice(0, 50).map((worker) => html`<li><code>${worker.worker_id}</code> ${worker.reason}</li>`)}</ul></details>` : nothing}</section>`;
 
@@ -182,6 +182,9 @@ export function jobView(page) {
     close: () => unfollow?.(),
   };
 }
+
+/** A sentence of the server's, its moments as the rest of the page has them. */
+const localTimes = (text) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (found) => moment(Date.parse(found), now()));
 
 function order(one, other) {
   const [a, b] = [one.split("-").map(Number), other.split("-").map(Number)];

@@ -55,8 +55,7 @@ export function jobsView(page) {
   const noteOf = (job) => {
     if (job.note || job.status !== "pending") return job.note ?? "";
     if (queue?.paused?.[job.service_required]) return `the service '${job.service_required}' is paused`;
-    if (queue?.unserved[job.service_required]) return `no worker serves '${job.service_required}'`;
-    return queue?.unmet?.[job.service_required] ? job.waiting_reason ?? "" : "";
+    return queue?.unserved[job.service_required] ? `no worker serves '${job.service_required}'` : "";
   };
 
   const row = (job) => html`
@@ -98,7 +97,7 @@ export function jobsView(page) {
         ${[["c-id", "Job"], ["c-service", "Service"], ["c-state", "State"], ["c-note", "Progress, or why"], ["c-worker", "Worker"], ["c-age", "Submitted"]]
           .map(([kind, name]) => html`<span class=${kind} role="columnheader">${name}</span>`)}
       </div></div>
-      <long-list role="rowgroup" .content=${{ items: list.items, key: (job) => job.job_id, row, rowHeight: NARROW.matches ? 62 : 40, more: () => list.more() }}></long-list>
+      <long-list role="rowgroup" .content=${{ items: list.items, key: (job) => job.job_id, row, rowHeight: NARROW.matches ? 78 : 40, more: () => list.more() }}></long-list>
     </div>`;
 
   const foot = () => {

@@ -1,7 +1,7 @@
 // Overview: what needs a person, what waits and runs, and how it went.
 import { get, now } from "../api.js";
 import "../chart.js";
-import { bytes, count, percent, plural, span } from "../format.js";
+import { ago, bytes, count, percent, plural, span } from "../format.js";
 import { choices, jobLink, jobsWhere, limits, tile } from "../marks.js";
 import { to } from "../router.js";
 import { servicesTable, withTotals } from "./services.js";
@@ -18,7 +18,7 @@ function stepsOf(history) {
   return found;
 }
 
-const latest = (steps, name) => steps.findLast((step) => step[name]?.count)?.[name];
+const latest = (steps, name) => steps.findLast((step) => step[name]?.count);
 
 export function overviewView(page) {
   let state = null;
@@ -70,11 +70,15 @@ export function overviewView(page) {
   };
 
   const remedy = ({ kind, subject }) => {
-    if (kind === "unserved" || kind === "unmet") return jobsWhere({ service: subject, state: "pending" }, "Show them");
+    if (kind === "unmet") return html`<a href=${to("jobs", state.overview.queue.unmet[subject].example)}>See one of them</a>`;
+    if (kind === "unserved") return jobsWhere({ service: subject, state: "pending" }, "Show them");
     if (kind === "paused") return html`<a href=${to("services")}>See the services</a>`;
     if (kind === "lease" || kind === "no_workers") return html`<a href=${to("workers")}>See the workers</a>`;
     return nothing;
   };
+
+  /** The other figure of a step, and when that was: there may have been nothing since. */
+  const worst = (step, name) => (step ? `p99 ${span(step[name].p99)}, ${ago(step.at, now())}` : "nothing yet");
 
   const tiles = () => {
     const { queue, workers, redis, connections } = state.overview;
@@ -84,11 +88,11 @@ export function overviewView(page) {
     const oldest = Math.min(...state.overview.services.map((one) => one.oldest_at ?? Infinity));
     const last = state.steps.at(-2);
     return html`<dl class="tiles">
-      ${tile("Pending", jobsWhere({ state: "pending" }, count(queue.pending)), [oldest < Infinity ? `oldest ${span(now() - oldest)}` : "", queue.delayed ? `${count(queue.delayed)} in back-off` : ""].filter(Boolean).join(", "))}
+      ${tile("Pending", jobsWhere({ state: "pending" }, count(queue.pending)), [oldest < Infinity ? `oldest ${span(now() - oldest)}` : "", queue.delayed ? `${count(queue.delayed)} not due yet` : ""].filter(Boolean).join(", "))}
       ${tile("Running", jobsWhere({ state: "claimed" }, count(queue.claimed)), `${count(workers.busy)} of ${plural(workers.alive, "worker")} busy`)}
       ${tile("Completed per minute", count(last ? ((last.completed ?? 0) * MINUTE_MS) / state.history.step_ms : 0), `${over} ${plural(total?.completed ?? 0, "job")}`)}
-      ${tile("Wait to start, p50", span(wait?.p50), `p99 ${span(wait?.p99)}`, `${over} ${span(total?.wait_ms.p50)}, p99 ${span(total?.wait_ms.p99)}`)}
-      ${tile("Run, p50", span(run?.p50), `p99 ${span(run?.p99)}`, `${over} ${span(total?.run_ms.p50)}, p99 ${span(total?.run_ms.p99)}`)}
+      ${tile("Wait to start, p50", span(wait?.wait_ms.p50), worst(wait, "wait_ms"), `${over} ${span(total?.wait_ms.p50)}, p99 ${span(total?.wait_ms.p99)}`)}
+      ${tile("Run, p50", span(run?.run_ms.p50), worst(run, "run_ms"), `${over} ${span(total?.run_ms.p50)}, p99 ${span(total?.run_ms.p99)}`)}
       ${tile("Failed", html`<a href=${to("failures")}>${count(total?.failed ?? 0)}</a>`, `${percent(total?.failed ?? 0, (total?.failed ?? 0) + (total?.completed ?? 0))} of ended in ${RANGES[range()]}`)}
       ${tile("Redis", bytes(redis.used_bytes), redis.limit_bytes ? `${percent(redis.used_bytes, redis.limit_bytes)} of ${bytes(redis.limit_bytes)}` : "no limit set")}
       ${tile("Connected here", count(connections.client + connections.sse + connections.monitor), `${plural(connections.client, "client socket")}, ${plural(connections.monitor, "monitor")}`, plural(connections.sse, "event stream"))}

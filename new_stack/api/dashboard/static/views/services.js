@@ -15,6 +15,8 @@ export function withTotals({ services, workers }, history) {
   return [...services, ...past.map((service) => ({ service, ...quiet }))].map((one) => ({ ...one, total: totals.get(one.service) ?? null }));
 }
 
+const halves = (times) => (times?.count ? `${span(times.p50)} / ${span(times.p99)}` : "–");
+
 const failedShare = (total) => (total ? percent(total.failed, total.completed + total.failed) : "–");
 
 /** The services as a table; `buttons(service)` gives what can be done with one. */
@@ -32,8 +34,8 @@ export function servicesTable(services, since, buttons = null) {
       <td data-name="Workers" class="r">${count(one.workers)}</td>
       <td data-name="Completed" class="r">${count(one.total?.completed ?? 0)}</td>
       <td data-name="Failed" class="r">${one.total?.failed ? jobsWhere({ service: one.service, state: "failed" }, failedShare(one.total)) : failedShare(one.total)}</td>
-      <td data-name="Wait p50 / p99" class="r">${span(one.total?.wait_ms.p50)} / ${span(one.total?.wait_ms.p99)}</td>
-      <td data-name="Run p50 / p99" class="r">${span(one.total?.run_ms.p50)} / ${span(one.total?.run_ms.p99)}</td>
+      <td data-name="Wait p50 / p99" class="r">${halves(one.total?.wait_ms)}</td>
+      <td data-name="Run p50 / p99" class="r">${halves(one.total?.run_ms)}</td>
       ${buttons ? html`<td class="r act">${buttons(one)}</td>` : nothing}
     </tr>`)}</tbody></table></div>`;
 }

@@ -33,15 +33,14 @@ export function workersView(page) {
   const row = (worker) => {
     const [kind, word] = standing(worker);
     return html`<tr>
-      <th scope="row"><span class="id">${worker.worker_id}</span></th>
-      <td data-name="State"><span class="pill ${kind}">${word}</span></td>
+      <th scope="row"><span class="id">${worker.worker_id}</span>
+        <small title=${`${worker.host} ${worker.pid || ""}; since ${moment(worker.registered_at, now())}`}>${worker.version ? `version ${worker.version}, ` : ""}up for ${span(now() - worker.registered_at)}</small></th>
+      <td data-name="State"><span class="pill ${kind}">${word}</span>
+        ${worker.alive ? html`<small title=${moment(worker.seen_at, now())}>seen ${ago(worker.seen_at, now())}</small>` : nothing}</td>
       <td data-name="Places" class="r">${worker.running.length} of ${worker.concurrency}</td>
       <td data-name="Runs" class="many">${worker.running.length ? worker.running.map((id) => html`${jobLink(id)} `) : html`<span class="soft">nothing</span>`}</td>
       <td data-name="Serves" class="many">${worker.services.map((name) => (name === "*" ? "every service " : html`${jobsWhere({ service: name }, name)} `))}</td>
       <td data-name="Completed" class="r">${jobsWhere({ worker: worker.worker_id }, count(worker.jobs_processed))}</td>
-      <td data-name="Last seen" class="r" title=${moment(worker.seen_at, now())}>${ago(worker.seen_at, now())}</td>
-      <td data-name="Up for" class="r" title=${moment(worker.registered_at, now())}>${span(now() - worker.registered_at)}</td>
-      <td data-name="Version" title=${`${worker.host} ${worker.pid || ""}`}>${worker.version || "–"}</td>
       <td data-name="Told of itself"><details><summary>${worker.connectors.join(", ") || "capabilities"}</summary>
         <pre tabindex="0" aria-label=${`Capabilities of ${worker.worker_id}`}>${pretty(worker.capabilities)}</pre></details></td>
       <td class="r act">${worker.draining_since ? action(page, "Claim again", () => change(worker, "resume", `${worker.worker_id} claims again.`), "main")
@@ -49,7 +48,7 @@ export function workersView(page) {
     </tr>`;
   };
 
-  const columns = [["Worker"], ["State"], ["Places taken", "r"], ["Runs"], ["Serves"], ["Completed", "r"], ["Last seen", "r"], ["Up for", "r"], ["Version"], ["Told of itself"]];
+  const columns = [["Worker"], ["State"], ["Places taken", "r"], ["Runs"], ["Serves"], ["Completed", "r"], ["Told of itself"]];
   const table = () => html`<div class="card scroll" tabindex="0" role="region" aria-label="Workers"><table>
     <thead><tr>${columns.map(([name, kind = ""]) => html`<th scope="col" class=${kind}>${name}</th>`)}<th scope="col" class="act"><span class="unseen">Actions</span></th></tr></thead>
     <tbody>${repeat(workers, (worker) => worker.worker_id, row)}</tbody></table></div>`;
