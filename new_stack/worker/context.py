@@ -17,12 +17,12 @@ from new_stack.worker.connector_registry import ConnectorRegistry
 from new_stack.worker.settings import WorkerSettings
 
 
-class RedisBackoff:
+class RedisBackoff(Backoff):
     """One back-off for all loops of a worker while Redis is away, and one log line at each edge of an outage."""
 
     def __init__(self, log: EventLog, chance: random.Random) -> None:
+        super().__init__(first_s=0.05, longest_s=2.0, chance=chance.random)
         self._log = log
-        self._backoff = Backoff(first_s=0.05, longest_s=2.0, chance=chance.random)
         self._away_since: float | None = None
 
     async def forever(self, step: Callable[[], Awaitable[None]]) -> None:
@@ -33,10 +33,6 @@ class RedisBackoff:
             except QueueError as error:
                 self.failed(error)
                 await self.pause()
-
-    async def pause(self) -> None:
-        """Wait before the next try."""
-        await self._backoff.pause()
 
     def failed(self, error: QueueError) -> None:
         """A call failed because Redis is away."""
@@ -49,7 +45,7 @@ class RedisBackoff:
         if self._away_since is not None:
             self._log.info("redis_back", away_s=round(time.monotonic() - self._away_since, 3))
             self._away_since = None
-            self._backoff.succeeded()
+            super().succeeded()
 
 
 class WorkerContext:

@@ -23,8 +23,6 @@ class RunningJobs:
         self.places = Places(context.settings.max_concurrent_jobs, lambda: self.leases)
         self.completed = 0
         """Jobs whose completion the queue has taken."""
-        self._empty = asyncio.Event()
-        self._empty.set()
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -52,7 +50,6 @@ class RunningJobs:
         else:
             key = (lease.job_id, lease.attempt)
             self._attempts[key] = Attempt(self._context, lease, connector, partial(self._ended, key))
-            self._empty.clear()
 
     def stop(self, job_id: str, attempt: int, reason: Stop) -> None:
         """Stop one attempt, where it is running here."""
@@ -61,13 +58,12 @@ class RunningJobs:
             found.stop(reason)
 
     async def until_empty(self) -> None:
-        """Return once no job runs."""
-        await self._empty.wait()
+        """Return once what runs now has ended."""
+        if tasks := [attempt.task for attempt in self.attempts]:
+            await asyncio.wait(tasks)
 
     def _ended(self, key: tuple[str, int], end: End | None) -> None:
         reason = self._attempts.pop(key).stop_reason
         if reason is not None:
             self._context.log.info("job_stopped", job_id=key[0], attempt=key[1], reason=reason)
-        if not self._attempts:
-            self._empty.set()
         self.on_end(end)
