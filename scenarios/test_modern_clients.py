@@ -180,10 +180,13 @@ async def test_a_job_that_has_ended_cannot_be_cancelled(stack: Server) -> None:
 
 async def test_a_failure_is_told_as_final_only_when_it_is(stack: Server) -> None:
     async with stack.modern() as client:
-        job_id = await client.submit(script(fail(ERROR, attempts=1), result="second time"))
+        large = {"image": "QUJD" * 1_000}
+        job_id = await client.submit(script(fail(ERROR, attempts=1), result="second time") | large)
         events = await client.follow_to_end(job_id)
         assert story(events) == "submitted claimed attempt_failed claimed completed"
         assert events[2].data["error"] == ERROR
+        ended = await client.job(job_id)
+        assert (ended["result"], ended["error"]) == ("second time", None), "its error is of an attempt that is past"
 
 
 async def test_a_failed_job_is_retried_by_hand(stack: Server) -> None:

@@ -30,6 +30,21 @@ def refusing(request: pytest.FixtureRequest) -> Iterator[tuple[OwnServer, Valkey
     redis.close()
 
 
+async def is_ready(http: httpx.AsyncClient, status: int, says: str) -> None:
+    """Wait until a load balancer is told so, and why."""
+    told: list[str] = []
+
+    async def is_so() -> bool:
+        answer = await http.get("/health/ready")
+        told[:] = [f"{answer.status_code} {answer.text}"]
+        return bool(answer.status_code == status and says in answer.text)
+
+    try:
+        await until(is_so, 20, says)
+    except TimeoutError:
+        raise AssertionError(f"readiness, where it is {says}, was told as {told[-1]}") from None
+
+
 async def taken_again(http: httpx.AsyncClient) -> str:
     """Wait until a job is taken; its id."""
     job_id = fresh("job")
@@ -53,7 +68,9 @@ async def test_a_redis_that_takes_no_writes_for_a_while_is_away_for_so_long(
         refused = await http.post("/api/jobs", json={"service_required": "simulation", "payload": {}})
         assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE, refused.text
         assert "retry-after" in refused.headers
+        await is_ready(http, httpx.codes.SERVICE_UNAVAILABLE, "read-only")
         redis.execute("REPLICAOF", "NO", "ONE")
+        await is_ready(http, httpx.codes.OK, "ready")
         for job_id in (before, await taken_again(http)):
             await client.follow_to_end(job_id)
             assert (await client.job(job_id))["result"] == "done"
@@ -93,6 +110,7 @@ async def test_a_redis_whose_memory_is_full_takes_no_new_jobs_and_lets_the_other
         redis.execute("CONFIG", "SET", "maxmemory", "1mb")
         refused = await http.post("/api/jobs", json={"service_required": "simulation", "payload": {}})
         assert refused.status_code in {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.INSUFFICIENT_STORAGE}, refused.text
+        await is_ready(http, httpx.codes.SERVICE_UNAVAILABLE, "full")
         assert (await http.post(f"/api/jobs/{waiting[1]}/cancel")).json()["status"] == "cancelled"
         for job_id in (running, waiting[0]):
             await client.follow_to_end(job_id)

@@ -43,7 +43,7 @@ async def or_why(side: Awaitable[Found]) -> Found | str:
     try:
         return await side
     except CouldNotRun as error:
-        return f"The hub could not be put through it: {error}"
+        return f"The hub could not be put through it: {str(error).splitlines()[0]}"
 
 
 async def on_hub(context: RunContext, name: str, disturb: Disturb, **load: Any) -> FaultOutcome | str:
