@@ -21,7 +21,7 @@ reads('timeseries', function(q, args)
   for index = 1, #names do slots[index] = slots[index] or '' end
   if args[4] == '1' then
     for _, minute in ipairs(redis.call('ZRANGE', q.prefix .. 'tallies', 0, -1)) do
-      tallies[#tallies + 1] = { minute, rows_of(read_tally(redis.call('GET', q.prefix .. 'tally:' .. minute) or '')) }
+      tallies[#tallies + 1] = { minute, rows_of(read_tally(q, minute)) }
     end
   end
   return { slots, tallies }

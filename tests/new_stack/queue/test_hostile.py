@@ -17,6 +17,7 @@ from new_stack.queue import (
     NewJob,
     ProgressUpdate,
     Queue,
+    RetryPolicy,
     WorkerReport,
     reader,
 )
@@ -88,6 +89,30 @@ async def test_followers_of_a_malformed_job_hear_that_it_failed(queue: Queue, re
     last = (await queue.history("bad"))[-1]
     assert (last.kind, last.error) == ("failed", "its record in Redis is malformed")
     assert await redis.command("SMEMBERS", "malformed") == [b"bad"]
+
+
+@pytest.mark.usefixtures("reaped_before")
+@pytest.mark.parametrize("index", ["leases", "delayed", "deadlines"])
+async def test_a_malformed_record_is_set_aside_wherever_its_time_comes(connect, redis: Redis, index: str) -> None:
+    """And not only where it would be claimed: a job of which nothing says any more where it is would never end."""
+    queue = await connect(retry_backoff_ms=60_000)
+    await queue.submit(NewJob(id="bad", retry_policy=RetryPolicy(deadline_ms=600_000)))
+    await queue.submit(NewJob(id="good"))
+    if index != "deadlines":
+        [lease] = await queue.claim("w1")
+        await queue.progress(lease, ProgressUpdate(progress=1))
+        if index == "delayed":
+            await queue.end(Failed(lease=lease, error="no"))
+    await redis.change("bad", sequence=None)
+    await redis.command("ZADD", index, "XX", 1, "bad")
+    await queue.reap()
+    job = await queue.job("bad")
+    assert job is not None
+    assert (job.state, job.error) == (JobState.FAILED, "its record in Redis is malformed")
+    assert (await queue.history("bad"))[-1].kind == "failed"
+    assert [lease.job_id for lease in await queue.claim("w1", 2)] == ["good"]
+    counts = await queue.counts()
+    assert (counts.pending, counts.claimed, counts.failed) == (0, 1, 1)
 
 
 @pytest.mark.parametrize(("field", "value"), [("client_id", 7), ("service_required", 5), ("payload", 3)])

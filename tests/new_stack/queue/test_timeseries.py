@@ -115,6 +115,7 @@ async def test_a_long_tally_is_folded_before_its_minute_is_over(queue: Queue, re
 async def test_a_tally_that_nothing_can_read_is_dropped(queue: Queue, redis: Redis) -> None:
     await redis.command("SET", "tally:1000", "somebody else's")
     await redis.command("ZADD", "tallies", 1000, 1000)
+    await queue.timeseries(HOUR)
     await run(queue, "draw", jobs=7)
     await queue.reap()
     assert await redis.command("EXISTS", "tally:1000") == 0

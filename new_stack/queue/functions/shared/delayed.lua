@@ -1,4 +1,4 @@
---@include record finish
+--@include record finish set_aside
 -- Pending jobs that wait for a moment, `delayed` by that: the end of their back-off, or the one they were submitted for.
 local function delay(q, job, until_ms)
   redis.call('ZADD', q.prefix .. 'delayed', until_ms, job.id)
@@ -16,10 +16,12 @@ local function promote(q, limit)
   local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'delayed', '-inf', q.now, 'LIMIT', 0, limit)
   for _, id in ipairs(due) do
     redis.call('ZREM', q.prefix .. 'delayed', id)
-    local job = read_job(q, id)
+    local job, why = read_job(q, id)
     if job and job.state == 'pending' then
       make_ready(q, job)
       save_job(q, job)
+    else
+      set_aside(q, id, NO_GROUP, why)
     end
   end
   return #due

@@ -1,10 +1,11 @@
---@include record finish outage alone
+--@include record finish outage alone set_aside
 -- Leases that ran out: their jobs go back to their old places, or fail for good after losing too many workers.
 
 local function expire_lease(q, id)
-  local job = read_job(q, id)
+  local job, why = read_job(q, id)
   if not job or job.state ~= 'claimed' then
     redis.call('ZREM', q.prefix .. 'leases', id)
+    set_aside(q, id, NO_GROUP, why)
     return false
   end
   count_loss(job, 1)

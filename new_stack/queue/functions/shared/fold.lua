@@ -131,8 +131,7 @@ local function save_slots(slots)
   end
 end
 
--- What a tally says: by service how often by key.
-local function read_tally(text)
+local function sums_of(text)
   local sums, next_one, message = {}, 0, nil
   while #text > 0 and next_one >= 0 do
     next_one, message = cmsgpack.unpack_limit(text, 1, next_one)
@@ -143,6 +142,12 @@ local function read_tally(text)
     end
   end
   return sums
+end
+
+-- What a tally says: by service how often by key; nothing where nobody can read it.
+local function read_tally(q, minute)
+  local fine, sums = pcall(sums_of, redis.call('GET', q.prefix .. 'tally:' .. minute) or '')
+  return fine and sums or {}
 end
 
 -- How many of each of the four, and two sets of buckets.
@@ -158,9 +163,7 @@ local function split(counted)
 end
 
 local function fold_tally(q, slots, minute)
-  local text = redis.call('GET', q.prefix .. 'tally:' .. minute) or ''
-  local fine, sums = pcall(read_tally, text)
-  for service, counted in pairs(fine and sums or {}) do
+  for service, counted in pairs(read_tally(q, minute)) do
     local counts, waits, runs = split(counted)
     for _, kind in ipairs(SLOTS) do
       local figures = figures_of(slot_of(q, slots, kind, minute), service_of(service))
