@@ -11,6 +11,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 import pytest
+import redis.asyncio
 
 from harness.processes import start_valkey
 from harness.targets import Deployment
@@ -95,6 +96,13 @@ def shifted(event_id: str, ms: int, sequence: int = 0) -> str:
     return f"{int(at) + ms}-{int(number) + sequence}"
 
 
+@asynccontextmanager
+async def redis_of(stack: OwnStack) -> AsyncIterator[Any]:
+    """A connection to a stack's Redis."""
+    async with redis.asyncio.Redis.from_url(stack.namespace.url) as connection:
+        yield connection
+
+
 @pytest.fixture(scope="module")
 def _quick(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
     settings = {"hubgate_keepalive_ms": KEEPALIVE_MS, "hubgate_progress_stream_length": KEPT}
@@ -157,6 +165,33 @@ async def test_a_stream_of_which_the_beginning_is_gone_says_so_to_whom_it_concer
         ):
             told = await all_of(http, job_id, last)
             assert (gap(told[0]), told[1:]) == ((reason, frames[0].id), frames), last
+
+
+async def test_of_a_job_whose_events_are_gone_the_end_is_told_out_of_its_record(quick: OwnStack) -> None:
+    async with quick.http() as http, quick.modern() as client, redis_of(quick) as server:
+        await quick.worker()
+        job_id = await client.submit(script(10, result="done"))
+        waiting = await client.submit({}, service="nobody")
+        submitted, *_ = await client.follow_to_end(job_id)
+        for one in (job_id, waiting):
+            await server.delete(f"{quick.namespace.prefix}events:{one}")
+        told = await all_of(http, job_id)
+        assert [gap(told[0]), told[1].data["kind"], told[1].data["result"]] == [
+            ("trimmed", told[1].id),
+            "completed",
+            "done",
+        ]
+        assert len(told) == 2
+        again = await all_of(http, job_id, submitted.id)
+        assert (gap(again[0]), again[1:]) == (("trimmed", told[1].id), told[1:])
+        answer = await http.get(f"/api/jobs/{job_id}/progress", headers={"Last-Event-ID": told[1].id})
+        assert answer.status_code == 204, "who has had the end is to come no more"
+        async with stream(http, f"/api/jobs/{waiting}/progress") as frames, asyncio.timeout(WITHIN_S):
+            assert (await anext(frames)).data["kind"] == "submitted"
+            assert (await anext(frames)).comment == "keep-alive"
+            await client.cancel(waiting, "too late")
+            rest = [frame async for frame in frames if not frame.comment]
+            assert [(frame.data["kind"], frame.data["message"]) for frame in rest] == [("cancelled", "too late")]
 
 
 async def test_the_feed_goes_on_after_an_id_or_a_time_and_holds_what_is_wanted(quick: OwnStack) -> None:
