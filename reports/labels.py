@@ -54,6 +54,7 @@ _LOOK: Final[dict[str, tuple[str, str]]] = {
 }
 """Sign and tone: colour alone tells some readers nothing. (`inconclusive` is one word for all.)"""
 
+CHANGES_SHOWN: Final = 3
 COLUMN: Final = {
     Column.HUB: "Hub",
     Column.HUB_AGAIN: "Hub again",
@@ -181,11 +182,11 @@ def caught(run: Run) -> int:
     return sum(defect.detection is Detection.CAUGHT for defect in run.defects)
 
 
-def changed_most(run: Run, most: int = 3) -> list[FigureTrend]:
+def changed_most(run: Run) -> list[FigureTrend]:
     """What changed most since the baseline: what is worse first, then by its share; without a baseline nothing."""
     order = (Standing.WORSE, Standing.BETTER, Standing.SAME)
     compared = [one for one in run.changes if one.change in order and one.before]
-    return sorted(compared, key=lambda one: (order.index(one.change), -abs(one.share)))[:most]
+    return sorted(compared, key=lambda one: (order.index(one.change), -abs(one.share)))[:CHANGES_SHOWN]
 
 
 def describe_changes(run: Run) -> str:

@@ -12,7 +12,6 @@ from harness.testing import until
 
 ANSWERS = frozenset({"accepted", "status"})
 """What a client is told because it asked."""
-ENDINGS = frozenset({"completed", "failed", "cancelled"})
 
 
 def facts_by_websocket(heard: Iterable[Received], job_id: str) -> list[Fact]:

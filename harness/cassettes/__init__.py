@@ -3,7 +3,6 @@
 from harness.cassettes.events import BLANKED as BLANKED
 from harness.cassettes.events import HTTP_ACTOR as HTTP_ACTOR
 from harness.cassettes.events import INCOMING as INCOMING
-from harness.cassettes.events import OUTGOING as OUTGOING
 from harness.cassettes.events import VERSION as VERSION
 from harness.cassettes.events import Cassette as Cassette
 from harness.cassettes.events import CassetteError as CassetteError

@@ -131,7 +131,6 @@ Outgoing = Open | Send | Close | Drop | Request
 Incoming = Receive | Closed | Response
 """What happens to an actor."""
 
-OUTGOING: Final = (Open, Send, Close, Drop, Request)
 INCOMING: Final = (Receive, Closed, Response)
 
 

@@ -27,6 +27,7 @@ MOST_QUEUED: Final = 256
 CONNECT_S: Final = 10.0
 ENDED_S: Final = 3.0
 READY_S: Final = 30.0
+REQUIRED_S: Final = 5.0
 STOP_AGAIN_S: Final = 0.5
 SILENCE_S: Final = 60.0
 """A stream that says nothing for so long, not even a comment, is dead."""
@@ -223,9 +224,9 @@ def _authorities() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-async def require_answer(url: str, path: str = "/", *, within_s: float = 5.0) -> None:
+async def require_answer(url: str, path: str = "/") -> None:
     """Raises Unreachable where nothing answers there, with whatever status."""
-    async with plain_http(url, None, within_s) as http:
+    async with plain_http(url, None, REQUIRED_S) as http:
         try:
             await http.get(path)
         except (httpx.TransportError, httpx.InvalidURL) as error:

@@ -65,15 +65,13 @@ def describe(event: HistoryEvent) -> str:
     return " ".join(part for part in parts if part)
 
 
-def timelines_of(
-    history: History, results: Iterable[CheckResult], *, side: str = "stack", most: int = MOST
-) -> list[Timeline]:
+def timelines_of(history: History, results: Iterable[CheckResult], *, side: str = "stack") -> list[Timeline]:
     """Every job in trouble of each checker; the lives of the first ones, with the entry that it objects to marked.
 
     What could not be decided is told as such.
     """
     return [
-        _timeline(history, result.name, violation, f"{side}-{result.name}-{number}", side, told=number <= most)
+        _timeline(history, result.name, violation, f"{side}-{result.name}-{number}", side, told=number <= MOST)
         for result in results
         for number, violation in enumerate((*result.violations, *map(_open, result.undecided)), 1)
     ]

@@ -58,6 +58,7 @@ UNSERVED: Final = "nobody-serves-this"
 """The service of the jobs that are cancelled while they wait: no worker of a load takes it."""
 HUGE_BYTES: Final = 8_000_000
 BATCH_SIZE: Final = 4
+CALM_BYTES: Final = 50_000
 """Jobs in one request, besides the bad item."""
 NOT_ON_A_HUB: Final = frozenset({Kind.BATCH, Kind.POISON, Kind.OVERLONG, Kind.HUGE})
 """A hub has no batches and no time-out, its workers of ours share a process, and 8 MB take it seconds."""
@@ -191,9 +192,9 @@ class Population(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         kinds = {swapped.get(kind, kind): weight for kind, weight in self.kinds.items()}
         return msgspec.structs.replace(self, kinds=kinds)
 
-    def calm(self, most_bytes: int = 50_000) -> Self:
+    def calm(self) -> Self:
         """Without what occupies generator or server for so long that it would be in others' latencies."""
-        sizes = {size: weight for size, weight in self.payload_bytes.items() if size <= most_bytes}
+        sizes = {size: weight for size, weight in self.payload_bytes.items() if size <= CALM_BYTES}
         return msgspec.structs.replace(self, early={}, payload_bytes=sizes)
 
     def job(self, number: int, job_id: str, *, seed: int, jobs: int = 0) -> PlannedJob:

@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 
 from harness.load.latencies import Metric
-from harness.load.observer import OnLive
 from harness.load.results import LoadSummary
 from harness.load.runner import Load, run
 from harness.load.spec import Demands, LoadSpec
@@ -20,6 +19,8 @@ LIMIT_MS: Final = 500.0
 """The plan's limit for progress, here for the p99 of the claim, too."""
 ATTEMPTS: Final = 2
 """A rate is too high when it fails so often in a row: a shared machine stumbles now and then."""
+PRECISION: Final = 0.1
+"""Of the rate: the search ends where what was held and what failed are no further apart."""
 
 
 class Saturation(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +40,7 @@ class Saturation(msgspec.Struct, frozen=True, kw_only=True):
 class Search:
     """Doubles the rate until it is too high, then halves the interval until it is narrow. Pure."""
 
-    def __init__(self, start: float, ceiling: float, precision: float = 0.1) -> None:
+    def __init__(self, start: float, ceiling: float, precision: float = PRECISION) -> None:
         self._next: float | None = start
         self._ceiling = ceiling
         self._precision = precision
@@ -73,19 +74,17 @@ class Search:
         return round((low + self.failed) / 2, 2)
 
 
-async def find_saturation(  # noqa: PLR0913 - the search's own settings
+async def find_saturation(
     spec: LoadSpec,
     out: Path,
     *,
     start: float = 5.0,
     ceiling: float = 2000.0,
-    precision: float = 0.1,
-    on_live: OnLive | None = None,
     on_probe: Callable[[LoadSummary], None] | None = None,
     load: Load = run,
 ) -> Saturation:
     """Search with loads of the spec's duration, each on a fresh target; its rate is ignored."""
-    search, probes = Search(start, ceiling, precision), []
+    search, probes = Search(start, ceiling), []
     demands = Demands(
         least_jobs=5, most_errors=0.0, most_p99_ms={Metric.CLAIMED: LIMIT_MS, Metric.PROGRESS_SEEN: LIMIT_MS}
     )
@@ -95,7 +94,7 @@ async def find_saturation(  # noqa: PLR0913 - the search's own settings
         held = False
         for attempt in range(1, ATTEMPTS + 1):
             folder = f"rate-{rate:g}-{attempt}"
-            result = await load(one, out / folder, on_live=on_live)
+            result = await load(one, out / folder)
             probes.append(result.summary(folder))
             if on_probe:
                 on_probe(probes[-1])

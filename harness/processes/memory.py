@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Self
 
 import msgspec
@@ -15,11 +14,10 @@ from harness.tasks import called_off
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """One process's memory in bytes. `pss` equals `rss` where the system does not tell it (`exact` is false)."""
+    """One process's memory in bytes. `pss` equals `rss` where the system does not tell it."""
 
     pss: int
     rss: int
-    exact: bool = True
 
 
 class MemorySample(msgspec.Struct, frozen=True):
@@ -32,26 +30,10 @@ class MemorySample(msgspec.Struct, frozen=True):
 def memory_of(pid: int) -> Memory | None:
     """Memory of a process, or None where it is gone."""
     try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-    except OSError:
-        return _resident(pid)
-    fields = dict(line.split(":", 1) for line in text.splitlines()[1:] if ":" in line)
-    try:
-        return Memory(pss=_kilobytes(fields["Pss"]), rss=_kilobytes(fields["Rss"]))
-    except KeyError:
-        return _resident(pid)
-
-
-def _kilobytes(value: str) -> int:
-    return int(value.strip().partition(" ")[0]) * 1024
-
-
-def _resident(pid: int) -> Memory | None:
-    try:
-        rss: int = psutil.Process(pid).memory_info().rss
+        found = psutil.Process(pid).memory_full_info()
     except psutil.Error:
         return None
-    return Memory(pss=rss, rss=rss, exact=False) if rss else None
+    return Memory(pss=getattr(found, "pss", found.rss), rss=found.rss) if found.rss else None
 
 
 class MemorySampler:

@@ -33,7 +33,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
-def free_port(host: str = "127.0.0.1") -> int:
+def free_port() -> int:
     """A port free at this moment, from below the system's ephemeral range.
 
     A port of that range may become the near end of anybody's connection between this answer and its use; one below it
@@ -42,9 +42,9 @@ def free_port(host: str = "127.0.0.1") -> int:
     ports = max(1_000, _ephemeral_from() - LOWEST)
     for _ in range(ports):
         port = LOWEST + next(_PLACES) % ports
-        if _is_ours_to_give(port) and is_free(port, host):
+        if _is_ours_to_give(port) and is_free(port):
             return port
-    raise OSError(f"no free port was found on {host} from {LOWEST} on")
+    raise OSError(f"no free port was found from {LOWEST} on")
 
 
 def _is_ours_to_give(port: int) -> bool:

@@ -240,9 +240,9 @@ class Process:
             file.seek(max(self._log_start, size - 1_000_000))
             return file.read().decode("utf-8", "replace")
 
-    def tail(self, lines: int = TAIL_LINES) -> str:
+    def tail(self) -> str:
         """The last lines of its log."""
-        return "\n".join(self.log_text()[-TAIL_BYTES:].splitlines()[-lines:])
+        return "\n".join(self.log_text()[-TAIL_BYTES:].splitlines()[-TAIL_LINES:])
 
     def death(self, when: str) -> ProcessDied:
         """The error that tells of its end."""

@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
 import redis as client
-from msgspec import structs
 
 from harness.errors import EnvironmentFailure, NotReady, ProcessDied, RedisUnusable
 from harness.processes.ports import answers_ping, free_port, redis_pong
@@ -111,7 +110,6 @@ def start_valkey(
     appendonly: bool = False,
     port: int | None = None,
     options: Mapping[str, str] | None = None,
-    environment: Mapping[str, str] | None = None,
 ) -> Valkey:
     """Start an embedded Valkey, ready to answer. With `appendonly` its data outlives a kill.
 
@@ -123,7 +121,6 @@ def start_valkey(
     data.mkdir(parents=True, exist_ok=True)
     for attempt in range(PORT_ATTEMPTS):
         launch = valkey_launch(name, data.resolve(), port or free_port(), appendonly=appendonly, options=options)
-        launch = structs.replace(launch, environment=dict(environment or {}))
         try:
             return Valkey(processes, processes.start(launch))
         except (ProcessDied, NotReady) as error:
@@ -198,22 +195,24 @@ class DockerRedis:
         self._container.stop()
 
 
-def start_docker_redis(image: str = DOCKER_IMAGE) -> DockerRedis:
+def start_docker_redis() -> DockerRedis:
     """Start a Redis in a container. Raises RedisUnusable without the package, an engine or the image."""
     try:
         from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - heavy, only this option needs it
     except ImportError as error:
         raise RedisUnusable("--redis docker needs the package testcontainers (extra `docker`)") from error
     try:
-        container = DockerContainer(image).with_exposed_ports(REDIS_PORT).start()
+        container = DockerContainer(DOCKER_IMAGE).with_exposed_ports(REDIS_PORT).start()
         host, port = container.get_container_host_ip(), int(container.get_exposed_port(REDIS_PORT))
     except Exception as error:  # the library raises whatever the engine's client does
-        raise RedisUnusable(f"--redis docker: no container engine could start {image}: {_first_line(error)}") from error
+        raise RedisUnusable(
+            f"--redis docker: no container engine could start {DOCKER_IMAGE}: {_first_line(error)}"
+        ) from error
     limit = time.monotonic() + CONTAINER_READY_S
     while not answers_ping(host, port):
         if time.monotonic() > limit:
             container.stop()
-            raise RedisUnusable(f"--redis docker: {image} did not answer within {CONTAINER_READY_S:g} s")
+            raise RedisUnusable(f"--redis docker: {DOCKER_IMAGE} did not answer within {CONTAINER_READY_S:g} s")
         time.sleep(0.1)
     return DockerRedis(container, f"redis://{host}:{port}/0")
 

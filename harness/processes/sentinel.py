@@ -62,26 +62,26 @@ class RedisGroup:
         with contextlib.closing(client.Redis(port=alive.launch.port or 0)) as connection:
             connection.execute_command("SENTINEL FAILOVER", SERVICE)  # type: ignore[no-untyped-call] # untyped there
 
-    def wait_for_another(self, before: Valkey, *, within_s: float = READY_S) -> Valkey:
+    def wait_for_another(self, before: Valkey) -> Valkey:
         """Block until another server is the primary. Raises NotReady."""
-        limit = time.monotonic() + within_s
+        limit = time.monotonic() + READY_S
         while time.monotonic() < limit:
             with contextlib.suppress(NotReady, client.RedisError, OSError):
                 if (now := self.primary()) is not before:
                     return now
             time.sleep(POLL_S)
-        raise NotReady(f"no other server was promoted within {within_s:g} s")
+        raise NotReady(f"no other server was promoted within {READY_S:g} s")
 
-    def wait_for_replica(self, *, within_s: float = READY_S) -> None:
+    def wait_for_replica(self) -> None:
         """Block until the primary has a replica that follows it. Raises NotReady."""
-        limit = time.monotonic() + within_s
+        limit = time.monotonic() + READY_S
         while time.monotonic() < limit:
             with contextlib.suppress(NotReady, client.RedisError, OSError):
                 followers = self.primary().execute("INFO", "replication")
                 if followers.get("slave0", {}).get("state") == "online":
                     return
             time.sleep(POLL_S)
-        raise NotReady(f"the primary had no replica within {within_s:g} s")
+        raise NotReady(f"the primary had no replica within {READY_S:g} s")
 
     def rejoin(self) -> None:
         """Start the servers that were killed, and have all follow the primary, ready for the next failover.
@@ -105,15 +105,13 @@ class RedisGroup:
 def start_redis_group(
     processes: Processes,
     *,
-    name: str = "redis",
-    appendonly: bool = True,
     options: Mapping[str, str] | None = None,
 ) -> RedisGroup:
     """Start primary, replica and Sentinels, ready for a failover. Raises EnvironmentFailure and RedisUnusable."""
-    primary = start_valkey(processes, name=f"{name}-1", appendonly=appendonly, options=options)
+    primary = start_valkey(processes, name="redis-1", appendonly=True, options=options)
     following = {**(options or {}), "replicaof": f"127.0.0.1 {primary.port}", "repl-diskless-sync-delay": "0"}
-    replica = start_valkey(processes, name=f"{name}-2", appendonly=appendonly, options=following)
-    sentinels = [_start_sentinel(processes, f"{name}-sentinel-{n}", primary.port) for n in range(1, SENTINELS + 1)]
+    replica = start_valkey(processes, name="redis-2", appendonly=True, options=following)
+    sentinels = [_start_sentinel(processes, f"redis-sentinel-{n}", primary.port) for n in range(1, SENTINELS + 1)]
     group = RedisGroup([primary, replica], sentinels)
     group.wait_for_replica()
     limit = time.monotonic() + READY_S

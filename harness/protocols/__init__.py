@@ -1,7 +1,8 @@
 """The protocols of hub and stack, one file each, and one vocabulary for what happens to a job in all of them.
 
 `events`: `EventKind`, `JobEvent` (what happened), `JobState`, `JobStatus` (what the server answers when asked).
-`hub`: the legacy WebSocket dialect. `stack`: HTTP and server-sent events. Both have the same functions (`Protocol`).
+`hub`: the legacy WebSocket dialect. `stack`: HTTP and server-sent events. Both have the same functions, those of
+`description.Described`.
 `sse`: the harness's one parser of event streams. `script`: the simulation script that a job's payload carries.
 
 Everything here is pure: frames and bodies in, events out; actions in, frames or requests out.
@@ -22,4 +23,3 @@ from harness.protocols.events import JobState as JobState
 from harness.protocols.events import JobStatus as JobStatus
 from harness.protocols.events import Mode as Mode
 from harness.protocols.events import Submission as Submission
-from harness.protocols.protocol import Protocol as Protocol

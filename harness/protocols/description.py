@@ -116,15 +116,17 @@ class Description(Part, frozen=True, kw_only=True):
     times: Times = Times()
     states: dict[str, list[str]] = {}
     """Its words for our states, where they are not the same."""
-    unordered: list[EventKind] = []
-    """Events that may come in any order beside the others."""
     worker: Worker | None = None
     redis_state: list[str] = []
     """The Redis command that reads a job's state, with `{job_id}` and `{prefix}`."""
 
 
 class Described:
-    """The protocol that a description tells of. See `Protocol`."""
+    """A client's side of the protocol that a description tells of. `hub` and `stack` have the same functions.
+
+    An action is answered as what has to be sent: a frame (a dict, over WebSocket) or an `HttpRequest`. `at` is the
+    client's clock, in seconds, for protocols whose messages carry it.
+    """
 
     def __init__(self, description: Description, here: Path | None = None) -> None:
         self.description: Final = description
@@ -146,25 +148,25 @@ class Described:
     # what a client asks for
 
     def submit(self, job: Submission, client_id: str = "", at: float | None = None) -> Any:
-        """See `Protocol`."""
+        """Submit a job."""
         payload = {} if job.payload is None else job.payload
         known = {"service": job.service, "payload": payload, "priority": job.priority, "job_id": job.job_id}
         return self._said(self.description.submit, at, client=client_id or None, **known)
 
     def ask(self, job_id: str, at: float | None = None) -> Any:
-        """See `Protocol`; None where it cannot be asked."""
+        """Ask how a job stands; None where it cannot be asked."""
         return self._said(self.description.ask, at, job_id=job_id)
 
     def cancel(self, job_id: str, reason: str | None = None, at: float | None = None) -> Any:
-        """See `Protocol`; None where it knows no such thing."""
+        """Cancel a job; None where it knows no such thing."""
         return self._said(self.description.cancel, at, job_id=job_id, reason=reason)
 
     def retry(self, job_id: str, at: float | None = None) -> Any:
-        """See `Protocol`; None where it knows no such thing."""
+        """Have an ended job run again; None where it knows no such thing."""
         return self._said(self.description.retry, at, job_id=job_id)
 
     def subscribe(self, job_id: str, at: float | None = None) -> Any:
-        """See `Protocol`; None where nothing has to be asked for."""
+        """Follow a job's events; None where nothing has to be asked for."""
         return self._said(self.description.follow, at, job_id=job_id)
 
     def _said(self, action: Action | None, at: float | None, **known: Any) -> Any:
@@ -182,7 +184,10 @@ class Described:
     # what is received
 
     def event_of(self, message: Mapping[str, Any], name: str = "", event_id: str = "") -> JobEvent | None:
-        """See `Protocol`. A rule may ask for the name of a server-sent event as `(name)`."""
+        """What happened to a job, by this message; None where it is about something else.
+
+        `name` and `event_id` are those of a server-sent event; a rule may ask for the name as `(name)`.
+        """
         frame = {**message, "(name)": name}
         rule = next((rule for rule in self.description.events if matches(frame, rule.when)), None)
         if rule is None:
@@ -204,7 +209,7 @@ class Described:
         )
 
     def status_of(self, message: Mapping[str, Any]) -> JobStatus | None:
-        """See `Protocol`."""
+        """The job's state, where the message answers `ask`."""
         ask = self.description.ask
         if ask is None or not matches(message, ask.answer):
             return None

@@ -60,7 +60,7 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
 NOTHING_EXPECTED: Final = Expectation()
 
 
-def expectation_of(payload: object, *, max_retries: int = MAX_RETRIES) -> Expectation:
+def expectation_of(payload: object) -> Expectation:
     """What the script in a payload promises; nothing where there is none, or none that a worker could play."""
     if not isinstance(payload, dict) or "simulate" not in payload:
         return NOTHING_EXPECTED
@@ -73,7 +73,7 @@ def expectation_of(payload: object, *, max_retries: int = MAX_RETRIES) -> Expect
     for step in script:
         if step.progress is not None:
             steps.append(step.progress)
-        if step.fails(max_retries + 1):
+        if step.fails(MAX_RETRIES + 1):
             return Expectation(steps=tuple(steps), end=EventKind.FAILED)
         if step.crash:
             return Expectation(steps=tuple(steps), end=EventKind.FAILED)

@@ -223,13 +223,13 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.caught} of {self.counted} mutants caught: {100 * self.share:.0f} % ({interval})"
 
 
-def wilson(hits: int, trials: int, z: float = Z_95) -> tuple[float, float]:
+def wilson(hits: int, trials: int) -> tuple[float, float]:
     """Wilson's score interval for a share (E. B. Wilson, 1927); (0, 1) where nothing was tried."""
     if trials == 0:
         return 0.0, 1.0
-    share, square = hits / trials, z * z
+    share, square = hits / trials, Z_95 * Z_95
     centre = share + square / (2 * trials)
-    spread = z * math.sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
+    spread = Z_95 * math.sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
     scale = 1 + square / trials
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 

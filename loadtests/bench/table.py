@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from typing import Final
 
@@ -62,29 +62,31 @@ def show(cores: int, systems: Sequence[Measured], own: Own | None, *, markdown: 
     for system in systems:
         if system.note:
             console.print(f"{system.name}: {system.note}")
-    if own is not None:
-        console.print(
-            f"hubgate, end and claim: {own.few_us:.0f} µs with 1,000 jobs waiting, {own.many_us:.0f} µs with "
-            f"{MANY:,} ({own.many_us / own.few_us:.2f} times), {own.ended_us:.0f} µs with {MANY:,} ended "
-            f"({own.ended_us / own.few_us:.2f} times)"
-        )
-        claims = own.claims
-        console.print(
-            f"hubgate, a claim with {WAITING:,} jobs waiting: {claims.plain_us:.0f} µs of one service, "
-            f"{claims.routed_us:.0f} µs of {SERVICES} services ({claims.routed_us / claims.plain_us:.2f} times), "
-            f"{claims.matched_us:.0f} µs of {SIGNATURES} signatures for {WORKERS} unlike workers "
-            f"({claims.matched_us / claims.plain_us:.2f} times)"
-        )
-        history = own.history
-        console.print(
-            f"hubgate, the history: one client ends {history.with_per_s:,.0f} jobs/s with it and "
-            f"{history.without_per_s:,.0f} without ({history.of_the_rate:.1%} of the rate); Redis works "
-            f"{history.with_cpu_ms:.1f} and {history.without_cpu_ms:.1f} ms for 1,000 jobs ({history.of_redis:+.1%})"
-        )
-        console.print(
-            f"hubgate, a killed worker's jobs: {own.recovered} of {HELD} ran again within {own.recovery_s:.1f} s"
-        )
+    for line in _of_ours(own) if own is not None else ():
+        console.print(line)
     return out.getvalue()
+
+
+def _of_ours(own: Own) -> Iterator[str]:
+    """What is measured of our queue alone."""
+    yield (
+        f"hubgate, end and claim: {own.few_us:.0f} µs with 1,000 jobs waiting, {own.many_us:.0f} µs with "
+        f"{MANY:,} ({own.many_us / own.few_us:.2f} times), {own.ended_us:.0f} µs with {MANY:,} ended "
+        f"({own.ended_us / own.few_us:.2f} times)"
+    )
+    claims, history = own.claims, own.history
+    yield (
+        f"hubgate, a claim with {WAITING:,} jobs waiting: {claims.plain_us:.0f} µs of one service, "
+        f"{claims.routed_us:.0f} µs of {SERVICES} services ({claims.routed_us / claims.plain_us:.2f} times), "
+        f"{claims.matched_us:.0f} µs of {SIGNATURES} signatures for {WORKERS} unlike workers "
+        f"({claims.matched_us / claims.plain_us:.2f} times)"
+    )
+    yield (
+        f"hubgate, the history: one client ends {history.with_per_s:,.0f} jobs/s with it and "
+        f"{history.without_per_s:,.0f} without ({history.of_the_rate:.1%} of the rate); Redis works "
+        f"{history.with_cpu_ms:.1f} and {history.without_cpu_ms:.1f} ms for 1,000 jobs ({history.of_redis:+.1%})"
+    )
+    yield f"hubgate, a killed worker's jobs: {own.recovered} of {HELD} ran again within {own.recovery_s:.1f} s"
 
 
 def _cell(column: Column, system: Measured, ours: Measured) -> str:

@@ -44,9 +44,9 @@ def linear(values: Sequence[float], start: float, end: float, *, from_zero: bool
     return Scale(low=ticks[0], high=ticks[-1], start=start, end=end, ticks=ticks)
 
 
-def tight(values: Sequence[float], start: float, end: float, steps: int = 6) -> Scale:
+def tight(values: Sequence[float], start: float, end: float) -> Scale:
     """A linear scale that ends where the values end: for time."""
-    wide = linear(values, start, end, from_zero=False, steps=steps)
+    wide = linear(values, start, end, from_zero=False, steps=6)
     low, high = min(values, default=0.0), max(values, default=1.0)
     high = high if high > low else low + 1
     ticks = tuple(tick for tick in wide.ticks if low <= tick <= high)

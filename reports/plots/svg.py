@@ -104,10 +104,10 @@ def value_axis(scale: Scale, unit: str) -> list[Markup]:
     return parts
 
 
-def base_axis(ticks: Iterable[tuple[float, str]], title: str, height: float = HEIGHT) -> list[Markup]:
+def base_axis(ticks: Iterable[tuple[float, str]], title: str) -> list[Markup]:
     """Numbers below the plot and what they are."""
-    bottom = height - BOTTOM
-    parts = [text(title, WIDTH - RIGHT, height - 4, anchor="end", kind="axis")]
+    bottom = HEIGHT - BOTTOM
+    parts = [text(title, WIDTH - RIGHT, HEIGHT - 4, anchor="end", kind="axis")]
     for x, words in ticks:
         parts.append(tag("line", x1=x, x2=x, y1=bottom, y2=bottom + 4, class_="tick"))
         last = x + 4 * len(words) > WIDTH

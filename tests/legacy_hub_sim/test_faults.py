@@ -7,16 +7,10 @@ from typing import Any
 
 import pytest
 
-from legacy_hub_sim import ABOUT, ALL_FAULTS, Fault, UnknownFaultError, all_without
+from legacy_hub_sim import ALL_FAULTS, Fault, UnknownFaultError, all_without
 from legacy_hub_sim.core import Role
 from legacy_hub_sim.stores import MemoryStore
 from tests.legacy_hub_sim.stage import Stage, only, types
-
-
-def test_every_fault_has_a_number_and_words() -> None:
-    assert {about.number for about in ABOUT.values()} == set(range(1, 10))
-    assert set(ABOUT) == ALL_FAULTS
-    assert all(about.shows and about.fixed for about in ABOUT.values())
 
 
 def test_faults_are_switched_off_by_name() -> None:

@@ -103,7 +103,6 @@ async def run_files(
     pool: TargetPool,
     against: Against,
     *,
-    deadlines: Deadlines = DEFAULT_DEADLINES,
     at_once: int = 3,
     done: Callable[[CassetteResult], None] = lambda _: None,
 ) -> list[CassetteResult]:
@@ -118,7 +117,7 @@ async def run_files(
         done(results[played.path])
 
     results: dict[Path, CassetteResult] = {}
-    await play_files(files, pool, deadlines=deadlines, at_once=at_once, done=judge)
+    await play_files(files, pool, at_once=at_once, done=judge)
     return [results[path] for path in files]
 
 

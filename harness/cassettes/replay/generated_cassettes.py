@@ -30,6 +30,7 @@ from harness.targets import HubTarget, Needs, TargetPool
 
 CLIENTS: Final = ("client-1", "client-2")
 WORKERS: Final = ("worker-1", "worker-2")
+MIX: Final = "mix"
 ANSWER_S: Final = 5.0
 QUIET_S: Final = 0.01
 
@@ -93,14 +94,14 @@ class _Job(msgspec.Struct):
     failed_by: str = ""
 
 
-async def record_mix(moves: tuple[Move, ...], hub: HubTarget, *, name: str = "mix") -> Cassette:
+async def record_mix(moves: tuple[Move, ...], hub: HubTarget) -> Cassette:
     """Play the moves to a hub and answer the recording. Afterwards every job has ended, so a hub serves many mixes.
 
     Raises CouldNotRun where the hub does not answer.
     """
     with TemporaryDirectory() as folder:
-        sessions = Sessions(Path(folder, f"{name}.jsonl"), about=f"{len(moves)} generated moves.")
-        sessions.begin(name)
+        sessions = Sessions(Path(folder, f"{MIX}.jsonl"), about=f"{len(moves)} generated moves.")
+        sessions.begin(MIX)
         try:
             async with Recorder(hub.http_url, sessions) as recorder, AsyncExitStack() as opened:
                 clients = [await opened.enter_async_context(LegacyClient(recorder.ws_url, who)) for who in CLIENTS]
@@ -110,7 +111,7 @@ async def record_mix(moves: tuple[Move, ...], hub: HubTarget, *, name: str = "mi
         except ExpectationTimeout as error:
             raise CouldNotRun(f"the hub did not answer: {error}") from error
         finally:
-            sessions.end(name)
+            sessions.end(MIX)
         return load(sessions.written[0])
 
 

@@ -28,6 +28,9 @@ NAMES = {
     Column.STACK_WEBSOCKET: ("hub", "stack"),
     Column.STACK_SSE: ("hub, as facts", "stack by HTTP and events"),
 }
+AT_ONCE = 2
+NAMED = 3
+"""Recordings that are named where several differ in one way."""
 VIEWS = {Column.STACK_SSE: View.FACTS}
 Done = Callable[[Column, Played], None]
 
@@ -49,12 +52,11 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
     deviations: Deviations,
     today: dt.date,
     deadlines: Deadlines = DEFAULT_DEADLINES,
-    at_once: int = 2,
     recall: list[list[Played]] | None = None,
     done: Done = lambda _column, _played: None,
     machine: MachineLog = NOBODY_WATCHES,
 ) -> Matrix:
-    """Play every file on every side, all sides at once, `at_once` files on each. The hub is held against the recording,
+    """Play every file on every side, all sides at once, a few files on each. The hub is held against the recording,
     its second run and the stack against its first. Where its two runs differ it is played once more, and what its runs
     differ in is noise on the stack. Where the hub could not be played, or not to the end of a recorded wait, the
     recording stands in for it.
@@ -62,7 +64,7 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
     The hub's runs that `recall` holds are not played again; where it is empty they are put into it.
     """
     runs = [] if recall is None else recall
-    play_these = partial(play_files, deadlines=deadlines, at_once=at_once, machine=machine)
+    play_these = partial(play_files, deadlines=deadlines, at_once=AT_ONCE, machine=machine)
 
     async def play(column: Column, pool: TargetPool) -> list[Played]:
         view = VIEWS.get(column, View.FRAMES)
@@ -127,7 +129,7 @@ def rows_of(columns: Mapping[Column, Sequence[CassetteResult]]) -> list[Scenario
     return [ScenarioRow(name=name, about=abouts[name], cells=tuple(row)) for name, row in cells.items()]
 
 
-def patterns_of(results: Iterable[CassetteResult], most: int = 3) -> list[str]:
+def patterns_of(results: Iterable[CassetteResult]) -> list[str]:
     """What is different in one way in several recordings as one sentence, then what is different in a single one."""
     ways: dict[Hashable, tuple[str, dict[str, CassetteResult]]] = {}
     for result in results:
@@ -139,10 +141,10 @@ def patterns_of(results: Iterable[CassetteResult], most: int = 3) -> list[str]:
         if known.issuperset(where):
             continue
         known |= where.keys()
-        names = ", ".join([*list(where)[:most], *["…"][: len(where) - most]])
+        names = ", ".join([*list(where)[:NAMED], *["…"][: len(where) - NAMED]])
         single = next(iter(where.values())).describe() + "."
         told.append(f"{len(where)} recordings: {sentence} ({names})" if len(where) > 1 else single)
-    return told[:most]
+    return told[:NAMED]
 
 
 def problems_of(

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
-from harness.protocols import EventKind, HttpRequest, JobEvent, JobState, JobStatus, Protocol, Submission, hub, stack
+import inspect
+
+import pytest
+
+from harness.protocols import EventKind, HttpRequest, JobEvent, JobState, JobStatus, Submission, hub, stack
+from harness.protocols.description import Described
 
 
 def test_an_event_of_the_api() -> None:
@@ -53,9 +58,11 @@ def test_a_status_is_one_of_the_known_states() -> None:
     assert stack.status_of({"job_id": "j", "status": "splendid"}) is None
 
 
-def test_both_protocols_have_the_same_functions() -> None:
-    protocols: list[Protocol] = [hub, stack]  # checked by the type checker
-    assert all(callable(one.event_of) and callable(one.submit) for one in protocols)
+@pytest.mark.parametrize("name", ["submit", "ask", "cancel", "retry", "subscribe", "event_of", "status_of"])
+def test_every_protocol_has_the_same_functions(name: str) -> None:
+    described = [one for one in inspect.signature(getattr(Described, name)).parameters if one != "self"]
+    for protocol in (hub, stack):
+        assert list(inspect.signature(getattr(protocol, name)).parameters) == described
 
 
 def test_a_complaint_is_the_servers_own() -> None:
