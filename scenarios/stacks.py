@@ -20,6 +20,8 @@ from harness.testing import QUICK, OwnServer, Server, fresh
 
 LEASE_MS: Final = QUICK.lease_ms
 BACKOFF_MS: Final = QUICK.retry_backoff_ms
+ELSEWHERE: Final = {"TZ": "NPT-5:45"}
+"""A zone in which what is told in local time is wrong: most machines that judge have the universal one."""
 SUITES: Final = ("feed",)
 """Those that have a service of their own."""
 Payload = dict[str, Any]
@@ -89,7 +91,8 @@ class Stacks:
     ) -> Iterator[OwnStack]:
         """A stack of its own, empty, that leaves nothing behind in Redis. Settings are environment variables."""
         namespace = Namespace(self.redis.url, f"scenarios-{secrets.token_hex(4)}:")
-        environment = {**QUICK.environment, **{key.upper(): str(value) for key, value in (settings or {}).items()}}
+        told = {key.upper(): str(value) for key, value in (settings or {}).items()}
+        environment = {**QUICK.environment, **ELSEWHERE, **told}
         setup = self.setup(name=f"api-{name}", token=token, environment=environment)
         deployment = Deployment.start(self.processes, setup, self.redis, namespace)
         deployment.start_workers([deployment.worker_launch(fresh("worker")) for _ in range(workers)])

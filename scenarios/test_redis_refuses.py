@@ -62,15 +62,18 @@ async def test_a_redis_that_takes_no_writes_for_a_while_is_away_for_so_long(
 ) -> None:
     stack, redis = refusing
     async with stack.http() as http, stack.modern() as client:
-        before = await client.submit(script(50, wait(1_500), result="done"))
+        before = await client.submit(script(50, wait(300), 90, result="done"))
         await reached(client, before)
         redis.execute("REPLICAOF", "127.0.0.1", "1")
+        await asyncio.sleep(1)  # the job takes its last step and ends meanwhile: both have to wait
         refused = await http.post("/api/jobs", json={"service_required": "simulation", "payload": {}})
         assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE, refused.text
         assert "retry-after" in refused.headers
         await is_ready(http, httpx.codes.SERVICE_UNAVAILABLE, "read-only")
         redis.execute("REPLICAOF", "NO", "ONE")
         await is_ready(http, httpx.codes.OK, "ready")
+        told = await client.follow_to_end(before)
+        assert [event.data["progress"] for event in told if event.kind == "progress"] == [50, 90]
         for job_id in (before, await taken_again(http)):
             await client.follow_to_end(job_id)
             assert (await client.job(job_id))["result"] == "done"

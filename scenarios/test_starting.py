@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -11,12 +12,15 @@ import pytest
 
 from harness.processes import Valkey, connect, services, start_valkey
 from harness.testing import fresh, until
-from scenarios.stacks import Stacks, ours
+from scenarios.stacks import OwnStack, Stacks, ours
 
 pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.fast, pytest.mark.timeout(60)]
 
 VERSION: Final = re.compile(r"(?<=local VERSION = )\d+")
 LONG_MS: Final = 60_000
+SOON_S: Final = 30
+USAGE: Final = 2
+"""The exit status of a process that is called wrongly."""
 
 
 @pytest.fixture
@@ -77,3 +81,25 @@ async def test_an_older_version_of_the_functions_is_replaced_and_a_newer_one_sta
         bare.execute("FUNCTION", "LOAD", "REPLACE", VERSION.sub(str(there), library(bare), count=1))
         await start(stacks_of_ours, bare, 1)
         assert version(bare) == wanted
+
+
+async def test_a_worker_whose_name_is_taken_does_not_start(isolated_stack: OwnStack) -> None:
+    """Each would take the other's claims for its own lost ones, and hand them back."""
+    first = await isolated_stack.worker("taken")
+    launch = isolated_stack.deployment.worker_launch(first.name)
+    second = await asyncio.create_subprocess_exec(
+        *launch.command,
+        env=dict(os.environ) | dict(launch.environment),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        said, _ = await asyncio.wait_for(second.communicate(), SOON_S)
+    except TimeoutError:
+        raise AssertionError(f"there are two workers named {first.name}") from None
+    finally:
+        if second.returncode is None:
+            second.kill()
+    assert second.returncode == USAGE, said.decode()
+    assert f"a worker named {first.name} is alive" in said.decode()
+    assert first.alive
