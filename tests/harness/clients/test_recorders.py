@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +16,13 @@ from harness.clients.sessions import HubSession
 from harness.history import CHECKERS, History, HistoryEvent, HistoryWriter, Limits, Source, client_event, log_event
 from harness.protocols import LOG_KINDS, EventKind, JobEvent, JobState, Mode, Submission, hub
 from harness.testing.waiting import until
+from tests.harness.clients.serving import serving
 
 CASSETTES = Path(__file__).parents[3] / "scenarios" / "cassettes"
 
 
 def cassette(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (CASSETTES / f"{name}.jsonl").read_text().splitlines()[1:]]
-
-
-@asynccontextmanager
-async def serving(*routes: web.RouteDef) -> AsyncIterator[str]:
-    app = web.Application()
-    app.add_routes(routes)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 def sse(number: int, **data: object) -> bytes:
