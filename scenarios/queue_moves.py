@@ -4,6 +4,7 @@
     submit [{"id": "a"}]                   a move of `harness/workers/queue_puppet.py`, with what it says
     redis ZADD leases @-1 a                something done to Redis by hand, under the book's prefix
     record a {"state": "pending"}          put a record there by hand
+    tally @h-5m10 [{"s": [[1, null, 5]]}]  have a minute's calls counted so: by service what, in which bucket, how often
     server CONFIG GET maxmemory            a command to Redis as it stands
     kick                                   have Redis close the connections that call themselves puppets
     clients                                the connections that call themselves puppets, and to which database
@@ -54,6 +55,8 @@ SIZES: Final = {
     "stream": "XLEN",
 }
 LEFT_OUT: Final = ("record:", "tall", "slot:", "sampled", "reaped_at")
+TALLY_KINDS, NO_BUCKET = 256, 255
+"""How the stack keeps what calls counted (`new_stack/queue/functions/shared/tally.lua`)."""
 STEP_S: Final = 100
 HUNDRED_S_MS: Final = 100_000
 HOUR_MS: Final = 3_600_000
@@ -177,6 +180,8 @@ class Player:
                 return [self._words.heard(str(await self._by_hand(rest)))]
             case "record":
                 return [self._words.heard(str(await self._write_record(rest)))]
+            case "tally":
+                return [str(await self._tally(rest))]
             case "server":
                 return [self._words.heard(str(_text(await self._ask_redis(shlex.split(rest)))))]
             case "kick":
@@ -210,7 +215,8 @@ class Player:
     async def _by_hand(self, rest: str) -> Any:
         name, key, *more = shlex.split(self._words.said(rest), posix=True)
         values = [value.encode("latin-1").decode("unicode_escape").encode("latin-1") for value in more]
-        return _text(await self._ask_redis([name, f"{self._prefix}{key}", *values]))
+        answer = _text(await self._ask_redis([name, f"{self._prefix}{key}", *values]))
+        return f"{_hundreds(answer)} s" if name == "TTL" and answer >= 0 else answer
 
     async def _write_record(self, rest: str) -> Any:
         """Put a record there, in the place of any: JSON, kept as the stack keeps it."""
@@ -218,6 +224,15 @@ class Player:
         return await self._ask_redis(
             ["SET", f"{self._prefix}record:{name}", msgspec.msgpack.encode(json.loads(fields))]
         )
+
+    async def _tally(self, rest: str) -> Any:
+        """Have the stack find what a minute's calls counted: by service what, in which bucket, how often."""
+        minute, _, said = self._words.said(rest).partition(" ")
+        key = f"{self._prefix}tally:{minute}"
+        for call in json.loads(said):
+            counted = {service: {_tally_key(*one[:2]): one[2] for one in row} for service, row in call.items()}
+            await self._ask_redis(["APPEND", key, msgspec.msgpack.encode(counted)])
+        return await self._ask_redis(["ZADD", f"{self._prefix}tallies", minute, minute])
 
     async def _ask_redis(self, words: list[Any]) -> Any:
         call: Any = self._redis.execute_command  # it has no types
@@ -257,6 +272,10 @@ class Player:
             + (f" {_hundreds(left / 1000)} s" if left >= 0 else "")
             for key, kind, size, left in zip(keys, kinds, facts[::2], facts[1::2], strict=True)
         ]
+
+
+def _tally_key(what: int, bucket: int | None) -> int:
+    return what * TALLY_KINDS + (NO_BUCKET if bucket is None else bucket)
 
 
 def _counted(total: dict[str, Any]) -> dict[str, Any]:
