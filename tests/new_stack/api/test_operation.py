@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from new_stack.queue import Failed, WorkerReport
+import msgspec
 
-from .conftest import Api, Work
+from new_stack.queue import Failed, QueueSettings, WorkerReport
+
+from ..conftest import ValkeyProcess
+from .conftest import Api, StartApi, Work
 
 
 async def test_the_overview_counts_the_workers_that_claim_jobs_of_every_service(api: Api, work: Work) -> None:
@@ -40,6 +43,26 @@ async def test_the_overview_says_what_waits_and_what_needs_a_person(api: Api, wo
         ("paused", "1 job waits for 'draw', which is paused"),
     ]
     assert found["redis"]["used_bytes"] > 0
+
+
+async def test_the_overview_says_which_lease_runs_out_and_that_redis_is_nearly_full(
+    start_api: StartApi, own_valkey: ValkeyProcess, settings: QueueSettings
+) -> None:
+    api = await start_api(msgspec.structs.replace(settings, redis_url=own_valkey.url), reap_ms=60_000)
+    job_id = await api.submit()
+    await api.queue.claim("w1")
+    assert {one["kind"] for one in (await api.get("/api/overview"))["attention"]}.isdisjoint({"lease", "memory"})
+    call = api.queue._caller.connection.call
+    soon = await api.queue.time_ms() + 1_000
+    await call("ZADD", f"{settings.prefix}leases", soon, job_id)
+    limit = (await api.get("/api/overview"))["redis"]["used_bytes"] * 10 // 9
+    await call("CONFIG", "SET", "maxmemory", limit)
+    found = await api.get("/api/overview")
+    told = {one["kind"]: one["text"] for one in found["attention"]}
+    assert told["lease"] == f"The lease of job {job_id} is about to run out: its worker w1 is silent"
+    share = round(100 * found["redis"]["used_bytes"] / limit)
+    assert told["memory"] == f"Redis's memory is {share} % full: beyond its limit no job is taken in"
+    assert [one["expires_at"] for one in found["leases"]["about_to_expire"]] == [soon]
 
 
 async def test_the_history_counts_what_happened_by_service(api: Api, work: Work) -> None:

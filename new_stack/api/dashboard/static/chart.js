@@ -1,10 +1,13 @@
 // <time-chart>: lines over time, drawn by uPlot, with a sentence for who does not see them.
-import { clock, moment } from "./format.js";
+import { clock, moment, span } from "./format.js";
 
 const HEIGHT = 190;
 /** How wide a letter of an axis is, at most, in px. */
 const LETTER = 7.5;
 const HOUR_S = 3600;
+/** The steps of an axis of times, in ms, so that its labels are round. */
+const TIMES = [[1, [1, 2, 5, 10, 20, 50, 100, 200, 500]], [1000, [1, 2, 5, 10, 20, 30]], [60_000, [1, 2, 5, 10, 20, 30]], [3_600_000, [1, 2, 6, 12, 24, 48, 168]]]
+  .flatMap(([unit, steps]) => steps.map((step) => unit * step));
 
 const lonely = (values) => values.flatMap((value, at) => (value != null && values[at - 1] == null && values[at + 1] == null ? [at] : []));
 
@@ -78,7 +81,7 @@ class TimeChart extends HTMLElement {
       scales: { y: { range: (_plot, _least, most) => [0, most > 0 ? most * 1.1 : 1] } },
       axes: [
         { ...axis, values: (_plot, splits) => splits.map((s) => this.#tick(s)), space: 70, size: 30 },
-        { ...axis, values: (_plot, splits) => splits.map(format), size: (_plot, said) => Math.max(48, ...(said ?? []).map((text) => 16 + LETTER * text.length)) },
+        { ...axis, ...(format === span ? { incrs: TIMES } : {}), values: (_plot, splits) => splits.map(format), size: (_plot, said) => Math.max(48, ...(said ?? []).map((text) => 16 + LETTER * text.length)) },
       ],
       series: [
         { label: "", value: (_plot, s) => (s == null ? "" : moment(s * 1000, now())) },

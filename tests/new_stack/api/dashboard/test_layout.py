@@ -126,7 +126,7 @@ DRAWN = """(() => {
 
 @pytest.mark.parametrize("length_s", [3_600, 86_400, 7 * 86_400], ids=["1h", "24h", "7d"])
 @pytest.mark.parametrize("width", [380, 1_400])
-def test_no_label_of_a_chart_is_cut(tab: Tab, stack: Stack, width: int, length_s: int) -> None:
+def test_no_label_of_a_chart_is_cut_and_times_are_round(tab: Tab, stack: Stack, width: int, length_s: int) -> None:
     """A line of waits of minutes, which ends at a whole day, where a label stands at the edge."""
     tab.look(width, 900)
     visit(tab, stack)
@@ -143,4 +143,6 @@ def test_no_label_of_a_chart_is_cut(tab: Tab, stack: Stack, width: int, length_s
     tab.wait("drawn.length > 5")
     labels = tab.tell("drawn")
     assert [one for one in labels if one["left"] < 0 or one["right"] > one["wide"]] == []
-    assert any(" min" in one["text"] for one in labels)
+    times = [one["text"] for one in labels if " min" in one["text"]]
+    assert len(times) > 1
+    assert all(text.endswith("min") for text in times), "labels of times are round"
