@@ -10,6 +10,7 @@ from typing import ClassVar, Final, Self
 
 import msgspec
 
+from harness.errors import EnvironmentFailure
 from harness.history import HistoryWriter
 from harness.protocols import EventKind
 
@@ -21,7 +22,8 @@ class Nemesis:
     """An async context manager: it does its work while the block runs, and at the block's end everything is whole.
 
     `done` waits for the end of its plan. An error in the plan (a process that does not come back) is raised at the
-    end of the block: a nemesis that silently did nothing would make the run's verdict a lie.
+    end of the block: a nemesis that silently did nothing would make the run's verdict a lie. EnvironmentFailure is
+    raised there where healing takes too long.
     """
 
     def __init__(self, writer: HistoryWriter, *, seed: int) -> None:
@@ -61,8 +63,11 @@ class Nemesis:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):  # told below, after the healing
             await task
-        async with asyncio.timeout(HEAL_S):
-            await self.heal()
+        try:
+            async with asyncio.timeout(HEAL_S):
+                await self.heal()
+        except TimeoutError:
+            raise EnvironmentFailure(f"{self.name} could not make good within {HEAL_S:g} s what it broke") from None
         if failure and error is None:
             raise failure
 

@@ -154,7 +154,7 @@ PROFILES: Final[dict[str, Profile]] = {
         chaos_jobs=1000,
         migration_jobs=720,
         resource_rounds=40,
-        hub_chaos_jobs=200,
+        hub_chaos_jobs=120,
         hub_fault_jobs=200,
     ),
 }

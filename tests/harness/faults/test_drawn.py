@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import EnvironmentFailure
 from harness.faults import ClockAhead, Drawn, Kind, Nemesis, Proxy, Reach, Signal, draw
+from harness.faults import nemesis as nemeses
 from harness.faults.drawn import PARTS
 from harness.history import HistoryWriter
 from harness.processes import Launch, Process, Processes, connect, log_says, start_valkey
@@ -84,6 +86,18 @@ async def test_both_sides_of_one_seed_draw_the_same_but_for_what_means_nothing_t
     assert {kind for kinds in ours for kind in kinds} == set(KINDS)
     without = [tuple(kind for kind in kinds if kind is not Kind.REDIS_FULL) for kinds in ours]
     assert theirs == [kinds for kinds in without if kinds]
+
+
+class Endless(Nothing):
+    async def heal(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_what_cannot_be_made_good_is_told_as_the_environments_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nemeses, "HEAL_S", 0.05)
+    with pytest.raises(EnvironmentFailure, match="Endless could not make good"):
+        async with Endless(HistoryWriter(), seed=1):
+            pass
 
 
 def test_what_is_spared_is_out_of_reach() -> None:
