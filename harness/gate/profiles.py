@@ -51,6 +51,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Which scenarios are run, as an expression of their markers; empty for all."""
     warm: bool = False
     """Fork the stack's processes from one that has imported their code: dozens of starts cost a third of it then."""
+    warm_suites: bool = False
+    """The same for those of the scenarios alone, of which nothing is measured."""
     suite_processes: int = 1
     """Over how many processes the scenarios of a phase are spread."""
     together: bool = False
@@ -109,6 +111,7 @@ FAST: Final = Profile(
     scenarios="fast",
     suite_processes=4,
     warm=True,
+    warm_suites=True,
     together=True,
     fault_lease_ms=2_500,
     fault_kinds_left_out=(Kind.OVERLONG, Kind.HUGE),
@@ -136,6 +139,7 @@ PROFILES: Final[dict[str, Profile]] = {
         chaos_jobs=250,
         migration_jobs=180,
         scenarios="not long",
+        warm_suites=True,
     ),
     "full": Profile(
         name="full",

@@ -14,10 +14,12 @@ from harness.tasks import called_off
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """One process's memory in bytes. `pss` equals `rss` where the system does not tell it."""
+    """One process's memory in bytes. `pss` and `own` equal `rss` where the system does not tell them."""
 
     pss: int
     rss: int
+    own: int
+    """What stands in no file: it does not change with who else maps the same libraries."""
 
 
 class MemorySample(msgspec.Struct, frozen=True):
@@ -33,7 +35,8 @@ def memory_of(pid: int) -> Memory | None:
         found = psutil.Process(pid).memory_full_info()
     except psutil.Error:
         return None
-    return Memory(pss=getattr(found, "pss", found.rss), rss=found.rss) if found.rss else None
+    pss, own = getattr(found, "pss", found.rss), found.rss - getattr(found, "shared", 0)
+    return Memory(pss=pss, rss=found.rss, own=own) if found.rss else None
 
 
 class MemorySampler:

@@ -19,8 +19,7 @@ GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (
     (CASSETTES,),
     (STEADY,),
     (POLLING,),
-    (PROMISES, SCENARIOS, RESTARTS, FAULTS, CHAOS, MIGRATION, MEMORY),
-    (CONTENTION, CODE_SIZE, RESOURCES),
+    (SCENARIOS, PROMISES, FAULTS, CHAOS, MEMORY, RESTARTS, RESOURCES, MIGRATION, CONTENTION, CODE_SIZE),
 )
 """Groups are carried out one after the other, the phases of a group side by side, a few at once, the long ones first.
 Latencies need the machine for themselves."""

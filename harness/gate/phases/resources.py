@@ -18,6 +18,7 @@ from harness.criteria.evidence import CodeSize, ResourceUse
 from harness.criteria.simplicity import CRITERION, LISTING, count, listing
 from harness.errors import CouldNotRun
 from harness.gate.context import Phase, PhaseResult, RunContext
+from harness.machine_time import Deadline, MachineLog
 from harness.processes import Process
 from harness.results import LogFile
 from harness.targets import Deployment, Namespace, Setup
@@ -47,10 +48,10 @@ async def gather(context: RunContext) -> PhaseResult:
         jobs = 0
         for number in range(FIRST_ROUNDS + context.profile.resource_rounds):
             if number == FIRST_ROUNDS:
-                before = await _held(processes)
+                before = await _held(processes, context.processes.machine)
             context.report(f"round {number + 1}: {CLIENTS} clients of each kind come and go")
             jobs += await _round(stack)
-        after = await _held(processes)
+        after = await _held(processes, context.processes.machine)
         idle_s, api, worker = await _idle(stack.servers[0], workers)
     finally:
         await asyncio.to_thread(stack.stop)
@@ -85,21 +86,23 @@ async def _round(stack: Deployment) -> int:
     return 2 * CLIENTS
 
 
-async def _held(processes: Sequence[Process]) -> Mapping[str, tuple[int, int]]:
-    """Descriptors and bytes of each process, once the connections that were closed are gone."""
+async def _held(processes: Sequence[Process], log: MachineLog) -> Mapping[str, tuple[int, int]]:
+    """Descriptors and bytes of each process, once the connections that were closed are gone.
+
+    Of memory only what no other process shares: others come and go meanwhile.
+    """
     held: dict[str, tuple[int, int]] = {}
-    loop = asyncio.get_running_loop()
-    limit = loop.time() + GONE_S
+    limit = Deadline(GONE_S, log)
     for process in processes:
         least = _descriptors(process)
         settled = 0
-        while settled < 5 and loop.time() < limit:
+        while settled < 5 and not limit.is_over:
             await asyncio.sleep(0.1)
             now = _descriptors(process)
             settled = settled + 1 if now >= least else 0
             least = min(least, now)
         memory = process.memory()
-        held[process.name] = (least, memory.pss if memory else 0)
+        held[process.name] = (least, memory.own if memory else 0)
     return held
 
 
