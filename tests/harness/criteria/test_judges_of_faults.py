@@ -27,7 +27,7 @@ from harness.load.spec import Demands
 from harness.load.swarm import LatencyResult
 from harness.protocols import EventKind
 from harness.results import Criterion, SuiteOutcome, SuiteRow, Verdict
-from tests.harness.criteria.loads import MET, STRIKES, judged_restarts, load, strike
+from tests.harness.criteria.loads import MET, STRIKES, VIOLATION, judged_restarts, load, strike
 
 
 @pytest.mark.parametrize("field", ["in_flight", "waiting", "subscribed"])
@@ -39,6 +39,21 @@ def test_restarts_that_met_too_little_are_inconclusive_for_redis_and_api_apart(f
 
 def test_an_outage_that_no_end_met_is_inconclusive() -> None:
     assert judged_restarts(load(), ends_met=0).verdict is Verdict.INCONCLUSIVE
+
+
+def undecided(made: LoadResult, checker: str) -> LoadResult:
+    """The same, with what one checker objects to explained by others, who had the machine."""
+    check = made.checks[checker]
+    moved = msgspec.structs.replace(check, violations=(), undecided=(VIOLATION,))
+    made = msgspec.structs.replace(made, checks=made.checks | {checker: moved})
+    return msgspec.structs.replace(made, judgement=judge(made))
+
+
+def test_what_others_had_the_machine_for_is_inconclusive_and_excuses_nothing_else() -> None:
+    for judged in (judged_restarts, judged_chaos):
+        assert judged(load()).verdict is Verdict.PASS
+        assert judged(undecided(load(), "stuck")).verdict is Verdict.INCONCLUSIVE
+        assert judged(undecided(load(broken="run_twice"), "stuck")).verdict is Verdict.FAIL
 
 
 def judged_chaos(

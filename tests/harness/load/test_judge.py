@@ -89,6 +89,13 @@ def test_a_promise_that_was_not_kept_in_time_is_undecided_where_others_had_the_m
     assert "0 of at least 1 overdue findings" in judgement.explanation
 
 
+def test_a_job_that_never_ends_fails_where_the_last_wait_was_long_enough_by_machine_time() -> None:
+    """Half of the machine for 40 s is the 20 s that the load waits for its last jobs."""
+    waited = msgspec.structs.replace(result(unfinished=1), seconds=50)
+    assert judge(waited, Demands(), lost=[Lost(10, 50, 20)]).verdict is Verdict.FAIL
+    assert judge(waited, Demands(), lost=[Lost(10, 50, 21)]).verdict is Verdict.INCONCLUSIVE
+
+
 def test_a_lost_job_fails_on_any_machine() -> None:
     assert judge(result(lost=1, unfinished=1), Demands(), lost=starved(0, 100)).verdict is Verdict.FAIL
 
