@@ -26,7 +26,7 @@ NOTEWORTHY: Final = 0.15
 WAITING: Final = 0.1
 """A run whose processes together waited a smaller part of the time had what it asked for, whoever had the rest."""
 STILL_S: Final = 0.5
-"""A watcher that wakes so late was not let run at all."""
+"""A watcher that wakes so late was not let run at all: that time is lost, but for what the run had of it."""
 HALF: Final = 0.5
 """Of the machine: with less, what did not come in time proves nothing where nobody knows how long it was waited for."""
 QUARTER: Final = 0.25
@@ -62,12 +62,13 @@ def lost_between(before: Line, after: Line, cores: int) -> Lost | None:
     seconds = after.at - before.at
     if seconds <= 0:
         return None
-    others = max(0.0, (after.used - before.used) - max(0.0, after.own - before.own)) / (cores * seconds)
+    own = min(1.0, max(0.0, after.own - before.own) / (cores * seconds))
+    others = max(0.0, (after.used - before.used) / (cores * seconds) - own)
     is_full = after.idle - before.idle <= FULL * cores * seconds
     has_waited = after.waited - before.waited >= WAITING * seconds
     lost = seconds * min(1.0, others) if is_full and has_waited and others >= NOTEWORTHY else 0.0
     if after.late >= STILL_S:
-        lost = max(lost, after.late)
+        lost = max(lost, after.late * (1 - own))
     return Lost(before.at, after.at, min(lost, seconds)) if lost else None
 
 

@@ -42,6 +42,7 @@ def test_half_a_machine_is_half_a_second() -> None:
         pytest.param({"waited": 0.05}, id="no process of the run waited"),
         pytest.param({"own": 1.8}, id="others had a tenth"),
         pytest.param({"used": 1.0, "own": 2.0, "idle": 1.0}, id="the run had more than there was"),
+        pytest.param({"at": 2.0, "used": 4.0, "own": 4.0, "late": 1.0}, id="the watcher waited for the run itself"),
     ],
 )
 def test_nothing_is_lost_where(free: dict[str, float]) -> None:
