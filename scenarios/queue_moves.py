@@ -40,7 +40,7 @@ from redis.exceptions import RedisError
 from scenarios.answer_books import difference, lines_of
 
 FOLDER: Final = Path(__file__).parent / "moves"
-ANSWER_S: Final = 20.0
+ANSWER_S: Final = 60.0
 LINE_LIMIT: Final = 32 * 1024 * 1024
 LONGEST: Final = 12
 """Of a longer list the ends are shown, and how many there are between."""
