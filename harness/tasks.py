@@ -1,8 +1,9 @@
-"""Many pieces of work, a few of them under way at a time; and work that is called off."""
+"""Many pieces of work, a few of them under way at a time; and work that is called off or stopped."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
@@ -27,6 +28,14 @@ async def few_at_once(do: Callable[[Item], Awaitable[Made]], items: Iterable[Ite
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+def stopped() -> asyncio.Event:
+    """Set by Ctrl-C or SIGTERM, from now on."""
+    event = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    return event
 
 
 async def called_off(*tasks: asyncio.Future[Any] | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import signal
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from harness.processes import Processes, start_valkey
 from harness.protocols.description import Described
 from harness.results import CellVerdict, Column, Verdict, combine
 from harness.targets import GivenPool, HubPool, HubTarget, StackPool, StackTarget, Target
+from harness.tasks import stopped
 from hubgate.cli import options
 
 
@@ -92,6 +92,12 @@ def record(
         target, sessions, redaction=redaction, protocol=protocol, host=host or listen[0], port=listen[1]
     )
     asyncio.run(_record(recorder))
+    _tell_recorded(sessions, redaction, protocol)
+    if failures:
+        raise SystemExit(Verdict.INCONCLUSIVE.exit_status)
+
+
+def _tell_recorded(sessions: Sessions, redaction: Redaction, protocol: Described | None) -> None:
     if not sessions.written:
         click.echo("Nobody came: nothing was recorded.", err=True)
     for place, times in sorted(redaction.blanked.items()):
@@ -100,14 +106,10 @@ def record(
         click.echo(path)
         if protocol is not None:
             click.echo(f"{path.name}: {conversation_of(load(path), protocol).describe()}.", err=True)
-    if failures:
-        raise SystemExit(Verdict.INCONCLUSIVE.exit_status)
 
 
 async def _record(recorder: Recorder) -> None:
-    enough = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, enough.set)
+    enough = stopped()
     async with recorder:
         click.echo(f"Recording on {recorder.url} and {recorder.ws_url}; Ctrl-C ends it.", err=True)
         await enough.wait()

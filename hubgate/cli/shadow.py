@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from harness.parity.deviations import Deviations
 from harness.processes import free_port
 from harness.shadow import Rules, Settings, Shadow
 from harness.shadow.report import LEAST_JOBS, run_of
+from harness.tasks import stopped
 from hubgate.cli import options
 
 
@@ -106,9 +106,7 @@ def _settings(out: Path, page: tuple[str, int], deviations: Path | None, **asked
 
 
 async def _follow(settings: Settings, host: str, port: int) -> None:
-    enough = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, enough.set)
+    enough = stopped()
     async with Shadow(
         settings, host=host, port=port, remark=lambda text: click.echo(f"hubgate: {text}", err=True)
     ) as it:
