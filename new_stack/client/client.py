@@ -7,7 +7,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Any, Final, Literal, ParamSpec, Required, Self, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Final, Literal, Required, Self, TypedDict, TypeVar, Unpack, overload
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -36,7 +36,6 @@ Transport = HttpTransport | WebSocketTransport
 AT_ONCE: Final = 32
 """Requests of `submit_many` in flight, and events of `follow_many` that nobody has taken yet."""
 LOOK_AGAIN_S: Final = 30.0
-Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 

@@ -15,7 +15,6 @@ from new_stack.queue.unmet import untaken_of
 S = TypeVar("S", bound=msgspec.Struct)
 
 RAW_JSON: Final = frozenset({"payload", "result", "extra"})
-LEASE_FIELDS: Final = Lease.__struct_fields__[:-1]
 WORKER_FIELDS: Final = ("registered_at", "seen_at", "alive", "draining_since")
 
 
