@@ -91,9 +91,10 @@ async def test_no_lease_lasts_longer_for_a_clock_of_redis_that_was_set_back(brit
         await until_claimed_by(client, job_id, doomed.name)
         doomed.kill()
         prefix = brittle.namespace.prefix
+        reaped_at = await until(lambda: server.get(f"{prefix}reaped_at"), SOON_S, "the first look for lost workers")
         async with server.pipeline(transaction=True) as at_once:
             at_once.zincrby(f"{prefix}leases", HOUR_MS, job_id)
-            last, grace = (await server.get(f"{prefix}reaped_at")).split()
+            last, grace = reaped_at.split()
             at_once.set(f"{prefix}reaped_at", f"{int(last) + HOUR_MS} {int(grace) + HOUR_MS}")
             await at_once.execute()
         await until_claimed_by(client, job_id, (await brittle.worker("next")).name)

@@ -47,6 +47,9 @@ LONGEST_S: Final = 120.0
 AT_ONCE: Final = 2
 """Mutants that are tried at the same time. Two keep two cores busy; with many more, what waits for a lease waits for
 the machine, and a sound stack would be told wrong."""
+CONTROL_EVERY: Final = 10
+"""After so many mutants, and after the last one, the sound stack is tried again, beside the others of that moment: what
+fails by chance fails there, too, and would be told as a catch else."""
 LEAST_PERCENT: Final = 85.0
 LEAST_MUTANTS: Final = 30
 """With fewer the interval is wider than any use of it."""
@@ -85,13 +88,16 @@ async def measure_power(
     rows = await trials.all(mutants, at_once)
     about = describe(options, folder.name, started, time.monotonic() - clock)
     found = scores(rows)
-    criterion = judge(found[0], sound)
+    criterion = judge(found[0], sound, trials.false_alarms)
     headline = f"Of mistakes that nobody chose, the gate's profile {FAST.name} catches: {found[0].describe()}."
     return conclude(about, Parts(criteria=[criterion], mutants=rows, power=found), headline=headline), folder
 
 
-def judge(score: Score, sound: Run) -> Criterion:
-    """Enough of the mutants were caught, and the sound stack passed under the same amounts."""
+def judge(score: Score, sound: Run, false_alarms: Sequence[str] = ()) -> Criterion:
+    """Enough of the mutants were caught, and the sound stack passed under the same amounts, before and among them.
+
+    `false_alarms` says what failed each time that the sound stack was called wrong among the mutants.
+    """
     wronged = [criterion for criterion in sound.criteria if criterion.verdict is not Verdict.PASS]
     share = Measurement(
         what="of the mutants were caught",
@@ -101,12 +107,17 @@ def judge(score: Score, sound: Run) -> Criterion:
     )
     return Criterion.judged(
         STATEMENT,
-        measurements=[share, at_most("criteria that a sound stack missed", len(wronged), 0)],
+        measurements=[
+            share,
+            at_most("criteria that a sound stack missed", len(wronged), 0),
+            at_most("times that the sound stack was called wrong among the mutants", len(false_alarms), 0),
+        ],
         evidence=[Evidence(what="mutants that count", had=score.counted, least=LEAST_MUTANTS)],
         explanation=" ".join(
             [
                 f"{score.describe()}.",
                 *(f"The sound stack: {criterion.title}: {criterion.explanation}" for criterion in wronged[:2]),
+                *(f"The sound stack, among the mutants: {alarm}" for alarm in false_alarms[:2]),
             ]
         ),
     )
@@ -119,13 +130,17 @@ class _Trials:
         self._options = options
         self._tester = tester
         self._equivalents = equivalents
+        self.false_alarms: list[str] = []
 
     async def all(self, mutants: Sequence[Mutant], at_once: int) -> list[MutantRow]:
         """What became of each."""
 
         async def tried(numbered: tuple[int, Mutant]) -> MutantRow:
             number, mutant = numbered
-            return await self._tried(mutant, f"{number} of {len(mutants)}")
+            row = await self._tried(mutant, f"{number} of {len(mutants)}")
+            if number % CONTROL_EVERY == 0 or number == len(mutants):
+                await self._control(f"the sound stack after {number} of {len(mutants)}")
+            return row
 
         return await few_at_once(tried, enumerate(mutants, 1), at_once)
 
@@ -149,6 +164,13 @@ class _Trials:
             explanation=explanation,
             seconds=round(time.monotonic() - began, 1),
         )
+
+    async def _control(self, what: str) -> None:
+        for criteria in STAGES:
+            run, folder = await self._tester.run(f"{what}, by {', '.join(criteria)}", self._options, criteria)
+            failed = [criterion for criterion in run.criteria if criterion.verdict is Verdict.FAIL]
+            self.false_alarms += [f"{criterion.title}: {criterion.explanation}" for criterion in failed]
+            await asyncio.to_thread(save, run, folder)
 
     async def _judged(self, mutant: Mutant, what: str) -> tuple[Fate, tuple[str, ...], str]:
         """The fate, who caught it, and what was said. The folder of a run that caught it is not kept."""

@@ -41,7 +41,9 @@ async def _receive(request: web.Request, chunks: list[bytes]) -> None:
                 received_bytes += len(chunk)
                 size = max(size, received_bytes)
     except web.RequestPayloadError as error:
-        raise ProblemError(400, f"The body cannot be read: {' '.join(str(error).split())}.") from None
+        why = " ".join(str(error).split())
+        # The rest of it cannot be told from a next request, so aiohttp closes, which a client has to know.
+        raise ProblemError(400, f"The body cannot be read: {why}.", headers={"Connection": "close"}) from None
     except TimeoutError:
         raise ProblemError(
             408, f"The body did not arrive within {milliseconds} ms.", headers={"Connection": "close"}

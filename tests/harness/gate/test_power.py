@@ -41,6 +41,32 @@ def test_the_share_means_nothing_where_the_sound_stack_does_not_pass() -> None:
     assert judge(score(90, 10), run_of(1)).verdict is Verdict.FAIL
 
 
+def test_the_share_means_nothing_where_the_sound_stack_is_called_wrong_among_the_mutants() -> None:
+    judged = judge(score(90, 10), run_of(0), ["Modern clients: it runs again: no such key"])
+    assert judged.verdict is Verdict.FAIL
+    assert "The sound stack, among the mutants: Modern clients: it runs again" in judged.explanation
+
+
+async def test_the_sound_stack_is_tried_again_among_the_mutants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    async def run_gate(options: Options, *_: Any, **__: Any) -> tuple[Run, Path]:
+        tried.append(options.changed or "")
+        folder = tmp_path / f"run-{len(tried)}"
+        folder.mkdir()
+        # What fails by chance: not when the sound stack is tried first.
+        return run_of(0 if len(tried) == 1 else 1), folder
+
+    monkeypatch.setattr(selftest, "run_gate", run_gate)
+    options = Options(out=tmp_path / "out", seed=7)
+    run, _ = await measure_power(11, options, write=lambda _run, _folder: None, report=lambda _: None)
+    assert len(set(tried)) == 12
+    assert tried.count("") == 1 + 2 * 2
+    assert [one.observed for one in run.criteria[0].measurements] == [100, 0, 4]
+
+
 async def test_each_mutant_has_its_fate_and_the_run_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changed: list[str] = []
     numbers = itertools.count()

@@ -136,6 +136,17 @@ async def test_bad_requests_are_one_line_each_in_the_log(process: Process) -> No
     assert all(line["level"] == "info" for line in lines)
 
 
+async def test_a_body_that_cannot_be_read_ends_its_connection_and_says_so(process: Process) -> None:
+    async with aiohttp.ClientSession() as session:
+        for _ in range(20):
+            async with session.post(
+                f"{process.http_url}/api/jobs", data=b"{}", headers={"Content-Encoding": "gzip"}
+            ) as response:
+                assert (response.status, response.headers.get("Connection")) == (400, "close")
+            async with session.get(f"{process.http_url}/api/session") as response:
+                assert response.status == 200
+
+
 async def test_no_query_and_no_token_is_written_to_the_log(process: Process) -> None:
     host, _, port = process.http_url.removeprefix("http://").partition(":")
     for request in (
