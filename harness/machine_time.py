@@ -7,6 +7,7 @@ itself takes is no excuse, however much it is.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from bisect import bisect_left
@@ -146,13 +147,24 @@ class MachineLog:
 
     def known_until(self, now: float) -> float:
         """Up to which moment it is known what others had; what they have now a line will tell."""
-        return now if self.path is None or not self._lines else self._lines[-1].at
+        return self._lines[-1].at if self._lines and self._is_watched() else now
 
     def _overdue(self) -> Iterator[Lost]:
-        """A watcher that should have woken is not let run now."""
+        """A watcher that should have woken is not let run now. One that is gone explains nothing."""
         now, last = time.time(), self._lines[-1].at if self._lines else time.time()
-        if now - last >= STEP_S + STILL_S:
+        if now - last >= STEP_S + STILL_S and self._is_watched():
             yield Lost(last, now, now - last - STEP_S)
+
+    def _is_watched(self) -> bool:
+        """Whether a watcher has the file: it locks it for as long as it lives."""
+        if self.path is None:
+            return False
+        with self.path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
 
 class Deadline:

@@ -9,7 +9,7 @@ import msgspec
 from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import SteadyLoad, failed_demands, machine_was_free, values_of, well_loaded
 from harness.load.latencies import Metric, Transport
-from harness.results import Evidence, Link, LinkTo, count
+from harness.results import Evidence, Link, LinkTo, count, decided
 
 DELIVERY: Final = ("not_delivered", "progress_back", "steps")
 """The checkers of what subscribers are owed."""
@@ -47,6 +47,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             Evidence(what="updates seen", had=seen, least=least.updates),
             well_loaded(steady.attempts),
             *machine_was_free(latencies, steady.free_percent),
+            *decided(sum(len(load.checks[name].undecided) for load in steady.attempts for name in DELIVERY)),
         ],
         links=[Link(to=LinkTo.FIGURE, ref="stack-progress-seen", label="distribution")],
         explanation=" ".join([*(one.sentence for one in broken[:2]), *which, steady.describe_attempts]).strip(),

@@ -16,6 +16,7 @@ import os
 import runpy
 import sys
 import tempfile
+import time
 from typing import Any, NoReturn
 
 
@@ -73,8 +74,9 @@ def _start(asked: dict[str, Any], output: int) -> NoReturn:
         os.dup2(file, stream)
     os.environ.clear()
     os.environ.update(asked["environment"])
+    time.tzset()  # the zone was read when the interpreter began
     sys.argv = [asked["module"], *asked["arguments"]]
-    sys.modules.pop(f"{asked['module']}.__main__")
+    sys.modules.pop(f"{asked['module']}.__main__", None)
     runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
     sys.exit(0)
 

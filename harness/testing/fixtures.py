@@ -56,6 +56,8 @@ from harness.testing.starved import proves_nothing
 COULD_NOT_RUN: Final = 3
 TARGET: Final = "_hubgate_target"
 _MACHINE = pytest.StashKey[MachineLog]()
+_STARVED = pytest.StashKey[bool]()
+"""Whether that explains each failure of a test: of its setup, itself and its teardown."""
 _HUB_EVENTS = pytest.StashKey[dict[str, list[Event]]]()
 """What the actors of a test saw on the hub, by the test without its parameters."""
 
@@ -77,9 +79,13 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the actors said and heard where a test failed; on the stack beside what they did on the hub."""
     report = yield
-    log = item.session.stash.get(_MACHINE, None)
-    if report.failed and call.excinfo and log and proves_nothing(call.excinfo.value, log.time(), call.start, call.stop):
-        item.user_properties.append((STARVED, "others had the machine"))
+    if report.failed and call.excinfo:
+        log = item.session.stash.get(_MACHINE, None)
+        starved = log is not None and proves_nothing(call.excinfo.value, log.time(), call.start, call.stop)
+        item.stash[_STARVED] = starved = starved and item.stash.get(_STARVED, True)
+        for properties in (item.user_properties, report.user_properties):
+            properties[:] = [one for one in properties if one[0] != STARVED]
+            properties += [(STARVED, "others had the machine")] if starved else []
     server = getattr(item, "funcargs", {}).get(TARGET)
     if report.when == "call" and isinstance(server, Server) and server.actors:
         events, name = events_of(server.actors), f"{item.path}::{getattr(item, 'originalname', item.name)}"

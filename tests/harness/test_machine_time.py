@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +90,14 @@ def log(path: Path, *lines: Line) -> MachineLog:
     return MachineLog(path)
 
 
+@contextlib.contextmanager
+def watched(path: Path) -> Iterator[None]:
+    """As if a watcher wrote it."""
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def starving(seconds: int, cores: int) -> list[Line]:
     """Others have everything, from second 0 on."""
     return [Line(at=n, late=0, used=cores * n, idle=0, own=0, waited=n) for n in range(seconds + 1)]
@@ -130,7 +141,20 @@ def test_without_a_watcher_a_deadline_is_one_by_the_clock() -> None:
 def test_a_watcher_that_does_not_write_now_is_not_let_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: START.at + 6)
     found = log(tmp_path / "machine.jsonl", START)
-    assert found.time().lost == [Lost(100, 106, 5)]
-    with (tmp_path / "machine.jsonl").open("ab") as file:
-        file.write(b'{"at":10')  # a line that is not whole yet
-    assert found.time().lost == [Lost(100, 106, 5)]
+    with watched(tmp_path / "machine.jsonl"):
+        assert found.time().lost == [Lost(100, 106, 5)]
+        with (tmp_path / "machine.jsonl").open("ab") as file:
+            file.write(b'{"at":10')  # a line that is not whole yet
+        assert found.time().lost == [Lost(100, 106, 5)]
+
+
+def test_a_watcher_that_is_gone_explains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    clock.now = START.at + 1
+    monkeypatch.setattr("time.time", clock)
+    found = log(tmp_path / "machine.jsonl", START)
+    deadline = Deadline(10, found, clock)
+    clock.now = START.at + 600
+    assert not found.time().lost
+    assert deadline.is_over
+    assert found.known_until(clock.now) == clock.now

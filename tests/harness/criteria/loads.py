@@ -22,15 +22,21 @@ from tests.harness.load.test_judge import fleet, loaded, result
 VIOLATION = Violation(job_id="a", form="wrong", sentence="Something is wrong with a.", at_ms=0)
 
 
-def checks(broken: str | None = None) -> Checks:
+def checks(broken: str | None = None, undecided: str | None = None) -> Checks:
     counts = {"acknowledged": 100, "killed": 9, "redis_down": 1}
     return {
-        name: CheckResult(name=name, examined=9, violations=(VIOLATION,) if name == broken else (), counts=counts)
+        name: CheckResult(
+            name=name,
+            examined=9,
+            violations=(VIOLATION,) if name == broken else (),
+            undecided=(VIOLATION,) if name == undecided else (),
+            counts=counts,
+        )
         for name in CHECKERS
     }
 
 
-def load(p99_ms: float = 10, *, broken: str | None = None, **wrong: Any) -> LoadResult:
+def load(p99_ms: float = 10, *, broken: str | None = None, undecided: str | None = None, **wrong: Any) -> LoadResult:
     """A load with that latency; `wrong` is what `result` takes."""
     demands = wrong.pop("demands", None)
     values = Histogram.of([p99_ms / 1000] * 20)
@@ -40,7 +46,7 @@ def load(p99_ms: float = 10, *, broken: str | None = None, **wrong: Any) -> Load
     swarm = result(**wrong)
     seen = dict.fromkeys((Metric.CLAIMED, Metric.PROGRESS_SEEN), latency)
     swarm = msgspec.structs.replace(swarm, latencies={**swarm.latencies, **seen}, users={"user": 5})
-    made = loaded(swarm, demands, checks=checks(broken), fleet=fleet())
+    made = loaded(swarm, demands, checks=checks(broken, undecided), fleet=fleet())
     return msgspec.structs.replace(made, judgement=judge(made))
 
 

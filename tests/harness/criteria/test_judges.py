@@ -73,6 +73,12 @@ def test_a_violation_in_the_first_attempt_is_not_forgotten(broken: str) -> None:
     assert judged_progress(load(broken=broken), load(), load()).verdict is Verdict.FAIL
 
 
+@pytest.mark.parametrize("undecided", progress.DELIVERY)
+def test_what_may_be_the_machines_doing_is_no_pass_whatever_else_the_load_broke(undecided: str) -> None:
+    assert judged_progress(load(undecided=undecided)).verdict is Verdict.INCONCLUSIVE
+    assert judged_progress(load(undecided=undecided, broken="never_run")).verdict is Verdict.INCONCLUSIVE
+
+
 @pytest.mark.parametrize("wrong", [{"lost": 1}, {"end_unseen": 1}, {"unfinished": 1}, {"errors": {"HTTP 500": 9}}])
 def test_what_the_loads_own_judge_finds_fails_the_criteria_of_the_load(wrong: dict[str, Any]) -> None:
     bad = load(**wrong)

@@ -81,6 +81,47 @@ def os_times(pid: int) -> tuple[float, float]:
     return times.user, times.system
 
 
+ORPHAN = f"""
+import os
+if os.fork() == 0:
+    import time
+    {BUSY.splitlines()[0]}
+    while time.monotonic() < end: pass
+"""
+
+
+def test_what_the_run_started_is_its_own_also_once_its_parent_is_gone(tmp_path: Path) -> None:
+    with MachineWatch(tmp_path / "machine.jsonl"):
+        parent = subprocess.Popen([sys.executable, "-c", ORPHAN], start_new_session=True)
+        time.sleep(LONG_S)
+        [orphan] = [
+            one for one in psutil.process_iter() if _session_of(one.pid) == parent.pid and one.pid != parent.pid
+        ]
+        spent = sum(os_times(orphan.pid))
+        orphan.kill()
+        parent.wait()
+        time.sleep(2)
+    first, *_, last = lines_of(tmp_path / "machine.jsonl")
+    assert spent > 0.5
+    assert last.own - first.own >= spent - 0.1 - 1  # what it had in the last second before its end nobody saw
+
+
+def _session_of(pid: int) -> int:
+    with contextlib.suppress(ProcessLookupError):
+        return os.getsid(pid)
+    return 0
+
+
+def test_a_watcher_that_was_killed_explains_nothing(tmp_path: Path) -> None:
+    with MachineWatch(tmp_path / "machine.jsonl") as watch:
+        assert watch._watcher
+        watch._watcher.kill()
+        watch._watcher.wait()
+        gone = time.time()
+        time.sleep(2)
+        assert watch.time().lost_s(gone + 0.1, time.time()) == 0
+
+
 def test_the_watcher_goes_with_the_run(tmp_path: Path) -> None:
     path = tmp_path / "machine.jsonl"
     program = (

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -57,6 +58,18 @@ def test_a_stack_that_cannot_be_imported_is_started_by_itself_and_says_so(proces
     (package / "__init__.py").write_text("raise RuntimeError('broken on purpose')\n")
     with pytest.raises(ProcessDied, match="broken on purpose"):
         processes.start(services.api(redis_url="redis://127.0.0.1:1/0", overlay=tmp_path / "overlay"))
+
+
+def test_it_has_the_time_zone_that_it_is_started_with(tmp_path: Path) -> None:
+    (tmp_path / "tells_the_zone.py").write_text("import time\nprint(time.localtime(0)[3:5])\n")
+    environment = {"PYTHONPATH": os.pathsep.join((str(tmp_path), python_path())), "TZ": "UTC"}
+    starts = WarmStarts(environment)
+    try:
+        starts.run("new_stack.api", ["--help"], environment)
+        for zone, said in (("NPT-5:45", "(5, 45)\n"), ("UTC", "(0, 0)\n")):
+            assert starts.run("tells_the_zone", [], environment | {"TZ": zone}) == (0, said)
+    finally:
+        starts.close()
 
 
 def test_a_run_to_the_end_tells_its_status_and_all_that_was_said() -> None:
