@@ -83,9 +83,9 @@ def pytest_runtest_makereport(
         log = item.session.stash.get(_MACHINE, None)
         starved = log is not None and proves_nothing(call.excinfo.value, log.time(), call.start, call.stop)
         item.stash[_STARVED] = starved = starved and item.stash.get(_STARVED, True)
-        for properties in (item.user_properties, report.user_properties):
-            properties[:] = [one for one in properties if one[0] != STARVED]
-            properties += [(STARVED, "others had the machine")] if starved else []
+        others = [one for one in item.user_properties if one[0] != STARVED]
+        item.user_properties = others + ([(STARVED, "others had the machine")] if starved else [])
+        report.user_properties = list(item.user_properties)
     server = getattr(item, "funcargs", {}).get(TARGET)
     if report.when == "call" and isinstance(server, Server) and server.actors:
         events, name = events_of(server.actors), f"{item.path}::{getattr(item, 'originalname', item.name)}"
