@@ -37,6 +37,7 @@ from harness.clients import ModernClient
 from harness.processes import Process
 from harness.processes.services import python_path
 from harness.processes.warm_pool import WarmStarts
+from harness.testing import TooLate
 from scenarios.answer_masks import CLOCKS_APART_MS, header, masked, shown
 from scenarios.stacks import OwnStack
 
@@ -174,7 +175,7 @@ class Player:
                     found = _at(answer.json(), path)
         except TimeoutError:
             last = f"{answer.status_code} {masked(answer.text)[:300]}" if answer else "none"
-            raise AssertionError(f"until {asked}: it came to {found!r}; the last answer was {last}") from None
+            raise TooLate(f"until {asked}: it came to {found!r}; the last answer was {last}") from None
         return []
 
     async def _follow(self, rest: str) -> list[str]:
@@ -296,7 +297,9 @@ async def _played(text: str, stack: OwnStack, file: Path, *, compare: bool) -> A
                 found = await player.answers(asked, opened)
             except (TimeoutError, httpx.HTTPError, OSError, ValueError) as error:
                 if compare:
-                    raise AssertionError(f"{asked}: {type(error).__name__} {error}") from error
+                    is_late = isinstance(error, TimeoutError | httpx.TimeoutException)
+                    wrong = TooLate if is_late else AssertionError
+                    raise wrong(f"{asked}: {type(error).__name__} {error}") from error
                 found = [f"!! {type(error).__name__} {error}"]
             if compare:
                 assert found == below, difference(asked, below, found)

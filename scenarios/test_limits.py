@@ -164,8 +164,8 @@ async def test_one_socket_may_send_a_burst_and_then_so_many_messages_a_second(na
 
 async def test_who_sends_no_request_is_not_waited_for_and_who_has_sent_one_is(narrow: OwnStack) -> None:
     host, port = narrow.http_url.removeprefix("http://").split(":")
-    silent, writing = await asyncio.open_connection(host, int(port))
     began = time.monotonic()
+    silent, writing = await asyncio.open_connection(host, int(port))
     spoken, asking = await asyncio.open_connection(host, int(port))
     request = f"GET /health/live HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
     asking.write(request)

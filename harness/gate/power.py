@@ -7,6 +7,7 @@ one that no run can tell from the original (`scenarios/equivalent_mutants.toml`)
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import shutil
 import time
@@ -88,16 +89,23 @@ async def measure_power(
     rows = await trials.all(mutants, at_once)
     about = describe(options, folder.name, started, time.monotonic() - clock)
     found = scores(rows)
-    criterion = judge(found[0], sound, trials.false_alarms)
+    criterion = judge(found[0], sound, trials.controls)
     headline = f"Of mistakes that nobody chose, the gate's profile {FAST.name} catches: {found[0].describe()}."
     return conclude(about, Parts(criteria=[criterion], mutants=rows, power=found), headline=headline), folder
 
 
-def judge(score: Score, sound: Run, false_alarms: Sequence[str] = ()) -> Criterion:
-    """Enough of the mutants were caught, and the sound stack passed under the same amounts, before and among them.
+@dataclasses.dataclass
+class Controls:
+    """The sound stack's tries among the mutants: how many, how many of them came to an end, and what failed in them."""
 
-    `false_alarms` says what failed each time that the sound stack was called wrong among the mutants.
-    """
+    tried: int = 0
+    told: int = 0
+    false_alarms: list[str] = dataclasses.field(default_factory=list)
+
+
+def judge(score: Score, sound: Run, controls: Controls) -> Criterion:
+    """Enough of the mutants were caught, and the sound stack passed under the same amounts, before and among them."""
+    false_alarms = controls.false_alarms
     wronged = [criterion for criterion in sound.criteria if criterion.verdict is not Verdict.PASS]
     share = Measurement(
         what="of the mutants were caught",
@@ -112,7 +120,10 @@ def judge(score: Score, sound: Run, false_alarms: Sequence[str] = ()) -> Criteri
             at_most("criteria that a sound stack missed", len(wronged), 0),
             at_most("times that the sound stack was called wrong among the mutants", len(false_alarms), 0),
         ],
-        evidence=[Evidence(what="mutants that count", had=score.counted, least=LEAST_MUTANTS)],
+        evidence=[
+            Evidence(what="mutants that count", had=score.counted, least=LEAST_MUTANTS),
+            Evidence(what="tries of the sound stack among the mutants", had=controls.told, least=controls.tried),
+        ],
         explanation=" ".join(
             [
                 f"{score.describe()}.",
@@ -130,7 +141,7 @@ class _Trials:
         self._options = options
         self._tester = tester
         self._equivalents = equivalents
-        self.false_alarms: list[str] = []
+        self.controls = Controls()
 
     async def all(self, mutants: Sequence[Mutant], at_once: int) -> list[MutantRow]:
         """What became of each."""
@@ -166,11 +177,16 @@ class _Trials:
         )
 
     async def _control(self, what: str) -> None:
-        for criteria in STAGES:
-            run, folder = await self._tester.run(f"{what}, by {', '.join(criteria)}", self._options, criteria)
-            failed = [criterion for criterion in run.criteria if criterion.verdict is Verdict.FAIL]
-            self.false_alarms += [f"{criterion.title}: {criterion.explanation}" for criterion in failed]
-            await asyncio.to_thread(save, run, folder)
+        """Try the sound stack as a mutant is tried; where that cannot be, the mutants' runs are kept all the same."""
+        self.controls.tried += 1
+        with contextlib.suppress(TimeoutError, CouldNotRun):
+            async with asyncio.timeout(LONGEST_S):
+                for criteria in STAGES:
+                    run, folder = await self._tester.run(f"{what}, by {', '.join(criteria)}", self._options, criteria)
+                    failed = [criterion for criterion in run.criteria if criterion.verdict is Verdict.FAIL]
+                    self.controls.false_alarms += [f"{one.title}: {one.explanation}" for one in failed]
+                    await asyncio.to_thread(save, run, folder)
+            self.controls.told += 1
 
     async def _judged(self, mutant: Mutant, what: str) -> tuple[Fate, tuple[str, ...], str]:
         """The fate, who caught it, and what was said. The folder of a run that caught it is not kept."""
