@@ -10,6 +10,7 @@ import msgspec
 from harness.criteria.definition import Collected, CriterionSpec, Judged
 from harness.criteria.evidence import (
     LEAST_ON_HUB,
+    MATTERS_MS,
     ChaosLoads,
     ChaosWorld,
     LeastMet,
@@ -73,9 +74,8 @@ def _beside_the_hub(worlds: Sequence[ChaosWorld], hub: ChaosWorld | None) -> Ite
     yield at_most("acknowledged jobs in trouble, beside the hub's", ours, in_trouble_percent(hub.load.swarm), "%")
     if hub.begun_again_ms:
         longest = max((ms for world in worlds for ms in world.begun_again_ms), default=0.0)
-        yield at_most(
-            "worker lost to begun again, the longest, beside the hub's", longest, max(hub.begun_again_ms), "ms"
-        )
+        limit = max(hub.begun_again_ms) + MATTERS_MS
+        yield at_most("worker lost to begun again, the longest, beside the hub's", longest, limit, "ms")
 
 
 CRITERION: Final = CriterionSpec(

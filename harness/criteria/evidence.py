@@ -144,6 +144,8 @@ class ChaosWorld(msgspec.Struct, frozen=True, kw_only=True):
 
 LEAST_ON_HUB: Final = 20
 """Acknowledged jobs: with fewer, what a hub came to is nothing to be held against."""
+MATTERS_MS: Final = 2_000
+"""Of two sides, times that differ by less are the same."""
 
 
 class ChaosLoads(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, TypeVar
 
-from harness.criteria.evidence import LEAST_ON_HUB
+from harness.criteria.evidence import LEAST_ON_HUB, MATTERS_MS
 from harness.errors import CouldNotRun
 from harness.gate.context import RunContext
 from harness.gate.load_runs import load_folder, run_load, spec_for
@@ -25,8 +25,6 @@ from harness.targets import Side
 Found = TypeVar("Found")
 ACKNOWLEDGED: Final = "acknowledged"
 LONGEST: Final = "begun again after, at most, ms"
-MATTERS_MS: Final = 2_000
-"""Times that differ by less are the same."""
 NOT_OURS: Final = "The hub is somebody else's: nothing of it was broken."
 LEFT_OUT: Final = "A run of this profile does it to no hub."
 

@@ -89,11 +89,15 @@ def test_every_checker_counts_in_chaos(broken: str) -> None:
         (0, [40_000.0], Verdict.PASS),
         (5, [40_000.0], Verdict.PASS),
         (5, [], Verdict.PASS),
-        (0, [3_000.0, 2_000.0], Verdict.FAIL),
+        (0, [3_000.0, 2_000.0], Verdict.PASS),
+        (0, [2_900.0, 2_000.0], Verdict.FAIL),
     ],
 )
 def test_the_stack_may_come_off_no_worse_than_the_hub(lost: int, longest_ms: list[float], verdict: Verdict) -> None:
-    """Here no job of the stack is in trouble, and one that lost its worker is begun again after 5 s."""
+    """Here no job of the stack is in trouble, and one that lost its worker is begun again after 5 s.
+
+    Two seconds are the same for the criterion, as they are in the report's comparison of both.
+    """
     jobs = msgspec.structs.replace(load().swarm.jobs, outcomes=Counter({Outcome.LOST: lost}))
     on_hub = msgspec.structs.replace(load(), swarm=msgspec.structs.replace(load().swarm, jobs=jobs))
     hub = ChaosWorld(name="Hub", load=on_hub, offered=frozenset(), drawn=[], strikes=[], begun_again_ms=longest_ms)
