@@ -67,10 +67,14 @@ def masked(text: str) -> str:
 
 
 def _soon(hour: int, minute: int) -> str:
-    """A time of the day, in words where it comes within two minutes: a brown-out of each minute ends so."""
+    """A time of the day, in words where it comes within two minutes, as that does to which a brown-out of each minute
+    lasts; one of each day lasts to midnight, and is not told anew in the middle of a book.
+    """
     now = datetime.now(UTC)
     ahead = (hour * 60 + minute - now.hour * 60 - now.minute) % (24 * 60)
-    return "<the next minute>" if 0 <= ahead <= 2 else f"<{ahead} minutes away>"
+    if 0 <= ahead <= 2:
+        return "<the next minute>"
+    return f"<{ahead} minutes away>" if hour or minute else "<midnight>"
 
 
 def shown(value: Any) -> str:
