@@ -40,9 +40,12 @@ class MachineWatch(MachineLog):
                 start_new_session=True,
             )
             limit = time.monotonic() + START_S
-            while not (self._file.exists() and self._file.stat().st_size) and time.monotonic() < limit:
+            while not self._has_begun() and self._watcher.poll() is None and time.monotonic() < limit:
                 time.sleep(0.01)
         return self
+
+    def _has_begun(self) -> bool:
+        return self._file.exists() and self._file.stat().st_size > 0
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._watcher is not None and self._watcher.stdin is not None:

@@ -112,6 +112,15 @@ def _session_of(pid: int) -> int:
     return 0
 
 
+def test_a_watcher_that_ends_at_once_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr("harness.processes.machine_watch.START_S", LONG_S)
+    began = time.monotonic()
+    with MachineWatch(tmp_path / "machine.jsonl") as watch:
+        assert time.monotonic() - began < LONG_S
+        assert not watch.time().lost
+
+
 def test_a_watcher_that_was_killed_explains_nothing(tmp_path: Path) -> None:
     with MachineWatch(tmp_path / "machine.jsonl") as watch:
         assert watch._watcher
