@@ -50,7 +50,8 @@ class Attempt:
         self._publisher = ProgressPublisher(publish, self._progress_refused, context.redis_backoff)
         self._outcome: End | None = None
         """What the connector has come to."""
-        self._over = False
+        self.over = asyncio.Event()
+        """Set once it has ended, though its connector may go on."""
         self._late_at, self._grace_s = math.inf, context.settings.stop_grace_ms / 1000
         own_s, usual_s = (lease.timeout_ms or 0) / 1000, context.settings.job_timeout_minutes * 60
         self._timeout_s = min(own_s, usual_s) if own_s and usual_s else own_s or usual_s
@@ -68,7 +69,7 @@ class Attempt:
 
     def stop(self, reason: Stop) -> None:
         """Cancel the connector, and end without it where it does not give way; one that is done has no time-out."""
-        if self._over or (reason is Stop.TIMED_OUT and self._outcome is not None):
+        if self.over.is_set() or (reason is Stop.TIMED_OUT and self._outcome is not None):
             return
         if reason is not Stop.TIMED_OUT:
             self._publisher.close()
@@ -80,27 +81,27 @@ class Attempt:
 
     def abandon(self) -> None:
         """End now, whether or not the connector has given way."""
-        if not self._over:
+        if not self.over.is_set():
             self._log.error("connector_ignores_stop", job_id=self.lease.job_id, reason=self.stop_reason)
             self._finish()
 
     def drop(self) -> None:
         """Stop at once without an end; the lease will run out."""
-        self._over = True
+        self.over.set()
         self.task.cancel()
 
     async def _run(self) -> None:
         try:
             self._outcome = await self._run_connector()
         except asyncio.CancelledError:
-            if self.stop_reason is None or self._over:
+            if self.stop_reason is None or self.over.is_set():
                 raise
         await self._publisher.flush()
 
     def _finish(self) -> None:
         """End, once."""
-        if not self._over:
-            self._over = True
+        if not self.over.is_set():
+            self.over.set()
             for timer in self._timers:
                 timer.cancel()
             self._publisher.close()

@@ -58,9 +58,8 @@ class RunningJobs:
             found.stop(reason)
 
     async def until_empty(self) -> None:
-        """Return once what runs now has ended."""
-        if tasks := [attempt.task for attempt in self.attempts]:
-            await asyncio.wait(tasks)
+        """Return once what runs now has ended; a connector that is left behind is not waited for."""
+        await asyncio.gather(*(attempt.over.wait() for attempt in self.attempts))
 
     def _ended(self, key: tuple[str, int], end: End | None) -> None:
         reason = self._attempts.pop(key).stop_reason

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from harness.testing.waiting import until
 from new_stack.queue import Completed, Lease, ProgressUpdate, Queue, QueueUnavailable
 from new_stack.worker import ConnectorRegistry, EventLog, JobContext, Worker, WorkerSettings
 from new_stack.worker.attempt import Attempt, Stop
@@ -77,6 +78,24 @@ async def test_a_hurried_worker_waits_for_no_connector(queue: Queue, start_worke
         assert await worker.task == 0
     assert (await queue.job(job_id)).state == "pending"  # type: ignore[union-attr]
     release.set()
+
+
+async def test_a_leaving_worker_waits_for_no_connector_that_was_left_behind(
+    queue: Queue, start_worker: StartWorker
+) -> None:
+    release = asyncio.Event()
+    worker = await start_worker(stubborn(release), shutdown_grace_ms=60_000, stop_grace_ms=100)
+    job_id = await simulate(queue)
+    await until(lambda: worker.worker._running.attempts)
+    worker.worker.stop()
+    await until(lambda: worker.logged("worker_stopping"))
+    await queue.cancel(job_id)
+    try:
+        async with asyncio.timeout(5):
+            assert await worker.task == 0
+    finally:
+        release.set()
+    assert worker.logged("connector_ignores_stop")
 
 
 async def test_a_job_stopped_before_it_began_gives_its_place_back_at_once(
