@@ -112,8 +112,19 @@ async def test_a_long_tally_is_folded_before_its_minute_is_over(queue: Queue, re
     assert counts_of(await only(queue))[0] == 12_000
 
 
-async def test_a_tally_that_nothing_can_read_is_dropped(queue: Queue, redis: Redis) -> None:
-    await redis.command("SET", "tally:1000", "somebody else's")
+@pytest.mark.parametrize(
+    "tally",
+    [
+        b"somebody else's",
+        b"simulation\n\x01\x07\x05\x00\x00",
+        msgspec.msgpack.encode({"draw": {"1": 1}}),
+        msgspec.msgpack.encode({"draw": {6 * 256 + 255: 1}}),
+        msgspec.msgpack.encode({"draw": {256 + 255: -1}}),
+    ],
+    ids=["text", "pairs of bytes", "a key that is text", "a kind that is none", "fewer than none"],
+)
+async def test_a_tally_that_nothing_can_read_is_dropped(queue: Queue, redis: Redis, tally: bytes) -> None:
+    await redis.command("SET", "tally:1000", tally)
     await redis.command("ZADD", "tallies", 1000, 1000)
     await queue.timeseries(HOUR)
     await run(queue, "draw", jobs=7)

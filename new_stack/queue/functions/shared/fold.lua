@@ -131,6 +131,12 @@ local function save_slots(slots)
   end
 end
 
+-- Raises an error where it is no key, or no number of times, that shared/tally.lua writes.
+local function check_counted(key, count)
+  local known = key >= KINDS and key < (WAIT + 1) * KINDS and key % 1 == 0
+  if not known or count < 1 or count >= 2 ^ 53 or count % 1 ~= 0 then error('no tally') end
+end
+
 local function sums_of(text)
   local sums, next_one, message = {}, 0, nil
   while #text > 0 and next_one >= 0 do
@@ -138,7 +144,10 @@ local function sums_of(text)
     for service, counted in pairs(message) do
       local sum = sums[service] or {}
       sums[service] = sum
-      for key, count in pairs(counted) do sum[key] = (sum[key] or 0) + count end
+      for key, count in pairs(counted) do
+        check_counted(key, count)
+        sum[key] = (sum[key] or 0) + count
+      end
     end
   end
   return sums
