@@ -97,6 +97,11 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     machine: MachineTime = FREE
     """What others had of the machine meanwhile."""
 
+    def is_left_less_than(self, share: float) -> bool:
+        """Whether it had less than that share of the machine."""
+        began_s = self.transcript.began_s if self.transcript else None
+        return began_s is not None and self.machine.left_less_than(share, began_s, began_s + self.took_s)
+
 
 async def run_files(
     files: Sequence[Path],
@@ -215,18 +220,15 @@ def judged(played: Played, against: Against) -> CassetteResult:
     if on_stack:
         findings = against.deviations.declare(findings, cassette.name, against.today, played.view, frames, parity.jobs)
     result = concluded(played.path, cassette, transcript, reference, folded(findings, frames), parity.rows)
-    return _unless_starved(result, played.machine)
+    return _unless_starved(result, played)
 
 
-def _unless_starved(result: CassetteResult, machine: MachineTime) -> CassetteResult:
+def _unless_starved(result: CassetteResult, played: Played) -> CassetteResult:
     """Inconclusive in place of different, where others had so much of the machine that this explains what differs:
     half of it for what came too late or too early, three quarters for anything else.
     """
-    began_s = result.transcript.began_s if result.transcript else None
-    if result.verdict is not CellVerdict.DIFFERENT or began_s is None:
-        return result
     changed = any(cause.kind is FindingKind.CHANGED for cause in result.causes)
-    if not machine.left_less_than(QUARTER if changed else HALF, began_s, began_s + result.took_s):
+    if result.verdict is not CellVerdict.DIFFERENT or not played.is_left_less_than(QUARTER if changed else HALF):
         return result
     return msgspec.structs.replace(result, verdict=CellVerdict.INCONCLUSIVE, reason=STARVED)
 

@@ -16,7 +16,7 @@ from harness.cassettes import Event, event_as_line, kind_of
 from harness.cassettes.replay.expectations import Deadlines
 from harness.cassettes.replay.files import NOBODY_WATCHES, Against, CassetteResult, Played, judged, play_files
 from harness.cassettes.replay.player import DEFAULT_DEADLINES
-from harness.machine_time import MachineLog
+from harness.machine_time import HALF, MachineLog
 from harness.parity import Noise, compare, noise_of
 from harness.parity.deviations import Deviations, View
 from harness.results import Cell, CellVerdict, Column, Row, ScenarioRow, TranscriptEvent
@@ -32,6 +32,8 @@ AT_ONCE = 2
 NAMED = 3
 """Recordings that are named where several differ in one way."""
 VIEWS = {Column.STACK_SSE: View.FACTS}
+DECIDED = (CellVerdict.SAME, CellVerdict.DECLARED)
+NOISE_OF_OTHERS = "It differs as the hub did from itself, but others had the machine while the hub was played."
 Done = Callable[[Column, Played], None]
 
 
@@ -82,28 +84,43 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
         sse = tasks.create_task(play(Column.STACK_SSE, stack))
     first, again, *_ = runs
     played = dict(zip(Column, (first, again, websocket.result(), sse.result()), strict=True))
-    columns = judge_columns(played, _noise(runs), deviations, today)
+    columns = judge_columns(played, runs, deviations, today)
     problems = problems_of(columns, deviations, today)
     return Matrix(columns=columns, rows=rows_of(columns), problems=problems)
 
 
 def judge_columns(
-    played: Mapping[Column, Sequence[Played]], noise: Mapping[str, Noise], deviations: Deviations, today: dt.date
+    played: Mapping[Column, Sequence[Played]], runs: Sequence[Sequence[Played]], deviations: Deviations, today: dt.date
 ) -> dict[Column, list[CassetteResult]]:
-    """Every column against its reference."""
+    """Every column against its reference. What the hub's `runs` differ in is noise on the stack; where that is so only
+    of a run during which others had the machine, it excuses nothing, and nobody knows.
+    """
     hub = {
         run.cassette.name: run.transcript.events
         for run in played[Column.HUB]
         if run.cassette and run.transcript and not run.transcript.cut_short
     }
-    on_stack = Against(deviations=deviations, today=today, references=hub, noise=noise)
+    on_stack = Against(deviations=deviations, today=today, references=hub, noise=_noise(runs))
     against = {
         Column.HUB: Against(today=today),
         Column.HUB_AGAIN: Against(today=today, references=hub),
         Column.STACK_WEBSOCKET: on_stack,
         Column.STACK_SSE: on_stack,
     }
-    return {column: [judged(run, against[column]) for run in runs] for column, runs in played.items()}
+    columns = {column: [judged(run, against[column]) for run in runs] for column, runs in played.items()}
+    sound = [[one for one in run if not one.is_left_less_than(HALF)] for run in runs]
+    if sum(map(len, sound)) < sum(map(len, runs)):
+        certain = msgspec.structs.replace(on_stack, noise=_noise(sound))
+        for column in (Column.STACK_WEBSOCKET, Column.STACK_SSE):
+            results = zip(played.get(column, ()), columns.get(column, ()), strict=True)
+            columns[column] = [_unless_excused_by_others(result, judged(run, certain)) for run, result in results]
+    return columns
+
+
+def _unless_excused_by_others(result: CassetteResult, certain: CassetteResult) -> CassetteResult:
+    if result.verdict not in DECIDED or certain.verdict in DECIDED:
+        return result
+    return msgspec.structs.replace(result, verdict=CellVerdict.INCONCLUSIVE, reason=NOISE_OF_OTHERS)
 
 
 def _differ(one: Played, other: Played) -> bool:
