@@ -101,6 +101,8 @@ def check_started_after_cancel(history: History, limits: Limits) -> CheckResult:
             elif event.kind in (EventKind.CANCELLED, EventKind.CANCEL_ACCEPTED) and cancelled is None:
                 cancelled = event
                 found.examined += 1
+            elif cancelled and _could_not_hear(cancelled, event, job, history):
+                continue
             elif cancelled and (form := _went_on(cancelled, event, history, limits)):
                 late_ms = event.at_ms - cancelled.at_ms
                 sentence = f"{event.kind} by {event.worker_id} {late_ms:.0f} ms after it was cancelled"
@@ -109,6 +111,14 @@ def check_started_after_cancel(history: History, limits: Limits) -> CheckResult:
                 in_log = event.source is history.log_source
                 found.accuse(job.id, form, event.at_ms, sentence, overdue=None if in_log else heard)
     return found.result()
+
+
+def _could_not_hear(cancelled: HistoryEvent, event: HistoryEvent, job: JobHistory, history: History) -> bool:
+    """Whether a worker begins what it had claimed before, and was stopped, or its line was, since the cancel."""
+    if event.source is not Source.WORKER or event.kind is not EventKind.STARTED or event.worker_id is None:
+        return False
+    mine = any(held.worker_id == event.worker_id and held.claim.at_ms < cancelled.at_ms for held in job.leases)
+    return mine and not history.was_sound(event.worker_id, cancelled.at_ms, event.at_ms)
 
 
 def _went_on(cancelled: HistoryEvent, event: HistoryEvent, history: History, limits: Limits) -> str | None:

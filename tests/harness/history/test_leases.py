@@ -121,6 +121,28 @@ def test_a_claim_seen_late_is_no_start_after_the_cancel() -> None:
     assert story.forms("started_after_cancel") == []
 
 
+def begun_after_the_cancel(*, claimed_before: bool = True, stopped: bool = True) -> Story:
+    """A worker that was stopped with its claim's answer unread begins; others had the job meanwhile."""
+    story = Story().job("a")
+    if stopped:
+        story.fault(EventKind.STOPPED, "w1")
+    if claimed_before:
+        story.claim("a", "w1").wait(900).say(EventKind.LEASE_EXPIRED, "a").claim("a", "w2")
+    story.say(EventKind.CANCELLED, "a").wait(300)
+    if stopped:
+        story.fault(EventKind.CONTINUED, "w1")
+    return story.add(Source.WORKER, EventKind.STARTED, "a", worker_id="w1", attempt=1).settle()
+
+
+def test_a_worker_that_was_stopped_begins_what_it_had_claimed_before_it_can_hear_of_the_cancel() -> None:
+    assert begun_after_the_cancel().forms("started_after_cancel") == []
+
+
+def test_a_worker_that_could_hear_of_the_cancel_or_had_no_claim_does_not_begin() -> None:
+    for told in (begun_after_the_cancel(stopped=False), begun_after_the_cancel(claimed_before=False)):
+        assert told.forms("started_after_cancel") == [("a", "started")]
+
+
 def test_a_job_retried_by_hand_after_its_cancel_may_run() -> None:
     story = (
         Story()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -18,11 +19,22 @@ import pytest
 from harness.machine_time import Line, MachineTime
 from harness.processes import MachineWatch
 from harness.processes.machine_watch import PROCESSES
+from harness.processes.warm_pool import TAKES_IN_ORPHANS
 
 pytestmark = pytest.mark.skipif(not PROCESSES.exists(), reason="what processes take is read from /proc")
 
 BUSY = "import time; end = time.monotonic() + 30\nwhile time.monotonic() < end: pass"
 LONG_S = 5.0
+
+
+@pytest.fixture(autouse=True)
+def takes_in_no_orphans() -> Iterator[None]:
+    """A test that forked the stack's processes earlier has left that behind: the hogs would be this process's own."""
+    kernel, before = ctypes.CDLL(None), ctypes.c_int()
+    kernel.prctl(TAKES_IN_ORPHANS + 1, ctypes.byref(before), 0, 0, 0)
+    kernel.prctl(TAKES_IN_ORPHANS, 0, 0, 0, 0)
+    yield
+    kernel.prctl(TAKES_IN_ORPHANS, before.value, 0, 0, 0)
 
 
 @contextlib.contextmanager

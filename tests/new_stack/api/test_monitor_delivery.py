@@ -133,4 +133,6 @@ async def test_a_monitor_that_does_not_read_is_cut_off_and_goes_on_where_it_was(
             assert types == ["job_submitted", "job_assigned", *["job_progress"] * len(STEPS), "job_completed"]
     last = await api.submit()
     await work.whole_job()
-    assert (await again.until(HUBS["completed"] if dialect == "hub" else LATER["completed"]))["job_id"] == last
+    end = HUBS["completed"] if dialect == "hub" else LATER["completed"]
+    while (await again.until(end))["job_id"] != last:  # the reader may only now have come to the first jobs' ends
+        pass
