@@ -40,7 +40,7 @@ def takes_in_no_orphans() -> Iterator[None]:
 @contextlib.contextmanager
 def hogs(number: int) -> Iterator[None]:
     """Busy processes that are nobody's children."""
-    command = f"for one in $(seq {number}); do {sys.executable} -c '{BUSY}' >/dev/null & echo $!; done"
+    command = f"for one in $(seq {number}); do {sys.executable} -c '{BUSY}' >/dev/null 2>&1 & echo $!; done"
     started = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     try:
         yield
