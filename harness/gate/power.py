@@ -82,7 +82,7 @@ async def measure_power(
     trial = dataclasses.replace(options, out=folder)
     tester = Tester(trial, write=write, report=report)
     sound = await tester.sound(FAST.criteria)
-    if failed := [criterion for criterion in sound.criteria if criterion.verdict is Verdict.FAIL]:
+    if failed := _failed(sound):
         first = failed[0]  # it would fail for every mutant, and each would seem to be caught
         raise CouldNotRun(f"the sound stack fails, so no mutant can be told: {first.title}: {first.explanation}")
     trials = _Trials(trial, tester, equivalents=load_equivalents(scenarios_folder() / EQUIVALENTS))
@@ -134,6 +134,10 @@ def judge(score: Score, sound: Run, controls: Controls) -> Criterion:
     )
 
 
+def _failed(run: Run) -> list[Criterion]:
+    return [criterion for criterion in run.criteria if criterion.verdict is Verdict.FAIL]
+
+
 class _Trials:
     """Mutants, a few at a time."""
 
@@ -183,8 +187,7 @@ class _Trials:
             async with asyncio.timeout(LONGEST_S):
                 for criteria in STAGES:
                     run, folder = await self._tester.run(f"{what}, by {', '.join(criteria)}", self._options, criteria)
-                    failed = [criterion for criterion in run.criteria if criterion.verdict is Verdict.FAIL]
-                    self.controls.false_alarms += [f"{one.title}: {one.explanation}" for one in failed]
+                    self.controls.false_alarms += [f"{one.title}: {one.explanation}" for one in _failed(run)]
                     await asyncio.to_thread(save, run, folder)
             self.controls.told += 1
 
@@ -194,8 +197,7 @@ class _Trials:
         undecided = ""
         for criteria in STAGES:
             run, folder = await self._tester.run(f"{what}, by {', '.join(criteria)}", options, criteria)
-            failed = [criterion for criterion in run.criteria if criterion.verdict is Verdict.FAIL]
-            if failed:
+            if failed := _failed(run):
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
                 return Fate.CAUGHT, tuple(criterion.id for criterion in failed), failed[0].explanation
             await asyncio.to_thread(save, run, folder)

@@ -48,6 +48,10 @@ class Redis:
         _, leases = await self.write("end_and_claim", worker_id, class_of(services), services, *places, 0)
         return leases
 
+    async def lapse(self, job_id: str) -> None:
+        """Have the job's lease run out long ago."""
+        await self.command("ZADD", "leases", 5, job_id)
+
     async def beat(self, worker_id: str, *, services: str = "*", report: str = "{}") -> Any:
         return await self.write("heartbeat", worker_id, class_of(services), services, report)
 

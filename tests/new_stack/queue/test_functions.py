@@ -133,7 +133,7 @@ class TestClaim:
         await redis.submit("poison")
         for _ in range(2):
             await redis.claim("w1", 1)
-            await redis.command("ZADD", "leases", 5, "poison")
+            await redis.lapse("poison")
             await redis.write("reap", 100)
         await redis.submit("good")
         assert await redis.claim("w1", 2, running=1) == []
@@ -202,7 +202,7 @@ class TestEnds:
             await redis.submit(job_id)
         await redis.claim("w1", 2)
         for job_id in "ab":
-            await redis.command("ZADD", "leases", 5, job_id)
+            await redis.lapse(job_id)
         await redis.write("reap", 100)
         await redis.claim("w2", 1)
         assert await redis.end("complete", "a") == b"lost"
@@ -225,7 +225,7 @@ class TestRenewAndProgress:
     async def test_renew_moves_the_lease_of_its_holder_only(self, redis: Redis) -> None:
         await redis.submit("a")
         await redis.claim("w1", 1)
-        await redis.command("ZADD", "leases", 5, "a")
+        await redis.lapse("a")
         assert await redis.write("renew", 3, "a", 1, "w2", "a", 2, "w1", "b", 1, "w1") == [b"lost"] * 3
         assert await redis.command("ZSCORE", "leases", "a") == b"5"
         assert await redis.write("renew", 1, "a", 1, "w1") == [b"held"]
@@ -234,7 +234,7 @@ class TestRenewAndProgress:
     async def test_progress_is_noted_told_and_renews(self, redis: Redis) -> None:
         await redis.submit("a")
         await redis.claim("w1", 1)
-        await redis.command("ZADD", "leases", 5, "a")
+        await redis.lapse("a")
         assert await redis.write("progress", "a", 1, "w1", "progress", "40", "processing", "nearly", "") == b"held"
         assert await redis.write("progress", "a", 1, "w2", "progress", "90", "processing", "", "") == b"lost"
         record = await redis.record("a")

@@ -13,7 +13,7 @@ class TestReap:
         for job_id in "ab":
             await redis.submit(job_id)
         await redis.claim("w1", 2)
-        await redis.command("ZADD", "leases", 5, "a")
+        await redis.lapse("a")
         assert await redis.write("reap", 100) == [[b"a"], b"0"]
         assert await redis.ready() == ["a"]
         assert await redis.command("ZRANGE", "leases", 0, -1) == [b"b"]
@@ -25,7 +25,7 @@ class TestReap:
         await redis.submit("a")
         for _ in range(10):
             await redis.claim("w1", 1)
-            await redis.command("ZADD", "leases", 5, "a")
+            await redis.lapse("a")
             await redis.write("reap", 100)
         record = await redis.record("a")
         assert (record["state"], record["deliveries"]) == ("failed", 10)
@@ -37,7 +37,7 @@ class TestReap:
             await redis.submit(job_id)
         await redis.claim("w1", 2)
         for job_id in "ab":
-            await redis.command("ZADD", "leases", 5, job_id)
+            await redis.lapse(job_id)
         assert await redis.write("reap", 1) == [[b"a"], b"1"]
 
     async def test_promotes_due_retries_to_their_old_place(self, redis: Redis) -> None:
@@ -72,20 +72,20 @@ class TestReap:
         await redis.write("reap", 100)
         [last, _] = (await redis.command("GET", "reaped_at")).split()
         await redis.command("SET", "reaped_at", f"{int(last) - 60_000} 0")
-        await redis.command("ZADD", "leases", 5, "a")
+        await redis.lapse("a")
         assert await redis.write("reap", 100) == [[], b"0"]
         assert await redis.write("renew", 1, "a", 1, "w1") == [b"held"]
         [last, grace] = (await redis.command("GET", "reaped_at")).split()
         assert int(grace) - int(last) == redis.caller.settings.lease_ms
         await redis.command("SET", "reaped_at", f"{last.decode()} {last.decode()}")
-        await redis.command("ZADD", "leases", 5, "a")
+        await redis.lapse("a")
         assert await redis.write("reap", 100) == [[b"a"], b"0"]
 
     async def test_a_queue_that_nobody_has_reaped_yet_gives_every_lease_a_whole_term(self, redis: Redis) -> None:
         await redis.submit("a")
         await redis.claim("w1", 1)
         await redis.command("DEL", "reaped_at")
-        await redis.command("ZADD", "leases", 5, "a")
+        await redis.lapse("a")
         assert await redis.write("reap", 100) == [[], b"0"]
         assert await redis.write("renew", 1, "a", 1, "w1") == [b"held"]
 
