@@ -36,7 +36,8 @@ class BlockingClient:
 
     def __init__(self, url: str, **options: Unpack[Options]) -> None:
         self.client = HybridClient(url, **options)
-        self._loop = asyncio.new_event_loop()
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hubgate client", daemon=True)
 
     def __enter__(self) -> Self:
@@ -52,7 +53,7 @@ class BlockingClient:
         self.run(self.client.__aexit__(None, None, None))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.close()
+        self._runner.close()
 
     @property
     def transport(self) -> str | None:

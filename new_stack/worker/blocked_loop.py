@@ -42,7 +42,8 @@ async def in_thread(name: str, work: Callable[[], Coroutine[Any, Any, None]]) ->
     """Run some work on an event loop of its own, in a thread of its own, until cancelled. Raises what ends it."""
     main = asyncio.get_running_loop()
     ended: asyncio.Future[None] = main.create_future()
-    loop = asyncio.new_event_loop()
+    runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)  # it ends, too, what the work leaves running
+    loop = runner.get_loop()
     task = loop.create_task(work())
 
     def settle(error: BaseException | None) -> None:
@@ -52,13 +53,12 @@ async def in_thread(name: str, work: Callable[[], Coroutine[Any, Any, None]]) ->
     def thread() -> None:
         error: BaseException | None = None
         try:
-            loop.run_until_complete(task)
+            with runner:
+                loop.run_until_complete(task)
         except asyncio.CancelledError:
             error = None
         except BaseException as failure:  # noqa: BLE001 - it ends the worker, which waits for it
             error = failure
-        finally:
-            loop.close()
         with suppress(RuntimeError):  # the worker has not waited and is gone
             main.call_soon_threadsafe(settle, error)
 

@@ -84,7 +84,8 @@ class Lane:
 
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
-        self._loop = asyncio.new_event_loop()
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
         self._job: asyncio.Task[Outcome] | None = None
         self._thread = threading.Thread(target=self._run_loop, name="connector", daemon=True)
 
@@ -135,8 +136,8 @@ class Lane:
             return error, None
 
     def _run_loop(self) -> None:
-        self._loop.run_forever()
-        self._loop.close()
+        with self._runner:  # it ends, too, what the connector leaves running
+            self._loop.run_forever()
 
 
 class ThreadsafeProgress:
