@@ -51,7 +51,8 @@ def _run(processes: Processes, folder: Path, wanted: tuple[str, ...], given: arg
     own = None
     if OURS in names and not given.quick:
         _tell("measuring hubgate with 100,000 jobs waiting, and a killed worker …")
-        own = queue_microbench.measure(Trial(OURS, competitors.command(folder, OURS), valkey, processes, size))
+        trial = Trial(OURS, competitors.command(folder, OURS), valkey, processes, size)
+        own = queue_microbench.measure(trial, competitors.shape_of(OURS)[0])
     return Bench(cores=os.cpu_count() or 1, systems=systems, own=own)
 
 

@@ -9,15 +9,28 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from loadtests.bench.measure import Trial
+from loadtests.bench.measure import Measured, Trial
 from new_stack.queue import Completed, NewJob, Queue, QueueSettings
 from new_stack.queue.function_caller import source
 
 DRAINED: Final = 2_000
 TURNS: Final = 40
 PLACES: Final = 10
+FLEET_TURNS: Final = 10
 COUNTS: Final = "function tally(q, service, what, ms)\n"
 """The function of the library that the history hangs on."""
+
+
+class FleetCost(msgspec.Struct, kw_only=True):
+    """Jobs begun per second by the workers that drain a queue in the table: the drain rate."""
+
+    with_per_s: float
+    without_per_s: float
+
+    @property
+    def of_the_rate(self) -> float:
+        """The share of the drain rate that the history takes."""
+        return 1 - self.with_per_s / self.without_per_s
 
 
 class HistoryCost(msgspec.Struct, kw_only=True):
@@ -68,6 +81,20 @@ async def measure_history(trial: Trial) -> HistoryCost:
         with_cpu_ms=with_cpu * 1e6 / DRAINED,
         without_cpu_ms=without_cpu * 1e6 / DRAINED,
     )
+
+
+def measure_fleet(trial: Trial, worker_count: int) -> FleetCost:
+    """The drain rate of the table with the history and without it, in turns; the median turn of each."""
+    libraries = (source(), without_history())
+    rates: tuple[list[float], list[float]] = ([], [])
+    for turn in range(FLEET_TURNS):
+        for kind in (0, 1) if turn % 2 else (1, 0):
+            trial.admin.function_load(libraries[kind], replace=True)
+            rates[kind].append(trial.drain(Measured(name=trial.name), worker_count))
+            if bool(trial.admin.keys("*tall*")) != (kind == 0):
+                raise RuntimeError("the history was not switched off for the one turn alone")
+    trial.admin.function_load(source(), replace=True)
+    return FleetCost(with_per_s=median(rates[0]), without_per_s=median(rates[1]))
 
 
 def without_history() -> str:

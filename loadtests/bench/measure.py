@@ -79,7 +79,7 @@ class Trial:
         self.admin.flushall()
         took = self._submit("bulk", size.bulk)
         measured.bulk_per_s = size.bulk / took if took else None
-        measured.drain_per_s = self._drain(measured, worker_count)
+        measured.drain_per_s = self.drain(measured, worker_count)
         self._paced(measured, worker_count)
 
     def _command(self, role: str, *arguments: object) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ class Trial:
         """Every start that a batch of worker processes has noted."""
         return starts.read(folder)
 
-    def _drain(self, measured: Measured, worker_count: int) -> float:
+    def drain(self, measured: Measured, worker_count: int) -> float:
         """Jobs begun per second between the first and the last of many that wait; and what Redis spent on them."""
         self.admin.flushall()
         before = self._spent()

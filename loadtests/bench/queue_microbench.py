@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from loadtests.bench.history_cost import HistoryCost, measure_history
+from loadtests.bench.history_cost import FleetCost, HistoryCost, measure_fleet, measure_history
 from loadtests.bench.measure import Trial
 from new_stack.queue import Claimant, Completed, Lease, NewJob, Queue, QueueError, QueueSettings, WorkerReport
 
@@ -34,17 +34,20 @@ class Own(msgspec.Struct, kw_only=True):
     claims: Claims
     """The same by routing and by matching."""
     history: HistoryCost
-    """What the history costs."""
+    """What the history costs one client."""
+    fleet: FleetCost
+    """What it costs a fleet that drains."""
     recovered: int
     recovery_s: float
     """From SIGKILL of a process that held `HELD` jobs to the last one's new start, at default settings."""
 
 
-def measure(trial: Trial) -> Own:
+def measure(trial: Trial, worker_count: int) -> Own:
     """All of them."""
     few, many, ended = asyncio.run(_depth(trial))
     routing = asyncio.run(measure_claims(trial))
     history = asyncio.run(measure_history(trial))
+    fleet = measure_fleet(trial, worker_count)
     recovered, took = asyncio.run(_recovery(trial))
     return Own(
         few_us=few,
@@ -52,6 +55,7 @@ def measure(trial: Trial) -> Own:
         ended_us=ended,
         claims=routing,
         history=history,
+        fleet=fleet,
         recovered=recovered,
         recovery_s=took,
     )

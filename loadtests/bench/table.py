@@ -86,6 +86,10 @@ def _of_ours(own: Own) -> Iterator[str]:
         f"{history.without_per_s:,.0f} without ({history.of_the_rate:.1%} of the rate); Redis works "
         f"{history.with_cpu_ms:.1f} and {history.without_cpu_ms:.1f} ms for 1,000 jobs ({history.of_redis:+.1%})"
     )
+    yield (
+        f"hubgate, the history: the workers of the table drain {own.fleet.with_per_s:,.0f} jobs/s with it and "
+        f"{own.fleet.without_per_s:,.0f} without ({own.fleet.of_the_rate:.1%} of the rate)"
+    )
     yield f"hubgate, a killed worker's jobs: {own.recovered} of {HELD} ran again within {own.recovery_s:.1f} s"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.processes import Processes, start_valkey
 from loadtests.bench import competitors, history_cost, queue_microbench
-from loadtests.bench.history_cost import HistoryCost, measure_history
+from loadtests.bench.history_cost import FleetCost, HistoryCost, measure_fleet, measure_history
 from loadtests.bench.measure import Measured, Size, Trial
 from loadtests.bench.queue_microbench import Claims, Own
 from loadtests.bench.table import show
@@ -52,7 +52,16 @@ def test_ratios_say_how_many_times_better_ours_is_either_way() -> None:
     other = Measured(name="other", p50_ms=2.0, drain_per_s=18_000.0)
     figures = Claims(plain_us=100, routed_us=103, matched_us=180)
     history = HistoryCost(with_per_s=4_920, without_per_s=5_000, with_cpu_ms=60.6, without_cpu_ms=60)
-    own = Own(few_us=100, many_us=110, ended_us=120, claims=figures, history=history, recovered=20, recovery_s=11.5)
+    own = Own(
+        few_us=100,
+        many_us=110,
+        ended_us=120,
+        claims=figures,
+        history=history,
+        fleet=FleetCost(with_per_s=9_900, without_per_s=10_000),
+        recovered=20,
+        recovery_s=11.5,
+    )
     text = show(2, [ours, other], own)
     assert "2.00 (4.0)" in text
     assert "18,000 (0.5)" in text
@@ -62,6 +71,7 @@ def test_ratios_say_how_many_times_better_ours_is_either_way() -> None:
     assert "180 µs of 50 signatures for 48 unlike workers (1.80 times)" in text
     assert "4,920 jobs/s with it and 5,000 without (1.6% of the rate)" in text
     assert "60.6 and 60.0 ms for 1,000 jobs (+1.0%)" in text
+    assert "9,900 jobs/s with it and 10,000 without (1.0% of the rate)" in text
     assert "20 of 20 ran again within 11.5 s" in text
 
 
@@ -93,3 +103,11 @@ def test_the_history_is_measured_against_the_same_queue_without_it(
         trial = Trial("hubgate", competitors.command(tmp_path, "hubgate"), start_valkey(processes), processes, SMALL)
         found = asyncio.run(measure_history(trial))
     assert min(found.with_per_s, found.without_per_s, found.with_cpu_ms, found.without_cpu_ms) > 0
+
+
+def test_the_history_is_measured_by_a_fleet_that_drains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_cost, "FLEET_TURNS", 2)
+    with Processes(tmp_path) as processes:
+        trial = Trial("hubgate", competitors.command(tmp_path, "hubgate"), start_valkey(processes), processes, SMALL)
+        found = measure_fleet(trial, 1)
+    assert min(found.with_per_s, found.without_per_s) > 0
