@@ -262,6 +262,10 @@ async def test_the_later_monitors_are_told_of_a_job_in_order_and_may_read_it_aga
         again = await monitor.expect("resync_response")
         assert [event["type"] for event in again["events"] if event.get("job_id") == job_id] == list(LIFE)
         assert again["has_more"] is False
+        last = again["events"][-1]
+        await monitor.send({"type": "resync_request", "since_timestamp": last["timestamp"], "max_events": 100})
+        once_more = await monitor.expect("resync_response", after=len(monitor.received))
+        assert last in once_more["events"], "what else came in that ms would be missed"
 
 
 async def test_the_later_monitors_are_told_of_what_they_asked_for_alone(isolated_stack: OwnStack) -> None:
