@@ -52,7 +52,7 @@ class Retirement:
         self._running: list[rules.Running] = []
         self._following: asyncio.Task[None] | None = None
         self._warned: set[str] = set()
-        self._last_state: object = None
+        self._last_state: list[dict[str, Any]] | None = None
         self.sessions: set[Watched] = set()
         """The WebSockets of this process."""
         if settings.deprecation and self._path:
@@ -172,7 +172,7 @@ class Retirement:
         if before is None or before == standing:
             return
         for what in standing or [{"what": "over", "message": "The hub's protocols are served as before."}]:
-            if not isinstance(before, list) or what not in before:
+            if what not in before:
                 self._warn(what)
 
     def _warn(self, what: dict[str, Any]) -> None:
