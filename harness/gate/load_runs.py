@@ -76,14 +76,18 @@ def _leased(lease_ms: int) -> dict[str, str]:
 
 
 async def run_load(context: RunContext, name: str, spec: LoadSpec, disturb: Disturb | None = None) -> LoadResult:
-    """Run a load, telling how it goes; its files are in `load_folder`."""
+    """Run a load, telling how it goes; its files are in `load_folder`.
+
+    Where something is broken meanwhile, nothing is measured of what its processes take: they may be warm.
+    """
 
     def live(line: LiveLine) -> None:
         context.report(f"{name}: {line.second:.0f} s, {line.acknowledged} jobs accepted, {line.ended} ended")
 
     context.report(f"{name}: starting {spec.fleet} workers")
     machine = context.processes.machine
-    result = await run(spec, load_folder(context, name), on_live=live, disturb=disturb, machine=machine)
+    warm = context.profile.warm and (disturb is not None or bool(spec.brown_outs))
+    result = await run(spec, load_folder(context, name), on_live=live, disturb=disturb, machine=machine, warm=warm)
     if spec.redis and spec.prefix and not spec.url and spec.redis != "docker":
         await asyncio.to_thread(empty, spec.redis, spec.prefix)
     return result

@@ -50,9 +50,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     scenarios: str = ""
     """Which scenarios are run, as an expression of their markers; empty for all."""
     warm: bool = False
-    """Fork the stack's processes from one that has imported their code: dozens of starts cost a third of it then."""
-    warm_suites: bool = False
-    """The same for those of the scenarios alone, of which nothing is measured."""
+    """Fork the processes of stack and hub from one that has imported their code, where nothing is measured of what they
+    take: hundreds of starts cost a third of it then."""
     suite_processes: int = 1
     """Over how many processes the scenarios of a phase are spread."""
     together: bool = False
@@ -111,7 +110,6 @@ FAST: Final = Profile(
     scenarios="fast",
     suite_processes=4,
     warm=True,
-    warm_suites=True,
     together=True,
     fault_lease_ms=2_500,
     fault_kinds_left_out=(Kind.OVERLONG, Kind.HUGE),
@@ -139,7 +137,8 @@ PROFILES: Final[dict[str, Profile]] = {
         chaos_jobs=250,
         migration_jobs=180,
         scenarios="not long",
-        warm_suites=True,
+        suite_processes=2,
+        warm=True,
     ),
     "full": Profile(
         name="full",
@@ -160,5 +159,6 @@ PROFILES: Final[dict[str, Profile]] = {
         resource_rounds=40,
         hub_chaos_jobs=120,
         hub_fault_jobs=200,
+        suite_processes=2,
     ),
 }

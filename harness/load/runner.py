@@ -58,20 +58,21 @@ async def run(
     on_live: OnLive | None = None,
     disturb: Disturb | None = None,
     machine: MachineLog | None = None,
+    warm: bool = False,
 ) -> LoadResult:
     """Run one load with everything it needs, and write `out/load.json`.
 
     Of the target at the spec's `url` no more is known than its `protocol`, where one is given.
 
     `disturb` runs beside the load, may do to the deployment what it likes, and notes it in the history. `machine` is
-    what is known of the machine by a run that this load is a part of. Raises CouldNotRun, and then nothing of it is
-    left running.
+    what is known of the machine by a run that this load is a part of; `warm` is as for `Processes`. Raises CouldNotRun,
+    and then nothing of it is left running.
     """
     await asyncio.to_thread(_clear, out)
     surroundings = Surroundings.now()
     with contextlib.nullcontext(machine) if machine else MachineWatch(out / MACHINE) as watched:
         async with (
-            Processes(out / "logs", machine=watched) as processes,
+            Processes(out / "logs", machine=watched, warm=warm) as processes,
             _deployed(spec, protocol, processes, out) as deployment,
         ):
             side = _spoken(spec, protocol, deployment, processes) if protocol else None

@@ -268,7 +268,7 @@ class Processes:
         machine: MachineLog | None = None,
         warm: bool = False,
     ) -> None:
-        """With `warm`, the stack's processes are forked from one that has imported their code, where that can be."""
+        """With `warm`, those of stack and hub are forked from one that has imported their code, where that can be."""
         self.folder = folder
         self.machine = machine or MachineLog()
         self._warm = WarmPool() if warm and can_fork() else None

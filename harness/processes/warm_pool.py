@@ -1,6 +1,7 @@
-"""The stack's processes forked from one that has imported their code: a start costs its own work, not its imports.
+"""Processes of the stack and of the simulated hub forked from one that has imported their code: a start costs its own
+work, not its imports.
 
-For runs that start dozens of them, of a stack that is not measured: the gate's fast profile.
+For what starts dozens of them and measures nothing of what a process takes.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 PROGRAM: Final = "harness.processes.warm_starts"
-MODULES: Final = ("new_stack.api", "new_stack.worker")
-BESIDE: Final = ("new_stack.api.server",)
+MODULES: Final = ("new_stack.api", "new_stack.worker", "legacy_hub_sim")
+BESIDE: Final = ("new_stack.api.server", "legacy_hub_sim.server.app")
 """What a module imports only once its settings are read."""
 TAKES_IN_ORPHANS: Final = 36
 """PR_SET_CHILD_SUBREAPER of Linux."""
@@ -55,7 +56,7 @@ class Forked:
 
 
 class WarmStarts:
-    """The process that has imported the stack as one PYTHONPATH has it."""
+    """The process that has imported stack and hub as one PYTHONPATH has them."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._lock = threading.Lock()
@@ -88,8 +89,8 @@ class WarmStarts:
             os.killpg(self._process.pid, signal.SIGKILL)  # what was begun is in sessions of its own
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+            with suppress(OSError):  # it was gone before it had read what it was asked
+                _open(pipe).close()
 
     def _asked(self, question: Mapping[str, Any]) -> dict[str, Any] | None:
         asks, answers = self._process.stdin, self._process.stdout
@@ -98,7 +99,7 @@ class WarmStarts:
                 _open(asks).write(json.dumps(question).encode() + b"\n")
                 _open(asks).flush()
                 line = _open(answers).readline()
-            except OSError:  # it could not import the stack, which says so when it is started by itself
+            except OSError:  # it could not import them: what is started by itself says why
                 return None
         found: dict[str, Any] | None = json.loads(line) if line else None
         return found
@@ -111,7 +112,7 @@ def _open(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 class WarmPool:
-    """One such process for each PYTHONPATH that a stack is started with."""
+    """One such process for each PYTHONPATH that something is started with."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -119,7 +120,7 @@ class WarmPool:
         ctypes.CDLL(None).prctl(TAKES_IN_ORPHANS, 1, 0, 0, 0)
 
     def begin(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Forked | None:
-        """Start one of the stack's processes; None for any other."""
+        """Start a process of the stack, or a hub; None for any other."""
         if tuple(command[:3]) != (sys.executable, "-P", "-m") or command[3] not in MODULES:
             return None
         with self._lock:

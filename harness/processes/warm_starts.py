@@ -1,6 +1,6 @@
 """Starts modules again and again, each in a child of a process that has imported them already: a program of its own.
 
-    python -m harness.processes.warm_starts new_stack.api new_stack.worker new_stack.api.server
+    python -m harness.processes.warm_starts new_stack.api new_stack.worker legacy_hub_sim new_stack.api.server
 
 It reads a line `{"module", "arguments", "environment"}` for each start and runs the module's `__main__` anew. With
 `log` and `folder` it answers `{"pid"}` at once: the child then belongs to the nearest ancestor that takes in orphans.

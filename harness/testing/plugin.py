@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--criterion", metavar="ID", action="append", help="only scenarios that are evidence for this one")
     group.addoption("--nemesis-seed", metavar="N", type=int, default=1, help="what the nemeses draw by (default: 1)")
     group.addoption("--deviations", metavar="FILE", help="declared differences of the `cassette` fixture")
-    about = "fork the stack's processes from one that has imported their code: quick, and no measure of what they take"
+    about = "fork stack and hub from a process that has imported their code: quick, and no measure of what they take"
     group.addoption("--warm", action="store_true", help=about)
     group.addoption(
         "--machine-log", metavar="FILE", help="what a watcher of the machine writes (default: one of its own)"

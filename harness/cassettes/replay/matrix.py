@@ -28,7 +28,8 @@ NAMES = {
     Column.STACK_WEBSOCKET: ("hub", "stack"),
     Column.STACK_SSE: ("hub, as facts", "stack by HTTP and events"),
 }
-AT_ONCE = 2
+AT_ONCE = 4
+"""Of each column. They wait more than they compute, and while one recording waits for a minute it has one of them."""
 NAMED = 3
 """Recordings that are named where several differ in one way."""
 VIEWS = {Column.STACK_SSE: View.FACTS}

@@ -19,7 +19,7 @@ GROUPS: Final[tuple[tuple[Phase, ...], ...]] = (
     (CASSETTES,),
     (STEADY,),
     (POLLING,),
-    (SCENARIOS, PROMISES, FAULTS, CHAOS, MEMORY, RESTARTS, RESOURCES, MIGRATION, CONTENTION, CODE_SIZE),
+    (SCENARIOS, PROMISES, FAULTS, CHAOS, RESTARTS, MEMORY, MIGRATION, RESOURCES, CONTENTION, CODE_SIZE),
 )
 """Groups are carried out one after the other, the phases of a group side by side, a few at once, the long ones first.
 Latencies need the machine for themselves."""

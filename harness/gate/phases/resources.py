@@ -19,7 +19,7 @@ from harness.criteria.simplicity import CRITERION, LISTING, count, listing
 from harness.errors import CouldNotRun
 from harness.gate.context import Phase, PhaseResult, RunContext
 from harness.machine_time import Deadline, MachineLog
-from harness.processes import Process
+from harness.processes import Process, Processes
 from harness.results import LogFile
 from harness.targets import Deployment, Namespace, Setup
 
@@ -35,12 +35,19 @@ JOB: Final = {"simulate": [{"progress": 50}, {"result": "x" * 2_000}]}
 
 
 async def gather(context: RunContext) -> PhaseResult:
-    """The rounds, then nothing to do."""
+    """The rounds, then nothing to do. The processes are started each by itself: what they take is measured."""
     if context.options.candidate:
         raise NotMeasured("What the processes hold that somebody else runs cannot be read.")
+    async with Processes(context.folder / "logs", machine=context.processes.machine) as processes:
+        use = await _use(context, processes)
+        await asyncio.to_thread(processes.check)
+    return PhaseResult(evidence=[use])
+
+
+async def _use(context: RunContext, started: Processes) -> ResourceUse:
     redis = await context.redis()
     setup = Setup(name="resources-api", overlay=context.overlay)
-    stack = await Deployment.astart(context.processes, setup, redis, Namespace.fresh(redis, DATABASE))
+    stack = await Deployment.astart(started, setup, redis, Namespace.fresh(redis, DATABASE))
     try:
         launches = [stack.worker_launch(f"resources-worker-{number}") for number in range(1, WORKERS + 1)]
         workers = await stack.astart_workers(launches)
@@ -55,7 +62,7 @@ async def gather(context: RunContext) -> PhaseResult:
         idle_s, api, worker = await _idle(stack.servers[0], workers)
     finally:
         await asyncio.to_thread(stack.stop)
-    use = ResourceUse(
+    return ResourceUse(
         rounds=context.profile.resource_rounds,
         jobs=jobs,
         more_descriptors={name: after[name][0] - before[name][0] for name in after},
@@ -64,7 +71,6 @@ async def gather(context: RunContext) -> PhaseResult:
         idle_worker_percent=worker,
         idle_api_percent=api,
     )
-    return PhaseResult(evidence=[use])
 
 
 async def _round(stack: Deployment) -> int:

@@ -143,7 +143,7 @@ def _arguments(context: RunContext, name: str, kind: type[ScenarioResults], resu
     spread = ["-p", "xdist.plugin", "--apart", "--dist", "loadgroup", "--no-loadscope-reorder", "-n"]
     wanted = [*spread, str(context.profile.suite_processes)] if context.profile.suite_processes > 1 else []
     wanted += [f"--criterion={spec.id}" for spec in context.wanted if kind in spec.needs]
-    wanted += ["--warm"] if context.profile.warm_suites else []
+    wanted += ["--warm"] if context.profile.warm else []
     chosen = [part for option, value in given.items() if value is not None for part in (option, str(value))]
     return [str(scenarios_folder()), *PYTEST, *wanted, *chosen]
 
