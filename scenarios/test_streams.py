@@ -22,7 +22,7 @@ from scenarios.stacks import OwnStack, Stacks, ours, script
 pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.fast, pytest.mark.timeout(60)]
 
 WITHIN_S: Final = 15
-KEEPALIVE_MS: Final = 400
+KEEPALIVE_MS: Final = 200
 STEPS: Final = 300
 KEPT: Final = 20
 
