@@ -83,6 +83,15 @@ async def test_a_worker_that_was_only_frozen_was_not_lost(brittle: OwnStack) -> 
         await until(lambda: is_in("claimed"), SOON_S, "the job with its worker in the end")
 
 
+async def test_a_job_keeps_its_lease_up_to_its_timeout_however_long_its_worker_gives_it_to_stop(
+    brittle: OwnStack,
+) -> None:
+    await brittle.worker("patient", worker_job_timeout_minutes=1, worker_stop_grace_ms=HOUR_MS)
+    async with brittle.modern() as client:
+        job_id = await client.submit(script(10, wait(3 * LEASE_MS), result="done"))
+        assert story(await client.follow_to_end(job_id)) == "submitted claimed progress completed"
+
+
 async def test_no_lease_lasts_longer_for_a_clock_of_redis_that_was_set_back(brittle: OwnStack) -> None:
     """What is left in Redis is what an hour that was taken back leaves there."""
     doomed = await brittle.worker("doomed")
