@@ -140,8 +140,10 @@ def _arguments(context: RunContext, name: str, kind: type[ScenarioResults], resu
         "--overlay": context.overlay and context.overlay.resolve(),
         "-m": context.profile.scenarios or None,
     }
-    spread = ["-p", "xdist.plugin", "--apart", "--dist", "loadgroup", "--no-loadscope-reorder", "-n"]
+    spread = ["-p", "xdist.plugin", "--apart", "--dist", "loadgroup", "-n"]
     wanted = [*spread, str(context.profile.suite_processes)] if context.profile.suite_processes > 1 else []
+    # Stacks with many scenarios come first, else: that is better where all are run.
+    wanted += ["--no-loadscope-reorder"] if wanted and context.profile.enough_failed == 1 else []
     wanted += [f"--criterion={spec.id}" for spec in context.wanted if kind in spec.needs]
     wanted += ["--warm"] if context.profile.warm else []
     chosen = [part for option, value in given.items() if value is not None for part in (option, str(value))]
