@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -50,33 +50,29 @@ class Connections:
 
 
 class Services:
-    """The queue, the fan-out and the settings, with a clock and ids that tests may own."""
+    """The queue, the fan-out and the settings, with a clock that tests may replace."""
 
-    def __init__(
-        self,
-        queue: Queue,
-        settings: ApiSettings,
-        *,
-        clock: Callable[[], float] = time.time,
-        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
-    ) -> None:
+    def __init__(self, queue: Queue, settings: ApiSettings) -> None:
         self.queue = queue
         self.settings = settings
-        self.clock = clock
-        self.new_id = new_id
+        self.clock = time.time
         self.fanout = FanOut(settings.subscriber_queue)
         self.connections = Connections()
         self.snapshots = Snapshots(queue)
         self.bodies = ByteBudget(settings.bodies_limit)
-        self.limiter = ConnectionLimiter(settings.connections_per_address)
+        self.limiter = ConnectionLimiter(settings)
         self.metrics = Metrics()
-        self.usage = UsageCounter(queue.usage, clock)
-        self.retirement = Retirement(settings, self.usage, InFlight(queue, self.fanout), clock)
-        self.redis_clock = RedisClock(queue, clock)
+        self.usage = UsageCounter(queue.usage, self.clock)
+        self.retirement = Retirement(settings, self.usage, InFlight(queue, self.fanout), self.clock)
+        self.redis_clock = RedisClock(queue, self.clock)
         self.large_results = LargeResults()
         self.stopping = asyncio.Event()
         self.failed = False
         """Whether it stops because some of its background work has failed."""
+
+    def new_id(self) -> str:
+        """An id that nobody else has."""
+        return str(uuid.uuid4())
 
     async def job_once_ended(self, job_id: str) -> Job | None:
         """A job: with its payload and result where it has ended, else without large ones, which nobody asked for."""

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from aiohttp import web
 
+from new_stack.api.guard.settings import GuardSettings
 from new_stack.api.http.problems import ProblemError
 from new_stack.log import log
 
@@ -79,13 +80,15 @@ def bound_first_request(runner: web.AppRunner, seconds: float) -> None:
 class ConnectionLimiter:
     """Counts long-lived connections by the address they come from."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, settings: GuardSettings) -> None:
+        self._limit = settings.connections_per_address
+        self._trust_forwarded = settings.trust_forwarded
         self._open: Counter[str] = Counter()
 
     @contextmanager
-    def connection(self, address: str) -> Iterator[None]:
-        """Hold one place for the address. Raises a 429 problem where it has none left."""
+    def connection(self, request: web.Request) -> Iterator[None]:
+        """Hold one place for the address that it comes from. Raises a 429 problem where that has none left."""
+        address = self._address_of(request)
         if self._open[address] >= self._limit:
             raise ProblemError(
                 429,
@@ -100,6 +103,13 @@ class ConnectionLimiter:
             self._open[address] -= 1
             if not self._open[address]:
                 del self._open[address]
+
+    def _address_of(self, request: web.Request) -> str:
+        if self._trust_forwarded:
+            forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+            if forwarded:
+                return forwarded
+        return request.remote or "unknown"
 
 
 class ByteBudget:
@@ -140,12 +150,3 @@ class TokenBucket:
         self._tokens = min(self._rate * 2, self._tokens + (now - self._at) * self._rate) - 1
         self._at = now
         return max(0.0, -self._tokens / self._rate)
-
-
-def address_of(request: web.Request, *, trust_forwarded: bool) -> str:
-    """The address a connection is counted under."""
-    if trust_forwarded:
-        forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-        if forwarded:
-            return forwarded
-    return request.remote or "unknown"

@@ -16,7 +16,6 @@ from aiohttp import web
 from msgspec import UNSET, Raw, UnsetType
 
 from new_stack.api.guard.bodies import received
-from new_stack.api.guard.limits import address_of
 from new_stack.api.http.http_io import answer, decoded
 from new_stack.api.http.problems import FieldError, ProblemError, not_found
 from new_stack.api.legacy.v2.universal import universal_job
@@ -147,8 +146,7 @@ async def submit(request: web.Request) -> web.Response:
             waits = seconds is not None
             caller = admit_rest(request, HUB_DIALECT, "POST /api/jobs with wait" if waits else "POST /api/jobs")
             if waits:
-                address = address_of(request, trust_forwarded=services.settings.trust_forwarded)
-                place.enter_context(services.limiter.connection(address))
+                place.enter_context(services.limiter.connection(request))
             job_id = (await services.queue.submit(msgspec.structs.replace(job, client_id=caller.client))).job_id
             services.metrics.submitted["legacy_http"] += 1
         del body, job

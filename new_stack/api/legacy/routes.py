@@ -7,7 +7,6 @@ from typing import Final
 
 from aiohttp import WSCloseCode, web
 
-from new_stack.api.guard.limits import address_of
 from new_stack.api.guard.peer import PeerGone
 from new_stack.api.http.access import Access, access_of
 from new_stack.api.http.http_io import answer
@@ -57,10 +56,9 @@ async def connect(request: web.Request, role: str, name: str, serve: Serve = ser
     services = request.app[SERVICES]
     if len(name) > NAME_LIMIT or not name.isprintable():
         raise invalid("id", f"must be printable and not longer than {NAME_LIMIT} characters")
-    address = address_of(request, trust_forwarded=services.settings.trust_forwarded)
     caller = request[CALLER] = caller_of(request, WEBSOCKET, HUB_DIALECT, name)
     connection = Connection(services, role, caller)
-    with services.limiter.connection(address):
+    with services.limiter.connection(request):
         async with connection.accepted(request):
             try:
                 if (refusal := _refusal(request, connection, role, name)) is None:

@@ -9,7 +9,6 @@ from typing import Any, Final, Protocol
 import msgspec
 from aiohttp import web
 
-from new_stack.api.guard.limits import address_of
 from new_stack.api.guard.peer import Peer, PeerGone
 from new_stack.api.http.http_io import encode
 from new_stack.api.legacy.v2.universal import progress_message
@@ -126,8 +125,7 @@ class Stream:
     async def serve(self, request: web.Request, run: Callable[[Stream], Awaitable[object]]) -> web.StreamResponse:
         """Send the headers, and let `run` write. Raises a 429 problem where the address has too many streams."""
         services = self._services
-        address = address_of(request, trust_forwarded=services.settings.trust_forwarded)
-        with services.limiter.connection(address), services.connections.counted("sse"):
+        with services.limiter.connection(request), services.connections.counted("sse"):
             await self.response.prepare(request)
             seconds = services.settings.send_timeout_ms / 1000
             self._peer = Peer(request.transport, buffer=WRITE_BUFFER, seconds=seconds, event="stream_not_reading")
