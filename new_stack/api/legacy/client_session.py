@@ -9,8 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from new_stack.api.legacy.dialect import Dialect, Frame
-from new_stack.api.legacy.hub import HUB
+from new_stack.api.legacy.hub import HUB, Frame, HubDialect
 from new_stack.api.legacy.late_ends import LateEnds
 from new_stack.api.legacy.messages import Fields, Refusal, job_id_of, text_field, value
 from new_stack.api.legacy.session import Connection, Session
@@ -30,7 +29,7 @@ class ClientSession(Session):
 
     def __init__(self, services: Services, connection: Connection, name: str) -> None:
         super().__init__(services, connection, name)
-        self.dialect: Dialect = HUB
+        self.dialect: HubDialect = HUB
         self.actions: Mapping[str, Action] = ACTIONS
         """What is done for which message."""
         self._followed: dict[str, None] = {}

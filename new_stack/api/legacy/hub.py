@@ -1,19 +1,22 @@
-"""The hub's dialect of clients: its frames with their exact fields, and its two tables.
+"""The hub's dialect of clients: where a submission has what, and its frames with their exact fields.
 
 Monitors get the same frames of jobs, with `client_id` added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final
 
 from new_stack.api.http.http_io import encode
 from new_stack.api.http.schemas import CLEARED, plain_number
-from new_stack.api.legacy.dialect import Dialect, Frame, as_text
+from new_stack.api.legacy.messages import Fields, new_job
+from new_stack.api.modern.more_fields import with_more_fields
 from new_stack.api.retirement.callers import REST, UNNAMED
 from new_stack.queue.events import Event, EventKind
-from new_stack.queue.jobs import Job, JobState
+from new_stack.queue.jobs import Job, JobState, NewJob, Submission
+
+Frame = dict[str, Any]
 
 UNLESS_SAID: Final[dict[str, Frame]] = {
     "job_accepted": {"estimated_start": None, "notified_workers": 0},
@@ -85,46 +88,79 @@ def monitor_text(event: Event) -> str:
     return "" if found is None else encode(found | {"client_id": client_id}).decode()
 
 
-def _status(job: Job, now: float) -> Frame:
-    completed = job.state is JobState.COMPLETED
-    return frame(
-        "response_job_status",
-        now,
-        job_id=job.id,
-        status=job.state,
-        progress=plain_number(job.progress),
-        worker_id=job.worker_id,
-        completed_at=job.ended_at / 1000 if completed and job.ended_at is not None else None,
-        result=job.result,
-        message=f"Job cancelled: {job.cancel_reason}" if job.state is JobState.CANCELLED else job.status_message,
-    )
+class HubDialect:
+    """The words of the hub: what was done, each as the frame that says it. `now` is in seconds since the epoch.
 
+    The sessions do what is asked for and know no dialect's words; another dialect overrides them with its own.
+    """
 
-def _retried(job: Job, changed: bool, now: float) -> Frame:  # noqa: FBT001 - as the table has it
-    """A job that failed before runs again by itself: its history keeps no worker from it, so the hub's text holds."""
-    message = CLEARED if changed or job.failures else "Job has no failure history to clear."
-    about = {"job_id": job.id, "status": job.state, "worker_id": job.worker_id, "message": message}
-    return frame("response_job_status", now, **about)
-
-
-HUB: Final = Dialect(
-    id_field="message_id",
-    follows_own_jobs=True,
-    answers={
+    id_field = "message_id"
+    """Where a submission has the job's id."""
+    follows_own_jobs = True
+    """Whether a client hears of its own jobs without a subscription."""
+    answers: ClassVar[Mapping[str, Callable[[float], Frame]]] = {
         "stay_alive": lambda now: frame(
             "response_job_status", now, job_id="keep-alive", status="acknowledged", message="Connection is alive"
         ),
         "subscribe_stats": lambda now: frame("subscription_confirmed", now, job_id="stats", channels=["stats"]),
         "request_stats": lambda now: error("Stats requests are restricted to monitors only", now),
-    },
-    greeting=lambda name, now: greeting("Client", name, now),
-    accepted=lambda said, _message_id, now: frame(
-        "job_accepted", now, job_id=said.job_id, status=said.state, position=said.position
-    ),
-    status=_status,
-    subscribed=lambda job_id, now: frame("subscription_confirmed", now, job_id=job_id),
-    cancelled=lambda job, now: frame("response_job_status", now, job_id=job.id, **_cancellation(job.cancel_reason)),
-    retried=_retried,
-    error=lambda sentence, _message_id, now: error(sentence, now),
-    text=as_text(event_frame),
-)
+    }
+    """The messages that nothing is done for but to answer them."""
+    event_frame = staticmethod(event_frame)
+    """The one frame that a subscriber gets for an event; None for what clients are not sent."""
+
+    def job(self, fields: Fields, client_id: str) -> NewJob:
+        """The job in a submission. Raises Refusal, naming the field."""
+        return with_more_fields(new_job(fields, client_id, id_field=self.id_field), fields)
+
+    def text(self, event: Event) -> str:
+        """An event's frame as JSON, empty where there is none."""
+        found = self.event_frame(event)
+        return "" if found is None else encode(found).decode()
+
+    def greeting(self, name: str, now: float) -> Frame:
+        """The welcome."""
+        return greeting("Client", name, now)
+
+    def accepted(self, said: Submission, _message_id: Any, now: float) -> Frame:
+        """A submission was taken; the client calls its message so."""
+        return frame("job_accepted", now, job_id=said.job_id, status=said.state, position=said.position)
+
+    def status(self, job: Job, now: float) -> Frame:
+        """How a job stands."""
+        completed = job.state is JobState.COMPLETED
+        return frame(
+            "response_job_status",
+            now,
+            job_id=job.id,
+            status=job.state,
+            progress=plain_number(job.progress),
+            worker_id=job.worker_id,
+            completed_at=job.ended_at / 1000 if completed and job.ended_at is not None else None,
+            result=job.result,
+            message=f"Job cancelled: {job.cancel_reason}" if job.state is JobState.CANCELLED else job.status_message,
+        )
+
+    def subscribed(self, job_id: str, now: float) -> Frame:
+        """The client follows a job."""
+        return frame("subscription_confirmed", now, job_id=job_id)
+
+    def cancelled(self, job: Job, now: float) -> Frame:
+        """The job is cancelled."""
+        return frame("response_job_status", now, job_id=job.id, **_cancellation(job.cancel_reason))
+
+    def retried(self, job: Job, changed: bool, now: float) -> Frame:  # noqa: FBT001 - the answer's own word
+        """A retry was asked for, and has `changed` something or not: a job that has not failed is left as it is.
+
+        A job that failed before runs again by itself: its history keeps no worker from it, so the hub's text holds.
+        """
+        message = CLEARED if changed or job.failures else "Job has no failure history to clear."
+        about = {"job_id": job.id, "status": job.state, "worker_id": job.worker_id, "message": message}
+        return frame("response_job_status", now, **about)
+
+    def error(self, sentence: str, _message_id: Any, now: float) -> Frame:
+        """A message could not be served; the client calls it so."""
+        return error(sentence, now)
+
+
+HUB: Final = HubDialect()

@@ -11,8 +11,7 @@ from new_stack.api.guard.peer import PeerGone
 from new_stack.api.http.access import Access, access_of
 from new_stack.api.http.http_io import answer
 from new_stack.api.http.problems import invalid
-from new_stack.api.legacy.dialect import Frame
-from new_stack.api.legacy.hub import INVALID_TOKEN, error
+from new_stack.api.legacy.hub import INVALID_TOKEN, Frame, error
 from new_stack.api.legacy.session import Connection, run_session
 from new_stack.api.legacy.v2.client_session import LaterClientSession
 from new_stack.api.legacy.v2.monitor_session import LaterMonitorSession
