@@ -96,7 +96,8 @@ async def broadcast_stats(services: Services) -> None:
     snapshot = await shown.take()
     key = change_key(snapshot, services.connections.shown())
     if key != shown.broadcast_key or now - shown.broadcast_at >= services.settings.stats_idle_ms / 1000:
-        services.fanout.publish_snapshot(snapshot)
+        for follower in services.fanout.followers(SNAPSHOTS):
+            follower.put(snapshot)
         shown.broadcast_key, shown.broadcast_at = key, now
 
 

@@ -12,6 +12,7 @@ from new_stack.queue.jobs import Job, JobState, QueueCounts, WorkerInfo
 from new_stack.queue.queue import Queue
 
 ACTIVE_JOBS_SHOWN: Final = 100
+STATES_SHOWN: Final = (JobState.CLAIMED, JobState.PENDING, JobState.FAILED)
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -19,9 +20,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     counts: QueueCounts
     workers: tuple[WorkerInfo, ...]
-    active: tuple[Job, ...]
-    pending: tuple[Job, ...] = ()
-    failed: tuple[Job, ...] = ()
+    jobs: tuple[Job, ...]
 
 
 class Snapshots:
@@ -43,13 +42,10 @@ class Snapshots:
         async with self._lock:
             if self._last is None or self._began < asked:
                 began = loop.time()
-                counts, workers, active, pending, failed = await asyncio.gather(
-                    self._queue.counts(),
-                    self._queue.workers(),
-                    self._queue.jobs(state=JobState.CLAIMED, limit=ACTIVE_JOBS_SHOWN, bodies=False),
-                    self._queue.jobs(state=JobState.PENDING, limit=ACTIVE_JOBS_SHOWN, bodies=False),
-                    self._queue.jobs(state=JobState.FAILED, limit=ACTIVE_JOBS_SHOWN, bodies=False),
+                listed = [self._queue.jobs(state=one, limit=ACTIVE_JOBS_SHOWN, bodies=False) for one in STATES_SHOWN]
+                counts, workers, pages = await asyncio.gather(
+                    self._queue.counts(), self._queue.workers(), asyncio.gather(*listed)
                 )
-                self._last = Snapshot(counts, tuple(workers), active.jobs, pending.jobs, failed.jobs)
+                self._last = Snapshot(counts, tuple(workers), tuple(job for page in pages for job in page.jobs))
                 self._began = began
             return self._last

@@ -33,7 +33,7 @@ def stats_broadcast(snapshot: Snapshot, connected: Connected, now: float, *, bri
     """The message; `brief`, as right after `subscribe`, leaves out the lists of jobs and workers at work."""
     alive = [worker for worker in snapshot.workers if worker.alive]
     names = [worker.report.worker_id for worker in alive]
-    followed = {job.id: job.client_id for job in _not_completed(snapshot) if job.client_id is not None}
+    followed = {job.id: job.client_id for job in snapshot.jobs if job.client_id is not None}
     return frame(
         "stats_broadcast",
         now,
@@ -48,11 +48,7 @@ def stats_broadcast(snapshot: Snapshot, connected: Connected, now: float, *, bri
 def change_key(snapshot: Snapshot, connected: Connected) -> object:
     """What differs between two snapshots where monitors have to get the new one: all but the times of heartbeats."""
     workers = [(worker.report, worker.alive) for worker in snapshot.workers]
-    return (snapshot.counts, workers, [job.id for job in _not_completed(snapshot)], connected)
-
-
-def _not_completed(snapshot: Snapshot) -> tuple[Job, ...]:
-    return snapshot.active + snapshot.pending + snapshot.failed
+    return (snapshot.counts, workers, [job.id for job in snapshot.jobs], connected)
 
 
 def _worker(worker: WorkerInfo) -> dict[str, Any]:
@@ -81,7 +77,7 @@ def _system(snapshot: Snapshot, alive: list[WorkerInfo], *, brief: bool) -> dict
     jobs: dict[str, Any] = {"total": total(counts), "status": by_state}
     workers: dict[str, Any] = {"total": len(alive), "status": Counter(worker.report.status for worker in alive)}
     if not brief:
-        jobs["active_jobs"] = [_active_job(job) for job in _not_completed(snapshot)]
+        jobs["active_jobs"] = [_active_job(job) for job in snapshot.jobs]
         workers["active_workers"] = [_active_worker(worker) for worker in alive]
     queues = {"priority": counts.urgent, "standard": counts.pending - counts.urgent, "total": counts.pending}
     return {"queues": queues, "jobs": jobs, "workers": workers}
@@ -150,8 +146,9 @@ class WorkerStatuses:
     def reset(self, snapshot: Snapshot) -> None:
         """Start from a snapshot."""
         self._running = {}
-        for job in snapshot.active:
-            self._running.setdefault(job.worker_id or "", set()).add(job.id)
+        for job in snapshot.jobs:
+            if job.state is JobState.CLAIMED:
+                self._running.setdefault(job.worker_id or "", set()).add(job.id)
         self._shown = {}
         self.update(snapshot)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -19,34 +19,27 @@ from new_stack.queue.reader import Reader
 T = TypeVar("T")
 
 TOO_SLOW: Final = "too slow: events piled up faster than this connection took them"
-_NOBODY: Final[frozenset[Any]] = frozenset()
 SHUTTING_DOWN: Final = "this server is shutting down: reconnect"
 
 
-class Published:
+class Published(msgspec.Struct, eq=False, weakref=True):
     """An event on its way to many subscribers: what one of them encodes, the others share."""
 
-    __slots__ = ("__weakref__", "_encoded", "_fetching", "event")
-
-    def __init__(self, event: Event) -> None:
-        self.event = event
-        self._encoded: dict[Callable[[Event], object], object] = {}
-        self._fetching: asyncio.Lock | None = None
+    event: Event
+    _encoded: dict[Callable[[Event], object], object] = {}
+    _fetching: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
 
     async def complete(self, queue: Reader) -> None:
         """Where the result was too large to travel with the event, read it, once for all; wait while Redis is away."""
-        if not self.event.result_omitted:
-            return
-        self._fetching = self._fetching or asyncio.Lock()
         async with self._fetching:
             while self.event.result_omitted:
                 try:
                     job = await queue.job(self.event.job_id)
                 except QueueUnavailable:
                     await asyncio.sleep(1.0)
-                    continue
-                result = None if job is None else job.result
-                self.event = msgspec.structs.replace(self.event, result=result, result_omitted=False)
+                else:
+                    result = None if job is None else job.result
+                    self.event = msgspec.structs.replace(self.event, result=result, result_omitted=False)
 
     def encoded(self, encode: Callable[[Event], T]) -> T:
         """`encode(event)`, done once for all subscribers."""
@@ -62,17 +55,14 @@ class Gap:
     __slots__ = ()
 
 
-class DeliveryBarrier:
+class DeliveryBarrier(msgspec.Struct, eq=False):
     """An answer that has to come after the events that led to it: it waits in their queue until it is `sent`.
 
     Without a frame it only marks the place.
     """
 
-    __slots__ = ("frame", "sent")
-
-    def __init__(self, frame: dict[str, Any] | None) -> None:
-        self.frame = frame
-        self.sent = asyncio.Event()
+    frame: dict[str, Any] | None
+    sent: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
 
 Topic = tuple[str, str]
@@ -101,7 +91,7 @@ class Subscriber:
     __slots__ = ("_items", "_limit", "_woken", "closed", "topics")
 
     def __init__(self, limit: int) -> None:
-        self._items: deque[Item] = deque()
+        self._items: list[Item] = []
         self._limit = limit
         self._woken = asyncio.Event()
         self.closed: str | None = None
@@ -110,13 +100,11 @@ class Subscriber:
 
     def put(self, item: Item) -> None:
         """Add an item; a full queue closes the subscriber and drops what it holds, so memory stays bounded."""
-        if self.closed is not None:
-            return
         if len(self._items) >= self._limit:
             self.close(TOO_SLOW)
-            return
-        self._items.append(item)
-        self._woken.set()
+        elif self.closed is None:
+            self._items.append(item)
+            self._woken.set()
 
     def close(self, reason: str) -> None:
         """End the subscription from the server's side."""
@@ -129,13 +117,10 @@ class Subscriber:
         """Everything that waits, or an empty list when nothing came in time or the subscriber is closed."""
         if not self._items and self.closed is None:
             self._woken.clear()
-            timer = asyncio.get_running_loop().call_later(seconds, self._woken.set)
-            try:
-                await self._woken.wait()
-            finally:
-                timer.cancel()
-        items = list(self._items)
-        self._items.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._woken.wait()
+        items, self._items = self._items, []
         return items
 
 
@@ -174,12 +159,7 @@ class FanOut:
 
     def followers(self, topic: Topic) -> AbstractSet[Subscriber]:
         """Who hears of this."""
-        return self._followers.get(topic, _NOBODY)
-
-    def publish_snapshot(self, snapshot: Snapshot) -> None:
-        """Hand a snapshot to everybody who follows them."""
-        for subscriber in self.followers(SNAPSHOTS):
-            subscriber.put(snapshot)
+        return self._followers.get(topic, frozenset())
 
     def remove(self, subscriber: Subscriber) -> None:
         """Forget a subscriber, and what it followed."""

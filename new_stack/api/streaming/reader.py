@@ -28,13 +28,11 @@ async def read_events(queue: Queue, fanout: FanOut, after: str) -> None:
         began = loop.time()
         try:
             if backoff.tries:
-                after = await _check(queue, fanout, after)
+                after = await _begin_anew_after(queue, fanout, after) or after
                 log.info("events_resumed", after=after)
             events, end = await queue.events(after, block_ms=BLOCK_MS, count=PAGE)
-            if end == after:
-                end = await _check(queue, fanout, after)
-            elif len(events) == PAGE:
-                await _check(queue, fanout, after)
+            if end == after or len(events) == PAGE:
+                end = await _begin_anew_after(queue, fanout, after) or end
             backoff.succeeded()
         except QueueError as error:  # of whatever kind: the process serves on, and says why it hears nothing
             if not backoff.tries:
@@ -47,8 +45,9 @@ async def read_events(queue: Queue, fanout: FanOut, after: str) -> None:
         await asyncio.sleep(max(0.0, PAUSE_SECONDS - (loop.time() - began)))
 
 
-async def _check(queue: Queue, fanout: FanOut, after: str) -> str:
-    """Where to go on reading; where events have left the stream unread, every subscriber is told that it missed some.
+async def _begin_anew_after(queue: Queue, fanout: FanOut, after: str) -> str:
+    """Where to begin, should the stream be a new one; empty where it goes on. Where events have left the stream unread,
+    every subscriber is told that it missed some.
 
     This process was behind by more than the stream keeps, or the stream began anew (FLUSHDB, a Redis that lost its
     data), perhaps with a clock that was set back: then all that it holds is new.
@@ -59,4 +58,4 @@ async def _check(queue: Queue, fanout: FanOut, after: str) -> str:
     if restarted or (at != (0, 0) and first is not None and first > at):
         log.warning("events_missed", after=after)
         fanout.missed()
-    return "0-0" if restarted else after
+    return "0-0" if restarted else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.testing.waiting import until
+from new_stack.api.streaming.fanout import SNAPSHOTS
 from new_stack.queue import Failed, WorkerReport
 
 from .conftest import Api, Socket, StartApi, Work
@@ -102,10 +102,11 @@ async def test_channels_filter_broadcasts_but_not_jobs(start_api: StartApi, work
     socket = await monitor(api)
     await socket.send(type="subscribe", channels=["worker_status"])
     await socket.receive_types(4)
-    published = api.services.fanout.publish_snapshot
-    snapshots: list[Any] = []
-    api.services.fanout.publish_snapshot = lambda one: (snapshots.append(one), published(one))  # type: ignore[method-assign,assignment,func-returns-value]
-    await until(lambda: len(snapshots) >= 2)
+    other = api.services.fanout.subscriber()
+    api.services.fanout.follow(other, SNAPSHOTS)
+    assert await other.take(10)
+    assert await other.take(10)
+    api.services.fanout.remove(other)
     await api.submit()
     await work.whole_job()
     assert await socket.receive_types(2) == ["response_job_status", "complete_job"]
