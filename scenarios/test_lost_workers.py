@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 import pytest
 import redis.asyncio
 
+from harness.clients import ModernClient
 from harness.faults import Direction, Proxy
-from harness.processes import Valkey
+from harness.processes import Process, Valkey
 from harness.targets import Deployment
 from harness.testing import fresh, until
 from scenarios.received_facts import reached, story, until_claimed_by
@@ -109,10 +112,19 @@ async def test_no_lease_lasts_longer_for_a_clock_of_redis_that_was_set_back(brit
         await until_claimed_by(client, job_id, (await brittle.worker("next")).name)
 
 
-async def test_a_claim_whose_answer_was_lost_is_handed_back_at_once(
-    request: pytest.FixtureRequest, stacks: Stacks
-) -> None:
-    """It waits for no lease to run out, which would count against it."""
+@dataclass(kw_only=True)
+class Behind:
+    """A worker whose line to Redis can be broken; the clients' one is whole."""
+
+    line: Proxy
+    client: ModernClient
+    worker: Process
+
+
+@asynccontextmanager
+async def behind_a_line(
+    request: pytest.FixtureRequest, stacks: Stacks, *, concurrency: int = 1
+) -> AsyncIterator[Behind]:
     own = ours(request, "a line that it can break").stack("line", settings={"hubgate_lease_ms": LONG_LEASE_MS})
     if not isinstance(stacks.redis, Valkey):
         pytest.skip("needs a Redis whose port it knows")
@@ -121,16 +133,46 @@ async def test_a_claim_whose_answer_was_lost_is_handed_back_at_once(
             url = stack.namespace.url.replace(f":{stacks.redis.port}", f":{line.port}")
             target = msgspec.structs.replace(stack.deployment.target, redis_url=url)
             behind = Deployment(target, setup=stack.deployment.setup, processes=stacks.processes)
-            [worker] = await behind.astart_workers([behind.worker_launch(fresh("behind"))])
-            first = await client.submit(script(10, wait(1_000), result="first"))
-            await reached(client, first)
-            second = await client.submit(script(50, result="second"))
-            line.partition(Direction.DOWN)
-            await until_claimed_by(client, second, worker.name)  # with the end of the first, in one call
-            line.cut()
-            line.heal()
-            async with asyncio.timeout(SOON_S):
-                events = await client.follow_to_end(second)
-            assert story(events) == "submitted claimed released claimed progress completed"
-            assert (await client.job(first))["result"] == "first"
+            launch = behind.worker_launch(fresh("behind"), concurrency=concurrency)
+            [worker] = await behind.astart_workers([launch])
+            yield Behind(line=line, client=client, worker=worker)
             behind.stop()
+
+
+async def test_a_claim_whose_answer_was_lost_is_handed_back_at_once(
+    request: pytest.FixtureRequest, stacks: Stacks
+) -> None:
+    """It waits for no lease to run out, which would count against it."""
+    async with behind_a_line(request, stacks) as behind:
+        client = behind.client
+        first = await client.submit(script(10, wait(1_000), result="first"))
+        await reached(client, first)
+        second = await client.submit(script(50, result="second"))
+        behind.line.partition(Direction.DOWN)
+        await until_claimed_by(client, second, behind.worker.name)  # with the end of the first, in one call
+        behind.line.cut()
+        behind.line.heal()
+        async with asyncio.timeout(SOON_S):
+            events = await client.follow_to_end(second)
+        assert story(events) == "submitted claimed released claimed progress completed"
+        assert (await client.job(first))["result"] == "first"
+
+
+async def test_an_end_that_comes_while_another_is_under_way_is_not_lost_with_its_answer(
+    request: pytest.FixtureRequest, stacks: Stacks
+) -> None:
+    async with behind_a_line(request, stacks, concurrency=2) as behind:
+        client = behind.client
+        first = await client.submit(script(10, wait(800), result="first"))
+        second = await client.submit(script(10, wait(1_600), result="second"))
+        for job_id in (first, second):
+            await reached(client, job_id)
+        behind.line.partition(Direction.DOWN)
+        await reached(client, first, "completed")
+        await asyncio.sleep(2)  # the second comes to its end, and nobody can be told
+        behind.line.cut()
+        behind.line.heal()
+        for job_id in (first, second):
+            async with asyncio.timeout(SOON_S):
+                events = await client.follow_to_end(job_id)
+            assert story(events) == "submitted claimed progress completed"
