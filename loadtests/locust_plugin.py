@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -16,7 +17,7 @@ from typing import Any, Final
 import gevent
 import msgspec
 from flask import Response, request
-from locust import LoadTestShape
+from locust import LoadTestShape, runners
 from locust.runners import MasterRunner, WorkerRunner
 
 from harness.history import Clock, HistoryWriter
@@ -31,6 +32,14 @@ REPORT: Final = "hubgate_report"
 """Worker to master: its last report of a test."""
 LEAD_S: Final = 1.0
 """From the moment the last user was started to the first second of the plan: users connect meanwhile."""
+MISSED_BEATS: Final = 30
+"""Of a generator, one a second, until the master takes it for gone. Locust's own three are missed where others have the
+machine for a while, and with the last generator the load would end in the midst of its plan.
+"""
+REPORT_S: Final = 30
+"""How long the master waits at most for its generators to say which users they have. The plan is divided among those
+that have some: after Locust's own one second a busy machine had begun it with none.
+"""
 LIVE: Final = "live.jsonl"
 REPORTED: Final = "hubgate"
 SPAWN_RATE: Final = 50.0
@@ -41,6 +50,8 @@ log = logging.getLogger(__name__)
 
 def install(events: Any) -> None:
     """Add the plug-in: call it with `locust.events` in a locustfile, once."""
+    runners.HEARTBEAT_LIVENESS = MISSED_BEATS  # Locust has no option for it
+    os.environ.setdefault("LOCUST_WAIT_FOR_WORKERS_REPORT_AFTER_RAMP_UP", str(REPORT_S))
     events.init_command_line_parser.add_listener(add_arguments)
     events.init.add_listener(_on_init)
 
