@@ -23,12 +23,10 @@ EXAMPLES: Final = 3
 NAMED: Final = 100
 REASON_LENGTH: Final = 200
 
-_CHANGING: Final = (
-    (re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"), "…"),
-    (re.compile(r"\b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{8,}\b"), "…"),
-    (re.compile(r"\d+(\.\d+)?"), "N"),
-)
-"""What differs between errors of one kind: ids and numbers."""
+_IDS: Final = re.compile(r"[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}|\b(?=[a-f]*\d)[\da-f]{8,}\b", re.IGNORECASE)
+_CODE: Final = r"\b(?:http(?:/[\d.]+)?(?: error)?|status|code|errno|signal)[\s:=#(\[-]{0,3}\d{1,4}\b(?!\.\d|\s?%)"
+"""A status, an exit code or an error number is what an error says: 404 is another reason than 503."""
+_CODES_AND_NUMBERS: Final = re.compile(rf"({_CODE})|\d+(?:\.\d+)?", re.IGNORECASE)
 
 Action = Literal["retry", "cancel", "drop"]
 
@@ -100,10 +98,9 @@ class BulkResult(msgspec.Struct, kw_only=True):
 
 
 def normalised(error: str | None) -> str:
-    """The first line of an error, with what differs from job to job taken out."""
+    """The first line of an error without what differs from job to job: ids and numbers, codes excepted."""
     reason = (error or "").strip().partition("\n")[0][: 4 * REASON_LENGTH]
-    for pattern, word in _CHANGING:
-        reason = pattern.sub(word, reason)
+    reason = _CODES_AND_NUMBERS.sub(lambda found: found[1] or "N", _IDS.sub("…", reason))
     return reason[:REASON_LENGTH] or "no reason given"
 
 

@@ -27,7 +27,8 @@ def violations(tab: Tab, npm: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1400, False), (1400, True), (390, False)], ids=["light", "dark", "small"])
+@pytest.mark.parametrize("width", [1400, 380], ids=["wide", "small"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_can_be_read_by_everybody(
     tab: Tab, stack: Stack, npm: Path, view: str, width: int, *, dark: bool
