@@ -131,7 +131,8 @@ class MachineLog:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self._read = 0
-        self._lines: list[Line] = []
+        self._last: Line | None = None
+        self._known = FREE
         self._decoder = msgspec.json.Decoder(Line)
 
     def time(self) -> MachineTime:
@@ -142,16 +143,25 @@ class MachineLog:
                 whole, _, _ = file.read().rpartition(b"\n")
             if whole:
                 self._read += len(whole) + 1
-                self._lines += map(self._decoder.decode, whole.splitlines())
-        return MachineTime([*MachineTime.of(self._lines).lost, *self._overdue()])
+                self._take([self._decoder.decode(line) for line in whole.splitlines()])
+        overdue = list(self._overdue())
+        return MachineTime([*self._known.lost, *overdue]) if overdue else self._known
+
+    def _take(self, lines: list[Line]) -> None:
+        """Add what new lines tell to what is known: a look costs no more the longer the run has lasted."""
+        newer = MachineTime.of([self._last, *lines] if self._last else lines)
+        self._last = lines[-1]
+        if newer.lost:
+            self._known = MachineTime([*self._known.lost, *newer.lost])
 
     def known_until(self, now: float) -> float:
         """Up to which moment it is known what others had; what they have now a line will tell."""
-        return self._lines[-1].at if self._lines and self._is_watched() else now
+        return self._last.at if self._last and self._is_watched() else now
 
     def _overdue(self) -> Iterator[Lost]:
         """A watcher that should have woken is not let run now. One that is gone explains nothing."""
-        now, last = time.time(), self._lines[-1].at if self._lines else time.time()
+        now = time.time()
+        last = self._last.at if self._last else now
         if now - last >= STEP_S + STILL_S and self._is_watched():
             yield Lost(last, now, now - last - STEP_S)
 

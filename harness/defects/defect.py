@@ -50,11 +50,6 @@ class Defect(msgspec.Struct, frozen=True, kw_only=True):
         """What a criterion has to say to have caught it rightly: one of these."""
         return self.findings + self.checks
 
-    @property
-    def touches_lua(self) -> bool:
-        """Whether it changes the functions in Redis. These are global to a server: it needs one of its own."""
-        return any(replacement.file.endswith(".lua") for replacement in self.replacements)
-
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A defect as the catalogue has it, under its name."""

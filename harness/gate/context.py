@@ -22,7 +22,7 @@ from harness.gate.profiles import Profile
 from harness.processes import ProcessDied, Processes, RedisServer, open_redis
 from harness.protocols.description import Described
 from harness.results import Criterion, Link, LinkTo, Parts, PhaseTime, count
-from harness.targets import HubTarget, StackTarget
+from harness.targets import HubTarget, StackTarget, Target
 
 
 class PhaseStatus(StrEnum):
@@ -90,6 +90,11 @@ class Options:
         if redis and prefix.isdecimal():
             redis, prefix = f"{redis.rpartition('/')[0] if urlsplit(redis).path else redis}/{prefix}", ""
         return StackTarget.at(self.candidate, redis_url=redis, prefix=prefix, token=self.token)
+
+    @property
+    def given(self) -> list[Target]:
+        """The sides that somebody else runs."""
+        return [target for target in (self.given_hub, self.given_stack) if target is not None]
 
 
 @dataclass(kw_only=True)

@@ -12,9 +12,11 @@ from typing import Any, Final, TypeVar
 
 from harness.criteria.evidence import LEAST_ON_HUB, MATTERS_MS
 from harness.errors import CouldNotRun
-from harness.gate.context import RunContext
+from harness.gate.context import PhaseResult, RunContext
 from harness.gate.load_runs import load_folder, run_load, spec_for
+from harness.history.history import History
 from harness.history.strikes import begun_again_ms
+from harness.history.timelines import tally_of, timelines_of
 from harness.load.judge import broken_promises
 from harness.load.recording import history_in
 from harness.load.results import LoadResult
@@ -56,7 +58,21 @@ async def on_hub(context: RunContext, name: str, disturb: Disturb, **load: Any) 
     return outcome_of(result, begun_again_ms(await asyncio.to_thread(history_in, load_folder(context, name))))
 
 
-def fault_row(*, name: str, title: str, how: str, stack: FaultOutcome, hub: FaultOutcome | str, tally: str) -> FaultRow:
+def under_faults(
+    name: str, load: LoadResult, history: History, hub: FaultOutcome | str, *, evidence: object, title: str, how: str
+) -> PhaseResult:
+    """What a phase brings back that broke the stack under a load, and did the same to a hub or says why not."""
+    accounting = load.checks["accounting"]
+    return PhaseResult(
+        evidence=[evidence],
+        histories=[(name, load.checks)],
+        timelines=timelines_of(history, load.checks.values(), side=f"stack, {name}"),
+        tallies=[tally_of(accounting, id=name, title=f"{title}: where every job is")],
+        faults=[fault_row(name, title, how, outcome_of(load, begun_again_ms(history)), hub)],
+    )
+
+
+def fault_row(name: str, title: str, how: str, stack: FaultOutcome, hub: FaultOutcome | str) -> FaultRow:
     """Both sides of one fault; without a hub, with the reason."""
     other, why = (None, hub) if isinstance(hub, str) else (hub, _too_little(hub))
     return FaultRow(
@@ -67,7 +83,7 @@ def fault_row(*, name: str, title: str, how: str, stack: FaultOutcome, hub: Faul
         stack=stack,
         hub=other,
         explanation=why,
-        links=(Link(to=LinkTo.TALLY, ref=tally, label="where every job is"),),
+        links=(Link(to=LinkTo.TALLY, ref=name, label="where every job is"),),
     )
 
 

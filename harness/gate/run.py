@@ -79,18 +79,29 @@ async def run_gate(
     limits = load_limits(specs, options.thresholds or DEFAULT)
     wanted = _chosen(specs, limits, options)
     waivers = load_waivers(specs, options.waivers) if options.waivers else []
-    given = [target for target in (options.given_hub, options.given_stack) if target is not None]
+    given = options.given
     looked = await _looked_at(given, options)
     show(looked)
-    started, folder = datetime.now(UTC), new_folder(options)
-    clock = time.monotonic()
-    profile = PROFILES[options.profile]
+    started, clock = datetime.now(UTC), time.monotonic()
+    shared = Shared(hub_replays=hub_replays or HubReplayCache(), stop=stop or asyncio.Event())
+    with _begun(options, limits, wanted, shared) as context:
+        found = await _carry_out_all(SPOKEN_GROUPS if options.spoken else groups, context, report)
+        left = [] if options.spoken else await end_what_is_left(given, own_services(context))
+    found.append(PhaseResult(preflight=looked, left_behind=left))
+    about = describe(options, context.folder.name, started, time.monotonic() - clock)
+    return _concluded(about, found, context, waivers, in_all=len(specs)), context.folder
+
+
+@contextmanager
+def _begun(options: Options, limits: LimitsFile, wanted: tuple[AnySpec, ...], shared: Shared) -> Iterator[RunContext]:
+    """What the phases of a run work with, in a folder of its own; its processes are gone afterwards."""
+    folder, profile = new_folder(options), PROFILES[options.profile]
     with (
         _overlay(options, folder) as overlay,
         MachineWatch(folder / MACHINE) as machine,
         Processes(folder / "logs", machine=machine, warm=profile.warm) as processes,
     ):
-        context = RunContext(
+        yield RunContext(
             options=options,
             folder=folder,
             processes=processes,
@@ -99,14 +110,9 @@ async def run_gate(
             wanted=wanted,
             report=lambda _: None,
             overlay=overlay,
-            service=f"simulation-{secrets.token_hex(6)}" if given else "simulation",
-            shared=Shared(hub_replays=hub_replays or HubReplayCache(), stop=stop or asyncio.Event()),
+            service=f"simulation-{secrets.token_hex(6)}" if options.given else "simulation",
+            shared=shared,
         )
-        found = await _carry_out_all(SPOKEN_GROUPS if options.spoken else groups, context, report)
-        left = [] if options.spoken else await end_what_is_left(given, own_services(context))
-    found.append(PhaseResult(preflight=looked, left_behind=left))
-    about = describe(options, folder.name, started, time.monotonic() - clock)
-    return _concluded(about, found, context, waivers, in_all=len(specs)), folder
 
 
 async def _looked_at(given: Sequence[Target], options: Options) -> list[PreflightRow]:

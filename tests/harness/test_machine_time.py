@@ -121,6 +121,26 @@ def test_a_deadline_waits_for_the_time_that_others_had(tmp_path: Path, monkeypat
     assert deadline.is_over
 
 
+def test_a_look_at_a_growing_log_reads_what_is_new_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: CORES)
+    monkeypatch.setattr("time.time", Clock())
+    looked: list[tuple[float, float]] = []
+
+    def noting(before: Line, after: Line, cores: int) -> Lost | None:
+        looked.append((before.at, after.at))
+        return lost_between(before, after, cores)
+
+    monkeypatch.setattr("harness.machine_time.lost_between", noting)
+    lines = starving(40, CORES)
+    growing = log(tmp_path / "machine.jsonl", lines[0])
+    with (tmp_path / "machine.jsonl").open("ab", buffering=0) as file:
+        for line in lines[1:]:
+            file.write(msgspec.json.encode(line) + b"\n")
+            growing.time()
+    assert looked == [(second, second + 1) for second in range(40)]
+    assert growing.time().lost == MachineTime.of(lines, CORES).lost
+
+
 def test_a_deadline_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: CORES)
     monkeypatch.setattr("time.time", clock := Clock())

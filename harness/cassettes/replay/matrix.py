@@ -86,8 +86,7 @@ async def play_matrix(  # noqa: PLR0913 - each is one choice of a run
     first, again, *_ = runs
     played = dict(zip(Column, (first, again, websocket.result(), sse.result()), strict=True))
     columns = judge_columns(played, runs, deviations, today)
-    problems = problems_of(columns, deviations, today)
-    return Matrix(columns=columns, rows=rows_of(columns), problems=problems)
+    return Matrix(columns=columns, rows=rows_of(columns), problems=problems_of(columns, deviations, today))
 
 
 def judge_columns(

@@ -65,11 +65,6 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
         """Which part of the stack it is in: queue, worker, api, client."""
         return self.file.partition("/")[0]
 
-    @property
-    def touches_lua(self) -> bool:
-        """Whether it changes the functions in Redis: these are global to a server, so it needs one of its own."""
-        return self.file.endswith(".lua")
-
 
 def mutant_of(place: Place, operator: str, text: str, original: str) -> Mutant:
     """The mutant that one way of changing a place makes."""

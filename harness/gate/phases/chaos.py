@@ -12,13 +12,12 @@ from harness.criteria.definition import NotMeasured
 from harness.criteria.evidence import ChaosLoads, ChaosWorld
 from harness.faults import Drawn, Kind, Proxy, Reach
 from harness.gate.context import Phase, PhaseResult, RunContext
-from harness.gate.hub_comparison import fault_row, or_why, outcome_of, why_not
+from harness.gate.hub_comparison import or_why, outcome_of, under_faults, why_not
 from harness.gate.load_runs import load_folder, run_load, spec_for
 from harness.gate.phases.faults import CUT_OFF
 from harness.history import HistoryWriter
 from harness.history.absences import Part
 from harness.history.strikes import begun_again_ms, strikes_of
-from harness.history.timelines import tally_of, timelines_of
 from harness.load.population import read_population
 from harness.load.recording import history_in, until_submitted
 from harness.load.spec import Demands, LoadSpec, Mix
@@ -61,21 +60,15 @@ async def gather(context: RunContext) -> PhaseResult:
     async with asyncio.TaskGroup() as sides:
         ours, theirs = sides.create_task(_on_stack(context)), sides.create_task(on_hub(context))
     world, hub = ours.result(), theirs.result()
-    load, history = world.load, await asyncio.to_thread(history_in, load_folder(context, NAME))
-    row = fault_row(
-        name=NAME,
+    hub_world, outcome = (None, hub) if isinstance(hub, str) else (hub, outcome_of(hub.load, hub.begun_again_ms))
+    return under_faults(
+        NAME,
+        world.load,
+        await asyncio.to_thread(history_in, load_folder(context, NAME)),
+        outcome,
+        evidence=ChaosLoads(worlds=[world], hub=hub_world),
         title="Everything at random, several at once",
         how=HOW,
-        stack=outcome_of(load, world.begun_again_ms),
-        hub=hub if isinstance(hub, str) else outcome_of(hub.load, hub.begun_again_ms),
-        tally=NAME,
-    )
-    return PhaseResult(
-        evidence=[ChaosLoads(worlds=[world], hub=None if isinstance(hub, str) else hub)],
-        histories=[(NAME, load.checks)],
-        timelines=timelines_of(history, load.checks.values(), side="stack, chaos"),
-        tallies=[tally_of(load.checks["accounting"], id=NAME, title="Where every job is after the chaos")],
-        faults=[row],
     )
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+import msgspec
+
 from harness.criteria.definition import NotMeasured
 from harness.criteria.evidence import Restarts, WorkerFaults
 from harness.faults import KillRedis, KillServers, Signal, Waves
 from harness.gate.context import Phase, PhaseResult, RunContext
-from harness.gate.hub_comparison import fault_row, on_hub, outcome_of
+from harness.gate.hub_comparison import on_hub, under_faults
 from harness.gate.load_runs import load_folder, run_load, spec_for
 from harness.history import CheckResult, HistoryWriter
 from harness.history.absences import Part
-from harness.history.strikes import begun_again_ms, ends_met, strikes_of
-from harness.history.timelines import tally_of, timelines_of
+from harness.history.strikes import ends_met, strikes_of
 from harness.load.population import read_population
 from harness.load.recording import history_in, until_submitted
 from harness.load.results import LoadResult
@@ -56,22 +57,16 @@ async def gather_faults(context: RunContext) -> PhaseResult:
     """Load, break, settle, check; beside it, in a run that is long enough, the same on the hub."""
     load, hub = await asyncio.gather(_stack(context), _hub(context))
     history = await asyncio.to_thread(history_in, load_folder(context, "faults"), shared=not load.owned)
-    row = fault_row(
-        name="workers-killed",
+    found = under_faults(
+        "faults",
+        load,
+        history,
+        hub,
+        evidence=WorkerFaults(load=load, lease_ms=context.profile.fault_lease_ms),
         title="Workers killed under load",
         how="A third of the workers killed in each wave, some stopped beyond a lease, some sent away.",
-        stack=outcome_of(load, begun_again_ms(history)),
-        hub=hub,
-        tally="jobs",
     )
-    return PhaseResult(
-        evidence=[WorkerFaults(load=load, lease_ms=context.profile.fault_lease_ms)],
-        histories=[("faults", load.checks)],
-        timelines=timelines_of(history, load.checks.values()),
-        tallies=[tally_of(load.checks["accounting"])],
-        distributions=[_recoveries(load.checks["recovery"])],
-        faults=[row],
-    )
+    return msgspec.structs.replace(found, distributions=[_recoveries(load.checks["recovery"])])
 
 
 async def _stack(context: RunContext) -> LoadResult:
@@ -137,6 +132,20 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
     """Load, kill both, settle, check. A stack that somebody else runs is not killed."""
     if context.options.candidate:
         raise NotMeasured("The API and its Redis were not started by this run, so they were not killed.")
+    load, hub = await asyncio.gather(_restarted_stack(context), _restarted_hub(context))
+    history = await asyncio.to_thread(history_in, load_folder(context, "restarts"))
+    return under_faults(
+        "restarts",
+        load,
+        history,
+        hub,
+        evidence=Restarts(load=load, strikes=strikes_of(history), ends_met=ends_met(history)),
+        title="Redis and the server killed under load",
+        how="Redis, with an append-only file, killed twice and then the API or the hub twice, each started again.",
+    )
+
+
+async def _restarted_stack(context: RunContext) -> LoadResult:
     seconds = context.profile.restart_jobs / RESTART_RATE
     spec = spec_for(
         context,
@@ -156,24 +165,7 @@ async def gather_restarts(context: RunContext) -> PhaseResult:
     async def disturb(deployment: Deployment, writer: HistoryWriter) -> None:
         await _kills(context, deployment, writer, context.profile.restart_jobs // 3, seconds)
 
-    load, hub = await asyncio.gather(run_load(context, "restarts", spec, disturb), _restarted_hub(context))
-    history = await asyncio.to_thread(history_in, load_folder(context, "restarts"))
-    accounting = load.checks["accounting"]
-    row = fault_row(
-        name="restarts",
-        title="Redis and the server killed under load",
-        how="Redis, with an append-only file, killed twice and then the API or the hub twice, each started again.",
-        stack=outcome_of(load, begun_again_ms(history)),
-        hub=hub,
-        tally="restarts",
-    )
-    return PhaseResult(
-        evidence=[Restarts(load=load, strikes=strikes_of(history), ends_met=ends_met(history))],
-        histories=[("restarts", load.checks)],
-        tallies=[tally_of(accounting, id="restarts", title="Where every job is after the restarts")],
-        timelines=timelines_of(history, load.checks.values(), side="stack, restarts"),
-        faults=[row],
-    )
+    return await run_load(context, "restarts", spec, disturb)
 
 
 async def _restarted_hub(context: RunContext) -> FaultOutcome | str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -313,8 +312,7 @@ async def a_killed_workers_job_runs_again(pair: Pair) -> None:
         job_id = await client.submit(side.payload(*script), service=service)
         if await client.wait(job_id, {EventKind.CLAIMED, EventKind.PROGRESS}, TOLD_S) is None:
             await client.settled(job_id, {JobState.CLAIMED}, TOLD_S)
-        workers[0].signal(signal.SIGKILL)
-        workers[0].expected_to_live = False
+        await asyncio.to_thread(workers[0].kill)
         other = await side.another(service)
         try:
             status = await client.settled(job_id, OVER, within)

@@ -83,7 +83,7 @@ def test_a_defect_applies_and_the_stack_still_imports_and_loads(defect: Defect, 
     if files:
         modules = [f"new_stack.{file.removesuffix('/__init__').replace('/', '.')}" for file in files]
         assert imported(overlay, modules) == 0
-    if defect.touches_lua:
+    if any(replacement.file.endswith(".lua") for replacement in defect.replacements):
         library = run_in(overlay, "lua")
         assert library != sound("lua")
         with redis.Redis(port=valkey.port) as client:

@@ -79,7 +79,7 @@ async def test_a_given_hub_is_never_struck_and_the_row_says_so(tmp_path: Path, m
     given = context(tmp_path, legacy="http://127.0.0.1:1")
     assert min(given.profile.hub_fault_jobs, given.profile.hub_chaos_jobs) > 0
     for why in (await on_hub(given, "faults-hub", begun), await chaos.on_hub(given)):
-        row = fault_row(name="chaos", title="", how="", stack=outcome(), hub=why, tally="chaos")
+        row = fault_row("chaos", "", "", outcome(), why)
         assert (row.explanation, row.standing, row.hub) == (NOT_OURS, Standing.ALONE, None)
 
 
@@ -95,7 +95,7 @@ async def test_a_hub_that_could_not_be_run_is_no_word_on_the_stack(
 
 
 def test_a_hub_that_took_hardly_a_job_is_nothing_to_stand_against() -> None:
-    row = fault_row(name="chaos", title="", how="", stack=outcome(), hub=outcome(3), tally="chaos")
+    row = fault_row("chaos", "", "", outcome(), outcome(3))
     assert (row.standing, row.explanation) == (
         Standing.ALONE,
         "The hub acknowledged 3 jobs: too few to compare.",

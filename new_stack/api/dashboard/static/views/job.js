@@ -83,7 +83,7 @@ export function jobView(page) {
       ["Priority", job.priority],
       ["Worker", job.worker_id && jobsWhere({ worker: job.worker_id }, job.worker_id)],
       ["Client", job.client_id && jobsWhere({ client: job.client_id }, job.client_id)],
-      ["Place", job.display_position && `${job.display_position} in the line of its service`],
+      ["Place", job.display_position && `${job.display_position} in the queue of its service`],
       ["Runs no sooner than", job.not_before_ms > now() && moment(job.not_before_ms, now())],
       ["Has to end by", job.deadline_at_ms && moment(job.deadline_at_ms, now())],
       ["Cancelled because", job.cancel_reason],
