@@ -11,6 +11,8 @@
     alice says {"type": "submit_job"}          a frame; bare text is sent as it stands
     alice hears complete_job                   all frames up to the first of that type, or so many
     alice leaves                               close the connection
+    library kim mode=http                      make a client of the stack's own library, with these options
+    kim submit ["draw", {}] {"priority": 3}    call a method of it, with these arguments and options
     deprecation legacy = false                 change the file that HUBGATE_DEPRECATION_FILE={file} names
 
 What nobody can know beforehand is masked: times by where they lie, ids of events, what memory and moments take. Nulls
@@ -39,6 +41,7 @@ from harness.processes.services import python_path
 from harness.processes.warm_pool import WarmStarts
 from harness.testing import TooLate
 from scenarios.answer_masks import CLOCKS_APART_MS, header, masked, shown
+from scenarios.library import Library, library
 from scenarios.stacks import OwnStack
 
 AGENT: Final = "a reader of books"
@@ -51,6 +54,7 @@ HEADERS: Final = (
     *("location", "allow", "retry-after", "deprecation", "sunset", "link", "www-authenticate", "etag", "cache-control"),
     *("access-control-allow-origin", "access-control-allow-methods", "access-control-allow-headers"),
     *("access-control-expose-headers", "access-control-max-age", "vary", "connection", "set-cookie"),
+    *("content-security-policy", "referrer-policy", "x-content-type-options", "content-disposition"),
 )
 _REPEATED: Final = re.compile(r"(\w)\*(\d+)")
 NOT_SHOWN: Final = ("#", "hubgate_jobs_unserved")
@@ -91,6 +95,9 @@ class Player:
         self._patience_s = patience_s
         self._workers: dict[str, Process] = {}
         self._sockets: dict[str, websockets.ClientConnection] = {}
+        self._library: Library | None = None
+        self._names: set[str] = set()
+        """Of sockets, and of clients of the library."""
         self._starts: WarmStarts | None = None
 
     async def answers(self, asked: str, opened: AsyncExitStack) -> list[str]:
@@ -113,9 +120,10 @@ class Player:
                 case "deprecation":
                     return _put(rest, self._file)
                 case "socket":
-                    name, path = rest.split()
-                    return await self._connect(name, path, opened)
-            return await (self._at_socket(word, rest) if word in self._sockets else self._ask(asked))
+                    return await self._connect(opened, *rest.split())
+                case "library":
+                    return await self._open_client(opened, *rest.split())
+            return await (self._by_name(word, rest) if word in self._names else self._ask(asked))
 
     async def _start_worker(self, name: str, *settings: str) -> list[str]:
         pairs = dict(setting.split("=", 1) for setting in settings)
@@ -127,17 +135,31 @@ class Player:
         [self._workers[name]] = await self._stack.deployment.astart_workers([launch])
         return []
 
-    async def _connect(self, name: str, path: str, opened: AsyncExitStack) -> list[str]:
+    async def _connect(self, opened: AsyncExitStack, name: str, path: str) -> list[str]:
         connecting = websockets.connect(f"{self._stack.ws_url}{path}", max_size=None, user_agent_header=AGENT)
         try:
             self._sockets[name] = await opened.enter_async_context(connecting)
         except websockets.InvalidStatus as refused:
             return [f"refused {refused.response.status_code}"]
+        self._names.add(name)
         return []
 
-    async def _at_socket(self, name: str, rest: str) -> list[str]:
+    async def _open_client(self, opened: AsyncExitStack, name: str, *options: str) -> list[str]:
+        if self._library is None:
+            path = python_path(self._stack.deployment.setup.overlay)
+            self._library = await opened.enter_async_context(library(path))
+        given: dict[str, Any] = dict(option.split("=", 1) for option in options)
+        given |= {"blocking": True} if "blocking" in given else {}
+        await self._library.open(name, self._stack.http_url, **given)
+        self._names.add(name)
+        return []
+
+    async def _by_name(self, name: str, rest: str) -> list[str]:
+        if name not in self._sockets and self._library is not None:
+            return [shown(one) for one in await self._library.asked(name, rest)]
         does, _, what = rest.partition(" ")
         if does == "leaves":
+            self._names.discard(name)
             await self._sockets.pop(name).close()
             return []
         return await (self._says(name, what) if does == "says" else self._hears(name, what))

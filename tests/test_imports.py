@@ -79,12 +79,14 @@ compares; a replay says how it compares, so it stands above parity.
 EXCEPTIONS: dict[str, tuple[str, ...]] = {
     "harness/clients/puppet.py": ("new_stack.queue",),
     "harness/workers/queue_puppet.py": ("new_stack.queue", "new_stack.matching"),
+    "harness/workers/client_puppet.py": ("new_stack.client",),
     "harness/workers/odd_connector.py": ("new_stack.worker",),
+    "harness/workers/plain_tasks.py": ("new_stack.worker",),
     "harness/workers/scripted_connector.py": ("new_stack.worker",),
     "loadtests/bench": ("new_stack.queue", "new_stack.worker"),
 }
-"""The doors: puppets play the stack's workers by the queue's public API, connectors of ours write down what its workers
-run or do what few connectors do, and the benchmarks measure the product.
+"""The doors: puppets play the stack's workers by the queue's public API, and the programs of others by its client;
+connectors of ours write down what its workers run or do what few connectors do; and the benchmarks measure the product.
 """
 
 

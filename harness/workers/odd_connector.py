@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime as dt
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -75,6 +76,14 @@ def _raise_deep(depth: int) -> None:
 
 class OddConnector(Connector):
     """Does what the payload's `does` says."""
+
+    async def close(self) -> None:
+        """Say so in the log."""
+        sys.stderr.write("the odd connector is closed\n")
+
+    def capabilities(self) -> dict[str, Any]:
+        """Some that an operator may overrule, and some that nobody else has."""
+        return {"models": ["ink"], "components": ["brush"], "paper": "A4"}
 
     async def run(self, job: JobContext) -> Any:
         """Do it."""
