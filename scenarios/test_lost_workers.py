@@ -63,6 +63,9 @@ async def test_jobs_that_have_lost_two_workers_run_alone_from_then_on(brittle: O
         await until(one_is_held, SOON_S, "one of both with a worker that has room for both")
         (other,) = {*beside} - {*held}
         await until_claimed_by(client, other, (await brittle.worker("another", concurrency=2)).name)
+        harmless = await client.submit(script(10, wait(60_000)))
+        third = await brittle.worker("third")
+        await until_claimed_by(client, harmless, third.name)  # none of both has taken it beside the dangerous one
 
 
 async def test_a_worker_that_was_only_frozen_was_not_lost(brittle: OwnStack) -> None:

@@ -171,6 +171,22 @@ async def test_the_hubs_monitors_hear_each_worker_become_busy_and_idle(isolated_
             await monitor.expect("complete_job", job_id=job_id, after=place)
 
 
+@pytest.mark.timeout(60)
+async def test_both_kinds_of_monitor_are_told_of_workers_that_come_and_go(isolated_stack: OwnStack) -> None:
+    async with isolated_stack.monitor() as old, isolated_stack.monitor() as later:
+        await connect(later, ["workers"])
+        worker = await isolated_stack.worker("comes-and-goes", connector="simulation:services=draw")
+        came = await later.expect("worker_connected", worker_id=worker.name)
+        assert (came["worker_data"]["id"], came["worker_data"]["status"]) == (worker.name, "idle")
+        assert came["worker_data"]["capabilities"]["services"] == ["draw", "simulation"]
+        await old.expect("worker_status", worker_id=worker.name, status="idle")
+        await asyncio.to_thread(worker.stop)
+        went = await later.expect("worker_disconnected", worker_id=worker.name)
+        assert is_ms(came["timestamp"])
+        assert is_ms(went["timestamp"])
+        await old.expect("worker_status", worker_id=worker.name, status="offline")
+
+
 async def test_both_kinds_of_monitor_see_a_cancelled_running_job_end(isolated_stack: OwnStack) -> None:
     await isolated_stack.worker()
     async with isolated_stack.monitor() as old, isolated_stack.monitor() as later, isolated_stack.modern() as client:

@@ -224,8 +224,11 @@ async def test_who_blocks_the_loop_keeps_its_job_and_is_named_and_in_a_thread_bl
     blocking = await isolated_stack.worker("blocking", connector="simulation:services=press", concurrency=2)
     threaded = "simulation:services=mill,run_in=thread"
     await isolated_stack.worker("threaded", connector=threaded, concurrency=2)
+    late = {"worker_job_timeout_minutes": 0.005, "worker_stop_grace_ms": 200}
+    await isolated_stack.worker("stuck", connector="simulation:services=jam", **late)
     async with isolated_stack.modern() as client:
         blocks = script(10, {"block_ms": 3_600}, result="pressed")
+        jammed = await client.submit(script(10, {"block_ms": 12_000}), service="jam")
         pressed = await client.submit(blocks, service="press")
         milled = await client.submit(blocks, service="mill")
         await reached(client, milled)
@@ -234,6 +237,7 @@ async def test_who_blocks_the_loop_keeps_its_job_and_is_named_and_in_a_thread_bl
         assert (await client.job(milled))["status"] == "claimed", "a job in a thread of its own held up another"
         assert kinds(await client.follow_to_end(pressed)) == ["submitted", "claimed", "progress", "completed"]
         assert (await client.job(milled))["attempt"] == 1
+        await reached(client, jammed, "lease_expired")  # its worker could not even end it at its time-out
     said = blocking.log_text()
     assert "connector simulation blocks the loop" in said
     assert '"loop_unblocked"' in said

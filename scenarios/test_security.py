@@ -12,7 +12,7 @@ import pytest
 from harness.clients import Unreachable
 from harness.clients.transport import HandshakeRefused, open_websocket, plain_http
 from harness.protocols.hub import websocket_url
-from harness.testing import Server, fresh
+from harness.testing import Server, fresh, until
 from scenarios.stacks import OwnStack, ours, script
 
 pytestmark = [pytest.mark.criterion("security"), pytest.mark.fast]
@@ -226,3 +226,19 @@ async def test_nobody_is_reached_where_nobody_listens() -> None:
     with pytest.raises(Unreachable) as away:
         await open_websocket("ws://127.0.0.1:9/ws/client/a")
     assert not isinstance(away.value, HandshakeRefused)
+
+
+async def test_no_log_says_a_token(guarded: OwnStack) -> None:
+    """Sockets have it in their URLs, and what is wrong with a request is logged with that."""
+    host, port = guarded.http_url.removeprefix("http://").split(":")
+    token = guarded.target.token
+    for request in (f"GET /api/jobs?token={token} HTTP/x", f"GET /api/jobs?token={token}\x00 HTTP/1.1\r\nHost: a:b:c"):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"{request}\r\n\r\n".encode())
+        await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+    async with guarded.legacy() as client:
+        await client.submit({})
+    [server] = guarded.deployment.servers
+    await until(lambda: "request_refused" in server.log_text(), 5, "a request that is logged")
+    assert str(token) not in server.log_text()

@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.fast, pytest.
 
 WITHIN_S: Final = 15
 KEEPALIVE_MS: Final = 200
+RETRY_MS: Final = 700
+USUAL_RETRY_MS: Final = "1000"
 STEPS: Final = 300
 KEPT: Final = 20
 
@@ -54,6 +56,8 @@ async def stream(http: httpx.AsyncClient, path: str, last: str = "") -> AsyncIte
     async with http.stream("GET", path, headers=headers, timeout=WITHIN_S) as answer:
         assert answer.status_code == httpx.codes.OK, await answer.aread()
         assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert answer.headers["cache-control"] == "no-cache, no-transform"
+        assert answer.headers["x-accel-buffering"] == "no"
 
         async def frames() -> AsyncIterator[Frame]:
             rest = ""
@@ -63,7 +67,7 @@ async def stream(http: httpx.AsyncClient, path: str, last: str = "") -> AsyncIte
                     yield frame_of(one)
 
         found = frames()
-        assert (await anext(found)).retry.isdecimal()
+        assert (await anext(found)).retry in {str(RETRY_MS), USUAL_RETRY_MS}
         yield found
 
 
@@ -106,6 +110,7 @@ async def redis_of(stack: OwnStack) -> AsyncIterator[Any]:
 @pytest.fixture(scope="module")
 def _quick(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
     settings = {"hubgate_keepalive_ms": KEEPALIVE_MS, "hubgate_progress_stream_length": KEPT}
+    settings |= {"hubgate_sse_retry_ms": RETRY_MS}
     with ours(request, "a stack whose settings it can choose").stack("streams", settings=settings) as own:
         yield own
 
@@ -140,6 +145,12 @@ async def test_a_jobs_stream_goes_on_after_the_id_that_the_reader_had_last(quick
         for headers in ({"Last-Event-ID": frames[-1].id}, {"Last-Event-ID": frames[-1].id, "X-Other": "1"}):
             answer = await http.get(path, headers=headers)
             assert (answer.status_code, answer.content) == (204, b""), "who has had the end is to come no more"
+
+        async def nobody_is_left() -> bool:
+            lines = (await http.get("/metrics")).text.splitlines()
+            return {"hubgate_subscribers 0.0", 'hubgate_connections{role="sse"} 0.0'} <= set(lines)
+
+        await until(nobody_is_left, WITHIN_S, "a server that keeps nothing of readers that have gone")
 
 
 async def test_a_stream_of_which_the_beginning_is_gone_says_so_to_whom_it_concerns(quick: OwnStack) -> None:

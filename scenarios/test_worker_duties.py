@@ -84,6 +84,22 @@ async def test_a_name_that_another_worker_has_is_refused_and_one_that_its_holder
     assert await asyncio.to_thread(waiting.stop) == 0
 
 
+async def test_a_worker_hears_of_a_cancel_long_before_it_renews_its_lease(trusting: OwnStack) -> None:
+    rarely = {"worker_heartbeat_interval_ms": 25_000}
+    await trusting.worker("full", connector="simulation:services=draw", **rarely)
+    await trusting.worker("with-room", connector="simulation:services=cut", concurrency=2, **rarely)
+    async with trusting.http() as http, trusting.modern() as client:
+        for service, places in (("draw", 1), ("cut", 2)):
+            running = [await client.submit(HANG, service=service) for _ in range(places)]
+            for job_id in running:
+                await reached(client, job_id)
+            following = await client.submit(script(10, result="done"), service=service)
+            await client.cancel(running[0])
+            await comes_to(http, following, status="completed")
+            for job_id in running[1:]:
+                await client.cancel(job_id)
+
+
 async def test_who_starts_before_redis_waits_for_it_and_stops_when_it_is_told_to(mine: Stacks) -> None:
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
@@ -144,6 +160,23 @@ def _stopped_twice(process: Process) -> int | None:
     while "worker_stopping" not in process.log_text() and time.monotonic() < limit:
         time.sleep(0.01)  # two signals of a kind are one, where the first has not been heard
     return process.stop()
+
+
+async def test_a_worker_that_lets_its_jobs_finish_says_that_it_stops(isolated_stack: OwnStack) -> None:
+    leaving = await isolated_stack.worker("leaving", connector="simulation:services=draw")
+    async with isolated_stack.http() as http, isolated_stack.modern() as client:
+        running = await client.submit(HANG, service="draw")
+        await reached(client, running)
+        leaving.expected_to_live = False
+        leaving.terminate()
+
+        async def says_so() -> bool:
+            return [one["status"] for one in (await http.get("/api/workers")).json()["workers"]] == ["stopping"]
+
+        await until(says_so, WITHIN_S, "a worker that says that it stops")
+        await client.cancel(running)
+        await until(lambda: not leaving.alive, WITHIN_S, "its end")
+        assert leaving.returncode == 0
 
 
 async def test_a_worker_runs_as_many_jobs_as_it_has_places_and_tells_of_each(isolated_stack: OwnStack) -> None:

@@ -16,7 +16,9 @@ from harness.errors import CouldNotRun
 
 PACKAGE: Final = "new_stack"
 CATALOGUE: Final = Path(__file__).parent / "catalogue"
-FILES: Final = ("legacy", "words", "monitors", "order", "retirement", "routing", "attempts", "events", "guards")
+FILES: Final = (
+    *("legacy", "words", "monitors", "order", "retirement", "routing", "attempts", "events", "guards", "programs"),
+)
 
 
 class DefectDoesNotApply(CouldNotRun):

@@ -13,14 +13,14 @@ from harness.defects.mutants.mutant import Mutant, Place, mutant_of
 from harness.defects.mutants.python_places import python_places
 
 ROOMS: Final = ("queue", "matching", "worker", "api")
-"""The parts of the stack whose mistakes a gate can see: `client` is a library of the clients' own."""
+"""The parts whose places are drawn. `client` is a library of the clients' own: seeded defects try it."""
 NOT_RUN: Final = (
     *("worker/connectors/a1111.py", "worker/connectors/comfyui.py", "worker/connectors/http.py"),
     *("worker/connectors/rest.py", "worker/connectors/tasks.py", "worker/connectors/threads.py"),
     *("worker/connectors/websocket.py", "api/dashboard/", "queue/failover/sentinel.py", "matching/oracle.py"),
 )
-"""What no run of the gate carries out, as docs/trust.md says: the connectors to back ends, the dashboard's pages, Redis
-behind Sentinels, and the rule in Python that only tests call."""
+"""What the profile `fast` does not carry out, as docs/trust.md says: the connectors to back ends, the pages of the
+dashboard, Redis behind Sentinels, and the rule in Python that only tests call."""
 _READERS: Final[dict[str, Callable[[str, str], list[Place]]]] = {".py": python_places, ".lua": lua_places}
 
 
