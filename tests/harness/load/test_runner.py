@@ -37,6 +37,7 @@ from harness.results import Verdict
 from harness.targets import Crew, Deployment, Setup, Side
 from harness.testing.waiting import until
 
+pytestmark = pytest.mark.timeout(300)
 JOURNALED = ("run_twice", "unclaimed_run", "never_run", "wrong_worker")
 FAIR = Demands(least_jobs=10, most_lag_ms=2000)
 """The machine of a test may be busy with others: that the generator was late is no finding here."""

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
+import psutil
 import pytest
 
 from harness.processes import Process, Processes, services
 from new_stack.queue import Completed, NewJob, ProgressUpdate, Queue, QueueSettings
 
 from ..conftest import ValkeyProcess
+
+pytestmark = pytest.mark.timeout(300)
+"""Hundreds of megabytes go to a server and back, however little of the machine is there for it."""
 
 
 @pytest.fixture
@@ -89,17 +93,20 @@ async def test_a_body_of_many_tiny_values_neither_fills_nor_stops_the_server(pro
         b'[{"service_required": "a", "payload": {"a": %b}}]' % many: 200,
     }
     before = process.memory()
-    longest = 0.0
+    most_s = 0.0
     done = asyncio.Event()
+    server = psutil.Process(process.pid)
+
+    def spent() -> float:
+        return sum(server.cpu_times()[:2])
 
     async def ask() -> None:
-        nonlocal longest
-        loop = asyncio.get_running_loop()
+        nonlocal most_s
         async with aiohttp.ClientSession() as session:
             while not done.is_set():
-                began = loop.time()
+                began = spent()
                 async with session.get(f"{process.http_url}/health/live"):
-                    longest = max(longest, loop.time() - began)
+                    most_s = max(most_s, spent() - began)
 
     asking = asyncio.create_task(ask())
     async with aiohttp.ClientSession() as session:
@@ -111,7 +118,7 @@ async def test_a_body_of_many_tiny_values_neither_fills_nor_stops_the_server(pro
     await asking
     assert before is not None
     assert peak_of(process) - before.rss < 120_000_000
-    assert longest < 0.5
+    assert most_s < 0.5, "so much else was done before the server answered"
 
 
 async def test_bodies_that_are_not_finished_are_bounded_together(process: Process) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,7 @@ from tests.new_stack.queue.test_failover import able
 JOBS = 400
 DISK_MS = 30
 SLOW_DISK_MS = 1_500
+TRIES = 5
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +99,16 @@ async def lost(url: str, stored: list[str]) -> int:
     return sum(job is None for job in there)
 
 
+async def lost_by(strike: Callable[[], Awaitable[int]], *, survives: bool) -> int:
+    """How many it costs. That some may be lost is shown by the first of a few strikes that costs one: the disk has
+    caught up before a strike where the machine had held the test up for a second.
+    """
+    for _ in range(1 if survives else TRIES):
+        if gone := await strike():
+            return gone
+    return 0
+
+
 @pytest.mark.parametrize(
     ("acknowledgement", "fsync", "survives"),
     [("memory", "everysec", False), ("memory", "always", True), ("disk", "always", True)],
@@ -105,15 +116,17 @@ async def lost(url: str, stored: list[str]) -> int:
 async def test_a_power_cut(
     machine: Callable[..., Machine], acknowledgement: str, fsync: str, *, survives: bool
 ) -> None:
-    one = machine(fsync)
-    settings = QueueSettings(redis_url=one.server.url, acknowledgement=acknowledgement)
-    queue = await Queue.connect(settings)
-    stored = await submitted(queue, JOBS)
-    one.cut_power()
-    one.start()
-    await queue.close()
-    gone = await lost(one.server.url, stored)
-    assert (gone == 0) is survives, f"{gone} of {len(stored)} are lost"
+
+    async def strike() -> int:
+        one = machine(fsync)
+        queue = await Queue.connect(QueueSettings(redis_url=one.server.url, acknowledgement=acknowledgement))
+        stored = await submitted(queue, JOBS)
+        one.cut_power()
+        one.start()
+        await queue.close()
+        return await lost(one.server.url, stored)
+
+    assert (await lost_by(strike, survives=survives) == 0) is survives
 
 
 @pytest.mark.parametrize(
@@ -128,17 +141,20 @@ async def test_a_kill(
     machine: Callable[..., Machine], acknowledgement: str, fsync: str, disk_ms: int, *, survives: bool
 ) -> None:
     """With everysec Redis holds back what it would write while the disk is still at work on what came before."""
-    one = machine(fsync, disk_ms=disk_ms)
-    queue = await Queue.connect(QueueSettings(redis_url=one.server.url, acknowledgement=acknowledgement))
-    stored = await submitted(queue, 20)
-    with redis.Redis(port=one.server.port) as admin:
-        await until(lambda: fsync == "always" or admin.info("persistence")["aof_pending_bio_fsync"])
-    stored += [(await queue.submit(NewJob(id=f"late-{number}"))).job_id for number in range(20)]
-    one.server.kill()
-    one.start()
-    await queue.close()
-    gone = await lost(one.server.url, stored)
-    assert (gone == 0) is survives, f"{gone} of {len(stored)} are lost"
+
+    async def strike() -> int:
+        one = machine(fsync, disk_ms=disk_ms)
+        queue = await Queue.connect(QueueSettings(redis_url=one.server.url, acknowledgement=acknowledgement))
+        stored = await submitted(queue, 20)
+        with redis.Redis(port=one.server.port) as admin:
+            await until(lambda: fsync == "always" or admin.info("persistence")["aof_pending_bio_fsync"])
+        late = await asyncio.gather(*(queue.submit(NewJob(id=f"late-{number}")) for number in range(20)))
+        one.server.kill()
+        one.start()
+        await queue.close()
+        return await lost(one.server.url, [*stored, *(submission.job_id for submission in late)])
+
+    assert (await lost_by(strike, survives=survives) == 0) is survives
 
 
 async def test_without_an_append_only_file_a_kill_loses_everything(own_valkey: ValkeyProcess) -> None:
@@ -163,24 +179,27 @@ async def test_replicas_when_the_primary_is_gone(
     machine: Callable[..., Machine], strikes: str, fsync: str, *, survives: bool
 ) -> None:
     """A replica confirms what it has in memory; with `always` it has written that to its disk before."""
-    primary = machine(fsync)
-    replica = machine(fsync, "--replicaof", f"127.0.0.1 {primary.server.port}", "--repl-diskless-sync-delay", "0")
-    with redis.Redis(port=replica.server.port) as there:
-        await until(lambda: there.info("replication")["master_link_status"] == "up")
-        await until(lambda: not there.info("persistence")["aof_rewrite_in_progress"])
-        queue = await Queue.connect(QueueSettings(redis_url=primary.server.url, acknowledgement="replicas=1"))
-        stored = await submitted(queue, JOBS)
-        if strikes == "primary killed":
-            primary.server.kill()
-        else:
-            primary.cut_power()
-        if strikes == "power of both":
-            replica.cut_power()
-            replica.start()
-        await queue.close()
-        there.replicaof("NO", "ONE")
-        gone = await lost(replica.server.url, stored)
-    assert (gone == 0) is survives, f"{gone} of {len(stored)} are lost"
+
+    async def strike() -> int:
+        primary = machine(fsync)
+        replica = machine(fsync, "--replicaof", f"127.0.0.1 {primary.server.port}", "--repl-diskless-sync-delay", "0")
+        with redis.Redis(port=replica.server.port) as there:
+            await until(lambda: there.info("replication")["master_link_status"] == "up")
+            await until(lambda: not there.info("persistence")["aof_rewrite_in_progress"])
+            queue = await Queue.connect(QueueSettings(redis_url=primary.server.url, acknowledgement="replicas=1"))
+            stored = await submitted(queue, JOBS)
+            if strikes == "primary killed":
+                primary.server.kill()
+            else:
+                primary.cut_power()
+            if strikes == "power of both":
+                replica.cut_power()
+                replica.start()
+            await queue.close()
+            there.replicaof("NO", "ONE")
+            return await lost(replica.server.url, stored)
+
+    assert (await lost_by(strike, survives=survives) == 0) is survives
 
 
 @pytest.mark.parametrize(("acknowledgement", "survives"), [("memory", False), ("disk", False), ("replicas=1", True)])
