@@ -23,8 +23,9 @@ selftest: $(VENV)/.gate ## Run the gate against every seeded defect: each must b
 up: $(VENV)/.gate ## Run the new stack on this machine: Valkey, API, workers, dashboard
 	@$(BIN)/hubgate up $(ARGS)
 
+# Tests wait for half of their time: on two cores, three processes of them.
 test: $(VENV)/.dev ## All tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.dev ## Ruff, silent when all is well
 	@$(BIN)/ruff check .
