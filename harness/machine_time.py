@@ -34,6 +34,9 @@ QUARTER: Final = 0.25
 """With less, leases run out and what was to be seen has passed: nothing that happened then proves anything."""
 STARVED: Final = "starved"
 """The property, in a JUnit file, of a scenario that failed while others had so much of the machine."""
+LOOK_S: Final = 0.1
+LONGEST_WAIT_S: Final = 10.0
+"""For a line of the watcher, that is not let run itself where others have the machine."""
 MOST_STRETCHED: Final = 5.0
 """A deadline waits so many times its length by the clock; then it is over, and what it was for is not known."""
 
@@ -157,6 +160,14 @@ class MachineLog:
     def known_until(self, now: float) -> float:
         """Up to which moment it is known what others had; what they have now a line will tell."""
         return self._last.at if self._last and self._is_watched() else now
+
+    def told_of(self, moment: float) -> MachineTime:
+        """What was lost, once the watcher has written a line after that moment. It is not waited for long."""
+        limit = time.monotonic() + LONGEST_WAIT_S
+        while self.known_until(moment) < moment and time.monotonic() < limit:
+            time.sleep(LOOK_S)
+            self.time()
+        return self.time()
 
     def _overdue(self) -> Iterator[Lost]:
         """A watcher that should have woken is not let run now. One that is gone explains nothing."""

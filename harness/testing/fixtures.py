@@ -51,7 +51,7 @@ from harness.targets import (
     TargetPool,
 )
 from harness.testing.servers import QUICK, Nemeses, OwnServer, Server
-from harness.testing.starved import proves_nothing
+from harness.testing.starved import proved_nothing
 
 COULD_NOT_RUN: Final = 3
 TARGET: Final = "_hubgate_target"
@@ -81,7 +81,7 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed and call.excinfo:
         log = item.session.stash.get(_MACHINE, None)
-        starved = log is not None and proves_nothing(call.excinfo.value, log.time(), call.start, call.stop)
+        starved = log is not None and proved_nothing(call.excinfo.value, log, call.start, call.stop)
         item.stash[_STARVED] = starved = starved and item.stash.get(_STARVED, True)
         others = [one for one in item.user_properties if one[0] != STARVED]
         item.user_properties = others + ([(STARVED, "others had the machine")] if starved else [])

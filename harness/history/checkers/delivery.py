@@ -36,6 +36,7 @@ class Subscription:
         self.got = [event for event in own if event.kind is EventKind.DELIVERED and event.of in OWED]
         self.gap_ms = max((event.at_ms for event in own if event.kind is EventKind.GAP), default=0.0)
         self._periods = _periods(own)
+        self._submitted_ms = min((e.at_ms for e in own if e.kind is EventKind.SUBMIT), default=float("inf"))
         # The legacy protocol has no attempt numbers and one word for both kinds of failure.
         self.legacy = bool(self.got) and all(event.attempt == 0 for event in self.got)
 
@@ -52,8 +53,14 @@ class Subscription:
         return sum(1 for asked_ms in self._asked_ms if asked_ms >= event.at_ms)
 
     def may_get(self, event: HistoryEvent, limits: Limits) -> bool:
-        """Whether it was there, or near enough to be notified."""
+        """Whether it was there, or near enough to be notified.
+
+        Who submitted the job is told of it on each of its connections, before it follows it there.
+        """
         slack = limits.clock_slack_ms
+        last_ms = max((left_ms for _, _, left_ms in self._periods), default=0.0)
+        if self._submitted_ms - slack <= event.at_ms <= last_ms + slack:
+            return True
         return not self._periods or any(
             mode is Mode.WHOLE or since_ms - slack <= event.at_ms <= left_ms + slack
             for mode, since_ms, left_ms in self._periods

@@ -48,6 +48,14 @@ def test_who_came_late_to_the_legacy_protocol_is_owed_what_follows() -> None:
     assert "completed" in story.judged_by("not_delivered").violations[0].sentence
 
 
+def test_who_submitted_it_may_hear_of_it_before_it_follows_it_on_a_new_connection() -> None:
+    """Its submission was not answered, so that it asks for the job; until that is answered it is told by its name."""
+    for submitter, forms in (("s", []), ("another", [("a", "invented")])):
+        story = Story().job("a", by=submitter).claim("a", "w1").got("a", "s", EventKind.CLAIMED, attempt=0).wait(700)
+        story.subscribe("a", "s", Mode.LIVE).complete("a").got("a", "s", EventKind.COMPLETED, attempt=0).settle()
+        assert story.forms("not_delivered") == forms
+
+
 def test_who_came_late_by_sse_is_owed_the_past_too() -> None:
     story = Story().job("a").claim("a", "w1").progress("a", 10).wait(100).subscribe("a", "s")
     story.complete("a").got("a", "s", EventKind.COMPLETED).settle()
