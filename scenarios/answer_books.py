@@ -129,8 +129,9 @@ class Player:
         pairs = dict(setting.split("=", 1) for setting in settings)
         environment = {key: value for key, value in pairs.items() if key.isupper()}
         connector = f"{pairs.get('connector', 'simulation')}:services={pairs.get('services', '*')}"
+        places, poll_ms = int(pairs.get("places", "1")), int(pairs.get("poll_ms", "0"))
         launch = self._stack.deployment.worker_launch(
-            name, concurrency=int(pairs.get("places", "1")), connector=connector, environment=environment
+            name, concurrency=places, connector=connector, poll_ms=poll_ms or None, environment=environment
         )
         [self._workers[name]] = await self._stack.deployment.astart_workers([launch])
         return []

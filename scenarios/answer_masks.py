@@ -30,6 +30,8 @@ VARIES: Final = (
 BY_THE_CLOCK: Final = frozenset({"unserved", "unserved_since", "unserved_since_ms", "unworkable_since", "points"})
 """Fields that say when somebody last looked; where they matter, the book waits for them."""
 _VARIES: Final = re.compile(rf'"({"|".join(VARIES)})": ?-?[\d.e]+')
+BY_CLAIM: Final = frozenset({"worker_id", "assigned_at", "claimed_at"})
+"""In a frame that tells of a submission, where a worker has been as quick as the server that tells it."""
 _UNSERVED: Final = re.compile(r"(?<=Unworkable) since <past>|, \"waiting_reason\": \"no worker [^\"]*\"")
 _UNTIL: Final = re.compile(r"until (\d\d):(\d\d) UTC")
 _OURS: Final = re.compile(r'"(host|version)": "[^"]*"')
@@ -87,6 +89,8 @@ def _settled(value: Any) -> Any:
         moments = [value[name] for name in _ORDER if isinstance(value.get(name), int)]
         assert moments == sorted(moments), f"a job was created, claimed and ended at {moments}"
         left_out = BY_THE_CLOCK | ({"waiting"} if "wait_ms" in value else set())
+        if value.get("type") == "job_submitted" and isinstance(value.get("job_data"), dict):
+            value = value | {"job_data": {name: one for name, one in value["job_data"].items() if name not in BY_CLAIM}}
         if "traceback" in value:
             value = value | {"traceback": value["traceback"] and "<text>"}
         return {name: _settled(one) for name, one in value.items() if one is not None and name not in left_out}

@@ -149,7 +149,7 @@ async def test_a_killed_workers_job_goes_to_one_that_serves_it(isolated_stack: O
     victim = await isolated_stack.worker("draws", connector=connector("draw"))
     await isolated_stack.worker("writes", connector=connector("caption"))
     async with isolated_stack.modern() as client:
-        job_id = await client.submit(script(10, wait(500), 90), service="draw")
+        job_id = await client.submit(script(10, wait(2_000), 90), service="draw")
         await reached(client, job_id)
         victim.kill()
         heir = await isolated_stack.worker("does-both", connector=connector("draw", "caption"))

@@ -155,9 +155,9 @@ async def test_a_jobs_stream_goes_on_after_the_id_that_the_reader_had_last(quick
 
 async def test_a_stream_of_which_the_beginning_is_gone_says_so_to_whom_it_concerns(quick: OwnStack) -> None:
     async with quick.http() as http, quick.modern() as client:
-        await quick.worker()
         job_id = await client.submit(script(*[n / 4 for n in range(STEPS)], result="done"))
         submitted = await reached(client, job_id, "submitted")
+        await quick.worker()  # not before: the beginning would be gone before it was read
         await client.follow_to_end(job_id)
         told = await all_of(http, job_id)
         frames = told[1:]

@@ -55,7 +55,7 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_it_can(isolated_stack
 @pytest.mark.fast
 async def test_a_killed_workers_job_runs_again(isolated_stack: OwnStack) -> None:
     doomed = await isolated_stack.worker("doomed")
-    job_id = await submit_without_retries(isolated_stack, script(10, wait(400), result="at last"))
+    job_id = await submit_without_retries(isolated_stack, script(10, wait(2_000), result="at last"))
     async with isolated_stack.legacy() as old, isolated_stack.modern() as client:
         await old.subscribe(job_id)
         await reached(client, job_id)

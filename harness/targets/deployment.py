@@ -168,6 +168,7 @@ class Deployment:
         *,
         concurrency: int = 1,
         connector: str = services.ANY_JOB,
+        poll_ms: int | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Launch:
         """How one worker of the stack is started."""
@@ -178,7 +179,7 @@ class Deployment:
             name,
             redis_url=target.redis_url,
             prefix=target.prefix,
-            poll_ms=self.setup.poll_ms,
+            poll_ms=poll_ms or self.setup.poll_ms,
             concurrency=concurrency,
             connector=connector,
             environment=self.setup.settings | dict(environment or {}),
