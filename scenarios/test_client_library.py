@@ -22,7 +22,7 @@ from scenarios.library import Library, library, told
 from scenarios.received_facts import reached
 from scenarios.stacks import OwnStack, fail, ours, script, wait
 
-pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.timeout(120)]
 
 STEPS: Final = tuple(range(10, 100, 10))
 TIMEOUTS: Final = {"request_s": 10, "connect_s": 5, "idle_timeout_s": 1.2, "retry_budget_s": 40}

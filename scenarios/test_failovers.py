@@ -1,23 +1,27 @@
-"""Redis fails over to its replica, as Sentinels do it: nobody is told of it, nobody exits, and no job is lost."""
+"""Redis fails over to its replica, or the line to it falls silent: nobody exits or waits for ever, no job is lost."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
+import httpx
 import pytest
 
+from harness.faults import Proxy
 from harness.processes import Valkey, services, start_valkey
+from harness.processes.redis import empty
 from harness.testing import Server, fresh, until
 from scenarios.received_facts import reached
 from scenarios.stacks import Stacks, ours, script, wait
 
-pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.timeout(120)]
 
 SERVICE: Final = "emp"
 WITHIN_S: Final = 20
+SOON_NOTICED: Final = {"HUBGATE_CALL_TIMEOUT_MS": "1000", "WORKER_WAIT_MS": "500", "HUBGATE_LEASE_MS": "10000"}
 
 
 class Sentinel:
@@ -104,3 +108,48 @@ async def test_after_a_failover_all_go_on_with_the_primary_that_the_sentinels_na
         process.kill()
     for server in (first, second):
         server.close()
+
+
+async def done(http: httpx.AsyncClient, job_id: str) -> tuple[Any, int]:
+    """The result of a job and its attempt, once it has one; Redis may be away meanwhile."""
+    found: dict[str, Any] = {}
+
+    async def completed() -> bool:
+        answer = await http.get(f"/api/jobs/{job_id}")
+        found.update(answer.json() if answer.status_code == httpx.codes.OK else {})
+        return found.get("status") == "completed"
+
+    await until(completed, WITHIN_S, f"the end of {job_id}")
+    return found["result"], found["attempt"]
+
+
+async def test_a_line_to_redis_that_falls_silent_is_opened_anew(request: pytest.FixtureRequest) -> None:
+    """Nothing says that it is half open: neither end is told, and no call on it is ever answered."""
+    stacks: Stacks = ours(request, "a line that it can break")
+    if not isinstance(stacks.redis, Valkey):
+        pytest.skip("needs a Redis whose port it knows")
+    prefix = f"scenarios-{fresh('silent')}:"
+    async with Proxy("127.0.0.1", stacks.redis.port, name="redis") as line:
+        url = stacks.redis.url.replace(f":{stacks.redis.port}", f":{line.port}")
+        settings = {**stacks.setup().settings, **SOON_NOTICED}
+        options: dict[str, Any] = {"redis_url": url, "prefix": prefix, "environment": settings}
+        options["overlay"] = stacks.overlay
+        launches = [services.api(name=fresh("api"), **options), services.worker(fresh("worker"), **options)]
+        api, worker = await stacks.processes.astart_all(launches)
+        server = Server.of_stack(api.http_url)
+        async with server.modern() as client, server.http() as http:
+            running = await client.submit(script(10, wait(300), 90, result="through it"))
+            await reached(client, running)
+            line.strand()
+            assert await done(http, running) == ("through it", 1)
+            later = {"id": fresh("later"), "service_required": "simulation", "payload": script(50, result="later")}
+
+            async def taken() -> bool:
+                return (await http.post("/api/jobs", json=later)).status_code in {200, 201}
+
+            await until(taken, WITHIN_S, "a job that is taken")
+            assert await done(http, str(later["id"])) == ("later", 1)
+    assert (api.alive, worker.alive) == (True, True)
+    for process in (api, worker):
+        process.kill()
+    empty(stacks.redis.url, prefix)

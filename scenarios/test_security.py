@@ -27,6 +27,7 @@ FOREIGN: Final = "http://evil.example"
 LIMIT: Final = 20_000
 CONNECTIONS: Final = 20
 """How many connections one address may hold."""
+PLACES: Final = 3
 BODY_MS: Final = 4_000
 """How long a body may take to arrive."""
 UPGRADE: Final = {
@@ -242,3 +243,23 @@ async def test_no_log_says_a_token(guarded: OwnStack) -> None:
     [server] = guarded.deployment.servers
     await until(lambda: "request_refused" in server.log_text(), 5, "a request that is logged")
     assert str(token) not in server.log_text()
+
+
+async def test_behind_a_proxy_that_is_trusted_the_address_is_the_one_that_it_has_seen(
+    request: pytest.FixtureRequest,
+) -> None:
+    """What the caller says of itself stands before it, and gives nobody more connections."""
+    settings = {"hubgate_trust_forwarded": "true", "hubgate_connections_per_address": PLACES}
+    with ours(request, "a stack whose limits it can set").stack("forwarded", settings=settings) as behind:
+        url = websocket_url(behind.http_url, "/ws/monitor/forwarded")
+
+        async def open_from(*addresses: str) -> Any:
+            return await open_websocket(url, headers={"X-Forwarded-For": ", ".join(addresses)})
+
+        opened = [await open_from(f"192.0.2.{number}", "198.51.100.1") for number in range(PLACES)]
+        with pytest.raises(HandshakeRefused) as refused:
+            await open_from("192.0.2.99", "198.51.100.1")
+        assert refused.value.status == 429
+        opened.append(await open_from("192.0.2.0", "198.51.100.2"))
+        for socket in opened:
+            await socket.close()
