@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -33,8 +32,6 @@ class ClientSession(Session):
         self.actions: Mapping[str, Action] = ACTIONS
         """What is done for which message."""
         self._followed: dict[str, None] = {}
-        self._taking = asyncio.Lock()
-        """Held while a job is taken, or followed, until the client has been told so."""
         self._ends = LateEnds(services, self._send_ending, partial(self.send_after_pending, None))
         self._message_id: object = None
         """What the client calls the message that is served now: an error names it."""
@@ -47,16 +44,15 @@ class ClientSession(Session):
     @property
     def awaits_jobs(self) -> bool:
         """Whether it waits for the end of a job."""
-        return bool(self._ends.awaited or self._taking.locked())
+        return bool(self._ends.awaited or self.delivering.locked())
 
-    async def handle(self, fields: Fields) -> None:
+    async def handle(self, kind: str, fields: Fields) -> None:
         """Serve one message."""
-        kind, self._message_id = value(fields, "type"), value(fields, "id")
-        word = kind if isinstance(kind, str) else ""
-        if word in self.dialect.answers:
-            await self.connection.send(self.dialect.answers[word](self.now))
-        elif word in self.actions:
-            await self.actions[word](self, fields)
+        self._message_id = value(fields, "id")
+        if kind in self.dialect.answers:
+            await self.connection.send(self.dialect.answers[kind](self.now))
+        elif kind in self.actions:
+            await self.actions[kind](self, fields)
         else:
             raise Refusal(f"Unsupported message type: {kind}")
 
@@ -73,10 +69,7 @@ class ClientSession(Session):
     async def deliver(self, item: Published) -> None:
         """Send an event, unless the client has had the job's end."""
         event = item.event
-        if not self._wants(event):
-            return
-        self._ends.awaits(event.job_id)
-        if self._ends.had(event):
+        if not self._wants(event) or self._ends.had(event):
             return
         text = item.encoded(self.dialect.text)
         if text:
@@ -92,7 +85,7 @@ class ClientSession(Session):
         """Take a job."""
         job = self.dialect.job(fields, self.name)
         job = msgspec.structs.replace(job, id=job.id or f"job-{self.services.new_id()}")
-        async with self._taking, self.delivering:
+        async with self.delivering:
             try:
                 submission = await self.services.queue.submit(job)
             except JobConflict as error:
@@ -114,7 +107,7 @@ class ClientSession(Session):
         """Follow a job, and tell its end where it has ended."""
         job_id = job_id_of(fields)
         followed = job_id in self._followed
-        async with self._taking, self.delivering:
+        async with self.delivering:
             self._follow(job_id)
             await self.connection.send(self.dialect.subscribed(job_id, self.now))
             job = await self.services.job_once_ended(job_id)

@@ -33,9 +33,8 @@ class MonitorSession(Session):
             self.services.snapshots.broadcast_key = monitor.change_key(snapshot, self.services.connections.shown())
         await self._send_stats(snapshot)
 
-    async def handle(self, fields: Fields) -> None:
+    async def handle(self, kind: str, fields: Fields) -> None:
         """Serve one message."""
-        kind = value(fields, "type")
         match kind:
             case "subscribe":
                 await self._subscribe(value(fields, "channels", []))

@@ -58,19 +58,21 @@ async def connect(request: web.Request, role: str, name: str, serve: Serve = ser
     caller = request[CALLER] = caller_of(request, WEBSOCKET, HUB_DIALECT, name)
     connection = Connection(services, role, caller)
     with services.limiter.connection(request):
-        async with connection.accepted(request):
-            try:
-                if (refusal := _refusal(request, connection, role, name)) is None:
-                    await serve(services, connection, role, name)
-                else:
-                    frame, code, reason = refusal
-                    await connection.send(frame)
-                    await connection.close(code, reason)
-            except PeerGone:
-                pass
-            except Exception as failure:  # noqa: BLE001 - no response can be sent any more: log it whole and close
-                log.error("socket_failed", role=role, connection=name, error=repr(failure))
-                await connection.close(WSCloseCode.INTERNAL_ERROR, "the server failed; its log says why")
+        await connection.accept(request)
+        try:
+            if (refusal := _refusal(request, connection, role, name)) is None:
+                await serve(services, connection, role, name)
+            else:
+                frame, code, reason = refusal
+                await connection.send(frame)
+                await connection.close(code, reason)
+        except PeerGone:
+            pass
+        except Exception as failure:  # noqa: BLE001 - no response can be sent any more: log it whole and close
+            log.error("socket_failed", role=role, connection=name, error=repr(failure))
+            await connection.close(WSCloseCode.INTERNAL_ERROR, "the server failed; its log says why")
+        finally:
+            connection.received.close()
         return connection.socket
 
 

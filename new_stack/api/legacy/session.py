@@ -40,19 +40,15 @@ class Connection:
             heartbeat=HEARTBEAT_SECONDS, max_msg_size=limit, compress=False, timeout=CLOSE_SECONDS
         )
 
-    @asynccontextmanager
-    async def accepted(self, request: web.Request) -> AsyncIterator[None]:
-        """Finish the handshake; in the end, forget what was received and not handled."""
+    async def accept(self, request: web.Request) -> None:
+        """Finish the handshake."""
         await self.socket.prepare(request)
         seconds = self._services.settings.send_timeout_ms / 1000
         self._peer = Peer(
             request.transport, buffer=WRITE_BUFFER, seconds=seconds, event="socket_not_reading", role=self._role
         )
-        self._bytes = MessageBytes(self._services.bodies, request, self.socket)
-        try:
-            yield
-        finally:
-            self._bytes.close()
+        self.received = MessageBytes(self._services.bodies, request, self.socket)
+        """What has been received and is not handled: to be closed in the end."""
 
     async def messages(self) -> AsyncIterator[str]:
         """The text messages, at the pace this connection is allowed; a binary one is answered with an error."""
@@ -65,7 +61,7 @@ class Connection:
                 yield message.data
             elif message.type is WSMsgType.BINARY:
                 await self.send(error(BINARY, self._services.clock()))
-            self._bytes.handled()
+            self.received.handled()
 
     async def send(self, frame: dict[str, Any]) -> None:
         """Send one message. Raises PeerGone."""
@@ -101,8 +97,8 @@ class Session(RetiringSession):
         """Send what the hub sends at once to this role."""
 
     @abstractmethod
-    async def handle(self, fields: Fields) -> None:
-        """Serve one message. May raise Refusal."""
+    async def handle(self, kind: str, fields: Fields) -> None:
+        """Serve one message of this type. May raise Refusal."""
 
     async def fetch(self, item: Published) -> None:
         """Get ready what did not travel with the event: while Redis is away, answers do not wait for that."""
@@ -136,14 +132,14 @@ class Session(RetiringSession):
         except QueueError as error:
             await self.refuse(f"Server error processing message: {error}")
 
-    async def answer(self, text: str) -> object:
+    async def answer(self, text: str) -> str:
         """Do what a message asks for; its type, as far as it has one."""
-        kind: object = None
+        kind = ""
         async with self.refusing():
             fields = read_message(text)
-            kind = value(fields, "type")
+            kind = str(value(fields, "type"))
             if not await self.turned_away(kind):
-                await self.handle(fields)
+                await self.handle(kind, fields)
         return kind
 
     async def read(self, messages: AsyncIterator[str]) -> None:

@@ -33,13 +33,13 @@ class LaterClientSession(ClientSession):
         self._streams.cancel()
         super().leave()
 
-    async def handle(self, fields: Fields) -> None:
+    async def handle(self, kind: str, fields: Fields) -> None:
         """Serve one message."""
         if self.dialect is HUB and is_v2_message(fields):
             self.dialect, self.actions = V2, ACTIONS
             self.speaks_later_dialect()
             await self.greet()
-        await super().handle(fields)
+        await super().handle(kind, fields)
 
     async def follow_stream(self, fields: Fields) -> None:
         """Send a job's stream as messages."""

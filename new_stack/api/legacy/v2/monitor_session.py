@@ -37,16 +37,16 @@ class LaterMonitorSession(MonitorSession):
             self._later.leave()
         super().leave()
 
-    async def handle(self, fields: Fields) -> None:
+    async def handle(self, kind: str, fields: Fields) -> None:
         """Serve one message."""
         if self._later is None and v2.is_v2_message(fields):
             self.speaks_later_dialect()
             self._later = LaterMonitor(self.services, self.connection, self.name, self.statuses)
             await self._later.greet(self.caller)
         if self._later is None:
-            await super().handle(fields)
+            await super().handle(kind, fields)
         else:
-            await self._later.handle(fields)
+            await self._later.handle(kind, fields)
 
     async def deliver(self, item: Published) -> None:
         """Send what a monitor of its dialect gets for an event."""
@@ -112,10 +112,9 @@ class LaterMonitor:
     def _remember(self, snapshot: Snapshot) -> None:
         self._workers = {worker.report.worker_id: worker for worker in snapshot.workers if worker.alive}
 
-    async def handle(self, fields: Fields) -> None:
+    async def handle(self, kind: str, fields: Fields) -> None:
         """Serve one message."""
         send = self._connection.send
-        kind = value(fields, "type")
         match kind:
             case "monitor_connect":
                 monitor_id = value(fields, "monitor_id") or self._name
