@@ -24,10 +24,9 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure
 def read_message(text: str) -> Fields:
     """The fields of one message. Raises Refusal with the hub's words where it is no JSON object."""
     try:
-        try:
+        if text.lstrip()[:1] == "{":
             return _fields.decode(text)
-        except msgspec.ValidationError:
-            found = _any.decode(text)  # valid JSON so far, but no object
+        found = _any.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError):
         raise Refusal("Invalid JSON format") from None
     except RecursionError:
@@ -48,11 +47,9 @@ def value(fields: Fields, name: str, default: Any = None) -> Any:
 def text_field(fields: Fields, name: str) -> str | None:
     """A field that has to be text; None where it is absent, null or empty. Raises Refusal."""
     found = value(fields, name)
-    if found is None or found == "":
-        return None
-    if not isinstance(found, str):
-        raise Refusal(f"{name} must be text, not {spelled(found)}")
-    return found
+    if isinstance(found, str | None):
+        return found or None
+    raise Refusal(f"{name} must be text, not {spelled(found)}")
 
 
 def job_id_of(fields: Fields) -> str:
@@ -98,13 +95,11 @@ def _payload(fields: Fields) -> Raw:
 
 
 def _service(fields: Fields) -> str:
-    for name in ("job_type", "service_required"):
-        if name in fields:
-            found = value(fields, name)
-            if not isinstance(found, str) or not found:
-                raise Refusal(f"{name} must be text, not {spelled(found)}")
-            return found
-    return "unknown"
+    name = "job_type" if "job_type" in fields else "service_required"
+    found = value(fields, name, "unknown")
+    if not isinstance(found, str) or not found:
+        raise Refusal(f"{name} must be text, not {spelled(found)}")
+    return found
 
 
 def whole(fields: Fields, name: str, lowest: int, highest: int) -> int | None:

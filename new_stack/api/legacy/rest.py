@@ -30,7 +30,6 @@ from new_stack.queue.jobs import PRIORITY_LIMIT, Job, NewJob
 DOCUMENTS: Final = "https://errors.pydantic.dev/2.14/v/"
 """Part of the hub's answer: the page of the validator it uses, one for each kind of error."""
 
-_any: Final = msgspec.json.Decoder()
 _raw: Final = msgspec.json.Decoder(Raw)
 
 MESSAGES: Final = {
@@ -47,9 +46,6 @@ MESSAGES: Final = {
     "model_attributes_type": "Input should be a valid dictionary or object to extract fields from",
 }
 """The hub's words for each kind of error."""
-
-
-Refused = dict[str, Any]
 
 
 def _unless(kind: str, *types: type) -> Callable[[Any], str | None]:
@@ -77,18 +73,18 @@ def _wrong_seconds(found: Any) -> str | None:
     return None if is_number and 0 <= found <= 86_400 else "float_type"
 
 
-FIELDS: Final[dict[str, tuple[Callable[[Any], str | None], Any]]] = {
+FIELDS: Final[dict[str, tuple[Callable[[Any], str | None], Raw | UnsetType]]] = {
     "job_type": (_unless("string_type", str), UNSET),
     "payload": (lambda found: None if bytes(found).lstrip()[:1] == b"{" else "dict_type", UNSET),
-    "priority": (_wrong_priority, 0),
-    "job_id": (_unless("string_type", str, NoneType), None),
-    "wait": (_unless("bool_parsing", bool), False),
-    "timeout": (_wrong_seconds, 300),
+    "priority": (_wrong_priority, Raw(b"0")),
+    "job_id": (_unless("string_type", str, NoneType), Raw(b"null")),
+    "wait": (_unless("bool_parsing", bool), Raw(b"false")),
+    "timeout": (_wrong_seconds, Raw(b"300")),
 }
 """How each field is judged, and what it is where it is absent; without that, it is required. A payload stays raw."""
 
 _fields: Final = msgspec.json.Decoder(
-    msgspec.defstruct("LegacyFields", [(name, Raw | UnsetType, UNSET) for name in FIELDS])
+    msgspec.defstruct("LegacyFields", [(name, Raw | UnsetType, default) for name, (_, default) in FIELDS.items()])
 )
 """Reads these fields of a body; others cost nothing."""
 
@@ -103,16 +99,14 @@ def read_legacy_job(body: bytes, new_id: str) -> tuple[NewJob, float | None]:
         raise _refusal([_refused("model_attributes_type", [], whole)])
     fields = _fields.decode(body)
     values: dict[str, Any] = {}
-    errors: list[Refused] = []
-    for name, (wrong, default) in FIELDS.items():
+    errors: list[dict[str, Any]] = []
+    for name, (wrong, _) in FIELDS.items():
         raw = getattr(fields, name)
+        found = values[name] = raw if raw is UNSET or name == "payload" else msgspec.json.decode(raw)
         if raw is UNSET:
-            values[name], kind = default, "missing" if default is UNSET else None
-        else:
-            values[name] = raw if name == "payload" else _any.decode(raw)
-            kind = wrong(values[name])
-        if kind is not None:
-            errors.append(_refused(kind, [name], whole if raw is UNSET else values[name]))
+            errors.append(_refused("missing", [name], whole))
+        elif kind := wrong(found):
+            errors.append(_refused(kind, [name], found))
     if errors:
         raise _refusal(errors)
     job = NewJob(
@@ -124,11 +118,11 @@ def read_legacy_job(body: bytes, new_id: str) -> tuple[NewJob, float | None]:
     return job, values["timeout"] if values["wait"] else None
 
 
-def _refused(kind: str, where: list[str], found: Any) -> Refused:
+def _refused(kind: str, where: list[str], found: Any) -> dict[str, Any]:
     return {"type": kind, "loc": ["body", *where], "msg": MESSAGES[kind], "input": found, "url": f"{DOCUMENTS}{kind}"}
 
 
-def _refusal(errors: list[Refused]) -> ProblemError:
+def _refusal(errors: list[dict[str, Any]]) -> ProblemError:
     return ProblemError(422, errors, errors=[FieldError(".".join(error["loc"]), error["msg"]) for error in errors])
 
 
