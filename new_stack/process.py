@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
+
+import uvloop
 
 from new_stack.queue.errors import QueueError
 from new_stack.settings import SettingsError
@@ -26,19 +27,10 @@ def run_process(start: Start, *hindrances: type[Exception], says: str = "") -> i
     """
     failures: tuple[type[Exception], ...] = (QueueError, *hindrances)
     try:
-        return _run(start(sys.argv[1:], os.environ))
+        return uvloop.run(start(sys.argv[1:], os.environ))
     except SettingsError as error:
         sys.stderr.write(f"{says}{error}\n")
         return USAGE
     except failures as error:
         sys.stderr.write(f"{says}{error.detail if isinstance(error, QueueError) else error}\n")
         return COULD_NOT_RUN
-
-
-def _run(work: Coroutine[Any, Any, int]) -> int:
-    """On uvloop, where it is present."""
-    try:
-        import uvloop  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return asyncio.run(work)
-    return uvloop.run(work)
