@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from new_stack.api.legacy.hub import HUB, Frame, HubDialect
+from new_stack.api.legacy.hub import Frame
 from new_stack.api.legacy.late_ends import LateEnds
 from new_stack.api.legacy.messages import Fields, Refusal, job_id_of, text_field, value
 from new_stack.api.legacy.session import Connection, Session
@@ -28,13 +28,10 @@ class ClientSession(Session):
 
     def __init__(self, services: Services, connection: Connection, name: str) -> None:
         super().__init__(services, connection, name)
-        self.dialect: HubDialect = HUB
         self.actions: Mapping[str, Action] = ACTIONS
         """What is done for which message."""
         self._followed: dict[str, None] = {}
         self._ends = LateEnds(services, self._send_ending, partial(self.send_after_pending, None))
-        self._message_id: object = None
-        """What the client calls the message that is served now: an error names it."""
         services.fanout.follow(self.subscriber, of_client(name))
 
     async def greet(self) -> None:
@@ -48,17 +45,13 @@ class ClientSession(Session):
 
     async def handle(self, kind: str, fields: Fields) -> None:
         """Serve one message."""
-        self._message_id = value(fields, "id")
+        self.message_id = value(fields, "id")
         if kind in self.dialect.answers:
             await self.connection.send(self.dialect.answers[kind](self.now))
         elif kind in self.actions:
             await self.actions[kind](self, fields)
         else:
             raise Refusal(f"Unsupported message type: {kind}")
-
-    async def refuse(self, sentence: str, **more: Any) -> None:
-        """Answer with an error in the dialect that is spoken."""
-        await self.connection.send(self.dialect.error(sentence, self._message_id, self.now) | more)
 
     async def fetch(self, item: Published) -> None:
         """Get the result, where the client gets the event."""
@@ -95,7 +88,7 @@ class ClientSession(Session):
                 if not submission.created:
                     self._follow(submission.job_id)
                 self._ends.awaits(submission.job_id)
-            await self.connection.send(self.dialect.accepted(submission, self._message_id, self.now))
+            await self.connection.send(self.dialect.accepted(submission, self.message_id, self.now))
         if submission.state.ended:
             await self._ends.tell_after_pending(submission.job)
 

@@ -35,16 +35,6 @@ def frame(kind: str, now: float, **fields: Any) -> Frame:
     return {"type": kind, "timestamp": now} | UNLESS_SAID.get(kind, {}) | fields
 
 
-def greeting(role: str, name: str, now: float) -> Frame:
-    """The hub's welcome; `role` is Client or Monitor."""
-    return frame("connection_established", now, message=f"Welcome {role} {name}! Connected to Redis Hub")
-
-
-def error(sentence: str, now: float) -> Frame:
-    """A message that could not be served. The connection stays open."""
-    return frame("error", now, error=sentence)
-
-
 def _progress(event: Event) -> Frame:
     return {
         "worker_id": event.worker_id,
@@ -103,7 +93,7 @@ class HubDialect:
             "response_job_status", now, job_id="keep-alive", status="acknowledged", message="Connection is alive"
         ),
         "subscribe_stats": lambda now: frame("subscription_confirmed", now, job_id="stats", channels=["stats"]),
-        "request_stats": lambda now: error("Stats requests are restricted to monitors only", now),
+        "request_stats": lambda now: frame("error", now, error="Stats requests are restricted to monitors only"),
     }
     """The messages that nothing is done for but to answer them."""
     event_frame = staticmethod(event_frame)
@@ -118,9 +108,9 @@ class HubDialect:
         found = self.event_frame(event)
         return "" if found is None else encode(found).decode()
 
-    def greeting(self, name: str, now: float) -> Frame:
-        """The welcome."""
-        return greeting("Client", name, now)
+    def greeting(self, name: str, now: float, role: str = "Client") -> Frame:
+        """The welcome; `role` is Client or Monitor."""
+        return frame("connection_established", now, message=f"Welcome {role} {name}! Connected to Redis Hub")
 
     def accepted(self, said: Submission, _message_id: Any, now: float) -> Frame:
         """A submission was taken; the client calls its message so."""
@@ -159,8 +149,8 @@ class HubDialect:
         return frame("response_job_status", now, **about)
 
     def error(self, sentence: str, _message_id: Any, now: float) -> Frame:
-        """A message could not be served; the client calls it so."""
-        return error(sentence, now)
+        """A message could not be served; the client calls it so. The connection stays open."""
+        return frame("error", now, error=sentence)
 
 
 HUB: Final = HubDialect()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from new_stack.api.legacy import monitor
-from new_stack.api.legacy.hub import frame, greeting, monitor_text
+from new_stack.api.legacy.hub import frame, monitor_text
 from new_stack.api.legacy.messages import Fields, value
 from new_stack.api.legacy.session import Connection, Session
 from new_stack.api.services import Services
@@ -26,7 +26,7 @@ class MonitorSession(Session):
 
     async def greet(self) -> None:
         """The welcome, and the first stats."""
-        await self.greet_with(greeting("Monitor", self.name, self.now))
+        await self.greet_with(self.dialect.greeting(self.name, self.now, "Monitor"))
         snapshot = await self.services.snapshots.take()
         self.statuses.reset(snapshot)
         if self.services.snapshots.broadcast_key is None:

@@ -11,7 +11,7 @@ from new_stack.api.guard.peer import PeerGone
 from new_stack.api.http.access import Access, access_of
 from new_stack.api.http.http_io import answer
 from new_stack.api.http.problems import invalid
-from new_stack.api.legacy.hub import INVALID_TOKEN, Frame, error
+from new_stack.api.legacy.hub import HUB, INVALID_TOKEN, Frame
 from new_stack.api.legacy.session import Connection, run_session
 from new_stack.api.legacy.v2.client_session import LaterClientSession
 from new_stack.api.legacy.v2.monitor_session import LaterMonitorSession
@@ -84,7 +84,7 @@ def _refusal(request: web.Request, connection: Connection, role: str, name: str)
         return INVALID_TOKEN, WSCloseCode.OK, ""
     decision = services.retirement.of_call(connection.caller, name)
     if decision.standing is Standing.REFUSED:
-        told = error(decision.sentence, services.clock()) | {"code": GONE_CODE}
+        told = HUB.error(decision.sentence, None, services.clock()) | {"code": GONE_CODE}
         return told, GONE_CODE, decision.sentence
     if role == "worker":
         reason = "workers talk to Redis: set REDIS_URL"

@@ -14,7 +14,7 @@ from new_stack.api.guard.limits import TokenBucket
 from new_stack.api.guard.message_bytes import MessageBytes
 from new_stack.api.guard.peer import Peer, PeerGone
 from new_stack.api.http.http_io import encode
-from new_stack.api.legacy.hub import error
+from new_stack.api.legacy.hub import HUB, HubDialect
 from new_stack.api.legacy.messages import Fields, Refusal, read_message, value
 from new_stack.api.retirement.callers import Caller
 from new_stack.api.retirement.sessions import RetiringSession
@@ -60,7 +60,7 @@ class Connection:
             if message.type is WSMsgType.TEXT:
                 yield message.data
             elif message.type is WSMsgType.BINARY:
-                await self.send(error(BINARY, self._services.clock()))
+                await self.send(HUB.error(BINARY, None, self._services.clock()))
             self.received.handled()
 
     async def send(self, frame: dict[str, Any]) -> None:
@@ -83,6 +83,9 @@ class Session(RetiringSession):
     def __init__(self, services: Services, connection: Connection, name: str) -> None:
         super().__init__(services, connection, services.fanout.subscriber())
         self.name = name
+        self.dialect: HubDialect = HUB
+        self.message_id: object = None
+        """What a client calls the message that is served now: an error names it."""
         self._loop = asyncio.get_running_loop()
         self.delivering = asyncio.Lock()
         """Held while events are sent, and by an answer that nothing may overtake."""
@@ -119,8 +122,8 @@ class Session(RetiringSession):
         self.services.fanout.remove(self.subscriber)
 
     async def refuse(self, sentence: str, **more: Any) -> None:
-        """Answer with an error."""
-        await self.connection.send(error(sentence, self.now) | more)
+        """Answer with an error in the dialect that is spoken."""
+        await self.connection.send(self.dialect.error(sentence, self.message_id, self.now) | more)
 
     @asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from new_stack.api.http.http_io import encode
 from new_stack.api.http.problems import ProblemError, not_found
-from new_stack.api.legacy.hub import event_frame, frame, greeting
+from new_stack.api.legacy.hub import HUB, event_frame, frame
 from new_stack.api.services import SERVICES
 from new_stack.api.sse.follow import ending_of
 from new_stack.api.streaming.fanout import Published
@@ -129,7 +129,7 @@ class _Tape:
     def _submitted(self, event: Event) -> None:
         job = self._job
         self._put(CLIENT, "open", role="client", path=f"/ws/client/{CLIENT}")
-        self._put(CLIENT, "receive", message=greeting("Client", CLIENT, self._at / 1000))
+        self._put(CLIENT, "receive", message=HUB.greeting(CLIENT, self._at / 1000))
         own: dict[str, Any] = msgspec.json.decode(job.extra) if job.extra else {}
         known = {"type": "submit_job", "message_id": job.id, "job_type": job.service_required, "priority": job.priority}
         more = {"max_retries": job.max_retries, "payload": job.payload, "timestamp": event.at / 1000}

@@ -54,7 +54,7 @@ class LaterDialect(HubDialect):
             raise Refusal("data must be a JSON object that describes the job")
         return super().job(_fields.decode(fields["data"]), client_id)
 
-    def greeting(self, name: str, now: float) -> Frame:
+    def greeting(self, name: str, now: float, _role: str = "") -> Frame:
         """The welcome."""
         return _frame("connected", now, client_id=name)
 

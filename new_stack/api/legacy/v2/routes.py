@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from new_stack.api.legacy import routes as sockets
-from new_stack.api.legacy.hub import greeting
+from new_stack.api.legacy.hub import HUB
 from new_stack.api.legacy.messages import Refusal, read_message
 from new_stack.api.legacy.session import Connection
 from new_stack.api.legacy.v2.monitor import is_v2_message
@@ -27,7 +27,7 @@ async def root(request: web.Request) -> web.StreamResponse:
 
 
 async def _serve_by_first_message(services: Services, connection: Connection, _role: str, name: str) -> None:
-    welcome = greeting("Client", name, services.clock())
+    welcome = HUB.greeting(name, services.clock())
     await connection.send(services.retirement.greeted(connection.caller, welcome))
     messages = connection.messages()
     first = await anext(messages, None)
