@@ -14,8 +14,14 @@ import msgspec
 
 Parse = Callable[[str], Any]
 
-_NUMBERS: Final = {int: "a whole number", float: "a number"}
 _TRUTHS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_READERS: Final[Mapping[Any, tuple[Parse, str]]] = {
+    str: (str, "text"),
+    bool: (lambda raw: _TRUTHS[raw.lower()], "true or false"),
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+}
+"""How a text is read by the type of its field, and what it has to be."""
 
 
 class SettingsError(Exception):
@@ -95,15 +101,12 @@ def read_options(
 
 
 def _parse(name: str, raw: str, kind: Any) -> Any:
-    if kind is str:
-        return raw
-    if kind is bool:
-        if raw.lower() not in _TRUTHS:
-            raise SettingsError(f"{name} must be true or false, not {raw!r}.")
-        return _TRUTHS[raw.lower()]
-    if kind in _NUMBERS:
-        try:
-            return kind(raw)
-        except ValueError:
-            raise SettingsError(f"{name} must be {_NUMBERS[kind]}, not {raw!r}.") from None
+    read, what = _READERS.get(kind, (_parts, "a list"))
+    try:
+        return read(raw)
+    except (KeyError, ValueError):
+        raise SettingsError(f"{name} must be {what}, not {raw!r}.") from None
+
+
+def _parts(raw: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in raw.split(",") if part.strip())

@@ -37,11 +37,10 @@ class Snapshots:
 
     async def take(self) -> Snapshot:
         """A snapshot that began after this call did. Raises QueueUnavailable."""
-        loop = asyncio.get_running_loop()
-        asked = loop.time()
+        asked = time.monotonic()
         async with self._lock:
             if self._last is None or self._began < asked:
-                began = loop.time()
+                began = time.monotonic()
                 listed = [self._queue.jobs(state=one, limit=ACTIVE_JOBS_SHOWN, bodies=False) for one in STATES_SHOWN]
                 counts, workers, pages = await asyncio.gather(
                     self._queue.counts(), self._queue.workers(), asyncio.gather(*listed)

@@ -36,7 +36,7 @@ class ClientSession(Session):
 
     async def greet(self) -> None:
         """The welcome."""
-        await self.greet_with(self.dialect.greeting(self.name, self.now))
+        await self.greet_with(self.dialect.greeting(self.name, self.now()))
 
     @property
     def awaits_jobs(self) -> bool:
@@ -47,7 +47,7 @@ class ClientSession(Session):
         """Serve one message."""
         self.message_id = value(fields, "id")
         if kind in self.dialect.answers:
-            await self.connection.send(self.dialect.answers[kind](self.now))
+            await self.connection.send(self.dialect.answers[kind](self.now()))
         elif kind in self.actions:
             await self.actions[kind](self, fields)
         else:
@@ -88,13 +88,13 @@ class ClientSession(Session):
                 if not submission.created:
                     self._follow(submission.job_id)
                 self._ends.awaits(submission.job_id)
-            await self.connection.send(self.dialect.accepted(submission, self.message_id, self.now))
+            await self.connection.send(self.dialect.accepted(submission, self.message_id, self.now()))
         if submission.state.ended:
             await self._ends.tell_after_pending(submission.job)
 
     async def status(self, fields: Fields) -> None:
         """Tell how a job stands."""
-        await self.send_after_pending(self.dialect.status(await self.job(fields), self.now))
+        await self.send_after_pending(self.dialect.status(await self.job(fields), self.now()))
 
     async def subscribe(self, fields: Fields) -> None:
         """Follow a job, and tell its end where it has ended."""
@@ -102,7 +102,7 @@ class ClientSession(Session):
         followed = job_id in self._followed
         async with self.delivering:
             self._follow(job_id)
-            await self.connection.send(self.dialect.subscribed(job_id, self.now))
+            await self.connection.send(self.dialect.subscribed(job_id, self.now()))
             job = await self.services.job_once_ended(job_id)
             heard = followed or (job is not None and self._owns(job))
             if not heard:
@@ -121,7 +121,7 @@ class ClientSession(Session):
             raise Refusal(
                 f"Failed to cancel job {job_id}. Job may not exist or is already in a terminal state."
             ) from None
-        answer = self.dialect.cancelled(job, self.now)
+        answer = self.dialect.cancelled(job, self.now())
         await self.send_after_pending(answer)
         again = before is not None and before.state is JobState.CANCELLED
         if again and (job.id in self._followed or self._owns(job)):
@@ -137,7 +137,7 @@ class ClientSession(Session):
             raise Refusal(f"Failed to force retry job {job_id}. Job does not exist.") from None
         except InvalidTransition:
             job, changed = await self.job(fields), False
-        await self.send_after_pending(self.dialect.retried(job, changed, self.now))
+        await self.send_after_pending(self.dialect.retried(job, changed, self.now()))
 
     async def send_after_pending(self, frame: Frame | None) -> None:
         """Answer after every event that happened before: who reads "completed" has had the completion already.

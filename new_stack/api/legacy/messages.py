@@ -56,8 +56,7 @@ def job_id_of(fields: Fields) -> str:
     """The `job_id` that a message needs. Raises Refusal in the hub's words."""
     found = id_text(fields, "job_id")
     if found is None:
-        message_type = value(fields, "type")
-        raise Refusal(f"Missing job_id in {message_type} request")
+        raise Refusal(f"Missing job_id in {value(fields, 'type')} request")
     return found
 
 

@@ -26,7 +26,7 @@ class MonitorSession(Session):
 
     async def greet(self) -> None:
         """The welcome, and the first stats."""
-        await self.greet_with(self.dialect.greeting(self.name, self.now, "Monitor"))
+        await self.greet_with(self.dialect.greeting(self.name, self.now(), "Monitor"))
         snapshot = await self.services.snapshots.take()
         self.statuses.reset(snapshot)
         if self.services.snapshots.broadcast_key is None:
@@ -41,7 +41,7 @@ class MonitorSession(Session):
             case "get_system_status":
                 await self._send_stats()
             case "stay_alive":
-                await self.connection.send(frame("stay_alive_response", self.now))
+                await self.connection.send(frame("stay_alive_response", self.now()))
             case _:
                 await self.connection.send({"type": "error", "error": f"Unsupported message type: {kind}"})
 
@@ -56,13 +56,13 @@ class MonitorSession(Session):
         if text:
             await self.connection.send_text(text)
         if change is not None:
-            await self._broadcast(monitor.worker_status(change[0], change[2], self.now))
+            await self._broadcast(monitor.worker_status(change[0], change[2], self.now()))
 
     async def deliver_snapshot(self, snapshot: Snapshot) -> None:
         """Send the periodic stats, and what changed among the workers."""
         for name, status in self.statuses.update(snapshot).items():
-            await self._broadcast(monitor.worker_status(name, status, self.now))
-        await self._broadcast(monitor.stats_broadcast(snapshot, self.services.connections.shown(), self.now))
+            await self._broadcast(monitor.worker_status(name, status, self.now()))
+        await self._broadcast(monitor.stats_broadcast(snapshot, self.services.connections.shown(), self.now()))
 
     async def check(self, *, missed: bool = False) -> None:
         """Where events were missed, send the state anew: it shows the ends that no event tells any more."""
@@ -80,13 +80,12 @@ class MonitorSession(Session):
 
     async def _send_stats(self, snapshot: Snapshot | None = None, *, brief: bool = False) -> None:
         snapshot = snapshot or await self.services.snapshots.take()
-        await self._send_with_ack(
-            monitor.stats_broadcast(snapshot, self.services.connections.shown(), self.now, brief=brief)
-        )
+        connected = self.services.connections.shown()
+        await self._send_with_ack(monitor.stats_broadcast(snapshot, connected, self.now(), brief=brief))
 
     async def _send_with_ack(self, message: dict[str, Any]) -> None:
         await self.connection.send(message)
-        await self.connection.send(monitor.ack(message, self.now))
+        await self.connection.send(monitor.ack(message, self.now()))
 
     async def _subscribe(self, channels: Any) -> None:
         """From now on only broadcasts of these types; messages about jobs always come."""
@@ -94,5 +93,5 @@ class MonitorSession(Session):
         self._channels = frozenset(word for word in channels if isinstance(word, str)) or None
         await self.connection.send({"type": "subscription_confirmed", "channels": channels})
         about = {"job_id": "monitor-subscription", "monitor_id": self.name, "channels": channels}
-        await self.connection.send(frame("subscription_confirmed", self.now, **about))
+        await self.connection.send(frame("subscription_confirmed", self.now(), **about))
         await self._send_stats(brief=True)

@@ -83,17 +83,14 @@ class Session(RetiringSession):
     def __init__(self, services: Services, connection: Connection, name: str) -> None:
         super().__init__(services, connection, services.fanout.subscriber())
         self.name = name
+        self.now = services.clock
+        """Seconds since the epoch."""
         self.dialect: HubDialect = HUB
         self.message_id: object = None
         """What a client calls the message that is served now: an error names it."""
         self._loop = asyncio.get_running_loop()
         self.delivering = asyncio.Lock()
         """Held while events are sent, and by an answer that nothing may overtake."""
-
-    @property
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return self.services.clock()
 
     @abstractmethod
     async def greet(self) -> None:
@@ -123,7 +120,7 @@ class Session(RetiringSession):
 
     async def refuse(self, sentence: str, **more: Any) -> None:
         """Answer with an error in the dialect that is spoken."""
-        await self.connection.send(self.dialect.error(sentence, self.message_id, self.now) | more)
+        await self.connection.send(self.dialect.error(sentence, self.message_id, self.now()) | more)
 
     @asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:

@@ -85,22 +85,19 @@ def of_client(client_id: str) -> Topic:
 Item = Published | Gap | Snapshot | DeliveryBarrier
 
 
-class Subscriber:
+class Subscriber(msgspec.Struct, eq=False):
     """One reader's bounded queue. What it takes it takes in order; once `closed` says why, nothing more comes."""
 
-    __slots__ = ("_items", "_limit", "_woken", "closed", "topics")
-
-    def __init__(self, limit: int) -> None:
-        self._items: list[Item] = []
-        self._limit = limit
-        self._woken = asyncio.Event()
-        self.closed: str | None = None
-        self.topics: set[Topic] = set()
-        """What it follows."""
+    limit: int
+    closed: str | None = None
+    topics: set[Topic] = set()
+    """What it follows."""
+    _items: list[Item] = []
+    _woken: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
     def put(self, item: Item) -> None:
         """Add an item; a full queue closes the subscriber and drops what it holds, so memory stays bounded."""
-        if len(self._items) >= self._limit:
+        if len(self._items) >= self.limit:
             self.close(TOO_SLOW)
         elif self.closed is None:
             self._items.append(item)

@@ -49,13 +49,13 @@ class LaterClientSession(ClientSession):
         """Follow a job no more."""
         job_id = job_id_of(fields)
         self.unfollow(job_id)
-        await self.connection.send(unsubscribed(job_id, self.now))
+        await self.connection.send(unsubscribed(job_id, self.now()))
 
     async def sync(self, fields: Fields) -> None:
         """A page of the later dialect believes that a job's state is stale: all monitors, of every process, get it."""
         job = await self.job(fields)
         await self.services.queue.show(job.id)
-        await self.send_after_pending(self.dialect.status(job, self.now))
+        await self.send_after_pending(self.dialect.status(job, self.now()))
 
 
 BOTH: Final[Mapping[str, Action]] = {

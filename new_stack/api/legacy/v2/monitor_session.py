@@ -74,9 +74,9 @@ class LaterMonitorSession(MonitorSession):
         if not self.wants(WARNING):
             return
         if self._later is not None:
-            warning: dict[str, Any] = {"type": WARNING, "timestamp": int(self.now * 1000)} | fields
+            warning: dict[str, Any] = {"type": WARNING, "timestamp": int(self.now() * 1000)} | fields
         else:
-            warning = frame(WARNING, self.now, **fields)
+            warning = frame(WARNING, self.now(), **fields)
         self.subscriber.put(DeliveryBarrier(warning))
 
 
