@@ -30,7 +30,6 @@ class ClientSession(Session):
         super().__init__(services, connection, name)
         self.actions: Mapping[str, Action] = ACTIONS
         """What is done for which message."""
-        self._followed: dict[str, None] = {}
         self._ends = LateEnds(services, self._send_ending, partial(self.send_after_pending, None))
         services.fanout.follow(self.subscriber, of_client(name))
 
@@ -72,7 +71,7 @@ class ClientSession(Session):
 
     async def check(self, *, missed: bool = False) -> None:
         """Send the ends that were not heard of."""
-        await self._ends.check(tuple(self._followed), missed=missed)
+        await self._ends.check([name for kind, name in self.subscriber.topics if kind == "job"], missed=missed)
 
     async def submit(self, fields: Fields) -> None:
         """Take a job."""
@@ -99,7 +98,7 @@ class ClientSession(Session):
     async def subscribe(self, fields: Fields) -> None:
         """Follow a job, and tell its end where it has ended."""
         job_id = job_id_of(fields)
-        followed = job_id in self._followed
+        followed = of_job(job_id) in self.subscriber.topics
         async with self.delivering:
             self._follow(job_id)
             await self.connection.send(self.dialect.subscribed(job_id, self.now()))
@@ -124,7 +123,7 @@ class ClientSession(Session):
         answer = self.dialect.cancelled(job, self.now())
         await self.send_after_pending(answer)
         again = before is not None and before.state is JobState.CANCELLED
-        if again and (job.id in self._followed or self._owns(job)):
+        if again and (of_job(job.id) in self.subscriber.topics or self._owns(job)):
             await self.send_after_pending(answer)
 
     async def retry(self, fields: Fields) -> None:
@@ -162,21 +161,18 @@ class ClientSession(Session):
         await self.connection.send_text(self.dialect.text(ending))
 
     def _wants(self, event: Event) -> bool:
-        return self.dialect.follows_own_jobs or event.job_id in self._followed
+        return self.dialect.follows_own_jobs or of_job(event.job_id) in self.subscriber.topics
 
     def _owns(self, job: Job) -> bool:
         return self.dialect.follows_own_jobs and job.client_id == self.name
 
     def _follow(self, job_id: str) -> None:
         self.services.fanout.follow(self.subscriber, of_job(job_id))
-        self._followed.pop(job_id, None)
-        self._followed[job_id] = None
-        if len(self._followed) > self.services.settings.subscriptions_per_connection:
-            self.unfollow(next(iter(self._followed)))
+        if len(self.subscriber.topics) - 1 > self.services.settings.subscriptions_per_connection:  # one is its client's
+            self.unfollow(next(name for kind, name in self.subscriber.topics if kind == "job"))
 
     def unfollow(self, job_id: str) -> None:
         """Hear of a job no more."""
-        self._followed.pop(job_id, None)
         self._ends.awaits_no_more(job_id)
         self.services.fanout.leave(self.subscriber, of_job(job_id))
 

@@ -90,8 +90,8 @@ class Subscriber(msgspec.Struct, eq=False):
 
     limit: int
     closed: str | None = None
-    topics: set[Topic] = set()
-    """What it follows."""
+    topics: dict[Topic, None] = {}
+    """What it follows, in the order in which it last began to."""
     _items: list[Item] = []
     _woken: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
@@ -145,11 +145,12 @@ class FanOut:
     def follow(self, subscriber: Subscriber, topic: Topic) -> None:
         """From now on it hears of this."""
         self._followers[topic].add(subscriber)
-        subscriber.topics.add(topic)
+        subscriber.topics.pop(topic, None)
+        subscriber.topics[topic] = None
 
     def leave(self, subscriber: Subscriber, topic: Topic) -> None:
         """It hears of this no more."""
-        subscriber.topics.discard(topic)
+        subscriber.topics.pop(topic, None)
         self._followers[topic].discard(subscriber)
         if not self._followers[topic]:
             del self._followers[topic]

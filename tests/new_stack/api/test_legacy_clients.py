@@ -149,6 +149,22 @@ async def test_a_second_subscriber_hears_of_the_job_and_the_first_still_does(api
         assert await client.silent(0.1)
 
 
+async def test_who_follows_more_jobs_than_one_connection_may_hears_no_more_of_the_one_asked_for_longest_ago(
+    start_api: StartApi, work: Work
+) -> None:
+    api = await start_api(subscriptions_per_connection=2)
+    client = await api.client()
+    for job_id in ("a", "b", "c"):
+        await api.submit(id=job_id)
+    for job_id in ("a", "b", "a", "c"):
+        await client.send(type="subscribe_job", job_id=job_id)
+        await client.until("subscription_confirmed")
+    for _ in range(3):
+        await work.claim()
+    assert [(await client.receive())["job_id"] for _ in range(2)] == ["a", "c"]
+    assert await client.silent()
+
+
 async def test_one_who_subscribes_after_the_end_is_told_the_end_once(api: Api, work: Work) -> None:
     job_id = await api.submit()
     await work.whole_job()
