@@ -76,7 +76,7 @@ def judge(collected: Collected, limits: Limits, least: Least) -> Judged:
             Evidence(what="histories without a gap", had=0 if doubts else 1, least=1),
             *(all_decided([load]) or decided(sum(len(check.undecided) for one in histories for check in one.values()))),
         ],
-        links=[Link(to=LinkTo.TALLY, ref="jobs", label="where every job is")],
+        links=[Link(to=LinkTo.TALLY, ref="faults", label="where every job is")],
         explanation=" ".join(
             [*examples[:3], *(f"{name}: {number}." for name, number in (+others).items()), *which, *doubts]
         ),

@@ -137,7 +137,7 @@ PROFILES: Final[dict[str, Profile]] = {
         chaos_jobs=250,
         migration_jobs=180,
         scenarios="not long",
-        suite_processes=2,
+        suite_processes=3,
         warm=True,
     ),
     "full": Profile(
