@@ -27,11 +27,12 @@ from harness.criteria.evidence import (
     SteadyLoad,
     WorkerFaults,
 )
+from harness.gate.phases import PHASES
 from harness.history import CHECKERS
 from harness.load.latencies import Metric
 from harness.load.population import read_population
 from harness.load.results import LoadResult
-from harness.results import CellVerdict, Column, Criterion, Verdict
+from harness.results import CellVerdict, Column, Criterion, LinkTo, Verdict
 from tests.harness.criteria.loads import checks, judged_restarts, load
 
 
@@ -89,6 +90,13 @@ def test_what_the_loads_own_judge_finds_fails_the_criteria_of_the_load(wrong: di
     assert judged_losses(bad).verdict is Verdict.FAIL
     assert judged_memory(bad).verdict is Verdict.FAIL
     assert judged_restarts(bad).verdict is Verdict.FAIL
+
+
+def test_where_the_jobs_are_is_told_by_a_phase_of_that_name() -> None:
+    judged = (judged_losses(load()), judged_restarts(load()))
+    led_to = {link.ref for criterion in judged for link in criterion.links if link.to is LinkTo.TALLY}
+    assert led_to
+    assert led_to <= {phase.name for phase in PHASES}
 
 
 def test_latencies_of_a_load_that_was_not_as_planned_are_inconclusive() -> None:
