@@ -173,8 +173,12 @@ async def test_the_hubs_monitors_hear_each_worker_become_busy_and_idle(isolated_
 
 @pytest.mark.timeout(60)
 async def test_both_kinds_of_monitor_are_told_of_workers_that_come_and_go(isolated_stack: OwnStack) -> None:
-    async with isolated_stack.monitor() as old, isolated_stack.monitor() as later:
-        await connect(later, ["workers"])
+    async with isolated_stack.monitor() as old, isolated_stack.monitor() as later, isolated_stack.modern() as client:
+        await connect(later, ["workers", "jobs"])
+        job_id = await client.submit({}, service="nobody")
+        await client.cancel(job_id)
+        # The API has then noticed that the queue was emptied: it tells what it may have missed by a full state.
+        await later.expect("job_status_changed", job_id=job_id, new_status="cancelled")
         worker = await isolated_stack.worker("comes-and-goes", connector="simulation:services=draw")
         came = await later.expect("worker_connected", worker_id=worker.name)
         assert (came["worker_data"]["id"], came["worker_data"]["status"]) == (worker.name, "idle")
