@@ -21,6 +21,9 @@ KINDS: Final = 256
 """A tally's keys are what was counted times so many, and a bucket."""
 
 NO_BUCKET: Final = 255
+LEVELS: Final = 8
+"""With so many halvings one bucket is left."""
+MOST: Final = 2**53
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -39,17 +42,18 @@ RANGES: Final[Mapping[str, Range]] = {
 
 
 class Sketch:
-    """How long things took, in ms: how many by bucket."""
+    """How long things took, in ms: how many by bucket. Raises ValueError for numbers that are no sketch."""
 
     def __init__(self, packed: Sequence[int] = ()) -> None:
-        self.level = packed[0] if packed else 0
+        self.level, at = packed[:2] or (0, 0)
         self.counts: dict[int, int] = {}
-        at = packed[1] if packed else 0
         rest = iter(packed[2:])
         for count in rest:
             if count:
                 self.counts[at] = count
-            at += 1 if count else next(rest)
+            at += 1 if count else next(rest, MOST)
+        if self.level > LEVELS or at > KINDS:
+            raise ValueError(packed)
 
     def add(self, other: Sketch) -> None:
         """Add another sketch's counts, at the coarser level of the two."""
@@ -171,21 +175,25 @@ Tally = list[Any]
 
 
 def read_slot(text: bytes) -> Slot:
-    """A slot as Redis keeps it (`functions/shared/fold.lua`)."""
+    """A slot as Redis keeps it (`functions/shared/fold.lua`); nothing where nobody can read it."""
     slot: Slot = {}
     at = 0
-    while at < len(text):
-        line_end = text.index(b"\n", at)
-        found = slot[text[at:line_end].decode("utf-8", "replace")] = Sum()
-        (*found.counts, found.waiting), at = _numbers(text, line_end + 1)
-        wait, at = _numbers(text, at)
-        run, at = _numbers(text, at)
-        found.wait, found.run = Sketch(wait), Sketch(run)
+    try:
+        while at < len(text):
+            line_end = text.index(b"\n", at)
+            found = slot[text[at:line_end].decode("utf-8", "replace")] = Sum()
+            (*counts, found.waiting), at = _numbers(text, line_end + 1)
+            found.counts = [count for _, count in zip(found.counts, counts, strict=True)]
+            wait, at = _numbers(text, at)
+            run, at = _numbers(text, at)
+            found.wait, found.run = Sketch(wait), Sketch(run)
+    except (ValueError, IndexError):
+        return {}
     return slot
 
 
 def _numbers(text: bytes, at: int) -> tuple[list[int], int]:
-    """A list of numbers, and where the next one begins."""
+    """A list of numbers, and where the next one begins. Raises ValueError, IndexError."""
     numbers: list[int] = []
     for _ in range(text[at]):
         at += 1
@@ -194,6 +202,8 @@ def _numbers(text: bytes, at: int) -> tuple[list[int], int]:
             number |= (text[at] & 127) << shift
             shift, at = shift + 7, at + 1
         numbers.append(number | text[at] << shift)
+    if max(numbers, default=0) >= MOST:
+        raise ValueError(numbers)
     return numbers, at + 1
 
 

@@ -120,17 +120,58 @@ async def test_a_long_tally_is_folded_before_its_minute_is_over(queue: Queue, re
         msgspec.msgpack.encode({"draw": {"1": 1}}),
         msgspec.msgpack.encode({"draw": {6 * 256 + 255: 1}}),
         msgspec.msgpack.encode({"draw": {256 + 255: -1}}),
+        None,
     ],
-    ids=["text", "pairs of bytes", "a key that is text", "a kind that is none", "fewer than none"],
+    ids=["text", "pairs of bytes", "a key that is text", "a kind that is none", "fewer than none", "a list"],
 )
-async def test_a_tally_that_nothing_can_read_is_dropped(queue: Queue, redis: Redis, tally: bytes) -> None:
-    await redis.command("SET", "tally:1000", tally)
+async def test_a_tally_that_nothing_can_read_is_dropped(queue: Queue, redis: Redis, tally: bytes | None) -> None:
+    await redis.command(*(("SET", "tally:1000", tally) if tally is not None else ("RPUSH", "tally:1000", "x")))
     await redis.command("ZADD", "tallies", 1000, 1000)
     await queue.timeseries(HOUR)
     await run(queue, "draw", jobs=7)
     await queue.reap()
     assert await redis.command("EXISTS", "tally:1000") == 0
     assert counts_of(await only(queue)) == (7, 5, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "slot",
+    [
+        b"somebody else's",
+        b"draw\n",
+        b"draw\n\x05\x00",
+        b"draw\n\x04\x00\x00\x00\x00\x00\x00",
+        b"draw\n\x05\x00\x00\x00\x00\x00\x03\x00\x01\x00\x00",
+        b"draw\n\x05\x00\x00\x00\x00\x00\x03\x00\xff\xff\xff\xff\x7f\x01\x00",
+        b"draw\n\x05\x00\x00\x00\x00\x00\x03" + b"\xff" * 40 + b"\x7f\x01\x01\x00",
+        b"draw\n\x05" + b"\xff" * 400 + b"\x7f\x00\x00\x00\x00\x00\x00",
+        None,
+    ],
+    ids=[
+        "text",
+        "no lists",
+        "cut",
+        "four counts",
+        "a gap that is none",
+        "no such bucket",
+        "no such level",
+        "no number",
+        "a list",
+    ],
+)
+async def test_a_slot_that_nothing_can_read_begins_anew(queue: Queue, redis: Redis, slot: bytes | None) -> None:
+    await run(queue, "draw", jobs=7)
+    await age(redis, 60)
+    [minute] = map(int, await redis.command("ZRANGE", "tallies", 0, -1))
+    for seconds in (60, 600, 3600):
+        key = f"slot:{seconds}:{minute * 60 // seconds}"
+        await redis.command(*(("SET", key, slot) if slot is not None else ("RPUSH", key, "x")))
+    assert counts_of(await only(queue)) == (7, 5, 1, 1)
+    await queue.reap()
+    assert await redis.command("ZCARD", "tallies") == 0
+    for name in ("1h", "24h", "7d"):
+        [series] = (await queue.timeseries(RANGES[name])).series
+        assert counts_of(series) == (7, 5, 1, 1)
 
 
 async def test_invented_services_are_kept_together(queue: Queue, redis: Redis) -> None:

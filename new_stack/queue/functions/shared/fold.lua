@@ -13,6 +13,7 @@ local SERVICES_KEPT = 50
 local OTHERS = '(others)'
 local READY = 5
 local WAIT, KINDS, NO_BUCKET = 5, 256, 255
+local LEVELS, MOST = 8, 2 ^ 53
 
 local function packed(numbers)
   local bytes = { #numbers }
@@ -100,13 +101,25 @@ local function figures_of(slot, service)
   return slot.services[service]
 end
 
-local function read_slot(text)
+-- Raises an error where these are no figures that `packed` has written.
+local function check_figures(figures)
+  local fine = #figures[1] == READY
+  for index, numbers in ipairs(figures) do
+    for _, number in ipairs(numbers) do fine = fine and number < MOST end
+    local counts, level = read_sketch(index > 1 and numbers or {})
+    for at in pairs(counts) do fine = fine and at < KINDS and level <= LEVELS end
+  end
+  if not fine then error('no slot') end
+end
+
+local function slot_in(text)
   local slot, at = { services = {}, count = 0 }, 1
   while at <= #text do
     local line_end = string.find(text, '\n', at, true)
     local figures, service = {}, string.sub(text, at, line_end - 1)
     at = line_end + 1
     for index = 1, 3 do figures[index], at = unpacked(text, at) end
+    check_figures(figures)
     slot.services[service], slot.count = figures, slot.count + 1
   end
   return slot
@@ -115,7 +128,8 @@ end
 local function slot_of(q, slots, kind, minute)
   local key = string.format('%sslot:%d:%d', q.prefix, kind.seconds, math.floor(minute * 60 / kind.seconds))
   if not slots[key] then
-    slots[key] = read_slot(redis.call('GET', key) or '')
+    local fine, slot = pcall(slot_in, redis.pcall('GET', key) or '')
+    slots[key] = fine and slot or slot_in('')  -- what nobody can read would fail each reaping
     slots[key].kept_s = kind.kept_s
   end
   return slots[key]
@@ -134,7 +148,7 @@ end
 -- Raises an error where it is no key, or no number of times, that shared/tally.lua writes.
 local function check_counted(key, count)
   local known = key >= KINDS and key < (WAIT + 1) * KINDS and key % 1 == 0
-  if not known or count < 1 or count >= 2 ^ 53 or count % 1 ~= 0 then error('no tally') end
+  if not known or count < 1 or count >= MOST or count % 1 ~= 0 then error('no tally') end
 end
 
 local function sums_of(text)
@@ -155,7 +169,7 @@ end
 
 -- What a tally says: by service how often by key; nothing where nobody can read it.
 local function read_tally(q, minute)
-  local fine, sums = pcall(sums_of, redis.call('GET', q.prefix .. 'tally:' .. minute) or '')
+  local fine, sums = pcall(sums_of, redis.pcall('GET', q.prefix .. 'tally:' .. minute) or '')
   return fine and sums or {}
 end
 
