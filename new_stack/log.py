@@ -49,6 +49,22 @@ log = EventLog()
 """The log of a process that has nothing to add to every line."""
 
 
+class LastingFailure:
+    """Tells of work that is done again and again and fails: when that begins, is another failure, and is over."""
+
+    def __init__(self, work: str) -> None:
+        self._work = work
+        self._error = ""
+
+    def note(self, error: str) -> None:
+        """How a turn went: empty where nothing failed."""
+        if error and error != self._error:
+            log.error(f"{self._work}_failed", error=error)
+        elif self._error and not error:
+            log.info(f"{self._work}_works_again")
+        self._error = error
+
+
 class LibraryLogs(logging.Handler):
     """Puts what libraries log into the same lines: a caller's bad request briefly, a fault of ours with its trace."""
 

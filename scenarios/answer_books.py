@@ -36,6 +36,7 @@ import httpx
 import websockets
 
 from harness.clients import ModernClient
+from harness.clients.transport import HandshakeRefused, open_websocket
 from harness.processes import Process
 from harness.processes.services import python_path
 from harness.processes.warm_pool import WarmStarts
@@ -137,11 +138,11 @@ class Player:
         return []
 
     async def _connect(self, opened: AsyncExitStack, name: str, path: str) -> list[str]:
-        connecting = websockets.connect(f"{self._stack.ws_url}{path}", max_size=None, user_agent_header=AGENT)
         try:
-            self._sockets[name] = await opened.enter_async_context(connecting)
-        except websockets.InvalidStatus as refused:
-            return [f"refused {refused.response.status_code}"]
+            connection = await open_websocket(f"{self._stack.ws_url}{path}", headers={"User-Agent": AGENT})
+        except HandshakeRefused as refused:
+            return [f"refused {refused.status}"]
+        self._sockets[name] = await opened.enter_async_context(connection)
         self._names.add(name)
         return []
 

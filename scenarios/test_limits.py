@@ -13,6 +13,7 @@ import httpx
 import pytest
 import websockets
 
+from harness.clients.transport import open_websocket
 from harness.testing import until
 from scenarios.stacks import OwnStack, ours
 
@@ -102,7 +103,7 @@ async def takes(stack: OwnStack, size: int) -> bool:
 
 async def unfinished(stack: OwnStack, name: str, size: int) -> websockets.ClientConnection:
     """A connection that has begun a message of that size."""
-    connection = await websockets.connect(f"{stack.ws_url}/ws/client/{name}", compression=None)
+    connection = await open_websocket(f"{stack.ws_url}/ws/client/{name}")
     await connection.recv()
 
     async def parts() -> AsyncIterator[str]:
@@ -115,7 +116,7 @@ async def unfinished(stack: OwnStack, name: str, size: int) -> websockets.Client
 
 
 async def test_what_unfinished_messages_hold_counts_and_is_given_back(narrow: OwnStack) -> None:
-    async with websockets.connect(f"{narrow.ws_url}/ws/client/many", compression=None) as many:
+    async with await open_websocket(f"{narrow.ws_url}/ws/client/many") as many:
         await many.recv()
         for _ in range(7):  # together more than there is room for
             await many.send('{"type": "stay_alive", "more": "' + "x" * 4_000 + '"}')
@@ -152,7 +153,7 @@ async def test_one_socket_may_send_a_burst_and_then_so_many_messages_a_second(na
 
     tried: list[tuple[float, float]] = []
     for number in range(3):  # a busy machine is slow; a limit that is wrong is wrong each time
-        async with websockets.connect(f"{narrow.ws_url}/ws/client/fast-{number}") as connection:
+        async with await open_websocket(f"{narrow.ws_url}/ws/client/fast-{number}") as connection:
             await connection.recv()
             first = await took(connection, 2 * RATE + 6)
             await asyncio.sleep(1.25)

@@ -1,4 +1,4 @@
-"""What a job body of the benchmark does: say when it began. Standard library only: rivals' processes import it."""
+"""What a job body of the benchmark does: say when it began. Standard library only: competitors' processes import it."""
 
 from __future__ import annotations
 

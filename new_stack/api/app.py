@@ -25,7 +25,7 @@ from new_stack.api.services import SERVICES, Services
 from new_stack.api.sse import event_feed, follow
 from new_stack.api.streaming.fanout import SNAPSHOTS
 from new_stack.api.streaming.reader import read_events
-from new_stack.log import log
+from new_stack.log import LastingFailure, log
 from new_stack.queue.errors import QueueError, QueueUnavailable
 
 LEGACY: Final = (routes, rest, later_routes)
@@ -52,8 +52,8 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     stats_s, reap_s = services.settings.stats_changed_ms / 1000, services.settings.reap_ms / 1000
     background: dict[str, Awaitable[None]] = {
         "events": read_events(services.queue, services.fanout, after),
-        "stats": _every(lambda: stats_s, broadcast_stats, services),
-        "reap": _every(lambda: reap_s * random.uniform(0.7, 1.3), reap, services),  # noqa: S311 - spreads load
+        "stats": every(lambda: stats_s, broadcast_stats, services),
+        "reap": every(lambda: reap_s * random.uniform(0.7, 1.3), reap, services),  # noqa: S311 - spreads load
         "usage": services.usage.run(),
         "retirement": services.retirement.run(),
         "descriptors": watch_descriptors(),
@@ -75,16 +75,18 @@ async def _work(services: Services, name: str, work: Awaitable[None]) -> None:
         services.stopping.set()
 
 
-async def _every(seconds: Callable[[], float], work: Callable[[Services], Awaitable[None]], services: Services) -> None:
+async def every(seconds: Callable[[], float], work: Callable[[Services], Awaitable[None]], services: Services) -> None:
     """Do some work again and again, with pauses, whatever Redis says; that it is away the reader of events tells."""
+    failure = LastingFailure(work.__name__)
     while True:
         await asyncio.sleep(seconds())
         try:
             await work(services)
+            failure.note("")
         except QueueUnavailable:
             continue
         except QueueError as error:
-            log.error(f"{work.__name__}_failed", error=error.detail)
+            failure.note(error.detail)
 
 
 async def broadcast_stats(services: Services) -> None:

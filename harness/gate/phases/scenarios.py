@@ -32,7 +32,9 @@ HEARD_OUT: Final = (0, 1, 2)
 DONE: Final = re.compile(r"^(?=.*\b(?:PASSED|FAILED|ERROR|SKIPPED)\b)(?=.*\[ *(\d+)%\]).*::test_(\w+)", re.MULTILINE)
 GROUP: Final = re.compile(r"@[\w.]+$")
 """What pytest-xdist puts behind the name of a test that has to run where others do."""
-WRAPPING: Final = re.compile(r"^(failed on (setup|teardown) with )?\"?([\w.]+\.)?(AssertionError|NotHeard|Failed): ")
+WRAPPING: Final = re.compile(
+    r"^(failed on (setup|teardown) with )?\"?([\w.]+\.)?(AssertionError|ExpectationTimeout|Failed): "
+)
 """What pytest puts before the sentence of an assertion."""
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from new_stack.api.retirement.callers import Caller
-from new_stack.log import log
+from new_stack.log import LastingFailure
 from new_stack.queue.errors import QueueError, QueueUnavailable
 from new_stack.queue.usage import CLIENTS_AT_ONCE, REFUSED, ClientCount, Counted, Refused, UsageStore
 
@@ -86,7 +86,7 @@ class UsageCounter:
 
     async def run(self) -> None:
         """Add to Redis now and then, sooner where little waits or too much, and once more at the end."""
-        silent_s = 0.0
+        silent_s, failure = 0.0, LastingFailure("usage")
         try:
             while True:
                 await asyncio.sleep(LOOK_SECONDS)
@@ -96,9 +96,10 @@ class UsageCounter:
                 silent_s = 0.0
                 try:
                     await self.flush()
+                    failure.note("")
                 except QueueError as error:
                     if not isinstance(error, QueueUnavailable):
-                        log.error("usage_failed", error=error.detail)
+                        failure.note(error.detail)
                     await asyncio.sleep(RETRY_SECONDS)
         finally:
             with suppress(QueueError, TimeoutError):

@@ -15,6 +15,7 @@ from harness.results import Criterion, SuiteOutcome, SuiteRow, Verdict
 
 SUITE = """
 import pytest
+from harness.clients import ExpectationTimeout
 
 pytestmark = pytest.mark.criterion("modern-clients")
 
@@ -31,6 +32,7 @@ def test_good(): pass
 def test_bad(): assert 1 + 1 == 3, "two is two"
 def test_set_up(broken): pass
 def test_tear_down(messy): pass
+def test_late(): raise ExpectationTimeout("nothing came")
 def test_left_out(): pytest.skip("needs a stack of its own")
 """
 CONFTEST = """
@@ -86,6 +88,7 @@ def test_what_pytest_wrote_is_read_with_the_worst_that_was_said_of_each_test(tmp
     assert found["test_set_up"] == (SuiteOutcome.FAILED, 'failed on setup with "OSError: no port"')
     assert found["test_tear_down"][0] is SuiteOutcome.FAILED
     assert "worker-1" in found["test_tear_down"][1]
+    assert found["test_late"] == (SuiteOutcome.FAILED, "nothing came")
     assert found["test_left_out"][0] is SuiteOutcome.SKIPPED
 
 

@@ -40,7 +40,7 @@ def _pong(now: float) -> Frame:
     return _frame("pong", now)
 
 
-class LaterDialect(HubDialect):
+class V2Dialect(HubDialect):
     """The later dialect's words."""
 
     id_field = "id"
@@ -84,4 +84,4 @@ class LaterDialect(HubDialect):
         return _frame("error", now, error=sentence, message_id=message_id)
 
 
-V2: Final = LaterDialect()
+V2: Final = V2Dialect()
