@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 import httpx
 import pytest
+import redis.asyncio
 
 from harness.testing import until
-from scenarios.stacks import OwnStack, Payload, fail, script, wait
+from scenarios.received_facts import reached
+from scenarios.stacks import OwnStack, Payload, fail, ours, script, wait
 
 pytestmark = [pytest.mark.criterion("modern-clients"), pytest.mark.fast]
 
 SERVICES: Final = ("draw", "cut")
 RUNS_MS: Final = (0, 5, 20, 45, 90, 160, 240, 330)
 """How long the jobs of each service run, the last ones without a result."""
+LONG_MS: Final = 60_000
+SOON_MS: Final = 8_000
 NEAR: Final = 0.05
 """How far a sketch's quantile may be from the true one: half a bucket of an eighth of an octave."""
 
@@ -87,6 +92,39 @@ def assert_told(told: dict[str, Any], jobs: Sequence[dict[str, Any]], what: str)
     ran = [job for job in jobs if job["claimed_at_ms"] is not None]
     assert_near(told["run_ms"], [job["ended_at_ms"] - job["claimed_at_ms"] for job in ran], f"run of {what}")
     assert_near(told["wait_ms"], [job["claimed_at_ms"] - job["created_at_ms"] for job in ran], f"wait of {what}")
+
+
+@pytest.mark.timeout(60)
+async def test_a_lease_that_is_about_to_run_out_is_told_with_its_job_and_its_worker(
+    request: pytest.FixtureRequest,
+) -> None:
+    settings = {
+        "hubgate_lease_ms": LONG_MS,
+        "hubgate_heartbeat_ttl_ms": LONG_MS,
+        "worker_heartbeat_interval_ms": 25_000,
+    }
+    with ours(request, "a lease that it can shorten").stack("attention", settings=settings) as stack:
+        worker = await stack.worker("silent")
+        async with stack.http() as http, stack.modern() as client:
+            job_id = await client.submit(script(10, wait(LONG_MS)))
+            await reached(client, job_id)
+
+            async def told() -> list[dict[str, Any]]:
+                attention = (await http.get("/api/overview")).json()["attention"]
+                return [one for one in attention if one["kind"] == "lease"]
+
+            assert await told() == []
+            async with redis.asyncio.Redis.from_url(stack.namespace.url) as server:
+                soon_ms = int(time.time() * 1000) + SOON_MS
+                await server.zadd(f"{stack.namespace.prefix}leases", {job_id: soon_ms})
+            (lease, *_) = await told() or [{"subject": "none is told"}]
+            assert lease["subject"] == job_id
+            text = f"The lease of job {job_id} is about to run out: its worker {worker.name} is silent"
+            assert lease["text"] == text
+            held = (await http.get("/api/overview")).json()["leases"]["about_to_expire"]
+            assert [(one["job_id"], one["worker_id"], one["expires_at"]) for one in held] == [
+                (job_id, worker.name, soon_ms)
+            ]
 
 
 async def test_the_metrics_say_what_the_workers_do(isolated_stack: OwnStack) -> None:

@@ -118,6 +118,10 @@ async def test_a_redis_whose_memory_is_full_takes_no_new_jobs_and_lets_the_other
         refused = await http.post("/api/jobs", json={"service_required": "simulation", "payload": {}})
         assert refused.status_code in {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.INSUFFICIENT_STORAGE}, refused.text
         await is_ready(http, httpx.codes.SERVICE_UNAVAILABLE, "full")
+        attention = (await http.get("/api/overview")).json()["attention"]
+        [memory] = [one for one in attention if one["kind"] == "memory"]
+        assert memory["count"] > 80
+        assert memory["text"].startswith(f"Redis's memory is {memory['count']} % full")
         assert (await http.post(f"/api/jobs/{waiting[1]}/cancel")).json()["status"] == "cancelled"
         for job_id in (running, waiting[0]):
             await client.follow_to_end(job_id)
