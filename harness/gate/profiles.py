@@ -54,6 +54,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     take: hundreds of starts cost a third of it then."""
     suite_processes: int = 1
     """Over how many processes the scenarios of a phase are spread."""
+    side_by_side: int = 3
+    """Phases at once. They wait more than they compute: three leave a part of two cores free."""
     together: bool = False
     """Whether no phase waits for another, as nothing is timed that the others would disturb."""
     fault_lease_ms: int = LEASE_MS
@@ -160,5 +162,6 @@ PROFILES: Final[dict[str, Profile]] = {
         hub_chaos_jobs=120,
         hub_fault_jobs=200,
         suite_processes=2,
+        side_by_side=2,  # each load under faults has one on a hub beside it: six take all of two cores, and jobs wait
     ),
 }

@@ -53,8 +53,6 @@ Report = Callable[[Phase, PhaseStatus, str], None]
 Show = Callable[[Sequence[PreflightRow]], None]
 
 MACHINE: Final = "machine.jsonl"
-SIDE_BY_SIDE: Final = 3
-"""Phases at once. They wait more than they compute: three leave a part of two cores free."""
 
 
 def silent(phase: Phase, status: PhaseStatus, sentence: str) -> None:
@@ -160,7 +158,7 @@ async def _carry_out_all(
 
     Where the profile wants them together they are one group.
     """
-    lanes = asyncio.Semaphore(SIDE_BY_SIDE)
+    lanes = asyncio.Semaphore(context.profile.side_by_side)
     if context.profile.together:
         groups = [[phase for group in groups for phase in group]]
 

@@ -175,6 +175,24 @@ async def test_only_keeps_the_other_phases_from_running(tmp_path: Path) -> None:
     assert stages == [("Contention", PhaseStatus.RUNNING), ("Contention", PhaseStatus.DONE)]
 
 
+@pytest.mark.parametrize(("profile", "most"), [("quick", 3), ("full", 2)])
+async def test_so_many_phases_are_at_work_at_once(tmp_path: Path, profile: str, most: int) -> None:
+    at_work, seen = 0, list[int]()
+
+    async def work(_: RunContext) -> PhaseResult:
+        nonlocal at_work
+        at_work += 1
+        seen.append(at_work)
+        await asyncio.sleep(0.01)
+        at_work -= 1
+        return PhaseResult(evidence=[SIMPLE])
+
+    phases = [Phase(name=f"phase-{n}", about="works", gathers=(CodeSize,), gather=work) for n in range(6)]
+    chosen = dataclasses.replace(options(tmp_path, SIMPLICITY), profile=profile)
+    await run_gate(chosen, groups=[phases])
+    assert max(seen) == most
+
+
 async def test_a_group_begins_when_the_background_only_waits(tmp_path: Path) -> None:
     order: list[str] = []
 
