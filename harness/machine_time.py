@@ -188,6 +188,9 @@ class MachineLog:
         return False
 
 
+NOBODY_WATCHES: Final = MachineLog()
+
+
 class Deadline:
     """A deadline in machine time: it is over when the machine had so long for the run, and then some by the clock.
 

@@ -16,7 +16,7 @@ from harness.cassettes.replay.expectations import Deadlines
 from harness.cassettes.replay.order_of_work import followed, order_findings, without_crossings
 from harness.cassettes.replay.player import DEFAULT_DEADLINES, Transcript, replay
 from harness.errors import CouldNotRun
-from harness.machine_time import FREE, HALF, QUARTER, MachineLog, MachineTime
+from harness.machine_time import FREE, HALF, NOBODY_WATCHES, QUARTER, MachineLog, MachineTime
 from harness.parity import Finding, Noise, parity_of
 from harness.parity.alignment import Place
 from harness.parity.deviations import Deviations, View
@@ -28,7 +28,6 @@ from harness.targets import Side, TargetPool
 from harness.tasks import few_at_once
 
 NO_DEVIATIONS = Deviations()
-NOBODY_WATCHES = MachineLog()
 STARVED = "It differs, but others had the machine while it was played."
 NO_FACTS = "No client of this recording submits or follows a job: there is nothing for another kind of client to do."
 
@@ -170,7 +169,8 @@ async def play_file(
         else:
             async with pool.acquire(needs_of(cassette)) as target:
                 check_compatible(cassette, target)
-                transcript = await replay(cassette, target, deadlines=deadlines, modern_clients=view is View.FACTS)
+                modern = view is View.FACTS
+                transcript = await replay(cassette, target, deadlines=deadlines, modern_clients=modern, machine=machine)
     except CouldNotRun as error:
         reason, left_out = str(error), isinstance(error, LeftOut)
     took_s = transcript.took_s if transcript else time.monotonic() - began

@@ -14,9 +14,9 @@ import msgspec
 
 from harness.cassettes import Event, event_as_line, kind_of
 from harness.cassettes.replay.expectations import Deadlines
-from harness.cassettes.replay.files import NOBODY_WATCHES, Against, CassetteResult, Played, judged, play_files
+from harness.cassettes.replay.files import Against, CassetteResult, Played, judged, play_files
 from harness.cassettes.replay.player import DEFAULT_DEADLINES
-from harness.machine_time import HALF, MachineLog
+from harness.machine_time import HALF, NOBODY_WATCHES, MachineLog
 from harness.parity import Noise, compare, noise_of
 from harness.parity.deviations import Deviations, View
 from harness.results import Cell, CellVerdict, Column, Row, ScenarioRow, TranscriptEvent

@@ -57,6 +57,7 @@ from harness.clients.puppet import Puppet, Puppets
 from harness.clients.recognition import recognise
 from harness.clients.transport import Http
 from harness.errors import CouldNotRun
+from harness.machine_time import NOBODY_WATCHES, MachineLog
 from harness.parity.comparison import translated
 from harness.parity.facts import as_facts
 from harness.targets import Side, StackTarget, Target
@@ -96,6 +97,7 @@ async def replay(
     deadlines: Deadlines = DEFAULT_DEADLINES,
     modern_clients: bool = False,
     clock: Callable[[], float] = time.monotonic,
+    machine: MachineLog = NOBODY_WATCHES,
 ) -> Transcript:
     """Play a cassette against a target and answer what was observed.
 
@@ -103,12 +105,13 @@ async def replay(
     transcript is then to be held against `harness.parity.facts.as_facts` of the reference.
 
     All actions keep their recorded order, and each waits until everything that the recording has before it was
-    received; what does not come within its deadline is given up and becomes an incident. Raises CouldNotRun where the
-    target cannot be reached, the cassette cannot be sent again, or the whole takes too long.
+    received; what does not come within its deadline, by what `machine` knows of the time that there was for it, is
+    given up and becomes an incident. Raises CouldNotRun where the target cannot be reached, the cassette cannot be sent
+    again, or the whole takes too long.
     """
     if modern_clients:
         cassette = msgspec.structs.replace(cassette, events=as_facts(cassette.events))
-    player = _Player(cassette, target, deadlines, clock, modern_clients=modern_clients)
+    player = _Player(cassette, target, deadlines, clock, machine, modern_clients=modern_clients)
     try:
         async with asyncio.timeout(deadlines.whole_s):
             return await player.play()
@@ -129,6 +132,7 @@ class _Player:
         target: Target,
         deadlines: Deadlines,
         clock: Callable[[], float],
+        machine: MachineLog,
         *,
         modern_clients: bool,
     ) -> None:
@@ -149,7 +153,7 @@ class _Player:
         self._left_behind: tuple[str, ...] = ()
         self._flooded = False
         remark = self._incidents.append
-        self._waiting = Waiting(self._plan, self._expectations, deadlines, clock, remark, self._check)
+        self._waiting = Waiting(self._plan, self._expectations, deadlines, clock, remark, self._check, machine)
         self._began = clock()
         self._began_s = time.time()
         self._connections: dict[str, ActorConnection] = {}

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from harness.cassettes import Incoming
 from harness.cassettes.replay.causality import described, kind_and_actor, recorded_wait_ms
 from harness.cassettes.replay.expectations import Deadlines, Expectations
 from harness.cassettes.replay.plan import Plan
+from harness.machine_time import MOST_STRETCHED, MachineLog
+
+LEAST_S: Final = 0.02
+"""It is not waited again for less than that."""
 
 
 class Waiting:
@@ -26,9 +32,10 @@ class Waiting:
         clock: Callable[[], float],
         remark: Callable[[str], None],
         check: Callable[[], None],
+        machine: MachineLog,
     ) -> None:
         self._plan, self._expectations, self._deadlines, self._clock = plan, expectations, deadlines, clock
-        self._remark, self._check = remark, check
+        self._remark, self._check, self._machine = remark, check, machine
         self._changed = asyncio.Event()
         self._matched = self._overdue = 0
         self._silent: set[str] = set()
@@ -58,18 +65,23 @@ class Waiting:
         # A recorded frame is a cause of every later action: whoever acted may have acted because of it. So each
         # action waits for all frames before it, and not for a recorded time. A frame that took long in the recording
         # may take that long again, beyond the deadline; each frame that does come starts the deadline anew, since a
-        # busy server that still answers is slow and not silent.
+        # busy server that still answers is slow and not silent. Time that others had of the machine does not count.
         recorded_ms = max((recorded_wait_ms(self._plan.events, place) for place in missing()), default=0.0)
         limit = self._clock() + self._base_deadline_s(missing()) + min(recorded_ms / 1000, self._deadlines.patience_s)
-        seen = self._matched
+        seen, began, began_s, regained_s = self._matched, self._clock(), time.time(), 0.0
         while places := missing():
             self._check()
             if self._matched != seen:
                 limit, seen = max(limit, self._clock() + self._base_deadline_s(places)), self._matched
             left = limit - self._clock()
             if left <= 0:
-                self._give_up(places)
-                return
+                most_s = (limit - began - regained_s) * (MOST_STRETCHED - 1)
+                more_s = min(most_s, self._machine.time().lost_s(began_s, time.time())) - regained_s
+                if more_s < LEAST_S:
+                    self._give_up(places)
+                    return
+                limit, regained_s = limit + more_s, regained_s + more_s
+                continue
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), left)

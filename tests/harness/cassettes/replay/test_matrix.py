@@ -12,7 +12,7 @@ from harness.cassettes.replay import Deadlines
 from harness.cassettes.replay.files import Against, CassetteResult, Played, run_files
 from harness.cassettes.replay.matrix import Matrix, _differ, patterns_of, play_matrix
 from harness.parity.deviations import Deviations
-from harness.processes import Processes, Valkey
+from harness.processes import MachineWatch, Processes, Valkey
 from harness.results import CellVerdict, Column, Finding, FindingKind
 from harness.targets import REPLAYED, HubPool, Setup, Side, StackPool
 from tests.harness.cassettes.replay.conftest import CASSETTES
@@ -25,9 +25,13 @@ pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("matrix")]
 
 
 @pytest.fixture(scope="module")
-def matrix(processes: Processes, valkey: Valkey, deviations: Deviations) -> Matrix:
+def matrix(
+    processes: Processes, valkey: Valkey, deviations: Deviations, tmp_path_factory: pytest.TempPathFactory
+) -> Matrix:
     hub, stack = HubPool(processes), StackPool(processes, valkey)
-    return asyncio.run(play_matrix(FILES, hub, stack, deviations=deviations, today=TODAY, deadlines=HURRIED))
+    with MachineWatch(tmp_path_factory.mktemp("matrix") / "machine.jsonl") as machine:
+        play = play_matrix(FILES, hub, stack, deviations=deviations, today=TODAY, deadlines=HURRIED, machine=machine)
+        return asyncio.run(play)
 
 
 def told(results: list[CassetteResult]) -> str:

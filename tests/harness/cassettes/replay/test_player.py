@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from harness.cassettes import Cassette, Receive, load
 from harness.cassettes.replay import Deadlines, replay
 from harness.errors import CouldNotRun
+from harness.machine_time import Lost, MachineLog, MachineTime
 from harness.parity import compare
 from harness.processes import Processes, Valkey, free_port
 from harness.targets import REPLAYED, HubPool, HubTarget, Needs, Setup, Side, StackPool, Target
@@ -111,6 +113,29 @@ async def test_a_frame_that_never_comes_is_given_up_and_the_rest_is_played(tmp_p
     assert "waited in vain for job_accepted to c (recorded at 3 ms)" in transcript.incidents
     kinds = [(finding.kind.value, finding.message_type) for finding in compare(cassette.events, transcript.events)]
     assert ("missing", "job_accepted") in kinds
+
+
+@pytest.mark.parametrize("lost_s", [0.0, 2.0])
+async def test_a_frame_is_waited_for_in_machine_time(tmp_path: Path, lost_s: float) -> None:
+    """The server says nothing for longer than the deadline; for most of it others had the machine, or nobody."""
+
+    class Log(MachineLog):
+        def time(self) -> MachineTime:
+            return MachineTime([Lost(time.time() - 2, time.time(), lost_s)])
+
+    async def slow(connection: ServerConnection) -> None:
+        await connection.send(json.dumps({"type": "connection_established"}))
+        async for text in connection:
+            await asyncio.sleep(2 * QUICK.deadline_s)
+            for reply in honest(json.loads(text), given):
+                await connection.send(json.dumps(reply))
+
+    given: set[str] = set()
+    async with serve(slow, "127.0.0.1", 0) as running:
+        port = next(iter(running.sockets)).getsockname()[1]
+        target = HubTarget.at(f"ws://127.0.0.1:{port}", owned=True)
+        transcript = await replay(small(tmp_path), target, deadlines=QUICK, machine=Log())
+    assert bool(transcript.incidents) is (lost_s == 0)
 
 
 async def test_one_frame_too_many_is_seen_even_after_the_last_one(tmp_path: Path) -> None:
