@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from new_stack.queue.batcher import Answer, Batcher, Item
@@ -38,11 +38,13 @@ def _replicas_of(kind: str) -> int:
 class GroupCommit(Batcher[Item, Answer]):
     """Collects items for as long as the last run is under way."""
 
-    def _start(self) -> None:
-        if self._waiting and not self._running:
-            super()._start()
-            for task in self._running:
-                task.add_done_callback(lambda _: self._start())
+    def __init__(self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]]) -> None:
+        super().__init__(run)
+        self._under_way = asyncio.Lock()
+
+    async def _answer(self) -> None:
+        async with self._under_way:
+            await super()._answer()
 
 
 class Acknowledgement:
@@ -82,7 +84,7 @@ class Acknowledgement:
         over another connection. It fails only where memory is full.
         """
         await self._connection.ensure_open()
-        server = self._connection.server
+        server = self._connection.opened
         if server is not None and server.run_id != self._disk_of:
             try:
                 await self.check(self._connection)
@@ -114,7 +116,7 @@ class Acknowledgement:
             return
         reply = await connection.call("CONFIG", "GET", "appendonly", "appendfsync")
         settings = dict(zip(reply[::2], reply[1::2], strict=True))
-        server = connection.server
+        server = connection.opened
         if server is None:
             raise QueueUnavailable("the connection to Redis was closed")
         if server.version < DISK_SINCE:

@@ -19,24 +19,18 @@ class Batcher(Generic[Item, Answer]):
     def __init__(self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]]) -> None:
         self._run = run
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
 
     def add(self, item: Item) -> asyncio.Future[Answer]:
         """The answer to one item. What `run` raises, every item of its batch raises."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         if not self._waiting:
-            loop.call_soon(self._start)
+            self._task = asyncio.create_task(self._answer())
         self._waiting.append((item, future))
         return future
 
-    def _start(self) -> None:
+    async def _answer(self) -> None:
         batch, self._waiting = self._waiting, []
-        task = asyncio.get_running_loop().create_task(self._answer(batch))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def _answer(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:
             answers = await self._run([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - whoever waits gets it

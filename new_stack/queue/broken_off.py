@@ -34,8 +34,8 @@ async def unless_broken_off(
     except asyncio.CancelledError:
         with suppress(QueueError, TimeoutError):
             async with asyncio.timeout(BREAK_OFF_SECONDS):
-                if blocked and blocked.server:
-                    await caller.connection.call("CLIENT", "UNBLOCK", blocked.server.client_id)
+                if blocked and blocked.opened:
+                    await caller.connection.call("CLIENT", "UNBLOCK", blocked.opened.client_id)
                 _, rows = await answer
                 await give_back(rows)
         answer.cancel()

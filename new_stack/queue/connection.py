@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import hiredis
 
-from new_stack.queue.endpoint import Endpoint, Opened, Server
+from new_stack.queue.endpoint import UNREACHABLE, Endpoint, Opened
 from new_stack.queue.errors import QueueError, QueueUnavailable
 from new_stack.queue.failover.refusals import REOPEN, as_queue_error, first_word
 
@@ -20,21 +20,15 @@ Reply = Any
 class Connection(asyncio.Protocol):
     """A connection that opens itself when it is needed and after it broke. Used from one event loop."""
 
-    def __init__(self, endpoint: Endpoint, *, timeout: float) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._timeout = timeout
-        self._opened: Opened | None = None
+        self.opened: Opened | None = None
         self._reader = hiredis.Reader()
         self._waiting: deque[tuple[float, asyncio.Future[Reply]]] = deque()
         self._unsent: list[bytes] = []
         self._opening: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-
-    @property
-    def server(self) -> Server | None:
-        """The server that it is connected to."""
-        return None if self._opened is None else self._opened.server
 
     async def call(self, *arguments: Argument, patience: float = 0) -> Reply:
         """Send one command and wait for its reply. Raises QueueUnavailable, or QueueError for a refused command.
@@ -54,8 +48,8 @@ class Connection(asyncio.Protocol):
         """Close the connection at once; calls in flight fail with QueueUnavailable."""
         if self._opening is not None:
             self._opening.cancel()
-        if self._opened is not None:
-            self._opened.transport.abort()
+        if self.opened is not None:
+            self.opened.stream.transport.abort()
             self._lose("the connection was closed")
 
     # opening
@@ -64,32 +58,28 @@ class Connection(asyncio.Protocol):
 
         Whoever needs it meanwhile shares the attempt, but has a deadline of its own.
         """
-        deadline = self._loop.time() + self._timeout
-        while self._opened is None:
-            if self._opening is None:
+        deadline = self._loop.time() + self._endpoint.timeout
+        while self.opened is None:
+            if self._opening is None or self._opening.done():
                 self._opening = self._loop.create_task(self._open())
-                self._opening.add_done_callback(self._end_opening)
+                # Those who wait have its error; where nobody waits any more, nobody needs it.
+                self._opening.add_done_callback(lambda task: task.cancelled() or task.exception())
             opening = self._opening
             await asyncio.wait((opening,), timeout=deadline - self._loop.time())
             if not opening.done():
-                raise self._endpoint.unreachable("no answer")
+                raise self._endpoint.unavailable(UNREACHABLE, "no answer")
             if opening.cancelled():
                 raise QueueUnavailable("the connection to Redis was closed")
             opening.result()
         return deadline
 
     async def _open(self) -> None:
-        opened = await self._endpoint.open()
-        self._opened, self._reader = opened, hiredis.Reader()
-        opened.transport.set_protocol(self)
-        if opened.transport.is_closing():
+        self.opened, self._reader = await self._endpoint.open(), hiredis.Reader()
+        transport = self.opened.stream.transport
+        transport.set_protocol(self)
+        if transport.is_closing():
             self._lose("Redis closed the connection")
-            raise self._endpoint.unreachable("it closed the connection")
-
-    def _end_opening(self, task: asyncio.Task[None]) -> None:
-        self._opening = None
-        if not task.cancelled():
-            task.exception()  # those who wait have it; where nobody waits any more, nobody needs it
+            raise self._endpoint.unavailable(UNREACHABLE, "it closed the connection")
 
     # sending
     def send(self, arguments: Command, due: float) -> asyncio.Future[Reply]:
@@ -105,10 +95,8 @@ class Connection(asyncio.Protocol):
         return future
 
     def _flush(self) -> None:
-        if self._opened is None:
-            self._lose("the connection broke")
-        elif self._unsent:
-            self._opened.transport.write(b"".join(self._unsent))
+        if self.opened is not None and self._unsent:  # else it broke meanwhile
+            self.opened.stream.transport.write(b"".join(self._unsent))
             self._unsent.clear()
 
     def _check_overdue(self) -> None:
@@ -149,7 +137,7 @@ class Connection(asyncio.Protocol):
         self._lose(str(exc) if exc else "Redis closed the connection")
 
     def _lose(self, why: str) -> None:
-        self._opened = None
+        self.opened = None
         self._unsent.clear()
         waiting, self._waiting = self._waiting, deque()
         for _, future in waiting:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, Final
@@ -10,12 +10,12 @@ from typing import Any, Final
 import msgspec
 
 from new_stack.matching import offered
-from new_stack.queue.broken_off import unless_broken_off
+from new_stack.queue.broken_off import Claimed, unless_broken_off
 from new_stack.queue.connection import Argument, Command, Connection, Reply
 from new_stack.queue.decoding import leases_of
-from new_stack.queue.errors import LeaseLost, QueueError, RedisRefused
+from new_stack.queue.errors import LeaseLost, QueueError
 from new_stack.queue.events import EventKind
-from new_stack.queue.function_caller import FunctionCaller, is_missing
+from new_stack.queue.function_caller import FunctionCaller
 from new_stack.queue.jobs import (
     ALL_SERVICES,
     Claimant,
@@ -115,11 +115,20 @@ class Consumer(SignalReceiver):
         call = self._caller.commit if rows else self._caller.write
         places = (running, idle_ms, count, len(rows))
         asked = call("end_and_claim", *claimant.row, *places, *chain.from_iterable(rows))
-        words, claimed = await unless_broken_off(asked, partial(self._give_back, claimant), self._caller)
-        leases = leases_of(claimant.worker_id, claimed)
-        if idle_ms and len(leases) < count:
-            self._idle.add(claimant.worker_id)
+        words, leases = await self._claimed(claimant, asked, count if idle_ms else 0)
         return [_state(end, word) for end, word in zip(ends, words, strict=True)], leases
+
+    async def _claimed(
+        self, claimant: Claimant, asked: Coroutine[Any, Any, Claimed], room: int, blocked: Connection | None = None
+    ) -> tuple[Any, list[Lease]]:
+        """What is answered to a call that claims, and the leases. `room` is what it fills, or waits with."""
+        give_back = partial(self._give_back, claimant)
+        said, rows = await unless_broken_off(asked, give_back, self._caller, blocked=blocked)
+        leases = leases_of(claimant.worker_id, rows)
+        if room:
+            # A claim that filled every place left the worker unknown among the idle: nobody would wake its next wait.
+            (self._idle.add if len(leases) < room else self._idle.discard)(claimant.worker_id)
+        return said, leases
 
     async def _give_back(self, claimant: Claimant, rows: Sequence[Any]) -> None:
         if leases := leases_of(claimant.worker_id, rows):
@@ -137,34 +146,23 @@ class Consumer(SignalReceiver):
         if count < 1:
             raise ValueError("a wait must have room for at least one job, or its wake-up is lost")
         timeout_ms = min(timeout_ms, WAIT_LIMIT_MS)
-        claimant, idle = _claimant(worker), self._idle
+        claimant = _claimant(worker)
         signals, wake = (self._caller.key(f"{kind}:{claimant.worker_id}") for kind in ("signals", "wake"))
         idle_ms = timeout_ms + IDLE_GRACE_MS if idle_ms is None else idle_ms
         claim = self._caller.change("end_and_claim", *claimant.row, running, idle_ms, count, 0)
-        wait_s = timeout_ms / 1000 if claimant.worker_id in idle else 0.001
+        wait_s = timeout_ms / 1000 if claimant.worker_id in self._idle else 0.001
         async with self._caller.blocking() as connection:
-            both = _wait_and_claim(connection, ("BLPOP", signals, wake, wait_s), claim, wait_s=wait_s)
-            give_back = partial(self._give_back, claimant)
-            try:
-                woken, rows = await unless_broken_off(both, give_back, self._caller, blocked=connection)
-            except RedisRefused as refused:
-                if not is_missing(refused):
-                    raise
-                await self._caller.reinstall(refused)
-                return [], None
-        leases = leases_of(claimant.worker_id, rows)
-        # A claim that filled every place left the worker unknown among the idle: nobody would wake its next wait.
-        (idle.add if len(leases) < count else idle.discard)(claimant.worker_id)
+            both = self._caller.insist(_wait_and_claim, connection, wait_s, ("BLPOP", signals, wake, wait_s), claim)
+            woken, leases = await self._claimed(claimant, both, count, connection)
         return leases, signal_of(woken, signals)
 
     async def reap(self) -> list[str]:
         """Put back jobs whose lease ran out, promote delayed retries that are due, forget dead workers and old ends."""
         reaped: list[str] = []
-        more = True
-        while more:
-            ids, flag = await self._caller.write("reap", REAP_BATCH)
+        more = b"1"
+        while more == b"1":
+            ids, more = await self._caller.write("reap", REAP_BATCH)
             reaped += [job_id.decode() for job_id in ids]
-            more = flag == b"1"
         return reaped
 
     def claimant_of(self, report: WorkerReport) -> Claimant:
@@ -202,7 +200,7 @@ class Consumer(SignalReceiver):
         self._idle.discard(worker_id)
 
 
-async def _wait_and_claim(connection: Connection, *both: Command, wait_s: float) -> tuple[Reply, Sequence[Any]]:
+async def _wait_and_claim(connection: Connection, wait_s: float, *both: Command) -> tuple[Reply, Sequence[Any]]:
     woken, (_, rows) = await connection.call_together(*both, patience=wait_s)
     return woken, rows
 

@@ -19,25 +19,18 @@ from new_stack.queue.opener import Opener, hand_over, opener_to
 from new_stack.settings import SettingsError
 
 SECTIONS: Final = ("server", "replication", "cluster")
-
-
-class Server(msgspec.Struct, frozen=True):
-    """What a server says of itself (INFO)."""
-
-    run_id: str
-    version: tuple[int, ...]
-    primary: bool
-    cluster: bool
-    client_id: int
-    """The number of this connection, by which another one may unblock it."""
+UNREACHABLE: Final = "cannot be reached"
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """A connection that has greeted. `stream` only keeps the transport from being closed with redis-py's own end."""
+    """A connection that has greeted, and what its server says of itself (INFO)."""
 
-    transport: asyncio.WriteTransport
     stream: asyncio.StreamWriter
-    server: Server
+    """It is kept so that the transport is not closed with redis-py's own end."""
+    run_id: str
+    version: tuple[int, ...]
+    client_id: int
+    """The number of this connection, by which another one may unblock it."""
 
 
 class Endpoint:
@@ -45,77 +38,59 @@ class Endpoint:
 
     def __init__(self, address: Address, *, timeout: float, prefix: str = "") -> None:
         self._address = address
-        self._timeout = timeout
+        self.timeout = timeout
         self._prefix = prefix
-        self._moved_to: Node | None = None
+        self.moved_to: Node | None = None
+        """Where the keys are, as a node of a cluster says: it is opened next."""
         address.check_certificates()
-
-    def moved(self, node: Node) -> None:
-        """A node of a cluster says that the keys are there: it is opened next."""
-        self._moved_to = node
 
     def unavailable(self, what: str, why: str, node: Node | None = None) -> QueueUnavailable:
         """The error that clients are told as `what`, and operators with the address and why."""
         where = f"{node[0]}:{node[1]}" if node and not self._address.path else self._address
-        return QueueUnavailable(f"Redis {what}", f"Redis at {where} {what}: {why}")
-
-    def unreachable(self, why: str, node: Node | None = None) -> QueueUnavailable:
-        """The error of a connection that cannot be opened."""
-        return self.unavailable("cannot be reached", why or "no answer", node)
+        return QueueUnavailable(f"Redis {what}", f"Redis at {where} {what}: {why or 'no answer'}")
 
     async def open(self) -> Opened:
         """Open one connection to the primary and greet. Raises QueueUnavailable, SettingsError."""
-        home = self._moved_to
+        home = self.moved_to
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 return await self._open_first((home,) if home else await self._nodes())
         except (QueueUnavailable, TimeoutError) as error:
-            if self._moved_to == home:
-                self._moved_to = None  # it is gone: whoever can be reached says next time where the keys are
+            if self.moved_to == home:
+                self.moved_to = None  # it is gone: whoever can be reached says next time where the keys are
             if isinstance(error, QueueUnavailable):
                 raise
-            raise self.unreachable("no answer", home) from None
+            raise self.unavailable(UNREACHABLE, "no answer", home) from None
 
     async def _nodes(self) -> tuple[Node, ...]:
         address = self._address
-        return (await sentinel.primary(address, within_s=self._timeout),) if address.service else address.nodes
+        return (await sentinel.primary(address, within_s=self.timeout),) if address.service else address.nodes
 
     async def _open_first(self, nodes: tuple[Node, ...]) -> Opened:
         """The first node that is a primary; what each other one said, if there is none."""
         reasons: list[str] = []
         for node in nodes:
-            opener = opener_to(self._address, node, self._timeout / len(nodes))
+            opener = opener_to(self._address, node, self.timeout / len(nodes))
             try:
                 return await self._greeted(opener)
             except (RedisError, OSError, RuntimeError) as error:  # uvloop: RuntimeError where the server hung up
-                await opener.disconnect(nowait=True)
                 if "DB index" in str(error) or "SELECT is not allowed" in str(error):
                     raise SettingsError(f"The Redis URL's database cannot be used: {error}.") from error
-                reasons.append(self.unreachable(str(error), node).detail)
-            except BaseException:
-                await opener.disconnect(nowait=True)
-                raise
-        raise QueueUnavailable("Redis cannot be reached", "; ".join(reasons))
+                reasons.append(self.unavailable(UNREACHABLE, str(error), node).detail)
+            finally:
+                await opener.disconnect(nowait=True)  # what it has not handed over
+        raise QueueUnavailable(f"Redis {UNREACHABLE}", "; ".join(reasons))
 
     async def _greeted(self, opener: Opener) -> Opened:
         await opener.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         await opener.send_command("INFO", *SECTIONS)
         await opener.send_command("CLIENT", "ID")
-        server = _server(await opener.read_response(), await opener.read_response())
-        if server.cluster and "{" not in self._prefix:
+        info, client_id = await opener.read_response(), await opener.read_response()
+        facts = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+        in_cluster = facts.get("cluster_enabled") == "1"
+        if in_cluster and "{" not in self._prefix:
             raise SettingsError("On a Redis Cluster HUBGATE_PREFIX must hold a hash tag such as {emp}:.")
-        if not server.primary and not server.cluster:
+        if facts.get("role") != "master" and not in_cluster:
             raise OSError("it is a replica, not a primary")
-        stream = hand_over(opener)
-        return Opened(transport=stream.transport, stream=stream, server=server)
-
-
-def _server(info: bytes, client_id: int) -> Server:
-    facts = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
-    return Server(
-        run_id=facts.get("run_id", ""),
-        version=tuple(int(part) for part in facts.get("redis_version", "0").split(".") if part.isdecimal()),
-        primary=facts.get("role") == "master",
-        cluster=facts.get("cluster_enabled") == "1",
-        client_id=client_id,
-    )
+        version = tuple(int(part) for part in facts.get("redis_version", "0").split(".") if part.isdecimal())
+        return Opened(hand_over(opener), facts.get("run_id", ""), version, client_id)

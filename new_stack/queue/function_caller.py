@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 import msgspec
@@ -27,6 +27,8 @@ from new_stack.queue.errors import QueueUnavailable, RedisRefused, RedisTooOld
 from new_stack.queue.failover.address import Address
 from new_stack.queue.failover.following import FollowingConnection
 from new_stack.queue.settings import QueueSettings
+
+T = TypeVar("T")
 
 VERSION: Final = 11
 """Raise it with every change of a Lua file."""
@@ -113,9 +115,9 @@ class FunctionCaller:
     def __init__(self, settings: QueueSettings, *, install: bool) -> None:
         self.settings = settings
         self._ready = self.key("ready")
-        self.may_install = install
-        self._timeout = settings.call_timeout_ms / 1000
-        self._endpoint = Endpoint(Address.parse(settings.redis_url), timeout=self._timeout, prefix=settings.prefix)
+        self._may_install = install
+        timeout = settings.call_timeout_ms / 1000
+        self._endpoint = Endpoint(Address.parse(settings.redis_url), timeout=timeout, prefix=settings.prefix)
         self._connections: WeakSet[Connection] = WeakSet()
         self.connection = self._connect()
         self._resting: dict[Connection, asyncio.TimerHandle] = {}
@@ -126,7 +128,7 @@ class FunctionCaller:
         self._terms = msgspec.msgpack.encode({name: getattr(settings, name) for name in numbers})
 
     def _connect(self) -> Connection:
-        return FollowingConnection(self._endpoint, timeout=self._timeout, others=self._connections)
+        return FollowingConnection(self._endpoint, others=self._connections)
 
     def key(self, name: str) -> str:
         """A key of this queue. The Lua library derives its keys from `ready` alone, which tells it the prefix.
@@ -142,45 +144,43 @@ class FunctionCaller:
 
     async def write(self, function: str, *arguments: Argument) -> Reply:
         """Call a function that changes something."""
-        return await self._call(self.change(function, *arguments))
+        return await self.insist(self.connection.call, *self.change(function, *arguments))
 
     async def commit(self, function: str, *arguments: Argument) -> Reply:
         """Call a function whose change must survive what the setting `acknowledgement` says before it is answered."""
-        return await self._call(self.change(function, *arguments), by=self._acknowledged.call)
+        return await self.insist(self._acknowledged.call, *self.change(function, *arguments))
 
     async def read(self, function: str, *arguments: Argument) -> Reply:
         """Call a function that only reads."""
-        return await self._call(("FCALL_RO", f"hubgate_{function}", 1, self._ready, *arguments))
+        return await self.insist(self.connection.call, "FCALL_RO", f"hubgate_{function}", 1, self._ready, *arguments)
 
-    async def _call(self, command: Command, by: Callable[..., Awaitable[Reply]] | None = None) -> Reply:
-        call = by or self.connection.call
+    async def insist(self, call: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """Call functions; where the server has lost them, load them and call again.
+
+        Raises QueueUnavailable where this process may not load them.
+        """
         try:
-            return await call(*command)
+            return await call(*arguments)
         except RedisRefused as refused:
             if not is_missing(refused):
                 raise
-            await self.reinstall(refused)
-            return await call(*command)
+            if not self._may_install:
+                lost = "Redis has lost the queue's functions, and this process may not load them"
+                raise QueueUnavailable(lost) from refused
+        async with self._installing:
+            await install_library(self.connection, self._ready)
+        return await call(*arguments)
 
     async def start(self) -> None:
         """Look whether the server can do what the settings ask for, and install the library where it is missing.
 
         Raises QueueUnavailable, RedisTooOld, SettingsError.
         """
-        if self.may_install:
+        if self._may_install:
             await install_library(self.connection, self._ready)
         else:
             await loaded_version(self.connection, self._ready)
         await self._acknowledged.check(self.connection)
-
-    async def reinstall(self, refused: RedisRefused) -> None:
-        """Load the library again after the server lost it. Raises QueueUnavailable where this process may not."""
-        if not self.may_install:
-            raise QueueUnavailable(
-                "Redis has lost the queue's functions, and this process may not load them"
-            ) from refused
-        async with self._installing:
-            await install_library(self.connection, self._ready)
 
     @asynccontextmanager
     async def blocking(self) -> AsyncIterator[Connection]:

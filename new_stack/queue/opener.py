@@ -26,7 +26,6 @@ def opener_to(address: Address, node: Node, timeout: float) -> Opener:
     options |= {"db": address.database, "username": address.username or None, "password": address.password or None}
     options |= {"socket_timeout": timeout, "socket_connect_timeout": timeout, "protocol": 2}
     if address.path:
-        options.pop("socket_keepalive", None)
         return redis_py.UnixDomainSocketConnection(path=address.path, **options)
     kind = redis_py.SSLConnection if address.tls else redis_py.Connection
     return kind(host=node[0], port=node[1], **options)

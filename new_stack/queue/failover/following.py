@@ -21,8 +21,8 @@ class FollowingConnection(Connection):
     closed: a worker must not claim on one and renew on the other.
     """
 
-    def __init__(self, endpoint: Endpoint, *, timeout: float, others: WeakSet[Connection]) -> None:
-        super().__init__(endpoint, timeout=timeout)
+    def __init__(self, endpoint: Endpoint, *, others: WeakSet[Connection]) -> None:
+        super().__init__(endpoint)
         self._others = others
         self._others.add(self)
 
@@ -38,11 +38,11 @@ class FollowingConnection(Connection):
     def _refusal(self, reply: Exception) -> QueueError:
         error = super()._refusal(reply)
         if isinstance(error, RedisMoved):
-            self._endpoint.moved(error.node)
+            self._endpoint.moved_to = error.node
         return error
 
     async def _open(self) -> None:
         await super()._open()
         for other in self._others:
-            if other.server is not None and self.server is not None and other.server.run_id != self.server.run_id:
+            if other.opened is not None and self.opened is not None and other.opened.run_id != self.opened.run_id:
                 other.close()

@@ -5,7 +5,6 @@
 -- are ready; since when it is paused); what nobody takes (see unserved).
 -- Invariant: changes nothing; costs the same whatever the number of jobs.
 reads('count', function(q)
-  q.now = clock()
   local function card(index) return redis.call('ZCARD', q.prefix .. index) end
   local failed, cancelled = card('failed'), card('cancelled')
   local by_service, services, urgent = {}, {}, 0

@@ -40,7 +40,6 @@ local function verdicts(q, job, limit)
 end
 
 reads('explain', function(q, args)
-  q.now = clock()
   local job = read_job(q, args[1])
   if not job then return {} end
   local since, due, rows, more = '', '', {}, false

@@ -55,7 +55,6 @@ local function leases_until(q, latest, limit)
 end
 
 reads('overview', function(q, args)
-  q.now = clock()
   local names, found = services_of(q, tonumber(args[1]))
   local services = {}
   for index, name in ipairs(names) do

@@ -12,9 +12,8 @@ changes('progress', function(q, args)
   local attempt, worker_id, kind = tonumber(args[2]), args[3], args[4]
   local progress, status, message = unpack(args, 5, 7)
   local job = read_job(q, args[1])
-  if not keeps(q, job, attempt, worker_id) then return refusal(job, attempt) end
-  redis.call('ZADD', q.prefix .. 'leases', 'XX', q.now + q.lease_ms, job.id)
-  if is_repeated(job, attempt, args[9]) then return 'held' end
+  local answer = keep(q, job, attempt, worker_id)
+  if answer ~= 'held' or is_repeated(job, attempt, args[9]) then return answer end
   local said = { 'worker_id', worker_id }
   for index, field in ipairs(SAID) do
     local value = args[4 + index]
@@ -30,5 +29,5 @@ changes('progress', function(q, args)
     emit(q, job, kind, said)
   end
   save_job(q, job)
-  return 'held'
+  return answer
 end)

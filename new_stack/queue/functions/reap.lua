@@ -7,14 +7,11 @@
 local TALLIES_FOLDED = 20
 
 local function forget_ended(q, limit)
-  local due = redis.call('ZRANGEBYSCORE', q.prefix .. 'ended', '-inf', q.now - q.finished_ttl_ms, 'LIMIT', 0, limit)
-  local surplus = redis.call('ZCARD', q.prefix .. 'ended') - #due - q.finished_limit
-  if #due < limit and surplus > 0 then
-    local oldest = redis.call('ZRANGE', q.prefix .. 'ended', #due, #due + math.min(surplus, limit - #due) - 1)
-    for _, id in ipairs(oldest) do due[#due + 1] = id end
-  end
-  if #due > 0 then forget(q, due) end
-  return #due == limit
+  local expired = redis.call('ZCOUNT', q.prefix .. 'ended', '-inf', q.now - q.finished_ttl_ms)
+  local surplus = redis.call('ZCARD', q.prefix .. 'ended') - q.finished_limit
+  local due = math.min(limit, math.max(expired, surplus))
+  if due > 0 then forget(q, redis.call('ZRANGE', q.prefix .. 'ended', 0, due - 1)) end
+  return due == limit
 end
 
 local function forget_workers(q, limit)

@@ -8,13 +8,7 @@ changes('renew', function(q, args)
   local replies = {}
   for index = 1, tonumber(args[1]) do
     local at = 2 + (index - 1) * 3
-    local job = read_job(q, args[at])
-    if keeps(q, job, tonumber(args[at + 1]), args[at + 2]) then
-      redis.call('ZADD', q.prefix .. 'leases', 'XX', q.now + q.lease_ms, args[at])
-      replies[index] = 'held'
-    else
-      replies[index] = refusal(job, tonumber(args[at + 1]))
-    end
+    replies[index] = keep(q, read_job(q, args[at]), tonumber(args[at + 1]), args[at + 2])
   end
   return replies
 end)

@@ -5,7 +5,6 @@
 -- drained or ''}}.
 -- Invariant: changes nothing. One that is there throughout comes at least once.
 reads('workers', function(q, args)
-  local now = clock()
   local page = redis.call('HSCAN', q.prefix .. 'reports', args[1], 'COUNT', args[2])
   local ids, rows = {}, {}
   for index = 1, #page[2], 2 do ids[#ids + 1] = page[2][index] end
@@ -14,7 +13,7 @@ reads('workers', function(q, args)
     local since, seen_at, _, report = parts_of(page[2][index * 2])
     if since and until_ms[index] then
       local drained = paused_since(q, 'worker', id) or ''
-      rows[#rows + 1] = { id, report, since, seen_at, tonumber(until_ms[index]) >= now and '1' or '0', drained }
+      rows[#rows + 1] = { id, report, since, seen_at, tonumber(until_ms[index]) >= q.now and '1' or '0', drained }
     end
   end
   return { page[1], rows }

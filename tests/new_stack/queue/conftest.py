@@ -16,7 +16,7 @@ from new_stack.queue.function_caller import FunctionCaller
 
 
 def connection_to(url: str, *, timeout: float = 5) -> Connection:
-    return Connection(Endpoint(Address.parse(url), timeout=timeout, prefix="{t}"), timeout=timeout)
+    return Connection(Endpoint(Address.parse(url), timeout=timeout, prefix="{t}"))
 
 
 class Redis:

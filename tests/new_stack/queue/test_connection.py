@@ -64,7 +64,7 @@ async def test_an_argument_that_cannot_be_sent_fails_alone(connection: Connectio
 async def test_a_connection_closed_by_the_server_is_opened_again(connection: Connection) -> None:
     number = await connection.call("CLIENT", "ID")
     await connection.call("CLIENT", "KILL", "ID", number, "SKIPME", "no")
-    await until(lambda: connection._opened is None)
+    await until(lambda: connection.opened is None)
     assert await connection.call("CLIENT", "ID") != number
 
 

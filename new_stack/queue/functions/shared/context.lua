@@ -11,7 +11,7 @@ end
 local packed_terms, terms
 
 local function open(keys)
-  return { prefix = string.sub(keys[1], 1, -1 - #'ready') }
+  return { prefix = string.sub(keys[1], 1, -1 - #'ready'), now = clock() }
 end
 
 -- The three kinds of functions: those that read; those that change something, though memory be full; and those that are
@@ -28,7 +28,6 @@ local function adds(name, work, flags)
   register(name, flags or {}, function(keys, args)
     local q, packed = open(keys), table.remove(args, 1)
     if packed ~= packed_terms then packed_terms, terms = packed, { __index = cmsgpack.unpack(packed) } end
-    q.now = clock()
     local reply = work(setmetatable(q, terms), args)
     if q.at_end then q.at_end(q) end
     return reply

@@ -29,16 +29,19 @@ local function tick(q)
   return q.now >= grace
 end
 
--- Whether this attempt may go on with its job: it holds it, or its lease ran out and nobody has claimed the job since.
--- Then it holds it again, from its place among the ready jobs, and no worker was lost.
-local function keeps(q, job, attempt, worker_id)
-  if not may_end(job, attempt, worker_id) then return false end
-  if job.state == 'claimed' then return true end
+-- 'held' where this attempt may go on with its job, for another term; else why not. It holds it, or its lease ran out and
+-- nobody has claimed the job since: then it holds it again, from its place among the ready jobs, and no worker was lost.
+local function keep(q, job, attempt, worker_id)
+  if not may_end(job, attempt, worker_id) then return refusal(job, attempt) end
+  if job.state == 'claimed' then
+    redis.call('ZADD', q.prefix .. 'leases', 'XX', q.now + q.lease_ms, job.id)
+    return 'held'
+  end
   leave_ready(q, job)
   count_loss(job, -1)
   job.state, job.worker_id, job.lost_by, job.offered_to = 'claimed', worker_id, nil, nil
   redis.call('ZADD', q.prefix .. 'leases', q.now + q.lease_ms, job.id)
   emit(q, job, 'claimed', { 'worker_id', worker_id })
   save_job(q, job)
-  return true
+  return 'held'
 end

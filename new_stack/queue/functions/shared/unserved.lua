@@ -19,7 +19,6 @@ end
 -- Since when nobody alive takes what is in this group, or nil: a worker that came since the last reaping ends it at once.
 local function unserved_since(q, group)
   local since = redis.call('HGET', q.prefix .. 'unserved', group)
-  q.now = q.now or clock()
   return since and alive_for(q, group) == 0 and since or nil
 end
 
