@@ -186,7 +186,7 @@ class FunctionCaller:
     async def blocking(self) -> AsyncIterator[Connection]:
         """Lend a connection of its own for a call that blocks. Whoever breaks off must close it first."""
         if self._resting:
-            connection, closing = self._resting.popitem()  # the last used: as many stay as were needed at once lately
+            connection, closing = self._resting.popitem()  # the last used: as many stay open as were needed lately
             closing.cancel()
         else:
             connection = self._connect()
@@ -195,15 +195,9 @@ class FunctionCaller:
         except BaseException:
             connection.close()
             raise
-        self._resting[connection] = asyncio.get_running_loop().call_later(IDLE_S, self._close_idle, connection)
-
-    def _close_idle(self, connection: Connection) -> None:
-        del self._resting[connection]
-        connection.close()
+        self._resting[connection] = asyncio.get_running_loop().call_later(IDLE_S, connection.close)
 
     def close(self) -> None:
         """Close every connection."""
-        for closing in self._resting.values():
-            closing.cancel()
         for connection in tuple(self._connections):
             connection.close()
