@@ -101,12 +101,9 @@ class Connection(asyncio.Protocol):
 
     def _check_overdue(self) -> None:
         self._watch = None
-        if not self._waiting:
-            return
-        due = self._waiting[0][0]
-        if due > self._loop.time():
+        if self._waiting and (due := self._waiting[0][0]) > self._loop.time():
             self._watch = self._loop.call_at(due, self._check_overdue)
-        else:
+        elif self._waiting:
             self.close()
 
     # receiving: asyncio.Protocol

@@ -75,12 +75,11 @@ class Reader:
     async def workers(self) -> list[WorkerInfo]:
         """Every worker that has not been forgotten yet, by id."""
         known: dict[str, WorkerInfo] = {}
-        cursor = b"0"
-        while True:
-            cursor, rows = await self._caller.read("workers", cursor, WORKERS_PAGE)
+        cursor = b""
+        while cursor != b"0":
+            cursor, rows = await self._caller.read("workers", cursor or b"0", WORKERS_PAGE)
             known |= {worker.report.worker_id: worker for row in rows if (worker := worker_of(row))}
-            if cursor == b"0":
-                return [known[worker_id] for worker_id in sorted(known)]
+        return [known[worker_id] for worker_id in sorted(known)]
 
     async def events(self, after: str, *, block_ms: int, count: int = 500) -> tuple[list[Event], str]:
         """Events of all jobs after that id of the stream `events` (`$`: from the next one on), and the id after which
