@@ -69,7 +69,7 @@ async def test_works_again_after_a_restart_that_lost_everything(lone: Queue, own
     await lone.submit(NewJob(id="a"))
     own_valkey.kill()
     own_valkey.start()
-    await until(lambda: lone._caller.connection._opened is None)  # the loop hears of the end only when it runs again
+    await until(lambda: lone._caller.connection.opened is None)  # the loop hears of the end only when it runs again
     assert await lone.job("a") is None
     assert (await lone.submit(NewJob(id="b"))).created
     [lease] = await lone.claim("w1")
@@ -82,7 +82,7 @@ async def test_acknowledged_jobs_outlive_a_restart_with_an_append_only_file(dura
     held = await queue.claim("w1", count=2)
     durable.kill()
     durable.start()
-    await until(lambda: queue._caller.connection._opened is None)
+    await until(lambda: queue._caller.connection.opened is None)
     assert await queue.renew(held) == ["held", "held"]
     assert await queue.end(Completed(lease=held[0])) == "completed"
     assert [lease.job_id for lease in await queue.claim("w2", count=99)] == [f"j{i}" for i in range(2, 50)]
