@@ -63,7 +63,7 @@ HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 FAR_MS: Final = 400 * 24 * HOUR_MS
 NOT_SHOWN: Final[tuple[object, ...]] = (None, [], {}, "")
-DURATIONS: Final = ("heartbeat", "writable")
+DURATIONS: Final = ("writable",)
 """Moves that are answered with ms."""
 VARIES: Final = frozenset({"used_bytes", "peak_bytes", "limit_bytes"})
 _TIME: Final = re.compile(r"@(?:h(?P<hours>-\d+)m(?P<minutes>\d+)(?P<ms>ms)?|(?P<seconds>[+-]\d+))")

@@ -27,7 +27,6 @@ def brittle(request: pytest.FixtureRequest) -> Iterator[OwnStack]:
         "hubgate_max_deliveries": DELIVERIES,
         "hubgate_lease_ms": 800,
         "worker_heartbeat_interval_ms": 200,
-        "worker_reap_interval_ms": 200,
         "hubgate_retry_backoff_ms": LONG_BACKOFF_MS,
     }
     with ours(request, "a stack whose settings it can choose").stack("brittle", settings=settings) as own:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.criterion("retention")
 
 FEW: Final = 5
 SOON_MS: Final = 1_500
-SETTINGS: Final = {"hubgate_reap_ms": 200, "worker_reap_interval_ms": 200}
+SETTINGS: Final = {"hubgate_reap_ms": 200}
 
 
 def stack(request: pytest.FixtureRequest, name: str, **settings: int) -> Iterator[OwnStack]:

@@ -96,7 +96,7 @@ async def test_the_next_job_is_the_best_of_those_that_the_worker_serves(isolated
 
 
 async def test_what_nobody_serves_waits_is_told_and_runs_when_somebody_joins(isolated_stack: OwnStack) -> None:
-    await isolated_stack.worker("draws", connector=connector("draw"), worker_reap_interval_ms=200)
+    await isolated_stack.worker("draws", connector=connector("draw"))
     async with isolated_stack.modern() as client, isolated_stack.http() as http:
         alone = [await client.submit(script(50), service="upscale", max_retries=0) for _ in range(3)]
         others = [await client.submit(script(50), service="draw") for _ in range(10)]

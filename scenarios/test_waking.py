@@ -28,7 +28,7 @@ Give = Callable[[], Awaitable[tuple[str, int]]]
 
 
 def of(request: pytest.FixtureRequest, name: str, reap_ms: int) -> Iterator[OwnStack]:
-    settings = {"worker_reap_interval_ms": 60_000, "hubgate_reap_ms": reap_ms}
+    settings = {"hubgate_reap_ms": reap_ms}
     with ours(request, "workers that it can set up").stack(name, settings=settings) as own:
         own.deployment.setup = msgspec.structs.replace(own.deployment.setup, poll_ms=60_000)
         yield own

@@ -33,7 +33,7 @@ def mine(request: pytest.FixtureRequest) -> Stacks:
 @pytest.fixture
 def unattended(mine: Stacks) -> Iterator[OwnStack]:
     """A stack whose API does not look at what the clock brings about."""
-    with mine.stack("unattended", settings={"hubgate_reap_ms": LONG_MS, "worker_reap_interval_ms": LONG_MS}) as own:
+    with mine.stack("unattended", settings={"hubgate_reap_ms": LONG_MS}) as own:
         yield own
 
 
@@ -113,11 +113,11 @@ async def test_who_starts_before_redis_waits_for_it_and_stops_when_it_is_told_to
     redis.close()
 
 
-async def test_a_lost_job_is_taken_by_who_polls_and_put_back_by_who_is_busy_though_no_api_looks(
+async def test_a_lost_job_is_put_back_by_an_idle_and_by_a_busy_worker_though_no_api_looks(
     unattended: OwnStack,
 ) -> None:
     async with unattended.http() as http, unattended.modern() as client:
-        for name, busy in (("polls", False), ("busy", True)):
+        for name, busy in (("idle", False), ("busy", True)):
             lost = await unattended.worker("lost", connector="simulation:services=draw")
             job_id = await client.submit(HANG, service="draw")
             await reached(client, job_id)

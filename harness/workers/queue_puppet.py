@@ -93,10 +93,9 @@ class Asking(msgspec.Struct, kw_only=True):
     offers: dict[str, Any] | None = None
     count: int = 1
     running: int = 0
-    idle_ms: int | None = None
+    idle_ms: int = 0
     timeout_ms: int = 50
     ends: list[Ending] = []
-    report: WorkerReport | None = None
     cut_ms: int | None = None
     """When the call is broken off."""
     timed: bool = False
@@ -214,7 +213,7 @@ async def claim(puppet: Puppet, said: Asking) -> Any:
     """End what is to end, and claim."""
     ends = [puppet.end(one) for one in said.ends]
     states, leases = await puppet.queue.end_and_claim(
-        said.claimant, ends, said.count, running=said.running, idle_ms=said.idle_ms or 0
+        said.claimant, ends, said.count, running=said.running, idle_ms=said.idle_ms
     )
     found = puppet.keep(leases)
     return [[_in_words(state) for state in states], found] if ends else found
@@ -226,7 +225,7 @@ async def wait(puppet: Puppet, said: Asking) -> Any:
     try:
         async with asyncio.timeout(None if said.cut_ms is None else said.cut_ms / 1000):
             leases, signal = await puppet.queue.wait_and_claim(
-                said.claimant, said.count, timeout_ms=said.timeout_ms, running=said.running, idle_ms=said.idle_ms
+                said.claimant, said.count, timeout_ms=said.timeout_ms, running=said.running
             )
     except TimeoutError:
         return "broken off"
@@ -259,11 +258,6 @@ async def job(puppet: Puppet, said: Named) -> Any:
 async def cancel(puppet: Puppet, said: Named) -> Any:
     """Cancel a job."""
     return await (puppet.queue.cancel(said.id, said.reason) if said.reason else puppet.queue.cancel(said.id))
-
-
-async def poll(puppet: Puppet, said: Asking) -> Any:
-    """Look for what is due."""
-    return await puppet.queue.poll(said.claimant, said.report, idle_ms=said.idle_ms or 0)
 
 
 async def in_flight(puppet: Puppet, said: Page) -> Any:
@@ -307,7 +301,6 @@ MOVES: Final[dict[str, Move]] = {
     "renew": (list[Holding], renew),
     "progress": (Telling, progress),
     "heartbeat": (WorkerReport, lambda puppet, said: puppet.queue.heartbeat(said)),
-    "poll": (Asking, poll),
     "reap": (Nothing, lambda puppet, _: puppet.queue.reap()),
     "unregister": (Named, lambda puppet, said: puppet.queue.unregister(said.id)),
     "signal": (Named, lambda puppet, said: puppet.queue.wait_for_signal(said.id, timeout_ms=said.timeout_ms)),

@@ -32,8 +32,8 @@ from new_stack.queue.jobs import (
 from new_stack.queue.signals import WAIT_LIMIT_MS, Signal, SignalReceiver, signal_of
 
 REAP_BATCH: Final = 200
-IDLE_GRACE_MS: Final = 500
-"""How long after its wait has ended a worker still counts as waiting: the time that its next wait needs to begin."""
+IDLE_MS: Final = WAIT_LIMIT_MS + 500
+"""How long a worker that waits counts as idle: while its wait lasts, and for as long as its next one needs to begin."""
 
 MESSAGE_LIMIT: Final = 4_096
 """Longest message kept of a progress, in characters."""
@@ -135,21 +135,20 @@ class Consumer(SignalReceiver):
             await self.end_and_claim(claimant, [Released(lease=lease) for lease in leases], 0)
 
     async def wait_and_claim(
-        self, worker: str | Claimant, count: int, *, timeout_ms: int, running: int = 0, idle_ms: int | None = None
+        self, worker: str | Claimant, count: int, *, timeout_ms: int = WAIT_LIMIT_MS, running: int = 0
     ) -> tuple[list[Lease], Signal | None]:
         """Wait until this worker is woken for a job, and claim as soon as it is: the claim travels with the wait, in
         one round trip. A signal for the worker ends the wait, too.
 
-        Where it gets less than it has room for, the worker counts as idle, to be woken, for `idle_ms` (by default until
-        the next wait would end); `poll` prolongs that. Cancelled, it gives back at once what it may have claimed.
+        Where it gets less than it has room for, the worker counts as idle, to be woken. Cancelled, it gives back at
+        once what it may have claimed.
         """
         if count < 1:
             raise ValueError("a wait must have room for at least one job, or its wake-up is lost")
         timeout_ms = min(timeout_ms, WAIT_LIMIT_MS)
         claimant = _claimant(worker)
         signals, wake = (self._caller.key(f"{kind}:{claimant.worker_id}") for kind in ("signals", "wake"))
-        idle_ms = timeout_ms + IDLE_GRACE_MS if idle_ms is None else idle_ms
-        claim = self._caller.change("end_and_claim", *claimant.row, running, idle_ms, count, 0)
+        claim = self._caller.change("end_and_claim", *claimant.row, running, IDLE_MS, count, 0)
         wait_s = timeout_ms / 1000 if claimant.worker_id in self._idle else 0.001
         async with self._caller.blocking() as connection:
             both = self._caller.insist(_wait_and_claim, connection, wait_s, ("BLPOP", signals, wake, wait_s), claim)
@@ -157,7 +156,9 @@ class Consumer(SignalReceiver):
         return leases, signal_of(woken, signals)
 
     async def reap(self) -> list[str]:
-        """Put back jobs whose lease ran out, promote delayed retries that are due, forget dead workers and old ends."""
+        """Do what is due: put back jobs whose lease ran out, promote retries, wake idle workers for what nobody came
+        for, forget dead workers and old ends. Answers which jobs had lost their worker.
+        """
         reaped: list[str] = []
         more = b"1"
         while more == b"1":
@@ -176,23 +177,10 @@ class Consumer(SignalReceiver):
     async def heartbeat(self, report: WorkerReport) -> int:
         """Say that a worker is alive and what it is doing. It serves `report.services`, or all where it names none.
 
-        Answers how many ms ago somebody last reaped.
+        Answers how many workers are alive.
         """
         row = self.claimant_of(report).row
         return int(await self._caller.write("heartbeat", *row, msgspec.json.encode(report)))
-
-    async def poll(
-        self, worker: str | Claimant, report: WorkerReport | None = None, *, idle_ms: int = 0
-    ) -> tuple[bool, list[str]]:
-        """Do what is due (retries, leases that ran out); with a report, also a heartbeat. A worker that counts as idle
-        does so for `idle_ms` more; where there is a job for it, it is woken.
-
-        Answers whether there is a job for it, and which jobs had lost their worker.
-        """
-        claimant = _claimant(worker) if report is None else self.claimant_of(report)
-        encoded = msgspec.json.encode(report) if report is not None else ""
-        has_work, reaped = await self._caller.write("poll", *claimant.row, encoded, idle_ms)
-        return has_work == b"1", [job_id.decode() for job_id in reaped]
 
     async def unregister(self, worker_id: str) -> None:
         """Forget a worker that left in order."""

@@ -25,7 +25,7 @@ class SignalReceiver:
     def __init__(self, caller: FunctionCaller) -> None:
         self._caller = caller
 
-    async def wait_for_signal(self, worker_id: str, *, timeout_ms: int) -> Signal | None:
+    async def wait_for_signal(self, worker_id: str, *, timeout_ms: int = WAIT_LIMIT_MS) -> Signal | None:
         """Block until there is a signal for this worker, or the time-out."""
         wait_s = min(timeout_ms, WAIT_LIMIT_MS) / 1000
         async with self._caller.blocking() as connection:

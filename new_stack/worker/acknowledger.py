@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from new_stack.queue.consumer import IDLE_MS
 from new_stack.queue.errors import LeaseLost, QueueError
 from new_stack.queue.jobs import Completed, End, Failed, Lease
 from new_stack.worker.cancellations import cancel
@@ -27,8 +28,6 @@ class Acknowledger:
         self._settled = asyncio.Event()
         self._settled.set()
         self._unsure = False
-        self.fetching = False
-        """Whether it waits for work now."""
 
     @property
     def waiting(self) -> int:
@@ -77,22 +76,13 @@ class Acknowledger:
         context, running = self._context, self._running
         await running.places.until_free()
         with running.places.reserved() as places:
-            if not places:  # a claim that began meanwhile took them: a wait for nothing would use up a wake-up
-                return
-            self.fetching = True
             try:
                 leases, signal = await context.queue.wait_and_claim(
-                    context.claimant,
-                    places,
-                    timeout_ms=context.settings.wait_ms,
-                    running=len(running.leases),
-                    idle_ms=context.settings.idle_ms,
+                    context.claimant, places, running=len(running.leases)
                 )
             except QueueError:
                 self.unsure()
                 raise
-            finally:
-                self.fetching = False
         for lease in leases:
             running.begin(lease)
         cancel(running, signal)
@@ -101,17 +91,14 @@ class Acknowledger:
         if self._unsure:
             await self._release_orphans()
         with self._running.places.reserved() as places:
-            if not ends and not places:
-                return
             states, leases = await self._context.queue.end_and_claim(
                 self._context.claimant,
                 ends,
                 places,
                 running=len(self._running.leases),
-                idle_ms=self._context.settings.idle_ms,
+                idle_ms=IDLE_MS,
             )
         self._sent = []
-        self._context.redis_backoff.succeeded()
         for lease in leases:
             self._running.begin(lease)
         for end, state in zip(ends, states, strict=True):

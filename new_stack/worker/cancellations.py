@@ -10,7 +10,7 @@ from new_stack.worker.running_jobs import RunningJobs
 
 async def await_cancellation(context: WorkerContext, running: RunningJobs) -> None:
     """Stop the next job that somebody cancels, unless that takes too long."""
-    cancel(running, await context.queue.wait_for_signal(context.worker_id, timeout_ms=context.settings.wait_ms))
+    cancel(running, await context.queue.wait_for_signal(context.worker_id))
 
 
 def cancel(running: RunningJobs, signal: Signal | None) -> None:

@@ -33,6 +33,8 @@ class RedisBackoff(Backoff):
             except QueueError as error:
                 self.failed(error)
                 await self.pause()
+            else:
+                self.succeeded()
 
     def failed(self, error: QueueError) -> None:
         """A call failed because Redis is away."""

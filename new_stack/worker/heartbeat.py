@@ -1,4 +1,4 @@
-"""Heartbeat and lease renewal, in a thread of their own: a connector that blocks the event loop loses no job.
+"""Heartbeat, lease renewal and reaping, in a thread of their own: a connector that blocks the event loop loses no job.
 
 The same thread names a connector that blocks the loop.
 """
@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 import time
+from typing import Final
 
 from new_stack import __version__
 from new_stack.backoff import Backoff
@@ -18,19 +19,20 @@ from new_stack.worker.acknowledger import Acknowledger
 from new_stack.worker.attempt import Stop
 from new_stack.worker.blocked_loop import beside_the_loop
 from new_stack.worker.context import WorkerContext
-from new_stack.worker.reaping import Reaping
 from new_stack.worker.running_jobs import RunningJobs
+
+REAPERS: Final = 5
+"""So many workers or so reap in each poll interval, whoever they are: leases run out only while somebody does so every
+3 s, and no worker has to be missed by the others for that."""
 
 
 class Heartbeat:
-    """Says that the worker is alive, and renews the leases of what runs and of the ends that wait for Redis."""
+    """Says that the worker is alive, renews the leases of what runs and of the ends that wait for Redis, and reaps."""
 
     def __init__(self, context: WorkerContext, running: RunningJobs, acknowledger: Acknowledger) -> None:
         self._context = context
         self._running = running
         self._acknowledger = acknowledger
-        self._due_at = 0.0
-        self.reaping = Reaping(context, acknowledger)
 
     def report(self) -> WorkerReport:
         """What the worker says of itself."""
@@ -50,48 +52,29 @@ class Heartbeat:
             pid=os.getpid(),
         )
 
-    async def poll(self) -> None:
-        """Where the worker waits for work, make good lost wake-ups: a poll that finds work ends the wait, which claims.
-
-        The next heartbeat travels with it, where that is nearly due and renews no lease.
-        """
-        context, every_s = self._context, self._context.settings.poll_interval_ms / 1000
-        await asyncio.sleep(context.jitter(every_s, 0.1))
-        if not self._acknowledger.fetching:
-            return
-        is_due = not self._running.leases and time.monotonic() >= self._due_at - every_s
-        report = self.report() if is_due else None
-        _, reaped = await context.queue.poll(context.claimant, report, idle_ms=context.settings.idle_ms)
-        context.redis_backoff.succeeded()
-        if is_due:
-            self.delivered()
-        self.reaping.log(reaped)
-
-    def delivered(self) -> None:
-        """Redis has a heartbeat: the next one is due an interval later."""
-        self._due_at = time.monotonic() + self._context.jitter(self._context.settings.heartbeat_interval_ms / 1000, 0.1)
-
     async def run(self) -> None:
         """Beat, renew and watch the loop until cancelled. Raises what ended it otherwise."""
         await beside_the_loop("heartbeat", self._beat, self._running, self._context.log)
 
     async def _beat(self, main: asyncio.AbstractEventLoop) -> None:
-        """Beat and renew over a connection of the thread's own. The worker's loops say when Redis is away."""
-        backoff = Backoff(first_s=0.05, longest_s=1.0)
-        queue = Queue(FunctionCaller(self._context.settings.queue, install=True))
+        """Beat, renew and reap over a connection of the thread's own. The worker's loops say when Redis is away."""
+        context, settings = self._context, self._context.settings
+        queue, backoff = Queue(FunctionCaller(settings.queue, install=True)), Backoff(first_s=0.05, longest_s=1.0)
+        due_at, alive = 0.0, 1
         try:
             while True:
-                if (wait_s := self._due_at - time.monotonic()) > 0:
-                    await asyncio.sleep(wait_s)
-                    continue
                 try:
-                    _, reaped_ago_ms = await asyncio.gather(self._renew(queue, main), queue.heartbeat(self.report()))
+                    if time.monotonic() >= due_at:
+                        _, alive = await asyncio.gather(self._renew(queue, main), queue.heartbeat(self.report()))
+                        due_at = time.monotonic() + context.jitter(settings.heartbeat_interval_ms / 1000, 0.1)
+                    if context.chance.random() * alive < REAPERS and (reaped := await queue.reap()):
+                        context.log.warning("leases_expired", job_ids=reaped)
                 except QueueError:
                     await backoff.pause()
                 else:
                     backoff.succeeded()
-                    self.delivered()
-                    self.reaping.heard(reaped_ago_ms / 1000)
+                    until_due_s = due_at - time.monotonic()
+                    await asyncio.sleep(min(until_due_s, context.jitter(settings.poll_interval_ms / 1000, 0.1)))
         finally:
             await queue.close()
 

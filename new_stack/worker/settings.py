@@ -37,7 +37,8 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
     max_concurrent_jobs: int = 1
     """How many jobs run at once."""
     poll_interval_ms: int = 1_000
-    """How often an idle worker looks for work on its own; a submission wakes it at once all the same."""
+    """How often workers reap, about five of them each time: put back jobs whose worker vanished, and wake idle workers
+    for jobs that nobody came for. A submission wakes one at once all the same."""
     heartbeat_interval_ms: int = 5_000
     """How often it says that it is alive and renews its leases."""
     job_timeout_minutes: float = 30
@@ -46,19 +47,9 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
     """How long SIGTERM lets running jobs finish before they are handed back."""
     stop_grace_ms: int = 10_000
     """How long a connector may take to stop a job that was cancelled, before it is left behind."""
-    reap_interval_ms: int = 30_000
-    """About how often a worker forgets what has expired. Jobs whose worker vanished are put back every second or so, by
-    API servers and idle workers, and by a busy one where there are none of those."""
-    wait_ms: int = 5_000
-    """How long one blocking wait for work lasts; at most 5 s, so that a half-open connection is noticed."""
     connect_timeout_ms: int = 30_000
     """How long it waits for Redis at its start before it gives up."""
     queue: QueueSettings = QueueSettings()
-
-    @property
-    def idle_ms(self) -> int:
-        """For how long a worker that waits counts as idle: until its next poll, which prolongs that, and a little."""
-        return self.poll_interval_ms * 3 // 2 + 500
 
     def check(self) -> None:
         """Raise SettingsError where a value cannot work, alone or beside another."""

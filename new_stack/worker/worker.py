@@ -73,8 +73,6 @@ class Worker:
                 steps = (
                     self._acknowledger.acknowledge,
                     partial(await_cancellation, context, self._running),
-                    self._heartbeat.poll,
-                    self._heartbeat.reaping.reap,
                 )
                 loops = [group.create_task(forever(step)) for step in steps]
                 await self._stopping.wait()
@@ -142,7 +140,6 @@ class Worker:
                 await context.redis_backoff.pause()
             else:
                 context.redis_backoff.succeeded()
-                self._heartbeat.delivered()
                 concurrency = settings.max_concurrent_jobs
                 context.log.info("worker_ready", connectors=context.connectors.names, concurrency=concurrency)
                 return True

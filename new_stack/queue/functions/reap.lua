@@ -1,8 +1,9 @@
---@include context expire delayed overdue workers unserved forget tally
+--@include context expire delayed overdue workers wake unserved forget tally
 -- reap: what the clock alone brings about. Anyone may call it, at any time, any number at once.
 -- Keys: `ready`. Arguments: the terms; how many of each kind at most.
 -- Reply: {ids of jobs put back or given up, '1' if there may be more to do}.
 -- Invariant: a job whose lease ran out is back in its old place (or failed for good after too many lost workers);
+-- no ready job waits while a worker that serves it is idle: a wake-up may have got lost, or gone to one that died;
 -- ended jobs are kept by age and by number; the tallies of minutes that are over are folded.
 local TALLIES_FOLDED = 20
 
@@ -29,5 +30,6 @@ changes('reap', function(q, args)
   more = fold_due(q, TALLIES_FOLDED) == TALLIES_FOLDED or more
   forget_workers(q, limit)
   note_unserved(q)
+  wake_others(q)
   return { reaped, more and '1' or '0' }
 end)

@@ -201,4 +201,6 @@ class Model:
                 self._become(job, JobState.PENDING, "lease_expired")
                 self.wake(job)
         self.promote()
+        for _ in self.line():  # nobody came for it yet
+            self.wake()
         return reaped

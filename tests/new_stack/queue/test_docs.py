@@ -93,7 +93,7 @@ async def test_redis_holds_the_keys_of_the_page_and_no_others(queue: Queue, redi
     await queue.submit_many([NewJob(id=job_id, service_required="s") for job_id in "hi"])
     [running] = await queue.claim("w1")
     await queue.cancel(running.job_id)
-    while (await queue.wait_and_claim(worker, 1, timeout_ms=10, idle_ms=60_000))[0]:
+    while (await queue.end_and_claim(worker, [], 1, idle_ms=60_000))[1]:
         pass  # until there is nothing left, and it waits
     await queue.unregister("w1")
     await redis.command("RPUSH", "signals:w1", "1 somebody's")

@@ -107,10 +107,8 @@ class Fairness(RuleBasedStateMachine):
             self.waiting.add(str(job.id))
 
     @rule(name=st.sampled_from([*OFFERS]))
-    def poll_and_claim(self, name: str) -> None:
+    def claim(self, name: str) -> None:
         expected = self.best(name)
-        has_work, _ = self.run(self.queue.poll(self.workers[name]))
-        assert has_work == (expected is not None)
         leases = self.run(self.queue.claim(self.workers[name]))
         assert [lease.job_id for lease in leases] == ([expected] if expected else [])
         self.waiting -= {lease.job_id for lease in leases}
@@ -132,7 +130,7 @@ class Fairness(RuleBasedStateMachine):
         self.waiting.discard(job_id)
 
 
-def test_a_job_that_an_idle_worker_can_do_is_claimed_within_one_poll(valkey: ValkeyProcess) -> None:
+def test_a_claim_finds_the_best_job_that_the_worker_can_do(valkey: ValkeyProcess) -> None:
     Fairness.url = valkey.url
     run_state_machine_as_test(
         Fairness,

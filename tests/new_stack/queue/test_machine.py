@@ -261,15 +261,6 @@ class QueueMachine(RuleBasedStateMachine):
     def reap(self) -> None:
         assert set(self.run(self.queue.reap())) == self.model.reap()
 
-    @rule(worker_id=workers)
-    def poll(self, worker_id: str) -> None:
-        has_work, reaped = self.run(self.queue.poll(worker_id))
-        assert set(reaped) == self.model.reap()
-        assert has_work == bool(self.model.line())
-        assert sum(self.run(self.queue.counts()).by_service.values()) == len(self.model.line())
-        if has_work:
-            self.model.woken.add(worker_id)
-
     @rule(target=leases, lease=leases, worker_id=workers, kind=st.sampled_from(KINDS))
     def a_slow_worker_ends_what_was_given_to_another(self, lease: Lease, worker_id: str, kind: str) -> Any:
         self.a_lease_runs_out(lease.job_id)

@@ -161,7 +161,7 @@ async def test_what_is_malformed_in_redis_harms_only_its_own_job(queue: Queue, r
     await redis.write("submit", 1, *submission("bad", service_required="draw", priority=99, group=group))
     await queue.submit(job("good", {"models": ["a"]}))
     able = await live(queue, worker("w", models=["a"]))
-    await queue.poll(able)
+    await queue.reap()
     assert ids(await queue.claim(able, 5)) == ["good"]
     await queue.reap()
     bad = await queue.job("bad")

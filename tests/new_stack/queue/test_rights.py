@@ -106,7 +106,7 @@ async def live(queue: Queue) -> None:
     await queue.wait_for_signal("w1", timeout_ms=10)
     [held], _ = await queue.wait_and_claim("w1", 1, timeout_ms=10)
     await asyncio.sleep(0.11)
-    await queue.poll("w1", WorkerReport(worker_id="w1"))
+    await queue.heartbeat(WorkerReport(worker_id="w1"))
     await queue.reap()
     await drain(queue, await queue.claim("w3", 9))
     await queue.wait_and_claim("w3", 1, timeout_ms=10)

@@ -41,7 +41,7 @@ async def test_a_job_without_a_script_makes_a_few_steps(queue: Queue, start_work
     assert steps == [25, 50, 75, 100]
 
 
-async def test_a_submission_wakes_the_worker_long_before_it_polls(queue: Queue, start_worker: StartWorker) -> None:
+async def test_a_submission_wakes_the_worker_long_before_anybody_reaps(queue: Queue, start_worker: StartWorker) -> None:
     await start_worker(poll_interval_ms=60_000)
     await until_blocked(queue)
     job_id = await simulate(queue)
@@ -61,7 +61,7 @@ async def test_jobs_that_waited_before_the_worker_came_are_run_in_order(
     assert claims == [job.id for job in jobs]
 
 
-async def test_a_lost_wake_up_is_made_good_by_the_poll(queue: Queue, start_worker: StartWorker) -> None:
+async def test_a_lost_wake_up_is_made_good_by_the_next_reaping(queue: Queue, start_worker: StartWorker) -> None:
     worker = await start_worker(poll_interval_ms=200)
     idle = f"{queue.settings.prefix}idle:{Claimant(worker_id='any').row[1]}"
 

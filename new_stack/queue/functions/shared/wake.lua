@@ -1,6 +1,6 @@
 --@include context workers paused ready
 -- Waking: a job that becomes ready wakes one idle worker that serves it, by a token on that worker's own list. A worker
--- whose wait is over (it died, or left) is passed over; what nobody is woken for is found by the next poll.
+-- whose wait is over (it died, or left) is passed over; what nobody comes for wakes others at the next reaping.
 local WAKE_TTL_MS = 60000
 
 local function wake_worker(q, worker_id)
@@ -33,9 +33,11 @@ local function wake(q, group, count, last)
   return another
 end
 
--- Jobs that somebody was woken for who does not come wake another one.
+-- Jobs that nobody came for yet wake as many as there are of them.
 local GROUPS_TOLD = 20
 
 local function wake_others(q)
-  for _, group in ipairs(ready_groups(q, GROUPS_TOLD)) do wake(q, group, 1) end
+  for _, group in ipairs(ready_groups(q, GROUPS_TOLD)) do
+    wake(q, group, redis.call('ZCARD', q.prefix .. 'ready:' .. group))
+  end
 end

@@ -92,7 +92,7 @@ class Life:
             failed = await self.claim("w1")
         if failed is None:
             return
-        await queue.wait_and_claim("w2", 1, timeout_ms=10, idle_ms=60_000)  # it has a free place
+        await queue.end_and_claim("w2", [], 1, idle_ms=60_000)  # it has a free place
         told["fail"] = await quietly(queue.end(Failed(lease=failed, error="no memory")))
         told["fail kind"] = [event.kind for event in await queue.history("fails") if "fail" in event.kind]
         told["error"] = (await queue.job("fails")).error
