@@ -23,7 +23,7 @@ LEASE_MS: Final = QUICK.lease_ms
 QUICKER: Final = {
     "HUBGATE_HEARTBEAT_TTL_MS": "2000",
     "HUBGATE_RETRY_BACKOFF_MAX_MS": "250",
-    "WORKER_REAP_INTERVAL_MS": "500",
+    "WORKER_POLL_INTERVAL_MS": "500",
     "WORKER_SHUTDOWN_GRACE_MS": "100",
 }
 """What is shorter here than in other scenarios."""

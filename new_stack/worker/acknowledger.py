@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from new_stack.queue.consumer import IDLE_MS
 from new_stack.queue.errors import LeaseLost, QueueError
@@ -17,27 +18,24 @@ from new_stack.worker.running_jobs import RunningJobs
 class Acknowledger:
     """The one place that ends jobs, and that claims them. Ends wait here through an outage; none is dropped."""
 
-    def __init__(self, context: WorkerContext, running: RunningJobs) -> None:
+    def __init__(self, context: WorkerContext) -> None:
         self._context = context
-        self._running = running
+        self.running = RunningJobs(context, self.end)
         self._orphans = OrphanedClaims(context)
         self._ends: list[End] = []
-        self._sent: list[End] = []
-        """The ends of the call under way."""
+        """What Redis has not taken yet, as far as we know."""
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
         self._unsure = False
-
-    @property
-    def waiting(self) -> int:
-        """How many ends Redis has not taken yet, as far as we know."""
-        return len(self._ends) + len(self._sent)
+        self._reserved = 0
+        """Places that claims under way count on."""
+        self._room_left = asyncio.Event()
 
     @property
     def leases(self) -> tuple[Lease, ...]:
         """The leases of the jobs whose ends wait: they are renewed, else the jobs would run again. For any thread."""
-        return tuple(end.lease for end in [*self._ends, *self._sent])
+        return tuple(end.lease for end in tuple(self._ends))
 
     def end(self, end: End | None) -> None:
         """A place is free: send this end, if there is one, with the next call, and claim in the same."""
@@ -56,62 +54,65 @@ class Acknowledger:
         await self._settled.wait()
 
     async def acknowledge(self) -> None:
-        """Once there is something to end or room for more, end and claim."""
+        """Once there is something to end or room for more, end and claim. An end that Redis does not take, for whatever
+        reason, waits for the next call.
+        """
         await self._wanted.wait()
         self._wanted.clear()
-        self._sent, self._ends = self._ends, []
-        try:
-            await self._end_and_claim(self._sent)
-        except QueueError:  # of whatever kind: an end that Redis does not take now, it may take later
-            self._ends[:0] = self._sent
-            self._sent = []
-            self.unsure()
-            raise
+        with self._places() as places:
+            if self._unsure:
+                await self._release_orphans()
+            ends = tuple(self._ends)
+            states, leases = await self._context.queue.end_and_claim(
+                self._context.claimant, ends, places, running=len(self.running.leases), idle_ms=IDLE_MS
+            )
+        del self._ends[: len(ends)]
+        for lease in leases:
+            self.running.begin(lease)
+        for end, state in zip(ends, states, strict=True):
+            if isinstance(state, QueueError):
+                self._refused(end, state)
+            elif isinstance(end, Completed):
+                self.running.completed += 1
+            elif isinstance(end, Failed):
+                self._context.log.warning("attempt_failed", job_id=end.lease.job_id, error=end.error, state=state)
+        if not self._ends:
+            self._settled.set()
+        if len(leases) < places:
+            self._room_left.set()
 
     async def fetch(self) -> None:
         """Wait for work, once there is room for more, and claim it in the same round trip.
 
         Cancelled, it releases what its wait may claim meanwhile.
         """
-        context, running = self._context, self._running
-        await running.places.until_free()
-        with running.places.reserved() as places:
-            try:
-                leases, signal = await context.queue.wait_and_claim(
-                    context.claimant, places, running=len(running.leases)
-                )
-            except QueueError:
-                self.unsure()
-                raise
-        for lease in leases:
-            running.begin(lease)
-        cancel(running, signal)
-
-    async def _end_and_claim(self, ends: Sequence[End]) -> None:
-        if self._unsure:
-            await self._release_orphans()
-        with self._running.places.reserved() as places:
-            states, leases = await self._context.queue.end_and_claim(
-                self._context.claimant,
-                ends,
-                places,
-                running=len(self._running.leases),
-                idle_ms=IDLE_MS,
+        while self._free <= 0:
+            self._room_left.clear()
+            await self._room_left.wait()
+        with self._places() as places:
+            leases, signal = await self._context.queue.wait_and_claim(
+                self._context.claimant, places, running=len(self.running.leases)
             )
-        self._sent = []
         for lease in leases:
-            self._running.begin(lease)
-        for end, state in zip(ends, states, strict=True):
-            if isinstance(state, QueueError):
-                self._refused(end, state)
-            elif isinstance(end, Completed):
-                self._running.completed += 1
-            elif isinstance(end, Failed):
-                self._context.log.warning("attempt_failed", job_id=end.lease.job_id, error=end.error, state=state)
-        if not self._ends:
-            self._settled.set()
-        if len(leases) < places:
-            self._running.places.changed()
+            self.running.begin(lease)
+        cancel(self.running, signal)
+
+    @property
+    def _free(self) -> int:
+        return self.running.room - self._reserved
+
+    @contextmanager
+    def _places(self) -> Iterator[int]:
+        """All free places, for a claim under way: no other one counts on them. One that fails may have claimed."""
+        places = max(0, self._free)
+        self._reserved += places
+        try:
+            yield places
+        except QueueError:
+            self.unsure()
+            raise
+        finally:
+            self._reserved -= places
 
     def _refused(self, end: End, error: QueueError) -> None:
         self._context.log.warning("end_refused", job_id=end.lease.job_id, error=str(error))
@@ -120,7 +121,7 @@ class Acknowledger:
 
     async def _release_orphans(self) -> None:
         self._unsure = False
-        known = {(lease.job_id, lease.attempt) for lease in (*self._running.leases, *self.leases)}
+        known = {(lease.job_id, lease.attempt) for lease in (*self.running.leases, *self.leases)}
         for orphan in await self._orphans.found(known):
             self.end(orphan)
         if self._orphans.suspected:

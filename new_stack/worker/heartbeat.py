@@ -19,7 +19,6 @@ from new_stack.worker.acknowledger import Acknowledger
 from new_stack.worker.attempt import Stop
 from new_stack.worker.blocked_loop import beside_the_loop
 from new_stack.worker.context import WorkerContext
-from new_stack.worker.running_jobs import RunningJobs
 
 REAPERS: Final = 5
 """So many workers or so reap in each poll interval, whoever they are: leases run out only while somebody does so every
@@ -29,10 +28,10 @@ REAPERS: Final = 5
 class Heartbeat:
     """Says that the worker is alive, renews the leases of what runs and of the ends that wait for Redis, and reaps."""
 
-    def __init__(self, context: WorkerContext, running: RunningJobs, acknowledger: Acknowledger) -> None:
+    def __init__(self, context: WorkerContext, acknowledger: Acknowledger) -> None:
         self._context = context
-        self._running = running
         self._acknowledger = acknowledger
+        self._running = acknowledger.running
 
     def report(self) -> WorkerReport:
         """What the worker says of itself."""
@@ -40,7 +39,7 @@ class Heartbeat:
         working = "busy" if running else "idle"
         return WorkerReport(
             worker_id=self._context.worker_id,
-            status="stopping" if self._running.places.closed else working,
+            status="stopping" if self._running.closed else working,
             concurrency=self._context.settings.max_concurrent_jobs,
             running=running,
             connectors=self._context.connectors.names,

@@ -9,18 +9,18 @@ from functools import partial
 from new_stack.queue.jobs import End, Lease, Released
 from new_stack.worker.attempt import Attempt, Stop
 from new_stack.worker.context import WorkerContext
-from new_stack.worker.places import Places
 
 
 class RunningJobs:
     """As many jobs at once as `max_concurrent_jobs`."""
 
-    def __init__(self, context: WorkerContext) -> None:
+    def __init__(self, context: WorkerContext, on_end: Callable[[End | None], None]) -> None:
         self._context = context
-        self.on_end: Callable[[End | None], None] = lambda _: None
+        self._on_end = on_end
         """Called with each end; with None where a place is free and there is nothing to tell the queue."""
         self._attempts: dict[tuple[str, int], Attempt] = {}
-        self.places = Places(context.settings.max_concurrent_jobs, lambda: self.leases)
+        self.closed = False
+        """Whether nothing more is started."""
         self.completed = 0
         """Jobs whose completion the queue has taken."""
 
@@ -34,6 +34,13 @@ class RunningJobs:
         """The leases of the running jobs."""
         return tuple(attempt.lease for attempt in self.attempts)
 
+    @property
+    def room(self) -> int:
+        """How many jobs more may be begun; none beside one that has to run alone."""
+        running = self.leases
+        alone = any(lease.alone for lease in running)
+        return 0 if self.closed or alone else self._context.settings.max_concurrent_jobs - len(running)
+
     def renewable(self) -> list[Lease]:
         """The leases to renew.
 
@@ -45,8 +52,8 @@ class RunningJobs:
     def begin(self, lease: Lease) -> None:
         """Start the job of a lease just claimed; once closed, hand it back."""
         connector = self._context.connectors.connector_for(lease.service_required)
-        if self.places.closed or connector is None:
-            self.on_end(Released(lease=lease))
+        if self.closed or connector is None:
+            self._on_end(Released(lease=lease))
         else:
             key = (lease.job_id, lease.attempt)
             self._attempts[key] = Attempt(self._context, lease, connector, partial(self._ended, key))
@@ -65,4 +72,4 @@ class RunningJobs:
         reason = self._attempts.pop(key).stop_reason
         if reason is not None:
             self._context.log.info("job_stopped", job_id=key[0], attempt=key[1], reason=reason)
-        self.on_end(end)
+        self._on_end(end)

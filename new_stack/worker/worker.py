@@ -17,7 +17,6 @@ from new_stack.worker.cancellations import await_cancellation
 from new_stack.worker.connector_registry import ConnectorRegistry
 from new_stack.worker.context import WorkerContext
 from new_stack.worker.heartbeat import Heartbeat
-from new_stack.worker.running_jobs import RunningJobs
 from new_stack.worker.settings import WorkerSettings
 from new_stack.worker.unique_name import ensure_unique_name
 
@@ -43,17 +42,16 @@ class Worker:
         self._context = context = WorkerContext(settings, queue, connectors, log, chance)
         self._stopping = asyncio.Event()
         self._hurried = asyncio.Event()
-        self._running = RunningJobs(context)
-        self._acknowledger = Acknowledger(context, self._running)
-        self._running.on_end = self._acknowledger.end
-        self._heartbeat = Heartbeat(context, self._running, self._acknowledger)
+        self._acknowledger = Acknowledger(context)
+        self._running = self._acknowledger.running
+        self._heartbeat = Heartbeat(context, self._acknowledger)
 
     def stop(self) -> None:
         """Take no more, let what runs finish within the grace period, hand back the rest. Called again: hurry."""
         if self._stopping.is_set():
             self._hurried.set()
         self._stopping.set()
-        self._running.places.closed = True
+        self._running.closed = True
 
     async def run(self) -> int:
         """Work until stopped. Answers how many jobs could not be handed over: their leases will run out.
@@ -107,7 +105,7 @@ class Worker:
                 await asyncio.wait([heartbeat])
                 await context.queue.unregister(context.worker_id)
         heartbeat.cancel()
-        left = len(running.leases) + self._acknowledger.waiting
+        left = len(running.leases) + len(self._acknowledger.leases)
         context.log.info("worker_stopped", handed_back=handed_back, left=left)
         return left
 

@@ -89,7 +89,7 @@ async def test_the_lease_of_an_end_that_waits_for_redis_is_renewed(queue: Queue,
 
     own.end_and_claim = refused  # type: ignore[method-assign]
     job_id = await simulate(queue, {"result": "kept"})
-    await until(lambda: worker.worker._acknowledger.waiting)
+    await until(lambda: worker.worker._acknowledger.leases)
     await start_worker(queue=quick, heartbeat_interval_ms=100, poll_interval_ms=50, max_concurrent_jobs=2)
     for _ in range(10):  # a lease and a half of polls by the other worker
         await queue.reap()
