@@ -85,16 +85,11 @@ class Attempt:
             self._log.error("connector_ignores_stop", job_id=self.lease.job_id, reason=self.stop_reason)
             self._finish()
 
-    def drop(self) -> None:
-        """Stop at once without an end; the lease will run out."""
-        self.over.set()
-        self.task.cancel()
-
     async def _run(self) -> None:
         try:
             self._outcome = await self._run_connector()
         except asyncio.CancelledError:
-            if self.stop_reason is None or self.over.is_set():
+            if self.stop_reason is None:
                 raise
         await self._publisher.flush()
 

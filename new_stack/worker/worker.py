@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -41,7 +40,8 @@ class Worker:
         chance = chance or random.Random()  # noqa: S311 - jitter needs no secrecy
         self._context = context = WorkerContext(settings, queue, connectors, log, chance)
         self._stopping = asyncio.Event()
-        self._hurried = asyncio.Event()
+        self._hurried = False
+        self._handed_back: set[str] = set()
         self._acknowledger = Acknowledger(context)
         self._running = self._acknowledger.running
         self._heartbeat = Heartbeat(context, self._acknowledger)
@@ -49,7 +49,8 @@ class Worker:
     def stop(self) -> None:
         """Take no more, let what runs finish within the grace period, hand back the rest. Called again: hurry."""
         if self._stopping.is_set():
-            self._hurried.set()
+            self._hurried = True
+            self._hand_back(HURRIED_S)
         self._stopping.set()
         self._running.closed = True
 
@@ -68,11 +69,8 @@ class Worker:
                 forever = context.redis_backoff.forever
                 heartbeat = group.create_task(self._heartbeat.run())
                 fetching = group.create_task(forever(self._acknowledger.fetch))
-                steps = (
-                    self._acknowledger.acknowledge,
-                    partial(await_cancellation, context, self._running),
-                )
-                loops = [group.create_task(forever(step)) for step in steps]
+                cancelling = partial(await_cancellation, context, self._running)
+                loops = [group.create_task(forever(step)) for step in (self._acknowledger.acknowledge, cancelling)]
                 await self._stopping.wait()
                 fetching.cancel()
                 left = await self._leave(heartbeat)
@@ -80,7 +78,7 @@ class Worker:
                     loop.cancel()
         finally:
             for attempt in self._running.attempts:
-                attempt.drop()
+                attempt.task.cancel()  # nobody hears of its end any more: its lease will run out
             await context.connectors.close()
         return left
 
@@ -88,35 +86,28 @@ class Worker:
         """Let what runs finish, hand back the rest and be forgotten. Answers how many jobs could not be handed over."""
         context, running = self._context, self._running
         context.log.info("worker_stopping", running=len(running.leases))
-        await self._unless_hurried(running.until_empty(), context.settings.shutdown_grace_ms / 1000)
-        handed_back = len(running.leases)
-        for attempt in running.attempts:
-            attempt.stop(Stop.SHUTDOWN)
-        await self._unless_hurried(running.until_empty(), context.settings.stop_grace_ms / 1000)
         with suppress(TimeoutError):
-            async with asyncio.timeout(HURRIED_S):
+            async with asyncio.timeout(context.settings.shutdown_grace_ms / 1000):
                 await running.until_empty()
-        for attempt in running.attempts:
-            attempt.abandon()
+        self._hand_back(context.settings.stop_grace_ms / 1000 + HURRIED_S)
+        await running.until_empty()
         with suppress(TimeoutError, QueueError):
-            async with asyncio.timeout(HURRIED_S if self._hurried.is_set() else LAST_ENDS_S):
+            async with asyncio.timeout(HURRIED_S if self._hurried else LAST_ENDS_S):
                 await self._acknowledger.until_settled()
                 heartbeat.cancel()  # before the worker is forgotten: a heartbeat would make it known again
                 await asyncio.wait([heartbeat])
                 await context.queue.unregister(context.worker_id)
         heartbeat.cancel()
         left = len(running.leases) + len(self._acknowledger.leases)
-        context.log.info("worker_stopped", handed_back=handed_back, left=left)
+        context.log.info("worker_stopped", handed_back=len(self._handed_back), left=left)
         return left
 
-    async def _unless_hurried(self, event: Awaitable[None], within_s: float) -> None:
-        """Wait for something, at most so long, and only until a second `stop`."""
-        waits = [asyncio.ensure_future(event), asyncio.ensure_future(self._hurried.wait())]
-        try:
-            await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+    def _hand_back(self, within_s: float) -> None:
+        """Stop what runs; what has not given way by then ends without its connector."""
+        for attempt in self._running.attempts:
+            self._handed_back.add(attempt.lease.job_id)
+            attempt.stop(Stop.SHUTDOWN)
+            asyncio.get_running_loop().call_later(within_s, attempt.abandon)
 
     async def _register(self) -> bool:
         """Say that the worker is there, under a name that is its own, before anything is claimed; false where stopped.
