@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from new_stack.log import EventLog
 from new_stack.process import run_process
@@ -57,14 +57,13 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> W
     )
 
 
-def start(arguments: Sequence[str], environment: Mapping[str, str]) -> Coroutine[Any, Any, int]:
-    """Run a worker until told to stop. Raises SettingsError."""
+async def start(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a worker until told to stop; the exit status: 0 stopped in order, 1 with jobs left behind.
+
+    Raises SettingsError.
+    """
     settings = read_settings(arguments, environment)
-    return _work(settings, ConnectorRegistry.build(settings.connectors))
-
-
-async def _work(settings: WorkerSettings, connectors: ConnectorRegistry) -> int:
-    """Answers the process's exit status: 0 stopped in order, 1 with jobs left behind."""
+    connectors = ConnectorRegistry.build(settings.connectors)
     queue = Queue(FunctionCaller(settings.queue, install=True))
     worker = Worker(settings, queue, connectors, EventLog(worker_id=settings.worker_id))
     loop = asyncio.get_running_loop()

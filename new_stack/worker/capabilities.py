@@ -36,11 +36,9 @@ def checked(capabilities: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def of_this_machine() -> dict[str, Any]:
-    """Processors and memory, as far as the operating system says, in the words in which jobs ask for them."""
-    hardware: dict[str, Any] = {"cpu_cores": os.cpu_count()}
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        hardware["ram_gb"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
-    return hardware
+    """Processors and memory, in the words in which jobs ask for them."""
+    ram_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {"cpu_cores": os.cpu_count(), "ram_gb": round(ram_bytes / 1e9, 1)}
 
 
 def merged(stated: dict[str, Any], by_connectors: list[dict[str, Any]]) -> dict[str, Any]:

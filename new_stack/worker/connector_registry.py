@@ -29,17 +29,13 @@ class ConnectorRegistry:
     def __init__(self, entries: Sequence[tuple[ConnectorSpec, Connector]]) -> None:
         self._connectors = [connector for _, connector in entries]
         self._by_service: dict[str, Connector] = {}
-        self._catch_all: Connector | None = None
         self._opened = AsyncExitStack()
         self.names = tuple(spec.name for spec, _ in entries)
         for spec, connector in entries:
             connector.name = spec.name
             own = connector.services or (() if ":" in spec.name else (spec.name,))
             for service in (*spec.services, *own):
-                if service != CATCH_ALL:
-                    self._by_service.setdefault(service, connector)
-            if CATCH_ALL in spec.services and self._catch_all is None:
-                self._catch_all = connector
+                self._by_service.setdefault(service, connector)
         if not self.services:
             names = ", ".join(self.names)
             raise SettingsError(f"connector {names} serves no service: give it some (services=a+b) or all (services=*)")
@@ -52,11 +48,11 @@ class ConnectorRegistry:
     @property
     def services(self) -> tuple[str, ...]:
         """The services served by name; `*` where there is a connector for all the others."""
-        return (*sorted(self._by_service), *((CATCH_ALL,) if self._catch_all is not None else ()))
+        return tuple(sorted(self._by_service))
 
     def connector_for(self, service: str) -> Connector | None:
         """The connector that runs jobs of a service, or None."""
-        return self._by_service.get(service, self._catch_all)
+        return self._by_service.get(service, self._by_service.get(CATCH_ALL))
 
     def capabilities(self) -> list[dict[str, Any]]:
         """What each connector tells of itself, in the order given."""

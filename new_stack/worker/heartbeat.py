@@ -13,7 +13,7 @@ from typing import Final
 
 from new_stack import __version__
 from new_stack.backoff import Backoff
-from new_stack.queue import Lease, LeaseState, Queue, QueueError, WorkerReport
+from new_stack.queue import LeaseState, Queue, QueueError, WorkerReport
 from new_stack.queue.function_caller import FunctionCaller
 from new_stack.worker.acknowledger import Acknowledger
 from new_stack.worker.attempt import Stop
@@ -81,8 +81,5 @@ class Heartbeat:
         leases = (*self._running.renewable(), *self._acknowledger.leases)
         for lease, state in zip(leases, await queue.renew(leases), strict=True):
             if state is not LeaseState.HELD:
-                main.call_soon_threadsafe(self._lost, lease, state)
-
-    def _lost(self, lease: Lease, state: LeaseState) -> None:
-        reason = Stop.CANCELLED if state is LeaseState.CANCELLED else Stop.LEASE_LOST
-        self._running.stop(lease.job_id, lease.attempt, reason)
+                reason = Stop.CANCELLED if state is LeaseState.CANCELLED else Stop.LEASE_LOST
+                main.call_soon_threadsafe(self._running.stop, lease.job_id, lease.attempt, reason)

@@ -33,7 +33,6 @@ class ProgressPublisher:
         self._unsent: deque[tuple[ProgressUpdate, bool]] = deque(maxlen=BACKLOG)
         self._lock = asyncio.Lock()
         self._sender: asyncio.Task[None] | None = None
-        self._closed = False
         self._said = 0
 
     async def send(self, update: ProgressUpdate) -> None:
@@ -52,24 +51,21 @@ class ProgressPublisher:
 
     async def flush(self) -> None:
         """Send all there is, through an outage if need be. Nothing is taken after that."""
-        while not self._closed:
-            await self._send_all()
-            if not self._unsent:
-                break
+        await self._send_all()
+        while self._unsent:
             await self._backoff.pause()
+            await self._send_all()
         self.close()
 
     def close(self) -> None:
         """Take and send nothing more."""
-        self._closed = True
-        self._unsent.clear()
+        self._unsent = deque(maxlen=0)  # which keeps nothing
         if self._sender is not None:
             self._sender.cancel()
 
     def _add(self, update: ProgressUpdate, *, replaceable: bool) -> None:
-        if not self._closed:
-            self._said += 1
-            self._unsent.append((msgspec.structs.replace(update, number=self._said), replaceable))
+        self._said += 1
+        self._unsent.append((msgspec.structs.replace(update, number=self._said), replaceable))
 
     async def _send_all(self) -> None:
         async with self._lock:
@@ -79,8 +75,7 @@ class ProgressPublisher:
                     await self._publish(entry[0])
                 except QueueUnavailable as error:
                     self._backoff.failed(error)
-                    if not self._closed:
-                        self._unsent.appendleft(entry)
+                    self._unsent.appendleft(entry)
                     return
                 except QueueError as error:
                     if isinstance(error, LeaseLost):
