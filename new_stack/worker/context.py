@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from new_stack.backoff import Backoff
 from new_stack.log import EventLog
@@ -20,8 +18,8 @@ from new_stack.worker.settings import WorkerSettings
 class RedisBackoff(Backoff):
     """One back-off for all loops of a worker while Redis is away, and one log line at each edge of an outage."""
 
-    def __init__(self, log: EventLog, chance: random.Random) -> None:
-        super().__init__(first_s=0.05, longest_s=2.0, chance=chance.random)
+    def __init__(self, log: EventLog) -> None:
+        super().__init__(first_s=0.05, longest_s=2.0)
         self._log = log
         self._away_since: float | None = None
 
@@ -53,31 +51,17 @@ class RedisBackoff(Backoff):
 class WorkerContext:
     """One worker's settings and tools, and what it tells of itself."""
 
-    def __init__(
-        self,
-        settings: WorkerSettings,
-        queue: Queue,
-        connectors: ConnectorRegistry,
-        log: EventLog,
-        chance: random.Random,
-    ) -> None:
+    def __init__(self, settings: WorkerSettings, queue: Queue, connectors: ConnectorRegistry, log: EventLog) -> None:
         self.settings = settings
         self.queue = queue
         self.connectors = connectors
         self.log = log
-        self.redis_backoff = RedisBackoff(log, chance)
+        self.redis_backoff = RedisBackoff(log)
         self.worker_id = settings.worker_id
-        self.claimant = Claimant(worker_id=settings.worker_id, services=connectors.services)
-        """As whom the worker claims: for the services that its connectors serve, with what it offers."""
-        self.capabilities: dict[str, Any] = {}
-        self.chance = chance
-
-    def jitter(self, around_s: float, share: float) -> float:
-        """A time at most by this share shorter or longer: many workers shall not do the same at the same moment."""
-        return around_s * (1 + share * (2 * self.chance.random() - 1))
 
     def tell(self) -> None:
-        """Put together what the worker tells of itself, once its connectors are open.
+        """Put together what the worker tells of itself, once its connectors are open: its capabilities, and as whom it
+        claims, for the services that its connectors serve. Nothing of it is there before.
 
         Raises SettingsError where that is too much, or makes no sense.
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 import time
 from typing import Final
@@ -65,15 +66,15 @@ class Heartbeat:
                 try:
                     if time.monotonic() >= due_at:
                         _, alive = await asyncio.gather(self._renew(queue, main), queue.heartbeat(self.report()))
-                        due_at = time.monotonic() + context.jitter(settings.heartbeat_interval_ms / 1000, 0.1)
-                    if context.chance.random() * alive < REAPERS and (reaped := await queue.reap()):
+                        due_at = time.monotonic() + _jittered(settings.heartbeat_interval_ms)
+                    if random.random() * alive < REAPERS and (reaped := await queue.reap()):  # noqa: S311 - a turn, no secret
                         context.log.warning("leases_expired", job_ids=reaped)
                 except QueueError:
                     await backoff.pause()
                 else:
                     backoff.succeeded()
                     until_due_s = due_at - time.monotonic()
-                    await asyncio.sleep(min(until_due_s, context.jitter(settings.poll_interval_ms / 1000, 0.1)))
+                    await asyncio.sleep(min(until_due_s, _jittered(settings.poll_interval_ms)))
         finally:
             await queue.close()
 
@@ -83,3 +84,8 @@ class Heartbeat:
             if state is not LeaseState.HELD:
                 reason = Stop.CANCELLED if state is LeaseState.CANCELLED else Stop.LEASE_LOST
                 main.call_soon_threadsafe(self._running.stop, lease.job_id, lease.attempt, reason)
+
+
+def _jittered(around_ms: int) -> float:
+    """In seconds, at most a tenth more or less: many workers shall not do the same at the same moment."""
+    return around_ms / 1000 * random.uniform(0.9, 1.1)  # noqa: S311 - jitter needs no secrecy

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -28,17 +27,8 @@ HURRIED_S: Final = 1.0
 class Worker:
     """One worker on one queue. `run` returns once `stop` was called and all is handed over."""
 
-    def __init__(
-        self,
-        settings: WorkerSettings,
-        queue: Queue,
-        connectors: ConnectorRegistry,
-        log: EventLog,
-        *,
-        chance: random.Random | None = None,
-    ) -> None:
-        chance = chance or random.Random()  # noqa: S311 - jitter needs no secrecy
-        self._context = context = WorkerContext(settings, queue, connectors, log, chance)
+    def __init__(self, settings: WorkerSettings, queue: Queue, connectors: ConnectorRegistry, log: EventLog) -> None:
+        self._context = context = WorkerContext(settings, queue, connectors, log)
         self._stopping = asyncio.Event()
         self._hurried = False
         self._handed_back: set[str] = set()

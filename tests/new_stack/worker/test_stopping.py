@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -136,7 +135,7 @@ async def test_what_a_connector_did_in_time_counts_though_its_last_word_waits_fo
     context: Any = SimpleNamespace(
         log=log,
         queue=SimpleNamespace(progress=progress),
-        redis_backoff=RedisBackoff(log, Random(1)),
+        redis_backoff=RedisBackoff(log),
         settings=WorkerSettings(job_timeout_minutes=0.1 / 60, stop_grace_ms=100),
     )
     lease = Lease(
