@@ -81,7 +81,7 @@ CRITERION: Final = CriterionSpec(
     source="Plan, Phase 2B: 40+ workers, sub-second claims",
     measured=(
         "Submit to claim at a constant arrival rate, from the intended moment; and once more with wake-ups switched "
-        "off, where each job has one idle worker that serves it and polls at the default interval."
+        "off, where each job has one idle worker that serves it and is found by who polls at the default interval."
     ),
     needs=(SteadyLoad, PollingLoad),
     limits=Limits,
