@@ -48,7 +48,7 @@ class ConnectorRegistry:
     @property
     def services(self) -> tuple[str, ...]:
         """The services served by name; `*` where there is a connector for all the others."""
-        return tuple(sorted(self._by_service))
+        return tuple(sorted(self._by_service, key=lambda service: (service == CATCH_ALL, service)))
 
     def connector_for(self, service: str) -> Connector | None:
         """The connector that runs jobs of a service, or None."""

@@ -61,16 +61,37 @@ async def test_jobs_that_waited_before_the_worker_came_are_run_in_order(
     assert claims == [job.id for job in jobs]
 
 
-async def test_a_lost_wake_up_is_made_good_by_the_next_reaping(queue: Queue, start_worker: StartWorker) -> None:
+IDLE = f"idle:{Claimant(worker_id='any').row[1]}"
+
+
+async def test_a_wake_up_that_went_to_a_dead_worker_is_made_good_by_the_next_reaping(
+    queue: Queue, start_worker: StartWorker
+) -> None:
     worker = await start_worker(poll_interval_ms=200)
-    idle = f"{queue.settings.prefix}idle:{Claimant(worker_id='any').row[1]}"
+    call, key = queue._caller.connection.call, queue._caller.key
 
     async def waits() -> bool:
-        return bool(await queue._caller.connection.call("ZREM", idle, worker.settings.worker_id))
+        return await call("ZSCORE", key(IDLE), worker.settings.worker_id) is not None
+
+    await until(waits)
+    seconds, _ = await call("TIME")
+    await call("ZADD", key(IDLE), (int(seconds) + 2) * 1000, "dead")  # its wait would end first: so it is woken first
+    job_id = await simulate(queue)
+    assert (await ended(queue, job_id, within=2.0)).state == "completed"
+    assert await call("LLEN", key("wake:dead")) == 1
+
+
+async def test_a_worker_that_redis_has_forgotten_to_wait_claims_when_its_wait_ends(
+    queue: Queue, start_worker: StartWorker
+) -> None:
+    worker = await start_worker()
+
+    async def waits() -> bool:
+        return bool(await queue._caller.connection.call("ZREM", queue._caller.key(IDLE), worker.settings.worker_id))
 
     await until(waits)
     job_id = await simulate(queue)
-    assert (await ended(queue, job_id, within=2.0)).state == "completed"
+    assert (await ended(queue, job_id)).state == "completed"
 
 
 async def test_a_worker_never_holds_more_than_it_can_run(queue: Queue, start_worker: StartWorker) -> None:
