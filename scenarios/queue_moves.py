@@ -37,6 +37,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from harness.testing.job_records import write_record
 from scenarios.answer_books import difference, lines_of
 
 FOLDER: Final = Path(__file__).parent / "moves"
@@ -219,11 +220,9 @@ class Player:
         return f"{_hundreds(answer)} s" if name == "TTL" and answer >= 0 else answer
 
     async def _write_record(self, rest: str) -> Any:
-        """Put a record there, in the place of any: JSON, kept as the stack keeps it."""
+        """Put a record there, in the place of any: its fields as JSON."""
         name, _, fields = self._words.said(rest).partition(" ")
-        return await self._ask_redis(
-            ["SET", f"{self._prefix}record:{name}", msgspec.msgpack.encode(json.loads(fields))]
-        )
+        return await self._ask_redis(["SET", f"{self._prefix}record:{name}", write_record(json.loads(fields))])
 
     async def _tally(self, rest: str) -> Any:
         """Have the stack find what a minute's calls counted: by service what, in which bucket, how often."""

@@ -32,6 +32,7 @@ changes('end_and_claim', function(q, args)
     local kind, id, attempt, worker_id, body, again, error_type, trace = unpack(args, at, at + 7)
     ends[index] = end_one(q, kind, id, tonumber(attempt), worker_id, body, again == '1', error_type, trace)
   end
+  do_gathered(q)
   local leases = count > 0 and claim(q, worker, count) or {}
   return { ends, leases }
 end)

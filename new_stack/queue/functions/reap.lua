@@ -26,6 +26,7 @@ changes('reap', function(q, args)
   local reaped, more = expire_leases(q, limit)
   more = promote(q, limit) == limit or more
   more = fail_overdue(q, limit) == limit or more
+  do_gathered(q)
   more = forget_ended(q, limit) or more
   more = fold_due(q, TALLIES_FOLDED) == TALLIES_FOLDED or more
   forget_workers(q, limit)

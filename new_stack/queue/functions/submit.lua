@@ -10,19 +10,17 @@ local function submit_one(q, args, at, at_most)
   local id, digest = args[at], args[at + 1]
   local known = submitted_before(q, id, digest)
   if known then return known end
-  local job = cmsgpack.unpack(args[at + 2])
   q.sequence = (q.sequence or redis.call('INCRBY', q.prefix .. 'sequence', at_most) - at_most) + 1
-  job.id, job.digest, job.state, job.created_at, job.sequence = id, digest, 'pending', q.now, q.sequence
-  job.attempt, job.failures, job.deliveries = 0, 0, 0
+  local job = new_job(cmsgpack.unpack(args[at + 2]), id, digest, q.now, q.sequence)
   set_deadline(q, job)
   keep_body(q, job, 'payload', args[at + 3])
-  redis.call('ZADD', q.prefix .. 'jobs', job.sequence, id)
   if not starts_later(q, job) then
     local group = enter_ready(q, job)
     q.created[group] = (q.created[group] or 0) + 1
   end
   emit(q, job, 'submitted', {})
   save_job(q, job)
+  gather(q, 'ZADD', 'jobs', job.sequence, id)
   tally(q, job.service_required, SUBMITTED)
   return { 'created', 'pending', position(q, job), q.now, job.deadline_at or '' }
 end

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.testing.job_records import read_record, write_record
 from new_stack.queue import Queue, QueueSettings
 from new_stack.queue.connection import Argument, Connection
 from new_stack.queue.endpoint import Endpoint
@@ -68,13 +69,13 @@ class Redis:
 
     async def record(self, job_id: str) -> dict[str, Any]:
         packed = await self.command("GET", f"record:{job_id}")
-        return msgspec.msgpack.decode(packed, type=dict[str, Any])
+        return read_record(packed)
 
     async def change(self, job_id: str, **fields: Any) -> None:
         """Damage a record by hand; None takes a field out."""
         record = await self.record(job_id) | fields
         kept = {name: value for name, value in record.items() if value is not None}
-        await self.command("SET", f"record:{job_id}", msgspec.msgpack.encode(kept))
+        await self.command("SET", f"record:{job_id}", write_record(kept))
 
     async def ready(self, service: str = "s") -> list[str]:
         """The ready jobs of a service, the next one first."""

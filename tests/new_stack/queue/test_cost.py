@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from harness.testing.waiting import until
-from new_stack.queue import Completed, NewJob, ProgressUpdate, Queue, QueueSettings, WorkerReport
+from new_stack.queue import Completed, Lease, NewJob, ProgressUpdate, Queue, QueueSettings, WorkerReport
 from tests.new_stack.conftest import ValkeyProcess
 
 JOBS = 400
@@ -86,6 +86,21 @@ async def test_a_job_costs_at_most_24_commands_from_its_submission_to_its_end(lo
         _, leases = await lone.end_and_claim("w1", [Completed(lease=leases[0])], 1)
     assert (await lone.counts()).completed == JOBS
     assert await commands(lone) - before <= COMMANDS_A_JOB * JOBS + 50  # what a call of any size costs
+
+
+async def test_jobs_that_are_claimed_and_ended_by_ten_cost_at_most_15_commands_each(lone: Queue) -> None:
+    """Beside another worker that is alive: how many there are is asked once a claim."""
+    for worker_id in ("w1", "w2"):
+        await lone.heartbeat(WorkerReport(worker_id=worker_id))
+    before = await commands(lone)
+    await lone.submit_many([NewJob(service_required="s") for _ in range(JOBS)])
+    leases: list[Lease] = []
+    ended = 0
+    while ended < JOBS:
+        ends = [Completed(lease=lease) for lease in leases]
+        _, leases = await lone.end_and_claim("w1", ends, 10, idle_ms=1_000)
+        ended += len(ends)
+    assert await commands(lone) - before <= 15 * JOBS
 
 
 async def test_a_claim_of_many_looks_at_the_ready_jobs_a_few_times(lone: Queue) -> None:

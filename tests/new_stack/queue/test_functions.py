@@ -42,6 +42,15 @@ class TestSubmit:
         [[*_, record]] = await redis.write("submit", 1, *row)
         assert record == []
 
+    async def test_a_record_has_by_its_places_what_the_functions_tell_by_name(self, redis: Redis) -> None:
+        await redis.write("submit", 1, *submission("a", client_id="c", retry_policy={"timeout_ms": 9_000}))
+        await redis.claim("w1", 1)
+        await redis.write("progress", "a", 1, "w1", "progress", 50, "processing", "half", "", 1)
+        record = await redis.record("a")
+        [[_, told, *_], _] = await redis.read("job", "a", "1")
+        assert record == msgspec.msgpack.decode(told)
+        assert (record["state"], record["worker_id"], record["client_id"]) == ("claimed", "w1", "c")
+
     async def test_an_id_whose_key_is_something_else_is_a_conflict(self, redis: Redis) -> None:
         await redis.command("SET", "record:a", "text")
         assert (await redis.submit("a"))[0] == b"conflict"

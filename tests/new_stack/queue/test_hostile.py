@@ -22,6 +22,7 @@ from new_stack.queue import (
     reader,
 )
 from new_stack.queue.decoding import leases_of
+from new_stack.queue.errors import RedisRefused
 from tests.new_stack.queue.conftest import Redis
 
 
@@ -32,6 +33,7 @@ from tests.new_stack.queue.conftest import Redis
         "",
         b"\xc1",
         msgspec.msgpack.encode([1]),
+        msgspec.msgpack.encode({"state": "pending", "service_required": "s"}),
         {"attempt": None},
         {"service_required": None},
         {"state": None},
@@ -82,6 +84,24 @@ async def test_a_broken_record_at_the_head_leaves_the_ready_jobs_and_the_next_on
     assert (counts.claimed, counts.by_service) == (1, {})
 
 
+async def test_a_call_that_breaks_off_leaves_each_job_that_it_has_ended_where_ended_ones_are(
+    queue: Queue, redis: Redis
+) -> None:
+    """Its end is gathered for all jobs of the call: it must not be forgotten for another job's broken stream."""
+    await queue.submit_many([NewJob(id=job_id) for job_id in "ab"])
+    leases = await queue.claim("w1", 2)
+    await queue.progress(leases[1], ProgressUpdate(progress=1))
+    await redis.command("DEL", "events:b")
+    await redis.command("SET", "events:b", "text")
+    with pytest.raises(RedisRefused, match="WRONGTYPE"):
+        await queue.end_and_claim("w1", [Completed(lease=lease) for lease in leases], 0)
+    job = await queue.job("a")
+    assert job is not None
+    assert job.state is JobState.COMPLETED
+    assert await redis.command("ZRANGE", "ended", 0, -1) == [b"a"]
+    assert await redis.command("ZRANGE", "leases", 0, -1) == [b"b"]
+
+
 async def test_followers_of_a_malformed_job_hear_that_it_failed(queue: Queue, redis: Redis) -> None:
     await queue.submit(NewJob(id="bad"))
     await redis.change("bad", sequence=None)
@@ -121,14 +141,13 @@ async def test_a_job_of_which_a_field_makes_no_sense_harms_no_other_and_fails_in
 ) -> None:
     queue = await connect(lease_ms=1, max_deliveries=1)
     await queue.submit(NewJob(id="bad", priority=1))
-    record = msgspec.msgpack.decode(await redis.command("GET", "record:bad"))
-    await redis.command("SET", "record:bad", msgspec.msgpack.encode(record | {field: value}))
+    await redis.change("bad", **{field: value})
     await queue.submit(NewJob(id="good"))
     assert [lease.job_id for lease in await queue.claim("w1", count=2)] == ["good"]
 
     async def given_up() -> bool:
         await queue.reap()
-        return msgspec.msgpack.decode(await redis.command("GET", "record:bad"))["state"] == "failed"
+        return (await redis.record("bad"))["state"] == "failed"
 
     await until(given_up)
 

@@ -17,7 +17,7 @@ local function hold(q, job, worker)
   job.state, job.worker_id, job.claimed_at = 'claimed', worker.id, q.now
   job.progress, job.status_message, job.lost_by, job.offered_to = nil, nil, nil, nil
   local expires_at = q.now + q.lease_ms
-  redis.call('ZADD', q.prefix .. 'leases', expires_at, job.id)
+  gather(q, 'ZADD', 'leases', expires_at, job.id)
   emit(q, job, 'claimed', { 'worker_id', worker.id })
   save_job(q, job)
   return {
@@ -53,30 +53,28 @@ local function claim(q, worker, count)
     local member, score, found = find_best(q, walk)
     if not member then break end
     local group = found.group
-    redis.call('ZREM', q.prefix .. 'ready:' .. group, member)
-    found.at, inspected = found.at + 2, inspected + 1
+    found.at, found.passed, inspected = found.at + 2, (found.passed or 0) + 1, inspected + 1
     local job, why = read_job(q, id_of(member))
     if not job or job.state ~= 'pending' then
+      gather(q, 'ZREM', 'ready:' .. group, member)
       set_aside(q, id_of(member), group, why)
     elseif job.deadline_at and job.deadline_at <= q.now then
+      found.passed = found.passed - 1
       fail_late(q, job)
     elseif runs_alone(job) and worker.running + #leases > 0 then
-      passed[#passed + 1] = { group, score, member }
+      passed[#passed + 1] = { group, score }
       break  -- this worker takes nothing more until it has nothing else
     elseif is_for_another(q, job, worker, group) then
-      passed[#passed + 1] = { group, score, member }
+      passed[#passed + 1] = { group, score }
     elseif has_its_share(q, share, group) then
-      redis.call('ZADD', q.prefix .. 'ready:' .. group, score, member)
       table.remove(walk.groups, walk.groups[1] == found and 1 or 2)
     else
       leases[#leases + 1] = hold(q, job, worker)
+      gather(q, 'ZREM', 'ready:' .. group, member)
       if runs_alone(job) then break end
     end
   end
-  for _, one in ipairs(passed) do
-    redis.call('ZADD', q.prefix .. 'ready:' .. one[1], one[2], one[3])
-    redis.call('ZADD', bounds_of(q, one[1]), 'GT', one[2], one[1])
-  end
+  for _, one in ipairs(passed) do redis.call('ZADD', bounds_of(q, one[1]), 'GT', one[2], one[1]) end
   local left_some = share.left_some or (#leases == share.limit and share.limit < count)
   if #leases < count or #passed > 0 then wait_for_more(q, worker, #passed == 0 and left_some) end
   return leases

@@ -1,3 +1,4 @@
+--@include gather
 -- What every function starts from. KEYS[1] is always `{prefix}ready` (it names the slot and the prefix).
 -- The first argument of every function that changes something is the terms: the queue's settings that are numbers, as
 -- MessagePack, by their names; a newer version may add some. The function's own arguments follow, and are numbered from 1.
@@ -28,7 +29,14 @@ local function adds(name, work, flags)
   register(name, flags or {}, function(keys, args)
     local q, packed = open(keys), table.remove(args, 1)
     if packed ~= packed_terms then packed_terms, terms = packed, { __index = cmsgpack.unpack(packed) } end
+<<<<<<< HEAD
     local reply = work(setmetatable(q, terms), args)
+=======
+    q.now = clock()
+    local fine, reply = pcall(work, setmetatable(q, terms), args)
+    do_gathered(q)  -- though it broke off: what it has saved of jobs stands
+    if not fine then error(reply, 0) end
+>>>>>>> e01d692 (x)
     if q.at_end then q.at_end(q) end
     return reply
   end)

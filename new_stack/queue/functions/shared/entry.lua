@@ -6,12 +6,10 @@ local function add_present(said, job, field)
 end
 
 local function entry_of(job, kind, at, attempt, extra)
-  local entry = add_present({
+  return add_present({
     'kind', kind, 'job_id', job.id, 'at', at,
-    'service_required', job.service_required, 'priority', job.priority, 'attempt', attempt,
+    'service_required', job.service_required, 'priority', job.priority, 'attempt', attempt, unpack(extra),
   }, job, 'client_id')
-  for index = 1, #extra do entry[#entry + 1] = extra[index] end
-  return entry
 end
 
 -- What the event of a failed attempt says besides.

@@ -1,21 +1,19 @@
---@include record events ready wake deadline tally
+--@include context record events ready wake deadline tally
 -- How a job ends, whoever ends it: off its lease, listed by when it ended, and due to be forgotten.
 local function finish(q, job, state)
   -- Its worker ends it: the one that holds it, or whose lease ran out while nobody else has claimed it.
   local ran = job.state == 'claimed' or (job.lost_by and job.lost_by == job.worker_id)
   tally(q, job.service_required, ENDED[state], ran and q.now - job.claimed_at)
-  if job.state == 'pending' then
-    if not leave_ready(q, job) then redis.call('ZREM', q.prefix .. 'delayed', job.id) end
-  else
-    redis.call('ZREM', q.prefix .. 'leases', job.id)
-  end
+  local pending = job.state == 'pending'
+  if pending and not leave_ready(q, job) then redis.call('ZREM', q.prefix .. 'delayed', job.id) end
   if job.deadline_at then redis.call('ZREM', q.prefix .. 'deadlines', job.id) end
-  redis.call('ZADD', q.prefix .. 'ended', q.now, job.id)
   -- Few end so among many: an index of their own keeps their listing short.
   if state ~= 'completed' then redis.call('ZADD', q.prefix .. state, job.sequence, job.id) end
   job.state, job.ended_at, job.lost_by = state, q.now, nil
   emit(q, job, state, said_of_end(q, job))
   save_job(q, job)
+  if not pending then gather(q, 'ZREM', 'leases', job.id) end
+  gather(q, 'ZADD', 'ended', q.now, job.id)
 end
 
 -- Off its lease and back to pending. The caller says what happened, puts the job somewhere, and saves it.

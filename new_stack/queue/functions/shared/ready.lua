@@ -40,11 +40,14 @@ local function ready_groups(q, limit)
   return found
 end
 
--- Answers the job's group.
+-- Answers the job's group. Of those that one call puts there, each worse one than the one before leaves the bound alone.
 local function enter_ready(q, job)
   local group, score = group_of(job), score_of(job)
   redis.call('ZADD', q.prefix .. 'ready:' .. group, score, member_of(job))
-  redis.call('ZADD', bounds_of(q, group), 'GT', score, group)
+  if group ~= q.entered_group or score > q.entered_score then
+    redis.call('ZADD', bounds_of(q, group), 'GT', score, group)
+  end
+  q.entered_group, q.entered_score = group, score
   return group
 end
 

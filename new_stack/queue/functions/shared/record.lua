@@ -1,19 +1,14 @@
---@include context malformed
--- The record of a job: a table, kept as MessagePack under `record:{id}`. One read and one write a change, and a tenth
--- of the memory of a hash. What is absent is nil. Bodies over APART_BYTES have keys of their own (`payload:{id}`,
+--@include context layout
+-- The record of a job: a table, kept under `record:{id}` as shared/layout.lua says. One read and one write a change, and
+-- a tenth of the memory of a hash. What is absent is nil. Bodies over APART_BYTES have keys of their own (`payload:{id}`,
 -- `result:{id}`), because a record is written whole with every progress.
 local APART_BYTES = 1024
-
-local function decode(raw)
-  local job = cmsgpack.unpack(raw)
-  return is_sound(job) and job
-end
 
 -- The job, or nil and why: 'missing' (no record) or 'malformed' (a record that no rule can work with).
 local function read_job(q, id)
   local raw = redis.pcall('GET', q.prefix .. 'record:' .. id)
   if not raw then return nil, 'missing' end
-  local fine, job = pcall(decode, raw)
+  local fine, job = pcall(unpacked_record, raw)
   if fine and job then
     job.id = id
     return job
@@ -23,10 +18,7 @@ local function read_job(q, id)
 end
 
 local function save_job(q, job)
-  local id = job.id
-  job.id = nil
-  redis.call('SET', q.prefix .. 'record:' .. id, cmsgpack.pack(job))
-  job.id = id
+  redis.call('SET', q.prefix .. 'record:' .. job.id, packed_record(job))
 end
 
 -- Keep a body with the record, or beside it where it is large.
@@ -62,7 +54,7 @@ local function refusal(job, attempt)
   return 'lost'
 end
 
--- A record as readers get it: {id, the packed record, its payload and its result where they are kept apart, else ''}.
+-- A record as readers get it: {id, its fields by name as MessagePack, its payload and its result where they are kept apart, else ''}.
 local function row_of(q, job)
   local id = job.id
   job.id = nil

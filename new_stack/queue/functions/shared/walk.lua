@@ -25,11 +25,13 @@ local function begin_walk(q, worker, most)
 end
 
 -- The best job of a group, its member and score; nil where there is none. `heads` has those that were read at once, more
--- each time, but no more than are asked for; `at` is the place of the best one: whoever takes it moves on.
+-- each time, but no more than are asked for; `at` is the place of the best one: whoever looks at it moves on. All stay in
+-- the group until the walk is over, but for what ends meanwhile: `passed` is how many stand before the next heads.
 local function head_of(q, walk, one)
   if not one.heads or not one.heads[one.at] then
     one.page = math.min(walk.most, 2 * (one.page or 1))
-    one.heads = redis.call('ZRANGE', q.prefix .. 'ready:' .. one.group, 0, one.page - 1, 'REV', 'WITHSCORES')
+    local from, to = one.passed or 0, (one.passed or 0) + one.page - 1
+    one.heads = redis.call('ZRANGE', q.prefix .. 'ready:' .. one.group, from, to, 'REV', 'WITHSCORES')
     one.at = 1
   end
   if one.heads[one.at] then return one.heads[one.at], tonumber(one.heads[one.at + 1]) end
