@@ -29,14 +29,9 @@ local function adds(name, work, flags)
   register(name, flags or {}, function(keys, args)
     local q, packed = open(keys), table.remove(args, 1)
     if packed ~= packed_terms then packed_terms, terms = packed, { __index = cmsgpack.unpack(packed) } end
-<<<<<<< HEAD
-    local reply = work(setmetatable(q, terms), args)
-=======
-    q.now = clock()
     local fine, reply = pcall(work, setmetatable(q, terms), args)
     do_gathered(q)  -- though it broke off: what it has saved of jobs stands
     if not fine then error(reply, 0) end
->>>>>>> e01d692 (x)
     if q.at_end then q.at_end(q) end
     return reply
   end)
