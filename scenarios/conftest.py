@@ -18,6 +18,7 @@ from harness.processes import Processes, RedisServer
 from harness.targets import Deployment, HubTarget, Setup, Side, StackTarget, Target
 from harness.testing import Server
 from harness.testing.fixtures import answering
+from harness.testing.xdist_groups import tell_group
 from scenarios.stacks import GivenStack, OwnStack, Stacks, died, ours
 
 HERE: Final = Path(__file__).parent
@@ -55,6 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"{item.nodeid} does not say which criterion it is evidence for")
         if group := _shared_stack(item) if config.getoption("--apart") else "scenarios":
             item.add_marker(pytest.mark.xdist_group(group))
+        tell_group(item)
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(LONGEST_S))
     if not config.getoption("--protocol"):

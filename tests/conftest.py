@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Final
 import pytest
 
 from harness.processes import Processes, Valkey, start_valkey
+from harness.testing.xdist_groups import tell_group
 
 USUAL_S: Final = 120
 """The time-out of a test that has none of its own (pyproject.toml)."""
@@ -24,21 +24,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     longest = Counter[Path]()
     for item in items:
-        _tell_group(item)
+        tell_group(item)
         limit = item.get_closest_marker("timeout")
         longest[item.path] = max(longest[item.path], USUAL_S, *(limit.args if limit else ()))
     items.sort(key=lambda item: -longest[item.path])
-
-
-def _tell_group(item: pytest.Item) -> None:
-    """Put an `xdist_group` behind the item's id, by which pytest-xdist knows it.
-
-    Its version 3.8 writes that where pytest 9.2 does not read it any more: each process then builds what the tests of
-    a group share. And it does so before the scenarios have their group.
-    """
-    group = "@" + "_".join(sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")}))
-    if hasattr(item, "id") and group != "@" and not item.nodeid.endswith(group) and "PYTEST_XDIST_WORKER" in os.environ:
-        item._id = item.id.parse(item.nodeid + group)
 
 
 @pytest.fixture(scope="module")

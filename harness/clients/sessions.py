@@ -43,6 +43,8 @@ ANOTHER_QUESTION: Final = re.compile(
     r"^(Job .* not found|Failed to (cancel|force retry) job|Missing job_id)", re.DOTALL
 )
 """Errors that answer something else than a submission."""
+NOT_NOW: Final = "Server error processing message"
+"""How the error begins that may answer anything: Redis was away, say."""
 
 
 def ignore(event: JobEvent) -> None:
@@ -64,6 +66,8 @@ class HubSession:
         self._cancelling: set[str] = set()
         """What it cancelled on this connection."""
         self._asked: Counter[str] = Counter()
+        self._open: list[tuple[EventKind | None, str]] = []
+        """What it asked for and has no answer to, oldest first: questions are answered in their order."""
         self._followed: dict[str, None] = {}
         """Jobs whose updates are owed to it, as far as it knows that they have not ended."""
 
@@ -73,6 +77,7 @@ class HubSession:
         """Submit a job."""
         now = self._clock()
         self._submitted.append((now, job))
+        self._open.append((EventKind.SUBMIT, job.job_id or ""))
         if job.job_id is not None:
             self._observe(_submit_event(job, job.job_id, now))
         return hub.submit(job, at=now)
@@ -80,6 +85,7 @@ class HubSession:
     def ask(self, job_id: str) -> Frame:
         """Ask how a job stands; the answer is observed as `status`."""
         self._asked[job_id] += 1
+        self._open.append((EventKind.STATUS, job_id))
         return hub.ask(job_id, self._clock())
 
     def cancel(self, job_id: str, reason: str | None = None) -> Frame:
@@ -88,15 +94,18 @@ class HubSession:
         # Cancelling again is answered the same, the subscriber's notice included: neither is a second end.
         self._cancels[job_id] += 2 if job_id in self._cancelling else 1
         self._cancelling.add(job_id)
+        self._open.append((EventKind.CANCEL, job_id))
         self._observe(JobEvent(kind=EventKind.CANCEL, job_id=job_id, at=now))
         return hub.cancel(job_id, reason, now)
 
     def retry(self, job_id: str) -> Frame:
         """Have a job run again."""
+        self._open.append((None, job_id))
         return hub.retry(job_id, self._clock())
 
     def subscribe(self, job_id: str) -> Frame:
         """Follow a job that somebody else submitted."""
+        self._open.append((EventKind.SUBSCRIBED, job_id))
         return hub.subscribe(job_id, self._clock())
 
     # its connections
@@ -111,6 +120,7 @@ class HubSession:
     def disconnected(self) -> None:
         """The connection is gone: nothing is owed any more until the next one."""
         self._asked.clear()
+        self._open.clear()
         self._cancels.clear()
         self._cancelling.clear()
         for job_id in self._followed:
@@ -130,6 +140,7 @@ class HubSession:
         status = hub.status_of(frame)
         if status is not None and self._asked[status.job_id]:
             self._asked[status.job_id] -= 1
+            self._answered(EventKind.STATUS, status.job_id)
             if status.end is not None:
                 self._followed.pop(status.job_id, None)
             self._observe(_status_event(status))
@@ -140,11 +151,29 @@ class HubSession:
 
     def _refused(self, error: str) -> None:
         """An error does not name the submission that it answers: it is the oldest one without an answer."""
-        if self._submitted and not ANOTHER_QUESTION.match(error):
+        if error.startswith(NOT_NOW) and self._open and self._open[0][0] is not EventKind.SUBMIT:
+            self._not_now(*self._open.pop(0))
+            self._observe(JobEvent(kind=EventKind.REFUSED, error=error))
+        elif self._submitted and not ANOTHER_QUESTION.match(error):
             _, job = self._submitted.pop(0)
+            self._answered(EventKind.SUBMIT, job.job_id or "")
             self._observe(JobEvent(kind=EventKind.REFUSED, job_id=job.job_id or "", error=error))
         else:
             self._observe(JobEvent(kind=EventKind.REFUSED, error=error))
+
+    def _not_now(self, kind: EventKind | None, job_id: str) -> None:
+        """A question was not served: what comes of its job later is no answer to it."""
+        if kind is EventKind.STATUS:
+            self._asked[job_id] -= 1
+        elif kind is EventKind.CANCEL:
+            self._cancels[job_id] = 0
+            self._cancelling.discard(job_id)
+
+    def _answered(self, kind: EventKind, job_id: str) -> None:
+        """The oldest such question is answered, and so are the retries before it, whose answers name nothing."""
+        if (kind, job_id) in self._open:
+            at = self._open.index((kind, job_id))
+            self._open[: at + 1] = [one for one in self._open[:at] if one[0] is not None]
 
     def _update(self, event: JobEvent) -> None:
         job_id = event.job_id
@@ -154,9 +183,11 @@ class HubSession:
         if event.kind is EventKind.CANCELLED and self._cancels[job_id]:
             # The hub answers the one who asked and notifies the subscriber: a submitter who cancels gets both.
             self._cancels[job_id] -= 1
+            self._answered(EventKind.CANCEL, job_id)
             event = msgspec.structs.replace(event, kind=EventKind.CANCEL_ACCEPTED)
         elif event.kind is EventKind.SUBSCRIBED:
             event = msgspec.structs.replace(event, mode=Mode.LIVE)
+            self._answered(EventKind.SUBSCRIBED, job_id)
             self._followed[job_id] = None
         elif event.kind in ENDS:
             self._followed.pop(job_id, None)
@@ -169,6 +200,7 @@ class HubSession:
         if (answered := named or unnamed) is not None:
             sent_at, job = answered
             self._submitted.remove(answered)
+            self._answered(EventKind.SUBMIT, job.job_id or "")
             if job.job_id is None:
                 self._observe(_submit_event(job, event.job_id, sent_at))
             event = msgspec.structs.replace(event, service=job.service, priority=job.priority)

@@ -150,6 +150,7 @@ class Consumer(SignalReceiver):
         signals, wake = (self._caller.key(f"{kind}:{claimant.worker_id}") for kind in ("signals", "wake"))
         claim = self._caller.change("end_and_claim", *claimant.row, running, IDLE_MS, count, 0)
         wait_s = timeout_ms / 1000 if claimant.worker_id in self._idle else 0.001
+        self._idle.discard(claimant.worker_id)  # until answered: a Redis that comes back may have forgotten it
         async with self._caller.blocking() as connection:
             both = self._caller.insist(_wait_and_claim, connection, wait_s, ("BLPOP", signals, wake, wait_s), claim)
             woken, leases = await self._claimed(claimant, both, count, connection)

@@ -30,8 +30,8 @@ SEVERITY: Final = list(SuiteOutcome)
 HEARD_OUT: Final = (0, 1, 2)
 """pytest's exit statuses for: all passed, some failed, interrupted."""
 DONE: Final = re.compile(r"^(?=.*\b(?:PASSED|FAILED|ERROR|SKIPPED)\b)(?=.*\[ *(\d+)%\]).*::test_(\w+)", re.MULTILINE)
-GROUP: Final = re.compile(r"@[\w.]+$")
-"""What pytest-xdist puts behind the name of a test that has to run where others do."""
+GROUP: Final = re.compile(r"@[\w.]+\]?$")
+"""What stands behind the name of a test that has to run where others do (pytest shuts the brackets once more)."""
 WRAPPING: Final = re.compile(
     r"^(failed on (setup|teardown) with )?\"?([\w.]+\.)?(AssertionError|ExpectationTimeout|Failed): "
 )

@@ -104,6 +104,29 @@ def test_a_claim_that_is_told_before_the_answer_is_not_taken_for_the_answer() ->
     assert client.kinds == [EventKind.CLAIMED, EventKind.STATUS]
 
 
+def test_a_question_that_the_server_could_not_serve_waits_for_no_answer() -> None:
+    """Redis was away when it asked: the cancellation that is told later is the job's end, not the answer."""
+    client = Client()
+    for ask in (client.session.ask, client.session.cancel):
+        ask("a")
+        client.told(type="error", error="Server error processing message: Redis cannot be reached")
+    client.told(**status("a", "cancelled"))
+    assert client.kinds == [EventKind.REFUSED, EventKind.CANCEL, EventKind.REFUSED, EventKind.CANCELLED]
+
+
+def test_a_server_that_serves_nothing_now_refuses_in_the_order_of_the_questions() -> None:
+    client = Client()
+    client.session.retry("r")
+    client.session.ask("a")
+    client.told(**status("a", "pending"))
+    client.session.subscribe("a")
+    client.session.submit(Submission(job_id="mine"))
+    for _ in range(2):
+        client.told(type="error", error="Server error processing message: Redis cannot be reached")
+    refusals = [event.job_id for event in client.observed if event.kind is EventKind.REFUSED]
+    assert refusals == ["", "mine"]
+
+
 def test_a_client_that_reconnects_asks_for_what_it_followed_and_had_no_answer_about() -> None:
     client = Client()
     for job_id in ("done", "open", "lost"):

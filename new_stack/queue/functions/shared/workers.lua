@@ -45,7 +45,10 @@ local function classes(q)
     local weight = read.services == '*' and math.huge or #read.services
     found[#found + 1] = { name = flat[index], read = read, weight = weight }
   end
-  table.sort(found, function(a, b) return a.weight < b.weight end)
+  table.sort(found, function(a, b)
+    if a.weight ~= b.weight then return a.weight < b.weight end
+    return a.name < b.name
+  end)
   q.classes = found
   return found
 end
