@@ -15,4 +15,4 @@ def tell_group(item: pytest.Item) -> None:
     """
     group = "@" + "_".join(sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")}))
     if hasattr(item, "id") and group != "@" and not item.nodeid.endswith(group) and "PYTEST_XDIST_WORKER" in os.environ:
-        item._id = item.id.parse(item.nodeid + group)
+        item._id = item.id.parse(item.nodeid + group)  # noqa: SLF001 - pytest has no public way to change it
