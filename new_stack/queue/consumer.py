@@ -124,14 +124,14 @@ class Consumer(SignalReceiver):
         """What is answered to a call that claims, and the leases. `room` is what it fills, or waits with."""
         give_back = partial(self._give_back, claimant)
         said, rows = await unless_broken_off(asked, give_back, self._caller, blocked=blocked)
-        leases = leases_of(claimant.worker_id, rows)
+        leases = leases_of(rows)
         if room:
             # A claim that filled every place left the worker unknown among the idle: nobody would wake its next wait.
             (self._idle.add if len(leases) < room else self._idle.discard)(claimant.worker_id)
         return said, leases
 
     async def _give_back(self, claimant: Claimant, rows: Sequence[Any]) -> None:
-        if leases := leases_of(claimant.worker_id, rows):
+        if leases := leases_of(rows):
             await self.end_and_claim(claimant, [Released(lease=lease) for lease in leases], 0)
 
     async def wait_and_claim(

@@ -15,7 +15,11 @@ from new_stack.queue.unmet import untaken_of
 S = TypeVar("S", bound=msgspec.Struct)
 
 RAW_JSON: Final = frozenset({"payload", "result", "extra"})
+LEASE_FIELDS: Final = 11
+"""How many fields of a lease a claim says in one: all but its bodies."""
 WORKER_FIELDS: Final = ("registered_at", "seen_at", "alive", "draining_since")
+
+_values: Final = msgspec.msgpack.Decoder(list[Any])
 
 
 def pairs(flat: Sequence[Any]) -> Iterable[tuple[str, Any]]:
@@ -41,46 +45,15 @@ def job_of(row: Sequence[bytes], **known: Any) -> Job | None:
     )
 
 
-def leases_of(worker_id: str, rows: Iterable[Sequence[Any]]) -> list[Lease]:
+def leases_of(rows: Iterable[Sequence[bytes]]) -> list[Lease]:
     """The rows of a claim's reply. What makes no sense is left out: its lease runs out, until it fails for that."""
     leases: list[Lease] = []
-    for row in rows:
-        with suppress(AttributeError, TypeError, ValueError):
-            leases.append(_lease_of(worker_id, row))
+    for packed, payload, extra, *_ in rows:
+        with suppress(TypeError, ValueError, msgspec.DecodeError):
+            *held, client_id, timeout_ms = _values.decode(packed)[:LEASE_FIELDS]  # a newer library may say more
+            bodies = (msgspec.Raw(payload or b"{}"), msgspec.Raw(extra) if extra else None)
+            leases.append(Lease(*[*held, client_id or None, timeout_ms or None, *bodies]))
     return leases
-
-
-def _lease_of(worker_id: str, row: Sequence[Any]) -> Lease:
-    """Field by field, which takes a third of the time of `_struct`: every job passes here on its way to a worker."""
-    (
-        job_id,
-        attempt,
-        service,
-        payload,
-        priority,
-        client_id,
-        max_retries,
-        failures,
-        expires_at,
-        alone,
-        extra,
-        timeout_ms,
-    ) = row[:12]  # a newer library may say more
-    return Lease(
-        job_id=job_id.decode(),
-        attempt=attempt,
-        service_required=service.decode("utf-8", "replace"),
-        payload=msgspec.Raw(payload or b"{}"),
-        priority=priority,
-        client_id=client_id.decode("utf-8", "replace") or None,
-        max_retries=max_retries,
-        failures=failures,
-        expires_at=expires_at,
-        alone=alone == b"1",
-        extra=msgspec.Raw(extra) if extra else None,
-        timeout_ms=timeout_ms or None,
-        worker_id=worker_id,
-    )
 
 
 def event_of(entry_id: bytes, flat: Sequence[bytes]) -> Event | None:

@@ -46,7 +46,7 @@ class JobNotFound(QueueError):  # noqa: N818
 
 
 class InvalidTransition(QueueError):  # noqa: N818
-    """The job is not in a state from which this can be done (see `jobs.TRANSITIONS`)."""
+    """The job is not in a state from which this can be done (docs/queue.md has the table)."""
 
 
 class LeaseLost(QueueError):  # noqa: N818

@@ -1,4 +1,4 @@
-"""What a job is: its states, the transitions between them, and the types of the queue's public interface."""
+"""What a job is: its states, and the types of the queue's public interface."""
 
 from __future__ import annotations
 
@@ -31,25 +31,7 @@ class JobState(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether nothing more happens to the job unless somebody retries it by hand."""
-        return not TRANSITIONS[self] or self is JobState.FAILED or self is JobState.CANCELLED
-
-
-TRANSITIONS: Final[dict[JobState, dict[str, JobState]]] = {
-    JobState.PENDING: {"claim": JobState.CLAIMED, "renew": JobState.CLAIMED, "cancel": JobState.CANCELLED},
-    JobState.CLAIMED: {
-        "complete": JobState.COMPLETED,
-        "fail_for_good": JobState.FAILED,
-        "fail_and_retry": JobState.PENDING,
-        "release": JobState.PENDING,
-        "reap": JobState.PENDING,
-        "reap_for_good": JobState.FAILED,
-        "cancel": JobState.CANCELLED,
-    },
-    JobState.COMPLETED: {},
-    JobState.FAILED: {"retry": JobState.PENDING},
-    JobState.CANCELLED: {"retry": JobState.PENDING},
-}
-"""The state machine. Every transition is one Redis Function; docs/queue.md shows this table."""
+        return self not in {JobState.PENDING, JobState.CLAIMED}
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,27 +112,27 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """The job as it stands; None on a repeat whose record is too large to travel with the answer."""
 
 
-class Lease(msgspec.Struct, frozen=True, kw_only=True):
+class Lease(msgspec.Struct, frozen=True):
     """One worker's hold on one job until `expires_at` (ms since the epoch), renewed while it works.
 
-    Its fields but the last stand in the order of a claim's reply.
+    Its fields stand in the order in which a claim says them.
     """
 
     job_id: str
     attempt: int
     service_required: str
-    payload: msgspec.Raw = msgspec.Raw(b"{}")
     priority: int
-    client_id: str | None = None
     max_retries: int
     failures: int
     expires_at: int
+    worker_id: str
     alone: bool = False
     """The job has lost several workers: run it with nothing beside it, so that it takes nothing else along."""
-    extra: msgspec.Raw | None = None
+    client_id: str | None = None
     timeout_ms: int | None = None
     """How long this attempt may take, where the job itself says so."""
-    worker_id: str
+    payload: msgspec.Raw = msgspec.Raw(b"{}")
+    extra: msgspec.Raw | None = None
 
 
 class Claimant(msgspec.Struct, frozen=True, kw_only=True):

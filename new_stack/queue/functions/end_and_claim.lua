@@ -5,9 +5,9 @@
 -- not wait); how many to claim; the number of ends; for each:
 -- 'complete'|'fail'|'release', job id, attempt, holder's worker id, result or error, '1' if it may run again, the
 -- failure's type and traceback.
--- Reply: {for each end 'completed'|'failed'|'pending'|'lost'|'cancelled'; for each job claimed {id, attempt,
--- service_required, payload, priority, client_id, max_retries, failures, expires_at, '1' where it must run alone, extra,
--- ms that the attempt may take or ''}}.
+-- Reply: {for each end 'completed'|'failed'|'pending'|'lost'|'cancelled'; for each job claimed {its lease (MessagePack:
+-- id, attempt, service_required, priority, max_retries, failures, expires_at, worker id, whether it must run alone,
+-- client_id or '', ms that the attempt may take or ''), payload, extra}}.
 -- Invariant: only the newest attempt ends a job, and it ends once; no job is held by two workers; the order is priority,
 -- then first in first out. Runs when Redis is out of memory: ends make room.
 local ENDS = { complete = complete, fail = fail, release = function(q, job) return hand_back(q, job, 'released') end }

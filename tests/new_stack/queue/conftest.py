@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from harness.testing.job_records import read_record, write_record
-from new_stack.queue import Queue, QueueSettings
+from new_stack.queue import Lease, Queue, QueueSettings
 from new_stack.queue.connection import Argument, Connection
+from new_stack.queue.decoding import leases_of
 from new_stack.queue.endpoint import Endpoint
 from new_stack.queue.failover.address import Address
 from new_stack.queue.function_caller import FunctionCaller
@@ -44,10 +45,10 @@ class Redis:
 
     async def claim(
         self, worker_id: str, count: int, *, services: str = "*", running: int = 0, idle_ms: int = 0
-    ) -> Any:
+    ) -> list[Lease]:
         places = (running, idle_ms, count)
-        _, leases = await self.write("end_and_claim", worker_id, class_of(services), services, *places, 0)
-        return leases
+        _, rows = await self.write("end_and_claim", worker_id, class_of(services), services, *places, 0)
+        return leases_of(rows)
 
     async def lapse(self, job_id: str) -> None:
         """Have the job's lease run out long ago."""

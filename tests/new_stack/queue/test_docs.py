@@ -13,6 +13,7 @@ from new_stack.queue import (
     Completed,
     EventKind,
     Failed,
+    JobState,
     NewJob,
     ProgressUpdate,
     Queue,
@@ -22,7 +23,6 @@ from new_stack.queue import (
 from new_stack.queue import (
     function_caller as library,
 )
-from new_stack.queue.jobs import TRANSITIONS
 from new_stack.queue.usage import ClientCount, Counted
 from tests.new_stack.queue.conftest import Redis, submission
 
@@ -45,11 +45,6 @@ MEANINGS = {
 }
 
 
-def moves() -> list[str]:
-    rows = [f"| {state} | {move} | {then} |" for state, ways in TRANSITIONS.items() for move, then in ways.items()]
-    return ["| state | move | then |", "| --- | --- | --- |", *rows]
-
-
 def functions() -> list[str]:
     rows = ["| function | what it is for |", "| --- | --- |"]
     for path in sorted(library.FOLDER.glob("*.lua")):
@@ -66,9 +61,56 @@ def events() -> list[str]:
     return ["| event | when |", "| --- | --- |", *(f"| `{kind}` | {MEANINGS[kind]} |" for kind in EventKind)]
 
 
-@pytest.mark.parametrize("table", [moves, functions, events], ids=lambda table: table.__name__)
+@pytest.mark.parametrize("table", [functions, events], ids=lambda table: table.__name__)
 def test_a_table_of_the_page_is_the_codes(table) -> None:
     assert section(table.__name__) == "\n".join(table())
+
+
+async def lose(redis: Redis, job_id: str, *, times: int) -> None:
+    if (await redis.record(job_id))["state"] != "claimed":
+        return
+    await redis.change(job_id, deliveries=times, lost_alone=times)
+    await redis.lapse(job_id)
+    await redis.write("reap", 100)
+
+
+MOVES = {
+    "claim": lambda redis, job_id: redis.claim("w2", 1, services=job_id),
+    "renew": lambda redis, job_id: redis.write("renew", 1, job_id, 1, "w1"),
+    "complete": lambda redis, job_id: redis.end("complete", job_id),
+    "fail_for_good": lambda redis, job_id: redis.end("fail", job_id, again="0"),
+    "fail_and_retry": lambda redis, job_id: redis.end("fail", job_id),
+    "release": lambda redis, job_id: redis.end("release", job_id),
+    "reap": lambda redis, job_id: lose(redis, job_id, times=0),
+    "reap_for_good": lambda redis, job_id: lose(redis, job_id, times=1_000),
+    "cancel": lambda redis, job_id: redis.write("cancel", job_id, ""),
+    "retry": lambda redis, job_id: redis.write("retry", job_id),
+}
+REACHED_BY = {
+    "pending": "reap",
+    "claimed": None,
+    "completed": "complete",
+    "failed": "fail_for_good",
+    "cancelled": "cancel",
+}
+
+
+@pytest.mark.usefixtures("reaped_before")
+async def test_the_moves_of_the_page_are_those_that_the_functions_make(redis: Redis) -> None:
+    """From each state, which w1's first attempt has come to, each move is tried."""
+    rows = ["| state | move | then |", "| --- | --- | --- |"]
+    for state in JobState:
+        for move, make in MOVES.items():
+            job_id = f"{state}-{move}"
+            await redis.submit(job_id, service=job_id)
+            await redis.claim("w1", 1, services=job_id)
+            if way := REACHED_BY.get(state):
+                await MOVES[way](redis, job_id)
+            assert (await redis.record(job_id))["state"] == state
+            await make(redis, job_id)
+            if (then := (await redis.record(job_id))["state"]) != state:
+                rows.append(f"| {state} | {move} | {then} |")
+    assert section("moves") == "\n".join(rows)
 
 
 async def test_redis_holds_the_keys_of_the_page_and_no_others(queue: Queue, redis: Redis) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from new_stack.queue import Lease
+from new_stack.queue.decoding import leases_of
 from tests.new_stack.queue.conftest import Redis, submission
 
 
@@ -71,9 +73,9 @@ class TestSubmit:
 class TestClaim:
     async def test_moves_the_job_from_the_line_onto_a_lease(self, redis: Redis) -> None:
         await redis.submit("a", 7)
-        [row] = await redis.claim("w1", 5)
-        assert row[:8] == [b"a", 1, b"s", b"{}", 7, b"", 3, 0]
-        assert int(await redis.command("ZSCORE", "leases", "a")) == row[8]
+        [lease] = await redis.claim("w1", 5)
+        assert lease == Lease("a", 1, "s", 7, 3, 0, lease.expires_at, "w1", payload=msgspec.Raw(b"{}"))
+        assert int(await redis.command("ZSCORE", "leases", "a")) == lease.expires_at
         assert await redis.ready() == []
         assert (await redis.record("a"))["worker_id"] == "w1"
         assert await redis.claim("w2", 5) == []
@@ -81,17 +83,17 @@ class TestClaim:
     async def test_takes_in_order_of_priority_then_sequence(self, redis: Redis) -> None:
         for job_id, priority in (("a", 0), ("b", 1), ("c", 0), ("d", 1)):
             await redis.submit(job_id, priority)
-        rows = await redis.claim("w1", 3)
-        assert [row[0] for row in rows] == [b"b", b"d", b"a"]
+        leases = await redis.claim("w1", 3)
+        assert [lease.job_id for lease in leases] == ["b", "d", "a"]
 
     async def test_takes_only_what_the_worker_serves_in_order_over_all_of_it(self, redis: Redis) -> None:
         jobs = [("a", 0, "x"), ("b", 5, "y"), ("c", 1, "z"), ("d", 1, "x"), ("e", 9, "y"), ("f", 0, "z"), ("g", 0, "x")]
         for job_id, priority, service in jobs:
             await redis.submit(job_id, priority, service=service)
-        rows = await redis.claim("w1", 9, services="x\nz")
-        assert [row[0] for row in rows] == [b"c", b"d", b"a", b"f", b"g"]
+        leases = await redis.claim("w1", 9, services="x\nz")
+        assert [lease.job_id for lease in leases] == ["c", "d", "a", "f", "g"]
         assert await redis.ready("y") == ["e", "b"]
-        assert [row[0] for row in await redis.claim("w2", 9)] == [b"e", b"b"]
+        assert [lease.job_id for lease in await redis.claim("w2", 9)] == ["e", "b"]
 
     async def test_a_waiting_worker_takes_its_share_and_is_woken_again(self, redis: Redis) -> None:
         for worker in ("w1", "w2", "w3", "w4"):
@@ -99,7 +101,7 @@ class TestClaim:
             assert await redis.claim(worker, 4, idle_ms=60_000) == []
         await redis.write("submit", 4, *(field for job_id in "abcd" for field in submission(job_id)))
         shares = [await redis.claim(worker, 4, idle_ms=60_000) for worker in ("w1", "w2", "w3", "w4")]
-        assert [[row[0] for row in share] for share in shares] == [[b"a"], [b"b"], [b"c"], [b"d"]]
+        assert [[lease.job_id for lease in share] for share in shares] == [["a"], ["b"], ["c"], ["d"]]
         assert await redis.command("LLEN", "wake:w1") == 2  # the submission, and what it left to others
 
     async def test_a_worker_shares_by_service_also_where_others_have_much_to_do(self, redis: Redis) -> None:
@@ -146,8 +148,8 @@ class TestClaim:
             await redis.write("reap", 100)
         await redis.submit("good")
         assert await redis.claim("w1", 2, running=1) == []
-        [row] = await redis.claim("w1", 2)
-        assert (row[0], row[9]) == (b"poison", b"1")
+        [lease] = await redis.claim("w1", 2)
+        assert (lease.job_id, lease.alone) == ("poison", True)
 
 
 class TestEnds:
@@ -203,7 +205,7 @@ class TestEnds:
         await redis.claim("w1", 1)
         words, rows = await redis.write("end_and_claim", "w1", "*", "*", 0, 0, 2, 1, "complete", "a", 1, "w1", "1", "")
         assert words == [b"completed"]
-        assert [row[0] for row in rows] == [b"b"]
+        assert [lease.job_id for lease in leases_of(rows)] == ["b"]
 
     @pytest.mark.usefixtures("reaped_before")
     async def test_a_late_end_is_accepted_while_nobody_has_claimed_the_job_since(self, redis: Redis) -> None:

@@ -14,6 +14,7 @@ from new_stack.queue import (
     Failed,
     InvalidJob,
     JobState,
+    Lease,
     NewJob,
     ProgressUpdate,
     Queue,
@@ -153,8 +154,10 @@ async def test_a_job_of_which_a_field_makes_no_sense_harms_no_other_and_fails_in
 
 
 def test_a_newer_library_may_say_more_of_a_claimed_job() -> None:
-    row = [b"a", 1, b"s", b"{}", 0, b"c", 3, 0, 99, b"0", b"", b""]
-    assert leases_of("w1", [[*row, b"new"]]) == leases_of("w1", [row]) != []
+    held = ["a", 1, "s", 0, 3, 0, 99, "w1", False, "c", ""]
+    row = [msgspec.msgpack.encode(held), b"{}", b""]
+    more = [msgspec.msgpack.encode([*held, "new"]), b"{}", b"", b"new"]
+    assert leases_of([more]) == leases_of([row]) == [Lease(*held[:-1])]
 
 
 async def waits(redis: Redis, worker_id: str, for_ms: int = 60_000) -> None:

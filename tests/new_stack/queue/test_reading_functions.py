@@ -39,7 +39,7 @@ class TestReading:
         await redis.beat("w2", services="upscale\nother")
         await redis.write("reap", 100)
         assert counts_of(await redis.read("count")).unserved == {}
-        assert [row[0] for row in await redis.claim("w2", 1, services="upscale\nother")] == [b"x"]
+        assert [lease.job_id for lease in await redis.claim("w2", 1, services="upscale\nother")] == ["x"]
 
     async def test_list_ends_its_work_when_it_has_looked_at_enough(self, redis: Redis) -> None:
         for index in range(5):
@@ -57,7 +57,9 @@ class TestReading:
     ) -> None:
         for index in range(1100 if many else 4):
             await redis.submit(f"j{index:04}", priority=index % 3)
-        claimed = sorted((row[0] for row in await redis.claim("w1", 1050 if many else 2)), reverse=True)
+        claimed = sorted(
+            (lease.job_id.encode() for lease in await redis.claim("w1", 1050 if many else 2)), reverse=True
+        )
         _, rows, _ = await redis.listed("+inf", 10, 10_000, 10**9, state="claimed")
         assert [row[0] for row in rows] == claimed[:10]
         _, rows, _ = await redis.listed("+inf", 10_000, 10_000, 10**9, state="pending")

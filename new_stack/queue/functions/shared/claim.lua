@@ -21,9 +21,11 @@ local function hold(q, job, worker)
   emit(q, job, 'claimed', { 'worker_id', worker.id })
   save_job(q, job)
   return {
-    job.id, job.attempt, job.service_required, body_of(q, job, 'payload'), job.priority,
-    job.client_id or '', job.max_retries, job.failures, expires_at,
-    runs_alone(job) and '1' or '0', job.extra or '', attempt_ms(q, job),
+    cmsgpack.pack({
+      job.id, job.attempt, job.service_required, job.priority, job.max_retries, job.failures, expires_at, worker.id,
+      runs_alone(job), job.client_id or '', attempt_ms(q, job),
+    }),
+    body_of(q, job, 'payload'), job.extra or '',
   }
 end
 
