@@ -25,8 +25,9 @@ async def waiting(queue: Queue, worker_ids: list[str], places: int) -> list[asyn
     for worker_id in worker_ids:
         await queue.heartbeat(WorkerReport(worker_id=worker_id))
     tasks = [asyncio.create_task(work(worker_id)) for worker_id in worker_ids]
+    idle = queue._caller.key("idle:*")
     async with asyncio.timeout(5):
-        while len(queue._idle) < len(worker_ids):
+        while await queue._caller.connection.call("ZCARD", idle) < len(worker_ids):
             await asyncio.sleep(0.005)
     return tasks
 
