@@ -13,7 +13,7 @@ from harness.clients import Monitor
 from harness.protocols.hub import Frame
 from harness.testing import fresh
 from scenarios.received_facts import reached
-from scenarios.stacks import OwnStack, fail, script, wait
+from scenarios.stacks import OwnStack, fail, ours, script, wait
 
 pytestmark = [pytest.mark.criterion("monitors"), pytest.mark.fast]
 
@@ -159,16 +159,19 @@ async def test_the_hubs_monitors_are_shown_each_change_without_asking(isolated_s
             await monitor.expect("complete_job", job_id=job_id)
 
 
-async def test_the_hubs_monitors_hear_each_worker_become_busy_and_idle(isolated_stack: OwnStack) -> None:
-    worker = await isolated_stack.worker()
-    async with isolated_stack.monitor() as monitor, isolated_stack.modern() as client:
-        for _ in range(3):
-            place = len(monitor.received)
-            job_id = await client.submit(script(50))
-            for status in ("busy", "idle"):
-                told = await monitor.expect("worker_status", worker_id=worker.name, status=status, after=place)
-                assert is_s(told["timestamp"])
-            await monitor.expect("complete_job", job_id=job_id, after=place)
+async def test_the_hubs_monitors_hear_each_worker_become_busy_and_idle(request: pytest.FixtureRequest) -> None:
+    """At once, with what happens to its jobs: the statistics come once a minute here."""
+    stacks, seldom = ours(request, "a stack whose settings it can choose"), {"hubgate_stats_changed_ms": 60_000}
+    with stacks.stack("seldom", settings=seldom) as own:
+        worker = await own.worker()
+        async with own.monitor() as monitor, own.modern() as client:
+            for _ in range(3):
+                place = len(monitor.received)
+                job_id = await client.submit(script(50))
+                for status in ("busy", "idle"):
+                    told = await monitor.expect("worker_status", worker_id=worker.name, status=status, after=place)
+                    assert is_s(told["timestamp"])
+                await monitor.expect("complete_job", job_id=job_id, after=place)
 
 
 @pytest.mark.timeout(60)

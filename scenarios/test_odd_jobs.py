@@ -205,6 +205,9 @@ async def test_the_shorter_of_two_timeouts_holds(isolated_stack: OwnStack) -> No
         assert job["error_type"] == "TimeoutError"
         took_ms = job["ended_at_ms"] - job["claimed_at_ms"]
         assert took_ms >= 1_000 * float(seconds), f"it was stopped after {took_ms} ms"
+        async with isolated_stack.modern() as client:
+            told = [event for event in await client.follow_to_end(job["job_id"]) if event.kind == "progress"]
+        assert [event.data["progress"] for event in told] == [10, 20], "what it says when its time is up is told"
 
 
 async def test_without_a_timeout_of_the_worker_a_jobs_own_one_holds_alone(isolated_stack: OwnStack) -> None:
