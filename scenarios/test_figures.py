@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ RUNS_MS: Final = (0, 5, 20, 45, 90, 160, 240, 330)
 """How long the jobs of each service run, the last ones without a result."""
 LONG_MS: Final = 60_000
 SOON_MS: Final = 8_000
+CLOCK_MS: Final = 400
+"""How far the clock of an answer may be from this machine's, which is Redis's, too."""
 NEAR: Final = 0.05
 """How far a sketch's quantile may be from the true one: half a bucket of an eighth of an octave."""
 
@@ -147,3 +150,13 @@ async def test_readiness_says_how_many_ms_redis_takes(isolated_stack: OwnStack) 
         told = (await http.get("/health/ready")).json()
         took_ms = (time.perf_counter() - began) * 1000
     assert 200 < told["redis_ms"] < took_ms, f"{told} after {took_ms:.0f} ms, 300 of which Redis stood still"
+
+
+async def test_the_clock_of_each_answer_is_the_one_of_redis(isolated_stack: OwnStack) -> None:
+    """Looked at in several of the moments at which the server compares its own."""
+    async with isolated_stack.http() as http:
+        for _ in range(5):
+            before_ms = time.time() * 1000
+            told_ms = int((await http.get("/health/live")).headers["Hubgate-Time"])
+            assert before_ms - CLOCK_MS <= told_ms <= time.time() * 1000 + CLOCK_MS
+            await asyncio.sleep(0.6)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 import pytest
+import redis.asyncio
 
 from harness.processes import Process, free_port, services, start_valkey
 from harness.targets import Deployment
@@ -73,7 +74,17 @@ async def test_a_name_that_another_worker_has_is_refused_and_one_that_its_holder
     assert refused.returncode == 2
     assert f"a worker named {name} is alive on " in refused.log_text()
     assert f"(process {first.pid})" in refused.log_text()
-    first.kill()  # it ran here, and is here no more: nobody has to wait until it counts as dead
+    first.kill()
+    reports = f"{trusting.namespace.prefix}reports"
+    async with redis.asyncio.Redis.from_url(trusting.namespace.url) as server:
+        report = await server.hget(reports, name)
+        await server.hset(reports, name, report.replace(b'"host":"', b'"host":"not-'))
+        patient = await another_of_the_name(mine, trusting, name)  # who knows what lives on another machine?
+        with pytest.raises(TimeoutError):
+            await until(lambda: not patient.alive or "worker_ready" in patient.log_text(), 1.5)
+        await asyncio.to_thread(patient.stop)
+        await server.hset(reports, name, report)
+    # It ran here, and is here no more: nobody has to wait until it counts as dead.
     rarely = {"WORKER_HEARTBEAT_INTERVAL_MS": "25000"}
     [second] = await deployment.astart_workers([deployment.worker_launch(name, environment=rarely)])
     waiting = await another_of_the_name(mine, trusting, name)
