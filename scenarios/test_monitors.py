@@ -311,3 +311,16 @@ async def test_the_later_monitors_are_told_of_what_they_asked_for_alone(isolated
         assert [of_another_type.messages(job_id=job_id) for job_id in (low, high)] == [[], []]
         async with asyncio.timeout(5):
             await all_of_it.expect("job_progress", job_id=high)
+
+
+async def test_each_kind_of_monitor_is_warned_of_old_clients_by_its_own_clock(request: pytest.FixtureRequest) -> None:
+    stacks = ours(request, "a stack whose settings it can choose")
+    notice = {"hubgate_deprecation": "notice = [{deprecated = 2026-01-02}]"}
+    with stacks.stack("warned", settings=notice) as own:
+        async with own.monitor() as old, own.monitor() as later:
+            await connect(later, ["workers", "jobs"])
+            async with own.legacy() as client:
+                warned = await old.expect("deprecation_warning", client_id=client.name)
+                assert is_s(warned["timestamp"])
+                warned = await later.expect("deprecation_warning", client_id=client.name)
+                assert is_ms(warned["timestamp"])
