@@ -152,6 +152,7 @@ async def test_readiness_says_how_many_ms_redis_takes(isolated_stack: OwnStack) 
     assert 200 < told["redis_ms"] < took_ms, f"{told} after {took_ms:.0f} ms, 300 of which Redis stood still"
 
 
+@pytest.mark.timeout(40)
 async def test_the_clock_of_each_answer_is_the_one_of_redis(isolated_stack: OwnStack) -> None:
     """Ten times in a row, over several of the moments at which the server compares its own."""
     async with isolated_stack.http() as http:
