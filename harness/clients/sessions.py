@@ -65,7 +65,6 @@ class HubSession:
         """How many frames that say "cancelled" are answers to it."""
         self._cancelling: set[str] = set()
         """What it cancelled on this connection."""
-        self._asked: Counter[str] = Counter()
         self._open: list[tuple[EventKind | None, str]] = []
         """What it asked for and has no answer to, oldest first: questions are answered in their order."""
         self._followed: dict[str, None] = {}
@@ -84,7 +83,6 @@ class HubSession:
 
     def ask(self, job_id: str) -> Frame:
         """Ask how a job stands; the answer is observed as `status`."""
-        self._asked[job_id] += 1
         self._open.append((EventKind.STATUS, job_id))
         return hub.ask(job_id, self._clock())
 
@@ -119,7 +117,6 @@ class HubSession:
 
     def disconnected(self) -> None:
         """The connection is gone: nothing is owed any more until the next one."""
-        self._asked.clear()
         self._open.clear()
         self._cancels.clear()
         self._cancelling.clear()
@@ -138,8 +135,7 @@ class HubSession:
     def receive_frame(self, frame: Frame) -> None:
         """Take one frame that was parsed."""
         status = hub.status_of(frame)
-        if status is not None and self._asked[status.job_id]:
-            self._asked[status.job_id] -= 1
+        if status is not None and (EventKind.STATUS, status.job_id) in self._open:
             self._answered(EventKind.STATUS, status.job_id)
             if status.end is not None:
                 self._followed.pop(status.job_id, None)
@@ -162,10 +158,8 @@ class HubSession:
             self._observe(JobEvent(kind=EventKind.REFUSED, error=error))
 
     def _not_now(self, kind: EventKind | None, job_id: str) -> None:
-        """A question was not served: what comes of its job later is no answer to it."""
-        if kind is EventKind.STATUS:
-            self._asked[job_id] -= 1
-        elif kind is EventKind.CANCEL:
+        """A question was not served: of one for a cancellation, what is told later is no answer."""
+        if kind is EventKind.CANCEL:
             self._cancels[job_id] = 0
             self._cancelling.discard(job_id)
 

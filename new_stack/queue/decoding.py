@@ -15,7 +15,7 @@ from new_stack.queue.unmet import untaken_of
 S = TypeVar("S", bound=msgspec.Struct)
 
 RAW_JSON: Final = frozenset({"payload", "result", "extra"})
-LEASE_FIELDS: Final = 11
+LEASE_FIELDS: Final = Lease.__struct_fields__.index("payload")
 """How many fields of a lease a claim says in one: all but its bodies."""
 WORKER_FIELDS: Final = ("registered_at", "seen_at", "alive", "draining_since")
 

@@ -88,7 +88,6 @@ MOVES = {
 }
 REACHED_BY = {
     "pending": "reap",
-    "claimed": None,
     "completed": "complete",
     "failed": "fail_for_good",
     "cancelled": "cancel",
